@@ -1,0 +1,1 @@
+"""Atom documents in, records out, and back. Pure: no I/O."""

@@ -1,0 +1,36 @@
+"""The one source of time. Whoever waits is given a `Clock`, so that a test can pass an hour in a moment."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+__all__ = ["Clock", "LoopClock"]
+
+
+class Clock(Protocol):
+    """What the library asks of time; all of it in seconds."""
+
+    def now(self) -> float:
+        """A time that never goes back; only differences mean anything."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once at least `seconds` have passed."""
+        ...
+
+
+class LoopClock:
+    """The time of the event loop that is running."""
+
+    def now(self) -> float:
+        """The loop's own time."""
+        return anyio.current_time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait as the loop waits."""
+        await anyio.sleep(seconds)
+
+    def __repr__(self) -> str:
+        return "LoopClock()"

@@ -1,0 +1,247 @@
+"""The one exception tree.
+
+::
+
+    ConnectionsError
+    ├── InvalidInputError               also a ValueError: refused before a byte was sent
+    ├── TransportError                  no complete answer; ``sent`` says whether the request may have arrived
+    │   ├── ConnectFailedError          name lookup, refused, unreachable, TLS handshake broken off
+    │   ├── CertificateError            the server's certificate was not accepted: final, never retried
+    │   ├── DeadlineError               the time allowed for the attempt, the item or the run is over
+    │   └── ProtocolError               the connection broke off, or what came was not valid HTTP
+    ├── AnswerError                     a complete answer that is not the one hoped for
+    │   ├── BadRequestError             400
+    │   ├── AuthenticationError         401, a redirect to a login, or a login page in place of the answer
+    │   ├── ForbiddenError              403
+    │   ├── NotFoundError               404
+    │   ├── ThrottledError              429; ``retry_after`` in seconds, if the server said
+    │   ├── ServerError                 5xx
+    │   └── UnexpectedAnswerError       anything else that the protocol does not foresee
+    ├── ServerUnavailableError          the server was away for longer than the caller allows
+    ├── InDoubtError                    a change was sent and its fate is not known
+    ├── AtomError                       a document that is not acceptable Atom
+    ├── JournalError
+    │   ├── JournalLockedError          another process has it open
+    │   ├── JournalMismatchError        the input differs from the run that the journal records
+    │   └── JournalDiskError            the disk is full or failing
+    └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
+
+Every one can be pickled. None holds a request, a header, a secret or the text of a document, and none is chained to
+an exception that does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+__all__ = [
+    "AnswerError",
+    "AtomError",
+    "AuthenticationError",
+    "BadRequestError",
+    "CertificateError",
+    "ConnectFailedError",
+    "ConnectionsError",
+    "DeadlineError",
+    "ForbiddenError",
+    "InDoubtError",
+    "InvalidInputError",
+    "JournalDiskError",
+    "JournalError",
+    "JournalLockedError",
+    "JournalMismatchError",
+    "NotFoundError",
+    "ProtocolError",
+    "ServerError",
+    "ServerUnavailableError",
+    "ThrottledError",
+    "TransportError",
+    "UnexpectedAnswerError",
+    "UsageError",
+]
+
+_LONGEST_MESSAGE = 300
+Sent = Literal["no", "maybe"]
+
+
+def _tidy(text: str) -> str:
+    """Text that is safe to print: one line, nothing that a terminal acts on, capped."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST_MESSAGE]).split())
+    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _restore(kind: type[ConnectionsError], args: tuple[Any, ...], state: dict[str, Any]) -> ConnectionsError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class ConnectionsError(Exception):
+    """Base of everything that this library raises on purpose."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_tidy(message))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class InvalidInputError(ConnectionsError, ValueError):
+    """A value that cannot be sent. Raised before a byte left."""
+
+
+class TransportError(ConnectionsError):
+    """No complete answer arrived.
+
+    Attributes:
+        sent: ``"no"`` if the server certainly did not get the request, else ``"maybe"``.
+    """
+
+    def __init__(self, message: str, *, sent: Sent) -> None:
+        super().__init__(message)
+        self.sent: Sent = sent
+
+
+class ConnectFailedError(TransportError):
+    """No connection came about; nothing was sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent="no")
+
+
+class CertificateError(TransportError):
+    """The server's certificate was not accepted; nothing was sent, and trying again would not help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent="no")
+
+
+class DeadlineError(TransportError):
+    """The time allowed is over."""
+
+
+class ProtocolError(TransportError):
+    """The connection broke off in the middle, or what came over it was not valid HTTP."""
+
+
+class AnswerError(ConnectionsError):
+    """A complete answer that is not the one hoped for.
+
+    Attributes:
+        status: the HTTP status code.
+        code: the vendor's message id (``CLFRN1172E``), if the error document held one.
+        message: the vendor's message, or what was wrong in our words; one line, capped.
+    """
+
+    def __init__(self, status: int, code: str | None, message: str) -> None:
+        tidy = _tidy(message)
+        super().__init__(f"HTTP {status}: {code}: {tidy}" if code else f"HTTP {status}: {tidy}")
+        self.status = status
+        self.code = code
+        self.message = tidy
+
+
+class BadRequestError(AnswerError):
+    """400: the server found the request invalid, for example because it does not know a person in it."""
+
+
+class AuthenticationError(AnswerError):
+    """The login was refused, or is missing: 401, a redirect to a login, or a login page in place of the answer."""
+
+
+class ForbiddenError(AnswerError):
+    """403: logged in, but not allowed to do this."""
+
+
+class NotFoundError(AnswerError):
+    """404 where it is not a normal answer."""
+
+
+class ThrottledError(AnswerError):
+    """429: the server asks for fewer requests.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, or None.
+    """
+
+    def __init__(self, status: int, code: str | None, message: str, retry_after: float | None = None) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
+
+
+class ServerError(AnswerError):
+    """5xx: the server, or something in front of it, failed.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, or None.
+    """
+
+    def __init__(self, status: int, code: str | None, message: str, retry_after: float | None = None) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
+
+
+class UnexpectedAnswerError(AnswerError):
+    """An answer that the protocol does not foresee."""
+
+
+class ServerUnavailableError(ConnectionsError):
+    """The server could not be reached, or answered with nothing but failures, for longer than the caller allows."""
+
+
+class InDoubtError(ConnectionsError):
+    """A change was sent, its answer was lost, and asking did not settle whether it was made."""
+
+
+class AtomError(ConnectionsError):
+    """A document that is not acceptable Atom.
+
+    Attributes:
+        reason: what is wrong, in words that hold no text of the document.
+        line: one-based, or None.
+        column: zero-based, or None.
+        element: local name of the element in which it happened, or None.
+    """
+
+    def __init__(
+        self, reason: str, line: int | None = None, column: int | None = None, element: str | None = None
+    ) -> None:
+        where = f" (line {line}, column {column})" if line is not None else ""
+        inside = f" in <{element}>" if element else ""
+        super().__init__(f"{reason}{inside}{where}")
+        self.reason = _tidy(reason)
+        self.line = line
+        self.column = column
+        self.element = element
+
+
+class JournalError(ConnectionsError):
+    """Something is wrong with the journal of a bulk run."""
+
+
+class JournalLockedError(JournalError):
+    """Another process has this journal open."""
+
+
+class JournalMismatchError(JournalError):
+    """The input differs from that of the run which the journal records.
+
+    Attributes:
+        index: zero-based place in the input.
+        was: what the journal holds there.
+        now: what the input holds there.
+    """
+
+    def __init__(self, index: int, was: str, now: str) -> None:
+        super().__init__(f"item {index} differs from the run that this journal records")
+        self.index = index
+        self.was = was
+        self.now = now
+
+
+class JournalDiskError(JournalError):
+    """The disk under the journal is full or failing."""
+
+
+class UsageError(ConnectionsError, RuntimeError):
+    """The library was called in a way that cannot work: a closed client, a second event loop, a fork."""

@@ -1,0 +1,1 @@
+"""Whether and when something is said. Pure: the time comes in as an argument, and so does chance."""

@@ -1,0 +1,163 @@
+"""The words of every conversation: `Request`, `Response`, `Headers`, and `Flow`, the conversation itself.
+
+Everything above `transport` speaks in these; nothing here knows how they travel. A request that exists can be sent:
+what could split a header or break the request line is refused when it is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Iterator
+from typing import NoReturn, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["Flow", "Headers", "Origin", "Request", "Response"]
+
+R = TypeVar("R")
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
+_TARGET = re.compile(r"/[!-~]*")
+
+
+class Headers:
+    """Header fields in order, immutable; names are compared without regard to case.
+
+    A value may be a credential, so ``repr`` shows names only, and an instance cannot be pickled or copied.
+
+    Raises:
+        InvalidInputError: a name is not a token, or a value cannot be sent as one header line.
+    """
+
+    __slots__ = ("_items", "wire")
+
+    wire: bytes
+    """The lines as HTTP/1.1 writes them, each with its line end; encoded once."""
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = tuple(items)
+        for name, value in self._items:
+            if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+                raise InvalidInputError("a header name or value holds characters that cannot be sent")
+        self.wire = "".join(f"{name}: {value}\r\n" for name, value in self._items).encode("latin-1")
+
+    def get(self, name: str) -> str | None:
+        """The first value of the field `name`, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self._items if key.lower() == wanted), None)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __add__(self, other: Headers) -> Headers:
+        return Headers((*self._items, *other._items))
+
+    def __eq__(self, other: object) -> bool:
+        return self._items == other._items if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._items)
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(name for name, _ in self._items)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("headers may hold a credential and cannot be pickled or copied")
+
+
+NO_HEADERS = Headers()
+
+
+@frozen
+class Origin:
+    """Where requests go: scheme, host (lower case; IDNA-encoded; an IPv6 address without brackets) and port.
+
+    `Origin.of` reads it from a URL, normalised.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    authority: str = field(init=False, eq=False, repr=False)
+    """What a ``Host`` header names: the port is left out where it is the scheme's own."""
+
+    def __attrs_post_init__(self) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        shown = host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
+        object.__setattr__(self, "authority", shown)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _target(value: str) -> str:
+    if not _TARGET.fullmatch(value):
+        raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
+    return value
+
+
+@frozen
+class Request:
+    """One request to the server of a client; its origin and credential are added where it is sent.
+
+    Attributes:
+        method: ``HEAD``, ``GET``, ``POST``, ``PUT`` or ``DELETE``.
+        target: path and query from the root of the server, percent-encoded; it may hold an e-mail address.
+        headers: what this request adds to the constant ones.
+        body: the whole body, or None for a request without one.
+    """
+
+    method: str
+    target: str = field(converter=_target, repr=lambda target: repr(target.partition("?")[0]))
+    headers: Headers = NO_HEADERS
+    body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The target without its query: safe to log."""
+        return self.target.partition("?")[0]
+
+
+@frozen
+class Response:
+    """A whole answer.
+
+    Attributes:
+        status: HTTP status code.
+        fields: header fields as received, names as the server wrote them.
+        body: decoded from chunks and content coding; empty for an answer to HEAD.
+    """
+
+    status: int
+    fields: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    def get(self, name: bytes) -> str | None:
+        """The first value of the field `name` (lower case), without the blanks around it, or None."""
+        size = len(name)
+        for key, value in self.fields:
+            if len(key) == size and key.lower() == name:
+                return value.decode("latin-1").strip()
+        return None
+
+    def get_all(self, name: bytes) -> list[str]:
+        """Every value of the field `name` (lower case), in order."""
+        return [value.decode("latin-1").strip() for key, value in self.fields if key.lower() == name]
+
+    @property
+    def media_type(self) -> str:
+        """The type of the body in lower case without its parameters, or an empty text."""
+        return (self.get(b"content-type") or "").partition(";")[0].strip().lower()
+
+
+Flow: TypeAlias = Generator[Request, Response, R]
+"""A conversation: yields a request, is sent the response or thrown the failure, returns a typed result."""
