@@ -1,0 +1,57 @@
+"""What holds for every test: no network but loopback, asyncio and trio, and chance that repeats itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import cast
+
+import loopback_guard
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["pytester"]
+
+# Speed says nothing on a machine that does other work too, so neither deadlines nor slow data fail a test.
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("full", settings.get_profile("ci"), max_examples=2_000)
+settings.load_profile("ci")
+
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The event loop under a test that is marked `anyio`: it runs once on each."""
+    return cast("str", request.param)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder = tempfile.TemporaryDirectory(prefix="loopback-guard-")
+    config.add_cleanup(folder.cleanup)
+    loopback_guard.install(Path(folder.name) / "attempts.log")
+    loopback_guard.watch_children()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    return (yield from _failing_if_it_left_the_machine())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    return (yield from _failing_if_it_left_the_machine())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    return (yield from _failing_if_it_left_the_machine())
+
+
+def _failing_if_it_left_the_machine() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    finally:
+        if attempts := loopback_guard.new_attempts():
+            pytest.fail("tried to leave the loopback interface: " + "; ".join(attempts), pytrace=False)
