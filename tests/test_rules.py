@@ -1,0 +1,103 @@
+"""Rules of this codebase that no linter knows: how long a file and a function may be, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+pytestmark = pytest.mark.source
+
+ROOT = Path(__file__).parent.parent
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 60
+
+_NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.DEDENT,
+    tokenize.ENCODING,
+    tokenize.ENDMARKER,
+    tokenize.INDENT,
+    tokenize.NEWLINE,
+    tokenize.NL,
+}
+
+
+def our_files(root: Path = ROOT) -> Iterator[Path]:
+    for folder in ("aioconnections", "tests", "benchmarks"):
+        yield from sorted((root / folder).rglob("*.py"))
+    yield root / "noxfile.py"
+
+
+def code_lines(source: str) -> set[int]:
+    """Numbers of the lines that hold code: no blank line, comment or docstring, those of attributes included."""
+    strings = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    code = {line for token in tokens if token.type not in _NO_CODE for line in range(token.start[0], token.end[0] + 1)}
+    return code - strings
+
+
+def too_long(source: str) -> list[str]:
+    """What in `source` is longer than it may be."""
+    code = code_lines(source)
+    found = [f"the module: {len(code)} lines of code"] if len(code) > LONGEST_MODULE else []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = len(code & set(range(node.lineno, (node.end_lineno or node.lineno) + 1)))
+            if length > LONGEST_FUNCTION:
+                found.append(f"{node.name}: {length} lines of code")
+    return found
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in our_files()])
+def test_no_module_and_no_function_is_too_long(path: Path) -> None:
+    assert too_long(path.read_text(encoding="utf-8")) == []
+
+
+def test_imports_keep_the_contracts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    verdict = lint_imports(no_cache=True, no_logo=True)
+    assert verdict == 0, capsys.readouterr().out
+
+
+def test_what_counts_as_code() -> None:
+    source = '''"""A module's docstring,
+of two lines."""
+
+# a comment
+X = """a string
+that is code"""  # and a comment
+"""X, described."""
+
+
+class C:
+    """A docstring."""
+
+    def f(self):
+        """Another one."""
+        return (
+            1
+        )
+'''
+    assert code_lines(source) == {5, 6, 10, 13, 15, 16, 17}
+
+
+@pytest.mark.parametrize(("lines", "verdict"), [(300, []), (301, ["the module: 301 lines of code"])])
+def test_length_of_a_module(lines: int, verdict: list[str]) -> None:
+    assert too_long("x = 1  # code\n\n# no code\n" * lines) == verdict
+
+
+@pytest.mark.parametrize(("statements", "verdict"), [(59, []), (60, ["f: 61 lines of code"])])
+@pytest.mark.parametrize("keyword", ["def", "async def"])
+def test_length_of_a_function(keyword: str, statements: int, verdict: list[str]) -> None:
+    assert too_long(f"{keyword} f():\n" + "    x = 1\n\n" * statements) == verdict
