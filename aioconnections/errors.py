@@ -209,7 +209,7 @@ class AtomError(ConnectionsError):
         where = f" (line {line}, column {column})" if line is not None else ""
         inside = f" in <{element}>" if element else ""
         super().__init__(f"{reason}{inside}{where}")
-        self.reason = _tidy(reason)
+        self.reason: str = _tidy(reason)
         self.line = line
         self.column = column
         self.element = element
