@@ -143,6 +143,7 @@ def test_whatever_stays_on_the_machine_passes(guarded: pytest.Pytester) -> None:
     assert outcomes_of(guarded, STAYING) == {"passed": 13}
 
 
+@pytest.mark.slow
 def test_workers_of_a_parallel_run_are_guarded_and_only_the_guilty_test_fails(guarded: pytest.Pytester) -> None:
     tests = """
         import contextlib, pytest, socket
