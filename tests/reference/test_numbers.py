@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnections.reference.numbers import Guids, draws, mix
+
+
+@given(seed=st.integers(), number=st.integers(0, 2**60))
+def test_a_guid_is_read_back_in_any_case(seed: int, number: int) -> None:
+    guids = Guids(seed)
+    text = guids.write(number)
+    assert [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12]
+    assert guids.read(text) == guids.read(text.upper()) == number
+
+
+@pytest.mark.parametrize("text", ["", "1234", "x" * 36, "-" * 36])
+def test_what_is_no_guid_has_no_number(text: str) -> None:
+    assert Guids(1).read(text) is None
+
+
+def test_chance_is_the_same_everywhere_and_differs_by_seed() -> None:
+    assert list(islice(draws(1, 2), 2)) == [13061140049163765830, 11718288113337674445]
+    assert list(islice(draws(1, 2), 9)) == list(islice(draws(1, 2), 9))
+    assert list(islice(draws(1, 2), 9)) != list(islice(draws(2, 1), 9))
+    assert len({mix(number) % 1024 for number in range(20_000)}) == 1024
