@@ -14,10 +14,11 @@ from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["Flow", "Headers", "Origin", "Request", "Response"]
+__all__ = ["DEFAULT_PORTS", "NO_HEADERS", "Flow", "Headers", "Origin", "Request", "Response"]
 
 R = TypeVar("R")
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 _TARGET = re.compile(r"/[!-~]*")
@@ -89,14 +90,11 @@ class Origin:
 
     def __attrs_post_init__(self) -> None:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        shown = host if self.port == _PORTS.get(self.scheme) else f"{host}:{self.port}"
+        shown = host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
         object.__setattr__(self, "authority", shown)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
-
-
-_PORTS = {"http": 80, "https": 443}
 
 
 def _target(value: str) -> str:

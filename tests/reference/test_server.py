@@ -104,7 +104,7 @@ def test_a_thread_of_its_own_serves_those_without_asyncio(directory: Directory, 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_cleanly(number: signal.Signals) -> None:
-    with subprocess.Popen(  # noqa: S603  # our own command
+    with subprocess.Popen(  # our own command
         [sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
@@ -129,5 +129,5 @@ def test_without_uvicorn_one_line_says_what_to_install(monkeypatch: pytest.Monke
 
 def test_the_server_itself_needs_no_uvicorn() -> None:
     code = "import sys; import aioconnections.reference; print(sorted({'uvicorn', 'httpx'} & set(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # ours
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # ours
     assert run.stdout == "[]\n"

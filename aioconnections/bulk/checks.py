@@ -1,0 +1,87 @@
+"""The main job: what stands between two people, for every pair of a source."""
+
+from __future__ import annotations
+
+from typing import TypedDict, cast
+
+from aioconnections.errors import (
+    AuthenticationError,
+    BadRequestError,
+    CertificateError,
+    ConnectionsError,
+    ForbiddenError,
+    InvalidInputError,
+    ServerError,
+    ServerUnavailableError,
+    ThrottledError,
+    TransportError,
+)
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, Rejected, Unprocessed
+from aioconnections.protocol.profiles import check
+from aioconnections.records import Identity, Pair, Person, Status
+from aioconnections.session import Session
+
+__all__ = ["CheckJob"]
+
+
+class CheckJob:
+    """Checks each pair with one HEAD request."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def ready(self) -> None:
+        """Return if the login is proved; see `Job`."""
+        try:
+            await self._session.prove()
+        except CertificateError:
+            raise
+        except (TransportError, ServerError, ThrottledError) as error:
+            raise ServerUnavailableError(f"{self._session.address.origin} does not answer: {error}") from None
+
+    async def do(self, index: int, item: object) -> CheckOutcome:
+        """The outcome of one pair."""
+        try:
+            pair = _pair(item)
+        except InvalidInputError as error:
+            return Failed(error.with_traceback(None), index=index, item=item)
+        session = self._session
+        meter = session.meter()
+        unanswered: ConnectionsError | None = None
+        status: Status | None = None
+        try:
+            status = await session.run(check(session.address, pair, proved=session.verifies), meter)
+        except ConnectionsError as error:
+            unanswered = error.with_traceback(None)  # its frames would keep this item's request alive
+        known = _Known(
+            index=index, item=item, pair=pair, attempts=meter.attempts, elapsed=meter.elapsed, waited=meter.waited
+        )
+        if unanswered is None:
+            return Checked(status, **known)
+        if isinstance(unanswered, BadRequestError | ForbiddenError):
+            return Rejected(unanswered, **known)
+        if isinstance(unanswered, AuthenticationError) and not meter.attempts:
+            return Unprocessed(str(unanswered), **known)
+        return Failed(unanswered, **known)
+
+
+class _Known(TypedDict):
+    """What every outcome says, whatever became of the item."""
+
+    index: int
+    item: object
+    pair: Pair
+    attempts: int
+    elapsed: float
+    waited: float
+
+
+def _pair(item: object) -> Pair:
+    if isinstance(item, Pair):
+        return item
+    if not isinstance(item, tuple):
+        raise InvalidInputError(f"expected a Pair or a tuple of two identities, not {type(item).__name__}")
+    people = cast("tuple[Identity | Person, ...]", item)  # Pair itself refuses whatever else they are
+    if len(people) != 2:
+        raise InvalidInputError(f"expected a tuple of two identities, not of {len(people)}")
+    return Pair(*people)

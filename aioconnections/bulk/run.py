@@ -1,0 +1,250 @@
+"""Bulk runs: source → workers → outcomes, bounded at every joint.
+
+Workers pull the source themselves, so nothing is read before somebody is there to work on it, and never more than the
+window is read ahead of the consumer. Whoever enters the block owns the workers: when it is left, for whatever reason,
+they are gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from aioconnections.errors import ConnectionsError, InvalidInputError, UsageError
+from aioconnections.outcomes import Count, Outcome, Tally
+
+__all__ = ["Job", "Outcomes"]
+
+OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
+OutT = TypeVar("OutT", bound=Outcome)
+
+
+class Job(Protocol[OutT_co]):
+    """What is done with each item of a run."""
+
+    async def ready(self) -> None:
+        """Return if the next item may be read.
+
+        Raises:
+            ConnectionsError: the run has to stop, and why.
+        """
+        ...
+
+    async def do(self, index: int, item: object) -> OutT_co:
+        """The outcome of one item; it never raises because of the item."""
+        ...
+
+
+class Outcomes(Generic[OutT]):
+    """The outcomes of a bulk run: ``async with client.check_many(pairs) as outcomes: async for outcome in outcomes``.
+
+    They come as they complete, or in the order of the source. Every item that was read gets exactly one; the iteration
+    ends when the source does, or when the run stopped early, and then `stopped` says why. An exception of the source is
+    raised, unchanged, after everything that had been read was given.
+
+    Leaving the block early ends the run: requests under way are cancelled, and nothing more is read.
+    """
+
+    def __init__(
+        self, job: Job[OutT], source: Iterable[object] | AsyncIterable[object], *, workers: int, ordered: bool
+    ) -> None:
+        self._job = job
+        self._items = _iterator(source)
+        self._lock = anyio.Lock() if isinstance(self._items, AsyncIterator) else None  # one worker at a time asks it
+        self._asking: anyio.CancelScope | None = None
+        self._workers = workers
+        self._window = 2 * workers
+        self._ordered = ordered
+        self._tasks: TaskGroup | None = None
+        self._entered = False
+        self._running = 0
+        self._read = 0
+        self._given = 0
+        self._count = Count()
+        self._ready: deque[OutT] = deque()
+        self._early: dict[int, OutT] = {}  # finished before their turn, in an ordered run
+        self._turn = 0  # index of the outcome that an ordered run gives next
+        self._ended = False  # nothing more is read
+        self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
+        self._news: anyio.Event | None = None  # the consumer waits for it
+        self._room: anyio.Event | None = None  # workers wait for it
+        self.stopped: ConnectionsError | None = None
+        """Why the run stopped before the source ended; None if it did not."""
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the items so far, whether or not the consumer has seen them yet."""
+        return self._count.tally(self._read)
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise UsageError("a bulk run can be entered only once")
+        self._entered = True
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._running = 1
+        self._tasks.start_soon(self._start, self._tasks)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tasks is None:
+            return
+        tasks, self._tasks = self._tasks, None
+        self._ended = True
+        tasks.cancel_scope.cancel()
+        # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
+        await tasks.__aexit__(None, None, None)
+
+    def __aiter__(self) -> AsyncIterator[OutT]:
+        return self
+
+    async def __anext__(self) -> OutT:
+        while not self._ready:
+            if self._tasks is None:
+                raise UsageError("outcomes are read inside of their own `async with` block")
+            if not self._running:
+                failure, self._failure = self._failure, None
+                raise failure or StopAsyncIteration
+            await self._next_news()
+        self._given += 1
+        if self._room is not None and self._read - self._given <= self._window - self._workers:
+            self._room.set()
+            self._room = None
+        return self._ready.popleft()
+
+    async def _next_news(self) -> None:
+        if self._news is not None:
+            raise UsageError("the outcomes of one run can be read by one task only")
+        self._news = anyio.Event()
+        try:
+            await self._news.wait()
+        finally:
+            self._news = None
+
+    async def _start(self, tasks: TaskGroup) -> None:
+        """Start the workers, once the job says that it makes sense."""
+        try:
+            await self._job.ready()
+            self._running += self._workers
+            for _ in range(self._workers):
+                tasks.start_soon(self._work)
+        except ConnectionsError as error:
+            self._stop(error)
+        except Exception as defect:  # noqa: BLE001 # handed to the consumer
+            self._break_off(defect)
+        finally:
+            self._leave()
+
+    async def _work(self) -> None:
+        try:
+            while not self._ended:
+                await self._job.ready()
+                taken = await self._take()
+                if taken is None:
+                    return
+                self._give(await self._job.do(*taken))
+        except ConnectionsError as error:
+            self._stop(error)
+        except Exception as defect:  # noqa: BLE001 # handed to the consumer
+            self._break_off(defect)
+        finally:
+            self._leave()
+
+    async def _take(self) -> tuple[int, object] | None:
+        """The next item and its index, once there is room for its outcome; None if nothing more is read."""
+        if self._lock is None:
+            return self._pull() if await self._roomy() else None
+        async with self._lock:
+            return await self._ask() if await self._roomy() else None
+
+    async def _roomy(self) -> bool:
+        """Wait until one more may be read; False if nothing more is."""
+        while not self._ended and self._read - self._given >= self._window:
+            if self._room is None:
+                self._room = anyio.Event()
+            await self._room.wait()
+        return not self._ended
+
+    def _pull(self) -> tuple[int, object] | None:
+        assert isinstance(self._items, Iterator)  # noqa: S101 # no lock, so not an async source
+        try:
+            return self._numbered(next(self._items))
+        except StopIteration:
+            self._ended = True
+        except Exception as error:  # noqa: BLE001 # the source's own: raised after all that was read
+            self._break_off(error)
+        return None
+
+    async def _ask(self) -> tuple[int, object] | None:
+        assert isinstance(self._items, AsyncIterator)  # noqa: S101 # see _pull
+        try:
+            with anyio.CancelScope() as self._asking:  # a run that stops does not wait for a source that is silent
+                return self._numbered(await anext(self._items))
+        except StopAsyncIteration:
+            self._ended = True
+        except Exception as error:  # noqa: BLE001 # see _pull
+            self._break_off(error)
+        return None
+
+    def _numbered(self, item: object) -> tuple[int, object]:
+        self._read += 1
+        return self._read - 1, item
+
+    def _give(self, outcome: OutT) -> None:
+        """Hand an outcome to the consumer, in its turn."""
+        self._count.add(outcome)
+        if self._ordered:
+            self._early[outcome.index] = outcome
+            while (following := self._early.pop(self._turn, None)) is not None:
+                self._turn += 1
+                self._ready.append(following)
+        else:
+            self._ready.append(outcome)
+        if self._news is not None:
+            self._news.set()
+
+    def _stop(self, error: ConnectionsError) -> None:
+        if self.stopped is None:
+            self.stopped = error
+        self._end()
+
+    def _break_off(self, failure: Exception) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._end()
+
+    def _end(self) -> None:
+        """Read nothing more; wake whoever waits to read."""
+        self._ended = True
+        if self._asking is not None:
+            self._asking.cancel()
+        if self._room is not None:
+            self._room.set()
+
+    def _leave(self) -> None:
+        self._running -= 1
+        if not self._running and self._news is not None:
+            self._news.set()
+
+    def __repr__(self) -> str:
+        state = "stopped" if self.stopped else "running" if self._running else "done"
+        return f"Outcomes({state}, {self._read} read, {self._given} given)"
+
+
+def _iterator(source: Iterable[object] | AsyncIterable[object]) -> Iterator[object] | AsyncIterator[object]:
+    if isinstance(source, AsyncIterable):
+        return aiter(source)
+    if not isinstance(source, str | bytes):
+        with suppress(TypeError):
+            return iter(source)
+    raise InvalidInputError(
+        f"the source of a bulk run is an iterable or an async iterable, not {type(source).__name__}"
+    )

@@ -1,0 +1,237 @@
+"""The client: every verb is a few lines on a conversation of `protocol`."""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import AsyncIterable, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import anyio.lowlevel
+
+from aioconnections._version import __version__
+from aioconnections.auth import Auth, Basic
+from aioconnections.bulk import CheckJob, Outcomes
+from aioconnections.clock import Clock, LoopClock
+from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.outcomes import CheckOutcome
+from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.retry import Retry
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Headers
+from aioconnections.protocol.profiles import check
+from aioconnections.records import Identity, Pair, Person, Status
+from aioconnections.session import Session, Traffic
+from aioconnections.slots import Slots
+from aioconnections.transport import Engine
+from aioconnections.transport.proxies import proxy_from_environment
+from aioconnections.transport.tls import Verify
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Client"]
+
+Pairlike: TypeAlias = Pair | tuple[Identity | Person, Identity | Person]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Client:
+    """A client of one Connections server, for one signed-in user.
+
+    ``async with Client("https://connections.example.com", auth=("ajones", "secret")) as client: …``
+
+    It may be used by any number of tasks of one event loop (asyncio or trio), not by several threads.
+
+    Args:
+        base_url: where the server is; a path before ``/profiles`` belongs to it.
+        auth: ``(user, password)``, an `Auth`, or None for what the server shows to everybody.
+        max_connections: how many requests may be under way at once.
+        max_per_second: how many may start per second; None for no limit.
+        burst: how many may start at once after a pause.
+        attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
+        item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection and for
+            the rate limit does not count.
+        max_attempts: how many requests one call or item may cost at most.
+        headers: sent with every request.
+        verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
+        transport: an httpx transport to go through; closed with the client.
+        http_client: an httpx client to go through, without its login, cookies, headers and redirects; not closed.
+        trust_env: go through the proxy that the environment names. By default such a proxy is named in a warning only.
+        verify_login: let one request for the signed-in user's service document prove address and login before anything
+            else is sent, and every ten minutes.
+        clock: where the time comes from; by default the running event loop.
+        rng: where the random part of the pauses between attempts comes from.
+
+    Raises:
+        InvalidInputError: an argument that cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 # keyword-only options, each with its default
+        self,
+        base_url: str,
+        *,
+        auth: tuple[str, str] | Auth | None = None,
+        max_connections: int = 16,
+        max_per_second: float | None = 100,
+        burst: int = 1,
+        attempt_timeout: float = 10.0,
+        item_timeout: float = 60.0,
+        max_attempts: int = 4,
+        headers: Mapping[str, str] | None = None,
+        verify: Verify = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        trust_env: bool = False,
+        verify_login: bool = True,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        if max_connections < 1 or max_attempts < 1 or not attempt_timeout > 0 or not item_timeout > 0:
+            raise InvalidInputError("max_connections, max_attempts and the timeouts must be positive")
+        if transport is not None and http_client is not None:
+            raise InvalidInputError("transport and http_client exclude each other")
+        self._auth = _auth(auth)
+        self._address = Address.of(base_url, oauth=getattr(self._auth, "oauth", False))
+        self._constant = _constant_headers(headers or {})
+        self._limiter = Limiter(max_per_second, burst)
+        self._retry = Retry(max_attempts)
+        self._timeouts = (attempt_timeout, item_timeout)
+        self._max_connections = max_connections
+        self._verify_login = verify_login
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 # spreads pauses, guards nothing
+        self._engine = self._make_engine(transport or http_client, verify, trust_env=trust_env)
+        self._session: Session | None = None
+        self._home: tuple[object, int] | None = None  # the event loop and the process that the client belongs to
+        self._closed = False
+
+    @property
+    def max_per_second(self) -> float | None:
+        """How many requests may start per second, None for no limit; may be changed at any time."""
+        return self._limiter.max_per_second
+
+    @max_per_second.setter
+    def max_per_second(self, value: float | None) -> None:
+        self._limiter.change(value, self._clock.now() if self._clock is not None else 0.0)
+
+    async def check(self, source: Identity | Person, target: Identity | Person) -> Status | None:
+        """What stands between two people, seen from the source; one HEAD request.
+
+        Page "Checking whether two people are colleagues".
+
+        Returns:
+            The status, or None if no connection is visible to the signed-in user.
+
+        Raises:
+            InvalidInputError: the two are the same, or one of them is no identity.
+            BadRequestError: the server finds the request invalid, for example because it does not know a person, or
+                hides e-mail addresses.
+            AuthenticationError: the login was refused; nothing more is sent with it.
+            ConnectionsError: no answer, or one that makes no sense.
+        """
+        pair = Pair(source, target)
+        session = self._here()
+        return await session.call(check(session.address, pair, proved=session.verifies))
+
+    def check_many(
+        self,
+        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        *,
+        ordered: bool = False,
+    ) -> Outcomes[CheckOutcome]:
+        """Check every pair of a source; see `check` for one.
+
+        The source is read as the outcomes are consumed, never more than ``2 × max_connections`` ahead.
+
+        Args:
+            pairs: any iterable or async iterable of `Pair` or of tuples of two identities.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+
+        Returns:
+            The outcomes, to be entered and iterated: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item
+            that was read.
+        """
+        return Outcomes(CheckJob(self._here()), pairs, workers=self._max_connections, ordered=ordered)
+
+    async def aclose(self) -> None:
+        """Close every connection; calls after that raise `UsageError`."""
+        self._closed = True
+        with anyio.CancelScope(shield=True):
+            await self._engine.aclose()
+
+    async def __aenter__(self) -> Self:
+        if self._session is not None:
+            raise UsageError("a client can be entered only once")
+        self._home = (anyio.lowlevel.current_token(), os.getpid())
+        if self._clock is None:
+            self._clock = LoopClock()
+        attempt_timeout, item_timeout = self._timeouts
+        traffic = Traffic(
+            engine=self._engine,
+            slots=Slots(self._max_connections),
+            limiter=self._limiter,
+            retry=self._retry,
+            clock=self._clock,
+            chance=self._rng.random,
+            attempt_timeout=attempt_timeout,
+            item_timeout=item_timeout,
+        )
+        self._session = Session(traffic, self._address, self._auth, self._constant, verify_login=self._verify_login)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._session is not None else "not entered"
+        return f"Client({self._address.origin}, {state}, {self._engine!r})"
+
+    def _here(self) -> Session:
+        """The session, if it may be used here and now."""
+        if self._closed:
+            raise UsageError("this client is closed")
+        if self._session is None:
+            raise UsageError("a client is used inside of its `async with` block")
+        if self._home != (anyio.lowlevel.current_token(), os.getpid()):
+            raise UsageError("this client belongs to another event loop or process")
+        return self._session
+
+    def _make_engine(
+        self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, verify: Verify, *, trust_env: bool
+    ) -> Engine:
+        from aioconnections.transport.via_httpx import DoorEngine, HttpxEngine  # httpx costs 100 ms to import
+
+        if door is not None:
+            return DoorEngine(door)
+        origin = self._address.origin
+        proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
+        if proxy is not None and not trust_env:
+            warnings.warn(f"{proxy[0]} names a proxy, which is not used: pass trust_env=True to use it", stacklevel=3)
+        if origin.scheme == "http" and origin.host not in _LOOPBACK and self._auth is not None:
+            warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=3)
+        return HttpxEngine(verify=verify, proxy=proxy[1] if proxy is not None and trust_env else None)
+
+
+def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
+    if auth is None or isinstance(auth, Auth):
+        return auth
+    parts: tuple[object, ...] = auth
+    if len(parts) == 2 and all(isinstance(part, str) for part in parts):
+        return Basic(*auth)
+    raise InvalidInputError("auth is a tuple of user and password, an Auth, or None")
+
+
+def _constant_headers(extra: Mapping[str, str]) -> Headers:
+    """What goes with every request; the caller's headers take the place of ours."""
+    own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*"}
+    given = {name.lower() for name in extra}
+    forbidden = given & {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"}
+    if forbidden:
+        raise InvalidInputError(f"headers: {', '.join(sorted(forbidden))} cannot be given here")
+    return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])

@@ -1,0 +1,50 @@
+"""Whether a credential may be used.
+
+Accounts lock after a few wrong passwords, so a credential is proved by one request alone, the *canary*, before any
+other goes out, and the first refusal closes the gate for good: nothing more is sent with it.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+
+from aioconnections.errors import AuthenticationError
+
+__all__ = ["Gate"]
+
+_HOLDS = 600.0
+
+
+class Gate:
+    """The state of one credential: not proved, proved until some time, or refused."""
+
+    __slots__ = ("_proved_until", "refusal")
+
+    def __init__(self) -> None:
+        self.refusal: AuthenticationError | None = None
+        self._proved_until = float("-inf")
+
+    def wants_proof(self, now: float) -> bool:
+        """Whether the canary has to go first."""
+        return self.refusal is None and now >= self._proved_until
+
+    def proved(self, now: float) -> None:
+        """The canary came back: the credential counts as good for ten minutes."""
+        self._proved_until = now + _HOLDS
+
+    def close(self, refusal: AuthenticationError) -> None:
+        """The server refused the credential; the first refusal is the one that is told."""
+        if self.refusal is None:
+            self.refusal = refusal
+
+    def check(self) -> None:
+        """Let pass, or refuse.
+
+        Raises:
+            AuthenticationError: the server refused this credential before.
+        """
+        if self.refusal is not None:
+            raise copy(self.refusal)
+
+    def __repr__(self) -> str:
+        return f"Gate({'closed' if self.refusal else 'open'})"

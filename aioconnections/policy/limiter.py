@@ -1,0 +1,71 @@
+"""How fast requests may start: the generic cell rate algorithm.
+
+Each caller computes its start once, when it asks, and sleeps once; nobody polls and no tokens are handed out by a task.
+The promise: in any window there are never more starts than ``burst + max_per_second × window``.
+"""
+
+from __future__ import annotations
+
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["Limiter"]
+
+
+class Limiter:
+    """Gives every caller the time at which it may start, in the order in which they ask.
+
+    Args:
+        max_per_second: starts per second in the long run; None for no limit.
+        burst: how many may start at once after a pause.
+
+    Raises:
+        InvalidInputError: `max_per_second` is not positive and finite, or `burst` is below 1.
+    """
+
+    __slots__ = ("_burst", "_interval", "_last", "_next", "max_per_second")
+
+    max_per_second: float | None
+    """Starts per second in the long run; None for no limit. Set it through `change`."""
+
+    def __init__(self, max_per_second: float | None, burst: int = 1) -> None:
+        self._interval = _interval(max_per_second)
+        self.max_per_second = max_per_second
+        self._burst = _whole(burst)
+        self._next = float("-inf")  # when the next one would start if all of them kept exactly to the rate
+        self._last = float("-inf")  # the last start that was given away
+
+    def reserve(self, now: float) -> float:
+        """The time, `now` or later, at which this caller may start; it must not start earlier."""
+        if not self._interval and self._last <= now:
+            return now
+        start = max(now, self._last, self._next - (self._burst - 1) * self._interval)
+        self._next = max(self._next, start) + self._interval
+        self._last = start
+        return start
+
+    def change(self, max_per_second: float | None, now: float, burst: int | None = None) -> None:
+        """Another rate from `now` on. Starts that were given away stand, and the later ones follow them."""
+        interval = _interval(max_per_second)
+        owed = max(0.0, self._next - now) / self._interval if self._interval else 0.0
+        self._next = now + owed * interval
+        self._interval = interval
+        self.max_per_second = max_per_second
+        if burst is not None:
+            self._burst = _whole(burst)
+
+    def __repr__(self) -> str:
+        return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"
+
+
+def _interval(max_per_second: float | None) -> float:
+    if max_per_second is None:
+        return 0.0
+    if not 0 < max_per_second < float("inf"):
+        raise InvalidInputError("max_per_second must be a positive number, or None for no limit")
+    return 1 / max_per_second
+
+
+def _whole(burst: int) -> int:
+    if burst < 1:
+        raise InvalidInputError("burst must be at least 1")
+    return burst

@@ -1,0 +1,56 @@
+"""Whether one more attempt is worth it, and how long to pause before it.
+
+Only what can pass is tried again: 429, 502, 503, 504, a connection that broke, a deadline. An attempt that may have
+arrived is repeated only if doing it twice is the same as doing it once. A certificate does not become valid by asking
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import field, frozen, validators
+
+from aioconnections.errors import CertificateError, TransportError
+
+__all__ = ["Retry"]
+
+_PASSING = frozenset({429, 502, 503, 504})
+_NOT_DONE = 429  # the one failure status that says that nothing was done
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 8.0
+_LONGEST_WISH = 300.0
+
+
+@frozen
+class Retry:
+    """The retry rules of one client.
+
+    Attributes:
+        max_attempts: how many requests one item may cost at most, the first included.
+    """
+
+    max_attempts: int = field(default=4, validator=validators.ge(1))
+
+    def after_failure(self, attempt: int, error: TransportError, *, idempotent: bool) -> bool:
+        """Whether to try again after attempt number `attempt` (from 1) brought no answer."""
+        if attempt >= self.max_attempts or isinstance(error, CertificateError):
+            return False
+        return idempotent or error.sent == "no"
+
+    def after_answer(self, attempt: int, status: int, wish: float | None, *, idempotent: bool) -> bool:
+        """Whether to try again after attempt number `attempt` (from 1) was answered with `status`.
+
+        `wish` is the pause in seconds that the server asked for, or None.
+        """
+        if attempt >= self.max_attempts or status not in _PASSING or (wish or 0) > _LONGEST_WISH:
+            return False
+        return idempotent or status == _NOT_DONE
+
+    def pause(self, attempt: int, wish: float | None, chance: Callable[[], float]) -> float:
+        """Seconds to wait after attempt number `attempt`: full jitter, exponential, never less than the server's wish.
+
+        `chance` gives a number from 0 to 1.
+        """
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        return max(wish or 0.0, ceiling * chance())

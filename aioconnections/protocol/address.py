@@ -1,0 +1,82 @@
+"""Where the services of one deployment live, and how a value is written into a URL."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, quote, urlsplit
+
+from attrs import frozen
+
+from aioconnections.errors import InvalidInputError
+from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
+
+__all__ = ["Address", "encode", "split_url"]
+
+_UNRESERVED_OR_AT = re.compile(r"[A-Za-z0-9_.~@-]*")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
+
+
+def encode(value: str) -> str:
+    """A query value as UTF-8, with everything percent-encoded that is not unreserved in RFC 3986.
+
+    The vendor's pages ask for it ("the encoded form of the @ symbol is %40"). ``%20`` and not ``+`` stands for a blank.
+    """
+    if _UNRESERVED_OR_AT.fullmatch(value):  # nearly every identity; an order of magnitude cheaper than quote()
+        return value.replace("@", "%40")
+    return quote(value, safe="")
+
+
+@frozen
+class Address:
+    """The base of all requests of a client.
+
+    Attributes:
+        origin: scheme, host and port.
+        context: path before ``/profiles``, without a slash at its end; mostly empty.
+        segment: ``/oauth`` where the login is OAuth's, else empty: it follows the context root of Profiles
+            (``/profiles/oauth/atom/…``).
+    """
+
+    origin: Origin
+    context: str = ""
+    segment: str = ""
+
+    @property
+    def profiles(self) -> str:
+        """Path of the Atom resources of Profiles."""
+        return f"{self.context}/profiles{self.segment}/atom"
+
+    @classmethod
+    def of(cls, url: str, *, oauth: bool = False) -> Address:
+        """The address in a URL such as ``https://connections.example.com`` or ``https://intranet.example.com/social``.
+
+        Raises:
+            InvalidInputError: not an http(s) URL with a host, or one with a user, a query or a fragment in it.
+        """
+        origin, target = split_url(url)
+        if "?" in target:
+            raise InvalidInputError("the base URL must not hold a query")
+        context = target.rstrip("/")
+        if not _PATH.fullmatch(context):
+            raise InvalidInputError("the path of the base URL must be percent-encoded and hold no empty segment")
+        return cls(origin, context, "/oauth" if oauth else "")
+
+
+def split_url(url: str) -> tuple[Origin, str]:
+    """Where a URL points, normalised, and the request target there: path and query.
+
+    Raises:
+        InvalidInputError: not an http(s) URL with a host, or one with a user, a password or a fragment in it.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        name, port = parts.hostname or "", parts.port
+        host = name if name.isascii() else name.encode("idna").decode()
+    except (ValueError, AttributeError):
+        parts, host, port = SplitResult("", "", "", "", ""), "", None
+    if parts.scheme not in DEFAULT_PORTS or not host or port == 0:
+        raise InvalidInputError("a URL must look like https://connections.example.com")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise InvalidInputError("a URL must not hold a user, a password or a fragment")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme, host.lower(), port or DEFAULT_PORTS[parts.scheme]), target

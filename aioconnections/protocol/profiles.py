@@ -1,0 +1,75 @@
+"""Conversations with Profiles about colleague connections."""
+
+from __future__ import annotations
+
+from aioconnections.errors import AuthenticationError, NotFoundError, UnexpectedAnswerError
+from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.answers import error_of, login_page
+from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.records import Email, Identity, Key, Pair, Status, Userid
+
+__all__ = ["check", "check_request", "prove_login"]
+
+# Page "Checking whether two people are colleagues": the spelling of the parameters, with a lower-case "id" in Userid.
+_SOURCE: dict[type[Identity], str] = {Email: "sourceEmail=", Key: "sourceKey=", Userid: "sourceUserid="}
+_TARGET: dict[type[Identity], str] = {Email: "&targetEmail=", Key: "&targetKey=", Userid: "&targetUserid="}
+_STATUSES: dict[str, Status] = {str(status): status for status in Status}
+
+
+def check_request(address: Address, pair: Pair) -> Request:
+    """One HEAD that asks what stands between two people."""
+    source, target = pair.source, pair.target
+    return Request(
+        "HEAD",
+        f"{address.profiles}/connection.do?connectionType=colleague&{_SOURCE[type(source)]}{encode(source.value)}"
+        f"{_TARGET[type(target)]}{encode(target.value)}",
+    )
+
+
+def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
+    """What stands between two people, seen from the source; None if no connection is visible to the signed-in user.
+
+    The page promises 200 with ``X-Profiles-Connection-Status`` or 404. A 200 without that header comes from something
+    else, so it never counts as connected. `proved` says that address and login are known to be good: without that, a
+    404 in HTML may just as well come from a server that has no Profiles at this address.
+
+    Raises:
+        AnswerError: neither of the two.
+    """
+    request = check_request(address, pair)
+    response = yield request
+    if response.status == 200:
+        return _status(response)
+    if response.status == 404 and (proved or response.media_type not in {"text/html", "application/xhtml+xml"}):
+        return None
+    raise error_of(request, response)
+
+
+def _status(response: Response) -> Status:
+    values = {value.lower() for value in response.get_all(b"x-profiles-connection-status")}
+    if len(values) == 1:
+        status = _STATUSES.get(values.pop())
+        if status is not None:
+            return status
+    elif not values:
+        raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
+    raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
+
+
+def prove_login(address: Address) -> Flow[None]:
+    """Ask for the signed-in user's service document: it proves the address and the login with one request.
+
+    Page "Retrieving the Profiles service document": 200 of type ``application/atomsvc+xml``.
+
+    Raises:
+        AnswerError: it is anything else; the text says whether the login or the address is the likely cause.
+    """
+    request = Request("GET", f"{address.profiles}/profileService.do")
+    response = yield request
+    if response.status == 200 and response.media_type == "application/atomsvc+xml":
+        return
+    if response.status == 404:
+        raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
+    if response.status == 200 and not login_page(response):
+        raise UnexpectedAnswerError(200, None, "what answers at this address is not the Profiles service")
+    raise error_of(request, response)

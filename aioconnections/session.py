@@ -1,0 +1,274 @@
+"""Runs conversations for one signed-in user: gate → slot → limiter → engine → answer → retry.
+
+What is said is decided in `protocol`, whether and when in `policy`; this module only waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import TypeVar
+from urllib.parse import urljoin
+
+import anyio
+from attrs import evolve, frozen
+
+from aioconnections.auth import Auth
+from aioconnections.clock import Clock
+from aioconnections.errors import (
+    AuthenticationError,
+    ConnectionsError,
+    DeadlineError,
+    TransportError,
+)
+from aioconnections.policy.gate import Gate
+from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.retry import Retry
+from aioconnections.protocol.address import Address, split_url
+from aioconnections.protocol.answers import retry_after
+from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
+from aioconnections.protocol.profiles import prove_login
+from aioconnections.slots import Slots
+from aioconnections.transport import Engine
+
+__all__ = ["Meter", "Session", "Traffic"]
+
+R = TypeVar("R")
+
+_MOST_REDIRECTS = 3
+_SETTLED = frozenset({200, 404})  # nearly every answer; neither retry nor redirect nor login is about them
+
+
+@frozen
+class Traffic:
+    """What all users of one client share.
+
+    Attributes:
+        attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
+        item_timeout: seconds for one conversation over all of its attempts; waiting for a slot or for the limiter
+            does not count.
+        chance: gives a number from 0 to 1.
+    """
+
+    engine: Engine
+    slots: Slots
+    limiter: Limiter
+    retry: Retry
+    clock: Clock
+    chance: Callable[[], float]
+    attempt_timeout: float
+    item_timeout: float
+
+
+class Meter:
+    """What one conversation has cost so far; see `Outcome` for the meaning of its figures."""
+
+    __slots__ = ("_clock", "_started", "attempts", "waited")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started = clock()
+        self.attempts = 0
+        self.waited = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, less those `waited`."""
+        return self._clock() - self._started - self.waited
+
+
+class Session:
+    """One user's conversations over the shared traffic."""
+
+    def __init__(
+        self, traffic: Traffic, address: Address, auth: Auth | None, constant: Headers, *, verify_login: bool
+    ) -> None:
+        self.address = address
+        self.verifies = verify_login and auth is not None
+        self.gate = Gate()
+        self._traffic = traffic
+        self._constant = constant
+        self._auth = auth
+        self._signed: Headers | None = constant if auth is None else None  # the constant headers and the credential
+        self._credential = NO_HEADERS
+        self._untried = False  # the credential was renewed and no answer has accepted it yet
+        self._signing = anyio.Lock()
+        self._proof: _Shared | None = None
+
+    def meter(self) -> Meter:
+        """A new meter, running."""
+        return Meter(self._traffic.clock.now)
+
+    async def call(self, flow: Flow[R]) -> R:
+        """A single call: the canary first where it is due, then the conversation."""
+        await self.prove()
+        return await self.run(flow, self.meter())
+
+    async def prove(self) -> None:
+        """Let the canary go first, alone, unless it came back within the last ten minutes.
+
+        Raises:
+            AuthenticationError: the server refuses this credential, now or before.
+            ConnectionsError: the canary got no answer, or one that does not come from Profiles.
+        """
+        while self.verifies and self.gate.wants_proof(self._traffic.clock.now()):
+            if self._proof is not None:
+                await self._proof.wait()
+                continue
+            self._proof = proof = _Shared()
+            try:
+                await self.run(prove_login(self.address), self.meter())
+                self.gate.proved(self._traffic.clock.now())
+            except ConnectionsError as error:
+                proof.failure = copy(error)
+                raise
+            finally:
+                self._proof = None
+                proof.done.set()
+        self.gate.check()
+
+    async def run(self, flow: Flow[R], meter: Meter) -> R:
+        """Drive a conversation to its result.
+
+        Raises:
+            ConnectionsError: what the conversation raises, or what kept it from going on.
+        """
+        try:
+            request = next(flow)
+            while True:
+                try:
+                    response = await self._answer(request, meter)
+                except TransportError as error:
+                    request = flow.throw(error)
+                else:
+                    request = flow.send(response)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        except AuthenticationError as refusal:
+            self.gate.close(copy(refusal))
+            raise
+
+    async def _answer(self, request: Request, meter: Meter) -> Response:
+        """The final answer to one request of a conversation, tried again where that may help."""
+        traffic, retry = self._traffic, self._traffic.retry
+        idempotent = request.method != "POST"
+        attempt = 0
+        while True:
+            attempt += 1
+            wish: float | None = None
+            answer: Response | TransportError
+            try:
+                answer = await self._settled(request, meter)
+                if answer.status in _SETTLED:
+                    return answer
+                wish = retry_after(answer)
+                again = retry.after_answer(attempt, answer.status, wish, idempotent=idempotent)
+            except TransportError as error:
+                answer = error
+                again = retry.after_failure(attempt, error, idempotent=idempotent)
+            pause = retry.pause(attempt, wish, traffic.chance)
+            if not again or meter.elapsed + pause >= traffic.item_timeout:
+                if isinstance(answer, TransportError):
+                    raise answer
+                return answer
+            await traffic.clock.sleep(pause)
+
+    async def _settled(self, request: Request, meter: Meter) -> Response:
+        """One answer, after a renewed login where the old one was refused, and after redirects within the origin."""
+        redirects = 0
+        while True:
+            signed = self._signed or await self._sign_in()
+            response = await self._attempt(request, signed, meter)
+            if response.status in _SETTLED:
+                self._untried = False
+                return response
+            if response.status == 401:
+                if not await self._renew(signed):
+                    return response
+            else:
+                to = self._redirect(request, response)
+                if to is None or redirects == _MOST_REDIRECTS:
+                    return response
+                request, redirects = to, redirects + 1
+
+    async def _attempt(self, request: Request, signed: Headers, meter: Meter) -> Response:
+        """Send one request when it is its turn."""
+        traffic, now = self._traffic, self._traffic.clock.now
+        came = now()
+        await traffic.slots.acquire()
+        try:
+            asked = now()
+            start = traffic.limiter.reserve(asked)
+            if start > asked:
+                await traffic.clock.sleep(start - asked)
+            meter.waited += now() - came
+            self.gate.check()
+            left = min(traffic.attempt_timeout, traffic.item_timeout - meter.elapsed)
+            if left <= 0:
+                raise DeadlineError(f"not done within {traffic.item_timeout:g} s", sent="no")
+            meter.attempts += 1
+            return await traffic.engine.exchange(self.address.origin, request, signed, left)
+        finally:
+            traffic.slots.release()
+
+    def _redirect(self, request: Request, response: Response) -> Request | None:
+        """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the origin."""
+        location = response.get(b"location")
+        if not location or response.status not in (301, 308) or request.method not in ("GET", "HEAD"):
+            return None
+        try:
+            origin, target = split_url(urljoin(f"{self.address.origin}{request.target}", location))
+            return evolve(request, target=target) if origin == self.address.origin else None
+        except ValueError:
+            return None
+
+    async def _sign_in(self) -> Headers:
+        """Ask the `Auth` for its headers, once for all who wait."""
+        async with self._signing:
+            if self._signed is None:
+                assert self._auth is not None  # noqa: S101 # without one there is nothing to sign in
+                self._use(await self._auth.headers(self._send, None))
+            return self._signed or NO_HEADERS
+
+    async def _renew(self, refused: Headers) -> bool:
+        """After a 401 to `refused`: whether there is another credential now."""
+        async with self._signing:
+            if self._signed is not refused:
+                return True  # somebody else has renewed it meanwhile
+            if self._auth is None or self._untried or self.gate.refusal is not None:
+                return False
+            try:
+                credential = await self._auth.headers(self._send, self._credential)
+            except ConnectionsError:
+                return False
+            if credential == self._credential:
+                return False
+            self._use(credential)
+            self._untried = True
+            return True
+
+    def _use(self, credential: Headers) -> None:
+        self._credential = credential
+        self._signed = self._constant + credential
+
+    async def _send(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Response:
+        """What an `Auth` sends its own requests with: no credential of ours goes along."""
+        origin, target = split_url(urljoin(f"{self.address.origin}/", url))
+        request = Request(method, target, Headers((headers or {}).items()), body)
+        return await self._traffic.engine.exchange(origin, request, NO_HEADERS, self._traffic.attempt_timeout)
+
+
+class _Shared:
+    """One canary that several are waiting for, and what became of it."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.failure: ConnectionsError | None = None
+
+    async def wait(self) -> None:
+        await self.done.wait()
+        if self.failure is not None:
+            raise copy(self.failure)

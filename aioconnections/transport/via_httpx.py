@@ -1,0 +1,208 @@
+"""Engines over httpx: `HttpxEngine` lends its own connections, `DoorEngine` goes through what the caller brought.
+
+A shared httpx pool spends more than ten times the CPU on each request, because every request walks all of its
+connections; so `HttpxEngine` keeps transports of one connection each. Through a caller's transport or client go
+proxies, HTTP/2, ASGI applications and mocks.
+
+Exceptions of httpx become ours here and nowhere else, and outside of the ``except`` block: an exception of httpx holds
+the request, and with it the password.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import TypeAlias, cast
+
+import anyio
+import httpx
+
+from aioconnections.errors import (
+    CertificateError,
+    ConnectFailedError,
+    DeadlineError,
+    InvalidInputError,
+    ProtocolError,
+    TransportError,
+    UsageError,
+)
+from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport.tls import Verify, tls_context
+
+__all__ = ["DoorEngine", "HttpxEngine"]
+
+_Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+_LARGEST_BODY = 64 * 1024 * 1024
+_KEEPALIVE = 8.0  # the vendor's web server closes idle connections after 10 s
+_CLOSING = 2.0  # seconds that closing a broken connection may take while the caller is being cancelled
+
+
+class _Engine(ABC):
+    """What both kinds share: one deadline around the whole exchange, bodies under a limit, errors translated."""
+
+    async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
+        """Send one request and return its whole answer, as `Engine` says."""
+        failure: TransportError = DeadlineError(f"no answer within {timeout:g} s", sent="maybe")
+        with anyio.move_on_after(timeout):
+            try:
+                return await self._carry(_message(origin, request, common))
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+                failure = _translated(error)
+            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                failure = _broken()
+        raise failure
+
+    @abstractmethod
+    async def _carry(self, message: httpx.Request) -> Response:
+        """Send and read to the end, or raise what httpx raises."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close what this engine owns."""
+
+
+class HttpxEngine(_Engine):
+    """Lends kept-alive connections of its own, the one used last first; they are opened when they are first needed."""
+
+    def __init__(self, *, verify: Verify = True, proxy: str | None = None) -> None:
+        self._verify = verify
+        self._proxy = proxy
+        self._context: ssl.SSLContext | None = None
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._lent = 0
+
+    async def _carry(self, message: httpx.Request) -> Response:
+        lane = self._idle.pop() if self._idle else self._new(message)
+        self._lent += 1
+        whole = False
+        try:
+            response = await _answer(lane.handle_async_request, message)
+            whole = True
+            return response
+        finally:
+            self._lent -= 1
+            if whole:
+                self._idle.append(lane)
+            else:  # httpx may take a connection for free that still owes an answer, so this one is not used again
+                with anyio.move_on_after(_CLOSING, shield=True):
+                    await lane.aclose()
+
+    def _new(self, message: httpx.Request) -> httpx.AsyncHTTPTransport:
+        if self._context is None and (message.url.scheme == "https" or self._proxy):
+            self._context = tls_context(self._verify)
+        return httpx.AsyncHTTPTransport(
+            verify=False if self._context is None else self._context,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE),
+            proxy=self._proxy,
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection; none may be lent."""
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    def __repr__(self) -> str:
+        return f"HttpxEngine({self._lent} lent, {len(self._idle)} idle)"
+
+
+class DoorEngine(_Engine):
+    """Goes through the caller's transport or client.
+
+    A client's own credentials, cookies, default headers and redirects are not used: the request goes out as it is, so
+    that one user's requests never carry another's login.
+
+    Raises:
+        InvalidInputError: the client carries a login or cookies.
+    """
+
+    def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient) -> None:
+        self._door = door
+        if isinstance(door, httpx.AsyncClient):
+            if door.auth is not None or door.cookies:
+                raise InvalidInputError("http_client must not carry auth or cookies; pass auth to this client instead")
+            self._send: _Send = partial(door.send, stream=True, auth=None, follow_redirects=False)
+        else:
+            self._send = door.handle_async_request
+
+    async def _carry(self, message: httpx.Request) -> Response:
+        return await _answer(self._send, message)
+
+    async def aclose(self) -> None:
+        """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
+        if isinstance(self._door, httpx.AsyncBaseTransport):
+            await self._door.aclose()
+
+    def __repr__(self) -> str:
+        return f"DoorEngine({type(self._door).__name__})"
+
+
+def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
+    headers = [("Host", origin.authority), ("Accept-Encoding", "identity"), *common, *request.headers]
+    return httpx.Request(request.method, f"{origin}{request.target}", headers=headers, content=request.body)
+
+
+async def _answer(send: _Send, message: httpx.Request) -> Response:
+    """The whole answer, its body under the limit. The stream is read as it is: httpx would inflate without a limit."""
+    response = await send(message)
+    try:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise ProtocolError("the answer is compressed although that was not asked for", sent="maybe")
+        if not isinstance(response.stream, httpx.AsyncByteStream):
+            raise UsageError("the transport's answers cannot be read asynchronously")
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.stream:
+            size += len(chunk)
+            if size > _LARGEST_BODY:
+                raise ProtocolError("the body of the answer is larger than allowed", sent="maybe")
+            chunks.append(chunk)
+    finally:
+        with anyio.move_on_after(_CLOSING, shield=True):
+            await response.aclose()
+    return Response(response.status_code, tuple(response.headers.raw), b"".join(chunks))
+
+
+def _broken() -> ProtocolError:
+    return ProtocolError("the connection broke off before the answer was complete", sent="maybe")
+
+
+def _translated(error: Exception) -> TransportError:
+    """Our error for one of httpx's: no text of it is kept, it may hold a URL."""
+    match error:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return ConnectFailedError("no connection came about in time")
+        case httpx.TimeoutException():
+            return DeadlineError("the transport's own timeout passed", sent="maybe")
+        case httpx.ConnectError() | httpx.ProxyError():
+            return _not_connected(error)
+        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
+            return ConnectFailedError(f"httpx refused to send the request: {type(error).__name__}")
+        case _:
+            return _broken()
+
+
+def _not_connected(error: Exception) -> TransportError:
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return CertificateError("the server's certificate was not accepted")
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return ConnectFailedError("the TLS handshake failed")
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return ConnectFailedError("the name of the server does not resolve")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return ConnectFailedError("connection refused")
+    return ConnectFailedError("no connection came about")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and everything that led to it, groups unfolded."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+                yield from _causes(inner)
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,109 @@
+"""Scripted servers behind httpx's door: a test says in a few lines what is answered to which request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio.lowlevel
+import httpx
+import trio
+import trio.testing
+
+from aioconnections import Client
+
+__all__ = [
+    "URL",
+    "Script",
+    "answered",
+    "client_of",
+    "no_connection",
+    "on_virtual_time",
+    "one_after_the_other",
+    "service_document",
+    "status",
+]
+
+URL = "https://connections.example.com"
+
+
+def service_document() -> httpx.Response:
+    return httpx.Response(200, headers={"content-type": "application/atomsvc+xml; charset=UTF-8"})
+
+
+def status(word: str) -> httpx.Response:
+    return httpx.Response(
+        200, headers={"X-Profiles-Connection-Type": "colleague", "X-Profiles-Connection-Status": word}
+    )
+
+
+def no_connection() -> httpx.Response:
+    return httpx.Response(404, headers={"content-type": "text/xml;charset=UTF-8"})
+
+
+class Script(httpx.AsyncBaseTransport):
+    """Answers each check as `answer` says, and the canary with a service document.
+
+    Attributes:
+        asked: the URLs of the checks, in order.
+        seen: how many requests there were for each path.
+        most: how many were under way at the same time at the most.
+        closed: whether the transport was closed.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[httpx.Request], Awaitable[httpx.Response]],
+        canary: Callable[[httpx.Request], httpx.Response] = lambda _: service_document(),
+    ) -> None:
+        self._answer = answer
+        self._canary = canary
+        self.asked: list[httpx.URL] = []
+        self.seen: Counter[str] = Counter()
+        self.under_way = 0
+        self.most = 0
+        self.closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.seen[request.url.path] += 1
+        if request.url.path.endswith("profileService.do"):
+            return self._canary(request)
+        self.asked.append(request.url)
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await self._answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def client_of(script: httpx.AsyncBaseTransport, **options: Any) -> Client:
+    """A client that goes through `script`, signed in and without a rate limit unless `options` say otherwise."""
+    return Client(URL, **{"auth": ("ajones", "secret"), "max_per_second": None, "transport": script} | options)
+
+
+def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
+    waiting = iter(answers)
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        found = next(waiting)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return Script(answer)
+
+
+def on_virtual_time(main: Callable[[], object]) -> None:
+    """Run `main` where waiting takes no time."""
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[arg-type] # an async function
+
+
+async def answered(response: httpx.Response) -> httpx.Response:
+    await anyio.lowlevel.checkpoint()
+    return response

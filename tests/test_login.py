@@ -1,0 +1,258 @@
+"""Logins: proved once before anything else, renewed once when they are refused, and then left alone."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import trio
+import trio.testing
+from doors import (
+    Script,
+    answered,
+    client_of,
+    no_connection,
+    on_virtual_time,
+    one_after_the_other,
+    service_document,
+    status,
+)
+
+from aioconnections import (
+    AuthenticationError,
+    Bearer,
+    Client,
+    ConnectFailedError,
+    NotFoundError,
+    ServerUnavailableError,
+    Status,
+    UnexpectedAnswerError,
+    Userid,
+)
+from aioconnections.auth import Send
+from aioconnections.protocol.messages import Headers
+
+pytestmark = pytest.mark.anyio
+A, B = Userid("a"), Userid("b")
+
+
+@pytest.mark.parametrize(
+    ("canary", "error"),
+    [
+        (httpx.Response(401), AuthenticationError),
+        (httpx.Response(200, html="<form>"), AuthenticationError),
+        (httpx.Response(404, html="SRVE0255E"), NotFoundError),
+        (httpx.Response(200, json={}), UnexpectedAnswerError),
+    ],
+)
+async def test_nothing_is_asked_before_address_and_login_are_proved(
+    canary: httpx.Response, error: type[Exception]
+) -> None:
+    script = Script(lambda _: pytest.fail("asked"), canary=lambda _: canary)
+    async with client_of(script) as client:
+        for _ in range(2):
+            with pytest.raises(error):
+                await client.check(A, B)
+    assert script.seen.total() == (1 if error is AuthenticationError else 2)
+
+
+@pytest.mark.parametrize("options", [{"auth": None}, {"verify_login": False}])
+async def test_the_canary_can_be_left_out(options: dict[str, object]) -> None:
+    script = one_after_the_other(no_connection(), httpx.Response(404, html="SRVE0255E"))
+    async with client_of(script, **options) as client:
+        assert await client.check(A, B) is None
+        with pytest.raises(NotFoundError):  # nothing has proved that Profiles is there at all
+            await client.check(A, B)
+    assert set(script.seen) == {"/profiles/atom/connection.do"}
+
+
+async def test_many_at_once_send_one_canary() -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        return status("accepted")
+
+    script = Script(answer)
+    async with client_of(script) as client, anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(client.check, A, B)
+    assert script.seen["/profiles/atom/profileService.do"] == 1
+    assert script.most == 16
+
+
+async def test_those_who_wait_for_a_canary_that_fails_share_its_failure() -> None:
+    def canary(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    script = Script(lambda _: pytest.fail("asked"), canary=canary)
+    failures = 0
+
+    async def one(client: Client) -> None:
+        nonlocal failures
+        with pytest.raises(ConnectFailedError):
+            await client.check(A, B)
+        failures += 1
+
+    async with client_of(script, max_attempts=1) as client, anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(one, client)
+    assert failures == 10
+    assert script.seen.total() == 1
+
+
+async def test_a_cancelled_canary_is_taken_over_by_whoever_waits() -> None:
+    class HangsAtFirst(Script):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not self.seen:
+                self.seen["hung"] += 1
+                await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    script = HangsAtFirst(lambda _: answered(status("accepted")))
+    found = []
+
+    async def follower(client: Client) -> None:
+        found.append(await client.check(A, B))
+
+    async with client_of(script) as client, anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as first:
+                first.start_soon(client.check, A, B)
+                await anyio.wait_all_tasks_blocked()
+                tasks.start_soon(follower, client)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+    assert found == [Status.ACCEPTED]
+    assert script.seen["/profiles/atom/profileService.do"] == 1
+
+
+def test_the_canary_goes_again_after_ten_minutes() -> None:
+    async def main() -> None:
+        script = one_after_the_other(*(status("accepted") for _ in range(3)))
+        async with client_of(script) as client:
+            await client.check(A, B)
+            await trio.sleep(599)
+            await client.check(A, B)
+            assert script.seen["/profiles/atom/profileService.do"] == 1
+            await trio.sleep(2)
+            await client.check(A, B)
+            assert script.seen["/profiles/atom/profileService.do"] == 2
+
+    on_virtual_time(main)
+
+
+async def test_a_dead_server_stops_the_run_as_unavailable() -> None:
+    def canary(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    script = Script(lambda _: pytest.fail("asked"), canary=canary)
+    async with client_of(script, max_attempts=1) as client, client.check_many([(A, B)] * 99) as outcomes:
+        assert [outcome async for outcome in outcomes] == []
+    assert isinstance(outcomes.stopped, ServerUnavailableError)
+    assert script.seen.total() == 1
+
+
+class Tokens:
+    """A login that knows some tokens and gives the next one when one is refused."""
+
+    oauth = True
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = list(tokens)
+        self.asked = 0
+
+    async def headers(self, send: Send, refused: Headers | None) -> Headers:  # noqa: ARG002 # needs no request
+        self.asked += 1
+        await anyio.lowlevel.checkpoint()
+        if refused is not None and len(self.tokens) > 1:
+            del self.tokens[0]
+        return Headers([("Authorization", f"Bearer {self.tokens[0]}")])
+
+
+def only(token: str) -> Script:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        right = request.headers["authorization"] == f"Bearer {token}"
+        return status("accepted") if right else httpx.Response(401)
+
+    def canary(request: httpx.Request) -> httpx.Response:
+        return service_document() if request.headers["authorization"] == f"Bearer {token}" else httpx.Response(401)
+
+    return Script(answer, canary)
+
+
+async def test_a_stale_token_is_renewed_once_for_all() -> None:
+    auth, script = Tokens("stale", "fresh"), only("fresh")
+    pairs = [(A, Userid(str(n))) for n in range(200)]
+    client = client_of(script, auth=auth, verify_login=False)
+    async with client, client.check_many(pairs) as outcomes:
+        assert [outcome async for outcome in outcomes if not hasattr(outcome, "status")] == []
+    assert auth.asked == 2
+    assert outcomes.tally.checked == 200
+    assert len(script.asked) <= 200 + 16
+    assert set(script.seen) == {"/profiles/oauth/atom/connection.do"}
+
+
+async def test_a_token_can_go_stale_more_than_once() -> None:
+    auth = Tokens("one", "two", "three")
+    current = iter(["one", "one", "two", "two", "three"])
+    good = next(current)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal good
+        if request.headers["authorization"] != f"Bearer {good}":
+            return httpx.Response(401)
+        good = next(current, good)
+        return status("accepted")
+
+    async with client_of(Script(answer), auth=auth, verify_login=False) as client:
+        for _ in range(6):
+            assert await client.check(A, B) is Status.ACCEPTED
+    assert auth.asked == 3
+
+
+async def test_a_token_that_stays_refused_costs_two_requests() -> None:
+    auth, script = Tokens("stale", "stale too"), only("other")
+    async with client_of(script, auth=auth) as client:
+        for _ in range(3):
+            with pytest.raises(AuthenticationError):
+                await client.check(A, B)
+    assert script.seen == {"/profiles/oauth/atom/profileService.do": 2}
+
+
+async def test_the_same_token_again_or_an_error_closes_the_gate() -> None:
+    class Broken(Tokens):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            if refused is not None:
+                raise ConnectFailedError("the token endpoint is away")
+            return await super().headers(send, refused)
+
+    for auth in (Tokens("stale"), Broken("stale", "fresh"), Bearer("stale")):
+        script = only("fresh")
+        async with client_of(script, auth=auth) as client:
+            for _ in range(2):
+                with pytest.raises(AuthenticationError):
+                    await client.check(A, B)
+        assert script.seen.total() == 1
+
+
+async def test_an_auth_sends_its_own_requests_without_any_credential() -> None:
+    seen = []
+
+    class Fetches:
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            assert refused is None
+            answer = await send("POST", "/token", headers={"X-Client": "me"}, body=b"grant")
+            return Headers([("Authorization", "Bearer " + answer.body.decode())])
+
+    class Endpoint(Script):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/token":
+                seen.append((request.method, request.headers.get("authorization"), await request.aread()))
+                return httpx.Response(200, text="fetched")
+            assert request.headers["authorization"] == "Bearer fetched"
+            return await super().handle_async_request(request)
+
+    async with client_of(Endpoint(lambda _: answered(status("pending"))), auth=Fetches()) as client:
+        assert await client.check(A, B) is Status.PENDING
+    assert seen == [("POST", None, b"grant")]
