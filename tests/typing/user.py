@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, assert_type
+from collections.abc import AsyncIterator
+from typing import Literal, assert_never, assert_type
 
-from aioconnections.errors import AnswerError, InvalidInputError, TransportError
-from aioconnections.records import Email, Identity, Key, Pair, Person, Status, Userid, identity_of
+from aioconnections import (
+    AnswerError,
+    Basic,
+    Checked,
+    Client,
+    ConnectionsError,
+    Email,
+    Failed,
+    Identity,
+    InvalidInputError,
+    Key,
+    Pair,
+    Person,
+    Rejected,
+    Status,
+    TransportError,
+    Unprocessed,
+    Userid,
+)
 
 
 def identities(person: Person) -> list[Identity]:
     assert_type(person.email, Email | None)
-    assert_type(identity_of(person), Email | Userid | Key)
+    assert_type(person.identity, Email | Userid | Key)
     return [Email("amy.jones@example.com"), Userid("20091"), Key("f3ee4a40"), person.identity]
 
 
@@ -40,3 +58,26 @@ def explain(error: Exception) -> str:
             return f"{status} {code}"
         case _:
             return "not ours"
+
+
+async def from_a_database() -> AsyncIterator[tuple[Email, Person]]:
+    yield Email("amy.jones@example.com"), Person(userid=Userid("20091"))
+
+
+async def use() -> None:
+    async with Client("https://connections.example.com", auth=Basic("ajones", "secret"), max_per_second=None) as client:
+        assert_type(await client.check(Email("a@example.com"), Userid("b")), Status | None)
+        async with client.check_many(from_a_database(), ordered=True) as outcomes:
+            async for outcome in outcomes:
+                assert_type(outcome.pair, Pair | None)
+                match outcome:
+                    case Checked(status):
+                        assert_type(status, Status | None)
+                    case Rejected(error) | Failed(error):
+                        assert_type(error, ConnectionsError)
+                    case Unprocessed(reason):
+                        assert_type(reason, str)
+                    case _:
+                        assert_never(outcome)
+        assert_type(outcomes.stopped, ConnectionsError | None)
+        assert_type(outcomes.tally.checked, int)

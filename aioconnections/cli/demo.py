@@ -1,0 +1,80 @@
+"""``aioconnections demo``: the main job against the reference server, to be tried in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from aioconnections.cli.check import check_file
+from aioconnections.cli.progress import say
+from aioconnections.client import Client
+from aioconnections.errors import UsageError
+from aioconnections.reference import Directory
+
+__all__ = ["demo"]
+
+_PEOPLE = 5_000
+_SEED = 1
+_PAIRS = 10_000
+
+
+def demo() -> int:
+    """Try it: check 10,000 pairs against a reference server on loopback.
+
+    The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="aioconnections-demo-"))
+    pairs, results = folder / "pairs.csv", folder / "results.csv"
+    _write(pairs)
+    with _server() as url:
+        say(f"A Connections server with {_PEOPLE:,} invented people listens on {url}")
+        say(f"{_PAIRS:,} pairs of them are in {pairs}:\n")
+        _head(pairs)
+        say(
+            f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
+        )
+        client = Client(url, auth=("admin", "secret"), max_per_second=None)
+        code = asyncio.run(check_file(client, pairs, id_type=None, ordered=True, form="csv", output=results))
+    say(f"\nThe answers are in {results}:\n")
+    _head(results)
+    say(
+        "The same against your own server (the password is asked for, or taken from AIOCONNECTIONS_PASSWORD):\n\n"
+        "  aioconnections check pairs.csv --url https://connections.example.com --user YOU -o results.csv"
+    )
+    return code
+
+
+def _write(path: Path) -> None:
+    directory = Directory.generate(people=_PEOPLE, seed=_SEED)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("source_email", "target_email", "source_name", "target_name"))
+        for source, target in directory.sample_pairs(_PAIRS, seed=_SEED):
+            table.writerow((source.email, target.email, source.name, target.name))
+
+
+def _head(path: Path) -> None:
+    with path.open(encoding="utf-8") as file:
+        say("".join(f"  {line}" for line in islice(file, 5)))
+
+
+@contextmanager
+def _server() -> Generator[str]:
+    """The reference server in a process of its own, and its URL."""
+    command = (sys.executable, "-m", "aioconnections", "serve", "--people", str(_PEOPLE), "--seed", str(_SEED))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 # ourselves
+        try:
+            line = process.stdout.readline() if process.stdout is not None else ""
+            url = line.removeprefix("listening on ").strip()
+            if not url:
+                raise UsageError("the reference server did not start; the lines above say why")
+            yield url
+        finally:
+            process.terminate()

@@ -1,0 +1,47 @@
+"""What a person sees while a run is under way: a bar with rate and time left, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+__all__ = ["progress", "say"]
+
+
+def say(text: str) -> None:
+    """Tell the person something, apart from the results."""
+    print(text, file=sys.stderr)  # noqa: T201 # stderr is for people
+
+
+@contextmanager
+def progress(total: int | None) -> Generator[Callable[[], None]]:
+    """A function to be called once per item. Without a terminal on stderr it does nothing.
+
+    Args:
+        total: how many items there are, or None if that is not known; then no time left is shown.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f}/s" if speed else "–/s", style="progress.data.speed")
+
+    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=10) as bar:
+        task = bar.add_task("checking", total=total)
+        yield lambda: bar.advance(task)
