@@ -12,7 +12,8 @@ import pytest
 from readme_blocks import Block, blocks_of, commands_of, run_console, run_python, substituted
 
 README = Path(__file__).parent.parent / "README.md"
-PLACEHOLDER = "https://connections.example.com"
+PLACEHOLDERS = {"ajones": "admin"}
+URL = "https://connections.example.com"
 
 SAMPLE = """# Title
 
@@ -60,12 +61,12 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize("block", shown("python"))
 def test_python_block(block: Block, server: str) -> None:
-    run_python(substituted(block.text, {PLACEHOLDER: server}), str(README), block.line)
+    run_python(substituted(block.text, PLACEHOLDERS | {URL: server}), str(README), block.line)
 
 
 @pytest.mark.parametrize("block", shown("console"))
 def test_console_block(block: Block, server: str, tmp_path: Path) -> None:
-    run_console(substituted(block.text, {PLACEHOLDER: server}), tmp_path, {"AIOCONNECTIONS_PASSWORD": "secret"})
+    run_console(substituted(block.text, PLACEHOLDERS | {URL: server}), tmp_path, {"AIOCONNECTIONS_PASSWORD": "secret"})
 
 
 @pytest.mark.source
@@ -73,6 +74,11 @@ def test_the_line_that_runs_the_tests_is_what_ci_runs() -> None:
     script = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
     (command,) = [line for line in script.splitlines() if line and not re.match("#|set ", line)]
     assert Block("sh", 0, command + "\n") in [block._replace(line=0) for block in blocks_of(README.read_text("utf-8"))]
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(shown("python")) >= 2
+    assert len(shown("console")) >= 1
 
 
 def test_blocks_are_found_with_their_language_and_line() -> None:
