@@ -20,6 +20,7 @@ import nox
 
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
+MEASURED = ROOT / ".nox" / "measured"
 OLDEST = (3, 11)
 COVERED_WHOLLY = (
     "aioconnections/protocol/",
@@ -111,11 +112,12 @@ def tests(session: nox.Session) -> None:
     version = session.name.removeprefix("tests-")
     session.log(f"Python {version} is {PYTHONS[version]}")
     session.install(*INSTALL, *EDITABLE)
-    for stale in ROOT.glob(f".coverage.{version}*"):
+    MEASURED.mkdir(exist_ok=True)
+    for stale in MEASURED.glob(f".coverage.{version}*"):
         stale.unlink()
     marked = "not full" if version in ENDS else "not full and not slow"
     options = ["-n", "2", "-m", marked, "--cov", "--cov-report=", "--cov-fail-under=0"]
-    session.run("pytest", *options, *session.posargs, env={"COVERAGE_FILE": str(ROOT / f".coverage.{version}")})
+    session.run("pytest", *options, *session.posargs, env={"COVERAGE_FILE": str(MEASURED / f".coverage.{version}")})
 
 
 for _version, _path in PYTHONS.items():
@@ -126,7 +128,7 @@ for _version, _path in PYTHONS.items():
 def coverage(session: nox.Session) -> None:
     """Over all of the test runs: branches of the package, and every line where a mistake would be silent."""
     session.install(*INSTALL, *group("coverage"))
-    session.run("coverage", "combine", "--keep")
+    session.run("coverage", "combine", "--keep", str(MEASURED))
     session.run("coverage", "report")
     report = Path(session.create_tmp()) / "coverage.json"
     session.run("coverage", "json", "--fail-under=0", "-o", str(report), silent=True)
