@@ -63,18 +63,22 @@ class Traffic:
 class Meter:
     """What one conversation has cost so far; see `Outcome` for the meaning of its figures."""
 
-    __slots__ = ("_clock", "_started", "attempts", "waited")
+    __slots__ = ("_now", "_started", "attempts", "waited")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._started = clock()
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._started = now()
         self.attempts = 0
         self.waited = 0.0
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start, less those `waited`."""
-        return self._clock() - self._started - self.waited
+        return self.elapsed_at(self._now())
+
+    def elapsed_at(self, moment: float) -> float:
+        """The same, for somebody who has just looked at the clock."""
+        return moment - self._started - self.waited
 
 
 class Session:
@@ -87,6 +91,7 @@ class Session:
         self.verifies = verify_login and auth is not None
         self.gate = Gate()
         self._traffic = traffic
+        self._now = traffic.clock.now
         self._constant = constant
         self._auth = auth
         self._signed: Headers | None = constant if auth is None else None  # the constant headers and the credential
@@ -97,12 +102,18 @@ class Session:
 
     def meter(self) -> Meter:
         """A new meter, running."""
-        return Meter(self._traffic.clock.now)
+        return Meter(self._now)
 
     async def call(self, flow: Flow[R]) -> R:
         """A single call: the canary first where it is due, then the conversation."""
         await self.prove()
         return await self.run(flow, self.meter())
+
+    @property
+    def proved(self) -> bool:
+        """Whether `prove` would return at once."""
+        gate = self.gate
+        return gate.refusal is None and not (self.verifies and gate.wants_proof(self._now()))
 
     async def prove(self) -> None:
         """Let the canary go first, alone, unless it came back within the last ten minutes.
@@ -111,14 +122,14 @@ class Session:
             AuthenticationError: the server refuses this credential, now or before.
             ConnectionsError: the canary got no answer, or one that does not come from Profiles.
         """
-        while self.verifies and self.gate.wants_proof(self._traffic.clock.now()):
+        while self.verifies and self.gate.wants_proof(self._now()):
             if self._proof is not None:
                 await self._proof.wait()
                 continue
             self._proof = proof = _Shared()
             try:
                 await self.run(prove_login(self.address), self.meter())
-                self.gate.proved(self._traffic.clock.now())
+                self.gate.proved(self._now())
             except ConnectionsError as error:
                 proof.failure = copy(error)
                 raise
@@ -159,8 +170,12 @@ class Session:
             wish: float | None = None
             answer: Response | TransportError
             try:
-                answer = await self._settled(request, meter)
+                signed = self._signed or await self._sign_in()
+                answer = await self._attempt(request, signed, meter)
+                if answer.status not in _SETTLED:
+                    answer = await self._settled(answer, request, signed, meter)
                 if answer.status in _SETTLED:
+                    self._untried = False
                     return answer
                 wish = retry_after(answer)
                 again = retry.after_answer(attempt, answer.status, wish, idempotent=idempotent)
@@ -174,41 +189,44 @@ class Session:
                 return answer
             await traffic.clock.sleep(pause)
 
-    async def _settled(self, request: Request, meter: Meter) -> Response:
-        """One answer, after a renewed login where the old one was refused, and after redirects within the origin."""
+    async def _settled(self, answer: Response, request: Request, signed: Headers, meter: Meter) -> Response:
+        """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
         redirects = 0
-        while True:
-            signed = self._signed or await self._sign_in()
-            response = await self._attempt(request, signed, meter)
-            if response.status in _SETTLED:
-                self._untried = False
-                return response
-            if response.status == 401:
+        while answer.status not in _SETTLED:
+            if answer.status == 401:
                 if not await self._renew(signed):
-                    return response
+                    break
+                signed = self._signed or signed
             else:
-                to = self._redirect(request, response)
+                to = self._redirect(request, answer)
                 if to is None or redirects == _MOST_REDIRECTS:
-                    return response
+                    break
                 request, redirects = to, redirects + 1
+            answer = await self._attempt(request, signed, meter)
+        return answer
 
     async def _attempt(self, request: Request, signed: Headers, meter: Meter) -> Response:
         """Send one request when it is its turn."""
-        traffic, now = self._traffic, self._traffic.clock.now
-        came = now()
-        await traffic.slots.acquire()
-        try:
-            asked = now()
-            start = traffic.limiter.reserve(asked)
-            if start > asked:
-                await traffic.clock.sleep(start - asked)
+        traffic, now = self._traffic, self._now
+        if not traffic.slots.take():
+            came = now()
+            await traffic.slots.wait()
             meter.waited += now() - came
+        try:
+            moment = now()
+            start = traffic.limiter.reserve(moment)
+            if start > moment:
+                await traffic.clock.sleep(start - moment)
+                asked, moment = moment, now()
+                meter.waited += moment - asked
             self.gate.check()
-            left = min(traffic.attempt_timeout, traffic.item_timeout - meter.elapsed)
+            left = traffic.item_timeout - meter.elapsed_at(moment)
             if left <= 0:
                 raise DeadlineError(f"not done within {traffic.item_timeout:g} s", sent="no")
             meter.attempts += 1
-            return await traffic.engine.exchange(self.address.origin, request, signed, left)
+            return await traffic.engine.exchange(
+                self.address.origin, request, signed, min(left, traffic.attempt_timeout)
+            )
         finally:
             traffic.slots.release()
 

@@ -21,11 +21,15 @@ class Slots:
         self._free = limit
         self._line: deque[anyio.Event] = deque()
 
-    async def acquire(self) -> None:
-        """Wait for a slot; at once, without a detour through the event loop, if one is free."""
-        if self._free:
-            self._free -= 1
-            return
+    def take(self) -> bool:
+        """Take a slot if one is free; else the caller has to `wait`."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Stand in line for a slot."""
         turn = anyio.Event()
         self._line.append(turn)
         try:

@@ -18,8 +18,8 @@ from aioconnections.errors import (
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Failed, Rejected, Unprocessed
 from aioconnections.protocol.profiles import check
-from aioconnections.records import Identity, Pair, Person, Status
-from aioconnections.session import Session
+from aioconnections.records import Identity, Pair, Person
+from aioconnections.session import Meter, Session
 
 __all__ = ["CheckJob"]
 
@@ -30,8 +30,13 @@ class CheckJob:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the login is proved."""
+        return self._session.proved
+
     async def ready(self) -> None:
-        """Return if the login is proved; see `Job`."""
+        """Prove the login; see `Job`."""
         try:
             await self._session.prove()
         except CertificateError:
@@ -47,22 +52,32 @@ class CheckJob:
             return Failed(error.with_traceback(None), index=index, item=item)
         session = self._session
         meter = session.meter()
-        unanswered: ConnectionsError | None = None
-        status: Status | None = None
         try:
             status = await session.run(check(session.address, pair, proved=session.verifies), meter)
         except ConnectionsError as error:
             unanswered = error.with_traceback(None)  # its frames would keep this item's request alive
-        known = _Known(
-            index=index, item=item, pair=pair, attempts=meter.attempts, elapsed=meter.elapsed, waited=meter.waited
-        )
-        if unanswered is None:
-            return Checked(status, **known)
-        if isinstance(unanswered, BadRequestError | ForbiddenError):
-            return Rejected(unanswered, **known)
-        if isinstance(unanswered, AuthenticationError) and not meter.attempts:
-            return Unprocessed(str(unanswered), **known)
-        return Failed(unanswered, **known)
+        else:
+            return Checked(status, **_known(index, item, pair, meter))
+        return _unanswered(unanswered, _known(index, item, pair, meter))
+
+
+def _unanswered(error: ConnectionsError, known: _Known) -> CheckOutcome:
+    if isinstance(error, BadRequestError | ForbiddenError):
+        return Rejected(error, **known)
+    if isinstance(error, AuthenticationError) and not known["attempts"]:
+        return Unprocessed(str(error), **known)
+    return Failed(error, **known)
+
+
+def _known(index: int, item: object, pair: Pair, meter: Meter) -> _Known:
+    return {
+        "index": index,
+        "item": item,
+        "pair": pair,
+        "attempts": meter.attempts,
+        "elapsed": meter.elapsed,
+        "waited": meter.waited,
+    }
 
 
 class _Known(TypedDict):

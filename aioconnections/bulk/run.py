@@ -28,8 +28,13 @@ OutT = TypeVar("OutT", bound=Outcome)
 class Job(Protocol[OutT_co]):
     """What is done with each item of a run."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `ready` would return at once."""
+        ...
+
     async def ready(self) -> None:
-        """Return if the next item may be read.
+        """Return once the next item may be read.
 
         Raises:
             ConnectionsError: the run has to stop, and why.
@@ -144,13 +149,19 @@ class Outcomes(Generic[OutT]):
             self._leave()
 
     async def _work(self) -> None:
+        job = self._job
         try:
             while not self._ended:
-                await self._job.ready()
-                taken = await self._take()
+                if not job.is_ready:
+                    await job.ready()
+                    continue
+                if self._lock is None and self._read - self._given < self._window:
+                    taken = self._pull()  # the way of nearly every item: nothing to wait for
+                else:
+                    taken = await self._take()
                 if taken is None:
                     return
-                self._give(await self._job.do(*taken))
+                self._give(await job.do(*taken))
         except ConnectionsError as error:
             self._stop(error)
         except Exception as defect:  # noqa: BLE001 # handed to the consumer

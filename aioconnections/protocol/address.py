@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote, urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
@@ -41,10 +41,11 @@ class Address:
     context: str = ""
     segment: str = ""
 
-    @property
-    def profiles(self) -> str:
-        """Path of the Atom resources of Profiles."""
-        return f"{self.context}/profiles{self.segment}/atom"
+    profiles: str = field(init=False, repr=False, eq=False)
+    """Path of the Atom resources of Profiles."""
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "profiles", f"{self.context}/profiles{self.segment}/atom")
 
     @classmethod
     def of(cls, url: str, *, oauth: bool = False) -> Address:

@@ -21,7 +21,6 @@ R = TypeVar("R")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
-_TARGET = re.compile(r"/[!-~]*")
 
 
 class Headers:
@@ -98,7 +97,7 @@ class Origin:
 
 
 def _target(value: str) -> str:
-    if not _TARGET.fullmatch(value):
+    if not (value.startswith("/") and value.isascii() and value.isprintable()) or " " in value:
         raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
     return value
 
@@ -149,7 +148,9 @@ class Response:
 
     def get_all(self, name: bytes) -> list[str]:
         """Every value of the field `name` (lower case), in order."""
-        return [value.decode("latin-1").strip() for key, value in self.fields if key.lower() == name]
+        size = len(name)
+        found = [value for key, value in self.fields if len(key) == size and key.lower() == name]
+        return [value.decode("latin-1").strip() for value in found]
 
     @property
     def media_type(self) -> str:

@@ -19,11 +19,8 @@ _STATUSES: dict[str, Status] = {str(status): status for status in Status}
 def check_request(address: Address, pair: Pair) -> Request:
     """One HEAD that asks what stands between two people."""
     source, target = pair.source, pair.target
-    return Request(
-        "HEAD",
-        f"{address.profiles}/connection.do?connectionType=colleague&{_SOURCE[type(source)]}{encode(source.value)}"
-        f"{_TARGET[type(target)]}{encode(target.value)}",
-    )
+    who = f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
+    return Request("HEAD", f"{address.profiles}/connection.do?connectionType=colleague&{who}")
 
 
 def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
@@ -46,14 +43,13 @@ def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
 
 
 def _status(response: Response) -> Status:
-    values = {value.lower() for value in response.get_all(b"x-profiles-connection-status")}
-    if len(values) == 1:
-        status = _STATUSES.get(values.pop())
-        if status is not None:
-            return status
-    elif not values:
+    values = response.get_all(b"x-profiles-connection-status")
+    if not values:
         raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
-    raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
+    status = _STATUSES.get(values[0].lower())
+    if status is None or any(value.lower() != status for value in values):
+        raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
+    return status
 
 
 def prove_login(address: Address) -> Flow[None]:
