@@ -1,0 +1,194 @@
+"""Servers at the other end of the benchmark: nginx where it is installed, else a minimal one of ours.
+
+Both answer the canary with a service document's type and every check with "accepted". nginx cannot wait before it
+answers, so a server with latency is always ours; it has little to do then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from socket import create_connection, socket
+from time import monotonic, sleep
+
+import trustme
+from attrs import frozen
+
+__all__ = ["Served", "pinned", "served"]
+
+_HEADERS = (
+    ("X-Profiles-Connection-Type", "colleague"),
+    ("X-Profiles-Connection-Status", "accepted"),
+    ("Cache-Control", "private, max-age=600, no-cache=set-cookie"),
+    ("Last-Modified", "Mon, 15 May 2017 13:37:45 GMT"),
+    ("Content-Language", "en-US"),
+)
+_NGINX = """
+daemon off; master_process off; error_log stderr crit; pid {folder}/nginx.pid;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; server_tokens off; keepalive_requests {requests}; keepalive_timeout 60;
+  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  types {{ }} default_type application/atom+xml;
+  server {{
+    listen 127.0.0.1:{port}{tls};
+    location = /profiles/atom/profileService.do {{ default_type application/atomsvc+xml; return 200 "<service/>"; }}
+    location / {{ {headers} return 200; }}
+  }}
+}}
+"""
+
+
+@frozen
+class Served:
+    """A server that is listening.
+
+    Attributes:
+        url: its base URL.
+        ca: file of the certificate to trust, or None for plain HTTP.
+        name: what it is.
+    """
+
+    url: str
+    ca: str | None
+    name: str
+
+
+def pinned(core: int) -> None:
+    """Keep this process on one core, where the system can do that and there is more than one."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def served(*, latency: float = 0.0, tls: bool = False, requests: int = 100_000_000) -> Iterator[Served]:
+    """A server on loopback, pinned to core 0.
+
+    Args:
+        latency: seconds before each answer.
+        tls: whether it speaks TLS.
+        requests: after how many a connection is closed.
+    """
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        ca = _certificates(Path(folder)) if tls else None
+        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if nginx and not latency:
+            command = [nginx, "-p", folder, "-e", "stderr", "-c", _config(Path(folder), port, requests, tls=tls)]
+        else:
+            chain = str(Path(folder, "chain.pem")) if tls else ""
+            command = [sys.executable, __file__, str(port), str(latency), str(requests), chain]
+        process = subprocess.Popen(command, preexec_fn=lambda: pinned(0))  # noqa: S603, PLW1509 # one thread here
+        try:
+            _wait_for(port, process)
+            scheme = "https" if tls else "http"
+            yield Served(f"{scheme}://localhost:{port}", ca, "nginx" if nginx and not latency else "ours")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _free_port() -> int:
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = monotonic() + 20
+    while process.poll() is None and monotonic() < give_up:
+        try:
+            create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            sleep(0.02)
+        else:
+            return
+    raise RuntimeError("the server of the benchmark did not start")
+
+
+def _certificates(folder: Path) -> str:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(folder / "chain.pem"))
+    return str(folder / "ca.pem")
+
+
+def _config(folder: Path, port: int, requests: int, *, tls: bool) -> str:
+    chain = folder / "chain.pem"
+    config = folder / "nginx.conf"
+    secure = f" ssl; ssl_certificate {chain}; ssl_certificate_key {chain}" if tls else ""
+    headers = " ".join(f'add_header {name} "{value}";' for name, value in _HEADERS)
+    config.write_text(_NGINX.format(folder=folder, port=port, requests=requests, tls=secure, headers=headers))
+    return str(config)
+
+
+def _answer(content_type: str, close: bool) -> bytes:  # noqa: FBT001 # two tables of answers
+    headers = (("Content-Type", content_type), ("Content-Length", "0"), *_HEADERS)
+    lines = [f"{name}: {value}" for name, value in headers] + (["Connection: close"] if close else [])
+    return ("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+class Answering(asyncio.Protocol):
+    """One connection of our own server. Requests do not come in pieces here: they are small, and on loopback."""
+
+    def __init__(self, latency: float, requests: int) -> None:
+        self._latency = latency
+        self._left = requests
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where to write."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a request, now or later."""
+        if b"\r\n\r\n" not in data:
+            return
+        self._left -= 1
+        kind = "application/atomsvc+xml" if b"profileService" in data else "application/atom+xml"
+        answer = _ANSWERS[kind, self._left <= 0]
+        if self._latency:
+            asyncio.get_running_loop().call_later(self._latency, self._write, answer)
+        else:
+            self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(answer)
+            if self._left <= 0:
+                self._transport.close()
+
+
+_ANSWERS = {
+    (kind, close): _answer(kind, close)
+    for kind in ("application/atomsvc+xml", "application/atom+xml")
+    for close in (False, True)
+}
+
+
+async def main(port: int, latency: float, requests: int, chain: str) -> None:
+    """Serve for ever."""
+    context = None
+    if chain:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(chain)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Answering(latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
+    )
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

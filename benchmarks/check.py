@@ -1,0 +1,172 @@
+"""How fast pairs are checked, beside other ways to send the same HEAD requests from Python.
+
+``python benchmarks/check.py [--quick] [--json FILE] [--chart FILE] [--rounds N]``
+
+Measured is `check_many` end to end: pairs from a generator in, outcome records in an ``async for`` out, limiter on. The
+rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. Server and client
+are pinned to a core each; the runs of one setting take turns, and the table shows medians: CPU microseconds of the
+client process per HEAD, HEADs per second, and the CPU of each as a multiple of ours. ``wrk``, where it is installed,
+shows what C can do. On a busy machine only the ratios mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from _chart import chart
+from _rivals import RIVALS
+from _servers import Served, served
+from attrs import asdict, field, frozen
+
+OURS = "aioconnections"
+WRK = "wrk (C)"
+_NEEDS = {"aiohttp, worker queue": "aiohttp", "requests, threads": "requests"}
+_COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "requests, threads": 1_500}
+_FEW = 600  # httpx is left alone with more than that for minutes
+_RIVALS_FILE = Path(__file__).with_name("_rivals.py")
+
+
+@frozen
+class Setting:
+    """What is measured once for every rival."""
+
+    connections: int
+    latency: float = 0.0
+    tls: bool = False
+    requests: int = 100_000_000
+
+    def __str__(self) -> str:
+        extras = [f"{self.latency * 1000:.0f} ms latency"] if self.latency else []
+        extras += ["TLS"] if self.tls else []
+        extras += [f"closed after {self.requests}"] if self.requests < 1000 else []
+        return ", ".join([f"{self.connections} connections", *extras])
+
+
+@frozen
+class Figure:
+    """One rival in one setting: medians over the rounds."""
+
+    setting: Setting
+    rival: str
+    server: str
+    microseconds: float
+    per_second: float
+    runs: list[dict[str, float]] = field(factory=list)
+
+
+SETTINGS = (
+    *(Setting(connections) for connections in (1, 16, 64, 256)),
+    Setting(64, tls=True),
+    Setting(64, latency=0.02),
+    Setting(64, latency=0.1),
+    Setting(64, requests=100),
+)
+
+
+def rivals() -> list[str]:
+    """Those that can run here."""
+    found = [name for name in RIVALS if importlib.util.find_spec(_NEEDS.get(name, "httpx"))]
+    return found + ([WRK] if shutil.which("wrk") else [])
+
+
+def count_for(rival: str, setting: Setting, *, quick: bool) -> int:
+    """How many pairs make a run of a second or two."""
+    if quick:
+        return 100
+    count = _COUNTS.get(rival, _FEW)
+    if setting.latency:
+        count = min(count, max(_FEW, int(2 * setting.connections / setting.latency)))
+    return count
+
+
+def run(rival: str, server: Served, setting: Setting, count: int) -> dict[str, float]:
+    """One run of one rival: seconds, seconds of CPU, and requests."""
+    if rival == WRK:
+        return _wrk(server, setting)
+    command = [sys.executable, _RIVALS_FILE, rival, server.url, server.ca or "", str(setting.connections), str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 # ourselves
+    figures: dict[str, float] = json.loads(done.stdout)
+    return {**figures, "count": count}
+
+
+def _wrk(server: Served, setting: Setting) -> dict[str, float]:
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write('wrk.method = "HEAD"\n')
+        script.flush()
+        url = f"{server.url}/profiles/atom/connection.do?connectionType=colleague&sourceUserid=a1&targetUserid=b1"
+        command = ["wrk", "-t1", f"-c{setting.connections}", "-d1s", "-s", script.name, url]
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        pin = ["taskset", "-c", "1"] if shutil.which("taskset") else []
+        done = subprocess.run([*pin, *command], check=True, capture_output=True, text=True)  # noqa: S603 # ourselves
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    words = next(line for line in done.stdout.splitlines() if "requests in" in line).split()
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "cpu": cpu, "count": float(words[0])}
+
+
+def measure(setting: Setting, *, rounds: int, quick: bool) -> Iterator[Figure]:
+    """All rivals in one setting, taking turns."""
+    with served(latency=setting.latency, tls=setting.tls, requests=setting.requests) as server:
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in rivals()}
+        for _ in range(rounds):
+            for name, done in runs.items():
+                done.append(run(name, server, setting, count_for(name, setting, quick=quick)))
+        for name, done in runs.items():
+            yield Figure(
+                setting,
+                name,
+                server.name,
+                statistics.median(1e6 * one["cpu"] / one["count"] for one in done),
+                statistics.median(one["count"] / one["seconds"] for one in done),
+                done,
+            )
+
+
+def table(figures: list[Figure]) -> str:
+    """What a person reads."""
+    lines = []
+    for setting in dict.fromkeys(figure.setting for figure in figures):
+        here = [figure for figure in figures if figure.setting == setting]
+        ours = next(figure for figure in here if figure.rival == OURS)
+        lines.append(f"\n{setting} (server: {ours.server})")
+        lines.append(f"  {'':24}{'µs CPU/HEAD':>12}{'HEAD/s':>10}{'× our CPU':>11}{'our rate is':>13}")
+        for one in here:
+            cpu, rate = one.microseconds / ours.microseconds, ours.per_second / one.per_second
+            lines.append(f"  {one.rival:24}{one.microseconds:12.1f}{one.per_second:10,.0f}{cpu:11.2f}{rate:12.2f}×")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what the arguments say."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only shows that it runs")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--json", type=Path, help="write all figures to this file")
+    options.add_argument("--chart", type=Path, help="write an SVG of the setting with 64 connections to this file")
+    chosen = options.parse_args()
+    settings = (Setting(8), Setting(8, tls=True), Setting(8, latency=0.02)) if chosen.quick else SETTINGS
+    figures: list[Figure] = []
+    for setting in settings:
+        found = list(measure(setting, rounds=1 if chosen.quick else chosen.rounds, quick=chosen.quick))
+        print(table(found), flush=True)
+        figures += found
+    if chosen.json:
+        chosen.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", encoding="utf-8")
+    if chosen.chart:
+        shown = [one for one in figures if one.setting == (Setting(8) if chosen.quick else Setting(64))]
+        chosen.chart.write_text(chart({one.rival: one.microseconds for one in shown}, OURS), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
