@@ -19,7 +19,7 @@ class Limiter:
         burst: how many may start at once after a pause.
 
     Raises:
-        InvalidInputError: `max_per_second` is not positive and finite, or `burst` is below 1.
+        InvalidInputError: `max_per_second` is not positive and finite, or `burst` is no whole number from 1 on.
     """
 
     __slots__ = ("_burst", "_interval", "_last", "_next", "max_per_second")
@@ -44,14 +44,17 @@ class Limiter:
         return start
 
     def change(self, max_per_second: float | None, now: float, burst: int | None = None) -> None:
-        """Another rate from `now` on. Starts that were given away stand, and the later ones follow them."""
-        interval = _interval(max_per_second)
-        owed = max(0.0, self._next - now) / self._interval if self._interval else 0.0
-        self._next = now + owed * interval
-        self._interval = interval
+        """Another rate from `now` on. Starts that were given away stand, and the later ones follow them.
+
+        Raises:
+            InvalidInputError: as for a new limiter; nothing changes then.
+        """
+        interval, burst = _interval(max_per_second), self._burst if burst is None else _whole(burst)
+        since = max(now, self._last)  # until the last start that was given away, the old rate goes on
+        owed = max(0.0, self._next - since) / self._interval if self._interval else 0.0
+        self._next = since + owed * interval
+        self._interval, self._burst = interval, burst
         self.max_per_second = max_per_second
-        if burst is not None:
-            self._burst = _whole(burst)
 
     def __repr__(self) -> str:
         return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"
@@ -65,7 +68,7 @@ def _interval(max_per_second: float | None) -> float:
     return 1 / max_per_second
 
 
-def _whole(burst: int) -> int:
-    if burst < 1:
-        raise InvalidInputError("burst must be at least 1")
-    return burst
+def _whole(burst: object) -> int:
+    if isinstance(burst, int) and burst >= 1:
+        return burst
+    raise InvalidInputError("burst must be a whole number, at least 1")
