@@ -18,7 +18,7 @@ __all__ = ["Retry"]
 _PASSING = frozenset({429, 502, 503, 504})
 _NOT_DONE = 429  # the one failure status that says that nothing was done
 _FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 8.0
+_DOUBLINGS = 5  # until the longest pause, 8 s
 _LONGEST_WISH = 300.0
 
 
@@ -52,5 +52,5 @@ class Retry:
 
         `chance` gives a number from 0 to 1.
         """
-        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (attempt - 1))
+        ceiling = _FIRST_PAUSE * 2.0 ** min(attempt - 1, _DOUBLINGS)
         return max(wish or 0.0, ceiling * chance())
