@@ -21,6 +21,7 @@ R = TypeVar("R")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
+_METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "DELETE"})
 
 
 class Headers:
@@ -78,7 +79,7 @@ NO_HEADERS = Headers()
 class Origin:
     """Where requests go: scheme, host (lower case; IDNA-encoded; an IPv6 address without brackets) and port.
 
-    `Origin.of` reads it from a URL, normalised.
+    `protocol.address.split_url` reads it from a URL.
     """
 
     scheme: str
@@ -96,8 +97,14 @@ class Origin:
         return f"{self.scheme}://{self.authority}"
 
 
+def _method(value: str) -> str:
+    if value not in _METHODS:
+        raise InvalidInputError(f"a request's method is one of {', '.join(sorted(_METHODS))}")
+    return value
+
+
 def _target(value: str) -> str:
-    if not (value.startswith("/") and value.isascii() and value.isprintable()) or " " in value:
+    if not (value.startswith("/") and value.isascii() and value.isprintable()) or " " in value or "#" in value:
         raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
     return value
 
@@ -111,9 +118,12 @@ class Request:
         target: path and query from the root of the server, percent-encoded; it may hold an e-mail address.
         headers: what this request adds to the constant ones.
         body: the whole body, or None for a request without one.
+
+    Raises:
+        InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
     """
 
-    method: str
+    method: str = field(converter=_method)
     target: str = field(converter=_target, repr=lambda target: repr(target.partition("?")[0]))
     headers: Headers = NO_HEADERS
     body: bytes | None = field(default=None, repr=False)
