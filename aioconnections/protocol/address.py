@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, quote, urlsplit
 
 from attrs import field, frozen
@@ -13,6 +14,7 @@ from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 __all__ = ["Address", "encode", "split_url"]
 
 _UNRESERVED_OR_AT = re.compile(r"[A-Za-z0-9_.~@-]*")
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
 
 
@@ -71,13 +73,20 @@ def split_url(url: str) -> tuple[Origin, str]:
     """
     try:
         parts = urlsplit(url.strip())
-        name, port = parts.hostname or "", parts.port
-        host = name if name.isascii() else name.encode("idna").decode()
-    except (ValueError, AttributeError):
+        host, port = _host(parts.hostname or ""), parts.port
+    except (ValueError, AttributeError, TypeError):  # a URL that is no text at all among them
         parts, host, port = SplitResult("", "", "", "", ""), "", None
     if parts.scheme not in DEFAULT_PORTS or not host or port == 0:
         raise InvalidInputError("a URL must look like https://connections.example.com")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InvalidInputError("a URL must not hold a user, a password or a fragment")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Origin(parts.scheme, host.lower(), port or DEFAULT_PORTS[parts.scheme]), target
+    return Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]), target
+
+
+def _host(name: str) -> str:
+    """A host as a ``Host`` header may name it, or an empty text."""
+    if ":" in name:
+        return str(IPv6Address(name))
+    host = (name if name.isascii() else name.encode("idna").decode()).lower()
+    return host if _HOST.fullmatch(host) else ""
