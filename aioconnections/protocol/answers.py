@@ -7,6 +7,7 @@ reads the words of a message: they are localised.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -59,11 +60,16 @@ def retry_after(response: Response) -> float | None:
     text = response.get(b"retry-after") or ""
     if text.isascii() and text.isdigit():
         return float(text[:9])
+    then, now = _date(text), _date(response.get(b"date") or "")
+    return None if then is None or now is None else max(0.0, (then - now).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    """One of the three dates of HTTP; the oldest of them, that of C's ``asctime``, leaves it unsaid that it is UTC."""
     try:
-        then = parsedate_to_datetime(text)
-        now = parsedate_to_datetime(response.get(b"date") or "")
-        return max(0.0, (then - now).total_seconds())
-    except (TypeError, ValueError, OverflowError):
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    except (ValueError, OverflowError):
         return None
 
 
@@ -72,13 +78,14 @@ def _redirect(request: Request, response: Response) -> AnswerError:
     status = response.status
     try:
         to = urlsplit(response.get(b"location") or "")
-        path, scheme = to.path, to.scheme
+        path, absolute = to.path, bool(to.netloc)
     except ValueError:
-        path = scheme = ""
+        path, absolute = "", False
     if path and path != request.path:
         return AuthenticationError(status, None, "the server redirected to another page, most likely its login")
-    if scheme == "https":
-        return UnexpectedAnswerError(status, None, "the server redirects to https or to another host: check the URL")
+    if path and absolute:
+        advice = "the server redirects to https, to another host or in a circle: check the URL"
+        return UnexpectedAnswerError(status, None, advice)
     return UnexpectedAnswerError(status, None, "the server redirects in a circle or to nowhere")
 
 

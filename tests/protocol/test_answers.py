@@ -1,0 +1,157 @@
+"""An answer that was not hoped for becomes the error that it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnections.errors import (
+    AnswerError,
+    AuthenticationError,
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    ServerError,
+    ThrottledError,
+    UnexpectedAnswerError,
+)
+from aioconnections.protocol.answers import error_of, login_page, retry_after
+from aioconnections.protocol.messages import Request, Response
+
+REQUEST = Request("GET", "/profiles/atom/connection.do?connectionType=colleague")
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def answer(status: int, body: bytes = b"", **fields: str) -> Response:
+    named = tuple((name.replace("_", "-").title().encode(), value.encode("latin-1")) for name, value in fields.items())
+    return Response(status, named, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (204, UnexpectedAnswerError),
+        (304, UnexpectedAnswerError),
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, ForbiddenError),
+        (404, NotFoundError),
+        (405, UnexpectedAnswerError),
+        (409, UnexpectedAnswerError),
+        (418, UnexpectedAnswerError),
+        (429, ThrottledError),
+        (500, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+        (799, ServerError),
+    ],
+)
+def test_the_table_of_statuses(status: int, kind: type[AnswerError]) -> None:
+    error = error_of(REQUEST, answer(status))
+    assert type(error) is kind
+    assert (error.status, error.code) == (status, None)
+    assert str(error).startswith(f"HTTP {status}: ")
+
+
+def test_a_status_without_a_name_is_said_to_be_one() -> None:
+    assert str(error_of(REQUEST, answer(599))) == "HTTP 599: no standard status"
+    assert str(error_of(REQUEST, answer(503))) == "HTTP 503: Service Unavailable"
+
+
+@pytest.mark.parametrize(
+    ("location", "kind"),
+    [
+        ("/login.jsp", AuthenticationError),
+        ("https://sso.example.com/login?to=x", AuthenticationError),
+        ("login.jsp", AuthenticationError),
+        (REQUEST.target, UnexpectedAnswerError),
+        (f"https://c.example.com{REQUEST.target}", UnexpectedAnswerError),
+        (f"http://c.example.com{REQUEST.target}", UnexpectedAnswerError),
+        ("?again", UnexpectedAnswerError),
+        ("", UnexpectedAnswerError),
+        ("https://[broken", UnexpectedAnswerError),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind: type[AnswerError]) -> None:
+    error = error_of(REQUEST, answer(status, location=location))
+    assert type(error) is kind
+    assert "example.com" not in str(error)
+
+
+def test_a_redirect_says_what_to_look_at() -> None:
+    elsewhere = error_of(REQUEST, answer(301, location=f"https://c.example.com{REQUEST.target}"))
+    assert "check the URL" in str(elsewhere)
+    assert "nowhere" in str(error_of(REQUEST, answer(302)))
+
+
+def test_a_failure_says_how_long_to_wait() -> None:
+    throttled = error_of(REQUEST, answer(429, retry_after="7"))
+    failing = error_of(REQUEST, answer(503, retry_after="7"))
+    assert isinstance(throttled, ThrottledError)
+    assert isinstance(failing, ServerError)
+    assert (throttled.retry_after, failing.retry_after) == (7.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (answer(200, b"<html>", content_type="text/html;charset=UTF-8"), True),
+        (answer(200, b"<html>", content_type="application/xhtml+xml"), True),
+        (answer(200, content_type="text/html", content_length="1234"), True),
+        (answer(200, content_type="text/html", content_length="0"), False),
+        (answer(201, content_type="text/html"), False),
+        (answer(200, b"<entry/>", content_type="application/atom+xml"), False),
+        (answer(200, b"x"), False),
+        (answer(404, b"<html>", content_type="text/html"), False),
+    ],
+)
+def test_a_login_page_is_a_success_in_html_with_something_in_it(response: Response, *, expected: bool) -> None:
+    assert login_page(response) is expected
+    if expected:
+        assert type(error_of(REQUEST, response)) is AuthenticationError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        ("99999999999999999999", 999999999.0),
+        ("Sun, 06 Nov 1994 08:50:07 GMT", 30.0),
+        ("Sunday, 06-Nov-94 08:50:07 GMT", 30.0),
+        ("Sun Nov  6 08:50:07 1994", 30.0),
+        ("Sun, 06 Nov 1994 08:50:07 -0000", 30.0),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("²", None),
+        ("Sun, 99 Nov 1994 08:50:07 GMT", None),
+        ("Sun, 06 Nov 1994 08:50:07 +99999999999999999999", None),
+    ],
+)
+def test_the_forms_of_retry_after(text: str, seconds: float | None) -> None:
+    assert retry_after(answer(503, retry_after=text, date=DATE)) == seconds
+
+
+def test_a_date_counts_against_the_servers_own_clock_only() -> None:
+    later = "Sun, 06 Nov 1994 08:50:07 GMT"
+    assert retry_after(answer(503)) is None
+    assert retry_after(answer(503, retry_after=later)) is None
+    assert retry_after(answer(503, retry_after=later, date="garbage")) is None
+    assert retry_after(answer(503, retry_after=later, date="Sun Nov  6 08:49:37 1994")) == 30.0
+
+
+header = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=40),
+    st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,5} [0-9:]{1,9} [-+A-Z0-9]{1,6}", fullmatch=True),
+)
+
+
+@given(header, header)
+def test_garbage_never_raises_and_is_never_negative(text: str, date: str) -> None:
+    seconds = retry_after(answer(503, retry_after=text, date=date))
+    assert seconds is None or 0 <= seconds < float("inf")
