@@ -28,8 +28,6 @@ class Status(StrEnum):
 
 
 def _identifier(value: object) -> str:
-    if isinstance(value, Email | Userid | Key):
-        return value.value
     if not isinstance(value, str):
         raise InvalidInputError(f"an identity is text, not {type(value).__name__}")
     text = value.strip()
