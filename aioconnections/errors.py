@@ -135,6 +135,7 @@ class AnswerError(ConnectionsError):
 
     def __init__(self, status: int, code: str | None, message: str) -> None:
         tidy = _tidy(message)
+        code = _tidy(code) if code else None
         super().__init__(f"HTTP {status}: {code}: {tidy}" if code else f"HTTP {status}: {tidy}")
         self.status = status
         self.code = code

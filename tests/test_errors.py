@@ -1,0 +1,135 @@
+"""The exception tree is the one that its docstring draws, and an exception says nothing that it must not."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnections import errors
+from aioconnections.errors import (
+    AnswerError,
+    AtomError,
+    CertificateError,
+    ConnectFailedError,
+    ConnectionsError,
+    DeadlineError,
+    InDoubtError,
+    InvalidInputError,
+    JournalDiskError,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
+    ProtocolError,
+    ServerError,
+    ServerUnavailableError,
+    ThrottledError,
+    TransportError,
+    UsageError,
+)
+
+EXAMPLES: list[ConnectionsError] = [
+    ConnectionsError("m"),
+    InvalidInputError("m"),
+    TransportError("m", sent="maybe"),
+    ConnectFailedError("m"),
+    CertificateError("m"),
+    DeadlineError("m", sent="no"),
+    ProtocolError("m", sent="maybe"),
+    *(
+        kind(400, "CLFRN1172E", "m")
+        for kind in (
+            AnswerError,
+            errors.BadRequestError,
+            errors.AuthenticationError,
+            errors.ForbiddenError,
+            errors.NotFoundError,
+            errors.UnexpectedAnswerError,
+        )
+    ),
+    ThrottledError(429, None, "m", 3.0),
+    ServerError(503, None, "m", 4.0),
+    ServerUnavailableError("m"),
+    InDoubtError("m"),
+    AtomError("r", 1, 2, "entry"),
+    JournalError("m"),
+    JournalLockedError("m"),
+    JournalMismatchError(3, "a", "b"),
+    JournalDiskError("m"),
+    UsageError("m"),
+]
+
+
+def drawn() -> dict[str, str]:
+    """Name → name of the parent, read from the drawing."""
+    parents: dict[str, str] = {}
+    path: list[str] = []
+    for indent, name in re.findall(r"^    ([│├└─ ]*)(\w+Error)\b", errors.__doc__ or "", re.MULTILINE):
+        del path[len(indent) // 4 :]
+        parents[name] = path[-1] if path else "Exception"
+        path.append(name)
+    return parents
+
+
+def test_the_tree_is_as_drawn() -> None:
+    tree = {name: getattr(errors, name).__bases__[0].__name__ for name in errors.__all__}
+    assert drawn() == tree
+
+
+def test_two_are_builtin_errors_too() -> None:
+    assert issubclass(InvalidInputError, ValueError)
+    assert issubclass(UsageError, RuntimeError)
+
+
+def test_every_kind_is_among_the_examples() -> None:
+    assert {type(error).__name__ for error in EXAMPLES} == set(errors.__all__)
+
+
+def pickled(error: ConnectionsError) -> ConnectionsError:
+    twin: ConnectionsError = pickle.loads(pickle.dumps(error))  # noqa: S301 # our own
+    return twin
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_each_can_be_pickled_and_copied(
+    error: ConnectionsError, again: Callable[[ConnectionsError], ConnectionsError]
+) -> None:
+    error.add_note("while testing")
+    twin = again(error)
+    assert type(twin) is type(error)
+    assert twin is not error
+    assert (str(twin), twin.args, vars(twin)) == (str(error), error.args, vars(error))
+
+
+def test_what_they_say() -> None:
+    assert (
+        str(AnswerError(400, "CLFRN1172E", "The request is invalid."))
+        == "HTTP 400: CLFRN1172E: The request is invalid."
+    )
+    assert str(AnswerError(503, None, "Service Unavailable")) == "HTTP 503: Service Unavailable"
+    assert str(AtomError("no entry", 3, 7, "feed")) == "no entry in <feed> (line 3, column 7)"
+    assert str(AtomError("no entry")) == "no entry"
+    assert str(JournalMismatchError(3, "a@example.com", "b@example.com")).endswith(
+        "item 3 differs from the run that this journal records"
+    )
+    assert "example.com" not in str(JournalMismatchError(3, "a@example.com", "b@example.com"))
+    assert (ConnectFailedError("m").sent, CertificateError("m").sent) == ("no", "no")
+
+
+@given(st.text(st.characters(), max_size=2000))
+def test_text_of_a_server_is_safe_to_print(text: str) -> None:
+    error = AnswerError(400, text, text)
+    for said in (str(error), error.message, error.code or "", str(ConnectionsError(text))):
+        assert said.isprintable()
+        assert len(said) <= 300
+
+
+def test_blanks_and_terminal_codes_become_single_blanks() -> None:
+    assert str(ConnectionsError("\n\n  a\x1b[31m\tb\u202e\r\n c ")) == "a [31m b c"
+    assert str(ConnectionsError("x" * 1000)) == "x" * 299 + "…"
