@@ -5,6 +5,7 @@ A secret lives in a `Secret`, which shows it to nothing but the code that sends 
 
 from __future__ import annotations
 
+import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol, runtime_checkable
@@ -95,8 +96,8 @@ class Basic(_Constant):
     __slots__ = ()
 
     def __init__(self, user: str, password: str) -> None:
-        if ":" in user or not (user + password).isprintable():
-            raise InvalidInputError("user and password must be printable, and the user without a colon")
+        if ":" in user or any(unicodedata.category(c) in {"Cc", "Cs"} for c in user + password):
+            raise InvalidInputError("user and password hold no control characters, and the user no colon")
         super().__init__("Basic " + b64encode(f"{user}:{password}".encode()).decode())
 
 
