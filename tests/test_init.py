@@ -1,0 +1,61 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import aioconnections
+from aioconnections import errors, outcomes
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert aioconnections.__all__ == sorted(set(aioconnections.__all__))
+    assert set(errors.__all__) <= set(aioconnections.__all__)
+    assert set(outcomes.__all__) - {"Count"} <= set(aioconnections.__all__)
+    assert set(aioconnections.__all__) <= set(dir(aioconnections))
+    assert dir(aioconnections) == sorted(dir(aioconnections))
+
+
+@pytest.mark.parametrize("name", aioconnections.__all__)
+def test_every_name_is_there_and_shadows_no_builtin(name: str) -> None:
+    assert getattr(aioconnections, name) is not None
+    assert name not in dir(import_module("builtins"))
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Klient'"):
+        _ = aioconnections.Klient
+
+
+def test_a_lazy_name_is_looked_up_once() -> None:
+    assert aioconnections.Basic is import_module("aioconnections.auth").Basic
+    assert "Basic" in vars(aioconnections)
+
+
+IMPORTS = """
+import sys
+import aioconnections
+{then}
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+
+
+def imported(then: str) -> set[str]:
+    run = subprocess.run(  # noqa: S603 # this very Python
+        [sys.executable, "-c", IMPORTS.format(then=then)], capture_output=True, check=True, text=True
+    )
+    return set(run.stdout.split())
+
+
+def test_the_vocabulary_costs_neither_httpx_nor_an_event_loop() -> None:
+    names = imported("aioconnections.Pair(aioconnections.Email('a'), aioconnections.Key('b'))")
+    assert "attrs" in names
+    assert not names & {"httpx", "httpcore", "anyio", "asyncio", "ssl", "truststore", "uvicorn", "rich", "cyclopts"}
+
+
+def test_the_client_does_without_httpx_until_it_is_made() -> None:
+    assert "httpx" not in imported("aioconnections.Client")

@@ -1,0 +1,127 @@
+"""The bound on what is under way: first come, first served, and no slot is ever lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from aioconnections.slots import Slots
+
+pytestmark = pytest.mark.anyio
+
+
+async def settle() -> None:
+    """Let every task run until it waits."""
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_free_slot_is_taken_at_once_and_given_back() -> None:
+    slots = Slots(2)
+    await slots.acquire()
+    assert repr(slots) == "Slots(1 free, 0 waiting)"
+    slots.release()
+    assert repr(slots) == "Slots(2 free, 0 waiting)"
+
+
+async def test_never_more_than_the_limit_and_in_order() -> None:
+    slots, inside, most, order = Slots(3), 0, 0, list[int]()
+
+    async def work(number: int) -> None:
+        nonlocal inside, most
+        await slots.acquire()
+        order.append(number)
+        inside += 1
+        most = max(most, inside)
+        await anyio.lowlevel.checkpoint()
+        inside -= 1
+        slots.release()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(work, number)
+            await settle()
+    assert most <= 3
+    assert order == list(range(20))
+    assert repr(slots) == "Slots(3 free, 0 waiting)"
+
+
+async def test_nobody_overtakes_who_waits() -> None:
+    slots, order = Slots(1), list[str]()
+    await slots.acquire()
+
+    async def wait(name: str) -> None:
+        await slots.acquire()
+        order.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait, "first")
+        await settle()
+        slots.release()
+        tasks.start_soon(wait, "second")  # the slot is promised already, although nobody holds it yet
+        await settle()
+        assert order == ["first"]
+        slots.release()
+    assert order == ["first", "second"]
+
+
+async def test_who_is_cancelled_while_waiting_leaves_the_line() -> None:
+    slots = Slots(1)
+    await slots.acquire()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.acquire)
+        await settle()
+        assert repr(slots) == "Slots(0 free, 1 waiting)"
+        tasks.cancel_scope.cancel()
+    assert repr(slots) == "Slots(0 free, 0 waiting)"
+    slots.release()
+    assert repr(slots) == "Slots(1 free, 0 waiting)"
+
+
+@pytest.mark.parametrize("release_first", [True, False])
+async def test_a_slot_that_comes_together_with_the_cancellation_is_not_lost(*, release_first: bool) -> None:
+    slots = Slots(1)
+    await slots.acquire()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(use, slots)
+        await settle()
+        for step in [slots.release, tasks.cancel_scope.cancel][:: 1 if release_first else -1]:
+            step()
+    assert repr(slots) == "Slots(1 free, 0 waiting)"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_of_asyncio_that_is_cancelled_with_its_slot_already_promised_hands_it_on() -> None:
+    slots = Slots(1)
+    await slots.acquire()
+    first, second = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
+    await settle()
+    slots.release()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await second
+    assert repr(slots) == "Slots(0 free, 0 waiting)"
+
+
+async def test_no_slot_is_lost_in_a_thousand_cancellations() -> None:
+    slots = Slots(2)
+    for turn in range(1000):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(use, slots)
+            for _ in range(turn % 4):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+    assert repr(slots) == "Slots(2 free, 0 waiting)"
+
+
+async def use(slots: Slots) -> None:
+    await slots.acquire()
+    try:
+        await anyio.lowlevel.checkpoint()
+    finally:
+        slots.release()
