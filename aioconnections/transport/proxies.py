@@ -17,4 +17,7 @@ def proxy_from_environment(origin: Origin) -> tuple[str, str] | None:
         return None
     from urllib.request import proxy_bypass  # costs 20 ms, which nobody without a proxy should pay
 
-    return None if proxy_bypass(origin.authority) else found
+    if proxy_bypass(origin.authority):
+        return None
+    name, url = found
+    return name, url if "://" in url else f"http://{url}"  # most programs take it without the scheme
