@@ -14,7 +14,8 @@ from aioconnections.errors import InvalidInputError
 __all__ = ["Verify", "tls_context"]
 
 Verify: TypeAlias = bool | str | Path | ssl.SSLContext
-"""True: the system's trust store; a path: the certificates in that file or folder; False: anybody."""
+"""True: the system's trust store; False: anybody; a path: the certificates in that file, or in that folder, where
+OpenSSL finds them by names that ``openssl rehash`` gives."""
 
 
 def tls_context(verify: Verify) -> ssl.SSLContext:

@@ -1,0 +1,61 @@
+"""What ``verify`` means."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+import truststore
+
+from aioconnections.errors import InvalidInputError
+from aioconnections.transport.tls import tls_context
+
+
+def checks(context: ssl.SSLContext) -> bool:
+    return context.check_hostname and context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_by_default_the_system_decides() -> None:
+    context = tls_context(verify=True)
+    assert isinstance(context, truststore.SSLContext)
+    assert checks(context)
+
+
+def test_a_context_is_taken_as_it_is() -> None:
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    assert tls_context(own) is own
+
+
+@pytest.mark.parametrize("kind", [Path, str])
+def test_a_file_names_the_only_authorities(tmp_path: Path, kind: type[Path | str]) -> None:
+    authority = trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    context = tls_context(kind(file))
+    assert checks(context)
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_a_folder_is_looked_into_when_it_is_needed(tmp_path: Path) -> None:
+    context = tls_context(tmp_path)
+    assert checks(context)
+    assert context.get_ca_certs() == []
+
+
+def test_anybody_is_trusted_with_a_warning_only() -> None:
+    with pytest.warns(UserWarning, match="verify=False"):
+        context = tls_context(verify=False)
+    assert context.verify_mode is ssl.CERT_NONE
+    assert not context.check_hostname
+
+
+@pytest.mark.parametrize("content", [None, "", "not a certificate"])
+def test_a_path_without_certificates_is_refused(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InvalidInputError, match=r"ca\.pem") as info:
+        tls_context(file)
+    assert info.value.__context__ is None
