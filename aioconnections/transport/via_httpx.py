@@ -14,6 +14,7 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias, cast
 
@@ -23,6 +24,7 @@ import httpx
 from aioconnections.errors import (
     CertificateError,
     ConnectFailedError,
+    ConnectionsError,
     DeadlineError,
     InvalidInputError,
     ProtocolError,
@@ -46,15 +48,17 @@ class _Engine(ABC):
 
     async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
         """Send one request and return its whole answer, as `Engine` says."""
-        failure: TransportError = DeadlineError(f"no answer within {timeout:g} s", sent="maybe")
+        failure: ConnectionsError | None = None
         with anyio.move_on_after(timeout):
             try:
                 return await self._carry(_message(origin, request, common))
+            except ConnectionsError as error:
+                failure = error.with_traceback(None)  # its frames hold the message
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
                 failure = _translated(error)
             except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 failure = _broken()
-        raise failure
+        raise failure or DeadlineError(f"no answer within {timeout:g} s", sent="maybe")
 
     @abstractmethod
     async def _carry(self, message: httpx.Request) -> Response:
@@ -66,17 +70,25 @@ class _Engine(ABC):
 
 
 class HttpxEngine(_Engine):
-    """Lends kept-alive connections of its own, the one used last first; they are opened when they are first needed."""
+    """Lends kept-alive connections of its own, the one used last first; they are opened when they are first needed.
+
+    A connection is lent for one origin only: one that was made for plain HTTP checks no certificate.
+
+    Raises:
+        InvalidInputError: httpx cannot go through a proxy of this kind.
+    """
 
     def __init__(self, *, verify: Verify = True, proxy: str | None = None) -> None:
         self._verify = verify
-        self._proxy = proxy
+        self._proxy = None if proxy is None else _proxy(proxy)
         self._context: ssl.SSLContext | None = None
-        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._idle: dict[tuple[str, bytes], list[httpx.AsyncHTTPTransport]] = {}
         self._lent = 0
+        self._closed = False
 
     async def _carry(self, message: httpx.Request) -> Response:
-        lane = self._idle.pop() if self._idle else self._new(message)
+        idle = self._idle.setdefault((message.url.scheme, message.url.netloc), [])
+        lane = idle.pop() if idle else self._new(message)
         self._lent += 1
         whole = False
         try:
@@ -85,8 +97,8 @@ class HttpxEngine(_Engine):
             return response
         finally:
             self._lent -= 1
-            if whole:
-                self._idle.append(lane)
+            if whole and not self._closed:
+                idle.append(lane)
             else:  # httpx may take a connection for free that still owes an answer, so this one is not used again
                 with anyio.move_on_after(_CLOSING, shield=True):
                     await lane.aclose()
@@ -101,12 +113,14 @@ class HttpxEngine(_Engine):
         )
 
     async def aclose(self) -> None:
-        """Close every connection; none may be lent."""
-        while self._idle:
-            await self._idle.pop().aclose()
+        """Close every connection; one that is lent closes when it comes back."""
+        self._closed = True
+        for idle in self._idle.values():
+            while idle:
+                await idle.pop().aclose()
 
     def __repr__(self) -> str:
-        return f"HttpxEngine({self._lent} lent, {len(self._idle)} idle)"
+        return f"HttpxEngine({self._lent} lent, {sum(map(len, self._idle.values()))} idle)"
 
 
 class DoorEngine(_Engine):
@@ -121,10 +135,11 @@ class DoorEngine(_Engine):
 
     def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient) -> None:
         self._door = door
+        self._closed = False
         if isinstance(door, httpx.AsyncClient):
             if door.auth is not None or door.cookies:
                 raise InvalidInputError("http_client must not carry auth or cookies; pass auth to this client instead")
-            self._send: _Send = partial(door.send, stream=True, auth=None, follow_redirects=False)
+            self._send: _Send = partial(_through, door)
         else:
             self._send = door.handle_async_request
 
@@ -133,11 +148,29 @@ class DoorEngine(_Engine):
 
     async def aclose(self) -> None:
         """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
-        if isinstance(self._door, httpx.AsyncBaseTransport):
+        if isinstance(self._door, httpx.AsyncBaseTransport) and not self._closed:
+            self._closed = True
             await self._door.aclose()
 
     def __repr__(self) -> str:
         return f"DoorEngine({type(self._door).__name__})"
+
+
+async def _through(client: httpx.AsyncClient, message: httpx.Request) -> httpx.Response:
+    """The answer that comes through a caller's client, whose cookie jar does not keep what the answer sets."""
+    if client.is_closed:
+        raise UsageError("http_client is closed")
+    response = await client.send(message, stream=True, auth=None, follow_redirects=False)
+    for cookie in response.cookies.jar:  # a login of this user, which the owner's own requests would carry
+        with suppress(KeyError):
+            client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
+    return response
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    with suppress(ValueError, httpx.InvalidURL):
+        return httpx.Proxy(url)
+    raise InvalidInputError("the proxy's URL is not one that httpx can use")
 
 
 def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
@@ -148,11 +181,9 @@ def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request
 async def _answer(send: _Send, message: httpx.Request) -> Response:
     """The whole answer, its body under the limit. The stream is read as it is: httpx would inflate without a limit."""
     response = await send(message)
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise UsageError("the transport's answers cannot be read asynchronously")
     try:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise ProtocolError("the answer is compressed although that was not asked for", sent="maybe")
-        if not isinstance(response.stream, httpx.AsyncByteStream):
-            raise UsageError("the transport's answers cannot be read asynchronously")
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.stream:
@@ -160,6 +191,8 @@ async def _answer(send: _Send, message: httpx.Request) -> Response:
             if size > _LARGEST_BODY:
                 raise ProtocolError("the body of the answer is larger than allowed", sent="maybe")
             chunks.append(chunk)
+        if size and response.headers.get("content-encoding", "identity") != "identity":
+            raise ProtocolError("the answer is compressed although that was not asked for", sent="maybe")
     finally:
         with anyio.move_on_after(_CLOSING, shield=True):
             await response.aclose()

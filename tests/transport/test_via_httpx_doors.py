@@ -1,0 +1,252 @@
+"""What a caller may bring: any httpx transport or client, whose failures become ours."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import traceback
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any, Self
+
+import anyio
+import httpx
+import pytest
+import respx
+
+from aioconnections.errors import (
+    CertificateError,
+    ConnectFailedError,
+    ConnectionsError,
+    DeadlineError,
+    InvalidInputError,
+    ProtocolError,
+    TransportError,
+    UsageError,
+)
+from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
+from aioconnections.transport import Engine, via_httpx
+from aioconnections.transport.via_httpx import DoorEngine, HttpxEngine
+
+pytestmark = pytest.mark.anyio
+
+COMMON = Headers([("User-Agent", "test"), ("Authorization", "Basic c2VjcmV0")])
+REQUEST = Request("HEAD", "/profiles/atom/connection.do?sourceEmail=amy%40example.com")
+NOWHERE = Origin("http", "c.example.com", 80)
+
+
+async def exchange(engine: Engine, origin: Origin, request: Request = REQUEST, timeout: float = 60.0) -> Response:
+    return await engine.exchange(origin, request, COMMON, timeout)
+
+
+async def failure(engine: Engine, origin: Origin, request: Request = REQUEST, timeout: float = 60.0) -> TransportError:
+    """The error that an exchange ends with: ours, and nothing of httpx or of the request hangs on it."""
+    with pytest.raises(TransportError) as info:
+        await engine.exchange(origin, request, COMMON, timeout)
+    assert_clean(info.value)
+    return info.value
+
+
+def assert_clean(error: ConnectionsError) -> None:
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "amy" not in shown.replace(__file__, "")
+    assert "c2VjcmV0" not in shown
+    assert "httpx.Re" not in shown
+    assert "<Request(" not in shown
+
+
+def caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+NO_NAME = OSError("All connection attempts failed")
+NO_NAME.__cause__ = ExceptionGroup("", [OSError("x"), socket.gaierror(-2, "amy: Name or service not known")])
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "sent", "words"),
+    [
+        (httpx.ConnectTimeout("amy"), ConnectFailedError, "no", "in time"),
+        (httpx.PoolTimeout("amy"), ConnectFailedError, "no", "in time"),
+        (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "own timeout"),
+        (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "own timeout"),
+        (httpx.ConnectError("amy"), ConnectFailedError, "no", "no connection came about"),
+        (caused(httpx.ConnectError("amy"), ConnectionRefusedError()), ConnectFailedError, "no", "refused"),
+        (caused(httpx.ConnectError("amy"), NO_NAME), ConnectFailedError, "no", "does not resolve"),
+        (caused(httpx.ConnectError("amy"), ssl.SSLError("amy")), ConnectFailedError, "no", "handshake"),
+        (caused(httpx.ConnectError("amy"), ssl.SSLCertVerificationError("amy")), CertificateError, "no", "certificate"),
+        (httpx.ProxyError("amy"), ConnectFailedError, "no", "no connection came about"),
+        (httpx.UnsupportedProtocol("amy"), ConnectFailedError, "no", "UnsupportedProtocol"),
+        (httpx.LocalProtocolError("amy"), ConnectFailedError, "no", "LocalProtocolError"),
+        (httpx.InvalidURL("amy"), ConnectFailedError, "no", "InvalidURL"),
+        (httpx.ReadError("amy"), ProtocolError, "maybe", "broke off"),
+        (httpx.WriteError("amy"), ProtocolError, "maybe", "broke off"),
+        (httpx.CloseError("amy"), ProtocolError, "maybe", "broke off"),
+        (httpx.RemoteProtocolError("amy"), ProtocolError, "maybe", "broke off"),
+        (httpx.StreamClosed(), ProtocolError, "maybe", "broke off"),
+        (ConnectionResetError("amy"), ProtocolError, "maybe", "broke off"),
+        (anyio.BrokenResourceError("amy"), ProtocolError, "maybe", "broke off"),
+        (anyio.ClosedResourceError("amy"), ProtocolError, "maybe", "broke off"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+@pytest.mark.parametrize("as_client", [True, False])
+async def test_the_table_of_failures(
+    raised: Exception, kind: type[TransportError], sent: str, words: str, *, as_client: bool
+) -> None:
+    def handle(_: httpx.Request) -> httpx.Response:
+        raise raised
+
+    transport = httpx.MockTransport(handle)
+    error = await failure(DoorEngine(httpx.AsyncClient(transport=transport) if as_client else transport), NOWHERE)
+    assert type(error) is kind
+    assert error.sent == sent
+    assert words in str(error)
+
+
+# bodies
+
+
+class Pieces(httpx.AsyncByteStream, AsyncIterator[bytes]):
+    """A body that counts how far it was read and tells whether it was closed."""
+
+    def __init__(self, piece: bytes, times: int) -> None:
+        self.piece, self.times, self.read, self.closed = piece, times, 0, False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.read == self.times:
+            raise StopAsyncIteration
+        self.read += 1
+        return self.piece
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(("times", "fits"), [(10, True), (11, False), (1_000_000, False)])
+async def test_a_body_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch, times: int, *, fits: bool) -> None:
+    monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 100)
+    body = Pieces(b"0123456789", times)
+    engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    if fits:
+        assert len((await exchange(engine, NOWHERE)).body) == 100
+    else:
+        assert "larger" in str(await failure(engine, NOWHERE))
+        assert body.read == 11
+    assert body.closed
+
+
+@pytest.mark.parametrize(("times", "fine"), [(0, True), (1, False)])
+async def test_a_compressed_body_is_refused_and_an_empty_one_is_not(times: int, *, fine: bool) -> None:
+    body = Pieces(b"\x1f\x8b", times)
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
+    engine = DoorEngine(httpx.MockTransport(lambda _: answer))
+    if fine:
+        assert (await exchange(engine, NOWHERE)).status == 200
+    else:
+        assert "compressed" in str(await failure(engine, NOWHERE))
+    assert body.closed
+
+
+async def test_a_transport_whose_answers_are_not_asynchronous() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"x"
+
+    engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, content=pieces())))
+    with pytest.raises(UsageError, match="asynchronously") as info:
+        await exchange(engine, NOWHERE)
+    assert_clean(info.value)
+
+
+# what a caller brings
+
+
+async def test_through_an_asgi_application() -> None:
+    async def app(scope: MutableMapping[str, Any], receive: object, send: Any) -> None:
+        del receive
+        status = (b"x-profiles-connection-status", b"pending") if scope["method"] == "HEAD" else (b"x", b"y")
+        await send({"type": "http.response.start", "status": 200, "headers": [status]})
+        await send({"type": "http.response.body", "body": b""})
+
+    engine = DoorEngine(httpx.ASGITransport(app))
+    response = await exchange(engine, NOWHERE)
+    assert response.get(b"x-profiles-connection-status") == "pending"
+    assert repr(engine) == "DoorEngine(ASGITransport)"
+
+
+async def test_through_respx() -> None:
+    engine = HttpxEngine()
+    async with respx.mock(assert_all_called=True) as router:
+        router.head("http://c.example.com/profiles/atom/connection.do").respond(404)
+        assert (await exchange(engine, NOWHERE)).status == 404
+    await engine.aclose()
+
+
+@pytest.mark.parametrize(
+    "login", [{"auth": ("amy", "x")}, {"auth": httpx.BasicAuth("amy", "x")}, {"cookies": {"LtpaToken2": "amy"}}]
+)
+async def test_a_client_that_carries_a_login_is_refused(login: dict[str, Any]) -> None:
+    async with httpx.AsyncClient(**login) as client:
+        with pytest.raises(InvalidInputError, match="http_client"):
+            DoorEngine(client)
+
+
+async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None:
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        cookies = [("Set-Cookie", "LtpaToken2=x; Path=/"), ("Set-Cookie", "gone=; Max-Age=0"), ("Location", "/login")]
+        return httpx.Response(302, headers=cookies)
+
+    async with httpx.AsyncClient(
+        transport=httpx.MockTransport(handle),
+        headers={"X-Theirs": "1", "User-Agent": "theirs"},
+        params={"theirs": "1"},
+        base_url="http://theirs.example",
+        follow_redirects=True,
+        trust_env=True,
+    ) as client:
+        engine = DoorEngine(client)
+        client.cookies.set("own", "kept", domain="theirs.example")
+        for _ in range(2):
+            assert (await exchange(engine, NOWHERE)).status == 302
+        assert [cookie.name for cookie in client.cookies.jar] == ["own"], "a login of ours is not left to the owner"
+        await engine.aclose()
+        assert not client.is_closed
+
+    assert len(seen) == 2
+    for request in seen:
+        assert str(request.url) == f"{NOWHERE}{REQUEST.target}"
+        assert not {"x-theirs", "cookie"} & {*request.headers}
+        assert request.headers.get_list("user-agent") == ["test"]
+        assert request.headers.get_list("authorization") == ["Basic c2VjcmV0"]
+
+
+async def test_a_client_that_its_owner_has_closed() -> None:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+    engine = DoorEngine(client)
+    await client.aclose()
+    with pytest.raises(UsageError, match="closed") as info:
+        await exchange(engine, NOWHERE)
+    assert_clean(info.value)
+
+
+async def test_a_transport_is_closed_with_the_engine_and_once() -> None:
+    closed = 0
+
+    class Own(httpx.MockTransport):
+        async def aclose(self) -> None:
+            nonlocal closed
+            closed += 1
+
+    engine = DoorEngine(Own(lambda _: httpx.Response(200)))
+    await engine.exchange(NOWHERE, REQUEST, NO_HEADERS, 1.0)
+    await engine.aclose()
+    await engine.aclose()
+    assert closed == 1
