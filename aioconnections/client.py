@@ -7,7 +7,7 @@ import random
 import warnings
 from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
 import anyio.lowlevel
 
@@ -36,6 +36,9 @@ __all__ = ["Client"]
 
 Pairlike: TypeAlias = Pair | tuple[Identity | Person, Identity | Person]
 
+_NOT_THE_CALLERS = frozenset(
+    {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -221,17 +224,18 @@ class Client:
 def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
     if auth is None or isinstance(auth, Auth):
         return auth
-    parts: tuple[object, ...] = auth
-    if len(parts) == 2 and all(isinstance(part, str) for part in parts):
-        return Basic(*auth)
-    raise InvalidInputError("auth is a tuple of user and password, an Auth, or None")
+    match cast("object", auth):
+        case (str(user), str(password)):
+            return Basic(user, password)
+        case _:
+            raise InvalidInputError("auth is a tuple of user and password, an Auth, or None")
 
 
 def _constant_headers(extra: Mapping[str, str]) -> Headers:
     """What goes with every request; the caller's headers take the place of ours."""
     own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*"}
     given = {name.lower() for name in extra}
-    forbidden = given & {"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"}
+    forbidden = given & _NOT_THE_CALLERS
     if forbidden:
         raise InvalidInputError(f"headers: {', '.join(sorted(forbidden))} cannot be given here")
     return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])

@@ -210,7 +210,7 @@ class Session:
         traffic, now = self._traffic, self._now
         if not traffic.slots.take():
             came = now()
-            await traffic.slots.wait()
+            await traffic.slots.acquire()
             meter.waited += now() - came
         try:
             moment = now()

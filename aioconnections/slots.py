@@ -22,14 +22,16 @@ class Slots:
         self._line: deque[anyio.Event] = deque()
 
     def take(self) -> bool:
-        """Take a slot if one is free; else the caller has to `wait`."""
+        """Take a slot at once, if one is free."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
-    async def wait(self) -> None:
-        """Stand in line for a slot."""
+    async def acquire(self) -> None:
+        """Take a slot, after those who came before."""
+        if self.take():
+            return
         turn = anyio.Event()
         self._line.append(turn)
         try:

@@ -94,7 +94,8 @@ def run(rival: str, server: Served, setting: Setting, count: int) -> dict[str, f
     """One run of one rival: seconds, seconds of CPU, and requests."""
     if rival == WRK:
         return _wrk(server, setting)
-    command = [sys.executable, _RIVALS_FILE, rival, server.url, server.ca or "", str(setting.connections), str(count)]
+    numbers = (str(setting.connections), str(count))
+    command = [sys.executable, str(_RIVALS_FILE), rival, server.url, server.ca or "", *numbers]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 # ourselves
     figures: dict[str, float] = json.loads(done.stdout)
     return {**figures, "count": count}

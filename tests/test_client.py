@@ -118,7 +118,7 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
 
     async with client_of(Script(answer), headers={"user-agent": "mine/1", "X-Trace": "7"}) as client:
         await client.check(A, B)
-    for name in ("Authorization", "cookie", "Host"):
+    for name in ("Authorization", "cookie", "Host", "Accept-Encoding"):
         with pytest.raises(InvalidInputError):
             client_of(Script(answer), headers={name: "x"})
     with pytest.raises(InvalidInputError):
@@ -135,6 +135,8 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
         {"item_timeout": -1},
         {"max_attempts": 0},
         {"auth": "secret"},
+        {"auth": "ab"},
+        {"auth": httpx.BasicAuth("a", "secret")},
         {"auth": ("a", "b", "c")},
         {"auth": ("a:b", "c")},
         {"http_client": httpx.AsyncClient()},

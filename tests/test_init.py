@@ -45,7 +45,7 @@ print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 
 
 def imported(then: str) -> set[str]:
-    run = subprocess.run(  # noqa: S603 # this very Python
+    run = subprocess.run(  # this very Python
         [sys.executable, "-c", IMPORTS.format(then=then)], capture_output=True, check=True, text=True
     )
     return set(run.stdout.split())
