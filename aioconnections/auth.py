@@ -118,5 +118,5 @@ class Bearer(_Constant):
     def __init__(self, token: str, *, oauth_paths: bool = True) -> None:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise InvalidInputError("a bearer token is printable ASCII without blanks")
-        self.oauth = oauth_paths
+        self.oauth: bool = oauth_paths
         super().__init__(f"Bearer {token}")

@@ -162,7 +162,7 @@ class Count:
     def __init__(self) -> None:
         self._classes: Counter[str] = Counter()
         self._statuses: Counter[str] = Counter()
-        self.finished = 0
+        self.finished: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""

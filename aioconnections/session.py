@@ -68,8 +68,8 @@ class Meter:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._started = now()
-        self.attempts = 0
-        self.waited = 0.0
+        self.attempts: int = 0
+        self.waited: float = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -88,8 +88,8 @@ class Session:
         self, traffic: Traffic, address: Address, auth: Auth | None, constant: Headers, *, verify_login: bool
     ) -> None:
         self.address = address
-        self.verifies = verify_login and auth is not None
-        self.gate = Gate()
+        self.verifies: bool = verify_login and auth is not None
+        self.gate: Gate = Gate()
         self._traffic = traffic
         self._now = traffic.clock.now
         self._constant = constant

@@ -79,6 +79,7 @@ async def agree(client: Client, directory: Directory, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_ten_thousand_pairs_both_ways_in_all_identity_types(directory: Directory) -> None:
     async with listening(app(directory)) as url:
         await agree(client_at(url, max_connections=32), directory, 10_000)
@@ -251,8 +252,9 @@ PEAK = Path(__file__).parent / "support" / "peak_memory.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_memory_does_not_grow_with_the_number_of_pairs() -> None:
-    assert await peak(60_000) - await peak(10_000) < 15 * 1024
+    assert await peak(40_000) - await peak(10_000) < 4 * 1024
 
 
 @pytest.mark.full

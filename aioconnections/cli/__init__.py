@@ -17,7 +17,7 @@ from aioconnections.errors import ConnectionsError
 
 __all__ = ["app", "run"]
 
-app = App(
+app: App = App(
     "aioconnections",
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,

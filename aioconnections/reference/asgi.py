@@ -120,7 +120,7 @@ class App:
         tokens: Mapping[str, Identity | Person],
     ) -> None:
         self.directory = directory
-        self.requests = Requests()
+        self.requests: Requests = Requests()
         self._dialect = dialect = DIALECTS[version]
         self._accounts = Accounts(directory, dialect, auth, tokens)
         self._documents = Documents(directory, dialect, emails)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 try:
     import uvicorn
-except ImportError as error:
-    raise ImportError('the server on a port needs uvicorn: pip install "aioconnections[server]"') from error
+except ImportError:
+    raise ImportError('the server on a port needs uvicorn: pip install "aioconnections[server]"') from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
