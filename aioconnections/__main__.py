@@ -15,6 +15,8 @@ def main() -> None:
         if error.name is None or error.name.partition(".")[0] not in {"cyclopts", "rich"}:
             raise
         sys.exit('aioconnections: the command line needs two more packages: pip install "aioconnections[cli]"')
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

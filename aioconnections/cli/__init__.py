@@ -1,17 +1,26 @@
-"""The command line: one module per family of commands. Results go to stdout, everything else to stderr."""
+"""The command line: one module per family of commands. Results go to stdout, everything else to stderr.
+
+What only a running command needs, asyncio and the client above all, is imported when it runs: help and usage errors
+come at once.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
 from aioconnections.cli.check import check
 from aioconnections.cli.demo import demo
-from aioconnections.cli.exits import INTERRUPTED, USAGE, of_error
+from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, of_error
+from aioconnections.cli.progress import say
 from aioconnections.cli.serve import serve
 from aioconnections.errors import ConnectionsError
 
@@ -21,8 +30,8 @@ app: App = App(
     "aioconnections",
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
-    help_epilogue="Exit codes: 0 all good, 1 some rows unreadable, failed or unprocessed, 2 usage, 3 login refused, "
-    "5 server unavailable, 130 interrupted.",
+    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, failed or unprocessed, or the result could not be "
+    "written; 2 usage; 3 login refused; 5 server unavailable; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -34,14 +43,45 @@ app.command(demo)
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        return int(app(arguments, exit_on_error=False) or 0)
+        with _terminable():
+            return int(app(arguments, exit_on_error=False) or GOOD)
     except CycloptsError:  # it has said what is wrong
         return USAGE
     except ConnectionsError as error:
-        print(f"aioconnections: {error}", file=sys.stderr)  # noqa: T201 # this is the place that speaks to a person
+        say(f"aioconnections: {error}")
         return of_error(error)
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
+        say("aioconnections: interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        sys.stdout = None
-        return 0
+        _give_up_stdout()
+        return GOOD
+    except OSError as error:
+        say(f"aioconnections: {error.filename}: {error.strerror}")
+        _give_up_stdout()
+        return SOME_BAD
+
+
+@contextmanager
+def _terminable() -> Generator[None]:
+    """Let SIGTERM end a command as Ctrl-C does; asyncio, which looks after Ctrl-C while it runs, need not know."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del number
+        on_interrupt = signal.getsignal(signal.SIGINT)  # not callable in a background job, which ignores Ctrl-C
+        (on_interrupt if callable(on_interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():  # nobody else gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _give_up_stdout() -> None:
+    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
-from aioconnections.cli.check import check_file
 from aioconnections.cli.progress import say
-from aioconnections.client import Client
 from aioconnections.errors import UsageError
-from aioconnections.reference import Directory
 
 __all__ = ["demo"]
 
@@ -30,10 +27,15 @@ def demo() -> int:
 
     The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
     """
+    if find_spec("uvicorn") is None:
+        raise UsageError('the demo needs a server: pip install "aioconnections[cli,server]"')
+    from aioconnections.cli.checking import check_file
+    from aioconnections.client import Client
+
     folder = Path(tempfile.mkdtemp(prefix="aioconnections-demo-"))
     pairs, results = folder / "pairs.csv", folder / "results.csv"
-    _write(pairs)
     with _server() as url:
+        _write(pairs)
         say(f"A Connections server with {_PEOPLE:,} invented people listens on {url}")
         say(f"{_PAIRS:,} pairs of them are in {pairs}:\n")
         _head(pairs)
@@ -41,7 +43,7 @@ def demo() -> int:
             f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
         )
         client = Client(url, auth=("admin", "secret"), max_per_second=None)
-        code = asyncio.run(check_file(client, pairs, id_type=None, ordered=True, form="csv", output=results))
+        code = check_file(client, pairs, id_type=None, ordered=True, form="csv", output=results)
     say(f"\nThe answers are in {results}:\n")
     _head(results)
     say(
@@ -52,6 +54,8 @@ def demo() -> int:
 
 
 def _write(path: Path) -> None:
+    from aioconnections.reference import Directory
+
     directory = Directory.generate(people=_PEOPLE, seed=_SEED)
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -74,7 +78,7 @@ def _server() -> Generator[str]:
             line = process.stdout.readline() if process.stdout is not None else ""
             url = line.removeprefix("listening on ").strip()
             if not url:
-                raise UsageError("the reference server did not start; the lines above say why")
+                raise UsageError("the reference server did not start")
             yield url
         finally:
             process.terminate()

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TypeAlias
 
-__all__ = ["progress", "say"]
+__all__ = ["Advance", "progress", "say"]
+
+Advance: TypeAlias = Callable[[], None]
 
 
 def say(text: str) -> None:
-    """Tell the person something, apart from the results."""
-    print(text, file=sys.stderr)  # noqa: T201 # stderr is for people
+    """Tell the person something, apart from the results. That nobody listens is no reason to stop."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)  # noqa: T201 # stderr is for people
 
 
 @contextmanager
-def progress(total: int | None) -> Generator[Callable[[], None]]:
+def progress(total: int | None, *, shown: bool = True) -> Generator[Advance]:
     """A function to be called once per item. Without a terminal on stderr it does nothing.
 
     Args:
         total: how many items there are, or None if that is not known; then no time left is shown.
+        shown: False where something else is written to the terminal.
     """
-    if not sys.stderr.isatty():
+    if not shown or not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
@@ -42,6 +47,7 @@ def progress(total: int | None) -> Generator[Callable[[], None]]:
             return Text(f"{speed:,.0f}/s" if speed else "–/s", style="progress.data.speed")
 
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), speed_estimate_period=10) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, speed_estimate_period=10, redirect_stdout=False) as bar:
         task = bar.add_task("checking", total=total)
         yield lambda: bar.advance(task)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aioconnections.cli.exits import GOOD
 from aioconnections.errors import UsageError
-from aioconnections.reference import Directory, app
 
 __all__ = ["serve"]
 
@@ -15,17 +14,19 @@ def serve(*, port: int = 0, people: int = 5_000, seed: int = 1) -> int:
     It prints "listening on URL" first. Everybody's password is "secret"; the user "admin" sees all connections.
 
     Args:
-        port: 0 takes one that is free.
-        people: how many invented people there are, from 10 to 1,000,000.
-        seed: which ones.
+        port: Port to listen on; 0 takes one that is free.
+        people: How many invented people there are, from 10 to 1,000,000.
+        seed: Which people; the same number makes the same ones.
     """
     try:
-        directory = Directory.generate(people=people, seed=seed)
+        from aioconnections.reference import Directory, app
         from aioconnections.reference.server import serve as listen
 
-        listen(app(directory), port=port)
-    except (ImportError, ValueError, OSError) as error:  # uvicorn is missing, too many people, the port is taken
+        listen(app(Directory.generate(people=people, seed=seed)), port=port)
+    except (ImportError, ValueError, OverflowError) as error:  # uvicorn is missing, too many people, no such port
         problem = str(error)
+    except OSError as error:
+        problem = f"port {port}: {error.strerror}"
     else:
         return GOOD
     raise UsageError(problem)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from aioconnections.auth import Auth, Basic, Bearer
-from aioconnections.client import Client
+from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from aioconnections.auth import Auth
+    from aioconnections.client import Client
 
 __all__ = ["Server"]
 
@@ -32,48 +35,79 @@ class Server:
     password_file: Path | None = None
     """File whose first line is the password."""
     token_file: Path | None = None
-    """File whose first line is a bearer token; or set AIOCONNECTIONS_TOKEN."""
+    """File whose first line is a bearer token, which takes the place of user and password; or set
+    AIOCONNECTIONS_TOKEN."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's."""
+    trust_env: Annotated[bool, Parameter(negative="")] = False
+    """Go through the proxy that the environment names."""
     max_connections: int = 16
     """Requests under way at once."""
     max_per_second: float = 100
     """Requests started per second; 0 for no limit."""
 
     def client(self) -> Client:
-        """A client for these options.
+        """A client for these options; what it warns of is told in one line each.
 
         Raises:
             InvalidInputError: an option that cannot be used, or a secret that is missing.
         """
-        return Client(
-            self.url,
-            auth=self._auth(),
-            max_connections=self.max_connections,
-            max_per_second=self.max_per_second or None,
-            verify=self.ca_file or True,
-        )
+        from aioconnections.client import Client
+
+        auth = self._auth()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            client = Client(
+                self.url,
+                auth=auth,
+                max_connections=self.max_connections,
+                max_per_second=self.max_per_second or None,
+                verify=self.ca_file or True,
+                trust_env=self.trust_env,
+            )
+        for warning in caught:
+            say(f"aioconnections: warning: {warning.message}".replace("pass trust_env=True", "add --trust-env"))
+        return client
 
     def _auth(self) -> Auth | None:
-        token = _first_line(self.token_file) if self.token_file else os.environ.get("AIOCONNECTIONS_TOKEN")
+        """What was said on the command line counts more than the environment, a token more than a password."""
+        from aioconnections.auth import Basic, Bearer
+
+        if self.token_file:
+            return Bearer(_first_line(self.token_file))
+        if self.password_file:
+            if self.user is None:
+                raise InvalidInputError("--password-file needs --user")
+            return Basic(self.user, _first_line(self.password_file))
+        token = os.environ.get("AIOCONNECTIONS_TOKEN")
         if token:
             return Bearer(token)
-        if self.user is None:
-            return None
-        if self.password_file:
-            return Basic(self.user, _first_line(self.password_file))
-        password = os.environ.get("AIOCONNECTIONS_PASSWORD")
-        if password is None and sys.stdin.isatty():
-            password = getpass.getpass(f"Password of {self.user}: ")
-        if password is None:
-            raise InvalidInputError("a password is missing: use --password-file, or set AIOCONNECTIONS_PASSWORD")
-        return Basic(self.user, password)
+        if self.user is not None:
+            return Basic(self.user, _password(self.user))
+        say("aioconnections: warning: without --user or a token the server is asked as nobody")
+        return None
+
+
+def _password(user: str) -> str:
+    password = os.environ.get("AIOCONNECTIONS_PASSWORD")
+    if not password and sys.stdin.isatty():
+        from getpass import getpass
+
+        password = getpass(f"Password of {user}: ")
+    if not password:
+        raise InvalidInputError("a password is missing: use --password-file, or set AIOCONNECTIONS_PASSWORD")
+    return password
 
 
 def _first_line(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
-            return file.readline().rstrip("\r\n")
-    except (OSError, UnicodeError):
-        problem = f"{path} cannot be read as text"
+        with path.open(encoding="utf-8-sig") as file:
+            line = file.readline().rstrip("\r\n")
+        problem = f"{path} is empty"
+        if line:
+            return line
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    except UnicodeError:
+        problem = f"{path} is not text in UTF-8"
     raise InvalidInputError(problem)

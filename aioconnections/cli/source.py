@@ -1,0 +1,136 @@
+"""Where rows come from: a file, or a pipe that a thread reads ahead.
+
+A pipe may be silent for hours. Were the event loop to wait for it, answers under way would time out and Ctrl-C would
+do nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import stat
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Generic, TypeVar
+
+from aioconnections.cli.progress import say
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["Ahead", "count_rows", "opened", "ready"]
+
+T = TypeVar("T")
+
+_AHEAD = 256  # items
+
+
+@contextmanager
+def opened(path: Path | None) -> Generator[IO[str]]:
+    """The text of a file, or of standard input for None and "-". Bytes that are not UTF-8 become lone surrogates.
+
+    Raises:
+        InvalidInputError: the file cannot be opened.
+    """
+    if path is None or str(path) == "-":
+        if sys.stdin.isatty():
+            say("Reading pairs from the terminal; Ctrl-D ends them.")
+        # not sys.stdin itself: its lock would be held by a thread that still reads when the interpreter ends
+        raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+        yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return
+    try:
+        file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    else:
+        with file:
+            yield file
+            return
+    raise InvalidInputError(problem)
+
+
+def count_rows(path: Path | None) -> int | None:
+    """How many rows a file holds, by its lines; good enough for the time left. None if only reading it would tell."""
+    if path is None or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
+
+
+@contextmanager
+def ready(items: Iterator[T], file: IO[str]) -> Generator[Ahead[T] | Iterator[T]]:
+    """`items`, which are read from `file`, in a form that never makes the event loop wait for long."""
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        yield items  # a thread would cost more than the reading
+        return
+    ahead = Ahead(items)
+    try:
+        yield ahead
+    finally:
+        ahead.close()
+
+
+class Ahead(AsyncIterator[T], Generic[T]):
+    """The items of an iterator that may block, taken by a thread that keeps a bounded number of them ready.
+
+    An exception of the iterator is raised after everything that came before it. Of one event loop and one task.
+    """
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._ready: deque[T] = deque()
+        self._room = threading.Event()
+        self._closed = False
+        self._ended = False
+        self._failure: Exception | None = None
+        self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # somebody waits
+        self._thread: threading.Thread | None = None
+
+    def close(self) -> None:
+        """Take no more items."""
+        self._closed = True
+        self._room.set()
+
+    async def __anext__(self) -> T:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._read, name="input", daemon=True
+            )  # must not keep us from ending
+            self._thread.start()
+        while not self._ready:
+            if self._ended:
+                failure, self._failure = self._failure, None
+                raise failure or StopAsyncIteration
+            news = asyncio.Event()
+            self._wake = asyncio.get_running_loop(), news
+            if not self._ready and not self._ended:  # the thread looks at _wake after it changes either
+                await news.wait()
+        if len(self._ready) == _AHEAD // 2:  # not sooner: switching between threads costs more than reading
+            self._room.set()
+        return self._ready.popleft()
+
+    def _read(self) -> None:
+        try:
+            for item in self._items:
+                self._ready.append(item)
+                self._tell()
+                self._room.clear()
+                while len(self._ready) >= _AHEAD and not self._closed:
+                    self._room.wait()
+                if self._closed:
+                    return
+        except Exception as error:  # noqa: BLE001 # raised by __anext__
+            self._failure = error
+        self._ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            loop, news = wake
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(news.set)
