@@ -110,11 +110,12 @@ class _Run:
 
     def take(self, outcome: CheckOutcome) -> None:
         """Write the row of one outcome."""
-        if isinstance(outcome.item, RowPair):
-            self.write(outcome.item.row | _added(outcome))
-            self.count.add(outcome)
-        elif isinstance(outcome.item, BadRow):
+        if isinstance(outcome.item, BadRow):
             self.refuse(outcome.item)
+            return
+        assert isinstance(outcome.item, RowPair)  # noqa: S101 # the only other thing that is read
+        self.write(outcome.item.row | _added(outcome))
+        self.count.add(outcome)
 
     def leave(self, row: RowPair | BadRow) -> None:
         """Write a row that came after the run had stopped."""
@@ -127,9 +128,9 @@ class _Run:
     def refuse(self, row: BadRow) -> None:
         """Write a row that could not be read, and say so."""
         problem = f"line {row.line}: {row.problem}"
-        say(problem)
         self.write(row.row | _empty(problem))
         self.unreadable += 1
+        say(problem)
 
     def summary(self) -> str:
         """One line for a person, about what has been written."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
@@ -27,11 +27,13 @@ def demo() -> int:
 
     The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
     """
-    if find_spec("uvicorn") is None:
-        raise UsageError('the demo needs a server: pip install "aioconnections[cli,server]"')
     from aioconnections.cli.checking import check_file
     from aioconnections.client import Client
 
+    try:
+        import_module("aioconnections.reference.server")  # to know before anything is started that it can be
+    except ImportError as error:
+        raise UsageError(str(error)) from None
     folder = Path(tempfile.mkdtemp(prefix="aioconnections-demo-"))
     pairs, results = folder / "pairs.csv", folder / "results.csv"
     with _server() as url:

@@ -39,7 +39,7 @@ def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source
             yield _writer(file, form, columns)
             file.flush()
     except OSError as error:
-        error.filename = error.filename or output or "standard output"
+        error.filename = error.filename or str(output or "standard output")
         raise
 
 

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import io
+from itertools import count, islice
+
+import pytest
+
+from aioconnections.cli.rows import BadRow, IdType, RowPair, Table, read_pairs
+from aioconnections.errors import InvalidInputError
+from aioconnections.records import Email, Key, Pair, Userid
+
+HEADER = "source_email,target_email,note\n"
+
+
+def table(text: str, id_type: IdType | None = None) -> Table:
+    return read_pairs(io.StringIO(text, newline=""), id_type)
+
+
+def rows(text: str, id_type: IdType | None = None) -> list[RowPair | BadRow]:
+    return list(table(text, id_type).rows)
+
+
+def seen(text: str) -> list[tuple[int, str]]:
+    """Line and source, or the problem, of every row."""
+    return [(row.line, row.problem if isinstance(row, BadRow) else row.source.value) for row in rows(text)]
+
+
+def only(text: str, id_type: IdType | None = None) -> Pair:
+    (row,) = rows(text, id_type)
+    assert isinstance(row, RowPair), row
+    return Pair(row.source, row.target)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_every_common_kind_of_csv_is_read(delimiter: str, line_end: str) -> None:
+    lines = ["source_email,target_email,note", "a@example.com,b@example.com,x", "", "c@example.com,d@example.com,y"]
+    first, second = rows(line_end.join(lines).replace(",", delimiter))
+    assert isinstance(first, RowPair)
+    assert (first.source, first.target, first.line) == (Email("a@example.com"), Email("b@example.com"), 2)
+    assert first.row == {"source_email": "a@example.com", "target_email": "b@example.com", "note": "x"}
+    assert second.line == 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "id_type", "pair"),
+    [
+        ("source_email,target_email", None, Pair(Email("ä"), Email("b"))),
+        ("source_userid,target_key", None, Pair(Userid("ä"), Key("b"))),
+        (" source_key , target_userid ", None, Pair(Key("ä"), Userid("b"))),
+        ("source,target", "key", Pair(Key("ä"), Key("b"))),
+        ("source,target_email", "userid", Pair(Userid("ä"), Email("b"))),
+    ],
+)
+def test_columns_name_the_kind_of_identity(columns: str, id_type: IdType | None, pair: Pair) -> None:
+    assert only(f"{columns}\n ä ,b\n", id_type) == pair
+
+
+def test_where_a_row_names_a_person_twice_the_identity_that_every_server_takes_is_used() -> None:
+    assert only("source_email,source_userid,target_email\na@example.com,u1,b@example.com\n").source == Userid("u1")
+    assert only("source_email,source_userid,target_email\na@example.com, ,b@example.com\n").source == Email(
+        "a@example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty"),
+        ("\n \n", "empty"),
+        ("source_email,name\n", "no column for the target: target_userid, target_key, target_email, or target with"),
+        ("source,target\n", "no column for the source: .*; for a bare one add --id-type"),
+        ("source_email,target_email,source_email\n", "two columns source_email"),
+        ('"source_email,target_email\n', "header is not valid CSV"),
+        ('[{"source_email": "a"}]', "one object per line"),
+        ("s\0o\0", "not text in UTF-8"),
+    ],
+)
+def test_an_input_without_a_header_that_makes_sense_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        table(text)
+
+
+def test_columns_of_the_same_name_are_all_carried_along() -> None:
+    read = table("source_email,target_email,x,x,x_2,,\na,b,1,2,3,4,5\n")
+    assert read.columns == ("source_email", "target_email", "x", "x_3", "x_2", "", "_2")
+    (row,) = read.rows
+    assert list(row.row.values()) == ["a", "b", "1", "2", "3", "4", "5"]
+
+
+def test_a_quoted_field_may_hold_line_ends_and_line_numbers_go_on() -> None:
+    read = rows(HEADER + 'a,b,"one\r\ntwo, ""three""\n"\nc,d,x\n')
+    assert [row.line for row in read] == [2, 5]
+    assert read[0].row["note"] == 'one\r\ntwo, "three"\n'
+
+
+def test_a_quote_inside_of_a_field_is_text_and_swallows_no_row() -> None:
+    read = rows(HEADER + 'a,b,5" disk\nc,d,plain\ne,f,6" disk\n')
+    assert [row.row["note"] for row in read] == ['5" disk', "plain", '6" disk']
+
+
+@pytest.mark.parametrize("more", ["", "c,d,x\n" * 3, "c,d,x\n" * 200, 'c,d,"x"\n'])
+def test_a_quoted_field_that_never_ends_spoils_its_own_line_only(more: str) -> None:
+    good = [(number, "c") for number in range(3, 3 + more.count("\n"))]
+    assert seen(HEADER + 'a,b,"x\n' + more) == [(2, "not valid CSV; most likely its quotes do not match"), *good]
+
+
+def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_only() -> None:
+    assert seen(HEADER + '"a,b,x\nc,d,x\ne,f,x"\ng,h,x\n') == [
+        (2, "1 fields where the header has 3"),
+        (3, "c"),
+        (4, "e"),
+        (5, "g"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("a,b", "2 fields where the header has 3"),
+        ("a,b,c,d", "4 fields where the header has 3"),
+        (",b,", "no source"),
+        ("a, ,", "no target"),
+        ("a@example.com,A@EXAMPLE.com,", "source and target are the same person"),
+        ("a\x07,b,", "control characters"),
+        ("a\udce9,b,", "source_email is not text in UTF-8"),
+    ],
+)
+def test_a_row_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
+    bad, good = rows(f"{HEADER}{line}\nc,d,x\n")
+    assert isinstance(bad, BadRow)
+    assert bad.line == 2
+    assert problem in bad.problem
+    assert isinstance(good, RowPair)
+
+
+def test_bytes_that_are_no_utf8_are_no_matter_in_other_columns() -> None:
+    (row,) = rows(HEADER + "a,b,caf\udce9\n")
+    assert isinstance(row, RowPair)
+    assert row.row["note"] == "caf\udce9"
+
+
+def test_json_lines() -> None:
+    text = '\n{"source_email": "ä", "target_userid": 12, "tags": [1]}\n\n{"source": "c", "target_key": "d"}'
+    read = table(text, "key")
+    assert (read.form, read.columns) == ("jsonl", ())
+    first, second = read.rows
+    assert isinstance(first, RowPair)
+    assert (first.source, first.target, first.line) == (Email("ä"), Userid("12"), 2)
+    assert first.row == {"source_email": "ä", "target_userid": 12, "tags": [1]}
+    assert isinstance(second, RowPair)
+    assert (second.source, second.target, second.line) == (Key("c"), Key("d"), 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("{broken", "not a JSON object"),
+        ("[1]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("[" * 100_000, "not a JSON object"),
+        ("1" * 5_000, "not a JSON object"),
+        ("{}", "no source"),
+        ('{"source_email": null, "target_email": "b"}', "no source"),
+        ('{"source_email": {"a": 1}, "target_email": "b"}', "source_email is neither text nor a whole number"),
+        ('{"source_email": true, "target_email": "b"}', "source_email is neither text nor a whole number"),
+        ('{"source_email": "\\ud800", "target_email": "b"}', "source_email is not text in UTF-8"),
+    ],
+)
+def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
+    good = '{"source_email": "a", "target_email": "b"}'
+    before, bad, after = rows(f"{good}\n{line}\n{good}\n")
+    assert isinstance(before, RowPair)
+    assert isinstance(bad, BadRow)
+    assert (bad.line, bad.problem) == (2, problem)
+    assert isinstance(after, RowPair)
+
+
+def test_rows_are_read_as_they_are_wanted() -> None:
+    endless = (HEADER if number == 0 else f"a{number},b,\n" for number in count())
+    assert [row.line for row in islice(read_pairs(endless, None).rows, 3)] == [2, 3, 4]

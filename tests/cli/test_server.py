@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioconnections.cli.server import Server
+from aioconnections.errors import InvalidInputError
+from aioconnections.protocol.messages import Headers
+
+URL = "http://127.0.0.1:1"
+BASIC = {"me:secret": "Basic bWU6c2VjcmV0", "me:zażółć": "Basic bWU6emHFvMOzxYLEhw=="}
+
+
+def login(**options: Any) -> Headers:
+    """What a server is sent."""
+    auth = Server(url=URL, **options).client()._auth
+    assert auth is not None
+
+    async def send(*_: object, **__: object) -> Any:
+        raise AssertionError
+
+    return asyncio.run(auth.headers(send, None))
+
+
+def file(text: str | bytes, name: str = "secret.txt") -> Path:
+    path = Path(name)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+@pytest.mark.parametrize("text", ["secret", "secret\n", "secret\r\nmore\n", "\ufeffsecret\n"])
+def test_the_first_line_of_a_file_is_the_password(text: str) -> None:
+    assert login(user="me", password_file=file(text)) == Headers([("Authorization", BASIC["me:secret"])])
+
+
+def test_the_first_line_of_a_file_is_the_token() -> None:
+    assert login(token_file=file("t0ken\n")) == Headers([("Authorization", "Bearer t0ken")])
+
+
+def test_secrets_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "zażółć")
+    assert login(user="me") == Headers([("Authorization", BASIC["me:zażółć"])])
+    monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "t0ken")
+    assert login(user="me") == Headers([("Authorization", "Bearer t0ken")])
+    assert login(user="me", password_file=file("secret")) == Headers([("Authorization", BASIC["me:secret"])])
+
+
+def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return "secret"
+
+    monkeypatch.setattr("getpass.getpass", ask)
+    assert login(user="me") == Headers([("Authorization", BASIC["me:secret"])])
+    assert asked == ["Password of me: "]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"user": "me"}, "a password is missing"),
+        ({"user": "me", "password_file": "missing"}, "missing: No such file"),
+        ({"user": "me", "password_file": "empty"}, "empty is empty"),
+        ({"user": "me", "password_file": "binary"}, "binary is not text in UTF-8"),
+        ({"password_file": "good"}, "--password-file needs --user"),
+        ({"user": "me:you", "password_file": "good"}, "the user without a colon"),
+        ({"token_file": "empty"}, "empty is empty"),
+        ({"token_file": "good"}, "a bearer token is printable ASCII without blanks"),
+    ],
+)
+def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict[str, Any], problem: str) -> None:
+    file("", "empty")
+    file(b"\xff\xfe", "binary")
+    file("gehe1m gehe1m\n", "good")
+    paths = {name: Path(value) if name.endswith("_file") else value for name, value in options.items()}
+    with pytest.raises(InvalidInputError, match=problem) as caught:
+        login(**paths)
+    assert "gehe1m" not in str(caught.value)
+
+
+def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Server(url=URL).client()._auth is None
+    assert capsys.readouterr().err == (
+        "aioconnections: warning: without --user or a token the server is asked as nobody\n"
+    )
+
+
+def test_what_the_client_warns_of_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    url = "http://connections.example.com"
+    Server(url=url, token_file=file("t0ken"), max_per_second=0).client()
+    proxy, readable = capsys.readouterr().err.splitlines()
+    assert proxy == "aioconnections: warning: http_proxy names a proxy, which is not used: add --trust-env to use it"
+    assert readable.startswith("aioconnections: warning: the login is sent over http")
+    Server(url=url, token_file=file("t0ken"), trust_env=True).client()
+    assert "proxy" not in capsys.readouterr().err
