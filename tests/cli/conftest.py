@@ -111,9 +111,8 @@ def start() -> Generator[Callable[..., subprocess.Popen[str]]]:
     def call(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         line = [sys.executable, "-m", "aioconnections", *map(str, arguments)]
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        path = str(Path(__file__).parents[2])
-        process = subprocess.Popen(  # noqa: S603 # ourselves
-            line, env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": ""}, encoding="utf-8", **pipes | options
+        process = subprocess.Popen(  # ourselves
+            line, env={**os.environ, "PYTHONUNBUFFERED": ""}, encoding="utf-8", **pipes | options
         )
         started.append(process)
         return process

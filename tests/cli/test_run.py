@@ -87,7 +87,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(tmp_path: Path) -> N
     def without(module: str, *arguments: str) -> tuple[int, str]:
         line = [sys.executable, str(script), module, *arguments]
         path = str(Path(aioconnections.__file__).parents[1])
-        done = subprocess.run(  # noqa: S603 # ourselves
+        done = subprocess.run(  # ourselves
             line, capture_output=True, text=True, check=False, env={"PYTHONPATH": path}
         )
         return done.returncode, done.stderr
@@ -109,7 +109,7 @@ def test_help_imports_nothing_that_only_a_run_needs() -> None:
         "sys.exit(', '.join({'anyio', 'asyncio', 'httpx', 'uvicorn', 'aioconnections.reference'} & set(sys.modules)))"
     )
     path = str(Path(aioconnections.__file__).parents[1])
-    done = subprocess.run(  # noqa: S603 # ourselves
+    done = subprocess.run(  # ourselves
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, env={"PYTHONPATH": path}
     )
     assert done.stderr == "\n"

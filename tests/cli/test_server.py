@@ -69,7 +69,7 @@ def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"user": "me", "password_file": "empty"}, "empty is empty"),
         ({"user": "me", "password_file": "binary"}, "binary is not text in UTF-8"),
         ({"password_file": "good"}, "--password-file needs --user"),
-        ({"user": "me:you", "password_file": "good"}, "the user without a colon"),
+        ({"user": "me:you", "password_file": "good"}, "the user no colon"),
         ({"token_file": "empty"}, "empty is empty"),
         ({"token_file": "good"}, "a bearer token is printable ASCII without blanks"),
     ],
