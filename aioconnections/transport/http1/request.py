@@ -1,0 +1,69 @@
+"""The bytes of a request. What is the same for every request is encoded once and put in as it is."""
+
+from __future__ import annotations
+
+import re
+
+from aioconnections.errors import InvalidInputError
+from aioconnections.protocol.messages import Headers, Request
+
+__all__ = ["constant_part", "foreign_head", "request_bytes"]
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(rb"[\t !-~\x80-\xff]*")
+_TARGET = re.compile(rb"[!-~]+")
+
+_METHODS = {name: f"{name} ".encode() for name in ("HEAD", "GET", "POST", "PUT", "DELETE")}
+_WITHOUT_BODY = frozenset({"HEAD", "GET", "DELETE"})
+_OURS = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"}
+)
+
+
+def _refuse_framing(headers: Headers) -> None:
+    if any(name.lower() in _OURS for name, _ in headers):
+        raise InvalidInputError("a header that frames the message is the transport's own business")
+
+
+def constant_part(authority: str, common: Headers) -> bytes:
+    """What every request with the headers `common` to `authority` has in its head after the target.
+
+    Raises:
+        InvalidInputError: `common` holds a header that the transport sets itself.
+    """
+    _refuse_framing(common)
+    return f" HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii") + common.wire
+
+
+def request_bytes(request: Request, constant: bytes) -> bytes:
+    """The whole request, with the `constant` part of its head.
+
+    Raises:
+        InvalidInputError: the method is not one of ours, or the request sets a header that the transport sets itself.
+    """
+    method = _METHODS.get(request.method)
+    if method is None:
+        raise InvalidInputError("the method of a request is HEAD, GET, POST, PUT or DELETE")
+    own = request.headers
+    if own:
+        _refuse_framing(own)
+    body = request.body
+    if body is None and request.method in _WITHOUT_BODY:
+        return b"".join((method, request.target.encode("ascii"), constant, own.wire, b"\r\n"))
+    body = body or b""
+    framing = b"Content-Length: %d\r\n\r\n" % len(body)
+    return b"".join((method, request.target.encode("ascii"), constant, own.wire, framing, body))
+
+
+def foreign_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
+    """The head of a request that somebody else put together, framing included.
+
+    Raises:
+        InvalidInputError: it could not be sent without changing its meaning.
+    """
+    if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
+        raise InvalidInputError("the method or the target holds characters that cannot be sent")
+    if not all(_TOKEN.fullmatch(name) and _FIELD_VALUE.fullmatch(value) for name, value in fields):
+        raise InvalidInputError("a header name or value holds characters that cannot be sent")
+    lines = b"".join(b"%b: %b\r\n" % (name, value.strip(b" \t")) for name, value in fields)
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+
+from aioconnections.transport.http1 import Answer, BadAnswerError, Decoder
+
+TEXT = b"colleagues of colleagues " * 4000
+RAW = zlib.compressobj(wbits=-15)
+CODED = {
+    "gzip": (b"gzip", gzip.compress(TEXT)),
+    "x-gzip": (b"x-gzip", gzip.compress(TEXT)),
+    "gzip in two members": (b"gzip", gzip.compress(TEXT[:1000]) + gzip.compress(TEXT[1000:])),
+    "deflate with zlib's frame": (b"deflate", zlib.compress(TEXT)),
+    "deflate bare": (b"deflate", RAW.compress(TEXT) + RAW.flush()),
+}
+
+
+def answer_with(coding: str, body: bytes, limit: int = 1_000_000) -> Answer:
+    answer = Answer("GET", limit=limit)
+    answer.feed(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)))
+    answer.feed(body)
+    assert answer.done
+    return answer
+
+
+@pytest.mark.parametrize(("coding", "data"), CODED.values(), ids=CODED.keys())
+@pytest.mark.parametrize("size", [1, 7, 1_000_000])
+def test_decodes_in_any_pieces(coding: bytes, data: bytes, size: int) -> None:
+    decoder = Decoder(coding)
+    pieces = [piece for i in range(0, len(data), size) for piece in decoder.feed(data[i : i + size])]
+    decoder.end()
+    assert b"".join(pieces) == TEXT
+    assert max(map(len, pieces)) <= 64 * 1024
+
+
+def test_nothing_is_held_back_wherever_the_input_is_cut() -> None:
+    zeros = bytes(200_000)
+    data = gzip.compress(zeros)
+    for cut in range(len(data)):
+        decoder = Decoder(b"gzip")
+        assert b"".join([*decoder.feed(data[:cut]), *decoder.feed(data[cut:])]) == zeros
+
+
+@pytest.mark.parametrize(("coding", "data"), CODED.values(), ids=CODED.keys())
+def test_what_breaks_off_is_refused(coding: bytes, data: bytes) -> None:
+    decoder = Decoder(coding)
+    list(decoder.feed(data[:-1] if coding == b"deflate" else data[:-5]))
+    with pytest.raises(BadAnswerError, match="breaks off"):
+        decoder.end()
+
+
+def test_a_bomb_goes_off_in_small_steps() -> None:
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))
+    pieces = Decoder(b"gzip").feed(bomb)
+    assert len(next(pieces)) <= 64 * 1024
+    with pytest.raises(BadAnswerError, match="longer than allowed"):
+        answer_with("gzip", bomb).response()
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", b"hello"),
+        ("gzip", gzip.compress(TEXT) + b"hello"),
+        ("gzip", gzip.compress(TEXT)[:-1]),
+        ("gzip", b"\x1f"),
+        ("deflate", b"h"),
+        ("deflate", b"hello"),
+        ("deflate", zlib.compress(TEXT) + b"hello"),
+        ("br", b"hello"),
+        ("gzip, gzip", gzip.compress(gzip.compress(TEXT))),
+    ],
+)
+def test_what_is_not_what_it_says_is_refused(coding: str, body: bytes) -> None:
+    with pytest.raises(BadAnswerError):
+        answer_with(coding, body).response()
+
+
+def test_nothing_is_nothing_in_any_coding() -> None:
+    assert answer_with("gzip", b"").response().body == b""
