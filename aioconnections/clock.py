@@ -8,7 +8,15 @@ from typing import Protocol
 
 import anyio
 
-__all__ = ["Clock", "LoopClock"]
+__all__ = ["Clock", "LoopClock", "Timer", "on_asyncio"]
+
+
+class Timer(Protocol):
+    """Something that will happen."""
+
+    def cancel(self) -> object:
+        """It will not, unless it has."""
+        ...
 
 
 class Clock(Protocol):
@@ -22,21 +30,53 @@ class Clock(Protocol):
         """Return once at least `seconds` have passed."""
         ...
 
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback`, which must neither wait nor raise, once `now` has reached `when`."""
+        ...
+
+
+def on_asyncio() -> bool:
+    """Whether the caller runs in a task of asyncio."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
 
 class LoopClock:
-    """The time of the event loop that is running when it is made."""
-
-    def __init__(self) -> None:
-        # asked several times per request: the loop's own function costs a twentieth of anyio.current_time()
-        try:
-            self._now: Callable[[], float] = asyncio.get_running_loop().time
-        except RuntimeError:
-            self._now = anyio.current_time
+    """The time of the event loop that is running."""
 
     def now(self) -> float:
         """The loop's own time."""
-        return self._now()
+        try:
+            return asyncio.get_running_loop().time()  # anyio's detour costs more than a whole answer head
+        except RuntimeError:
+            return anyio.current_time()
 
     async def sleep(self, seconds: float) -> None:
         """Wait as the loop waits."""
         await anyio.sleep(seconds)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """A timer of the loop on asyncio, a system task on trio."""
+        try:
+            return asyncio.get_running_loop().call_at(when, callback)
+        except RuntimeError:
+            return _trio_timer(when, callback)
+
+    def __repr__(self) -> str:
+        return "LoopClock()"
+
+
+def _trio_timer(when: float, callback: Callable[[], object]) -> Timer:
+    import trio
+
+    scope = trio.CancelScope()
+
+    async def wait() -> None:
+        with scope:
+            await trio.sleep_until(when)
+            callback()
+
+    trio.lowlevel.spawn_system_task(wait)
+    return scope

@@ -95,11 +95,13 @@ class TransportError(ConnectionsError):
 
     Attributes:
         sent: ``"no"`` if the server certainly did not get the request, else ``"maybe"``.
+        status: HTTP status code of the answer, if its head arrived before the rest of it was lost; else None.
     """
 
-    def __init__(self, message: str, *, sent: Sent) -> None:
+    def __init__(self, message: str, *, sent: Sent, status: int | None = None) -> None:
         super().__init__(message)
         self.sent: Sent = sent
+        self.status = status
 
 
 class ConnectFailedError(TransportError):

@@ -14,7 +14,7 @@ import anyio
 from attrs import evolve, frozen
 
 from aioconnections.auth import Auth
-from aioconnections.clock import Clock
+from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
@@ -91,7 +91,7 @@ class Session:
         self.verifies: bool = verify_login and auth is not None
         self.gate: Gate = Gate()
         self._traffic = traffic
-        self._now = traffic.clock.now
+        self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
         self._constant = constant
         self._auth = auth
         self._signed: Headers | None = constant if auth is None else None  # the constant headers and the credential

@@ -7,11 +7,30 @@ ever queues inside it.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "StreamedResponse"]
+
+
+class StreamedResponse(Protocol):
+    """An answer whose body is still arriving."""
+
+    @property
+    def head(self) -> Response:
+        """Status and fields; its own body is empty."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, decoded, in pieces of any size.
+
+        Raises:
+            TransportError: it broke off, or did not arrive in time.
+        """
+        ...
 
 
 class Engine(Protocol):
@@ -26,6 +45,20 @@ class Engine(Protocol):
 
         Raises:
             TransportError: there is no complete answer; never an exception of the library underneath.
+        """
+        ...
+
+    def stream(
+        self, origin: Origin, request: Request, common: Headers, timeout: float
+    ) -> AbstractAsyncContextManager[StreamedResponse]:
+        """The same, but hand the answer over as soon as its head is known.
+
+        `timeout` is then what connecting, sending and waiting for bytes may take together; the time that the consumer
+        takes between pieces does not count. A bounded part of the body is read ahead. Leaving the block early gives
+        up the connection.
+
+        Raises:
+            TransportError: there is no answer.
         """
         ...
 

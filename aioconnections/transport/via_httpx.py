@@ -32,7 +32,7 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
-from aioconnections.transport.tls import Verify, tls_context
+from aioconnections.transport.tls import Trust, Verify
 
 __all__ = ["DoorEngine", "HttpxEngine"]
 
@@ -79,9 +79,8 @@ class HttpxEngine(_Engine):
     """
 
     def __init__(self, *, verify: Verify = True, proxy: str | None = None) -> None:
-        self._verify = verify
+        self._trust = Trust(verify)
         self._proxy = None if proxy is None else _proxy(proxy)
-        self._context: ssl.SSLContext | None = None
         self._idle: dict[tuple[str, bytes], list[httpx.AsyncHTTPTransport]] = {}
         self._lent = 0
         self._closed = False
@@ -104,10 +103,8 @@ class HttpxEngine(_Engine):
                     await lane.aclose()
 
     def _new(self, message: httpx.Request) -> httpx.AsyncHTTPTransport:
-        if self._context is None and (message.url.scheme == "https" or self._proxy):
-            self._context = tls_context(self._verify)
         return httpx.AsyncHTTPTransport(
-            verify=False if self._context is None else self._context,
+            verify=self._trust.context() if message.url.scheme == "https" or self._proxy else False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE),
             proxy=self._proxy,
         )

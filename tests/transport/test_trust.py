@@ -10,7 +10,7 @@ import trustme
 import truststore
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.transport.tls import tls_context
+from aioconnections.transport.tls import Trust
 
 
 def checks(context: ssl.SSLContext) -> bool:
@@ -18,14 +18,14 @@ def checks(context: ssl.SSLContext) -> bool:
 
 
 def test_by_default_the_system_decides() -> None:
-    context = tls_context(verify=True)
+    context = Trust(verify=True).context()
     assert isinstance(context, truststore.SSLContext)
     assert checks(context)
 
 
 def test_a_context_is_taken_as_it_is() -> None:
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    assert tls_context(own) is own
+    assert Trust(own).context() is own
 
 
 @pytest.mark.parametrize("kind", [Path, str])
@@ -33,20 +33,20 @@ def test_a_file_names_the_only_authorities(tmp_path: Path, kind: type[Path | str
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
-    context = tls_context(kind(file))
+    context = Trust(kind(file)).context()
     assert checks(context)
     assert len(context.get_ca_certs()) == 1
 
 
 def test_a_folder_is_looked_into_when_it_is_needed(tmp_path: Path) -> None:
-    context = tls_context(tmp_path)
+    context = Trust(tmp_path).context()
     assert checks(context)
     assert context.get_ca_certs() == []
 
 
 def test_anybody_is_trusted_with_a_warning_only() -> None:
     with pytest.warns(UserWarning, match="verify=False"):
-        context = tls_context(verify=False)
+        context = Trust(verify=False).context()
     assert context.verify_mode is ssl.CERT_NONE
     assert not context.check_hostname
 
@@ -57,5 +57,5 @@ def test_a_path_without_certificates_is_refused(tmp_path: Path, content: str | N
     if content is not None:
         file.write_text(content)
     with pytest.raises(InvalidInputError, match=r"ca\.pem") as info:
-        tls_context(file)
+        Trust(file)
     assert info.value.__context__ is None

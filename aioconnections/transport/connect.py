@@ -1,0 +1,161 @@
+"""Opening a connection: name lookup, the race of addresses, the TLS handshake, and what their failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import itertools
+import socket
+import ssl
+from collections.abc import Sequence
+
+import anyio
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from aioconnections.clock import on_asyncio
+from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
+from aioconnections.protocol.messages import Origin
+from aioconnections.transport.wire import SocketWire, StreamWire, Wire
+
+__all__ = ["open_wire"]
+
+_HEAD_START = 0.25  # seconds before the next address joins the race (RFC 8305, section 5)
+
+# OpenSSL's X509_V_ERR_ codes
+_WRONG_HOST = frozenset({62, 64})
+_UNTRUSTED = frozenset({2, 18, 19, 20, 21})
+_NOT_NOW = frozenset({9, 10})
+
+_Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
+async def open_wire(origin: Origin, context: ssl.SSLContext | None) -> Wire:
+    """A new connection to `origin`, over TLS if there is a `context`.
+
+    Raises:
+        ConnectFailedError: it did not come about.
+        CertificateError: the server's certificate was not accepted.
+    """
+    try:
+        return await (_open_socket if on_asyncio() else _open_stream)(origin, context)
+    except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
+        failure = _meaning(error)
+    raise failure
+
+
+def _meaning(error: Exception) -> TransportError:
+    """Our word for what went wrong; the foreign one may quote what the server sent."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CertificateError(f"the server's certificate was not accepted: {_reason(error.verify_code)}")
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return ConnectFailedError("the name of the server could not be looked up")
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectFailedError("the server refused the connection")
+    if isinstance(error, ssl.SSLError | ConnectionError | anyio.EndOfStream | anyio.BrokenResourceError):
+        return ConnectFailedError("the connection broke off while it was being set up")
+    # anyio wraps what the addresses said, in a group if there were several
+    cause = error.__cause__
+    if any(isinstance(one, ConnectionRefusedError) for one in getattr(cause, "exceptions", (cause,))):
+        return ConnectFailedError("the server refused the connection")
+    return ConnectFailedError("the server could not be reached")
+
+
+def _reason(code: int) -> str:
+    if code in _WRONG_HOST:
+        return "it is for another host"
+    if code in _UNTRUSTED:
+        return "nobody whom this machine trusts has signed it"
+    return "it is not valid at this time" if code in _NOT_NOW else f"OpenSSL's reason is {code}"
+
+
+# --- asyncio ---
+
+
+async def _open_socket(origin: Origin, context: ssl.SSLContext | None) -> SocketWire:
+    loop = asyncio.get_running_loop()
+    sock = await _first_to_connect(loop, await _addresses(loop, origin))
+    # asyncio owns the socket from here on, and closes it if this is cancelled
+    _, wire = await loop.create_connection(
+        lambda: SocketWire(loop), sock=sock, ssl=context, server_hostname=origin.host if context else None
+    )
+    return wire
+
+
+async def _addresses(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[_Address]:
+    """Where to connect to, in the resolver's order but with the address families taking turns."""
+    try:
+        literal = ipaddress.ip_address(origin.host)
+    except ValueError:
+        pass
+    else:
+        return [(socket.AF_INET if literal.version == 4 else socket.AF_INET6, (origin.host, origin.port))]
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    families: dict[socket.AddressFamily, list[_Address]] = {}
+    for family, _, _, _, address in found:
+        families.setdefault(family, []).append((family, address))
+    return [entry for turn in itertools.zip_longest(*families.values()) for entry in turn if entry is not None]
+
+
+async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence[_Address]) -> socket.socket:
+    """The socket that connects first; each address starts when the one before has failed or had its head start."""
+    connected: list[socket.socket] = []
+    failures: list[OSError] = []
+
+    async def attempt(address: _Address, settled: anyio.Event) -> None:
+        try:
+            connected.append(await _connect(loop, address))
+        except OSError as error:
+            failures.append(error)
+        else:
+            race.cancel_scope.cancel()
+        finally:
+            settled.set()
+
+    try:
+        if len(addresses) == 1:
+            return await _connect(loop, addresses[0])
+        async with anyio.create_task_group() as race:
+            for address in addresses:
+                settled = anyio.Event()
+                race.start_soon(attempt, address, settled)
+                with anyio.move_on_after(_HEAD_START):
+                    await settled.wait()
+    except BaseException:
+        for sock in connected:
+            sock.close()
+        raise
+    for late in connected[1:]:
+        late.close()
+    if connected:
+        return connected[0]
+    raise failures[0] if failures else OSError("no address")
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket.socket:
+    family, where = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(0)
+        await loop.sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+# --- trio, or whatever else anyio runs on ---
+
+
+async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> StreamWire:
+    socket_stream = await anyio.connect_tcp(origin.host, origin.port)
+    stream: ByteStream = socket_stream
+    if context is not None:
+        try:
+            stream = await TLSStream.wrap(
+                socket_stream, server_side=False, hostname=origin.host, ssl_context=context, standard_compatible=False
+            )
+        except BaseException:
+            await anyio.aclose_forcefully(socket_stream)
+            raise
+    return StreamWire(socket_stream, stream)

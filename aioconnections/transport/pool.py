@@ -1,0 +1,282 @@
+"""The pool of lanes: lent, returned, opened when first needed, closed when idle too long.
+
+Nothing queues here. Whoever calls bounds how many requests are under way, so a request takes an idle lane of its
+origin, the one used last, or opens one. Every way out of a request, being cancelled included, passes one of two
+doors: `Lane.release`, when the answer is complete, and `Lane.drop`, in all other cases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections import Counter
+from collections.abc import AsyncGenerator
+
+import anyio
+
+from aioconnections.clock import Clock, LoopClock
+from aioconnections.errors import (
+    ConnectFailedError,
+    DeadlineError,
+    InvalidInputError,
+    ProtocolError,
+    TransportError,
+)
+from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport.connect import open_wire
+from aioconnections.transport.home import Home
+from aioconnections.transport.http1 import Answer, BadAnswerError
+from aioconnections.transport.lane import Lane, Site, Watch
+from aioconnections.transport.streaming import LaneStream
+from aioconnections.transport.tls import Trust, Verify
+from aioconnections.transport.wire import Wire
+
+__all__ = ["Lanes"]
+
+REST = 8.0  # seconds that an idle lane is kept; servers close theirs after 10 and more
+LARGEST_BODY = 64 * 1024 * 1024
+_MOST_SITES = 1000
+_REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
+
+
+class _Opening:
+    """A connection that is being opened."""
+
+    __slots__ = ("deadline", "scope", "state")
+
+    def __init__(self) -> None:
+        self.deadline = math.inf
+        self.scope = anyio.CancelScope()
+        self.state = "opening"
+
+    def expire(self) -> None:
+        self.drop()
+
+    def drop(self) -> None:
+        self.deadline = math.inf
+        self.scope.cancel()
+
+    async def closed(self) -> None:
+        """The task that opens it sees to that."""
+
+
+def _repeatable(method: str, failure: TransportError) -> bool:
+    """Whether a failure on a used lane may be the fault of the lane alone, and another try does no harm."""
+    return isinstance(failure, ProtocolError) and (failure.sent == "no" or method in _REPEATABLE)
+
+
+class Lanes:
+    """An `Engine` over kept-alive HTTP/1.1 connections of its own.
+
+    It gives no answer to the wrong request: whatever a server sends beyond an answer closes the connection. A request
+    that fails on a connection that was used before, as happens when the server closes an idle one, is repeated once
+    on a fresh one if its method allows it (HEAD, GET, PUT, DELETE).
+
+    Not thread-safe, and bound to the event loop and the process that used it first.
+
+    Args:
+        max_connections: how many connections are kept open; more are opened only if more requests are under way.
+        verify: True for the system's trust store, a path of certificates to trust, a context, or False for no
+            verification at all, which gives a warning.
+        clock: where time comes from.
+        max_body: bytes that a body may have, decoded; a longer one is a `ProtocolError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 16,
+        verify: Verify = True,
+        clock: Clock | None = None,
+        max_body: int = LARGEST_BODY,
+    ) -> None:
+        self._home = Home()
+        self._watch = Watch(LoopClock() if clock is None else clock)
+        self._max_connections = max_connections
+        self._max_body = max_body
+        self._trust = Trust(verify)
+        self._sites: dict[Origin, Site] = {}
+        self._site: Site | None = None
+
+    # --- the seam ---
+
+    async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
+        """See `Engine.exchange`.
+
+        Raises:
+            TransportError: there is no complete answer.
+            UsageError: closed, or used from a second event loop or process.
+        """
+        site = self.enter(origin)
+        payload = site.payload(request, common)
+        lane = await self._ask(site, request.method, payload, timeout)
+        answer = lane.answer
+        lane.release(REST)
+        try:
+            return answer.response()
+        except BadAnswerError as error:
+            unreadable = str(error)
+        raise ProtocolError(unreadable, sent="maybe", status=answer.status)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, origin: Origin, request: Request, common: Headers, timeout: float
+    ) -> AsyncGenerator[LaneStream]:
+        """See `Engine.stream`.
+
+        Raises:
+            TransportError: there is no answer.
+            UsageError: closed, or used from a second event loop or process.
+        """
+        site = self.enter(origin)
+        payload = site.payload(request, common)
+        lane = await self._ask(site, request.method, payload, timeout, whole=False)
+        try:
+            stream = LaneStream(lane, self._watch, self._max_body)
+        except BadAnswerError as error:
+            unreadable = str(error)
+        else:
+            try:
+                yield stream
+            finally:
+                stream.close()
+                lane.release(REST)
+            return
+        lane.drop()
+        raise ProtocolError(unreadable, sent="maybe", status=lane.answer.status)
+
+    async def aclose(self) -> None:
+        """Close every connection; what is under way fails. Calling it again does nothing.
+
+        Raises:
+            UsageError: called from another event loop or process than the lanes were used from.
+        """
+        if self._home.closed:
+            return
+        self._home.admit()
+        self._home.close()
+        self._watch.stop()
+        entries = list(self._watch.entries)
+        for entry in entries:
+            entry.drop()
+        for entry in entries:
+            await entry.closed()
+
+    def __repr__(self) -> str:
+        states = Counter(entry.state for entry in self._watch.entries)
+        shown = ", ".join(f"{states[state]} {state}" for state in ("opening", "lent", "idle"))
+        return f"<Lanes: {'closed' if self._home.closed else shown}>"
+
+    def __del__(self) -> None:
+        if self._watch.entries and not self._home.forked:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
+            self._watch.stop()
+            for entry in list(self._watch.entries):
+                with contextlib.suppress(RuntimeError):  # the event loop is gone
+                    entry.drop()
+
+    # --- what LaneTransport builds on too ---
+
+    def enter(self, origin: Origin) -> Site:
+        """The site of `origin`, for a request that begins here and now.
+
+        Raises:
+            UsageError: closed, or used from a second event loop or process.
+        """
+        home = self._home
+        if home.where() is not home.here:
+            home.admit()
+        site = self._site
+        if site is None or site.origin is not origin:
+            site = self._site = self._sites.get(origin) or self._new_site(origin)
+        return site
+
+    async def connect(self, site: Site, deadline: float) -> Lane:
+        """A new lane to `site`.
+
+        Raises:
+            ConnectFailedError: it did not come about.
+            CertificateError: the server's certificate was not accepted.
+            DeadlineError: it took too long.
+        """
+        self._make_room()
+        context = self._trust.context() if site.origin.scheme == "https" else None
+        opening = _Opening()
+        self._watch.entries.add(opening)
+        self._watch.set(opening, deadline)
+        wire: Wire | None = None
+        try:
+            with opening.scope:
+                wire = await open_wire(site.origin, context)
+        except BaseException:
+            if wire is not None:
+                wire.abort()
+            raise
+        finally:
+            self._watch.entries.discard(opening)
+        if wire is not None:
+            return self._checked(wire, site)
+        if self._home.closed:
+            raise ConnectFailedError("the client was closed meanwhile")
+        raise DeadlineError("no connection came about before its time was over", sent="no")
+
+    # --- inside ---
+
+    async def _ask(self, site: Site, method: str, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
+        """A lane on which the request was answered: completely, or with ``whole=False`` at least with a head."""
+        watch = self._watch
+        now = watch.now()
+        deadline = now + timeout
+        lane = site.lend(now) or await self.connect(site, deadline)
+        while True:
+            lane.deadline = deadline
+            if deadline < watch.at:
+                watch.arm(deadline)
+            answer = lane.answer = Answer(method, limit=self._max_body, whole=whole)
+            try:
+                await lane.wire.ask(answer, payload)
+            except BaseException:
+                lane.drop()
+                raise
+            if answer.failure is None:
+                return lane
+            failure = lane.failure()
+            lane.drop()
+            if not lane.used or not _repeatable(method, failure):
+                raise failure
+            lane = await self._connect_again(site, deadline, failure)
+
+    async def _connect_again(self, site: Site, deadline: float, first: TransportError) -> Lane:
+        """A fresh lane, after a request failed on one that was used before."""
+        try:
+            return await self.connect(site, deadline)
+        except DeadlineError as error:
+            error.sent = first.sent
+            raise
+        except TransportError:
+            if first.sent == "no":
+                raise
+        raise first
+
+    def _checked(self, wire: Wire, site: Site) -> Lane:
+        # TLS has things to say unasked; what HTTP says unasked would be taken for the first answer
+        if site.origin.scheme == "http" and not wire.quiet():
+            wire.abort()
+            raise ConnectFailedError("the server spoke before it was asked")
+        return Lane(wire, site, self._watch)
+
+    def _make_room(self) -> None:
+        """Close the idle lane that has waited longest at some site, if there are enough connections."""
+        if len(self._watch.entries) >= self._max_connections:
+            resting = next((site.idle for site in self._sites.values() if site.idle), None)
+            if resting:
+                resting[0].drop()
+
+    def _new_site(self, origin: Origin) -> Site:
+        if origin.scheme not in {"http", "https"}:
+            raise InvalidInputError("lanes lead to http and https alone")
+        if len(self._sites) >= _MOST_SITES:
+            self._sites = {known: site for known, site in self._sites.items() if site.idle}
+        site = self._sites[origin] = Site(origin)
+        return site

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aioconnections.transport.pool import Lanes
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def lanes(anyio_backend: str) -> AsyncIterator[Lanes]:  # noqa: ARG001 -- which event loop
+    """Lanes that are whole and closed at the end."""
+    async with contextlib.aclosing(Lanes()) as lanes:
+        yield lanes
+        assert "0 opening, 0 lent" in repr(lanes) or "closed" in repr(lanes)

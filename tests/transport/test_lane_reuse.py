@@ -1,0 +1,273 @@
+"""What happens to a connection between two requests, and who gets which answer then."""
+
+from __future__ import annotations
+
+import contextlib
+from ssl import SSLContext
+
+import anyio
+import pytest
+from transport.faulty import Connection, StoppedClock, answer, ask, serving
+
+from aioconnections.errors import ConnectFailedError, ProtocolError
+from aioconnections.protocol.messages import Origin
+from aioconnections.transport import pool
+from aioconnections.transport.connect import open_wire
+from aioconnections.transport.pool import Lanes
+from aioconnections.transport.wire import Wire
+
+pytestmark = pytest.mark.anyio
+
+METHODS = ["HEAD", "GET", "POST", "PUT", "DELETE"]
+REPEATABLE = ["HEAD", "GET", "PUT", "DELETE"]
+FORGED = b"HTTP/1.1 200 OK\r\nX-Forged: yes\r\nContent-Length: 0\r\n\r\n"
+SURPLUS = {
+    "line end": b"\r\n",
+    "NUL": b"\0",
+    "part of an answer": b"HTTP/1.1 200 OK\r\nX-Forged",
+    "answer": FORGED,
+    "answer after a line end": b"\r\n" + FORGED,
+    "two answers": FORGED * 2,
+    "informational answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "request timeout": b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    "chunks": b"3\r\nabc\r\n0\r\n\r\n",
+    "body": b"<html>not for you</html>",
+    "a lot": b"x" * 300_000,
+}
+BODYLESS = {"204 No Content", "304 Not Modified"}
+
+
+def own(head: bytes, status: str = "200 OK") -> bytes:
+    """The answer to this very request: it names the target."""
+    method, target = head.split(b" ")[:2]
+    bodyless = method == b"HEAD" or status in BODYLESS
+    length = b"" if status in BODYLESS else b"Content-Length: %d\r\n" % len(target)
+    said = b"HTTP/1.1 %b\r\nX-Target: %b\r\n%b\r\n" % (status.encode(), target, length)
+    return said if bodyless else said + target
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("apart", [False, True], ids=["in the same read", "while idle"])
+async def test_surplus_is_nobodys_answer(
+    lanes: Lanes, method: str, surplus: bytes, status: str, *, apart: bool
+) -> None:
+    requests = 6
+    said = [anyio.Event() for _ in range(requests)]
+    taken = [anyio.Event() for _ in range(requests)]
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            number = int(head.split(b" ")[1][1:])
+            try:
+                if apart:
+                    await connection.say(own(head, status))
+                    await taken[number].wait()
+                    await connection.say(surplus)
+                else:
+                    await connection.say(own(head, status) + surplus)
+            finally:
+                said[number].set()
+
+    async with serving(serve) as server:
+        for number in range(requests):
+            response = await ask(lanes, server, method, f"/{number}")
+            taken[number].set()
+            assert response.get(b"x-target") == f"/{number}"
+            assert response.get(b"x-forged") is None
+            await said[number].wait()
+        assert len(server.connections) == requests
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_bytes_before_the_first_request_are_nobodys_answer(
+    lanes: Lanes, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        await connection.say(FORGED)
+        said.set()
+        await connection.until_closed()
+
+    async def open_slowly(origin: Origin, context: SSLContext | None) -> Wire:
+        wire = await open_wire(origin, context)
+        await said.wait()
+        return wire
+
+    monkeypatch.setattr(pool, "open_wire", open_slowly)
+    async with serving(serve) as server:
+        with pytest.raises(ConnectFailedError, match="spoke"):
+            await ask(lanes, server, method)
+        await server.until(0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: Lanes, method: str) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.say(own(await connection.request()))
+
+    async with serving(serve) as server:
+        for number in range(5):
+            response = await ask(lanes, server, method, f"/{number}")
+            assert response.get(b"x-target") == f"/{number}"
+            await server.until(0)
+        assert len(server.connections) == 5
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "garbage"])
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_connection_that_breaks_under_its_second_request(lanes: Lanes, method: str, how: str) -> None:
+    """The request is repeated once on a fresh connection if that does no harm; a POST is in doubt."""
+
+    async def serve(connection: Connection) -> None:
+        await connection.say(own(await connection.request()))
+        head = await connection.request()
+        if how == "reset":
+            await connection.reset()
+        elif how == "garbage":
+            await connection.say(b"garbage")
+        else:
+            assert head
+
+    async with serving(serve) as server:
+        assert (await ask(lanes, server, method, "/0")).get(b"x-target") == "/0"
+        if method in REPEATABLE:
+            assert (await ask(lanes, server, method, "/1")).get(b"x-target") == "/1"
+            assert len(server.connections) == 2
+        else:
+            with pytest.raises(ProtocolError) as raised:
+                await ask(lanes, server, method, "/1")
+            assert raised.value.sent == "maybe"
+            assert len(server.connections) == 1
+            assert (await ask(lanes, server, method, "/2")).get(b"x-target") == "/2"
+
+
+async def test_a_request_is_repeated_once_and_not_twice(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        if connection.number == 0:
+            await connection.say(own(await connection.request()))
+        await connection.request()
+
+    async with serving(serve) as server:
+        await ask(lanes, server, "GET", "/0")
+        with pytest.raises(ProtocolError):
+            await ask(lanes, server, "GET", "/1")
+        assert [len(connection.requests) for connection in server.connections] == [2, 1]
+
+
+async def test_a_failure_on_a_fresh_connection_is_not_repeated(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+
+    async with serving(serve) as server:
+        with pytest.raises(ProtocolError) as raised:
+            await ask(lanes, server, "GET")
+        assert (raised.value.sent, raised.value.status, len(server.connections)) == ("maybe", None, 1)
+
+
+async def test_what_failed_first_is_told_if_no_second_connection_comes_about(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.say(own(await connection.request()))
+        await connection.request()
+        await server.listener.aclose()
+
+    async with serving(serve) as server:
+        await ask(lanes, server, "GET", "/0")
+        with pytest.raises(ProtocolError) as raised:
+            await ask(lanes, server, "GET", "/1")
+        assert raised.value.sent == "maybe"
+        with pytest.raises(ConnectFailedError):
+            await ask(lanes, server, "GET", "/2")
+
+
+async def test_the_lane_used_last_is_used_first(lanes: Lanes) -> None:
+    both = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            if connection.number:
+                both.set()
+            await both.wait()
+            await connection.say(own(head))
+
+    async with serving(serve) as server:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, lanes, server)
+            group.start_soon(ask, lanes, server)
+        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 2 idle>"
+        for _ in range(5):
+            await ask(lanes, server)
+        assert sorted(len(connection.requests) for connection in server.connections) == [1, 6]
+
+
+@pytest.mark.parametrize(
+    ("said", "lasting", "over"),
+    [("", 7.9, 8.1), ("timeout=5", 3.9, 4.1), ("timeout=20", 18.9, 19.1), ("timeout=9999", 59.9, 60.1)],
+)
+async def test_an_idle_connection_is_closed_before_the_server_does(
+    anyio_backend: str, said: str, lasting: float, over: float
+) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+
+    async def serve(connection: Connection) -> None:
+        while await connection.request():
+            await connection.say(answer(b"", f"Keep-Alive: {said}"))
+
+    async with serving(serve) as server, contextlib.aclosing(Lanes(clock=clock)) as lanes:
+        await ask(lanes, server)
+        clock.advance(lasting)
+        await ask(lanes, server)
+        assert len(server.connections) == 1
+        clock.advance(over)
+        await server.until(0)
+        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+        assert not clock.timers
+        await ask(lanes, server)
+        assert len(server.connections) == 2
+
+
+async def test_a_connection_is_retired_when_the_server_wants_it(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        for left in (2, 1, 0):
+            await connection.request()
+            await connection.say(answer(b"", f"Keep-Alive: max={left}"))
+        await connection.until_closed()
+
+    async with serving(serve) as server:
+        for _ in range(9):
+            await ask(lanes, server)
+        assert [len(connection.requests) for connection in server.connections] == [3, 3, 3]
+
+
+async def test_max_counts_down_even_if_it_is_said_only_once(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(b"", "Keep-Alive: max=2"))
+        while await connection.request():
+            await connection.say(answer())
+
+    async with serving(serve) as server:
+        for _ in range(6):
+            await ask(lanes, server)
+        assert [len(connection.requests) for connection in server.connections] == [3, 3]
+
+
+async def test_no_more_connections_are_kept_than_allowed(anyio_backend: str) -> None:
+    assert anyio_backend
+
+    async def serve(connection: Connection) -> None:
+        while await connection.request():
+            await connection.say(answer())
+
+    async with contextlib.AsyncExitStack() as stack, contextlib.aclosing(Lanes(max_connections=2)) as lanes:
+        servers = [await stack.enter_async_context(serving(serve)) for _ in range(4)]
+        for server in servers:
+            await ask(lanes, server)
+        await servers[0].until(0)
+        await servers[1].until(0)
+        assert [server.open for server in servers] == [0, 0, 1, 1]
