@@ -13,7 +13,10 @@ of its rest for an idle one, and is told when it has passed.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
 
 from aioconnections.clock import Clock, Timer
 from aioconnections.errors import DeadlineError, ProtocolError, Sent, TransportError
@@ -21,7 +24,7 @@ from aioconnections.protocol.messages import Headers, Origin, Request
 from aioconnections.transport.http1 import Answer, constant_part, request_bytes
 from aioconnections.transport.wire import Wire
 
-__all__ = ["Lane", "Site", "Watch"]
+__all__ = ["Lane", "Site", "Waiting", "Watch"]
 
 _NOTHING_ASKED = Answer("HEAD", limit=0)
 
@@ -88,6 +91,45 @@ class Watch:
             self.arm(earliest)
 
 
+class Waiting:
+    """A wait that a deadline ends: ``with Waiting(…) as waiting: …``, and then ask whether it is `over`."""
+
+    def __init__(self, watch: Watch, state: str, deadline: float) -> None:
+        self.state = state
+        self.deadline = deadline
+        self._watch = watch
+        self._scope = anyio.CancelScope()
+
+    def __enter__(self) -> Self:
+        self._scope.__enter__()
+        self._watch.entries.add(self)
+        self._watch.set(self, self.deadline)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._watch.entries.discard(self)
+        return bool(self._scope.__exit__(kind, error, trace))
+
+    @property
+    def over(self) -> bool:
+        """Whether the wait was broken off."""
+        return self._scope.cancelled_caught
+
+    def expire(self) -> None:
+        """The time is up."""
+        self.drop()
+
+    def drop(self) -> None:
+        """Break the wait off."""
+        self.deadline = math.inf
+        self._scope.cancel()
+
+    async def closed(self) -> None:
+        """Whoever waits sees to that."""
+
+
 class Site:
     """What a pool knows of one origin: the lanes that wait there, and the constant part of a request's head."""
 
@@ -125,11 +167,13 @@ class Lane:
     Attributes:
         answer: to what was asked last.
         deadline: when the attempt is over, or the rest.
+        expired: the attempt took too long.
+        unfit: it must not be used again, whatever the answer says of that.
         used: whether it has carried a request before the present one.
         wire: the connection itself.
     """
 
-    __slots__ = ("_expired", "_left", "_site", "_watch", "answer", "deadline", "state", "used", "wire")
+    __slots__ = ("_left", "_site", "_watch", "answer", "deadline", "expired", "state", "unfit", "used", "wire")
 
     def __init__(self, wire: Wire, site: Site, watch: Watch) -> None:
         self.wire = wire
@@ -137,10 +181,11 @@ class Lane:
         self.deadline = math.inf
         self.state = "lent"  # "idle", "dropped"
         self.used = False
+        self.unfit = False
         self._site = site
         self._watch = watch
         self._left = math.inf
-        self._expired = False
+        self.expired = False
         wire.on_lost = self._lost
         watch.entries.add(self)
 
@@ -148,7 +193,7 @@ class Lane:
         """Why there is no answer."""
         status = self.answer.status
         sent: Sent = "maybe" if self.wire.sent else "no"
-        if self._expired:
+        if self.expired:
             return DeadlineError("the answer was not complete when its time was over", sent=sent, status=status)
         return ProtocolError(self.answer.failure or "there is no answer", sent=sent, status=status)
 
@@ -156,7 +201,7 @@ class Lane:
         """The answer has been taken. Wait for the next request, for `rest` seconds unless the server said otherwise."""
         answer = self.answer
         head = answer.head
-        if head is None or self.wire.lost or not answer.persistent:
+        if head is None or self.unfit or self.wire.lost or not answer.persistent:
             self.drop()
             return
         self._left = self._left - 1 if head.requests_left is None else head.requests_left
@@ -183,7 +228,7 @@ class Lane:
 
     def expire(self) -> None:
         """The time is up: for the attempt if there is one, else for the rest."""
-        self._expired = self.state == "lent"
+        self.expired = self.state == "lent"
         self.drop()
 
     def _lost(self) -> None:

@@ -8,12 +8,9 @@ doors: `Lane.release`, when the answer is complete, and `Lane.drop`, in all othe
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator
-
-import anyio
 
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
@@ -27,7 +24,7 @@ from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport.connect import open_wire
 from aioconnections.transport.home import Home
 from aioconnections.transport.http1 import Answer, BadAnswerError
-from aioconnections.transport.lane import Lane, Site, Watch
+from aioconnections.transport.lane import Lane, Site, Waiting, Watch
 from aioconnections.transport.streaming import LaneStream
 from aioconnections.transport.tls import Trust, Verify
 from aioconnections.transport.wire import Wire
@@ -37,33 +34,12 @@ __all__ = ["Lanes"]
 REST = 8.0  # seconds that an idle lane is kept; servers close theirs after 10 and more
 LARGEST_BODY = 64 * 1024 * 1024
 _MOST_SITES = 1000
-_REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
-
-
-class _Opening:
-    """A connection that is being opened."""
-
-    __slots__ = ("deadline", "scope", "state")
-
-    def __init__(self) -> None:
-        self.deadline = math.inf
-        self.scope = anyio.CancelScope()
-        self.state = "opening"
-
-    def expire(self) -> None:
-        self.drop()
-
-    def drop(self) -> None:
-        self.deadline = math.inf
-        self.scope.cancel()
-
-    async def closed(self) -> None:
-        """The task that opens it sees to that."""
+REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
 
 
 def _repeatable(method: str, failure: TransportError) -> bool:
     """Whether a failure on a used lane may be the fault of the lane alone, and another try does no harm."""
-    return isinstance(failure, ProtocolError) and (failure.sent == "no" or method in _REPEATABLE)
+    return isinstance(failure, ProtocolError) and (failure.sent == "no" or method in REPEATABLE)
 
 
 class Lanes:
@@ -92,7 +68,7 @@ class Lanes:
         max_body: int = LARGEST_BODY,
     ) -> None:
         self._home = Home()
-        self._watch = Watch(LoopClock() if clock is None else clock)
+        self.watch = Watch(LoopClock() if clock is None else clock)
         self._max_connections = max_connections
         self._max_body = max_body
         self._trust = Trust(verify)
@@ -132,19 +108,12 @@ class Lanes:
         site = self.enter(origin)
         payload = site.payload(request, common)
         lane = await self._ask(site, request.method, payload, timeout, whole=False)
+        stream = LaneStream(lane, self.watch, self._max_body)
         try:
-            stream = LaneStream(lane, self._watch, self._max_body)
-        except BadAnswerError as error:
-            unreadable = str(error)
-        else:
-            try:
-                yield stream
-            finally:
-                stream.close()
-                lane.release(REST)
-            return
-        lane.drop()
-        raise ProtocolError(unreadable, sent="maybe", status=lane.answer.status)
+            yield stream
+        finally:
+            stream.close()
+            lane.release(REST)
 
     async def aclose(self) -> None:
         """Close every connection; what is under way fails. Calling it again does nothing.
@@ -156,23 +125,23 @@ class Lanes:
             return
         self._home.admit()
         self._home.close()
-        self._watch.stop()
-        entries = list(self._watch.entries)
+        self.watch.stop()
+        entries = list(self.watch.entries)
         for entry in entries:
             entry.drop()
         for entry in entries:
             await entry.closed()
 
     def __repr__(self) -> str:
-        states = Counter(entry.state for entry in self._watch.entries)
+        states = Counter(entry.state for entry in self.watch.entries)
         shown = ", ".join(f"{states[state]} {state}" for state in ("opening", "lent", "idle"))
         return f"<Lanes: {'closed' if self._home.closed else shown}>"
 
     def __del__(self) -> None:
-        if self._watch.entries and not self._home.forked:
+        if self.watch.entries and not self._home.forked:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
-            self._watch.stop()
-            for entry in list(self._watch.entries):
+            self.watch.stop()
+            for entry in list(self.watch.entries):
                 with contextlib.suppress(RuntimeError):  # the event loop is gone
                     entry.drop()
 
@@ -202,19 +171,14 @@ class Lanes:
         """
         self._make_room()
         context = self._trust.context() if site.origin.scheme == "https" else None
-        opening = _Opening()
-        self._watch.entries.add(opening)
-        self._watch.set(opening, deadline)
         wire: Wire | None = None
         try:
-            with opening.scope:
+            with Waiting(self.watch, "opening", deadline):
                 wire = await open_wire(site.origin, context)
         except BaseException:
             if wire is not None:
                 wire.abort()
             raise
-        finally:
-            self._watch.entries.discard(opening)
         if wire is not None:
             return self._checked(wire, site)
         if self._home.closed:
@@ -225,7 +189,7 @@ class Lanes:
 
     async def _ask(self, site: Site, method: str, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
         """A lane on which the request was answered: completely, or with ``whole=False`` at least with a head."""
-        watch = self._watch
+        watch = self.watch
         now = watch.now()
         deadline = now + timeout
         lane = site.lend(now) or await self.connect(site, deadline)
@@ -264,11 +228,11 @@ class Lanes:
         if site.origin.scheme == "http" and not wire.quiet():
             wire.abort()
             raise ConnectFailedError("the server spoke before it was asked")
-        return Lane(wire, site, self._watch)
+        return Lane(wire, site, self.watch)
 
     def _make_room(self) -> None:
         """Close the idle lane that has waited longest at some site, if there are enough connections."""
-        if len(self._watch.entries) >= self._max_connections:
+        if len(self.watch.entries) >= self._max_connections:
             resting = next((site.idle for site in self._sites.values() if site.idle), None)
             if resting:
                 resting[0].drop()

@@ -27,7 +27,8 @@ class LaneStream:
         self._watch = watch
         self._seconds = lane.deadline - watch.now()
         self._left = limit
-        self._decoder = Decoder(head.coding) if head.coding and not lane.answer.done else None
+        self._coding = head.coding
+        self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())
         self.head: Response = head.bare
         lane.deadline = math.inf
@@ -59,9 +60,10 @@ class LaneStream:
                     raise BadAnswerError("the answer is longer than allowed")
                 return piece
             content = answer.take()
-            if content and self._decoder is None:
+            if content and not self._coding:
                 return content
-            if content and self._decoder is not None:
+            if content:
+                self._decoder = self._decoder or Decoder(self._coding)
                 self._decoded = self._decoder.feed(content)
             elif answer.failure is not None:
                 raise lane.failure()

@@ -10,7 +10,6 @@ A wire never raises what the network does: it fails the answer instead. Only bei
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import socket
 import ssl
@@ -23,11 +22,11 @@ from anyio.streams.tls import TLSAttribute
 
 from aioconnections.transport.http1 import Answer
 
-__all__ = ["SocketWire", "StreamWire", "Wire"]
+__all__ = ["RESET", "SocketWire", "StreamWire", "Wire"]
 
 _FULL = 256 * 1024  # bytes of content that wait for a slow reader before reading pauses
 _AT_ONCE = 64 * 1024
-_RESET = "the connection was reset before the answer was complete"
+RESET = "the connection was reset before the answer was complete"
 _OURS = "the connection was closed on this side before the answer was complete"
 
 
@@ -50,6 +49,10 @@ class Wire(Protocol):
 
     def ask(self, answer: Answer, payload: bytes) -> Awaitable[object]:
         """Send `payload`; what arrives from now on belongs to `answer`. To be awaited until that is ready."""
+        ...
+
+    def attach(self, answer: Answer) -> None:
+        """What arrives from now on belongs to `answer`; a request is about to be sent piece by piece."""
         ...
 
     def more(self) -> Awaitable[object]:
@@ -125,7 +128,7 @@ class SocketWire(asyncio.Protocol):
             if exc is None:
                 answer.eof()
             else:
-                answer.fail(_RESET)
+                answer.fail(RESET)
             self._wake(answer)
         self.resume_writing()
         if not self._gone.done():
@@ -152,18 +155,25 @@ class SocketWire(asyncio.Protocol):
 
     def ask(self, answer: Answer, payload: bytes) -> asyncio.Future[None]:
         """See `Wire.ask`."""
-        self._answer = answer
         waiter = self._waiter = self._future()
         transport = self._transport
         if self.lost:
-            self.sent = False
-            answer.fail(_RESET)
+            self.attach(answer)
             self._wake(answer)
             return waiter
+        self._answer = answer
         transport.write(payload)
         # asyncio sends at once; if that fails the transport is closing already, and nothing has left
         self.sent = self._secure or not transport.is_closing()
         return waiter
+
+    def attach(self, answer: Answer) -> None:
+        """See `Wire.attach`."""
+        self.sent = not self.lost
+        if self.lost:
+            answer.fail(RESET)
+        else:
+            self._answer = answer
 
     def more(self) -> asyncio.Future[None]:
         """See `Wire.more`."""
@@ -214,7 +224,7 @@ class StreamWire:
         self._stream = stream
         self._socket_stream = socket_stream
         self._answer: Answer | None = None
-        raw = socket_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
+        self._raw = raw = socket_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._readable = _readable(raw)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 -- not Django's
@@ -237,11 +247,18 @@ class StreamWire:
 
     async def ask(self, answer: Answer, payload: bytes) -> None:
         """See `Wire.ask`."""
-        self._answer = answer
-        self.sent = not self.lost
+        self.attach(answer)
         await self.send(payload)
         if not answer.ready:
             await self.more()
+
+    def attach(self, answer: Answer) -> None:
+        """See `Wire.attach`."""
+        self.sent = not self.lost
+        if self.lost:
+            answer.fail(RESET)
+        else:
+            self._answer = answer
 
     async def more(self) -> None:
         """See `Wire.more`."""
@@ -252,22 +269,20 @@ class StreamWire:
             while not answer.ready:
                 answer.feed(await self._stream.receive(_AT_ONCE))
         except (anyio.EndOfStream, anyio.ClosedResourceError):
-            self._end(answer.eof)
+            self.lost = True
+            answer.eof()
         except (anyio.BrokenResourceError, OSError):
-            self._end(lambda: answer.fail(_RESET))
+            self.lost = True
+            answer.fail(RESET)
         if answer.done or answer.failure is not None:
             self._answer = None
 
-    def _end(self, verdict: Callable[[], object]) -> None:
-        if not self.lost:
-            self.lost = True
-            verdict()
-
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
-        # an answer may have come all the same; if not, reading says what is wrong
-        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
+        try:
             await self._stream.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
+            self.lost = True  # an answer may have come all the same; if not, reading says what is wrong
 
     def abort(self) -> None:
         """See `Wire.abort`."""
@@ -277,8 +292,12 @@ class StreamWire:
             self._answer = None
         # the first step of closing a socket closes it; whoever waits for it is woken
         closing = self._socket_stream.aclose()
-        with contextlib.suppress(StopIteration):
+        try:
             closing.send(None)
+        except StopIteration:
+            pass
+        except RuntimeError:  # the event loop is gone
+            self._raw.close()
         closing.close()  # what is left of it is a courtesy to other tasks
         if self.on_lost is not None:
             self.on_lost()

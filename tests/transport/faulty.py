@@ -36,6 +36,10 @@ class Connection:
         self.requests.append(head)
         return head
 
+    async def more(self) -> bytes:
+        """Whatever comes next."""
+        return await self._reader.receive()
+
     async def say(self, data: bytes) -> None:
         await self.stream.send(data)
 
@@ -104,11 +108,14 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
         if tls is not None:
             from anyio.streams.tls import TLSStream
 
+            transport = stream
             try:
                 stream = await TLSStream.wrap(stream, server_side=True, ssl_context=tls, standard_compatible=False)
             except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
-                await anyio.aclose_forcefully(stream)
                 return
+            finally:
+                if stream is transport:
+                    await anyio.aclose_forcefully(stream)
         await server.serve(stream, script)
 
     async def accept() -> None:

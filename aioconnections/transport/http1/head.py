@@ -16,7 +16,7 @@ BLANK_LINE = b"\r\n\r\n"
 _MOST_FIELDS = 256
 _LONGEST_REST = 60.0
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t !-~\x80-\xff]*)?\r\n")
+_STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9][0-9])(?: ([\t !-~\x80-\xff]*))?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _KEEP_ALIVE = re.compile(rb"\b(timeout|max)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE)
 
@@ -33,6 +33,8 @@ class Head:
 
     Attributes:
         status: status code.
+        version: ``b"HTTP/1.1"`` or ``b"HTTP/1.0"``.
+        reason: what stands behind the status code.
         fields: in order, names as received, values without the blanks around them.
         length: what Content-Length declares, or None.
         chunked: whether the body comes in chunks.
@@ -44,6 +46,8 @@ class Head:
     """
 
     status: int
+    version: bytes
+    reason: bytes
     fields: _Fields
     length: int | None
     chunked: bool
@@ -119,7 +123,7 @@ def _parse_head(raw: bytes) -> Head:
         raise BadAnswerError("the status line of the answer is not one of HTTP/1.0 or HTTP/1.1")
     fields = _fields(raw)
     status = int(line[2])
-    modern = line[1] == b"1"
+    modern = line[1] == b"HTTP/1.1"
     length, transfer = _length(fields), _tokens(fields, b"transfer-encoding")
     if transfer and (transfer != [b"chunked"] or not modern or length is not None):
         raise BadAnswerError("the answer does not say clearly how it is framed")
@@ -130,6 +134,8 @@ def _parse_head(raw: bytes) -> Head:
     patience = said.get(b"timeout")
     return Head(
         status=status,
+        version=line[1],
+        reason=line[3] or b"",
         fields=fields,
         length=length,
         chunked=bool(transfer),

@@ -1,0 +1,401 @@
+"""`LaneTransport` under `httpx.AsyncClient`: what httpx documents of its transports holds over lanes too."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+from collections.abc import AsyncIterator
+
+import anyio
+import httpx
+import pytest
+from transport.faulty import Connection, Server, StoppedClock, answer, serving
+
+from aioconnections.errors import UsageError
+from aioconnections.transport.as_httpx import LaneTransport
+
+pytestmark = pytest.mark.anyio
+
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def echo(connection: Connection) -> None:
+    """Answers with the request, head and body."""
+    while True:
+        head = await connection.request()
+        body = b"" if head.startswith(b"HEAD") else head
+        await connection.say(answer(body, "Content-Type: text/plain", "Set-Cookie: a=b", "X-Twice: 1", "X-Twice: 2"))
+
+
+@pytest.fixture
+async def client(anyio_backend: str) -> AsyncIterator[httpx.AsyncClient]:
+    assert anyio_backend
+    transport = LaneTransport()
+    async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+        yield client
+        assert "0 opening, 0 lent" in repr(transport)
+
+
+def url(server: Server, path: str = "/") -> str:
+    return f"{server.origin}{path}"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "REPORT"])
+async def test_any_method(client: httpx.AsyncClient, method: str) -> None:
+    async with serving(echo) as server:
+        for _ in range(3):
+            response = await client.request(method, url(server, "/a?b=c%20d"))
+            assert response.status_code == 200
+            if method != "HEAD":
+                assert response.text.startswith(f"{method} /a?b=c%20d HTTP/1.1\r\nHost: 127.0.0.1:")
+        assert len(server.connections) == 1
+
+
+async def test_the_parts_of_an_answer(client: httpx.AsyncClient) -> None:
+    async with serving(echo) as server:
+        response = await client.get(url(server), headers=[(b"X-Mine", b"\xe4")])
+        assert (response.http_version, response.reason_phrase, response.encoding) == ("HTTP/1.1", "OK", "utf-8")
+        assert response.headers.get_list("x-twice") == ["1", "2"]
+        assert response.cookies["a"] == "b"
+        assert b"X-Mine: \xe4\r\n" in response.content
+        assert response.elapsed.total_seconds() > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [({"content": b"bytes"}, b"bytes"), ({"json": {"a": 1}}, b'{"a":1}'), ({"data": {"a": "b c"}}, b"a=b+c")],
+    ids=["bytes", "json", "form"],
+)
+async def test_bodies(client: httpx.AsyncClient, content: dict[str, object], expected: bytes) -> None:
+    async with serving(echo) as server:
+        response = await client.post(url(server), **content)  # type: ignore[arg-type]
+        assert response.content.endswith(b"\r\n\r\n" + expected)
+        assert f"content-length: {len(expected)}" in response.text.lower()
+
+
+async def test_a_body_that_is_streamed(client: httpx.AsyncClient) -> None:
+    received = b""
+    halfway = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        nonlocal received
+        head = await connection.request()
+        assert b"Transfer-Encoding: chunked\r\n" in head
+        while not received.endswith(b"0\r\n\r\n"):
+            received += await connection.more()
+            if b"one" in received:
+                halfway.set()
+        await connection.say(answer(b"done"))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        await halfway.wait()
+        yield b""
+        yield b"twelve bytes"
+
+    async with serving(serve) as server:
+        assert (await client.post(url(server), content=pieces())).text == "done"
+        assert received == b"3\r\none\r\nc\r\ntwelve bytes\r\n0\r\n\r\n"
+
+
+async def test_a_body_of_many_megabytes(client: httpx.AsyncClient) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.say(answer(b"%d" % len(await connection.request())))
+
+    async with serving(serve) as server:
+        assert int((await client.put(url(server), content=bytes(20_000_000))).text) > 20_000_000
+
+
+async def test_an_answer_that_is_streamed(client: httpx.AsyncClient) -> None:
+    go_on = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(CHUNKS + b"3\r\none\r\n")
+        await go_on.wait()
+        await connection.say(b"3\r\ntwo\r\n0\r\n\r\n")
+        await connection.request()
+        await connection.say(answer(b"next"))
+
+    async with serving(serve) as server:
+        async with client.stream("GET", url(server)) as response:
+            pieces = response.aiter_bytes()
+            assert await anext(pieces) == b"one"
+            go_on.set()
+            assert await anext(pieces) == b"two"
+            with pytest.raises(StopAsyncIteration):
+                await anext(pieces)
+        assert (await client.get(url(server))).text == "next"
+        assert len(server.connections) == 1
+
+
+async def test_leaving_a_stream_early_gives_the_connection_up(client: httpx.AsyncClient) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(CHUNKS + b"3\r\none\r\n")
+        await connection.until_closed()
+
+    async with serving(serve) as server:
+        async with client.stream("GET", url(server)) as response:
+            assert response.status_code == 200
+        await server.until(0)
+
+
+async def test_httpx_decodes(client: httpx.AsyncClient) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(gzip.compress(b"hello"), "Content-Encoding: gzip"))
+
+    async with serving(serve) as server:
+        assert (await client.get(url(server))).text == "hello"
+
+
+async def test_redirects_cookies_and_auth_are_httpxs(client: httpx.AsyncClient) -> None:
+    async def serve(connection: Connection) -> None:
+        while head := await connection.request():
+            if head.startswith(b"GET /old"):
+                await connection.say(answer(b"", "Location: /new", "Set-Cookie: a=b", status="302 Found"))
+            else:
+                await connection.say(answer(head))
+
+    async with serving(serve) as server:
+        response = await client.get(url(server, "/old"), follow_redirects=True, auth=("u", "p"))
+        assert response.url.path == "/new"
+        assert "Cookie: a=b" in response.text
+        assert "Authorization: Basic" in response.text
+
+
+async def test_a_head_answer_and_what_follows_it(client: httpx.AsyncClient) -> None:
+    said = [anyio.Event() for _ in range(3)]
+
+    async def serve(connection: Connection) -> None:
+        while head := await connection.request():
+            number = int(head.split(b" ")[1][1:])
+            await connection.say(answer(json.dumps({"for": number}).encode(), f"X-For: {number}"))
+            said[number].set()
+
+    async with serving(serve) as server:
+        for number, event in enumerate(said):
+            response = await client.head(url(server, f"/{number}"))
+            assert (response.headers["x-for"], response.content) == (str(number), b"")
+            await event.wait()
+        assert len(server.connections) == 3
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize("bad", ["ftp://127.0.0.1/", "http:///", "/relative"])
+async def test_unsupported_protocol(client: httpx.AsyncClient, bad: str) -> None:
+    with pytest.raises(httpx.UnsupportedProtocol):
+        await client.get(bad)
+
+
+async def test_connect_error(client: httpx.AsyncClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(httpx.ConnectError) as raised:
+        await client.get(f"http://127.0.0.1:{port}/")
+    assert raised.value.request.url.port == port
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"", httpx.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", httpx.RemoteProtocolError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhel", httpx.RemoteProtocolError),
+        (b"garbage", httpx.RemoteProtocolError),
+        (None, httpx.ReadError),
+    ],
+    ids=["nothing", "half a head", "half a body", "garbage", "reset"],
+)
+async def test_read_failures(client: httpx.AsyncClient, said: bytes | None, expected: type[Exception]) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        if said is None:
+            await connection.reset()
+        else:
+            await connection.say(said)
+
+    async with serving(serve) as server:
+        with pytest.raises(expected) as raised:
+            await client.get(url(server))
+        assert raised.type is expected
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": "5", "Transfer-Encoding": "chunked"},
+        {"Transfer-Encoding": "gzip"},
+        {"Content-Length": "five"},
+        {"X": "a\r\nY: b"},
+        {"X Y": "a"},
+        {"Content-Length": "4"},
+        {"Content-Length": "6"},
+    ],
+)
+async def test_what_cannot_be_sent_is_a_local_protocol_error(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.until_closed()
+
+    async with serving(serve) as server:
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.post(url(server), content=b"hello", headers=headers)
+        await server.until(0)
+
+
+async def test_a_body_that_fails_fails_the_request(client: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise ZeroDivisionError
+
+    async with serving(Connection.until_closed) as server:
+        with pytest.raises(ZeroDivisionError):
+            await client.post(url(server), content=pieces())
+        await server.until(0)
+
+
+async def test_an_answer_that_comes_before_the_end_of_the_body_counts(
+    client: httpx.AsyncClient, anyio_backend: str
+) -> None:
+    answered = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(b"too large", status="413 Content Too Large"))
+        if anyio_backend == "asyncio":  # on trio nothing is read before the body is sent, or cannot be
+            await answered.wait()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 10_000
+            await anyio.lowlevel.checkpoint()
+
+    async with serving(serve) as server:
+        assert (await client.post(url(server), content=endless())).status_code == 413
+        answered.set()
+        await server.until(0)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_stale_connection(client: httpx.AsyncClient, method: str) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(b"hello"))
+        await connection.request()
+
+    async with serving(serve) as server:
+        await client.request(method, url(server))
+        if method == "GET":
+            assert (await client.request(method, url(server))).text == "hello"
+        else:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.request(method, url(server))
+        assert len(server.connections) == (2 if method == "GET" else 1)
+
+
+# --- time ---
+
+SECONDS = httpx.Timeout(connect=1, read=2, write=3, pool=4)
+
+
+@contextlib.asynccontextmanager
+async def timed(clock: StoppedClock, places: int = 1) -> AsyncIterator[httpx.AsyncClient]:
+    transport = LaneTransport(max_connections=places, clock=clock)
+    async with httpx.AsyncClient(transport=transport, timeout=SECONDS, trust_env=False) as client:
+        yield client
+
+
+async def passing(clock: StoppedClock, seconds: float) -> None:
+    await anyio.wait_all_tasks_blocked()
+    clock.advance(seconds - 0.1)
+    await anyio.wait_all_tasks_blocked()
+    clock.advance(0.2)
+
+
+@pytest.mark.parametrize("said", [b"", CHUNKS + b"3\r\none\r\n"], ids=["head", "body"])
+async def test_read_timeout(anyio_backend: str, said: bytes) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(said)
+        await connection.until_closed()
+
+    async with serving(serve) as server, timed(clock) as client, anyio.create_task_group() as group:
+        group.start_soon(passing, clock, 2)
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(url(server))
+        await server.until(0)
+
+
+async def test_write_timeout(anyio_backend: str) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+    over = anyio.Event()
+
+    async def serve(_: Connection) -> None:
+        await over.wait()
+
+    async with serving(serve) as server, timed(clock) as client, anyio.create_task_group() as group:
+        group.start_soon(passing, clock, 3)
+        with pytest.raises(httpx.WriteTimeout):
+            await client.post(url(server), content=bytes(50_000_000))
+        over.set()
+
+
+async def test_connect_timeout(anyio_backend: str) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+    async with serving(Connection.until_closed) as server, timed(clock) as client:
+        async with anyio.create_task_group() as group:
+            group.start_soon(passing, clock, 1)
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(f"https://127.0.0.1:{server.origin.port}/")
+        await server.until(0)
+
+
+async def test_pool_timeout_and_no_place_is_lost(anyio_backend: str) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+    async with serving(echo) as server, timed(clock) as client:
+        async with client.stream("GET", url(server)), anyio.create_task_group() as group:
+            group.start_soon(passing, clock, 4)
+            with pytest.raises(httpx.PoolTimeout):
+                await client.get(url(server))
+        for _ in range(3):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await client.get(url(server))
+            assert (await client.get(url(server))).status_code == 200
+
+
+async def test_who_waits_for_a_place_gets_it(anyio_backend: str) -> None:
+    assert anyio_backend
+    answered = 0
+
+    async def get() -> None:
+        nonlocal answered
+        response = await client.get(url(server))
+        answered += response.status_code == 200
+
+    async with serving(echo) as server, timed(StoppedClock(), places=2) as client:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(get)
+        assert answered == 20
+        assert len(server.connections) <= 2
+
+
+async def test_closed() -> None:
+    async with LaneTransport() as transport:
+        pass
+    with pytest.raises(UsageError, match="closed"):
+        await transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1:1/"))

@@ -1,0 +1,173 @@
+"""What callers do: leave, close, come from another event loop or process, or forget to close."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+
+import anyio
+import pytest
+from transport.faulty import COMMON, Connection, answer, ask, serving
+
+from aioconnections.errors import ProtocolError, TransportError, UsageError
+from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport.pool import Lanes
+
+NOWHERE = Origin("http", "127.0.0.1", 1)
+
+
+async def serve(connection: Connection) -> None:
+    while await connection.request():
+        await connection.say(answer(b"hello"))
+
+
+async def try_it(lanes: Lanes) -> None:
+    with pytest.raises(TransportError):
+        await lanes.exchange(NOWHERE, Request("GET", "/"), COMMON, 1)
+
+
+@pytest.mark.anyio
+async def test_closing_twice_is_fine_and_afterwards_nothing_goes(anyio_backend: str) -> None:
+    assert anyio_backend
+    lanes = Lanes()
+    async with serving(serve) as server:
+        await ask(lanes, server)
+        await lanes.aclose()
+        await server.until(0)
+        await lanes.aclose()
+        assert repr(lanes) == "<Lanes: closed>"
+        with pytest.raises(UsageError, match="closed"):
+            await ask(lanes, server)
+
+
+@pytest.mark.anyio
+async def test_closing_without_having_been_used(anyio_backend: str) -> None:
+    assert anyio_backend
+    await Lanes().aclose()
+
+
+@pytest.mark.anyio
+async def test_closing_ends_what_is_under_way(anyio_backend: str) -> None:
+    assert anyio_backend
+    lanes = Lanes()
+    async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
+
+        async def fail() -> None:
+            with pytest.raises(ProtocolError, match="on this side"):
+                await ask(lanes, server)
+
+        group.start_soon(fail)
+        await server.until(1)
+        await anyio.wait_all_tasks_blocked()
+        await lanes.aclose()
+        await server.until(0)
+
+
+@pytest.mark.anyio
+async def test_closing_ends_what_is_being_opened(anyio_backend: str) -> None:
+    assert anyio_backend
+    lanes = Lanes()
+    async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
+
+        async def fail() -> None:
+            with pytest.raises(TransportError):
+                await lanes.exchange(Origin("https", "127.0.0.1", server.origin.port), Request("GET", "/"), COMMON, 9)
+
+        group.start_soon(fail)
+        await server.until(1)
+        assert repr(lanes) == "<Lanes: 1 opening, 0 lent, 0 idle>"
+        await lanes.aclose()
+        await server.until(0)
+
+
+@pytest.mark.parametrize("first", ["asyncio", "trio"])
+@pytest.mark.parametrize("second", ["asyncio", "trio"])
+def test_a_second_event_loop_is_refused(first: str, second: str) -> None:
+    lanes = Lanes()
+    anyio.run(try_it, lanes, backend=first)
+
+    async def refused() -> None:
+        with pytest.raises(UsageError, match="another event loop"):
+            await lanes.exchange(NOWHERE, Request("GET", "/"), COMMON, 1)
+        with pytest.raises(UsageError, match="another event loop"):
+            await lanes.aclose()
+
+    anyio.run(refused, backend=second)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.anyio
+async def test_a_fork_is_refused_and_leaves_the_parent_alone(anyio_backend: str) -> None:
+    assert anyio_backend
+    lanes = Lanes()
+    async with serving(serve) as server:
+        await ask(lanes, server)
+        child = os.fork()
+        if child == 0:
+            refused = False
+            try:
+                lanes.exchange(server.origin, Request("GET", "/"), COMMON, 1).send(None)
+            except UsageError as error:
+                refused = "forked" in str(error)
+            except BaseException:  # noqa: BLE001, S110 -- the child must not come back
+                pass
+            del lanes
+            os._exit(0 if refused else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0  # noqa: ASYNC222 -- it is at its end
+        assert (await ask(lanes, server)).body == b"hello"
+        assert len(server.connections) == 1
+        await lanes.aclose()
+
+
+def forget(lanes: list[Lanes]) -> None:
+    lanes.clear()
+    gc.collect()
+
+
+@pytest.mark.anyio
+async def test_forgotten_lanes_close_and_warn(anyio_backend: str) -> None:
+    assert anyio_backend
+    lanes = [Lanes()]
+    async with serving(serve) as server:
+        await ask(lanes[0], server)
+        await anyio.wait_all_tasks_blocked()  # a cancelled timer of trio's holds on to frames until it has run
+        with pytest.warns(ResourceWarning, match="1 idle> was not closed"):
+            forget(lanes)
+        await server.until(0)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_lanes_forgotten_with_their_event_loop_warn_too(backend: str) -> None:
+    lanes = [Lanes()]
+
+    async def use(origin: Origin) -> None:
+        await lanes[0].connect(lanes[0].enter(origin), 1e9)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        anyio.run(use, Origin("http", "127.0.0.1", listener.getsockname()[1]), backend=backend)
+        with pytest.warns(ResourceWarning, match="1 lent, 0 idle> was not closed"):
+            forget(lanes)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.asyncio
+async def test_control_c_while_an_answer_is_awaited() -> None:
+    lanes = Lanes()
+    async with serving(Connection.until_closed) as server:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(ask(lanes, server))
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+        await server.until(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        loop.remove_signal_handler(signal.SIGINT)
+        await server.until(0)
+        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+    await lanes.aclose()

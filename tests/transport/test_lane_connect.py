@@ -1,0 +1,263 @@
+"""Everything that can keep a connection from coming about."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+from anyio.abc import ByteStream, SocketAttribute
+from transport.faulty import COMMON, Connection, StoppedClock, answer, ask, serving
+
+from aioconnections.errors import (
+    CertificateError,
+    ConnectFailedError,
+    DeadlineError,
+    InvalidInputError,
+    TransportError,
+)
+from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport.pool import Lanes
+
+pytestmark = pytest.mark.anyio
+
+CA = trustme.CA()
+YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+
+
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    CA.configure_trust(context)
+    return context
+
+
+async def serve(connection: Connection) -> None:
+    while await connection.request():
+        await connection.say(answer(b"hello"))
+
+
+@pytest.fixture
+async def secure(anyio_backend: str) -> AsyncIterator[Lanes]:
+    assert anyio_backend
+    async with contextlib.aclosing(Lanes(verify=trusting())) as lanes:
+        yield lanes
+
+
+async def refused(lanes: Lanes, origin: Origin) -> TransportError:
+    with pytest.raises(TransportError) as raised:
+        await lanes.exchange(origin, Request("POST", "/secret"), COMMON, 20)
+    assert raised.value.sent == "no"
+    assert raised.value.__context__ is None
+    assert raised.value.__cause__ is None
+    assert "secret" not in str(raised.value)
+    assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+    return raised.value
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_refused(lanes: Lanes, host: str) -> None:
+    error = await refused(lanes, Origin("http", host, free_port()))
+    assert type(error) is ConnectFailedError
+    assert str(error) == "the server refused the connection"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".invalid"])
+async def test_a_name_that_cannot_be_looked_up(lanes: Lanes, host: str) -> None:
+    error = await refused(lanes, Origin("http", host, 80))
+    assert type(error) is ConnectFailedError
+    assert str(error) == "the name of the server could not be looked up"
+
+
+async def test_a_name_that_is_not_known(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "quotes what was asked")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = await refused(lanes, Origin("http", "nobody.example", 80))
+    assert str(error) == "the name of the server could not be looked up"
+
+
+async def test_unreachable(lanes: Lanes) -> None:
+    error = await refused(lanes, Origin("http", "255.255.255.255", 80))
+    assert type(error) is ConnectFailedError
+
+
+async def test_only_http_and_https(lanes: Lanes) -> None:
+    with pytest.raises(InvalidInputError, match="http and https"):
+        await lanes.exchange(Origin("ftp", "127.0.0.1", 21), Request("GET", "/"), COMMON, 1)
+
+
+async def test_the_first_address_that_answers_wins(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at the first two addresses."""
+    async with serving(serve) as server:
+        port = server.origin.port
+        found = [("127.0.0.2", port), ("127.0.0.3", port), ("127.0.0.1", port)]
+
+        def lookup(*_: object, **__: object) -> object:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in found]
+
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        origin = Origin("http", "many.example", port)
+        response = await lanes.exchange(origin, Request("GET", "/"), COMMON, 20)
+        assert response.body == b"hello"
+        found.pop()
+        with pytest.raises(ConnectFailedError, match="refused"):
+            await lanes.exchange(Origin("http", "few.example", port), Request("GET", "/"), COMMON, 20)
+
+
+# --- TLS ---
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_a_valid_certificate(secure: Lanes, name: str) -> None:
+    async with serving(serve, server_context(CA.issue_cert(name))) as server:
+        origin = Origin("https", name, server.origin.port)
+        for _ in range(5):
+            response = await secure.exchange(origin, Request("GET", "/"), COMMON, 20)
+            assert response.body == b"hello"
+        assert len(server.connections) == 1
+
+
+async def test_the_host_name_is_sent_and_the_protocol_agreed_on(anyio_backend: str, tmp_path: Path) -> None:
+    assert anyio_backend
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+    names = []
+    context = server_context(CA.issue_cert("localhost"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    def note(_: ssl.SSLObject, name: str, __: ssl.SSLContext) -> None:
+        names.append(name)
+
+    context.sni_callback = note
+    async with serving(serve, context) as server:
+        async with contextlib.aclosing(Lanes(verify=tmp_path / "ca.pem")) as lanes:
+            origin = Origin("https", "localhost", server.origin.port)
+            assert (await lanes.exchange(origin, Request("GET", "/"), COMMON, 20)).status == 200
+        assert names == ["localhost"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        (CA.issue_cert("other.example"), "it is for another host"),
+        (CA.issue_cert("localhost", not_after=YESTERDAY), "it is not valid at this time"),
+        (trustme.CA().issue_cert("localhost"), "nobody whom this machine trusts has signed it"),
+    ],
+    ids=["wrong host", "expired", "untrusted"],
+)
+async def test_a_certificate_that_is_not_accepted(secure: Lanes, certificate: trustme.LeafCert, reason: str) -> None:
+    async with serving(serve, server_context(certificate)) as server:
+        error = await refused(secure, Origin("https", "localhost", server.origin.port))
+        assert type(error) is CertificateError
+        assert str(error) == f"the server's certificate was not accepted: {reason}"
+        assert not server.connections
+
+
+async def test_the_systems_store_does_not_know_our_authority(lanes: Lanes) -> None:
+    async with serving(serve, server_context(CA.issue_cert("localhost"))) as server:
+        error = await refused(lanes, Origin("https", "localhost", server.origin.port))
+        assert type(error) is CertificateError
+
+
+async def test_verification_can_be_switched_off_with_a_warning(anyio_backend: str) -> None:
+    assert anyio_backend
+    with pytest.warns(UserWarning, match="not verified"):
+        lanes = Lanes(verify=False)
+    async with contextlib.aclosing(lanes), serving(serve, server_context(trustme.CA().issue_cert("x"))) as server:
+        assert (await ask(lanes, server)).body == b"hello"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+async def test_a_path_that_holds_no_certificates_is_refused_at_once(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match="certificates") as raised:
+        Lanes(verify=path)
+    assert raised.value.__context__ is None
+
+
+async def test_a_folder_of_certificates_is_accepted(tmp_path: Path) -> None:
+    assert "0 idle" in repr(Lanes(verify=str(tmp_path)))
+
+
+@pytest.mark.parametrize("said", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
+async def test_a_handshake_that_breaks_off(secure: Lanes, said: bytes | None) -> None:
+    async def close(connection: Connection) -> None:
+        await connection.stream.receive()
+        if said is None:
+            await connection.reset()
+        elif said:
+            await connection.say(said)
+
+    async with serving(close) as server:
+        error = await refused(secure, Origin("https", "localhost", server.origin.port))
+        assert type(error) is ConnectFailedError
+        assert str(error) == "the connection broke off while it was being set up"
+
+
+async def test_a_handshake_that_stalls_ends_with_the_deadline(anyio_backend: str) -> None:
+    assert anyio_backend
+    clock = StoppedClock()
+
+    async def stall(connection: Connection) -> None:
+        await connection.stream.receive()
+        clock.advance(11)
+        await connection.until_closed()
+
+    async with serving(stall) as server, contextlib.aclosing(Lanes(verify=trusting(), clock=clock)) as lanes:
+        with pytest.raises(DeadlineError) as raised:
+            await lanes.exchange(Origin("https", "localhost", server.origin.port), Request("GET", "/"), COMMON, 10)
+        assert raised.value.sent == "no"
+        await server.until(0)
+
+
+@pytest.mark.parametrize("records", ["one record", "two records"])
+async def test_surplus_inside_tls_is_nobodys_answer(secure: Lanes, records: str) -> None:
+    said = [anyio.Event() for _ in range(4)]
+
+    async def surplus(connection: Connection) -> None:
+        while head := await connection.request():
+            number = int(head.split(b" ")[1][1:])
+            real, forged = answer(b"", f"X-Target: /{number}"), answer(b"forged")
+            if records == "one record":
+                await connection.say(real + forged)
+            else:
+                await together(connection, real, forged)
+            said[number].set()
+
+    async with serving(surplus, server_context(CA.issue_cert("localhost"))) as server:
+        origin = Origin("https", "localhost", server.origin.port)
+        for number, event in enumerate(said):
+            response = await secure.exchange(origin, Request("GET", f"/{number}"), COMMON, 20)
+            assert response.get(b"x-target") == f"/{number}"
+            await event.wait()
+        assert len(server.connections) == 4
+
+
+async def together(connection: Connection, *pieces: bytes) -> None:
+    """Send each piece as a TLS record of its own, all of them at once."""
+    stream = connection.stream
+    transport: ByteStream = stream.transport_stream  # type: ignore[attr-defined]
+    raw = transport.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    for piece in pieces:
+        await connection.say(piece)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
