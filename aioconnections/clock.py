@@ -53,6 +53,13 @@ class LoopClock:
         except RuntimeError:
             return anyio.current_time()
 
+    def here(self) -> Callable[[], float]:
+        """`now` for a caller that stays with the loop that is running."""
+        try:
+            return asyncio.get_running_loop().time
+        except RuntimeError:
+            return self.now
+
     async def sleep(self, seconds: float) -> None:
         """Wait as the loop waits."""
         await anyio.sleep(seconds)

@@ -40,7 +40,7 @@ class Home:
             raise UsageError("this client belongs to the process from which this one was forked: make a new one")
         if not self._settled:
             self._settled = True
-            self.where = _loop if on_asyncio() else _run
+            self.where = asyncio._get_running_loop if on_asyncio() else _run  # noqa: SLF001 -- what never raises
             self.here = self.where()
         if self.where() is not self.here:
             raise UsageError("this client belongs to another event loop: make one for each")
@@ -81,11 +81,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_behind)
 
 _this_run: RunVar[object] = RunVar("_this_run")
-
-
-def _loop() -> object:
-    """The event loop of asyncio, or None."""
-    return asyncio._get_running_loop()  # noqa: SLF001 -- documented for event loops, and what never raises
 
 
 def _run() -> object:

@@ -156,6 +156,7 @@ class Lanes:
         home = self._home
         if home.where() is not home.here:
             home.admit()
+            self.watch.settle()
         site = self._site
         if site is None or site.origin is not origin:
             site = self._site = self._sites.get(origin) or self._new_site(origin)

@@ -27,47 +27,38 @@ class Answer:
         head: the head, once it is known.
         ready: there is something to act on.
         done: the answer is complete.
-        surplus: something followed it, so the connection must not be used again.
+        surplus: something followed it.
+        persistent: the connection may be used again: the answer is complete, alone, and leaves no doubt about its end.
         failure: why what came is no answer, in words that hold nothing of it, or None.
         buffered: bytes of content that wait to be taken.
     """
 
-    __slots__ = (
-        "_body",
-        "_early",
-        "_informational",
-        "_limit",
-        "_method",
-        "_pieces",
-        "_received",
-        "_start",
-        "_whole",
-        "buffered",
-        "done",
-        "failure",
-        "head",
-        "ready",
-        "surplus",
-    )
+    # defaults of the class: one of these is made for every request, and most of them never change
+    head: Head | None = None
+    failure: str | None = None
+    ready: bool = False
+    done: bool = False
+    surplus: bool = False
+    persistent: bool = False
+    buffered: int = 0
+    _start: bytearray | None = None
+    _body: Body | None = None
+    _pieces: list[bytes] | None = None
+    _early: HttpResponseParser | None = None
+    _received: int = 0
+    _informational: int = 0
 
     def __init__(self, method: str, *, limit: int, whole: bool = True) -> None:
         self._method = method
         self._limit = limit
         self._whole = whole
-        self._start: bytearray | None = None
-        self._body: Body | None = None
-        self._pieces: list[bytes] | None = None
-        self.head: Head | None = None
-        self.failure: str | None = None
-        self.ready = self.done = self.surplus = False
-        self.buffered = self._received = self._informational = 0
 
     def feed(self, data: bytes) -> None:
         """What arrived. Once the answer is complete or broken, more is surplus."""
-        if self._body is not None:
-            self._feed_body(self._body, data)
+        if self._body is not None and self.head is not None:
+            self._feed_body(self.head, self._body, data)
         elif self.head is not None or self.failure is not None:
-            self.surplus = True
+            self._spoil()
         elif self._start is not None:
             self._continue_head(self._start, data)
         elif (end := data.find(BLANK_LINE)) >= 0:
@@ -95,16 +86,6 @@ class Answer:
     def status(self) -> int | None:
         """The status code, once it is known."""
         return None if self.head is None else self.head.status
-
-    @property
-    def persistent(self) -> bool:
-        """Whether the connection may be used again: this is complete, alone, and leaves no doubt about its end."""
-        head = self.head
-        if head is None or not self.done or self.surplus or not head.persistent:
-            return False
-        if self._body is not None:
-            return head.chunked or head.length is not None
-        return not (head.chunked or (head.status == 204 and head.length))
 
     def response(self) -> Response:
         """The whole answer, decoded. To be asked for once it is done.
@@ -139,7 +120,7 @@ class Answer:
 
     def _may_become_head(self, start: bytearray, data: bytes, *, first: bool) -> bool:
         """Garbage is told from a slow head at once, not when the time is up."""
-        if first:
+        if first or self._early is None:
             self._early = HttpResponseParser(object())
         try:
             self._early.feed_data(data)
@@ -164,9 +145,10 @@ class Answer:
         if self._method == "HEAD" or head.status in _WITHOUT_BODY:
             self.done = self.ready = True
             self.surplus = bool(rest)
+            self.persistent = head.persistent_bare and not rest
             return
         self._body = body_after(head)
-        self._feed_body(self._body, rest)
+        self._feed_body(head, self._body, rest)
 
     def _after_informational(self, rest: bytes) -> None:
         self._start = None
@@ -176,11 +158,11 @@ class Answer:
         elif rest:
             self.feed(rest)
 
-    def _feed_body(self, body: Body, data: bytes) -> None:
+    def _feed_body(self, head: Head, body: Body, data: bytes) -> None:
         if self.failure is not None:
             return
         if self.done:
-            self.surplus = True
+            self._spoil()
             return
         try:
             piece = body.feed(data) if data else b""
@@ -191,7 +173,12 @@ class Answer:
             self._keep(piece)
         self.done = body.done and self.failure is None
         self.surplus = body.surplus
+        self.persistent = self.done and head.persistent and not self.surplus
         self.ready = self.ready or self.done or not self._whole
+
+    def _spoil(self) -> None:
+        self.surplus = True
+        self.persistent = False
 
     def _keep(self, piece: bytes) -> None:
         if self._pieces is None:

@@ -39,7 +39,8 @@ class Head:
         length: what Content-Length declares, or None.
         chunked: whether the body comes in chunks.
         coding: content coding in lower case; empty if there is none.
-        persistent: whether the connection may be used again.
+        persistent: whether the connection may be used again after a body of which one knows where it ends.
+        persistent_bare: the same after an answer without body: not if one was announced that could follow all the same.
         rest: seconds for which the connection may stay idle: a little less than the server says, or None.
         requests_left: how many further requests the server takes on it, if it said.
         bare: the whole answer if it has no body. Answers are immutable, so every one with this head may be this one.
@@ -55,9 +56,12 @@ class Head:
     persistent: bool
     rest: float | None
     requests_left: int | None
+    persistent_bare: bool = field(init=False)
     bare: Response = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        announced = self.chunked or (self.status == 204 and bool(self.length))
+        object.__setattr__(self, "persistent_bare", self.persistent and not announced)
         object.__setattr__(self, "bare", Response(self.status, self.fields))
 
 
