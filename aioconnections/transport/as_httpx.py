@@ -86,7 +86,7 @@ class _Outgoing:
             raise httpx.LocalProtocolError("the request does not say clearly how it is framed")
         self._left = int(length or 0)
         self.stream = request.stream
-        self.repeatable = request.method in REPEATABLE and isinstance(request.stream, httpx.ByteStream)
+        self.replayable = isinstance(request.stream, httpx.ByteStream)
         try:
             self.head = foreign_head(request.method.encode("ascii"), request.url.raw_path, fields)
         except (InvalidInputError, UnicodeError) as error:
@@ -248,7 +248,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
             try:
                 return await self._ask(lane, outgoing, times, method)
             except (httpx.RemoteProtocolError, httpx.ReadError):
-                if lane.wire.sent and not outgoing.repeatable:
+                if not outgoing.replayable or (lane.wire.sent and method not in REPEATABLE):
                     raise
         with _translating("connect"):
             lane = await self._lanes.connect(site, times.until("connect", self._watch.now()))

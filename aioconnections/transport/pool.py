@@ -226,9 +226,9 @@ class Lanes:
 
     def _checked(self, wire: Wire, site: Site) -> Lane:
         # TLS has things to say unasked; what HTTP says unasked would be taken for the first answer
-        if site.origin.scheme == "http" and not wire.quiet():
+        if wire.lost or (site.origin.scheme == "http" and not wire.quiet()):
             wire.abort()
-            raise ConnectFailedError("the server spoke before it was asked")
+            raise ConnectFailedError("the server spoke, or hung up, before it was asked")
         return Lane(wire, site, self.watch)
 
     def _make_room(self) -> None:

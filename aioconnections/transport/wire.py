@@ -157,10 +157,6 @@ class SocketWire(asyncio.Protocol):
         """See `Wire.ask`."""
         waiter = self._waiter = self._future()
         transport = self._transport
-        if self.lost:
-            self.attach(answer)
-            self._wake(answer)
-            return waiter
         self._answer = answer
         transport.write(payload)
         # asyncio sends at once; if that fails the transport is closing already, and nothing has left
@@ -169,11 +165,8 @@ class SocketWire(asyncio.Protocol):
 
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
-        self.sent = not self.lost
-        if self.lost:
-            answer.fail(RESET)
-        else:
-            self._answer = answer
+        self.sent = True
+        self._answer = answer
 
     def more(self) -> asyncio.Future[None]:
         """See `Wire.more`."""
@@ -254,11 +247,8 @@ class StreamWire:
 
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
-        self.sent = not self.lost
-        if self.lost:
-            answer.fail(RESET)
-        else:
-            self._answer = answer
+        self.sent = True
+        self._answer = answer
 
     async def more(self) -> None:
         """See `Wire.more`."""

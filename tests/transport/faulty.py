@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
@@ -13,7 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport.pool import Lanes
 
-__all__ = ["COMMON", "Connection", "Script", "Server", "StoppedClock", "answer", "ask", "serving"]
+__all__ = ["COMMON", "Connection", "Script", "Server", "StoppedClock", "answer", "ask", "echo", "serving", "url"]
 
 COMMON = Headers([("User-Agent", "tests")])
 
@@ -51,7 +53,7 @@ class Connection:
     async def reset(self) -> None:
         """Close so that the client gets RST."""
         raw = self.stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
-        raw.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SOL_SOCKET, SO_LINGER: on, no time
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self.stream.aclose()
 
     async def until_closed(self) -> None:
@@ -135,6 +137,18 @@ def answer(body: bytes = b"", *lines: str, status: str = "200 OK") -> bytes:
     """A plain answer."""
     fields = "".join(f"{line}\r\n" for line in (*lines, f"Content-Length: {len(body)}"))
     return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
+
+
+async def echo(connection: Connection) -> None:
+    """Answers with the request, head and body."""
+    while True:
+        head = await connection.request()
+        body = b"" if head.startswith(b"HEAD") else head
+        await connection.say(answer(body, "Content-Type: text/plain", "Set-Cookie: a=b", "X-Twice: 1", "X-Twice: 2"))
+
+
+def url(server: Server, path: str = "/") -> str:
+    return f"{server.origin}{path}"
 
 
 async def ask(

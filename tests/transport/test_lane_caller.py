@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import struct
 import sys
 
 import anyio
@@ -14,8 +15,9 @@ import pytest
 from transport.faulty import COMMON, Connection, answer, ask, serving
 
 from aioconnections.errors import ProtocolError, TransportError, UsageError
-from aioconnections.protocol.messages import Origin, Request
+from aioconnections.protocol.messages import Origin, Request, Response
 from aioconnections.transport.pool import Lanes
+from aioconnections.transport.wire import SocketWire
 
 NOWHERE = Origin("http", "127.0.0.1", 1)
 
@@ -170,4 +172,32 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
         loop.remove_signal_handler(signal.SIGINT)
         await server.until(0)
         assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+    await lanes.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is reset between the last look at it and the first byte: no doubt about the POST."""
+    monkeypatch.setattr(SocketWire, "quiet", lambda wire: not wire.lost)
+    loop = asyncio.get_running_loop()
+    lanes = Lanes()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
+
+        async def serve(task: asyncio.Task[Response]) -> socket.socket:
+            connection, _ = await loop.sock_accept(listener)
+            assert (await loop.sock_recv(connection, 1000)).startswith(b"POST")
+            await loop.sock_sendall(connection, answer(b"hello"))
+            assert (await task).body == b"hello"
+            return connection
+
+        def post() -> asyncio.Task[Response]:
+            return loop.create_task(lanes.exchange(origin, Request("POST", "/"), COMMON, 20))
+
+        first = await serve(post())
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        first.close()
+        second = await serve(post())
+        second.close()
     await lanes.aclose()

@@ -12,6 +12,7 @@ from transport.faulty import COMMON, Connection, Script, Server, StoppedClock, a
 
 from aioconnections.errors import DeadlineError
 from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport import pool
 from aioconnections.transport.pool import Lanes
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +116,28 @@ async def test_a_second_try_has_what_is_left_of_the_time(timed: Lanes, clock: St
         with pytest.raises(DeadlineError):
             await ask(timed, server, timeout=10)
         assert len(server.connections) == 2
+
+
+async def test_no_second_connection_within_what_is_left_of_the_time(
+    timed: Lanes, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first connection had the request, so it may have arrived."""
+
+    async def never(*_: object) -> None:
+        clock.advance(11)
+        await anyio.sleep_forever()
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer())
+        await connection.request()
+
+    async with serving(serve) as server:
+        await ask(timed, server, timeout=10)
+        monkeypatch.setattr(pool, "open_wire", never)
+        with pytest.raises(DeadlineError) as raised:
+            await ask(timed, server, "PUT", timeout=10)
+        assert raised.value.sent == "maybe"
 
 
 async def test_a_black_hole_ends_with_the_deadline(timed: Lanes, clock: StoppedClock) -> None:

@@ -99,20 +99,27 @@ async def test_bytes_before_the_first_request_are_nobodys_answer(
 
     monkeypatch.setattr(pool, "open_wire", open_slowly)
     async with serving(serve) as server:
-        with pytest.raises(ConnectFailedError, match="spoke"):
+        with pytest.raises(ConnectFailedError, match="the server spoke"):
             await ask(lanes, server, method)
         await server.until(0)
 
 
+@pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: Lanes, method: str) -> None:
+async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: Lanes, method: str, how: str) -> None:
+    taken = [anyio.Event() for _ in range(5)]
+
     async def serve(connection: Connection) -> None:
         await connection.say(own(await connection.request()))
+        await taken[connection.number].wait()
+        if how == "reset":
+            await connection.reset()
 
     async with serving(serve) as server:
         for number in range(5):
             response = await ask(lanes, server, method, f"/{number}")
             assert response.get(b"x-target") == f"/{number}"
+            taken[number].set()
             await server.until(0)
         assert len(server.connections) == 5
 
@@ -271,3 +278,33 @@ async def test_no_more_connections_are_kept_than_allowed(anyio_backend: str) -> 
         await servers[0].until(0)
         await servers[1].until(0)
         assert [server.open for server in servers] == [0, 0, 1, 1]
+
+
+async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        while await connection.request():
+            await connection.say(answer())
+
+    async with serving(serve) as server:
+        await ask(lanes, server)
+        for number in range(2500):
+            lanes.enter(Origin("http", f"host{number}.example", 80))
+        await ask(lanes, server)
+        assert len(server.connections) == 1
+
+
+async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(_: Connection) -> None:
+        """Hang up."""
+
+    async def open_slowly(origin: Origin, context: SSLContext | None) -> Wire:
+        wire = await open_wire(origin, context)
+        while not server.connections:
+            await anyio.lowlevel.checkpoint()
+        await server.until(0)
+        return wire
+
+    monkeypatch.setattr(pool, "open_wire", open_slowly)
+    async with serving(serve) as server:
+        with pytest.raises(ConnectFailedError, match="hung up"):
+            await ask(lanes, server, "POST")
