@@ -26,6 +26,7 @@ from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.session import Session, Traffic
 from aioconnections.slots import Slots
 from aioconnections.transport import Engine
+from aioconnections.transport.pool import Lanes
 from aioconnections.transport.proxies import proxy_from_environment
 from aioconnections.transport.tls import Verify
 
@@ -208,9 +209,9 @@ class Client:
     def _make_engine(
         self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, verify: Verify, *, trust_env: bool
     ) -> Engine:
-        from aioconnections.transport.via_httpx import DoorEngine, HttpxEngine  # httpx costs 100 ms to import
-
         if door is not None:
+            from aioconnections.transport.via_httpx import DoorEngine  # httpx costs 100 ms to import
+
             return DoorEngine(door)
         origin = self._address.origin
         proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
@@ -218,7 +219,11 @@ class Client:
             warnings.warn(f"{proxy[0]} names a proxy, which is not used: pass trust_env=True to use it", stacklevel=3)
         if origin.scheme == "http" and origin.host not in _LOOPBACK and self._auth is not None:
             warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=3)
-        return HttpxEngine(verify=verify, proxy=proxy[1] if proxy is not None and trust_env else None)
+        if proxy is not None and trust_env:
+            from aioconnections.transport.via_httpx import HttpxEngine
+
+            return HttpxEngine(verify=verify, proxy=proxy[1])
+        return Lanes(max_connections=self._max_connections, verify=verify, clock=self._clock)
 
 
 def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
@@ -233,7 +238,7 @@ def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
 
 def _constant_headers(extra: Mapping[str, str]) -> Headers:
     """What goes with every request; the caller's headers take the place of ours."""
-    own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*"}
+    own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
     given = {name.lower() for name in extra}
     forbidden = given & _NOT_THE_CALLERS
     if forbidden:

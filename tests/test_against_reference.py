@@ -213,7 +213,7 @@ async def test_a_dead_server_is_told_at_once(directory: Directory) -> None:
     async with client, client.check_many([(Userid("a"), Userid("b"))] * 1000) as outcomes:
         assert [outcome async for outcome in outcomes] == []
     assert isinstance(outcomes.stopped, ServerUnavailableError)
-    assert "connection refused" in str(outcomes.stopped)
+    assert "the server refused the connection" in str(outcomes.stopped)
 
 
 MAIN = """

@@ -13,10 +13,10 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 import anyio
 import httpx
@@ -32,10 +32,13 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport import StreamedResponse
+from aioconnections.transport.http1 import BadAnswerError, Decoder
 from aioconnections.transport.tls import Trust, Verify
 
 __all__ = ["DoorEngine", "HttpxEngine"]
 
+T = TypeVar("T")
 _Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -43,26 +46,45 @@ _KEEPALIVE = 8.0  # the vendor's web server closes idle connections after 10 s
 _CLOSING = 2.0  # seconds that closing a broken connection may take while the caller is being cancelled
 
 
+class _Loan:
+    """A way to send one message. Whoever has read the answer to its end says so with `whole`."""
+
+    __slots__ = ("send", "whole")
+
+    def __init__(self, send: _Send) -> None:
+        self.send = send
+        self.whole = False
+
+
 class _Engine(ABC):
     """What both kinds share: one deadline around the whole exchange, bodies under a limit, errors translated."""
 
     async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
         """Send one request and return its whole answer, as `Engine` says."""
-        failure: ConnectionsError | None = None
-        with anyio.move_on_after(timeout):
-            try:
-                return await self._carry(_message(origin, request, common))
-            except ConnectionsError as error:
-                failure = error.with_traceback(None)  # its frames hold the message
-            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-                failure = _translated(error)
-            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                failure = _broken()
-        raise failure or DeadlineError(f"no answer within {timeout:g} s", sent="maybe")
+
+        async def carry() -> Response:
+            async with self._lend(origin) as loan, _answered(loan, origin, request, common) as answer:
+                body = b"".join([chunk async for chunk in _body(answer)])
+                loan.whole = True
+            return Response(answer.status_code, tuple(answer.headers.raw), body)
+
+        return await _within(_Budget(timeout), carry)
+
+    @asynccontextmanager
+    async def stream(
+        self, origin: Origin, request: Request, common: Headers, timeout: float
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Send one request and hand its answer over while it arrives, as `Engine` says."""
+        budget = _Budget(timeout)
+        async with self._lend(origin) as loan, AsyncExitStack() as stack:
+            arriving = _answered(loan, origin, request, common)
+            answer = await _within(budget, lambda: stack.enter_async_context(arriving))
+            async with aclosing(_body(answer)) as chunks:
+                yield _Stream(answer, chunks, loan, budget)
 
     @abstractmethod
-    async def _carry(self, message: httpx.Request) -> Response:
-        """Send and read to the end, or raise what httpx raises."""
+    def _lend(self, origin: Origin) -> AbstractAsyncContextManager[_Loan]:
+        """Something to send one message to `origin` with, taken back at the end of the block."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -81,30 +103,29 @@ class HttpxEngine(_Engine):
     def __init__(self, *, verify: Verify = True, proxy: str | None = None) -> None:
         self._trust = Trust(verify)
         self._proxy = None if proxy is None else _proxy(proxy)
-        self._idle: dict[tuple[str, bytes], list[httpx.AsyncHTTPTransport]] = {}
+        self._idle: dict[Origin, list[httpx.AsyncHTTPTransport]] = {}
         self._lent = 0
         self._closed = False
 
-    async def _carry(self, message: httpx.Request) -> Response:
-        idle = self._idle.setdefault((message.url.scheme, message.url.netloc), [])
-        lane = idle.pop() if idle else self._new(message)
+    @asynccontextmanager
+    async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:
+        idle = self._idle.setdefault(origin, [])
+        lane = idle.pop() if idle else self._new(origin)
+        loan = _Loan(lane.handle_async_request)
         self._lent += 1
-        whole = False
         try:
-            response = await _answer(lane.handle_async_request, message)
-            whole = True
-            return response
+            yield loan
         finally:
             self._lent -= 1
-            if whole and not self._closed:
+            if loan.whole and not self._closed:
                 idle.append(lane)
             else:  # httpx may take a connection for free that still owes an answer, so this one is not used again
                 with anyio.move_on_after(_CLOSING, shield=True):
                     await lane.aclose()
 
-    def _new(self, message: httpx.Request) -> httpx.AsyncHTTPTransport:
+    def _new(self, origin: Origin) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(
-            verify=self._trust.context() if message.url.scheme == "https" or self._proxy else False,
+            verify=self._trust.context() if origin.scheme == "https" or self._proxy else False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE),
             proxy=self._proxy,
         )
@@ -140,8 +161,9 @@ class DoorEngine(_Engine):
         else:
             self._send = door.handle_async_request
 
-    async def _carry(self, message: httpx.Request) -> Response:
-        return await _answer(self._send, message)
+    @asynccontextmanager
+    async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # the door takes any
+        yield _Loan(self._send)
 
     async def aclose(self) -> None:
         """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
@@ -171,29 +193,91 @@ def _proxy(url: str) -> httpx.Proxy:
 
 
 def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
-    headers = [("Host", origin.authority), ("Accept-Encoding", "identity"), *common, *request.headers]
+    headers = [("Host", origin.authority), *common, *request.headers]
     return httpx.Request(request.method, f"{origin}{request.target}", headers=headers, content=request.body)
 
 
-async def _answer(send: _Send, message: httpx.Request) -> Response:
-    """The whole answer, its body under the limit. The stream is read as it is: httpx would inflate without a limit."""
-    response = await send(message)
-    if not isinstance(response.stream, httpx.AsyncByteStream):
+@asynccontextmanager
+async def _answered(loan: _Loan, origin: Origin, request: Request, common: Headers) -> AsyncGenerator[httpx.Response]:
+    """The answer once its head is there; closed at the end of the block."""
+    answer = await loan.send(_message(origin, request, common))
+    if not isinstance(answer.stream, httpx.AsyncByteStream):
         raise UsageError("the transport's answers cannot be read asynchronously")
     try:
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.stream:
-            size += len(chunk)
-            if size > _LARGEST_BODY:
-                raise ProtocolError("the body of the answer is larger than allowed", sent="maybe")
-            chunks.append(chunk)
-        if size and response.headers.get("content-encoding", "identity") != "identity":
-            raise ProtocolError("the answer is compressed although that was not asked for", sent="maybe")
+        yield answer
     finally:
         with anyio.move_on_after(_CLOSING, shield=True):
-            await response.aclose()
-    return Response(response.status_code, tuple(response.headers.raw), b"".join(chunks))
+            await answer.aclose()
+
+
+async def _body(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body, decoded in steps and under the limit: httpx itself would inflate it without one."""
+    coding = answer.headers.get("content-encoding", "").strip().lower()
+    decoder = None
+    size = 0
+    async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+        if chunk and decoder is None and coding not in {"", "identity"}:
+            decoder = Decoder(coding.encode())
+        for piece in (chunk,) if decoder is None else decoder.feed(chunk):
+            size += len(piece)
+            if size > _LARGEST_BODY:
+                raise ProtocolError("the body of the answer is larger than allowed", sent="maybe")
+            yield piece
+    if decoder is not None:
+        decoder.end()
+
+
+class _Stream:
+    """An answer whose body is still arriving; see `StreamedResponse`."""
+
+    def __init__(self, answer: httpx.Response, chunks: AsyncGenerator[bytes], loan: _Loan, budget: _Budget) -> None:
+        self._head = Response(answer.status_code, tuple(answer.headers.raw))
+        self._chunks = chunks
+        self._loan = loan
+        self._budget = budget
+
+    @property
+    def head(self) -> Response:
+        return self._head
+
+    def __aiter__(self) -> _Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await _within(self._budget, lambda: anext(self._chunks, None))
+        if chunk is None:
+            self._loan.whole = True
+            raise StopAsyncIteration
+        return chunk
+
+
+class _Budget:
+    """The time that is left for waiting."""
+
+    __slots__ = ("left", "whole")
+
+    def __init__(self, seconds: float) -> None:
+        self.whole = self.left = seconds
+
+
+async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
+    """What `wait` returns, within the time that is left; its errors become ours."""
+    failure: ConnectionsError | None = None
+    began = anyio.current_time()
+    with anyio.move_on_after(budget.left):
+        try:
+            return await wait()
+        except ConnectionsError as error:
+            failure = error.with_traceback(None)  # its frames hold the message
+        except BadAnswerError as error:
+            failure = ProtocolError(str(error), sent="maybe")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            failure = _translated(error)
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            failure = _broken()
+        finally:
+            budget.left -= anyio.current_time() - began
+    raise failure or DeadlineError(f"no answer within {budget.whole:g} s", sent="maybe")
 
 
 def _broken() -> ProtocolError:

@@ -173,7 +173,9 @@ def test_a_server_that_is_not_there(command: Command, pairs_file: PairsFile) -> 
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     said = command("check", pairs_file(), "--url", url)
     assert said.code == 5
-    assert said.err.splitlines()[1:] == [f"aioconnections: stopped: {url} does not answer: connection refused"]
+    assert said.err.splitlines()[1:] == [
+        f"aioconnections: stopped: {url} does not answer: the server refused the connection"
+    ]
     assert len(said.rows) == 20
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import socket
 import ssl
 import traceback
+import zlib
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any, Self
 
@@ -141,16 +144,38 @@ async def test_a_body_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch, t
     assert body.closed
 
 
-@pytest.mark.parametrize(("times", "fine"), [(0, True), (1, False)])
-async def test_a_compressed_body_is_refused_and_an_empty_one_is_not(times: int, *, fine: bool) -> None:
-    body = Pieces(b"\x1f\x8b", times)
-    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
+@pytest.mark.parametrize(
+    ("coding", "piece", "times", "content"),
+    [
+        ("gzip", gzip.compress(b"text", mtime=0), 1, b"text"),
+        ("gzip", gzip.compress(b"text", mtime=0), 3, b"texttexttext"),
+        ("deflate", zlib.compress(b"text"), 1, b"text"),
+        ("Identity", b"text", 2, b"texttext"),
+        ("gzip", b"", 0, b""),
+        ("br", b"", 0, b""),
+        ("br", b"text", 1, None),
+        ("gzip", b"text", 1, None),
+        ("gzip", gzip.compress(b"text", mtime=0)[:-1], 1, None),
+    ],
+)
+async def test_a_compressed_body_is_decoded_if_it_can_be(
+    coding: str, piece: bytes, times: int, content: bytes | None
+) -> None:
+    body = Pieces(piece, times)
+    answer = httpx.Response(200, headers={"Content-Encoding": coding}, stream=body)
     engine = DoorEngine(httpx.MockTransport(lambda _: answer))
-    if fine:
-        assert (await exchange(engine, NOWHERE)).status == 200
+    if content is None:
+        assert re.search("coding|breaks off", str(await failure(engine, NOWHERE)))
     else:
-        assert "compressed" in str(await failure(engine, NOWHERE))
+        assert (await exchange(engine, NOWHERE)).body == content
     assert body.closed
+
+
+async def test_a_small_body_that_inflates_to_a_large_one_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 1_000_000)
+    body = Pieces(gzip.compress(bytes(2_000_000), mtime=0), 1)
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
+    assert "larger" in str(await failure(DoorEngine(httpx.MockTransport(lambda _: answer)), NOWHERE))
 
 
 async def test_a_transport_whose_answers_are_not_asynchronous() -> None:
