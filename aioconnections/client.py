@@ -58,8 +58,9 @@ class Client:
         burst: how many may start at once after a pause.
         attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
         item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection and for
-            the rate limit does not count.
-        max_attempts: how many requests one call or item may cost at most.
+            the rate limit does not count. An `Auth` has as long to give its headers.
+        max_attempts: how many times one call or item is tried at most; redirects within the server, and the repetition
+            after a login was renewed, come on top.
         headers: sent with every request.
         verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
         transport: an httpx transport to go through; closed with the client.

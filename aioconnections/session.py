@@ -36,6 +36,7 @@ __all__ = ["Meter", "Session", "Traffic"]
 R = TypeVar("R")
 
 _MOST_REDIRECTS = 3
+_MOST_REFUSALS = 2  # of one request; a server that goes on to refuse it does not mean the credential
 _SETTLED = frozenset({200, 404})  # nearly every answer; neither retry nor redirect nor login is about them
 
 
@@ -97,7 +98,7 @@ class Session:
         self._signed: Headers | None = constant if auth is None else None  # the constant headers and the credential
         self._credential = NO_HEADERS
         self._untried = False  # the credential was renewed and no answer has accepted it yet
-        self._signing = anyio.Lock()
+        self._login: anyio.Event | None = None  # the `Auth` is at work on a credential; set when it is done
         self._proof: _Shared | None = None
 
     def meter(self) -> Meter:
@@ -170,8 +171,7 @@ class Session:
             wish: float | None = None
             answer: Response | TransportError
             try:
-                signed = self._signed or await self._sign_in()
-                answer = await self._attempt(request, signed, meter)
+                answer, signed = await self._attempt(request, meter)
                 if answer.status not in _SETTLED:
                     answer = await self._settled(answer, request, signed, meter)
                 if answer.status in _SETTLED:
@@ -191,27 +191,25 @@ class Session:
 
     async def _settled(self, answer: Response, request: Request, signed: Headers, meter: Meter) -> Response:
         """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
-        redirects = 0
+        redirects = refusals = 0
         while answer.status not in _SETTLED:
             if answer.status == 401:
-                if not await self._renew(signed):
+                if refusals == _MOST_REFUSALS or not await self._renew(signed):
                     break
-                signed = self._signed or signed
+                refusals += 1
             else:
                 to = self._redirect(request, answer)
                 if to is None or redirects == _MOST_REDIRECTS:
                     break
                 request, redirects = to, redirects + 1
-            answer = await self._attempt(request, signed, meter)
+            answer, signed = await self._attempt(request, meter)
         return answer
 
-    async def _attempt(self, request: Request, signed: Headers, meter: Meter) -> Response:
-        """Send one request when it is its turn."""
+    async def _attempt(self, request: Request, meter: Meter) -> tuple[Response, Headers]:
+        """Send one request when it is its turn; the answer, and what the request was signed with."""
         traffic, now = self._traffic, self._now
-        if not traffic.slots.take():
-            came = now()
-            await traffic.slots.acquire()
-            meter.waited += now() - came
+        if self._signed is None or self._login is not None or not traffic.slots.take():
+            await self._turn(meter)
         try:
             moment = now()
             start = traffic.limiter.reserve(moment)
@@ -222,13 +220,29 @@ class Session:
             self.gate.check()
             left = traffic.item_timeout - meter.elapsed_at(moment)
             if left <= 0:
-                raise DeadlineError(f"not done within {traffic.item_timeout:g} s", sent="no")
+                raise self._late()
             meter.attempts += 1
-            return await traffic.engine.exchange(
+            signed = self._signed or NO_HEADERS  # as it is now: it may have been renewed during the wait
+            answer = await traffic.engine.exchange(
                 self.address.origin, request, signed, min(left, traffic.attempt_timeout)
             )
+            return answer, signed
         finally:
             traffic.slots.release()
+
+    async def _turn(self, meter: Meter) -> None:
+        """Wait for a slot, and without one for a login: while it is renewed, the refused one is not sent again."""
+        slots, now = self._traffic.slots, self._now
+        while True:
+            if self._signed is None or self._login is not None:
+                await self._sign_in(meter)
+            if not slots.take():
+                came = now()
+                await slots.acquire()
+                meter.waited += now() - came
+            if self._login is None:
+                return
+            slots.release()
 
     def _redirect(self, request: Request, response: Response) -> Request | None:
         """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the origin."""
@@ -241,30 +255,47 @@ class Session:
         except ValueError:
             return None
 
-    async def _sign_in(self) -> Headers:
-        """Ask the `Auth` for its headers, once for all who wait."""
-        async with self._signing:
-            if self._signed is None:
-                assert self._auth is not None  # noqa: S101 # without one there is nothing to sign in
-                self._use(await self._auth.headers(self._send, None))
-            return self._signed or NO_HEADERS
+    async def _sign_in(self, meter: Meter) -> None:
+        """Wait until the `Auth` has given its headers; it is asked once for all who wait."""
+        while self._login is not None:
+            await self._login.wait()
+        if self._signed is None:
+            if meter.elapsed >= self._traffic.item_timeout:  # somebody else has asked in vain for as long
+                raise self._late()
+            self._use(await self._ask(None))
 
     async def _renew(self, refused: Headers) -> bool:
         """After a 401 to `refused`: whether there is another credential now."""
-        async with self._signing:
-            if self._signed is not refused:
-                return True  # somebody else has renewed it meanwhile
-            if self._auth is None or self._untried or self.gate.refusal is not None:
-                return False
-            try:
-                credential = await self._auth.headers(self._send, self._credential)
-            except ConnectionsError:
-                return False
-            if credential == self._credential:
-                return False
-            self._use(credential)
-            self._untried = True
-            return True
+        while self._login is not None:
+            await self._login.wait()
+        if self._signed is not refused:
+            return True  # somebody else has renewed it meanwhile
+        if self._auth is None or self._untried or self.gate.refusal is not None:
+            return False
+        try:
+            credential = await self._ask(self._credential)
+        except ConnectionsError:
+            return False
+        if credential == self._credential:
+            return False
+        self._use(credential)
+        self._untried = True
+        return True
+
+    async def _ask(self, refused: Headers | None) -> Headers:
+        """What the `Auth` gives, which has as much time for it as an item has."""
+        assert self._auth is not None  # noqa: S101 # without one there is nothing to sign in
+        login = self._login = anyio.Event()
+        try:
+            with anyio.move_on_after(self._traffic.item_timeout):
+                return await self._auth.headers(self._send, refused)
+        finally:
+            self._login = None
+            login.set()
+        raise self._late()
+
+    def _late(self) -> DeadlineError:
+        return DeadlineError(f"not done within {self._traffic.item_timeout:g} s", sent="no")
 
     def _use(self, credential: Headers) -> None:
         self._credential = credential

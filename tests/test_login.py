@@ -22,12 +22,15 @@ from doors import (
 from aioconnections import (
     AuthenticationError,
     Bearer,
+    Checked,
     Client,
     ConnectFailedError,
+    DeadlineError,
     NotFoundError,
     ServerUnavailableError,
     Status,
     UnexpectedAnswerError,
+    Unprocessed,
     Userid,
 )
 from aioconnections.auth import Send
@@ -218,6 +221,56 @@ async def test_a_token_that_stays_refused_costs_two_requests() -> None:
             with pytest.raises(AuthenticationError):
                 await client.check(A, B)
     assert script.seen == {"/profiles/oauth/atom/profileService.do": 2}
+
+
+async def test_while_a_token_is_renewed_nobody_sends_the_old_one() -> None:
+    class Slow(Tokens):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            for _ in range(50):
+                await anyio.lowlevel.checkpoint()
+            return await super().headers(send, refused)
+
+    auth, script = Slow("stale", "fresh"), only("fresh")
+    client = client_of(script, auth=auth, verify_login=False, max_connections=4)
+    async with client, anyio.create_task_group() as tasks:
+        for _ in range(100):
+            tasks.start_soon(client.check, A, B)
+    assert auth.asked == 2
+    assert len(script.asked) <= 100 + 4  # those that were under way when the first refusal came
+
+
+async def test_one_request_that_is_refused_with_every_token_does_not_use_them_up() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        return httpx.Response(401) if request.url.params["targetUserid"] == "0" else status("accepted")
+
+    auth, script = Tokens(*map(str, range(1000))), Script(answer)
+    pairs = [(A, Userid(str(n))) for n in range(1000)]
+    async with client_of(script, auth=auth) as client, client.check_many(pairs) as outcomes:
+        assert len([outcome async for outcome in outcomes if not isinstance(outcome, Checked | Unprocessed)]) == 1
+    assert isinstance(outcomes.stopped, AuthenticationError)
+    assert auth.asked <= 3
+
+
+def test_an_auth_that_does_not_come_back_has_as_much_time_as_an_item() -> None:
+    class Hangs:
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:  # noqa: ARG002 # needs no request
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    async def one(client: Client) -> None:
+        with pytest.raises(DeadlineError):
+            await client.check(A, B)
+
+    async def main() -> None:
+        started = trio.current_time()
+        script = Script(lambda _: pytest.fail("asked"))
+        async with client_of(script, auth=Hangs(), verify_login=False) as client, anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(one, client)
+        assert trio.current_time() - started == pytest.approx(60)
+
+    on_virtual_time(main)
 
 
 async def test_the_same_token_again_or_an_error_closes_the_gate() -> None:
