@@ -9,17 +9,14 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from doors import Script, client_of, no_connection, status
+from doors import Script, client_of, collect, connected, no_connection, number_of, pairs, status
 
 from aioconnections import (
     AuthenticationError,
     BadRequestError,
     Checked,
-    CheckOutcome,
-    Client,
     Failed,
     InvalidInputError,
-    Outcomes,
     Pair,
     Rejected,
     ServerError,
@@ -30,24 +27,6 @@ from aioconnections import (
 )
 
 pytestmark = pytest.mark.anyio
-
-
-def pairs(count: int) -> Iterator[Pair]:
-    return (Pair(Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
-
-
-async def connected(_: httpx.Request) -> httpx.Response:
-    await anyio.lowlevel.checkpoint()
-    return status("accepted")
-
-
-async def collect(outcomes: Outcomes[CheckOutcome], seen: list[int]) -> None:
-    async for outcome in outcomes:
-        seen.append(outcome.index)  # noqa: PERF401 # it raises in the middle
-
-
-def number_of(request: httpx.Request) -> int:
-    return int(request.url.params["sourceUserid"][1:])
 
 
 async def test_a_pair_may_be_a_tuple_and_the_item_stays_what_it_was() -> None:
@@ -255,60 +234,6 @@ async def test_a_silent_source_does_not_keep_a_stopped_run_alive() -> None:
         found = [outcome async for outcome in outcomes]
     assert isinstance(outcomes.stopped, AuthenticationError)
     assert outcomes.tally.read == len(found) >= 1
-
-
-async def test_leaving_the_block_early_cancels_what_is_under_way() -> None:
-    cancelled = 0
-
-    async def answer(request: httpx.Request) -> httpx.Response:
-        nonlocal cancelled
-        if number_of(request) == 0:
-            return status("accepted")
-        try:
-            await anyio.sleep_forever()
-        except BaseException:
-            cancelled += 1
-            raise
-        raise AssertionError
-
-    script = Script(answer)
-    async with client_of(script, max_connections=5) as client:
-        async with client.check_many(pairs(1000)) as outcomes:
-            async for _ in outcomes:
-                break
-        assert script.under_way == 0
-        assert cancelled in {4, 5}
-        assert outcomes.tally.in_flight == outcomes.tally.read - 1
-        with pytest.raises(UsageError):
-            await anext(outcomes)
-    assert script.closed
-
-
-async def test_an_exception_in_the_block_passes_unchanged() -> None:
-    async def divide(client: Client) -> None:
-        async with client.check_many(pairs(1000)) as outcomes:
-            async for outcome in outcomes:
-                outcome.index / 0  # raises
-
-    async with client_of(Script(connected)) as client:
-        with pytest.raises(ZeroDivisionError):
-            await divide(client)
-
-
-async def test_a_cancelled_run_leaves_nothing_behind() -> None:
-    async def answer(_: httpx.Request) -> httpx.Response:
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    script = Script(answer)
-    async with client_of(script) as client:
-        with anyio.move_on_after(0.05) as scope:
-            async with client.check_many(pairs(1000)) as outcomes:
-                async for _ in outcomes:
-                    pass
-        assert scope.cancelled_caught
-        assert script.under_way == 0
-        assert await anyio.to_thread.run_sync(lambda: "the loop goes on") == "the loop goes on"
 
 
 async def test_misuse_is_told() -> None:

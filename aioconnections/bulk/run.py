@@ -53,7 +53,8 @@ class Outcomes(Generic[OutT]):
     ends when the source does, or when the run stopped early, and then `stopped` says why. An exception of the source is
     raised, unchanged, after everything that had been read was given.
 
-    Leaving the block early ends the run: requests under way are cancelled, and nothing more is read.
+    Leaving the block early ends the run: requests under way are cancelled, and nothing more is read. The source remains
+    the caller's, who may go on reading it, and closes it if it wants to be closed.
     """
 
     def __init__(
@@ -242,7 +243,11 @@ class Outcomes(Generic[OutT]):
 
     def _leave(self) -> None:
         self._running -= 1
-        if not self._running and self._news is not None:
+        if self._running:
+            return
+        for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
+            self._ready.append(self._early.pop(index))
+        if self._news is not None:
             self._news.set()
 
     def __repr__(self) -> str:

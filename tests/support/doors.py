@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio.lowlevel
@@ -11,16 +11,20 @@ import httpx
 import trio
 import trio.testing
 
-from aioconnections import Client
+from aioconnections import CheckOutcome, Client, Outcomes, Pair, Userid
 
 __all__ = [
     "URL",
     "Script",
     "answered",
     "client_of",
+    "collect",
+    "connected",
     "no_connection",
+    "number_of",
     "on_virtual_time",
     "one_after_the_other",
+    "pairs",
     "service_document",
     "status",
 ]
@@ -103,6 +107,24 @@ def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
 def on_virtual_time(main: Callable[[], object]) -> None:
     """Run `main` where waiting takes no time."""
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[arg-type] # an async function
+
+
+def pairs(count: int) -> Iterator[Pair]:
+    return (Pair(Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
+
+
+async def connected(_: httpx.Request) -> httpx.Response:
+    await anyio.lowlevel.checkpoint()
+    return status("accepted")
+
+
+def number_of(request: httpx.Request) -> int:
+    return int(request.url.params["sourceUserid"][1:])
+
+
+async def collect(outcomes: Outcomes[CheckOutcome], seen: list[int]) -> None:
+    async for outcome in outcomes:
+        seen.append(outcome.index)  # noqa: PERF401 # it raises in the middle
 
 
 async def answered(response: httpx.Response) -> httpx.Response:
