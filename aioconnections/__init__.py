@@ -34,9 +34,10 @@ from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome, Reje
 from aioconnections.records import Email, Identity, Key, Pair, Person, Status, Userid
 
 if TYPE_CHECKING:
-    from aioconnections.auth import Auth, Basic, Bearer
+    from aioconnections.auth import Auth, Basic, Bearer, Send
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Client
+    from aioconnections.protocol.messages import Headers, Response
 
 __all__ = [
     "AnswerError",
@@ -56,6 +57,7 @@ __all__ = [
     "Email",
     "Failed",
     "ForbiddenError",
+    "Headers",
     "Identity",
     "InDoubtError",
     "InvalidInputError",
@@ -71,6 +73,8 @@ __all__ = [
     "Person",
     "ProtocolError",
     "Rejected",
+    "Response",
+    "Send",
     "ServerError",
     "ServerUnavailableError",
     "Status",
@@ -89,7 +93,10 @@ _LAZY = {
     "Basic": "aioconnections.auth",
     "Bearer": "aioconnections.auth",
     "Client": "aioconnections.client",
+    "Headers": "aioconnections.protocol.messages",
     "Outcomes": "aioconnections.bulk",
+    "Response": "aioconnections.protocol.messages",
+    "Send": "aioconnections.auth",
 }
 
 

@@ -129,8 +129,9 @@ class Ahead(AsyncIterator[T], Generic[T]):
         self._tell()
 
     def _tell(self) -> None:
-        wake, self._wake = self._wake, None
+        wake = self._wake
         if wake is not None:
+            self._wake = None  # only one that was seen: the next may just have been left there
             loop, news = wake
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(news.set)

@@ -7,18 +7,22 @@ from typing import Literal, assert_never, assert_type
 
 from aioconnections import (
     AnswerError,
+    Auth,
     Basic,
     Checked,
     Client,
     ConnectionsError,
     Email,
     Failed,
+    Headers,
     Identity,
     InvalidInputError,
     Key,
     Pair,
     Person,
     Rejected,
+    Response,
+    Send,
     Status,
     TransportError,
     Unprocessed,
@@ -81,3 +85,17 @@ async def use() -> None:
                         assert_never(outcome)
         assert_type(outcomes.stopped, ConnectionsError | None)
         assert_type(outcomes.tally.checked, int)
+
+
+class Token:
+    """A login of the user's own."""
+
+    async def headers(self, send: Send, refused: Headers | None) -> Headers:
+        answer = await send("POST", "/token", headers={"X-Again": "yes" if refused else "no"})
+        assert_type(answer, Response)
+        return Headers([("Authorization", f"Bearer {answer.body.decode()}")])
+
+
+def signed_in() -> Client:
+    auth: Auth = Token()
+    return Client("https://connections.example.com", auth=auth)
