@@ -175,7 +175,6 @@ class Session:
                 if answer.status not in _SETTLED:
                     answer = await self._settled(answer, request, signed, meter)
                 if answer.status in _SETTLED:
-                    self._untried = False
                     return answer
                 wish = retry_after(answer)
                 again = retry.after_answer(attempt, answer.status, wish, idempotent=idempotent)
@@ -226,6 +225,8 @@ class Session:
             answer = await traffic.engine.exchange(
                 self.address.origin, request, signed, min(left, traffic.attempt_timeout)
             )
+            if self._untried and signed is self._signed and answer.status in _SETTLED:
+                self._untried = False
             return answer, signed
         finally:
             traffic.slots.release()

@@ -239,6 +239,32 @@ async def test_while_a_token_is_renewed_nobody_sends_the_old_one() -> None:
     assert len(script.asked) <= 100 + 4  # those that were under way when the first refusal came
 
 
+async def test_a_late_answer_to_the_old_token_does_not_vouch_for_the_new_one() -> None:
+    class Notes(Tokens):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            if refused is not None:
+                renewed.set()
+            return await super().headers(send, refused)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.params["targetUserid"] == "slow":
+            await late.wait()
+            return status("accepted")
+        if renewed.is_set():
+            late.set()
+            await anyio.wait_all_tasks_blocked()
+        return httpx.Response(401)
+
+    renewed, late = anyio.Event(), anyio.Event()
+    auth = Notes("stale", "stale too", "never asked for")
+    async with client_of(Script(answer), auth=auth, verify_login=False) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.check, A, Userid("slow"))
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(AuthenticationError):
+            await client.check(A, B)
+    assert auth.asked == 2
+
+
 async def test_one_request_that_is_refused_with_every_token_does_not_use_them_up() -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         await anyio.lowlevel.checkpoint()
