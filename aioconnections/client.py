@@ -95,8 +95,10 @@ class Client:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if max_connections < 1 or max_attempts < 1 or not attempt_timeout > 0 or not item_timeout > 0:
-            raise InvalidInputError("max_connections, max_attempts and the timeouts must be positive")
+        if not _is_count(max_connections) or not _is_count(max_attempts):
+            raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
+        if not attempt_timeout > 0 or not item_timeout > 0:
+            raise InvalidInputError("the timeouts must be positive")
         if transport is not None and http_client is not None:
             raise InvalidInputError("transport and http_client exclude each other")
         self._auth = _auth(auth)
@@ -225,6 +227,10 @@ class Client:
 
             return HttpxEngine(verify=verify, proxy=proxy[1])
         return Lanes(max_connections=self._max_connections, verify=verify, clock=self._clock)
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and number >= 1
 
 
 def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:

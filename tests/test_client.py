@@ -129,6 +129,7 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
     "options",
     [
         {"max_connections": 0},
+        {"max_connections": 2.5},  # would never be used up
         {"max_per_second": 0},
         {"burst": 0},
         {"attempt_timeout": 0},
