@@ -59,7 +59,7 @@ class Watch:
     def __init__(self, clock: Clock) -> None:
         self.entries: set[Watched] = set()
         self.now: Callable[[], float] = clock.now
-        self.at = math.inf
+        self.at: float = math.inf
         self._clock = clock
         self._timer: Timer | None = None
 
@@ -102,7 +102,7 @@ class Waiting:
 
     def __init__(self, watch: Watch, state: str, deadline: float) -> None:
         self.state = state
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._watch = watch
         self._scope = anyio.CancelScope()
 
@@ -142,7 +142,7 @@ class Site:
     __slots__ = ("_common", "_constant", "idle", "origin")
 
     def __init__(self, origin: Origin) -> None:
-        self.origin = origin
+        self.origin: Origin = origin
         self.idle: list[Lane] = []
         self._common: Headers | None = None
         self._constant = b""
@@ -182,16 +182,16 @@ class Lane:
     __slots__ = ("_left", "_site", "_watch", "answer", "deadline", "expired", "state", "unfit", "used", "wire")
 
     def __init__(self, wire: Wire, site: Site, watch: Watch) -> None:
-        self.wire = wire
-        self.answer = _NOTHING_ASKED
-        self.deadline = math.inf
-        self.state = "lent"  # "idle", "dropped"
-        self.used = False
-        self.unfit = False
+        self.wire: Wire = wire
+        self.answer: Answer = _NOTHING_ASKED
+        self.deadline: float = math.inf
+        self.state: str = "lent"  # "idle", "dropped"
+        self.used: bool = False
+        self.unfit: bool = False
         self._site = site
         self._watch = watch
         self._left = math.inf
-        self.expired = False
+        self.expired: bool = False
         wire.on_lost = self._lost
         watch.entries.add(self)
 

@@ -68,7 +68,7 @@ class Lanes:
         max_body: int = LARGEST_BODY,
     ) -> None:
         self._home = Home()
-        self.watch = Watch(LoopClock() if clock is None else clock)
+        self.watch: Watch = Watch(LoopClock() if clock is None else clock)
         self._max_connections = max_connections
         self._max_body = max_body
         self._trust = Trust(verify)

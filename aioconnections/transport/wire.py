@@ -85,7 +85,7 @@ class SocketWire(asyncio.Protocol):
     """A wire on asyncio."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.lost = False
+        self.lost: bool = False
         self.sent = False
         self.on_lost: Callable[[], object] | None = None
         self._future = loop.create_future
@@ -211,7 +211,7 @@ class StreamWire:
     """A wire over anyio's streams."""
 
     def __init__(self, socket_stream: ByteStream, stream: ByteStream) -> None:
-        self.lost = False
+        self.lost: bool = False
         self.sent = False
         self.on_lost: Callable[[], object] | None = None
         self._stream = stream
