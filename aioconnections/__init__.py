@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Client
     from aioconnections.protocol.messages import Headers, Response
+    from aioconnections.transport.as_httpx import LaneTransport
 
 __all__ = [
     "AnswerError",
@@ -66,6 +67,7 @@ __all__ = [
     "JournalLockedError",
     "JournalMismatchError",
     "Key",
+    "LaneTransport",
     "NotFoundError",
     "Outcome",
     "Outcomes",
@@ -93,6 +95,7 @@ _LAZY = {
     "Basic": "aioconnections.auth",
     "Bearer": "aioconnections.auth",
     "Client": "aioconnections.client",
+    "LaneTransport": "aioconnections.transport.as_httpx",
     "Headers": "aioconnections.protocol.messages",
     "Outcomes": "aioconnections.bulk",
     "Response": "aioconnections.protocol.messages",

@@ -86,7 +86,7 @@ class SocketWire(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.lost: bool = False
-        self.sent = False
+        self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
         self._future = loop.create_future
         self._answer: Answer | None = None
@@ -212,7 +212,7 @@ class StreamWire:
 
     def __init__(self, socket_stream: ByteStream, stream: ByteStream) -> None:
         self.lost: bool = False
-        self.sent = False
+        self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
         self._stream = stream
         self._socket_stream = socket_stream
