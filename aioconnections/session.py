@@ -105,16 +105,19 @@ class Session:
         """A new meter, running."""
         return Meter(self._now)
 
+    def refused(self, refusal: AuthenticationError) -> None:
+        """An answer has meant that this login is not good: nothing more is sent with it."""
+        self.gate.close(copy(refusal))
+
     async def call(self, flow: Flow[R]) -> R:
         """A single call: the canary first where it is due, then the conversation."""
         await self.prove()
         return await self.run(flow, self.meter())
 
-    @property
-    def proved(self) -> bool:
+    def is_proved(self) -> bool:
         """Whether `prove` would return at once."""
         gate = self.gate
-        return gate.refusal is None and not (self.verifies and gate.wants_proof(self._now()))
+        return gate.refusal is None and (not self.verifies or self._now() < gate.proved_until)
 
     async def prove(self) -> None:
         """Let the canary go first, alone, unless it came back within the last ten minutes.
@@ -149,7 +152,7 @@ class Session:
             request = next(flow)
             while True:
                 try:
-                    response = await self._answer(request, meter)
+                    response = await self.ask(request, meter)
                 except TransportError as error:
                     request = flow.throw(error)
                 else:
@@ -158,11 +161,15 @@ class Session:
             result: R = stop.value
             return result
         except AuthenticationError as refusal:
-            self.gate.close(copy(refusal))
+            self.refused(refusal)
             raise
 
-    async def _answer(self, request: Request, meter: Meter) -> Response:
-        """The final answer to one request of a conversation, tried again where that may help."""
+    async def ask(self, request: Request, meter: Meter) -> Response:
+        """The final answer to one request, tried again where that may help.
+
+        Raises:
+            ConnectionsError: there is none.
+        """
         traffic, retry = self._traffic, self._traffic.retry
         idempotent = request.method != "POST"
         attempt = 0

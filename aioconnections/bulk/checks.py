@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypedDict, cast
 
 from aioconnections.errors import (
@@ -17,7 +18,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Failed, Rejected, Unprocessed
-from aioconnections.protocol.profiles import check
+from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person
 from aioconnections.session import Meter, Session
 
@@ -29,11 +30,7 @@ class CheckJob:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the login is proved."""
-        return self._session.proved
+        self.is_ready: Callable[[], bool] = session.is_proved
 
     async def ready(self) -> None:
         """Prove the login; see `Job`."""
@@ -53,11 +50,22 @@ class CheckJob:
         session = self._session
         meter = session.meter()
         try:
-            status = await session.run(check(session.address, pair, proved=session.verifies), meter)
+            request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
+            status = check_result(request, await session.ask(request, meter), proved=session.verifies)
         except ConnectionsError as error:
             unanswered = error.with_traceback(None)  # its frames would keep this item's request alive
         else:
-            return Checked(status, **_known(index, item, pair, meter))
+            return Checked(
+                status,
+                index=index,
+                item=item,
+                pair=pair,
+                attempts=meter.attempts,
+                elapsed=meter.elapsed,
+                waited=meter.waited,
+            )
+        if isinstance(unanswered, AuthenticationError):
+            session.refused(unanswered)
         return _unanswered(unanswered, _known(index, item, pair, meter))
 
 

@@ -8,7 +8,7 @@ they are gone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -29,8 +29,8 @@ class Job(Protocol[OutT_co]):
     """What is done with each item of a run."""
 
     @property
-    def is_ready(self) -> bool:
-        """Whether `ready` would return at once."""
+    def is_ready(self) -> Callable[[], bool]:
+        """Says whether `ready` would return at once."""
         ...
 
     async def ready(self) -> None:
@@ -61,8 +61,8 @@ class Outcomes(Generic[OutT]):
         self, job: Job[OutT], source: Iterable[object] | AsyncIterable[object], *, workers: int, ordered: bool
     ) -> None:
         self._job = job
-        self._items = _iterator(source)
-        self._lock = anyio.Lock() if isinstance(self._items, AsyncIterator) else None  # one worker at a time asks it
+        self._items, self._asked = _iterators(source)
+        self._lock = anyio.Lock()  # an async source is asked by one worker at a time
         self._asking: anyio.CancelScope | None = None
         self._workers = workers
         self._window = 2 * workers
@@ -79,6 +79,7 @@ class Outcomes(Generic[OutT]):
         self._ended = False  # nothing more is read
         self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
         self._news: anyio.Event | None = None  # the consumer waits for it
+        self._listening = False
         self._room: anyio.Event | None = None  # workers wait for it
         self.stopped: ConnectionsError | None = None
         """Why the run stopped before the source ended; None if it did not."""
@@ -127,13 +128,15 @@ class Outcomes(Generic[OutT]):
         return self._ready.popleft()
 
     async def _next_news(self) -> None:
-        if self._news is not None:
+        if self._listening:
             raise UsageError("the outcomes of one run can be read by one task only")
-        self._news = anyio.Event()
+        self._listening = True
+        self._news = news = anyio.Event()
         try:
-            await self._news.wait()
+            await news.wait()
         finally:
             self._news = None
+            self._listening = False
 
     async def _start(self, tasks: TaskGroup) -> None:
         """Start the workers, once the job says that it makes sense."""
@@ -153,10 +156,10 @@ class Outcomes(Generic[OutT]):
         job = self._job
         try:
             while not self._ended:
-                if not job.is_ready:
+                if not job.is_ready():
                     await job.ready()
                     continue
-                if self._lock is None and self._read - self._given < self._window:
+                if self._items is not None and self._read - self._given < self._window:
                     taken = self._pull()  # the way of nearly every item: nothing to wait for
                 else:
                     taken = await self._take()
@@ -172,7 +175,7 @@ class Outcomes(Generic[OutT]):
 
     async def _take(self) -> tuple[int, object] | None:
         """The next item and its index, once there is room for its outcome; None if nothing more is read."""
-        if self._lock is None:
+        if self._items is not None:
             return self._pull() if await self._roomy() else None
         async with self._lock:
             return await self._ask() if await self._roomy() else None
@@ -186,9 +189,11 @@ class Outcomes(Generic[OutT]):
         return not self._ended
 
     def _pull(self) -> tuple[int, object] | None:
-        assert isinstance(self._items, Iterator)  # noqa: S101 # no lock, so not an async source
+        assert self._items is not None  # noqa: S101 # the caller has looked
         try:
-            return self._numbered(next(self._items))
+            item = next(self._items)
+            self._read += 1
+            return self._read - 1, item
         except StopIteration:
             self._ended = True
         except Exception as error:  # noqa: BLE001 # the source's own: raised after all that was read
@@ -196,19 +201,17 @@ class Outcomes(Generic[OutT]):
         return None
 
     async def _ask(self) -> tuple[int, object] | None:
-        assert isinstance(self._items, AsyncIterator)  # noqa: S101 # see _pull
+        assert self._asked is not None  # noqa: S101 # one of the two is there
         try:
             with anyio.CancelScope() as self._asking:  # a run that stops does not wait for a source that is silent
-                return self._numbered(await anext(self._items))
+                item = await anext(self._asked)
+                self._read += 1
+                return self._read - 1, item
         except StopAsyncIteration:
             self._ended = True
         except Exception as error:  # noqa: BLE001 # see _pull
             self._break_off(error)
         return None
-
-    def _numbered(self, item: object) -> tuple[int, object]:
-        self._read += 1
-        return self._read - 1, item
 
     def _give(self, outcome: OutT) -> None:
         """Hand an outcome to the consumer, in its turn."""
@@ -220,8 +223,13 @@ class Outcomes(Generic[OutT]):
                 self._ready.append(following)
         else:
             self._ready.append(outcome)
-        if self._news is not None:
-            self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake the consumer, once."""
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
 
     def _stop(self, error: ConnectionsError) -> None:
         if self.stopped is None:
@@ -247,20 +255,22 @@ class Outcomes(Generic[OutT]):
             return
         for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
             self._ready.append(self._early.pop(index))
-        if self._news is not None:
-            self._news.set()
+        self._tell()
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
         return f"Outcomes({state}, {self._read} read, {self._given} given)"
 
 
-def _iterator(source: Iterable[object] | AsyncIterable[object]) -> Iterator[object] | AsyncIterator[object]:
+def _iterators(
+    source: Iterable[object] | AsyncIterable[object],
+) -> tuple[Iterator[object] | None, AsyncIterator[object] | None]:
+    """The one of the two that `source` can give."""
     if isinstance(source, AsyncIterable):
-        return aiter(source)
+        return None, aiter(source)
     if not isinstance(source, str | bytes):
         with suppress(TypeError):
-            return iter(source)
+            return iter(source), None
     raise InvalidInputError(
         f"the source of a bulk run is an iterable or an async iterable, not {type(source).__name__}"
     )

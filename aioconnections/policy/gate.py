@@ -18,19 +18,19 @@ _HOLDS = 600.0
 class Gate:
     """The state of one credential: not proved, proved until some time, or refused."""
 
-    __slots__ = ("_proved_until", "refusal")
+    __slots__ = ("proved_until", "refusal")
 
     def __init__(self) -> None:
         self.refusal: AuthenticationError | None = None
-        self._proved_until = float("-inf")
+        self.proved_until: float = float("-inf")
 
     def wants_proof(self, now: float) -> bool:
         """Whether the canary has to go first."""
-        return self.refusal is None and now >= self._proved_until
+        return self.refusal is None and now >= self.proved_until
 
     def proved(self, now: float) -> None:
         """The canary came back: the credential counts as good for ten minutes."""
-        self._proved_until = now + _HOLDS
+        self.proved_until = now + _HOLDS
 
     def close(self, refusal: AuthenticationError) -> None:
         """The server refused the credential; the first refusal is the one that is told."""

@@ -97,18 +97,6 @@ class Origin:
         return f"{self.scheme}://{self.authority}"
 
 
-def _method(value: str) -> str:
-    if value not in _METHODS:
-        raise InvalidInputError(f"a request's method is one of {', '.join(sorted(_METHODS))}")
-    return value
-
-
-def _target(value: str) -> str:
-    if not (value.startswith("/") and value.isascii() and value.isprintable()) or " " in value or "#" in value:
-        raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
-    return value
-
-
 @frozen
 class Request:
     """One request to the server of a client; its origin and credential are added where it is sent.
@@ -123,10 +111,17 @@ class Request:
         InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
     """
 
-    method: str = field(converter=_method)
-    target: str = field(converter=_target, repr=lambda target: repr(target.partition("?")[0]))
+    method: str
+    target: str = field(repr=lambda target: repr(target.partition("?")[0]))
     headers: Headers = NO_HEADERS
     body: bytes | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        target = self.target
+        if self.method not in _METHODS:
+            raise InvalidInputError(f"a request's method is one of {', '.join(sorted(_METHODS))}")
+        if not (target[:1] == "/" and target.isascii() and target.isprintable()) or " " in target or "#" in target:
+            raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
 
     @property
     def path(self) -> str:
@@ -147,20 +142,24 @@ class Response:
     status: int
     fields: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    _values: dict[bytes, list[str]] | None = field(default=None, init=False, eq=False, repr=False)
 
     def get(self, name: bytes) -> str | None:
         """The first value of the field `name` (lower case), without the blanks around it, or None."""
-        size = len(name)
-        for key, value in self.fields:
-            if len(key) == size and key.lower() == name:
-                return value.decode("latin-1").strip()
-        return None
+        values = (self._values or self._by_name()).get(name)
+        return values[0] if values else None
 
     def get_all(self, name: bytes) -> list[str]:
         """Every value of the field `name` (lower case), in order."""
-        size = len(name)
-        found = [value for key, value in self.fields if len(key) == size and key.lower() == name]
-        return [value.decode("latin-1").strip() for value in found]
+        return list((self._values or self._by_name()).get(name, ()))
+
+    def _by_name(self) -> dict[bytes, list[str]]:
+        """The values by name, worked out once: a transport gives the same object for answers that are the same."""
+        values: dict[bytes, list[str]] = {}
+        for key, value in self.fields:
+            values.setdefault(key.lower(), []).append(value.decode("latin-1").strip())
+        object.__setattr__(self, "_values", values)
+        return values
 
     @property
     def media_type(self) -> str:

@@ -8,7 +8,7 @@ from aioconnections.protocol.answers import error_of, login_page
 from aioconnections.protocol.messages import Flow, Request, Response
 from aioconnections.records import Email, Identity, Key, Pair, Status, Userid
 
-__all__ = ["check", "check_request", "prove_login"]
+__all__ = ["check", "check_request", "check_result", "prove_login"]
 
 # Page "Checking whether two people are colleagues": the spelling of the parameters, with a lower-case "id" in Userid.
 _SOURCE: dict[type[Identity], str] = {Email: "sourceEmail=", Key: "sourceKey=", Userid: "sourceUserid="}
@@ -24,7 +24,14 @@ def check_request(address: Address, pair: Pair) -> Request:
 
 
 def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
-    """What stands between two people, seen from the source; None if no connection is visible to the signed-in user.
+    """What stands between two people, seen from the source: `check_request`, and `check_result` of its answer."""
+    request = check_request(address, pair)
+    response = yield request
+    return check_result(request, response, proved=proved)
+
+
+def check_result(request: Request, response: Response, *, proved: bool) -> Status | None:
+    """The status that an answer to `check_request` gives; None if no connection is visible to the signed-in user.
 
     The page promises 200 with ``X-Profiles-Connection-Status`` or 404. A 200 without that header comes from something
     else, so it never counts as connected. `proved` says that address and login are known to be good: without that, a
@@ -33,8 +40,6 @@ def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
     Raises:
         AnswerError: neither of the two.
     """
-    request = check_request(address, pair)
-    response = yield request
     if response.status == 200:
         return _status(response)
     if response.status == 404 and (proved or response.media_type not in {"text/html", "application/xhtml+xml"}):
@@ -47,7 +52,7 @@ def _status(response: Response) -> Status:
     if not values:
         raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
     status = _STATUSES.get(values[0].lower())
-    if status is None or any(value.lower() != status for value in values):
+    if status is None or (len(values) > 1 and any(value.lower() != status for value in values)):
         raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
     return status
 
