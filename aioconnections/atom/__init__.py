@@ -1,1 +1,31 @@
 """Atom documents in, records out, and back. Pure: no I/O."""
+
+from aioconnections.atom.reader import Reader, read_document, read_entries
+from aioconnections.atom.records import (
+    AtomPerson,
+    Category,
+    ConnectionEnds,
+    Content,
+    Entry,
+    Feed,
+    Generator,
+    Link,
+    Text,
+    XmlElement,
+)
+
+__all__ = [
+    "AtomPerson",
+    "Category",
+    "ConnectionEnds",
+    "Content",
+    "Entry",
+    "Feed",
+    "Generator",
+    "Link",
+    "Reader",
+    "Text",
+    "XmlElement",
+    "read_document",
+    "read_entries",
+]

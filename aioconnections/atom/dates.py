@@ -1,0 +1,72 @@
+"""Dates of Atom documents, to and from aware datetimes."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["parse_date", "write_date"]
+
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)", re.ASCII
+)
+_EPOCH_MILLISECONDS = re.compile(r"\d{11,14}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """Read a date as RFC 3339 writes it, or in a form that the vendor's servers use.
+
+    Those are milliseconds since 1970 (as in their links), and RFC 3339 with a blank for the ``T``, a comma before
+    the fraction, or an offset without colon or minutes. Digits below a microsecond are cut off. A leap second
+    becomes the second after it, as in POSIX time. A date without an offset names no instant: None.
+
+    Args:
+        text: the date, blanks around it allowed.
+
+    Returns:
+        an aware datetime with the offset that was written, or None if `text` is None or no date.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    try:
+        # What recorded answers always hold: UTC with milliseconds.
+        if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text[17] != "6":
+            return datetime.fromisoformat(text)
+        found = _RFC3339.fullmatch(text)
+        if found is not None:
+            return _instant(found)
+        if _EPOCH_MILLISECONDS.fullmatch(text):
+            return _EPOCH + timedelta(milliseconds=int(text))
+    except (ValueError, OverflowError):
+        pass
+    return None
+
+
+def write_date(when: datetime) -> str:
+    """Write an instant as the vendor's servers do: UTC with milliseconds, more digits only where needed.
+
+    Raises:
+        InvalidInputError: `when` has no time zone.
+    """
+    if when.utcoffset() is None:
+        raise InvalidInputError("a date needs a time zone")
+    utc = when.astimezone(timezone.utc)
+    precision = "microseconds" if utc.microsecond % 1000 else "milliseconds"
+    return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def _instant(found: re.Match[str]) -> datetime:
+    day, time, second, fraction, zulu, sign, hours, minutes = found.groups()
+    leap = timedelta(seconds=1 if second == "60" else 0)
+    naive = datetime.fromisoformat(f"{day}T{time}{'59' if leap else second}") + leap
+    micros = int(((fraction or "0") + "000000")[:6])
+    if zulu:
+        zone = timezone.utc
+    else:
+        offset = timedelta(hours=int(hours), minutes=int(minutes or "0"))
+        zone = timezone(-offset if sign == "-" else offset)
+    return naive.replace(microsecond=micros, tzinfo=zone)

@@ -1,0 +1,34 @@
+"""Namespaces and names, in the ``{namespace}name`` form by which everything here is compared.
+
+Prefixes never count: servers bind one namespace to two prefixes and declare it again on inner elements.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "APP",
+    "ATOM",
+    "FH",
+    "OPENSEARCH",
+    "SNX",
+    "THR",
+    "XHTML",
+    "XML_BASE",
+    "XML_LANG",
+    "local",
+]
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+APP = "{http://www.w3.org/2007/app}"
+SNX = "{http://www.ibm.com/xmlns/prod/sn}"
+OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
+THR = "{http://purl.org/syndication/thread/1.0}"
+FH = "{http://purl.org/syndication/history/1.0}"
+XHTML = "{http://www.w3.org/1999/xhtml}"
+XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
+XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+def local(tag: str) -> str:
+    """The name without its namespace."""
+    return tag.rpartition("}")[2]

@@ -1,0 +1,248 @@
+"""Atom documents, read while they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from xml.etree.ElementTree import Element
+
+from attrs import evolve
+
+from aioconnections.atom.build import Scope, build_element, build_entry, build_feed, scope_of
+from aioconnections.atom.decode import Utf8Decoder
+from aioconnections.atom.names import ATOM, local
+from aioconnections.atom.records import Entry, Feed, XmlElement
+from aioconnections.atom.tree import Limits, Tree, count
+from aioconnections.errors import AtomError, UsageError
+
+__all__ = ["Reader", "read_document", "read_entries"]
+
+_FEED = f"{ATOM}feed"
+_ENTRY = f"{ATOM}entry"
+_LONGEST_NAME = 64
+
+
+class Reader:
+    """A push parser: bytes of one document in, entries out as soon as each is complete.
+
+    It reads feeds and lone entries. A document that is only an XML declaration holds nobody and is no error: that is
+    how a server answers who knows no such person (protocol: profileEntry.do of an unknown user). An HTML page is
+    recognised and named. Document type declarations are refused, and with them all entities and external references;
+    so are XML 1.1 and every encoding but UTF-8, UTF-16, US-ASCII, ISO-8859-1 and windows-1252.
+
+    Memory is bounded: by one entry, the longest token and what is fed at once, however long the document.
+
+    Args:
+        base: the URI that relative references resolve against where the document names no other.
+        charset: of the HTTP ``Content-Type``, or None; a byte order mark outweighs it, and it the XML declaration.
+        max_bytes: of the document, as it came. 64 MiB.
+        max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 1 MiB.
+        max_depth: most elements inside each other. 100.
+        max_attributes: most attributes of one element, namespace declarations among them. 250.
+        max_elements: most elements in one entry, and in all that the feed says of itself. 20,000.
+        max_entries: 100,000.
+
+    Raises:
+        AtomError: the charset is not allowed.
+        ValueError: a limit below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: str | None = None,
+        charset: str | None = None,
+        max_bytes: int = 1 << 26,
+        max_token: int = 1 << 20,
+        max_depth: int = 100,
+        max_attributes: int = 250,
+        max_elements: int = 20_000,
+        max_entries: int = 100_000,
+    ) -> None:
+        self._limits = Limits(
+            max_bytes=max_bytes,
+            max_token=max_token,
+            max_depth=max_depth,
+            max_attributes=max_attributes,
+            max_elements=max_elements,
+        )
+        self._max_entries = max_entries
+        self._source = _Source(self._limits, charset, _FEED)
+        self._outside: Scope = (None, base)
+        self._scope = self._outside
+        self._known = False  # what the root is
+        self._head: list[Element] = []
+        self._head_elements = 0
+        self._count = 0
+        self._feed: Feed | None = None
+        self._failure: AtomError | None = None
+
+    def feed(self, chunk: bytes) -> list[Entry]:
+        """Read more of the document.
+
+        Args:
+            chunk: any number of bytes; where the document is cut makes no difference.
+
+        Returns:
+            the entries that `chunk` completed.
+
+        Raises:
+            AtomError: the document is not acceptable. If `chunk` completed entries before that place, they are
+                returned, and the next call raises; so does every later one.
+            UsageError: `close` was called before.
+        """
+        if self._feed is not None:
+            raise UsageError("this reader is closed")
+        entries: list[Entry] = []
+        if self._failure is None:
+            try:
+                for children in self._source.push(chunk):
+                    self._take(children, entries)
+            except AtomError as refused:
+                self._failure = refused
+        if self._failure is not None and not entries:
+            raise _again(self._failure)
+        return entries
+
+    def close(self) -> Feed:
+        """Say that the document is at its end.
+
+        Returns:
+            what the feed says of itself; its `entries` are those that only the end of input completed, a lone
+            ``<entry>`` document among them. May be called again.
+
+        Raises:
+            AtomError: the document breaks off, or was refused before.
+        """
+        if self._failure is None and self._feed is None:
+            try:
+                self._feed = self._finish()
+            except AtomError as refused:
+                self._failure = refused
+        if self._feed is None:
+            raise _again(self._failure or AtomError("the document breaks off"))
+        return self._feed
+
+    @property
+    def head(self) -> Feed | None:
+        """What the feed has said of itself so far, without entries; None before it began, and for a lone entry."""
+        root = self._source.root
+        return None if root is None or root.tag != _FEED else build_feed(root, self._head, self._scope)
+
+    def _finish(self) -> Feed:
+        entries: list[Entry] = []
+        for children in self._source.close():
+            self._take(children, entries)
+        root = self._source.root
+        if root is None:
+            return Feed()
+        if root.tag == _ENTRY:
+            return Feed(entries=(build_entry(root, self._outside),))
+        return evolve(build_feed(root, self._head, self._scope), entries=tuple(entries))
+
+    def _take(self, children: list[Element], entries: list[Entry]) -> None:
+        root = self._source.root
+        if root is not None and not self._known:
+            self._known = True
+            if root.tag not in {_FEED, _ENTRY}:
+                raise AtomError("neither an Atom feed nor an Atom entry", element=local(root.tag)[:_LONGEST_NAME])
+            self._scope = scope_of(root, self._outside)
+        for child in children:
+            if child.tag != _ENTRY:
+                self._take_head(child)
+                continue
+            self._count += 1
+            if self._count > self._max_entries:
+                raise AtomError(f"more than {self._max_entries} entries")
+            entries.append(build_entry(child, self._scope))
+
+    def _take_head(self, child: Element) -> None:
+        self._head_elements += count(child)
+        if self._head_elements > self._limits.max_elements:
+            raise AtomError(f"more than {self._limits.max_elements} elements outside the entries")
+        self._head.append(child)
+
+
+async def read_entries(chunks: AsyncIterable[bytes], reader: Reader | None = None) -> AsyncIterator[Entry]:
+    """Read the entries of a document that arrives in pieces.
+
+    Args:
+        chunks: the document, cut anywhere.
+        reader: what reads it, for other limits than the usual ones, and for its `head`; a new one by default.
+
+    Yields:
+        each entry as soon as it is complete.
+
+    Raises:
+        AtomError: the document is not acceptable; the entries before that place have been given.
+    """
+    reader = reader or Reader()
+    async for chunk in chunks:
+        for entry in reader.feed(chunk):
+            yield entry
+    for entry in reader.close().entries:
+        yield entry
+
+
+def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1 << 22) -> XmlElement | None:
+    """Read a small XML document that is not a feed: a service document or an error document.
+
+    It is held to the rules of `Reader`; blank lines may stand before it, as the vendor's error documents have them.
+
+    Args:
+        data: the whole document.
+        charset: of the HTTP ``Content-Type``, or None.
+        max_bytes: of the document. 4 MiB.
+
+    Returns:
+        the root element, or None if there is only an XML declaration.
+
+    Raises:
+        AtomError: the document is not acceptable, or is an HTML page.
+    """
+    limits = Limits(max_bytes=max_bytes, max_token=1 << 20, max_depth=100, max_attributes=250, max_elements=20_000)
+    source = _Source(limits, charset)
+    for _ in source.push(data):
+        pass
+    for _ in source.close():
+        pass
+    return None if source.root is None else build_element(source.root, tail=False)
+
+
+class _Source:
+    """Bytes to elements: the decoder, the limit of bytes, and the tree; the first failure of any is raised."""
+
+    def __init__(self, limits: Limits, charset: str | None, split: str | None = None) -> None:
+        self._max_bytes = limits.max_bytes
+        self._bytes = 0
+        self._decoder = Utf8Decoder(charset)
+        self._tree = Tree(limits, split)
+
+    @property
+    def root(self) -> Element | None:
+        return self._tree.root
+
+    def push(self, data: bytes) -> Iterator[list[Element]]:
+        allowed = self._max_bytes - self._bytes
+        self._bytes += len(data)
+        yield from self._tree.push(self._decoder.push(data[:allowed]))
+        self._check()
+        if len(data) > allowed:
+            raise AtomError(f"a document of more than {self._max_bytes} bytes")
+
+    def close(self) -> Iterator[list[Element]]:
+        yield from self._tree.push(self._decoder.push(b"", last=True))
+        self._check()
+        yield self._tree.close()
+        self._check()
+        if self._tree.root is None and not self._decoder.declared:
+            raise AtomError("an empty document")
+
+    def _check(self) -> None:
+        failure = self._tree.failure or self._decoder.failure
+        if failure is not None:
+            raise failure
+
+
+def _again(failure: AtomError) -> AtomError:
+    """The same failure as a new exception: one that is raised twice would collect the tracebacks of both."""
+    return AtomError(failure.reason, failure.line, failure.column, failure.element)
