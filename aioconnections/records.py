@@ -7,6 +7,7 @@ In this domain a *connection* is a colleague relation, never a socket.
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,7 +15,21 @@ from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["Email", "Identity", "Key", "Pair", "Person", "Status", "Userid", "identity_of"]
+__all__ = [
+    "Connection",
+    "Email",
+    "ErrorDocument",
+    "Identity",
+    "Invitation",
+    "Key",
+    "Pair",
+    "Person",
+    "Profile",
+    "ServiceDocument",
+    "Status",
+    "Userid",
+    "identity_of",
+]
 
 
 class Status(StrEnum):
@@ -151,3 +166,129 @@ class Pair:
 
     source: Identity = field(converter=identity_of)
     target: Identity = field(converter=identity_of, validator=_other_than_source)
+
+
+@frozen
+class Connection:
+    """A colleague connection, seen from its source (protocol page "Colleague connection entry content").
+
+    Attributes:
+        id: the bare connection id, without the prefix that the entry id has; None if the entry has no such id.
+        status: None if the entry names none that is known.
+        source: the person whose connections are looked at, no matter who invited.
+        target: the other one.
+        message: of the invitation; empty unless the source asked for it.
+        title: display name of the target.
+        updated: aware, or None.
+        author: who the entry names as author; neither always the source nor always the inviter.
+        contributor: likewise.
+        self_href: where the entry is.
+        edit_href: where it can be changed and deleted.
+    """
+
+    id: str | None
+    status: Status | None
+    source: Person
+    target: Person
+    message: str = ""
+    title: str = ""
+    updated: datetime | None = None
+    author: Person | None = None
+    contributor: Person | None = None
+    self_href: str | None = None
+    edit_href: str | None = None
+
+
+@frozen
+class Profile:
+    """What the server says of a person in an hCard or a vCard, lite or full.
+
+    Attributes:
+        person: who it is.
+        job_title: of the person.
+        profile_type: which kind of profile it is.
+        uid: the login id that some servers show; no request accepts it.
+        updated: aware, or None.
+        properties: all that the card holds, in its order. Names are the classes of the hCard or the properties of the
+            vCard in lower case without parameters (``fn``, ``tel``, ``x-profile-key``, ``x_profile_key``).
+        self_href: where the entry is.
+        edit_href: where it can be changed.
+        image_href: the photo.
+    """
+
+    person: Person
+    job_title: str | None = None
+    profile_type: str | None = None
+    uid: str | None = None
+    updated: datetime | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+    self_href: str | None = None
+    edit_href: str | None = None
+    image_href: str | None = None
+
+    def get(self, name: str) -> str | None:
+        """The first property of that name, or None."""
+        return next((value for key, value in self.properties if key == name), None)
+
+
+@frozen
+class Invitation:
+    """An invitation into a community (protocol page "Invitation content").
+
+    Attributes:
+        id: of the entry.
+        community_uuid: None if neither a link nor the id tells it.
+        title: as the server or the inviter wrote it.
+        inviter: who sent it.
+        invitee: who is invited.
+        message: text of the invitation.
+        updated: aware, or None.
+        self_href: where the entry is; the ``userid`` in it is no directory id, so it is to be used as it is.
+        edit_href: where it can be declined or revoked.
+    """
+
+    id: str | None
+    community_uuid: str | None
+    title: str = ""
+    inviter: Person | None = None
+    invitee: Person | None = None
+    message: str = ""
+    updated: datetime | None = None
+    self_href: str | None = None
+    edit_href: str | None = None
+
+
+@frozen
+class ServiceDocument:
+    """The Profiles service document of a person.
+
+    Attributes:
+        userid: the directory's id of the person.
+        key: the id that Profiles itself gave, which only the links tell.
+        colleagues_href: the person's colleague feed, which is also where an invitation to them is posted.
+        links: relation and href of each link, in order; hrefs that came percent-encoded as a whole are decoded.
+    """
+
+    userid: Userid | None
+    key: Key | None
+    colleagues_href: str | None = None
+    links: tuple[tuple[str, str], ...] = ()
+
+    def href(self, rel: str) -> str | None:
+        """The href of the first link of that relation, or None."""
+        return next((href for name, href in self.links if name == rel), None)
+
+
+@frozen
+class ErrorDocument:
+    """What an application of the server says of a failure.
+
+    Attributes:
+        code: as the document has it, often the HTTP status; None if empty.
+        message: localised, without the blanks around it.
+        message_id: the vendor's id that the message begins with (``CLFRN1172E``), the only part to compare.
+    """
+
+    code: str | None = None
+    message: str = ""
+    message_id: str | None = None

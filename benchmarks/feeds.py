@@ -1,4 +1,4 @@
-"""Colleague feeds as the vendor's servers write them, generated: any number of entries, always the same for a number."""
+"""Colleague feeds as the vendor's servers write them, generated: any number of entries, the same every time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def entry(number: int) -> str:
     )
     return (
         f'<entry><id>tag:profiles.ibm.com,2006:entry{key}</id><title type="text">'
-        f"{_FIRST[other % 10]} {_LAST[other // 10 % 10]}</title><updated>2017-05-15T13:{other % 60:02}:45.123Z</updated>"
+        f"{_FIRST[other % 10]} {_LAST[other // 10 % 10]}</title>"
+        f"<updated>2017-05-15T13:{other % 60:02}:45.123Z</updated>"
         '<category term="connection" scheme="http://www.ibm.com/xmlns/prod/sn/type"></category>'
         '<category term="colleague" scheme="http://www.ibm.com/xmlns/prod/sn/connection/type"></category>'
         '<category term="accepted" scheme="http://www.ibm.com/xmlns/prod/sn/status"></category>'

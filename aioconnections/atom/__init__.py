@@ -13,6 +13,7 @@ from aioconnections.atom.records import (
     Text,
     XmlElement,
 )
+from aioconnections.atom.writer import write_entry
 
 __all__ = [
     "AtomPerson",
@@ -28,4 +29,5 @@ __all__ = [
     "XmlElement",
     "read_document",
     "read_entries",
+    "write_entry",
 ]

@@ -1,297 +1,196 @@
-"""Elements to records. By namespace and local name only, never by prefix or by the order of elements.
+"""Elements to entries and feeds. By namespace and local name only, never by prefix or by the order of elements.
 
 Comments and processing instructions never get here, and the text around them is whole.
+
+Speed: the entries of a feed resemble each other. Which child of an entry is what is found out once for each sequence
+of children that occurs; people and categories that come again are the records that were made before.
 """
 
 from __future__ import annotations
 
-import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
-from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
-from aioconnections.atom.markup import markup_inside
-from aioconnections.atom.names import ATOM, OPENSEARCH, SNX, XHTML, XML_BASE, XML_LANG
-from aioconnections.atom.records import (
-    AtomPerson,
-    Attributes,
-    Category,
-    ConnectionEnds,
-    Content,
-    Entry,
-    Feed,
-    Generator,
-    Link,
-    Text,
-    XmlElement,
-)
+from aioconnections.atom import constructs as make
+from aioconnections.atom.constructs import Scope, scope_of
+from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
+from aioconnections.atom.records import AtomPerson, Category, ConnectionEnds, Entry, Feed, XmlElement
 
-__all__ = ["Scope", "build_element", "build_entry", "build_feed", "scope_of"]
+__all__ = ["Builder"]
 
-Scope: TypeAlias = tuple[str | None, str | None]
-"""Language and base that are in force."""
+_Build: TypeAlias = Callable[[Element, Scope], Any]
+_Plan: TypeAlias = dict[str, tuple[str, _Build]]
+_Layout: TypeAlias = tuple[list[tuple[str, _Build, int]], list[tuple[str, _Build, list[int]]]]
+_Picker: TypeAlias = Callable[[list[Any]], tuple[Any, ...]]
+_PersonKey: TypeAlias = tuple[tuple[str, ...], tuple[str | None, ...]]
 
 _SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
 _TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
+_SIDES = frozenset({_SOURCE, _TARGET})
 _REL = f"{SNX}rel"
-_SCOPE = frozenset({XML_LANG, XML_BASE})
-_TEXT = _SCOPE | {"type"}
-_CONTENT = _TEXT | {"src"}
-_LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
-_CATEGORY = frozenset({"term", "scheme", "label"})
+_CONTRIBUTOR = f"{ATOM}contributor"
+# In the order of the fields of `AtomPerson`.
+_PERSON_FIELDS = (
+    f"{ATOM}name", f"{ATOM}email", f"{ATOM}uri", f"{SNX}userid", f"{SNX}userState", f"{SNX}isExternal",
+)  # fmt: skip
+_PLAIN_PERSON = frozenset(_PERSON_FIELDS) - {f"{ATOM}uri"}
+"""Those that are text and nothing else; what a uri means depends on its base."""
+_MANY = frozenset({"authors", "contributors", "links", "categories", "extensions"})
+
+_MOST_REMEMBERED = 512
+_LONGEST_REMEMBERED = 1000
+
+_tag_of = attrgetter("tag")
+_text_of = attrgetter("text")
 
 
-def scope_of(element: Element, scope: Scope) -> Scope:
-    """The language and base inside `element`, given those around it."""
-    lang, base = scope
-    lang = element.get(XML_LANG, lang)
-    own = element.get(XML_BASE)
-    return lang or None, base if own is None else _resolve(base, own)
+class Builder:
+    """Builds the records of one document, and remembers some of them."""
+
+    def __init__(self) -> None:
+        self._people: dict[_PersonKey, AtomPerson] = {}
+        self._pickers: dict[tuple[str, ...], _Picker] = {}
+        self._categories: dict[tuple[tuple[str, str], ...], Category] = {}
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
+        common: _Plan = {
+            f"{ATOM}id": ("id", make.plain),
+            f"{ATOM}title": ("title", make.text),
+            f"{ATOM}updated": ("updated_text", make.plain),
+            f"{ATOM}rights": ("rights", make.text),
+            f"{ATOM}author": ("authors", self._person),
+            f"{ATOM}contributor": ("contributors", self._person),
+            f"{ATOM}link": ("links", make.link),
+            f"{ATOM}category": ("categories", self._category),
+        }
+        self._of_entry: _Plan = {
+            **common,
+            f"{ATOM}published": ("published_text", make.plain),
+            f"{ATOM}summary": ("summary", make.text),
+            f"{ATOM}content": ("content", make.content),
+            f"{ATOM}source": ("source", self._source),
+            f"{SNX}connection": ("connection", self._ends),
+        }
+        self._of_feed: _Plan = {
+            **common,
+            f"{ATOM}subtitle": ("subtitle", make.text),
+            f"{ATOM}generator": ("generator", make.generator),
+            f"{ATOM}icon": ("icon", make.reference),
+            f"{ATOM}logo": ("logo", make.reference),
+            f"{OPENSEARCH}totalResults": ("total_results", make.number),
+            f"{OPENSEARCH}startIndex": ("start_index", make.number),
+            f"{OPENSEARCH}itemsPerPage": ("items_per_page", make.number),
+        }
+
+    def entry(self, element: Element, scope: Scope) -> Entry:
+        """An ``<entry>``; `scope` is that around it."""
+        fields: dict[str, Any] = {}
+        if element.keys():
+            scope = scope_of(element, scope)
+            fields["attributes"] = make.rest(element)
+        children = list(element)
+        tags = tuple(map(_tag_of, children))
+        one, many = self._layouts.get(tags) or self._new_layout(tags)
+        for name, build, at in one:
+            fields[name] = build(children[at], scope)
+        for name, build, places in many:
+            fields[name] = tuple([build(children[at], scope) for at in places])
+        return Entry(**fields, lang=scope[0], base=scope[1])
+
+    def feed(self, element: Element, children: list[Element], scope: Scope) -> Feed:
+        """A ``<feed>`` or ``<source>`` with these children; `scope` is that inside it."""
+        one, many = _layout(map(_tag_of, children), self._of_feed)
+        fields = {name: build(children[at], scope) for name, build, at in one}
+        fields |= {name: tuple([build(children[at], scope) for at in places]) for name, build, places in many}
+        return Feed(**fields, attributes=make.rest(element), lang=scope[0], base=scope[1])
+
+    def _new_layout(self, tags: tuple[str, ...]) -> _Layout:
+        layout = _layout(tags, self._of_entry)
+        if sum(map(len, tags)) < _LONGEST_REMEMBERED * 2:
+            _remember(self._layouts, tags, layout)
+        return layout
+
+    def _person(self, element: Element, scope: Scope) -> AtomPerson:
+        return make.person(element, scope) if element.keys() else self._bare_person(element, scope)
+
+    def _side(self, element: Element, scope: Scope) -> AtomPerson:
+        """A person construct with ``snx:rel``, which is told by where it stands."""
+        return make.person(element, scope, _REL) if len(element.keys()) > 1 else self._bare_person(element, scope)
+
+    def _bare_person(self, element: Element, scope: Scope) -> AtomPerson:
+        key = (tuple(map(_tag_of, element)), tuple(map(_text_of, element)))
+        return self._people.get(key) or self._new_person(key, element, scope)
+
+    def _new_person(self, key: _PersonKey, element: Element, scope: Scope) -> AtomPerson:
+        """Only what depends on nothing but names and texts of the children may be remembered."""
+        tags, texts = key
+        pick = self._pickers.get(tags) or self._new_picker(tags)
+        if pick is None:
+            return make.person(element, scope)
+        values: list[Any] = [text.strip() if text else "" for text in texts]
+        values.append(None)
+        person = AtomPerson(*pick(values))
+        if len("".join(values[:-1])) < _LONGEST_REMEMBERED:
+            _remember(self._people, key, person)
+        return person
+
+    def _new_picker(self, tags: tuple[str, ...]) -> _Picker | None:
+        """What puts the texts of children with these names in the order of the fields of `AtomPerson`."""
+        if len(set(tags)) < len(tags) or not _PLAIN_PERSON.issuperset(tags):
+            return None
+        # What is not there is taken from the end, where None stands.
+        pick = itemgetter(*(tags.index(tag) if tag in tags else -1 for tag in _PERSON_FIELDS))
+        self._pickers[tags] = pick
+        return pick
+
+    def _category(self, element: Element, _: Scope) -> Category:
+        key = tuple(element.items())
+        return self._categories.get(key) or self._new_category(key, element)
+
+    def _new_category(self, key: tuple[tuple[str, str], ...], element: Element) -> Category:
+        category = make.category(element)
+        if sum(len(name) + len(value) for name, value in key) < _LONGEST_REMEMBERED:
+            _remember(self._categories, key, category)
+        return category
+
+    def _ends(self, element: Element, scope: Scope) -> ConnectionEnds:
+        """Source and target by ``snx:rel`` alone (protocol: author and contributor say nothing of them)."""
+        attributes = make.rest(element) if element.keys() else ()
+        if element.keys():
+            scope = scope_of(element, scope)
+        sides: dict[str, AtomPerson] = {}
+        extensions: list[XmlElement] = []
+        for child in element:
+            rel = child.get(_REL, "").strip()
+            if rel in _SIDES and rel not in sides and child.tag == _CONTRIBUTOR:
+                sides[rel] = self._side(child, scope)
+            else:
+                extensions.append(make.extension(child))
+        return ConnectionEnds(sides.get(_SOURCE), sides.get(_TARGET), tuple(extensions), attributes)
+
+    def _source(self, element: Element, scope: Scope) -> Feed:
+        return self.feed(element, list(element), scope_of(element, scope))
 
 
-def _resolve(base: str | None, reference: str) -> str:
-    reference = reference.strip()
-    if base is None or reference.startswith(("https://", "http://")):
-        return reference
-    try:
-        return urljoin(base, reference)
-    except ValueError:  # brackets that hold no address
-        return reference
+def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[key] = value
 
 
-def _stripped(element: Element) -> str:
-    return (element.text or "").strip()
+def _extension(element: Element, _: Scope) -> Any:
+    return make.extension(element)
 
 
-def _rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
-    """Attributes that have no field of their own."""
-    return tuple(sorted((name, value) for name, value in element.items() if name not in known))
-
-
-def build_element(element: Element, *, tail: bool = True) -> XmlElement:
-    """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
-    return XmlElement(
-        element.tag,
-        tuple(sorted(element.items())),
-        element.text or "",
-        tuple([build_element(child) for child in element]),
-        (element.tail or "") if tail else "",
-    )
-
-
-def _extension(element: Element) -> XmlElement:
-    return build_element(element, tail=False)
-
-
-def _text(element: Element, scope: Scope) -> Text:
-    kind = element.get("type", "text")
-    attributes: Attributes = ()
-    if len(element.keys()) > 1 or (kind == "text" and element.keys()):
-        scope = scope_of(element, scope)
-        attributes = _rest(element, _TEXT)
-    value, scope = _inline(element, kind, scope)
-    return Text(value, kind, *scope, attributes)
-
-
-def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
-    """The text of a construct, and the scope that it is in."""
-    if kind == "xhtml":
-        return _xhtml(element, scope)
-    return element.text or "" if not len(element) else "".join(element.itertext()), scope
-
-
-def _xhtml(element: Element, scope: Scope) -> tuple[str, Scope]:
-    """The markup inside the div that must wrap it and is not part of it (RFC 4287 section 3.1.1.3)."""
-    div = element.find(f"{XHTML}div")
-    if div is None:
-        return markup_inside(build_element(element), XHTML), scope
-    return markup_inside(build_element(div), XHTML), scope_of(div, scope)
-
-
-def _content(element: Element, scope: Scope) -> Content:
-    kind = element.get("type", "text")
-    src = element.get("src")
-    attributes: Attributes = ()
-    if len(element.keys()) > 1 or (kind == "text" and element.keys()):
-        scope = scope_of(element, scope)
-        attributes = _rest(element, _CONTENT)
-    value: str | bytes
-    media_type = kind.partition(";")[0].strip().lower()
-    if media_type.endswith(("+xml", "/xml")):
-        value = markup_inside(build_element(element))
-    else:
-        value, scope = _inline(element, kind, scope)
-        if "/" in media_type and not media_type.startswith("text/"):
-            value = _from_base64(value)
-    return Content(value, kind, None if src is None else _resolve(scope[1], src), *scope, attributes)
-
-
-def _from_base64(text: str) -> str | bytes:
-    """The bytes (RFC 4287 section 4.1.3.3), or the text itself if it is something else."""
-    try:
-        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
-    except ValueError:
-        return text
-
-
-_PERSON = {
-    f"{ATOM}name": "name",
-    f"{ATOM}email": "email",
-    f"{ATOM}uri": "uri",
-    f"{SNX}userid": "userid",
-    f"{SNX}userState": "user_state",
-    f"{SNX}isExternal": "is_external",
-}
-
-
-def _person(element: Element, scope: Scope) -> AtomPerson:
-    values: dict[str, Any] = {}
-    extensions: list[XmlElement] = []
-    for child in element:
-        name = _PERSON.get(child.tag)
-        if name is None or name in values:
-            extensions.append(_extension(child))
+def _layout(tags: Iterable[str], plan: _Plan) -> _Layout:
+    """Which child goes into which field: of a field that holds one, the first."""
+    one: dict[str, tuple[str, _Build, int]] = {}
+    many: dict[tuple[str, _Build], list[int]] = {}
+    for at, tag in enumerate(tags):
+        name, build = plan.get(tag, ("extensions", _extension))
+        if name in _MANY:
+            many.setdefault((name, build), []).append(at)
         else:
-            values[name] = _stripped(child)
-            if name == "uri":
-                values[name] = _resolve(scope_of(child, scope_of(element, scope))[1], values[name])
-    if extensions:
-        values["extensions"] = tuple(extensions)
-    if element.keys():
-        values["attributes"] = _rest(element)
-    return AtomPerson(**values)
-
-
-def _link(element: Element, scope: Scope) -> Link:
-    attrib = element.attrib
-    base = scope_of(element, scope)[1] if XML_BASE in attrib else scope[1]
-    href = _resolve(base, attrib.get("href", ""))
-    length = attrib.get("length")
-    known = _LINK
-    size: int | None = None
-    if length is not None:
-        if length.isascii() and length.isdigit() and len(length) < 20:
-            size = int(length)
-        else:
-            known = _LINK - {"length"}
-    attributes = () if known.issuperset(attrib) else _rest(element, known | _SCOPE)
-    return Link(
-        href,
-        attrib.get("rel", "alternate"),
-        attrib.get("type"),
-        attrib.get("title"),
-        attrib.get("hreflang"),
-        size,
-        attributes,
-    )
-
-
-def _category(element: Element, _: Scope) -> Category:
-    attrib = element.attrib
-    attributes = () if _CATEGORY.issuperset(attrib) else _rest(element, _CATEGORY | _SCOPE)
-    return Category(attrib.get("term", ""), attrib.get("scheme"), attrib.get("label"), attributes)
-
-
-def _ends(element: Element, scope: Scope) -> ConnectionEnds:
-    """Source and target by ``snx:rel`` alone (protocol: author and contributor say nothing of them)."""
-    scope = scope_of(element, scope)
-    sides: dict[str, AtomPerson] = {}
-    extensions: list[XmlElement] = []
-    for child in element:
-        rel = child.get(_REL)
-        if child.tag == f"{ATOM}contributor" and rel in {_SOURCE, _TARGET} and rel not in sides:
-            del child.attrib[_REL]
-            sides[rel] = _person(child, scope)
-        else:
-            extensions.append(_extension(child))
-    return ConnectionEnds(sides.get(_SOURCE), sides.get(_TARGET), tuple(extensions), _rest(element))
-
-
-def _plain(element: Element, _: Scope) -> str:
-    return _stripped(element)
-
-
-def _reference(element: Element, scope: Scope) -> str:
-    return _resolve(scope_of(element, scope)[1], _stripped(element))
-
-
-def _number(element: Element, _: Scope) -> int | None:
-    text = _stripped(element)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def _generator(element: Element, scope: Scope) -> Generator:
-    uri = element.get("uri")
-    base = scope_of(element, scope)[1]
-    return Generator(_stripped(element), None if uri is None else _resolve(base, uri), element.get("version"))
-
-
-def _source(element: Element, scope: Scope) -> Feed:
-    return build_feed(element, list(element), scope_of(element, scope))
-
-
-_Build: TypeAlias = Callable[[Element, Scope], Any]
-_Plan: TypeAlias = dict[str, tuple[str, bool, _Build]]
-
-_COMMON: _Plan = {
-    f"{ATOM}id": ("id", False, _plain),
-    f"{ATOM}title": ("title", False, _text),
-    f"{ATOM}updated": ("updated_text", False, _plain),
-    f"{ATOM}rights": ("rights", False, _text),
-    f"{ATOM}author": ("authors", True, _person),
-    f"{ATOM}contributor": ("contributors", True, _person),
-    f"{ATOM}link": ("links", True, _link),
-    f"{ATOM}category": ("categories", True, _category),
-}
-_OF_ENTRY: _Plan = {
-    **_COMMON,
-    f"{ATOM}published": ("published_text", False, _plain),
-    f"{ATOM}summary": ("summary", False, _text),
-    f"{ATOM}content": ("content", False, _content),
-    f"{ATOM}source": ("source", False, _source),
-    f"{SNX}connection": ("connection", False, _ends),
-}
-_OF_FEED: _Plan = {
-    **_COMMON,
-    f"{ATOM}subtitle": ("subtitle", False, _text),
-    f"{ATOM}generator": ("generator", False, _generator),
-    f"{ATOM}icon": ("icon", False, _reference),
-    f"{ATOM}logo": ("logo", False, _reference),
-    f"{OPENSEARCH}totalResults": ("total_results", False, _number),
-    f"{OPENSEARCH}startIndex": ("start_index", False, _number),
-    f"{OPENSEARCH}itemsPerPage": ("items_per_page", False, _number),
-}
-
-
-def _fields(children: Element | list[Element], plans: _Plan, scope: Scope) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for child in children:
-        name, many, build = plans.get(child.tag, _UNKNOWN)
-        if not many:
-            if name not in fields:
-                fields[name] = build(child, scope)
-        elif name in fields:
-            fields[name] += (build(child, scope),)
-        else:
-            fields[name] = (build(child, scope),)
-    return fields
-
-
-_UNKNOWN: tuple[str, bool, _Build] = ("extensions", True, lambda element, _: _extension(element))
-
-
-def build_entry(element: Element, scope: Scope = (None, None)) -> Entry:
-    """An ``<entry>``; `scope` is that around it."""
-    fields: dict[str, Any] = {}
-    if element.keys():
-        scope = scope_of(element, scope)
-        fields["attributes"] = _rest(element)
-    lang, base = scope
-    return Entry(**_fields(element, _OF_ENTRY, scope), **fields, lang=lang, base=base)
-
-
-def build_feed(element: Element, children: list[Element], scope: Scope) -> Feed:
-    """A ``<feed>`` or ``<source>`` with these children; `scope` is that inside it."""
-    lang, base = scope
-    return Feed(**_fields(children, _OF_FEED, scope), attributes=_rest(element), lang=lang, base=base)
+            one.setdefault(name, (name, build, at))
+    return list(one.values()), [(name, build, places) for (name, build), places in many.items()]

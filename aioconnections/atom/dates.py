@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 from aioconnections.errors import InvalidInputError
 
@@ -13,7 +13,7 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)", re.ASCII
 )
 _EPOCH_MILLISECONDS = re.compile(r"\d{11,14}", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_date(text: str | None) -> datetime | None:
@@ -54,7 +54,7 @@ def write_date(when: datetime) -> str:
     """
     if when.utcoffset() is None:
         raise InvalidInputError("a date needs a time zone")
-    utc = when.astimezone(timezone.utc)
+    utc = when.astimezone(UTC)
     precision = "microseconds" if utc.microsecond % 1000 else "milliseconds"
     return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
@@ -65,7 +65,7 @@ def _instant(found: re.Match[str]) -> datetime:
     naive = datetime.fromisoformat(f"{day}T{time}{'59' if leap else second}") + leap
     micros = int(((fraction or "0") + "000000")[:6])
     if zulu:
-        zone = timezone.utc
+        zone = UTC
     else:
         offset = timedelta(hours=int(hours), minutes=int(minutes or "0"))
         zone = timezone(-offset if sign == "-" else offset)

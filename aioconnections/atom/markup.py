@@ -66,6 +66,8 @@ def _split(name: str) -> tuple[str, str]:
 def _write(element: XmlElement, default: str, prefixes: Mapping[str, str], depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
         raise InvalidInputError(f"elements nested deeper than {_DEEPEST}")
+    if len(dict(element.attributes)) < len(element.attributes):
+        raise InvalidInputError("an attribute that is there twice")
     scope = dict(prefixes)
     declared: list[str] = []
     space, name = _split(element.tag)

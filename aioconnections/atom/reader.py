@@ -7,7 +7,8 @@ from xml.etree.ElementTree import Element
 
 from attrs import evolve
 
-from aioconnections.atom.build import Scope, build_element, build_entry, build_feed, scope_of
+from aioconnections.atom.build import Builder
+from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
@@ -67,8 +68,9 @@ class Reader:
         )
         self._max_entries = max_entries
         self._source = _Source(self._limits, charset, _FEED)
-        self._outside: Scope = (None, base)
-        self._scope = self._outside
+        self._builder = Builder()
+        self._outside: Scope = (None, None, base)
+        self._scope: Scope = self._outside
         self._known = False  # what the root is
         self._head: list[Element] = []
         self._head_elements = 0
@@ -126,7 +128,7 @@ class Reader:
     def head(self) -> Feed | None:
         """What the feed has said of itself so far, without entries; None before it began, and for a lone entry."""
         root = self._source.root
-        return None if root is None or root.tag != _FEED else build_feed(root, self._head, self._scope)
+        return None if root is None or root.tag != _FEED else self._builder.feed(root, self._head, self._scope)
 
     def _finish(self) -> Feed:
         entries: list[Entry] = []
@@ -136,8 +138,8 @@ class Reader:
         if root is None:
             return Feed()
         if root.tag == _ENTRY:
-            return Feed(entries=(build_entry(root, self._outside),))
-        return evolve(build_feed(root, self._head, self._scope), entries=tuple(entries))
+            return Feed(entries=(self._builder.entry(root, self._outside),))
+        return evolve(self._builder.feed(root, self._head, self._scope), entries=tuple(entries))
 
     def _take(self, children: list[Element], entries: list[Entry]) -> None:
         root = self._source.root
@@ -153,7 +155,7 @@ class Reader:
             self._count += 1
             if self._count > self._max_entries:
                 raise AtomError(f"more than {self._max_entries} entries")
-            entries.append(build_entry(child, self._scope))
+            entries.append(self._builder.entry(child, self._scope))
 
     def _take_head(self, child: Element) -> None:
         self._head_elements += count(child)

@@ -79,7 +79,7 @@ class Text:
         value: the text; for ``xhtml`` the markup inside the wrapping div, in which names without a prefix are XHTML.
         type: ``text``, ``html`` or ``xhtml``.
         lang: the language in scope, or None.
-        base: the base that relative references in the value resolve against, or None.
+        base: the ``xml:base`` in scope, resolved, or None.
         attributes: those that RFC 4287 does not define.
     """
 
@@ -100,7 +100,7 @@ class Content:
         type: ``text``, ``html``, ``xhtml`` or a media type.
         src: where the content is, if it is not here.
         lang: the language in scope, or None.
-        base: the base that relative references in the value resolve against, or None.
+        base: the ``xml:base`` in scope, resolved, or None.
         attributes: those that RFC 4287 does not define.
     """
 
@@ -257,7 +257,7 @@ class Entry:
         connection: ``snx:connection``, the two people of a connection.
         extensions: elements that RFC 4287 does not define, each with everything in it.
         lang: the language in scope, or None.
-        base: the base in scope, or None.
+        base: the ``xml:base`` in scope, resolved, or None.
         attributes: those that RFC 4287 does not define.
     """
 

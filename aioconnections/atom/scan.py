@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NoReturn
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError

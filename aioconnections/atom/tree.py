@@ -24,7 +24,7 @@ from aioconnections.errors import AtomError
 
 __all__ = ["Limits", "Tree", "count"]
 
-PIECE = 1 << 16
+PIECE = 1 << 14
 """Most bytes that the parser is given at once."""
 
 _FRESH_AFTER = 1 << 18
@@ -300,7 +300,7 @@ def _name(tag: bytes) -> str:
     return found[1].decode("utf-8", "replace") if found else ""
 
 
-def _parser() -> tuple[TreeBuilder[Element], XMLParser]:
+def _parser() -> tuple[TreeBuilder, XMLParser]:
     builder = TreeBuilder()
     # A document type declaration never gets past the scanner, and without one there is nothing to defuse.
     return builder, XMLParser(target=builder, encoding="utf-8")  # noqa: S314

@@ -1,0 +1,235 @@
+"""Elements to the constructs that RFC 4287 makes entries and feeds of: texts, persons, links, categories."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import Any, TypeAlias
+from urllib.parse import urljoin
+from xml.etree.ElementTree import Element
+
+from aioconnections.atom.markup import markup_inside
+from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
+from aioconnections.atom.records import (
+    AtomPerson,
+    Attributes,
+    Category,
+    Content,
+    Generator,
+    Link,
+    Text,
+    XmlElement,
+)
+
+__all__ = [
+    "Scope",
+    "build_element",
+    "category",
+    "content",
+    "extension",
+    "generator",
+    "link",
+    "number",
+    "person",
+    "plain",
+    "reference",
+    "rest",
+    "scope_of",
+    "text",
+]
+
+Scope: TypeAlias = tuple[str | None, str | None, str | None]
+"""The language, the base that the document names, and the base from outside that counts where it names none."""
+
+_SCOPE = frozenset({XML_LANG, XML_BASE})
+_TEXT = _SCOPE | {"type"}
+_CONTENT = _TEXT | {"src"}
+_LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_TYPE_ALONE = ["type"]
+_FLAT = frozenset({"text", "html"})
+_CATEGORY = frozenset({"term", "scheme", "label"})
+
+
+def scope_of(element: Element, scope: Scope) -> Scope:
+    """What is in force inside `element`, given what is around it."""
+    lang, base, outside = scope
+    lang = element.get(XML_LANG, lang)
+    own = element.get(XML_BASE)
+    return lang or None, base if own is None else _resolve(scope, own) or None, outside
+
+
+def _resolve(scope: Scope, reference: str) -> str:
+    """The reference as an absolute one; where no absolute base is known it stays as it is."""
+    reference = reference.strip()
+    base = scope[1] or scope[2]
+    if base is None or reference.startswith(("https://", "http://")) or not _ABSOLUTE.match(base):
+        return reference
+    try:
+        return urljoin(base, reference)
+    except ValueError:  # brackets that hold no address
+        return reference
+
+
+def _stripped(element: Element) -> str:
+    return (element.text or "").strip()
+
+
+def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
+    """Attributes that have no field of their own."""
+    return tuple(sorted((name, value) for name, value in element.items() if name not in known))
+
+
+def build_element(element: Element, *, tail: bool = True) -> XmlElement:
+    """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
+    return XmlElement(
+        element.tag,
+        tuple(sorted(element.items())),
+        element.text or "",
+        tuple([build_element(child) for child in element]),
+        (element.tail or "") if tail else "",
+    )
+
+
+def extension(element: Element) -> XmlElement:
+    """An element that RFC 4287 does not define; what follows it is not its own."""
+    return build_element(element, tail=False)
+
+
+def text(element: Element, scope: Scope) -> Text:
+    """A text construct."""
+    keys = element.keys()
+    kind = element.get("type", "text")
+    if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
+        return Text(element.text or "", kind, scope[0], scope[1])
+    value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
+    return Text(value, kind, lang, base, rest(element, _TEXT))
+
+
+def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
+    """The text of a construct, and the scope that it is in."""
+    if kind == "xhtml":
+        return _xhtml(element, scope)
+    return element.text or "" if not len(element) else "".join(element.itertext()), scope
+
+
+def _xhtml(element: Element, scope: Scope) -> tuple[str, Scope]:
+    """The markup inside the div that must wrap it and is not part of it (RFC 4287 section 3.1.1.3)."""
+    div = element.find(f"{XHTML}div")
+    if div is None:
+        return markup_inside(build_element(element), XHTML), scope
+    return markup_inside(build_element(div), XHTML), scope_of(div, scope)
+
+
+def content(element: Element, scope: Scope) -> Content:
+    """The content of an entry, here or elsewhere."""
+    keys = element.keys()
+    kind = element.get("type", "text")
+    if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
+        return Content(element.text or "", kind, None, scope[0], scope[1])
+    scope = scope_of(element, scope)
+    src = element.get("src")
+    if src is not None:
+        src = _resolve(scope, src)
+    value, (lang, base, _) = _media(element, kind, scope) if "/" in kind else _inline(element, kind, scope)
+    return Content(value, kind, src, lang, base, rest(element, _CONTENT))
+
+
+def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scope]:
+    """Content of a media type: markup, text, or else base64 (RFC 4287 section 4.1.3.3)."""
+    media_type = kind.partition(";")[0].strip().lower()
+    if media_type.endswith(("+xml", "/xml")):
+        return markup_inside(build_element(element)), scope
+    value, scope = _inline(element, "", scope)
+    return (value if media_type.startswith("text/") else _from_base64(value)), scope
+
+
+def _from_base64(text: str) -> str | bytes:
+    """The bytes, or the text itself if it is something else."""
+    try:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError:
+        return text
+
+
+_PERSON = {
+    f"{ATOM}name": "name",
+    f"{ATOM}email": "email",
+    f"{ATOM}uri": "uri",
+    f"{SNX}userid": "userid",
+    f"{SNX}userState": "user_state",
+    f"{SNX}isExternal": "is_external",
+}
+
+
+def person(element: Element, scope: Scope, known: str = XML_BASE) -> AtomPerson:
+    """A person construct; the attribute `known` is told elsewhere."""
+    values: dict[str, Any] = {}
+    extensions: list[XmlElement] = []
+    for child in element:
+        name = _PERSON.get(child.tag)
+        if name is None or name in values:
+            extensions.append(extension(child))
+        else:
+            values[name] = _stripped(child)
+            if name == "uri":
+                values[name] = _resolve(scope_of(child, scope_of(element, scope)), values[name])
+    if extensions:
+        values["extensions"] = tuple(extensions)
+    if element.keys():
+        values["attributes"] = rest(element, _SCOPE | {known})
+    return AtomPerson(**values)
+
+
+def link(element: Element, scope: Scope) -> Link:
+    """A link."""
+    attrib = element.attrib
+    href = _resolve(scope_of(element, scope) if XML_BASE in attrib else scope, attrib.get("href", ""))
+    length = attrib.get("length")
+    known = _LINK
+    size: int | None = None
+    if length is not None:
+        if length.isascii() and length.isdigit() and len(length) < 20:
+            size = int(length)
+        else:
+            known = _LINK - {"length"}
+    attributes = () if known.issuperset(attrib) else rest(element, known | _SCOPE)
+    return Link(
+        href,
+        attrib.get("rel", "alternate"),
+        attrib.get("type"),
+        attrib.get("title"),
+        attrib.get("hreflang"),
+        size,
+        attributes,
+    )
+
+
+def category(element: Element) -> Category:
+    """A category."""
+    attrib = element.attrib
+    attributes = () if _CATEGORY.issuperset(attrib) else rest(element, _CATEGORY | _SCOPE)
+    return Category(attrib.get("term", ""), attrib.get("scheme"), attrib.get("label"), attributes)
+
+
+def plain(element: Element, _: Scope) -> str:
+    """Text without the blanks around it."""
+    return _stripped(element)
+
+
+def reference(element: Element, scope: Scope) -> str:
+    """A URI, resolved."""
+    return _resolve(scope_of(element, scope), _stripped(element))
+
+
+def number(element: Element, _: Scope) -> int | None:
+    """A number, or None if it is none."""
+    text = _stripped(element)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def generator(element: Element, scope: Scope) -> Generator:
+    """The program that wrote a feed."""
+    uri = element.get("uri")
+    uri = None if uri is None else _resolve(scope_of(element, scope), uri)
+    return Generator(_stripped(element), uri, element.get("version"))

@@ -1,0 +1,209 @@
+"""Records to Atom documents.
+
+What is written reads back as the same record, in our reader and in any other; what XML cannot hold is refused before
+a byte leaves.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from aioconnections.atom.markup import markup
+from aioconnections.atom.names import ATOM, OPENSEARCH, SNX, XHTML, XML_BASE, XML_LANG
+from aioconnections.atom.reader import read_document
+from aioconnections.atom.records import (
+    AtomPerson,
+    Attributes,
+    Category,
+    ConnectionEnds,
+    Content,
+    Entry,
+    Feed,
+    Generator,
+    Link,
+    Text,
+    XmlElement,
+)
+from aioconnections.errors import AtomError, InvalidInputError
+
+__all__ = ["write_entry"]
+
+T = TypeVar("T")
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_REL = f"{SNX}rel"
+_SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
+_TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
+
+
+def write_entry(entry: Entry) -> bytes:
+    """Write an entry document: one that was read, or one made to be sent.
+
+    Returns:
+        the document in UTF-8, with its declaration.
+
+    Raises:
+        InvalidInputError: a text holds a character that XML cannot hold, a name is no XML name, or markup is not
+            well-formed.
+    """
+    return (_DECLARATION + markup(_entry(entry), ATOM)).encode("utf-8")
+
+
+def _entry(entry: Entry) -> XmlElement:
+    lang, base = entry.lang, entry.base
+    children = [
+        *_plain(f"{ATOM}id", entry.id),
+        *_text("title", entry.title, lang, base),
+        *_plain(f"{ATOM}updated", entry.updated_text),
+        *_plain(f"{ATOM}published", entry.published_text),
+        *_each(_category, entry.categories),
+        *(_person(f"{ATOM}author", person) for person in entry.authors),
+        *(_person(f"{ATOM}contributor", person) for person in entry.contributors),
+        *_maybe(_ends, entry.connection),
+        *_maybe(lambda content: _content(content, lang, base), entry.content),
+        *_each(_link, entry.links),
+        *_text("summary", entry.summary, lang, base),
+        *_text("rights", entry.rights, lang, base),
+        *_maybe(lambda source: _source(source, lang, base), entry.source),
+        *entry.extensions,
+    ]
+    return XmlElement(f"{ATOM}entry", _with_scope(entry.attributes, lang, base, None, None), "", tuple(children))
+
+
+def _source(feed: Feed, lang: str | None, base: str | None) -> XmlElement:
+    attributes = _with_scope(feed.attributes, feed.lang, feed.base, lang, base)
+    lang, base = feed.lang, feed.base
+    children = [
+        *_plain(f"{ATOM}id", feed.id),
+        *_maybe(_generator, feed.generator),
+        *_text("title", feed.title, lang, base),
+        *_text("subtitle", feed.subtitle, lang, base),
+        *_text("rights", feed.rights, lang, base),
+        *_plain(f"{ATOM}updated", feed.updated_text),
+        *_plain(f"{ATOM}icon", feed.icon),
+        *_plain(f"{ATOM}logo", feed.logo),
+        *(_person(f"{ATOM}author", person) for person in feed.authors),
+        *(_person(f"{ATOM}contributor", person) for person in feed.contributors),
+        *_each(_category, feed.categories),
+        *_plain(f"{OPENSEARCH}totalResults", _number(feed.total_results)),
+        *_plain(f"{OPENSEARCH}startIndex", _number(feed.start_index)),
+        *_plain(f"{OPENSEARCH}itemsPerPage", _number(feed.items_per_page)),
+        *_each(_link, feed.links),
+        *feed.extensions,
+    ]
+    return XmlElement(f"{ATOM}source", attributes, "", tuple(children))
+
+
+def _maybe(write: Callable[[T], XmlElement], record: T | None) -> Iterator[XmlElement]:
+    if record is not None:
+        yield write(record)
+
+
+def _each(write: Callable[[T], XmlElement], records: Iterable[T]) -> Iterator[XmlElement]:
+    return map(write, records)
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _plain(tag: str, value: str | None) -> Iterator[XmlElement]:
+    if value is not None:
+        yield XmlElement(tag, (), value)
+
+
+def _with_scope(
+    attributes: Attributes, lang: str | None, base: str | None, outer_lang: str | None, outer_base: str | None
+) -> Attributes:
+    """The attributes, and language and base where they are not those around."""
+    own = list(attributes)
+    if lang != outer_lang:
+        own.append((XML_LANG, lang or ""))
+    if base != outer_base and base is not None:
+        own.append((XML_BASE, base))
+    return tuple(own)
+
+
+def _given(*pairs: tuple[str, str | None]) -> Attributes:
+    return tuple((name, value) for name, value in pairs if value is not None)
+
+
+def _text(name: str, text: Text | None, lang: str | None, base: str | None) -> Iterator[XmlElement]:
+    if text is None:
+        return
+    attributes = _with_scope((("type", text.type), *text.attributes), text.lang, text.base, lang, base)
+    yield _inline(f"{ATOM}{name}", attributes, text.type, text.value)
+
+
+def _content(content: Content, lang: str | None, base: str | None) -> XmlElement:
+    own = _given(("type", content.type), ("src", content.src))
+    attributes = _with_scope((*own, *content.attributes), content.lang, content.base, lang, base)
+    tag = f"{ATOM}content"
+    if isinstance(content.value, bytes):
+        return XmlElement(tag, attributes, b2a_base64(content.value, newline=False).decode("ascii"))
+    media_type = content.type.partition(";")[0].strip().lower()
+    if not media_type.endswith(("+xml", "/xml")):
+        return _inline(tag, attributes, content.type, content.value)
+    inside = _parsed(f"<content>{content.value}</content>")
+    return XmlElement(tag, attributes, inside.text, inside.children)
+
+
+def _inline(tag: str, attributes: Attributes, kind: str, value: str) -> XmlElement:
+    if kind != "xhtml":
+        return XmlElement(tag, attributes, value)
+    # The wrapping div that RFC 4287 section 3.1.1.3 demands.
+    div = _parsed(f'<div xmlns="{XHTML[1:-1]}">{value}</div>')
+    return XmlElement(tag, attributes, "", (XmlElement(f"{XHTML}div", (), div.text, div.children),))
+
+
+def _parsed(document: str) -> XmlElement:
+    try:
+        found = read_document(document.encode("utf-8"))
+    except (AtomError, UnicodeEncodeError):
+        raise InvalidInputError("markup that is not well-formed") from None
+    if found is None:
+        raise InvalidInputError("markup that is not well-formed")
+    return found
+
+
+def _person(tag: str, person: AtomPerson, extra: Attributes = ()) -> XmlElement:
+    children = [
+        *_plain(f"{ATOM}name", person.name),
+        *_plain(f"{SNX}userid", person.userid),
+        *_plain(f"{ATOM}email", person.email),
+        *_plain(f"{ATOM}uri", person.uri),
+        *_plain(f"{SNX}userState", person.user_state),
+        *_plain(f"{SNX}isExternal", person.is_external),
+        *person.extensions,
+    ]
+    return XmlElement(tag, (*extra, *person.attributes), "", tuple(children))
+
+
+def _ends(ends: ConnectionEnds) -> XmlElement:
+    sides = [(_SOURCE, ends.source), (_TARGET, ends.target)]
+    children = [_person(f"{ATOM}contributor", side, ((_REL, rel),)) for rel, side in sides if side is not None]
+    return XmlElement(f"{SNX}connection", ends.attributes, "", (*children, *ends.extensions))
+
+
+def _link(link: Link) -> XmlElement:
+    own = _given(
+        ("href", link.href),
+        ("rel", link.rel),
+        ("type", link.type),
+        ("title", link.title),
+        ("hreflang", link.hreflang),
+        ("length", _number(link.length)),
+    )
+    return XmlElement(f"{ATOM}link", (*own, *link.attributes))
+
+
+def _category(category: Category) -> XmlElement:
+    own = _given(("term", category.term), ("scheme", category.scheme), ("label", category.label))
+    return XmlElement(f"{ATOM}category", (*own, *category.attributes))
+
+
+def _generator(generator: Generator) -> XmlElement:
+    own = _given(("uri", generator.uri), ("version", generator.version))
+    return XmlElement(f"{ATOM}generator", own, generator.value)

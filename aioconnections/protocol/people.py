@@ -1,0 +1,90 @@
+"""Profiles as Atom entries: hCard or vCard, lite or full (protocol pages "Profile entry content")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from aioconnections.atom import Content, Entry, XmlElement, read_document
+from aioconnections.errors import AtomError
+from aioconnections.protocol.entries import SN, bare_id, href_of, identity, kind_of, person_from, query_value, text_of
+from aioconnections.records import Email, Key, Person, Profile, Userid
+
+__all__ = ["profile_from"]
+
+_XHTML = "http://www.w3.org/1999/xhtml"
+_HREFS = {"url": "href", "photo": "src", "sound": "href"}
+
+
+def profile_from(entry: Entry) -> Profile:
+    """The profile that an entry describes.
+
+    The key is the end of the entry's id, else what the card says, else that of the ``self`` link.
+
+    Raises:
+        AtomError: the entry describes something else, or its hCard is not well-formed.
+    """
+    if kind_of(entry) not in {"profile", None}:
+        raise AtomError("an entry that is not of a profile", element="entry")
+    properties = tuple(_properties(entry.content))
+    card = dict(reversed(properties))  # the first of each name counts
+    key = bare_id(entry) or _of(card, "profile-key") or query_value(href_of(entry, "self"), "key")
+    return Profile(
+        person=_person(entry, card, Key(key) if key and key.strip() else None),
+        job_title=_of(card, "title"),
+        profile_type=_of(card, "profile-type"),
+        uid=_of(card, "profile-uid"),
+        updated=entry.updated,
+        properties=properties,
+        self_href=href_of(entry, "self"),
+        edit_href=href_of(entry, "edit"),
+        image_href=href_of(entry, f"{SN}/image"),
+    )
+
+
+def _of(card: dict[str, str], name: str) -> str | None:
+    """A property by the name that hCard (``x-profile-key``) or vCard (``x_profile_key``) gives it."""
+    return card.get(name) or card.get(f"x-{name}") or card.get(f"x_{name.replace('-', '_')}") or None
+
+
+def _person(entry: Entry, card: dict[str, str], key: Key | None) -> Person:
+    """The contributor of the entry, completed from the card."""
+    person = person_from(entry.contributors[0] if entry.contributors else None, key)
+    return evolve(
+        person,
+        name=person.name or _of(card, "fn") or text_of(entry.title) or None,
+        userid=person.userid or identity(Userid, _of(card, "lconn-userid") or _of(card, "uid")),
+        email=person.email or identity(Email, _of(card, "email")),
+    )
+
+
+def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
+    if content is None or not isinstance(content.value, str):
+        return
+    if content.type == "xhtml":
+        yield from _of_hcard(content.value)
+    elif "BEGIN:VCARD" in content.value:
+        yield from _of_vcard(content.value)
+
+
+def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
+    card = read_document(f'<div xmlns="{_XHTML}">{markup}</div>'.encode())
+    for element in card.walk() if card is not None else ():
+        for name in (element.get("class") or "").lower().split():
+            if name != "vcard":
+                yield name, _value(element, name)
+
+
+def _value(element: XmlElement, name: str) -> str:
+    return element.get(_HREFS[name]) or "" if name in _HREFS else " ".join(element.content.split())
+
+
+def _of_vcard(card: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each line; a line that begins with a blank goes on with the one before."""
+    unfolded = card.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "")
+    for line in unfolded.split("\n"):
+        left, colon, value = line.strip().partition(":")
+        name = left.partition(";")[0].lower()
+        if colon and name not in {"begin", "end", "version"}:
+            yield name, value.strip()
