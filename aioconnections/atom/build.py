@@ -119,15 +119,16 @@ class Builder:
         return make.person(element, scope, _REL) if len(element.keys()) > 1 else self._bare_person(element, scope)
 
     def _bare_person(self, element: Element, scope: Scope) -> AtomPerson:
+        """A person construct without attributes that matter."""
         key = (tuple(map(_tag_of, element)), tuple(map(_text_of, element)))
-        return self._people.get(key) or self._new_person(key, element, scope)
+        return self._people.get(key) or self._new_person(key) or make.person(element, scope, _REL)
 
-    def _new_person(self, key: _PersonKey, element: Element, scope: Scope) -> AtomPerson:
+    def _new_person(self, key: _PersonKey) -> AtomPerson | None:
         """Only what depends on nothing but names and texts of the children may be remembered."""
         tags, texts = key
         pick = self._pickers.get(tags) or self._new_picker(tags)
         if pick is None:
-            return make.person(element, scope)
+            return None
         values: list[Any] = [text.strip() if text else "" for text in texts]
         values.append(None)
         person = AtomPerson(*pick(values))

@@ -14,7 +14,7 @@ from aioconnections.errors import InvalidInputError
 
 __all__ = ["markup", "markup_inside"]
 
-_PREFERRED = {ATOM: "atom", APP: "app", SNX: "snx", OPENSEARCH: "opensearch", THR: "thr", FH: "fh", XHTML: "xhtml"}
+_PREFERRED = {ATOM: "atom", APP: "app", SNX: "snx", OPENSEARCH: "opensearch", THR: "thr", FH: "fh"}
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 _XMLNS = "{http://www.w3.org/2000/xmlns/}"
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -73,11 +73,11 @@ def _write(element: XmlElement, default: str, prefixes: Mapping[str, str], depth
     space, name = _split(element.tag)
     if space == default:
         pass
-    elif space:
-        name = f"{_prefix(space, scope, declared)}:{name}"
+    elif space in {"", XHTML}:
+        declared.append(f' xmlns="{space[1:-1]}"')
+        default = space
     else:
-        declared.append(' xmlns=""')
-        default = ""
+        name = f"{_prefix(space, scope, declared)}:{name}"
     attributes = "".join(
         f' {_attribute_name(key, scope, declared)}="{_text(value, _IN_ATTRIBUTE)}"' for key, value in element.attributes
     )

@@ -138,9 +138,10 @@ class Scanner:
             return False
         self._bound(first)
         special = min((at for at in (self._next(b"!", first), self._next(b"?", first)) if at >= 0), default=-1)
-        if special > first:
-            self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, special))
-        self._token = self._seen = special if special >= 0 else self._buffer.rfind(b"<", first)
+        at = special if special >= 0 else self._buffer.rfind(b"<", first)
+        if at > first:
+            self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, at))
+        self._token = self._seen = at
         self._mode = _Mode.OPEN
         return True
 

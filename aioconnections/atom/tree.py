@@ -269,7 +269,7 @@ class Tree:
     def _position(self) -> tuple[int, int]:
         """Where the parser stands, which it tells only in an error; it is of no use after that."""
         try:
-            self._parser.feed(b"\0")
+            self._parser.feed(b"\0\0\0\0")
         except ParseError as broken:
             return self._true_position(broken.position)
         raise AssertionError("no parser takes a NUL")

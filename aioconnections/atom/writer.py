@@ -48,7 +48,8 @@ def write_entry(entry: Entry) -> bytes:
         InvalidInputError: a text holds a character that XML cannot hold, a name is no XML name, or markup is not
             well-formed.
     """
-    return (_DECLARATION + markup(_entry(entry), ATOM)).encode("utf-8")
+    body = markup(_entry(entry), ATOM).removeprefix("<entry")
+    return f'{_DECLARATION}<entry xmlns="{ATOM[1:-1]}"{body}'.encode()
 
 
 def _entry(entry: Entry) -> XmlElement:

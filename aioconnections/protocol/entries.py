@@ -11,7 +11,7 @@ from aioconnections.records import Email, Key, Person, Userid
 
 __all__ = ["SN", "TYPE_SCHEME", "bare_id", "href_of", "identity", "kind_of", "person_from", "query_value", "text_of"]
 
-I = TypeVar("I", Email, Userid)
+IdentityT = TypeVar("IdentityT", Email, Userid)
 
 SN = "http://www.ibm.com/xmlns/prod/sn"
 TYPE_SCHEME = f"{SN}/type"
@@ -20,7 +20,7 @@ _PREFIX = "tag:profiles.ibm.com,2006:entry"
 
 
 def kind_of(entry: Entry) -> str | None:
-    """What an entry is: ``connection``, ``profile``, ``invite``; its id does not tell (protocol: one prefix for all)."""
+    """``connection``, ``profile``, ``invite`` …; the id of an entry does not tell (protocol: one prefix for all)."""
     return entry.term(TYPE_SCHEME)
 
 
@@ -65,7 +65,7 @@ def person_from(person: AtomPerson | None, key: Key | None = None) -> Person:
     )
 
 
-def identity(kind: type[I], text: str | None) -> I | None:
+def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
     """An identity of that kind, or None where the server gave none that could be sent."""
     try:
         return kind(text) if text else None

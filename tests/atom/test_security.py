@@ -1,0 +1,217 @@
+"""Hostile documents: each refused after the limit that it breaks, in little memory."""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aioconnections.atom import Entry, Reader, read_document
+from aioconnections.errors import AtomError
+
+FEED = b'<feed xmlns="http://www.w3.org/2005/Atom">'
+CHUNK = 1 << 12
+MEGABYTE = 1 << 20
+
+
+def endless(start: bytes, unit: bytes) -> Iterator[bytes]:
+    yield start
+    while True:
+        yield unit * (CHUNK // len(unit))
+
+
+def numbered(start: bytes, unit: str) -> Iterator[bytes]:
+    yield start
+    number = 0
+    while True:
+        yield "".join(unit.format(n=n) for n in range(number, number + 100)).encode()
+        number += 100
+
+
+def consumed(chunks: Iterator[bytes], reader: Reader, most: int) -> tuple[int, AtomError]:
+    """How many bytes were taken before the refusal, which must come before `most`, and the refusal."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        assert total <= most, "taken too much"
+        try:
+            reader.feed(chunk)
+        except AtomError as error:
+            return total, error
+    raise AssertionError("not refused")
+
+
+LIMITS = [
+    ("a token in small pieces", endless(FEED + b"<a ", b"x"), 2**20, "a token of more than"),
+    ("an attribute in small pieces", endless(FEED + b'<a x="', b"> "), 2**20, "a token of more than"),
+    ("a comment", endless(FEED + b"<!--", b"x <a> "), 2**20, "a token of more than"),
+    ("a CDATA section", endless(FEED + b"<![CDATA[", b"]] "), 2**20, "a token of more than"),
+    ("an instruction", endless(FEED + b"<?p ", b"? >"), 2**20, "a token of more than"),
+    ("a reference", endless(FEED + b"&", b"x"), 2**20, "a token of more than"),
+    ("text", endless(FEED, b"x"), 2**20, "a token of more than"),
+    ("blanks before the root", endless(b"", b" "), 2**20, "a token of more than"),
+    ("a declaration", endless(b"<?xml ", b" "), 2048, "a malformed XML declaration"),
+    ("depth", endless(FEED, b"<a>"), 2**16, "nested deeper than 100"),
+    ("depth in an entry", endless(FEED + b"<entry>", b"<content>"), 2**16, "nested deeper than 100"),
+    ("attributes", numbered(FEED + b"<a", ' a{n}=""'), 2**20, "a token of more than"),
+    ("namespaces in one tag", numbered(FEED + b"<a", ' xmlns:a{n}="u:{n}"'), 2**20, "a token of more than"),
+    ("namespaces in nested tags", numbered(FEED, '<a xmlns:a{n}="u:{n}">'), 2**16, "nested deeper than 100"),
+    ("namespaces in an entry", numbered(FEED + b"<entry>", '<a xmlns:a{n}="u:{n}"/>'), 2**20, "20000 elements"),
+    ("namespaces in the feed", numbered(FEED, '<a xmlns:a{n}="u:{n}"/>'), 2**20, "20000 elements"),
+    ("elements in an entry", endless(FEED + b"<entry>", b"<a/>"), 2**18, "20000 elements"),
+    ("elements of a lone entry", endless(b'<entry xmlns="http://www.w3.org/2005/Atom">', b"<a/>"), 2**18, "20000"),
+    ("entries", endless(FEED, b"<entry/>"), 2**20, "more than 100000 entries"),
+    ("nested entries", endless(FEED, b"<entry>"), 2**16, "nested deeper than 100"),
+]
+
+
+@pytest.mark.parametrize(("name", "chunks", "most", "reason"), LIMITS, ids=[name for name, *_ in LIMITS])
+def test_what_breaks_a_limit_is_refused_there(name: str, chunks: Iterator[bytes], most: int, reason: str) -> None:
+    tracemalloc.start()
+    try:
+        _, error = consumed(chunks, Reader(), most + 2 * CHUNK + len(FEED) + 20)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert reason in error.reason, name
+    assert peak < 20 * MEGABYTE
+
+
+@pytest.mark.parametrize("unit", ['<entry><a{n} b{n}=""/></entry>', '<entry xmlns:a{n}="u:{n}"/>'])
+def test_names_are_forgotten(unit: str) -> None:
+    reader = Reader(max_entries=10**9)
+    seen: list[Entry] = []
+    tracemalloc.start()
+    try:
+        chunks = numbered(FEED, unit)
+        for _ in range(400):
+            seen = reader.feed(next(chunks))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seen
+    assert peak < 8 * MEGABYTE
+
+
+DOCTYPES = {
+    "billion laughs": b'<!DOCTYPE f [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><feed>&b;</feed>',
+    "quadratic blow-up": b'<!DOCTYPE f [<!ENTITY a "' + b"x" * 50_000 + b'">]><feed>' + b"&a;" * 1000 + b"</feed>",
+    "external entity": b'<!DOCTYPE f [<!ENTITY a SYSTEM "file:///etc/passwd">]><feed>&a;</feed>',
+    "parameter entity": b'<!DOCTYPE f [<!ENTITY % a SYSTEM "http://127.0.0.1/x">%a;]><feed/>',
+    "DTD retrieval": b'<!DOCTYPE feed SYSTEM "http://127.0.0.1/feed.dtd"><feed/>',
+    "public DTD": b'<!DOCTYPE feed PUBLIC "-//X//Y" "http://127.0.0.1/feed.dtd"><feed/>',
+    "bare": b"<!DOCTYPE feed><feed/>",
+    "after a comment": b"<!-- --><!DOCTYPE feed><feed/>",
+    "broken off": b"<!DOCTYPE feed",
+    "endless": b"<!DOCTYPE feed" + b" " * 5000,
+    "not a declaration": b"<!X><feed/>",
+    "inside the root": FEED + b"<!DOCTYPE feed [<!ENTITY a 'b'>]></feed>",
+}
+
+
+@pytest.mark.parametrize("size", [1, None])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "iso-8859-1", "windows-1252", "us-ascii"])
+@pytest.mark.parametrize("name", DOCTYPES)
+def test_no_document_type_is_ever_acted_on(name: str, encoding: str, size: int | None) -> None:
+    document = DOCTYPES[name].decode().encode(encoding)
+    charset = encoding.replace("16-", "16")
+    reader = Reader(charset=charset)
+    with pytest.raises(AtomError, match="declaration"):  # noqa: PT012 # it may come with any of the calls
+        for at in range(0, len(document), size or len(document)):
+            reader.feed(document[at : at + (size or len(document))])
+        reader.close()
+    with pytest.raises(AtomError, match="declaration"):
+        read_document(document, charset=charset)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-7", "utf-32", "idna", "zlib_codec", "rot13", "undefined", "mbcs", "unicode_escape", "x" * 900]
+)
+def test_no_other_encoding_is_looked_up(encoding: str) -> None:
+    document = f'<?xml version="1.0" encoding="{encoding}"?><feed/>'.encode()
+    for size in (1, len(document)):
+        with pytest.raises(AtomError, match="encoding that is not allowed"):  # noqa: PT012 # with any of the calls
+            reader = Reader()
+            for at in range(0, len(document), size):
+                reader.feed(document[at : at + size])
+    with pytest.raises(AtomError, match="encoding that is not allowed"):
+        Reader(charset=encoding)
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b'<?xml version="1.1"?><feed/>', "a version of XML other than 1.0"),
+        (b"<?xml version='1.0' encoding='utf-16'?><feed/>", "a declared encoding that the document is not in"),
+        (b"<?xml encoding='utf-8'?><feed/>", "a malformed XML declaration"),
+        (b'<?xml version="1.0"?><?xml version="1.0"?><feed/>', "XML or text declaration not at start of entity"),
+        (FEED + b'<?xml version="1.0"?></feed>', "XML or text declaration not at start of entity"),
+        (b"\x00\x00\xfe\xff" + b"\0" * 40, "an encoding that is not allowed"),
+        (b"\xff\xfe\x00\x00" + b"\0" * 40, "an encoding that is not allowed"),
+        (
+            b'<?xml version="1.0" encoding="us-ascii"?>' + FEED + b"\xe9",
+            "bytes that are not of the document's encoding",
+        ),
+        (FEED + b"<a:b/>", "unbound prefix"),
+        (FEED + b'<a b="" b=""/>', "duplicate attribute"),
+        (FEED + b"<a>\x00</a>", "not well-formed (invalid token)"),
+        (FEED + b"\xc0\xbca\xc0\xbe</feed>", "not well-formed (invalid token)"),
+        (FEED + b"<!-- -- --></feed>", "not well-formed (invalid token)"),
+    ],
+)
+def test_other_tricks(document: bytes, reason: str) -> None:
+    for size in (1, len(document)):
+        reader = Reader()
+        with pytest.raises(AtomError) as caught:  # noqa: PT012 # it may come with any of the calls
+            for at in range(0, len(document), size):
+                reader.feed(document[at : at + size])
+            reader.close()
+        assert caught.value.reason == reason
+
+
+def read_all(document: bytes, size: int, reader: Reader) -> int:
+    count = sum(len(reader.feed(document[at : at + size])) for at in range(0, len(document), size))
+    return count + len(reader.close().entries)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@pytest.mark.parametrize(
+    ("option", "limit", "inside"),
+    [
+        ("max_attributes", 3, b'<a a="" b="" c=""/>'),
+        ("max_depth", 5, b"<a><b><c/></b></a>"),
+        ("max_elements", 4, b"<a><b><c/></b></a>"),
+        ("max_token", 50, b"x" * 50),
+        ("max_bytes", len(FEED) + 100 + len("<entry></entry></feed>"), b"xxxxx<a/>z" * 10),
+    ],
+)
+def test_a_limit_holds_exactly_however_the_document_is_cut(option: str, limit: int, inside: bytes, size: int) -> None:
+    document = FEED + b"<entry>" + inside + b"</entry></feed>"
+    reader: Callable[..., Reader] = Reader
+    assert read_all(document, size, reader(**{option: limit})) == 1
+    with pytest.raises(AtomError, match=r"more than|deeper than"):
+        read_all(document, size, reader(**{option: limit - 1}))
+
+
+def test_entries_are_counted() -> None:
+    reader = Reader(max_entries=2)
+    assert len(reader.feed(FEED + b"<entry/>" * 3 + b"</feed>")) == 2
+    with pytest.raises(AtomError, match="more than 2 entries"):
+        reader.close()
+
+
+def test_what_looks_like_attributes_elsewhere_is_none() -> None:
+    fake = b"<a " + b'b="" ' * 20 + b"x" * 60
+    document = FEED + b"<entry><![CDATA[" + fake + b">]]><!--" + fake + b">--></entry></feed>"
+    assert read_all(document, 1 << 16, Reader(max_attributes=3)) == 1
+
+
+def test_a_limit_is_at_least_one() -> None:
+    with pytest.raises(ValueError, match="max_depth"):
+        Reader(max_depth=0)
+
+
+def test_time_does_not_grow_with_the_square() -> None:
+    # Each of these takes minutes where a token is read again with every byte, or text is joined at every comment.
+    for unit in (b"x<!---->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
+        document = FEED + b"<title>" + unit * 15_000 + b"</title></feed>"
+        assert read_all(document, 64, Reader()) == 0
