@@ -1,0 +1,211 @@
+"""What RFC 4287 says of texts, content, links and people, and what servers make of it."""
+
+import pytest
+
+from aioconnections.atom import (
+    AtomPerson,
+    Category,
+    ConnectionEnds,
+    Content,
+    Entry,
+    Feed,
+    Generator,
+    Link,
+    Reader,
+    Text,
+    XmlElement,
+    write_entry,
+)
+from aioconnections.errors import InvalidInputError
+
+SNX = "http://www.ibm.com/xmlns/prod/sn"
+BASE = "https://example.com/a/b"
+
+
+def entry(inside: str, attributes: str = "", base: str | None = None) -> Entry:
+    reader = Reader(base=base)
+    reader.feed(f'<entry xmlns="http://www.w3.org/2005/Atom" xmlns:snx="{SNX}" {attributes}>{inside}</entry>'.encode())
+    return reader.close().entries[0]
+
+
+def feed(inside: str, attributes: str = "", base: str | None = None) -> Feed:
+    reader = Reader(base=base)
+    reader.feed(f'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:snx="{SNX}" {attributes}>{inside}</feed>'.encode())
+    return reader.close()
+
+
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ("<title>a &lt;b></title>", Text("a <b>")),
+        ('<title type="html">&lt;b></title>', Text("<b>", "html")),
+        (
+            '<title type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">a<b>c</b></div></title>',
+            Text("a<b>c</b>", "xhtml"),
+        ),
+        ('<title type="xhtml">no div</title>', Text("no div", "xhtml")),
+        ("<title>not <b>allowed</b> here</title>", Text("not allowed here")),
+        ('<title type="text" xml:lang="de">a</title>', Text("a", lang="de")),
+        ('<title xml:lang="">a</title>', Text("a")),
+        ('<title type="text" snx:x="y">a</title>', Text("a", attributes=((f"{{{SNX}}}x", "y"),))),
+    ],
+)
+def test_texts(markup: str, expected: Text) -> None:
+    assert entry(markup).title == expected
+
+
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ("<content> a </content>", Content(" a ")),
+        ('<content type="image/png">iVBO\n Rw==</content>', Content(b"\x89PNG", "image/png")),
+        ('<content type="image/png">not base64!</content>', Content("not base64!", "image/png")),
+        ('<content type="text/plain; charset=x">a=</content>', Content("a=", "text/plain; charset=x")),
+        ('<content type="image/svg+xml"><x y="1">z</x></content>', None),
+        ('<content src="c.pdf" type="application/pdf"/>', Content(b"", "application/pdf", f"{BASE[:-1]}c.pdf")),
+    ],
+)
+def test_content(markup: str, expected: Content | None) -> None:
+    found = entry(markup, base=BASE).content
+    if expected is None:
+        assert found is not None
+        assert found.value == '<atom:x xmlns:atom="http://www.w3.org/2005/Atom" y="1">z</atom:x>'
+    else:
+        assert found == expected
+
+
+def test_references_are_resolved() -> None:
+    found = entry(
+        '<link href="x"/><link href="x" xml:base="c/"/><link href="mailto:a@example.com"/><link href="//["/>'
+        '<author xml:base="d/"><uri xml:base="e/"> f </uri></author><title xml:base="t/">a</title>',
+        f'xml:base="{BASE}"',
+    )
+    assert [link.href for link in found.links] == [
+        "https://example.com/a/x", "https://example.com/a/c/x", "mailto:a@example.com", "//[",
+    ]  # fmt: skip
+    assert found.authors[0].uri == "https://example.com/a/d/e/f"
+    assert found.title == Text("a", base="https://example.com/a/t/")
+    assert found.base == BASE
+
+
+def test_the_base_from_outside_resolves_but_is_not_of_the_document() -> None:
+    found = entry('<link href="x"/>', base=BASE)
+    assert (found.links[0].href, found.base) == ("https://example.com/a/x", None)
+    assert entry("", 'xml:base="c/"', base=BASE).base == "https://example.com/a/c/"
+
+
+def test_where_no_base_is_known_references_stay() -> None:
+    found = entry('<link href="x"/>', 'xml:base="c/"')
+    assert (found.links[0].href, found.base) == ("x", "c/")
+
+
+def test_links() -> None:
+    found = entry(
+        '<link href="u" rel="next" type="t" title="T" hreflang="h" length="12" snx:x="y"/><link length="many"/>'
+    )
+    assert found.links == (
+        Link("u", "next", "t", "T", "h", 12, ((f"{{{SNX}}}x", "y"),)),
+        Link("", attributes=(("length", "many"),)),
+    )
+    assert found.link("next") is found.links[0]
+    assert found.link("last") is None
+
+
+def test_people() -> None:
+    found = entry(
+        "<author><name> A </name><name>B</name><email/><snx:userid>\nu </snx:userid><snx:other>o</snx:other></author>"
+        '<contributor x="y"><snx:isExternal>true</snx:isExternal></contributor>'
+    )
+    other = XmlElement(f"{{{SNX}}}other", text="o")
+    second = XmlElement("{http://www.w3.org/2005/Atom}name", text="B")
+    assert found.authors == (AtomPerson("A", "", userid="u", extensions=(second, other)),)
+    assert found.contributors == (AtomPerson(is_external="true", attributes=(("x", "y"),)),)
+
+
+def test_the_ends_of_a_connection() -> None:
+    side = f'snx:rel="{SNX}/connection/'
+    found = entry(
+        f'<snx:connection snx:a="b" xml:lang="en"><contributor {side}target" snx:x="y"><name>T</name></contributor>'
+        f'<contributor {side}source"><uri>u</uri></contributor><contributor {side}source"/><snx:z/></snx:connection>'
+    )
+    rel = ((f"{{{SNX}}}rel", f"{SNX}/connection/source"),)
+    assert found.connection == ConnectionEnds(
+        AtomPerson(uri="u"),
+        AtomPerson("T", attributes=((f"{{{SNX}}}x", "y"),)),
+        (XmlElement("{http://www.w3.org/2005/Atom}contributor", rel), XmlElement(f"{{{SNX}}}z")),
+        ((f"{{{SNX}}}a", "b"),),
+    )
+
+
+def test_extensions_are_kept_whole_and_do_not_leak() -> None:
+    found = entry('<snx:x snx:a="b">t<title>not mine</title>u</snx:x>tail<title>mine</title><title>late</title>')
+    title = XmlElement("{http://www.w3.org/2005/Atom}title", text="not mine", tail="u")
+    element = XmlElement(f"{{{SNX}}}x", ((f"{{{SNX}}}a", "b"),), "t", (title,))
+    assert found == Entry(title=Text("mine"), extensions=(element,))
+    assert element.content == "tnot mineu"
+    assert element.find(title.tag) is title
+    assert element.find("x") is None
+    assert (element.get(f"{{{SNX}}}a"), element.get("a")) == ("b", None)
+    assert found.extension(f"{{{SNX}}}x") == element
+
+
+def test_what_a_feed_says() -> None:
+    found = feed(
+        '<icon>i.png</icon><logo>l.png</logo><generator uri="g" version="1">G</generator><subtitle>s</subtitle>'
+        '<link rel="next" href="n"/><x:totalResults xmlns:x="http://a9.com/-/spec/opensearch/1.1/">97 </x:totalResults>'
+        '<x:startIndex xmlns:x="http://a9.com/-/spec/opensearch/1.1/">many</x:startIndex><snx:x/>'
+        "<updated>2017-11-02T11:06:23.739Z</updated>",
+        'xml:lang="en" snx:a="b"',
+        base=BASE,
+    )
+    assert found == Feed(
+        icon="https://example.com/a/i.png",
+        logo="https://example.com/a/l.png",
+        generator=Generator("G", "https://example.com/a/g", "1"),
+        subtitle=Text("s", lang="en"),
+        links=(Link("https://example.com/a/n", "next"),),
+        total_results=97,
+        extensions=(XmlElement(f"{{{SNX}}}x"),),
+        updated_text="2017-11-02T11:06:23.739Z",
+        lang="en",
+        attributes=((f"{{{SNX}}}a", "b"),),
+    )
+    assert found.updated is not None
+    assert found.link("next") is found.links[0]
+    assert found.link("last") is None
+
+
+def test_many_different_people_and_categories() -> None:
+    people = "".join(f"<author><name>{number}</name></author>" for number in range(600))
+    long = "x" * 2000
+    found = entry(f'{people}<author><name>{long}</name></author><category term="{long}"/>')
+    assert [author.name for author in found.authors] == [*map(str, range(600)), long]
+    assert found.categories == (Category(long),)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Entry(id="\0"),
+        Entry(title=Text("\ud800")),
+        Entry(title=Text("<b>", "xhtml")),
+        Entry(title=Text("\ud800", "xhtml")),
+        Entry(content=Content("<!DOCTYPE x>", "application/xml")),
+        Entry(attributes=(("a b", ""),)),
+        Entry(attributes=(("{http://www.w3.org/2000/xmlns/}a", ""),)),
+        Entry(attributes=(("a", ""), ("a", ""))),
+        Entry(extensions=(XmlElement("1"),)),
+        Entry(extensions=(XmlElement("{}a"),)),
+    ],
+)
+def test_what_xml_cannot_hold_is_not_written(bad: Entry) -> None:
+    with pytest.raises(InvalidInputError):
+        write_entry(bad)
+
+
+def test_too_deep_to_be_written() -> None:
+    element = XmlElement("{urn:x}x")
+    for _ in range(2000):
+        element = XmlElement("{urn:x}x", children=(element,))
+    with pytest.raises(InvalidInputError, match="nested deeper"):
+        write_entry(Entry(extensions=(element,)))
