@@ -39,7 +39,7 @@ class Reader:
         max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 1 MiB.
         max_depth: most elements inside each other. 100.
         max_attributes: most attributes of one element, namespace declarations among them. 250.
-        max_elements: most elements in one entry, and in all that the feed says of itself. 20,000.
+        max_elements: most elements in one entry, and in all that the feed says of itself. 10,000.
         max_entries: 100,000.
 
     Raises:
@@ -56,7 +56,7 @@ class Reader:
         max_token: int = 1 << 20,
         max_depth: int = 100,
         max_attributes: int = 250,
-        max_elements: int = 20_000,
+        max_elements: int = 10_000,
         max_entries: int = 100_000,
     ) -> None:
         self._limits = Limits(
@@ -201,7 +201,7 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
     Raises:
         AtomError: the document is not acceptable, or is an HTML page.
     """
-    limits = Limits(max_bytes=max_bytes, max_token=1 << 20, max_depth=100, max_attributes=250, max_elements=20_000)
+    limits = Limits(max_bytes=max_bytes, max_token=1 << 20, max_depth=100, max_attributes=250, max_elements=10_000)
     source = _Source(limits, charset)
     for _ in source.push(data):
         pass

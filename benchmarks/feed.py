@@ -1,0 +1,185 @@
+"""Reading colleague feeds: entries per second, megabytes per second and peak memory, side by side in one run.
+
+Rivals (left out, and said so, where they are not installed)::
+
+    pip install lxml feedparser fastfeedparser atoma
+
+Use::
+
+    python benchmarks/feed.py               # 100, 10,000 and 200,000 entries
+    python benchmarks/feed.py --quick       # a smoke test of small sizes
+    python benchmarks/feed.py --json
+
+Figures are medians of interleaved rounds of CPU time; what counts are the ratios, because machines differ and are
+noisy. Peak memory is what a process of its own grew by. Those who want the whole document at once are left out of the
+largest feed. The last table is how long each hostile document keeps the reader busy until it is refused: 50 ms at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import count as numbers
+from pathlib import Path
+from typing import Any
+
+from feeds import chunks as generated
+from rivals import CONTENDERS, WHOLE_DOCUMENT
+
+from aioconnections.atom import Reader
+from aioconnections.errors import AtomError
+
+SIZES = (100, 10_000, 200_000)
+QUICK_SIZES = (20, 200)
+LARGEST_WHOLE = 10_000
+HOSTILE_CHUNK = 1 << 10
+_FEED = '<feed xmlns="http://www.w3.org/2005/Atom">'
+
+HOSTILE = {
+    "token in small pieces": (_FEED + "<a x='", "> "),
+    "comment in small pieces": (_FEED + "<!--", "x "),
+    "depth of a million": (_FEED, "<a>"),
+    "a million attributes": (_FEED + "<a", ' a{n}=""'),
+    "a million namespaces": (_FEED + "<a", ' xmlns:a{n}="u:{n}"'),
+    "a million nested namespaces": (_FEED, '<a xmlns:a{n}="u:{n}">'),
+    "a million elements": (_FEED + "<entry>", "<a{n}/>"),
+    "document type": ("", '<!DOCTYPE f [<!ENTITY a "b">]>'),
+    "encoding": ("", '<?xml version="1.0" encoding="zlib"?>'),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--json", action="store_true", help="figures for a program")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory:
+        print(grown(*options.memory))
+        return
+    sizes = QUICK_SIZES if options.quick else SIZES
+    missing = sorted({module for _, module in CONTENDERS.values() if module and not importlib.util.find_spec(module)})
+    rows = [row for size in sizes for row in measure(size, 1 if options.quick else options.rounds, missing)]
+    refusals = {name: refused_after(name) for name in HOSTILE}
+    if options.json:
+        print(json.dumps({"not installed": missing, "feeds": rows, "refused after ms": refusals}, indent=1))
+    else:
+        show(rows, refusals, missing)
+
+
+def measure(size: int, rounds: int, missing: list[str]) -> Iterator[dict[str, Any]]:
+    """A row for each contender at one size; ratios are those of its speed to ours."""
+    with tempfile.NamedTemporaryFile(suffix=".atom") as file:
+        for chunk in generated(size):
+            file.write(chunk)
+        file.flush()
+        path = Path(file.name)
+        names = [
+            name
+            for name, (_, module) in CONTENDERS.items()
+            if module not in missing and (size <= LARGEST_WHOLE or name not in WHOLE_DOCUMENT)
+        ]
+        spent: dict[str, list[float]] = {name: [] for name in names}
+        for number in range(rounds):
+            for name in names:
+                if number < 2 or name != "feedparser":  # so slow that two rounds are enough
+                    spent[name].append(seconds(name, path, size))
+        medians = {name: statistics.median(values) for name, values in spent.items()}
+        for name, median in medians.items():
+            yield {
+                "entries": size,
+                "reader": name,
+                "entries/s": round(size / median),
+                "MB/s": round(path.stat().st_size / median / 1e6, 1),
+                "ours is faster by": round(median / medians["aioconnections"], 2),
+                "peak MB": peak(name, path),
+            }
+
+
+def seconds(name: str, path: Path, size: int) -> float:
+    """CPU seconds of one run."""
+    read = CONTENDERS[name][0]
+    start = time.process_time()
+    found = read(path)
+    spent = time.process_time() - start
+    assert found in {size, -1}, f"{name} found {found} entries"
+    return spent
+
+
+def peak(name: str, path: Path) -> float:
+    """What reading adds to the peak memory of a fresh process, in MB."""
+    command = [sys.executable, __file__, "--memory", name, str(path)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 # ourselves
+
+
+def grown(name: str, path: str) -> float:
+    """The growth of this process while it reads, after a warm-up with a small feed."""
+    with tempfile.NamedTemporaryFile(suffix=".atom") as file:
+        file.write(b"".join(generated(50)))
+        file.flush()
+        CONTENDERS[name][0](Path(file.name))
+    before = high_water()
+    CONTENDERS[name][0](Path(path))
+    return round((high_water() - before) / 1e6, 1)
+
+
+def high_water() -> int:
+    """Most bytes that this process ever had in memory."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would begin with that of the parent
+        line = next(line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def refused_after(name: str) -> float:
+    """CPU milliseconds until a hostile document in pieces of 1 KiB is refused."""
+    start, unit = HOSTILE[name]
+    pieces = hostile_pieces(unit)
+    reader, spent = Reader(), 0.0
+    data = start.encode()
+    while True:
+        began = time.process_time()
+        try:
+            reader.feed(data)
+        except AtomError:
+            return round((spent + time.process_time() - began) * 1e3, 1)
+        spent += time.process_time() - began
+        data = next(pieces)
+
+
+def hostile_pieces(unit: str) -> Iterator[bytes]:
+    """The unit over and over, numbered where it asks for it."""
+    piece = bytearray()
+    for number in numbers():
+        piece += unit.replace("{n}", str(number)).encode()
+        if len(piece) >= HOSTILE_CHUNK:
+            yield bytes(piece)
+            piece.clear()
+
+
+def show(rows: list[dict[str, Any]], refusals: dict[str, float], missing: list[str]) -> None:
+    """One table for people."""
+    titles = list(rows[0])
+    print("".join(f"{title:>22}" for title in titles))
+    for row in rows:
+        print("".join(f"{row[title]:>22}" for title in titles))
+    print("\nms until a hostile document is refused")
+    for name, spent in refusals.items():
+        print(f"{name:>32} {spent:6.1f}")
+    if missing:
+        print(f"\nnot installed, left out: {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    main()
