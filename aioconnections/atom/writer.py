@@ -163,7 +163,7 @@ def _parsed(document: str) -> XmlElement:
     try:
         found = read_document(document.encode("utf-8"))
     except (AtomError, UnicodeEncodeError):
-        raise InvalidInputError("markup that is not well-formed") from None
+        found = None
     if found is None:
         raise InvalidInputError("markup that is not well-formed")
     return found

@@ -99,6 +99,13 @@ def test_where_no_base_is_known_references_stay() -> None:
     assert (found.links[0].href, found.base) == ("x", "c/")
 
 
+def test_dates_are_read_from_what_was_written() -> None:
+    found = entry("<updated> 2017-11-02T11:06:23.739Z </updated><published>once</published>")
+    assert found.updated is not None
+    assert found.updated.isoformat() == "2017-11-02T11:06:23.739000+00:00"
+    assert (found.published, found.published_text) == (None, "once")
+
+
 def test_links() -> None:
     found = entry(
         '<link href="u" rel="next" type="t" title="T" hreflang="h" length="12" snx:x="y"/><link length="many"/>'

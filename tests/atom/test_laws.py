@@ -86,7 +86,9 @@ def contents(draw: st.DrawFn, lang: str | None, base: str | None) -> Content:
         inline
         | st.tuples(st.binary(max_size=9), st.just("image/png"))
         | st.tuples(texts, st.just("text/plain"))
-        | st.tuples(st.sampled_from(["", "<x/>", '<x:y xmlns:x="urn:y" x:a="b">t</x:y>']), st.just("application/x+xml"))
+        | st.tuples(
+            st.sampled_from(["", "<x/>", '<ns0:y xmlns:ns0="urn:y" ns0:a="b">t</ns0:y>']), st.just("application/x+xml")
+        )
     )
     return Content(value, kind, draw(st.none() | hrefs), draw(st.sampled_from([lang, "fr"])), base, draw(attributes))
 

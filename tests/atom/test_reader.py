@@ -133,6 +133,24 @@ class TestFailure:
         assert error.reason == "junk after document element"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_http_says_utf_16_without_a_mark(encoding: str) -> None:
+    document = (FEED + A + b"</feed>").decode().encode(encoding)
+    assert read(document, 1, charset="UTF-16")[0] == ["a"]
+
+
+def test_the_mark_outweighs_http_and_http_the_declaration() -> None:
+    document = b'<?xml version="1.0" encoding="iso-8859-1"?>' + FEED + "<entry><id>é</id></entry></feed>".encode()
+    assert read(b"\xef\xbb\xbf" + document, charset="us-ascii")[0] == ["é"]
+    assert read(document, charset="utf-8")[0] == ["é"]
+    assert read(document)[0] == ["Ã©"]
+
+
+def test_text_full_of_marks() -> None:
+    text = b"<entry>" + b"?!" * 500 + b"<?p?><!-- --><id>a</id></entry>"
+    assert read(FEED + text + b"</feed>")[0] == ["a"]
+
+
 class TestOtherDocuments:
     def test_only_a_declaration_is_nobody(self) -> None:
         declaration = b'<?xml version="1.0" encoding="UTF-8"?>'

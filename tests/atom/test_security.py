@@ -76,7 +76,7 @@ def test_what_breaks_a_limit_is_refused_there(name: str, chunks: Iterator[bytes]
     assert peak < 20 * MEGABYTE
 
 
-@pytest.mark.parametrize("unit", ['<entry><a{n} b{n}=""/></entry>', '<entry xmlns:a{n}="u:{n}"/>'])
+@pytest.mark.parametrize("unit", ["<entry><x{n}><entry><a{n}/></entry></x{n}></entry>", '<entry xmlns:a{n}="u:{n}"/>'])
 def test_names_are_forgotten(unit: str) -> None:
     reader = Reader(max_entries=10**9)
     seen: list[Entry] = []
@@ -155,6 +155,7 @@ def test_no_other_encoding_is_looked_up(encoding: str) -> None:
         (FEED + b'<a b="" b=""/>', "duplicate attribute"),
         (FEED + b"<a>\x00</a>", "not well-formed (invalid token)"),
         (FEED + b"\xc0\xbca\xc0\xbe</feed>", "not well-formed (invalid token)"),
+        (FEED + b"<!-- \xff --></feed>", "not well-formed (invalid token)"),
         (FEED + b"<!-- -- --></feed>", "not well-formed (invalid token)"),
     ],
 )
@@ -213,5 +214,5 @@ def test_a_limit_is_at_least_one() -> None:
 def test_time_does_not_grow_with_the_square() -> None:
     # Each of these takes minutes where a token is read again with every byte, or text is joined at every comment.
     for unit in (b"x<!---->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
-        document = FEED + b"<title>" + unit * 15_000 + b"</title></feed>"
+        document = FEED + b"<title>" + unit * 9_000 + b"</title></feed>"
         assert read_all(document, 64, Reader()) == 0
