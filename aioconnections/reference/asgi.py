@@ -1,4 +1,6 @@
-"""The server as a bare ASGI callable: reads the request, asks `rules`, and puts the answer into headers and bytes.
+"""The server as a bare ASGI callable: reads the request, finds the operation, and sends what it answers.
+
+A request takes effect without an await in between, so at once or not at all, whatever the client does meanwhile.
 
 It is the other end of bulk runs, so the way of a HEAD is short: what is the same for many requests (the reading of a
 path, a login, the headers of an answer) is worked out once, and a body that nobody gets is not written.
@@ -6,51 +8,57 @@ path, a login, the headers of an answer) is worked out once, and a body that nob
 
 from __future__ import annotations
 
-import re
+import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from email.utils import formatdate
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
-from aioconnections.records import Identity, Person, Status
-from aioconnections.reference.accounts import Accounts, Header, Scheme, Session
-from aioconnections.reference.dialect import DIALECTS, Version
-from aioconnections.reference.directory import Directory
-from aioconnections.reference.documents import Documents, error_document, error_page
+from aioconnections.reference.accounts import ANONYMOUS, Accounts, Session
+from aioconnections.reference.answers import INVALID, Header, LoginNeeded, Refusal
+from aioconnections.reference.colleagues import Colleagues
+from aioconnections.reference.commits import Commit, Commits
+from aioconnections.reference.communities import Communities
+from aioconnections.reference.entrance import LOGIN, Entrance
+from aioconnections.reference.faults import Fault, Faults
+from aioconnections.reference.inspection import Inspection
+from aioconnections.reference.markup import address
+from aioconnections.reference.people import People
+from aioconnections.reference.posted import read_entry
 from aioconnections.reference.query import parse_query
-from aioconnections.reference.rules import INVALID, Answer, ConnectionFound, Emails, Refused, Rules, ServiceDocument
+from aioconnections.reference.replies import Replies, Reply, page
+from aioconnections.reference.request import Request
+from aioconnections.reference.routes import Door, Operation, Route, Routes
+from aioconnections.reference.trouble import NoAnswerError, Receive, Scope, Send, Trouble
+from aioconnections.reference.world import World
 
-__all__ = ["App", "Requests", "app"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-_Scope: TypeAlias = MutableMapping[str, Any]
-_Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+    from aioconnections.records import Identity, Person, Status
+    from aioconnections.reference.directory import Directory
+    from aioconnections.reference.settings import Settings
 
-_PATH = re.compile(r"(?P<context>.*)/profiles(?P<oauth>/oauth)?/atom/(?P<resource>[A-Za-z]+\.do)")
-_REMEMBERED = 4096
-_PROFILE_CHANGED = 1_488_323_045_678  # when all profiles were last changed, in milliseconds since 1970
+__all__ = ["App", "Requests"]
 
-
-class _Route(NamedTuple):
-    """A path: what stands before ``/profiles``, whether it is the form for bearer tokens, and what is asked for."""
-
-    context: str
-    oauth: bool
-    resource: str
+_READING = frozenset({"GET", "HEAD"})
+_LONGEST_BODY = 1 << 20
 
 
-class _Reply(NamedTuple):
-    status: int
-    headers: list[Header]
-    body: bytes
+class _Call(NamedTuple):
+    """A request that was let in."""
+
+    operation: Operation
+    request: Request
+    session: Session
+    route: Route
+    wants_body: bool
 
 
 class Requests:
     """What a server was asked since it was made.
 
     Attributes:
-        by_status: how many were answered with each status.
+        by_status: how many were answered with each status; those under 0 got no answer because of a fault.
         by_path: how many there were for each path that the server knows.
     """
 
@@ -67,154 +75,195 @@ class Requests:
         return f"<Requests: {dict(self.by_status)}>"
 
 
-def app(
-    directory: Directory,
-    *,
-    version: Version = "6.0",
-    emails: Emails = "exposed",
-    auth: Scheme = "basic",
-    tokens: Mapping[str, Identity | Person] | None = None,
-) -> App:
-    """A Connections server over `directory`, as an ASGI callable.
-
-    It answers GET and HEAD of ``connection.do`` (check, and one connection by its id) and of ``profileService.do``
-    under ``/profiles/atom/``, ``/profiles/oauth/atom/``, and below any context path. Everybody has to sign in.
-
-    Args:
-        directory: whom the server knows. Everybody signs in with their e-mail address, userid or key and the password
-            ``secret``; so does ``admin``, to whom all connections are visible.
-        version: which product to imitate.
-        emails: ``hidden``: no document holds an e-mail address, and naming somebody by one is refused with 400.
-        auth: ``basic``: Basic on the plain paths. ``oauth``: bearer tokens on the paths with ``oauth``. Requests on
-            the other kind of path get 401.
-        tokens: whose each bearer token is; needed for ``oauth``.
-
-    Raises:
-        ValueError: an option has a value that is not in this list.
-    """
-    if version not in DIALECTS:
-        raise ValueError(f"version is one of {', '.join(DIALECTS)}, not {version!r}")
-    if emails not in {"exposed", "hidden"}:
-        raise ValueError(f"emails is exposed or hidden, not {emails!r}")
-    if auth not in {"basic", "oauth"}:
-        raise ValueError(f"auth is basic or oauth, not {auth!r}")
-    if bool(tokens) is not (auth == "oauth"):
-        raise ValueError('auth="oauth" and tokens go together')
-    return App(directory, version, emails, auth, tokens or {})
-
-
 class App:
-    """What `app` returns: an ASGI callable that counts.
+    """What `app` returns: an ASGI callable that counts, and remembers what was changed.
 
     Attributes:
-        directory: whom the server knows.
+        directory: whom the server knows, and how things stood at the beginning.
         requests: what it was asked so far.
     """
 
     def __init__(
         self,
         directory: Directory,
-        version: Version,
-        emails: Emails,
-        auth: Scheme,
-        tokens: Mapping[str, Identity | Person],
+        settings: Settings,
+        *,
+        logins: tuple[Mapping[str, Identity | Person], Mapping[str, Identity | Person]],
+        commits: Commits,
+        clock: Callable[[], float] = time.time,
+        fault_seed: int = 0,
     ) -> None:
         self.directory = directory
         self.requests: Requests = Requests()
-        self._dialect = dialect = DIALECTS[version]
-        self._accounts = Accounts(directory, dialect, auth, tokens)
-        self._documents = Documents(directory, dialect, emails)
-        rules = Rules(directory, dialect, emails)
-        self._resources = {"connection.do": rules.connection, "profileService.do": rules.service_document}
-        self._every_answer: list[Header] = [
-            (b"x-lconn-auth", dialect.auth_header.encode()),
-            (b"content-language", b"en-US"),
-            *([(b"vary", b"Accept-Encoding")] if dialect.varies else []),
-        ]
-        self._cached: list[Header] = [
-            *self._every_answer,
-            (b"cache-control", b"private, max-age=600, no-cache=set-cookie"),
-            (b"expires", b"Thu, 01 Dec 1994 16:00:00 GMT"),
-        ]
-        self._connection = {
-            status: [
-                (b"content-type", b"application/atom+xml;charset=UTF-8"),
-                (b"x-profiles-connection-type", b"colleague"),
-                (b"x-profiles-connection-status", status.encode()),
-                *self._cached,
-            ]
-            for status in Status
-        }
-        self._route: Callable[[str], _Route | None] = lru_cache(_REMEMBERED)(_route)
-        self._last_modified: Callable[[int], Header] = lru_cache(_REMEMBERED)(_last_modified)
-        self._refused: Callable[[Refused], _Reply] = lru_cache(maxsize=None)(self._error_document)
+        self._settings = settings
+        self._clock = clock
+        self._commits = commits
+        self._fault_seed = fault_seed
+        self._faults = Faults(directory, (), fault_seed)
+        self._accounts = Accounts(directory, settings, *logins)
+        self._world = world = World(directory, settings, commits)
+        self._routes = Routes(
+            Colleagues(world),
+            People(world),
+            Communities(world),
+            Entrance(self._accounts),
+            Inspection(commits, self),
+        )
+        self._replies = Replies(settings, clock)
 
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    @property
+    def commits(self) -> Sequence[Commit]:
+        """All changes so far, oldest first."""
+        return self._commits.made
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """The faults that requests meet with. Setting them begins all counting anew."""
+        return self._faults.faults
+
+    @faults.setter
+    def faults(self, faults: Iterable[Fault]) -> None:
+        self._faults = Faults(self.directory, faults, self._fault_seed)
+
+    @property
+    def struck(self) -> list[int]:
+        """How often each of the faults has struck."""
+        return self._faults.struck
+
+    @property
+    def password(self) -> str:
+        """Everybody's password. It can be set."""
+        return self._accounts.password
+
+    @password.setter
+    def password(self, password: str) -> None:
+        self._accounts.password = password
+
+    def expire_tokens(self) -> None:
+        """No access token given out so far is good any more; refresh tokens are."""
+        self._accounts.expire_tokens()
+
+    def status(self, source: Identity | Person, target: Identity | Person) -> Status | None:
+        """What `source` sees of `target` now; None if there is nothing, or nobody."""
+        numbers = self.directory.number_of(source), self.directory.number_of(target)
+        row = None if numbers[0] is None or numbers[1] is None else self._world.state.row(numbers[0], numbers[1])
+        return None if row is None else row.status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["type"] == "http":
-            reply = self._reply(scope)
-            self.requests.by_status[reply.status] += 1
-            await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
         else:
             raise ValueError(f"this server speaks HTTP, not {scope['type']}")
 
-    def _reply(self, scope: _Scope) -> _Reply:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b"" if scope["method"] in _READING else await _body(receive)
+        if body is None:  # the client went before it had said everything
+            return
+        call = self._call(scope, body)
+        met = self._met(call) if self._faults.faults and isinstance(call, _Call) else ()
+        if met and isinstance(call, _Call):
+            await self._troubled(call, Trouble(met, scope, receive, self._clock), send)
+        else:
+            reply = self._perform(call) if isinstance(call, _Call) else call
+            await self._start(reply, send)
+            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+
+    async def _troubled(self, call: _Call, trouble: Trouble, send: Send) -> None:
+        """Answer with faults between the steps."""
+        try:
+            reply = await trouble.come("request")
+            if reply is None:
+                done = self._perform(call)
+                reply = await trouble.come("commit") or done
+        except (NoAnswerError, ConnectionResetError) as end:
+            self.requests.by_status[0] += 1
+            if isinstance(end, ConnectionResetError):
+                raise
+            return
+        await self._start(reply, send)
+        body = reply.body if call.wants_body else b""
+        half = len(body) // 2
+        await send({"type": "http.response.body", "body": body[:half], "more_body": True})
+        with suppress(NoAnswerError):
+            await trouble.come("half")
+            await send({"type": "http.response.body", "body": body[half:]})
+
+    async def _start(self, reply: Reply, send: Send) -> None:
+        self.requests.by_status[reply.status] += 1
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+
+    def _call(self, scope: Scope, body: bytes) -> _Call | Reply:
+        """The operation that is asked for, or why there is none."""
         path: str = scope["path"]
-        route = self._route(path)
-        decide = None if route is None else self._resources.get(route.resource)
-        if route is None or decide is None:
-            return _page(404, f"SRVE0255E: A WebGroup/Virtual Host to handle {path[:200]} has not been defined.")
+        route = self._routes.find(path)
+        if route is None:
+            return page(404, f"SRVE0255E: A WebGroup/Virtual Host to handle {path[:200]} has not been defined.")
         self.requests.by_path[path] += 1
-        authorization, host = _wanted_headers(scope["headers"])
-        session = self._accounts.login(authorization, oauth=route.oauth)
+        authorization, cookie, host = _wanted_headers(scope["headers"])
+        method: str = scope["method"]
+        base = f"{scope['scheme']}://{host}{route.context}"
+        session = self._session(route.door, authorization, cookie, reading=method in _READING)
         if session is None:
-            return _page(401, "The login is missing or wrong.", self._accounts.challenge(oauth=route.oauth))
-        if scope["method"] not in {"GET", "HEAD"}:
-            return _page(405, "Method not allowed.", (b"allow", b"GET, HEAD"), *session.cookies)
+            return self._login_needed(route, base)
+        operation = route.methods.get(method)
+        if operation is None:
+            return page(405, "Method not allowed.", (b"allow", route.allowed), *session.cookies)
+        if len(body) > _LONGEST_BODY:
+            return page(413, "The request is too long.", (b"connection", b"close"))
         query = parse_query(scope["query_string"])
-        answer = INVALID if query is None else decide(query, session.user)
-        base = None if scope["method"] == "HEAD" else f"{scope['scheme']}://{host}{route.context}"
-        return self._written(answer, session, base)
+        if query is None:
+            return self._replies.reply(INVALID, None, session.cookies)
+        return _Call(operation, Request(base, route.path, query, session.user, body), session, route, method != "HEAD")
 
-    def _written(self, answer: Answer, session: Session, base: str | None) -> _Reply:
-        """`answer` as it is sent; without a `base` for links nobody will read the body."""
-        if isinstance(answer, ConnectionFound):
-            row = answer.row
-            headers = [*self._connection[row.status], self._last_modified(row.updated // 1000), *session.cookies]
-            # without a length, as recorded now and then: HEAD need not write the body to answer as GET does
-            text = "" if base is None else self._documents.connection_entry(row, base, with_message=answer.with_message)
-            return _Reply(200, headers, text.encode())
-        if isinstance(answer, Refused):
-            reply = self._refused(answer)
-            return _Reply(reply.status, [*reply.headers, *session.cookies], reply.body)
-        return self._service_document(answer, session, base)
+    def _session(self, door: Door, authorization: bytes, cookie: bytes, *, reading: bool) -> Session | None:
+        """Who comes in by this door; None if nobody may."""
+        if door == "open":
+            return ANONYMOUS
+        if door == "administrator":
+            return ANONYMOUS if self._accounts.is_administrator(authorization) else None
+        session = self._accounts.login(authorization, cookie, oauth=door == "oauth")
+        if session is None and self._settings.anonymous_read and reading and not authorization:
+            return ANONYMOUS
+        return session
 
-    def _service_document(self, answer: ServiceDocument, session: Session, base: str | None) -> _Reply:
-        headers = [
-            (b"content-type", b"application/atomsvc+xml; charset=UTF-8"),
-            *self._cached,
-            self._last_modified(_PROFILE_CHANGED // 1000),
-            *session.cookies,
-        ]
-        text = "" if base is None else self._documents.service_document(answer.person, base, _PROFILE_CHANGED)
-        return _Reply(200, headers, text.encode())
+    def _perform(self, call: _Call) -> Reply:
+        """The operation takes effect. Nothing in it waits."""
+        try:
+            answer = call.operation.answer(call.request)
+        except Refusal as refusal:
+            answer = refusal.answer
+        if isinstance(answer, LoginNeeded):
+            return self._login_needed(call.route, call.request.base)
+        return self._replies.reply(answer, call.request.base if call.wants_body else None, call.session.cookies)
 
-    def _error_document(self, refused: Refused) -> _Reply:
-        body = error_document(refused.status, refused.message, self._dialect.line_end).encode()
-        headers = [
-            (b"content-type", b"text/xml;charset=UTF-8"),
-            (b"content-length", b"%d" % len(body)),
-            *self._every_answer,
-        ]
-        if refused.status == 400 and self._dialect.closes_after_400:
-            headers.append((b"connection", b"close"))
-        return _Reply(refused.status, headers, body)
+    def _login_needed(self, route: Route, base: str) -> Reply:
+        """The challenge; or a redirect to the login page, as a single sign-on in front of everything has it."""
+        if self._settings.auth == "form" and route.door == "password":
+            where = f"{base}{address(LOGIN, {'target': route.path})}"
+            return page(302, "Sign in first.", (b"location", where.encode()))
+        scheme = b"Bearer" if route.door == "oauth" else b"Basic"
+        return page(401, "The login is missing or wrong.", (b"www-authenticate", scheme + b' realm="IBM Connections"'))
+
+    def _met(self, call: _Call) -> Sequence[Fault]:
+        """The faults for this request."""
+        return self._faults.striking(call.operation.name, lambda: self._concerned(call)) if call.operation.name else ()
+
+    def _concerned(self, call: _Call) -> set[int]:
+        """Everybody with whom a request has to do."""
+        world, request = self._world, call.request
+        people = world.lookup.concerned(request.query)
+        row = world.state.row_with_id(request.first("connectionId"))
+        if row is not None:
+            people |= {row.source, row.target}
+        entry = read_entry(request.body)
+        named = () if entry is None else (world.directory.number(kind, text) for kind, text in entry.people)
+        return {number for number in (*people, request.user, *named) if number is not None}
 
 
-async def _lifespan(receive: _Receive, send: _Send) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     """Nothing has to be set up or torn down: say so."""
     while True:
         message = await receive()
@@ -223,28 +272,30 @@ async def _lifespan(receive: _Receive, send: _Send) -> None:
             return
 
 
-def _route(path: str) -> _Route | None:
-    found = _PATH.fullmatch(path)
-    return found and _Route(found["context"], found["oauth"] is not None, found["resource"])
+async def _body(receive: Receive) -> bytes | None:
+    """What was sent, or the beginning of what is too long; None if the client went before it was complete."""
+    chunks: list[bytes] = []
+    size = 0
+    while size <= _LONGEST_BODY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk: bytes = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
+        if not message.get("more_body", False):
+            break
+    return b"".join(chunks)
 
 
-def _wanted_headers(headers: list[Header]) -> tuple[bytes | None, str]:
-    """The ``Authorization`` and the host that the caller knows this server by."""
-    authorization, host = None, b"localhost"
+def _wanted_headers(headers: list[Header]) -> tuple[bytes, bytes, str]:
+    """The ``Authorization``, the cookies, and the host that the caller knows this server by."""
+    authorization, cookie, host = b"", b"", b"localhost"
     for name, value in headers:
         if name == b"authorization":
             authorization = value
         elif name == b"host":
             host = value
-    return authorization, host.decode("latin-1")
-
-
-def _last_modified(seconds: int) -> Header:
-    return b"last-modified", formatdate(seconds, usegmt=True).encode()
-
-
-def _page(status: int, text: str, *headers: Header) -> _Reply:
-    """An answer of the application server, not of Profiles."""
-    body = error_page(status, text).encode(errors="replace")
-    html = (b"content-type", b"text/html;charset=UTF-8")
-    return _Reply(status, [html, (b"content-length", b"%d" % len(body)), *headers], body)
+        elif name == b"cookie":
+            cookie = value if not cookie else cookie + b"; " + value
+    return authorization, cookie, host.decode("latin-1")

@@ -26,6 +26,9 @@ class Dialect:
         ltpa_cookies: names of the cookies that carry the login.
         auth_header: value of ``X-LConn-Auth``; its meaning is not known.
         varies: whether ``Vary: Accept-Encoding`` is sent.
+        is_cloud: whether it was recorded in the cloud, where Communities adds ``private`` to its ``Cache-Control`` and
+            an organisation to contributors.
+        says_no_store: whether writes are answered with ``Surrogate-Control: no-store``.
     """
 
     generator: str
@@ -37,6 +40,8 @@ class Dialect:
     ltpa_cookies: tuple[str, ...]
     auth_header: str
     varies: bool
+    is_cloud: bool
+    says_no_store: bool
 
 
 DIALECTS: dict[Version, Dialect] = {
@@ -50,6 +55,8 @@ DIALECTS: dict[Version, Dialect] = {
         ltpa_cookies=("LtpaToken", "LtpaToken2"),
         auth_header="false",
         varies=False,
+        is_cloud=False,
+        says_no_store=True,
     ),
     "5.0": Dialect(
         generator="5.0.0.0",
@@ -61,6 +68,8 @@ DIALECTS: dict[Version, Dialect] = {
         ltpa_cookies=("LtpaToken2",),
         auth_header="false",
         varies=False,
+        is_cloud=False,
+        says_no_store=False,
     ),
     "6.0": Dialect(
         generator="6.0.0.0",
@@ -72,5 +81,7 @@ DIALECTS: dict[Version, Dialect] = {
         ltpa_cookies=("LtpaToken2",),
         auth_header="true",
         varies=True,
+        is_cloud=True,
+        says_no_store=False,
     ),
 }

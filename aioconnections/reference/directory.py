@@ -9,28 +9,54 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, overload
 
+from attrs import frozen
+
 from aioconnections.records import Email, Identity, Key, Person, Status, Userid, identity_of
+from aioconnections.reference.groups import Group, groups
 from aioconnections.reference.numbers import Guids, draws
-from aioconnections.reference.population import Kind, Population
+from aioconnections.reference.population import Details, Kind, Population
 from aioconnections.reference.ties import Row, Ties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Directory"]
+__all__ = ["Community", "Directory"]
 
 _FEWEST, _MOST = 10, 1_000_000
 _KINDS: dict[type[Identity], Kind] = {Email: "email", Userid: "userid", Key: "key"}
 
 
+@frozen(kw_only=True)
+class Community:
+    """A community. Its owners invite people; to a public one everybody may come uninvited.
+
+    Attributes:
+        uuid: its id.
+        title: its name.
+        public: whether it is for everybody.
+        owners: at least one.
+        members: those who are not owners.
+        invited: who was invited and has not answered.
+    """
+
+    uuid: str
+    title: str
+    public: bool
+    owners: tuple[Person, ...]
+    members: tuple[Person, ...]
+    invited: tuple[Person, ...]
+
+
 class Directory:
     """Invented people and their relationships.
 
-    For tests and tools there are `people`, `find`, `status`, `neighbours` and `sample_pairs`, in terms of records; the
-    server itself goes by numbers, which is cheaper: a person's place in `people`, and one more for the administrator.
+    For tests and tools there are `people`, `communities`, `find`, `status`, `neighbours` and `sample_pairs`, in terms
+    of records; the server itself goes by numbers, which is cheaper: a person's place in `people`, and one more for the
+    administrator.
     """
 
-    def __init__(self, population: Population, ties: Ties, connection_ids: Guids) -> None:
+    def __init__(self, seed: int, population: Population, ties: Ties, connection_ids: Guids) -> None:
+        self.seed = seed
         self._population = population
         self._ties = ties
         self._connection_ids = connection_ids
@@ -48,12 +74,27 @@ class Directory:
         """
         if not _FEWEST <= people <= _MOST:
             raise ValueError(f"a directory has {_FEWEST} to {_MOST} people, not {people}")
-        return cls(Population(seed, people), Ties(seed, people), Guids(seed, 30))
+        return cls(seed, Population(seed, people), Ties(seed, people), Guids(seed, 30))
 
     @property
     def people(self) -> Sequence[Person]:
         """Everybody but the administrator. Each is made when asked for; two of the same number are equal."""
         return _People(self._population, range(self._population.size))
+
+    @property
+    def communities(self) -> Sequence[Community]:
+        """The communities, as they are at the beginning: 3 to 200 of them."""
+        return [
+            Community(
+                uuid=group.uuid,
+                title=group.title,
+                public=group.public,
+                owners=tuple(self.person(number) for number, role in group.roles.items() if role == "owner"),
+                members=tuple(self.person(number) for number, role in group.roles.items() if role == "member"),
+                invited=tuple(self.person(number) for number in group.invited),
+            )
+            for group in self.groups()
+        ]
 
     def find(self, identity: Identity) -> Person | None:
         """Whose identity this is: e-mail and key in any case, a userid exactly."""
@@ -93,6 +134,14 @@ class Directory:
     def person(self, number: int) -> Person:
         """The person with this number."""
         return self._population.person(number)
+
+    def groups(self) -> Iterator[Group]:
+        """The communities, new ones with every call."""
+        return groups(self.seed, self._population.size)
+
+    def details(self, number: int) -> Details:
+        """What the profile of this person holds besides."""
+        return self._population.details(number)
 
     def number(self, kind: Kind, text: str) -> int | None:
         """Whose identifier this is; blanks around it do not count."""

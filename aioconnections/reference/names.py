@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FIRST_NAMES", "LAST_NAMES", "MESSAGES", "REMARKS"]
+__all__ = ["FIRST_NAMES", "JOBS", "LAST_NAMES", "MESSAGES", "PLACES", "REMARKS", "SCHOOLS", "TAGS", "TOPICS", "UNITS"]
 
 FIRST_NAMES = (
     ("Ada", "ada"), ("Zoë", "zoe"), ("Björn", "bjoern"), ("Clara", "clara"), ("David", "david"),
@@ -35,3 +35,27 @@ MESSAGES = (
     "Grüße aus Zürich – wir haben uns am Stand getroffen.",
 )
 """Invitations as people write them; ``content`` is of type html."""
+
+JOBS = (
+    "Engineer",
+    "Project Manager",
+    "Sales Executive",
+    "Researcher",
+    "Designer",
+    "Support Specialist",
+    "Lawyer",
+    "Buyer",
+)
+UNITS = ("Research & Development", "Sales", "Legal", "Einkauf", "Support", "Design", "Operations", "Finance")
+PLACES = (
+    ("Zürich", "Switzerland"), ("Graz", "Austria"), ("Lyon", "France"), ("Kraków", "Poland"),
+    ("Austin", "United States"), ("Osaka", "Japan"), ("Porto", "Portugal"), ("Århus", "Denmark"),
+)  # fmt: skip
+SCHOOLS = ("Hillside College", "Technische Hochschule", "École du Lac", "Riverside University")
+TAGS = ("atom", "python", "sailing", "chess", "mentoring", "solar", "gardening", "history")
+
+TOPICS = (
+    "Atom Readers", "Bicycle Commuters", "Café & Kuchen", "Data <Quality>", "Early Birds", "Facility News",
+    "Green Roofs", "Hiking", "Ideas Wanted", "Jazz Band", "Küchenteam", "Lunch Talks",
+)  # fmt: skip
+"""What communities are about."""

@@ -7,16 +7,16 @@ person really has, so whatever is not exactly an identifier of somebody is nobod
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from aioconnections.records import Email, Key, Person, Userid
-from aioconnections.reference.names import FIRST_NAMES, LAST_NAMES, REMARKS
+from aioconnections.reference.names import FIRST_NAMES, JOBS, LAST_NAMES, PLACES, REMARKS, SCHOOLS, TAGS, UNITS
 from aioconnections.reference.numbers import Guids, mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ADMINISTRATOR", "Kind", "Population"]
+__all__ = ["ADMINISTRATOR", "Details", "Kind", "Population"]
 
 Kind: TypeAlias = Literal["email", "userid", "key"]
 
@@ -46,6 +46,30 @@ _AWKWARD = (  # directory ids are any text: these break whoever forgets to perce
 )
 
 
+class Details(NamedTuple):
+    """What a profile holds besides the person.
+
+    Attributes:
+        login: what one types to sign in elsewhere: yet another id, which no operation takes.
+        job_title: text.
+        organization: the unit.
+        city: where the office is.
+        country: the same.
+        phone: of the office.
+        school: where the person was educated.
+        tag: what others have tagged the profile with.
+    """
+
+    login: str
+    job_title: str
+    organization: str
+    city: str
+    country: str
+    phone: str
+    school: str
+    tag: str
+
+
 class Population:
     """`size` people, numbered from 0; number `size` is the administrator."""
 
@@ -67,6 +91,21 @@ class Population:
             email=Email(self._email(number)),
             state="inactive" if traits >> 35 & 15 == 0 else "active",
             external=traits >> 39 & 15 == 0,
+        )
+
+    def details(self, number: int) -> Details:
+        """What the profile of this person holds besides."""
+        draw = mix(self._salt + number, 1)
+        city, country = PLACES[draw >> 6 & 7]
+        return Details(
+            f"user{number}",
+            JOBS[draw & 7],
+            UNITS[draw >> 3 & 7],
+            city,
+            country,
+            f"+00 555 {number:07}",
+            SCHOOLS[draw >> 9 & 3],
+            TAGS[draw >> 11 & 7],
         )
 
     def number(self, kind: Kind, text: str) -> int | None:

@@ -9,16 +9,20 @@ import asyncio
 import os
 import signal
 import socket
+import struct
 import sys
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 try:
     import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError:
     raise ImportError('the server on a port needs uvicorn: pip install "aioconnections[server]"') from None
+
+from aioconnections.reference.trouble import RESET
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -100,6 +104,19 @@ def listening_in_thread(app: App, *, host: str = "127.0.0.1", port: int = 0) -> 
             thread.join()
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP, whose connections an application can reset."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("dict[str, object]", self.scope)["extensions"] = {RESET: self._reset}
+
+    def _reset(self) -> None:
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends an RST
+        self.transport.abort()
+
+
 class _Server(uvicorn.Server):
     """uvicorn that says when it is ready, and treats signals as it is told."""
 
@@ -109,7 +126,7 @@ class _Server(uvicorn.Server):
                 app,
                 access_log=False,
                 headers=[("server", "IBM_HTTP_Server"), ("keep-alive", f"timeout={_KEEP_ALIVE}")],
-                http="httptools",
+                http=_Protocol,
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=_LAST_ANSWERS,

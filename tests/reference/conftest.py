@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from html import escape
 from typing import Any, TypeAlias
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, fromstring
@@ -67,3 +68,20 @@ def ask() -> Ask:
 def parse() -> Parse:
     """The root element of a document, by a parser that the server does not have."""
     return fromstring  # the server under test wrote it
+
+
+@pytest.fixture
+def invitation() -> Callable[..., bytes]:
+    """The entry of a connection as clients post it, with no more than the vendor's own sample has."""
+
+    def write(message: str = "", *, status: str = "pending", kind: str = "text", more: str = "") -> bytes:
+        scheme = "http://www.ibm.com/xmlns/prod/sn"
+        return (
+            '<entry xmlns="http://www.w3.org/2005/Atom">'
+            f'<content type="{kind}">{escape(message)}</content>'
+            f'<category scheme="{scheme}/type" term="connection"/>'
+            f'<category scheme="{scheme}/connection/type" term="colleague"/>'
+            f'<category scheme="{scheme}/status" term="{status}"/>{more}</entry>'
+        ).encode()
+
+    return write
