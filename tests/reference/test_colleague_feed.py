@@ -99,14 +99,19 @@ async def test_a_feed_as_recorded(directory: Directory, ask: Any, parse: Any, po
     assert b"\n" not in answer.content
 
 
+@pytest.mark.parametrize(
+    ("options", "asked", "size"), [({}, "&ps=1000", 250), ({"max_ps": 20}, "&ps=250", 20), ({"page_default": 3}, "", 3)]
+)
 async def test_the_size_of_a_page_is_cut_without_a_word(
+    directory: Directory, ask: Any, parse: Any, popular: Person, options: dict[str, Any], asked: str, size: int
+) -> None:
+    answer = await ask(app(directory, **options), "GET", f"{FEED}&key={popular.key}{asked}", user=popular)
+    assert parse(answer.content).findtext(f"{OPENSEARCH}itemsPerPage") == str(size)
+
+
+async def test_beyond_the_last_page_there_is_nothing(
     directory: Directory, ask: Any, parse: Any, popular: Person
 ) -> None:
-    options: dict[str, Any]
-    for options, asked, size in (({}, "&ps=1000", 250), ({"max_ps": 20}, "&ps=250", 20), ({"page_default": 3}, "", 3)):
-        answer = await ask(app(directory, **options), "GET", f"{FEED}&key={popular.key}{asked}", user=popular)
-        feed = parse(answer.content)
-        assert feed.findtext(f"{OPENSEARCH}itemsPerPage") == str(size)
     beyond = parse((await ask(app(directory), "GET", f"{FEED}&key={popular.key}&page=9999", user=popular)).content)
     assert beyond.find(f"{ATOM}entry") is None
 
