@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from aioconnections.reference.accounts import ANONYMOUS, Accounts, Session
 from aioconnections.reference.answers import INVALID, Header, LoginNeeded, Refusal
@@ -27,7 +27,7 @@ from aioconnections.reference.posted import read_entry
 from aioconnections.reference.query import parse_query
 from aioconnections.reference.replies import Replies, Reply, page
 from aioconnections.reference.request import Request
-from aioconnections.reference.routes import Door, Operation, Route, Routes
+from aioconnections.reference.routes import Door, Route, Routes
 from aioconnections.reference.trouble import NoAnswerError, Receive, Scope, Send, Trouble
 from aioconnections.reference.world import World
 
@@ -40,18 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Requests"]
 
+_WITH_LOGIN = frozenset({"password", "oauth"})
 _READING = frozenset({"GET", "HEAD"})
 _LONGEST_BODY = 1 << 20
-
-
-class _Call(NamedTuple):
-    """A request that was let in."""
-
-    operation: Operation
-    request: Request
-    session: Session
-    route: Route
-    wants_body: bool
 
 
 class Requests:
@@ -162,41 +153,41 @@ class App:
         body = b"" if scope["method"] in _READING else await _body(receive)
         if body is None:  # the client went before it had said everything
             return
-        call = self._call(scope, body)
-        met = self._met(call) if self._faults.faults and isinstance(call, _Call) else ()
-        if met and isinstance(call, _Call):
-            await self._troubled(call, Trouble(met, scope, receive, self._clock), send)
+        request = self._let_in(scope, body)
+        if isinstance(request, Reply):
+            reply = request
+        elif self._faults.faults and (met := self._met(request)):
+            await self._troubled(request, Trouble(met, scope, receive, self._clock), send)
+            return
         else:
-            reply = self._perform(call) if isinstance(call, _Call) else call
-            await self._start(reply, send)
-            await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+            reply = self._perform(request)
+        self.requests.by_status[reply.status] += 1
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
-    async def _troubled(self, call: _Call, trouble: Trouble, send: Send) -> None:
+    async def _troubled(self, request: Request, trouble: Trouble, send: Send) -> None:
         """Answer with faults between the steps."""
         try:
             reply = await trouble.come("request")
             if reply is None:
-                done = self._perform(call)
+                done = self._perform(request)
                 reply = await trouble.come("commit") or done
         except (NoAnswerError, ConnectionResetError) as end:
             self.requests.by_status[0] += 1
             if isinstance(end, ConnectionResetError):
                 raise
             return
-        await self._start(reply, send)
-        body = reply.body if call.wants_body else b""
+        self.requests.by_status[reply.status] += 1
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        body = b"" if request.method == "HEAD" else reply.body
         half = len(body) // 2
         await send({"type": "http.response.body", "body": body[:half], "more_body": True})
         with suppress(NoAnswerError):
             await trouble.come("half")
             await send({"type": "http.response.body", "body": body[half:]})
 
-    async def _start(self, reply: Reply, send: Send) -> None:
-        self.requests.by_status[reply.status] += 1
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-
-    def _call(self, scope: Scope, body: bytes) -> _Call | Reply:
-        """The operation that is asked for, or why there is none."""
+    def _let_in(self, scope: Scope, body: bytes) -> Request | Reply:
+        """The request, if there is an operation for it and the user may come in."""
         path: str = scope["path"]
         route = self._routes.find(path)
         if route is None:
@@ -204,56 +195,55 @@ class App:
         self.requests.by_path[path] += 1
         authorization, cookie, host = _wanted_headers(scope["headers"])
         method: str = scope["method"]
-        base = f"{scope['scheme']}://{host}{route.context}"
         session = self._session(route.door, authorization, cookie, reading=method in _READING)
+        origin = f"{scope['scheme']}://{host}"
         if session is None:
-            return self._login_needed(route, base)
-        operation = route.methods.get(method)
-        if operation is None:
+            return self._login_needed(route, origin)
+        if method not in route.methods:
             return page(405, "Method not allowed.", (b"allow", route.allowed), *session.cookies)
         if len(body) > _LONGEST_BODY:
             return page(413, "The request is too long.", (b"connection", b"close"))
         query = parse_query(scope["query_string"])
         if query is None:
             return self._replies.reply(INVALID, None, session.cookies)
-        return _Call(operation, Request(base, route.path, query, session.user, body), session, route, method != "HEAD")
+        return Request(method, origin, route, session, query, body)
 
     def _session(self, door: Door, authorization: bytes, cookie: bytes, *, reading: bool) -> Session | None:
         """Who comes in by this door; None if nobody may."""
-        if door == "open":
-            return ANONYMOUS
-        if door == "administrator":
-            return ANONYMOUS if self._accounts.is_administrator(authorization) else None
-        session = self._accounts.login(authorization, cookie, oauth=door == "oauth")
-        if session is None and self._settings.anonymous_read and reading and not authorization:
-            return ANONYMOUS
-        return session
+        if door in _WITH_LOGIN:
+            session = self._accounts.login(authorization, cookie, oauth=door == "oauth")
+            if session is None and self._settings.anonymous_read and reading and not authorization:
+                return ANONYMOUS
+            return session
+        return ANONYMOUS if door == "open" or self._accounts.is_administrator(authorization) else None
 
-    def _perform(self, call: _Call) -> Reply:
+    def _perform(self, request: Request) -> Reply:
         """The operation takes effect. Nothing in it waits."""
         try:
-            answer = call.operation.answer(call.request)
+            answer = request.route.methods[request.method].answer(request)
         except Refusal as refusal:
             answer = refusal.answer
         if isinstance(answer, LoginNeeded):
-            return self._login_needed(call.route, call.request.base)
-        return self._replies.reply(answer, call.request.base if call.wants_body else None, call.session.cookies)
+            return self._login_needed(request.route, request.origin)
+        base = None if request.method == "HEAD" else request.base
+        return self._replies.reply(answer, base, request.session.cookies)
 
-    def _login_needed(self, route: Route, base: str) -> Reply:
+    def _login_needed(self, route: Route, origin: str) -> Reply:
         """The challenge; or a redirect to the login page, as a single sign-on in front of everything has it."""
         if self._settings.auth == "form" and route.door == "password":
-            where = f"{base}{address(LOGIN, {'target': route.path})}"
+            where = f"{origin}{route.context}{address(LOGIN, {'target': route.path})}"
             return page(302, "Sign in first.", (b"location", where.encode()))
         scheme = b"Bearer" if route.door == "oauth" else b"Basic"
         return page(401, "The login is missing or wrong.", (b"www-authenticate", scheme + b' realm="IBM Connections"'))
 
-    def _met(self, call: _Call) -> Sequence[Fault]:
+    def _met(self, request: Request) -> Sequence[Fault]:
         """The faults for this request."""
-        return self._faults.striking(call.operation.name, lambda: self._concerned(call)) if call.operation.name else ()
+        name = request.route.methods[request.method].name
+        return self._faults.striking(name, lambda: self._concerned(request)) if name else ()
 
-    def _concerned(self, call: _Call) -> set[int]:
+    def _concerned(self, request: Request) -> set[int]:
         """Everybody with whom a request has to do."""
-        world, request = self._world, call.request
+        world = self._world
         people = world.lookup.concerned(request.query)
         row = world.state.row_with_id(request.first("connectionId"))
         if row is not None:

@@ -1,4 +1,4 @@
-"""A request as the operations see it: read, but not judged."""
+"""A request as the operations see it: let in, read, but not judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from aioconnections.reference.answers import LoginNeeded, Refusal
 
 if TYPE_CHECKING:
+    from aioconnections.reference.accounts import Session
     from aioconnections.reference.query import Parameters
+    from aioconnections.reference.routes import Route
 
 __all__ = ["Request"]
 
@@ -16,18 +18,35 @@ class Request(NamedTuple):
     """One request.
 
     Attributes:
-        base: what links begin with: scheme, host, and what stands before ``/profiles`` in the path.
-        path: what follows, as links write it: without the segment for bearer tokens.
+        method: one of those that the route has.
+        origin: scheme and host, as the caller knows them.
+        route: the path.
+        session: who has signed in.
         query: its parameters.
-        user: number of who has signed in; None where reading is free and nobody has.
         body: what was sent, empty for GET and HEAD.
     """
 
-    base: str
-    path: str
+    method: str
+    origin: str
+    route: Route
+    session: Session
     query: Parameters
-    user: int | None
     body: bytes
+
+    @property
+    def base(self) -> str:
+        """What links begin with: the origin, and what stands before ``/profiles`` in the path."""
+        return self.origin + self.route.context
+
+    @property
+    def path(self) -> str:
+        """What follows, as links write it: without the segment for bearer tokens."""
+        return self.route.path
+
+    @property
+    def user(self) -> int | None:
+        """Number of who has signed in; None where reading is free and nobody has."""
+        return self.session.user
 
     def first(self, name: str) -> str:
         """The first value of a parameter, without blanks around it; empty if there is none."""

@@ -41,12 +41,12 @@ class TestOlder:
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
-    run = pytester.runpytest_subprocess("--strict-markers", "-W", "error")
+    run = pytester.runpytest_subprocess("--strict-markers", "-p", "no:asyncio", "-W", "error")
     run.assert_outcomes(passed=3)
 
 
 def test_it_is_never_there_by_itself(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
-    run = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    run = pytester.runpytest_subprocess("-p", "no:asyncio")
     run.assert_outcomes(errors=3)
     run.stdout.fnmatch_lines("*fixture 'connections_server' not found*")
