@@ -209,6 +209,7 @@ async def test_who_may_join_and_add(
     myself = entry(stranger, kind="person")
     assert (await ask(server, "GET", private_url, user=stranger)).status_code == 403
     assert (await ask(server, "GET", public_url, user=stranger)).status_code == 200
+    assert (await ask(server, "GET", f"{SERVICE}?communityUuid={public.uuid}", user=stranger)).status_code == 200
     assert (await ask(server, "POST", private_url, user=stranger, content=myself)).status_code == 403
     assert (await ask(server, "POST", public_url, user=stranger, content=as_owner)).status_code == 403
     assert (await ask(server, "POST", public_url, user=stranger, content=myself)).status_code == 201
