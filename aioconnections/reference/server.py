@@ -113,7 +113,8 @@ class _Protocol(HttpToolsProtocol):
 
     def _reset(self) -> None:
         connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing sends an RST
+        now = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # closing sends an RST and waits for nothing
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
         self.transport.abort()
 
 
