@@ -31,8 +31,8 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
-from feeds import chunks as generated
-from rivals import CONTENDERS, WHOLE_DOCUMENT
+from _feed_rivals import CONTENDERS, WHOLE_DOCUMENT
+from _feeds import chunks as generated
 
 from aioconnections.atom import Reader
 from aioconnections.errors import AtomError

@@ -16,7 +16,6 @@ from xml.etree.ElementTree import Element
 from aioconnections.atom import constructs as make
 from aioconnections.atom.constructs import Scope, scope_of
 from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
-from aioconnections.atom.quick import quick
 from aioconnections.atom.records import AtomPerson, Category, ConnectionEnds, Entry, Feed, XmlElement
 
 __all__ = ["Builder"]
@@ -43,8 +42,6 @@ _MANY = frozenset({"authors", "contributors", "links", "categories", "extensions
 _MOST_REMEMBERED = 512
 _LONGEST_REMEMBERED = 1000
 
-_new_ends = quick(ConnectionEnds)
-_new_entry = quick(Entry)
 
 _tag_of = attrgetter("tag")
 _text_of = attrgetter("text")
@@ -100,7 +97,7 @@ class Builder:
             fields[name] = build(children[at], scope)
         for name, build, places in many:
             fields[name] = tuple([build(children[at], scope) for at in places])
-        return _new_entry(**fields, lang=scope[0], base=scope[1])
+        return Entry(**fields, lang=scope[0], base=scope[1])
 
     def feed(self, element: Element, children: list[Element], scope: Scope) -> Feed:
         """A ``<feed>`` or ``<source>`` with these children; `scope` is that inside it."""
@@ -135,7 +132,7 @@ class Builder:
             return None
         values: list[Any] = [text.strip() if text else "" for text in texts]
         values.append(None)
-        person = make.new_person(*pick(values))
+        person = AtomPerson(*pick(values))
         if len("".join(values[:-1])) < _LONGEST_REMEMBERED:
             _remember(self._people, key, person)
         return person
@@ -172,7 +169,7 @@ class Builder:
                 sides[rel] = self._side(child, scope)
             else:
                 extensions.append(make.extension(child))
-        return _new_ends(sides.get(_SOURCE), sides.get(_TARGET), tuple(extensions), attributes)
+        return ConnectionEnds(sides.get(_SOURCE), sides.get(_TARGET), tuple(extensions), attributes)
 
     def _source(self, element: Element, scope: Scope) -> Feed:
         return self.feed(element, list(element), scope_of(element, scope))

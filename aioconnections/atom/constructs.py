@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element
 
 from aioconnections.atom.markup import markup_inside
 from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
-from aioconnections.atom.quick import quick
 from aioconnections.atom.records import (
     AtomPerson,
     Attributes,
@@ -30,7 +29,6 @@ __all__ = [
     "extension",
     "generator",
     "link",
-    "new_person",
     "number",
     "person",
     "plain",
@@ -42,11 +40,6 @@ __all__ = [
 
 Scope: TypeAlias = tuple[str | None, str | None, str | None]
 """The language, the base that the document names, and the base from outside that counts where it names none."""
-
-new_content = quick(Content)
-new_link = quick(Link)
-new_person = quick(AtomPerson)
-new_text = quick(Text)
 
 _SCOPE = frozenset({XML_LANG, XML_BASE})
 _TEXT = _SCOPE | {"type"}
@@ -108,9 +101,9 @@ def text(element: Element, scope: Scope) -> Text:
     keys = element.keys()
     kind = element.get("type", "text")
     if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
-        return new_text(element.text or "", kind, scope[0], scope[1])
+        return Text(element.text or "", kind, scope[0], scope[1])
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
-    return new_text(value, kind, lang, base, rest(element, _TEXT))
+    return Text(value, kind, lang, base, rest(element, _TEXT))
 
 
 def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
@@ -133,13 +126,13 @@ def content(element: Element, scope: Scope) -> Content:
     keys = element.keys()
     kind = element.get("type", "text")
     if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
-        return new_content(element.text or "", kind, None, scope[0], scope[1])
+        return Content(element.text or "", kind, None, scope[0], scope[1])
     scope = scope_of(element, scope)
     src = element.get("src")
     if src is not None:
         src = _resolve(scope, src)
     value, (lang, base, _) = _media(element, kind, scope) if "/" in kind else _inline(element, kind, scope)
-    return new_content(value, kind, src, lang, base, rest(element, _CONTENT))
+    return Content(value, kind, src, lang, base, rest(element, _CONTENT))
 
 
 def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scope]:
@@ -185,7 +178,7 @@ def person(element: Element, scope: Scope, known: str = XML_BASE) -> AtomPerson:
         values["extensions"] = tuple(extensions)
     if element.keys():
         values["attributes"] = rest(element, _SCOPE | {known})
-    return new_person(**values)
+    return AtomPerson(**values)
 
 
 def link(element: Element, scope: Scope) -> Link:
@@ -201,7 +194,7 @@ def link(element: Element, scope: Scope) -> Link:
         else:
             known = _LINK - {"length"}
     attributes = () if known.issuperset(attrib) else rest(element, known | _SCOPE)
-    return new_link(
+    return Link(
         href,
         attrib.get("rel", "alternate"),
         attrib.get("type"),

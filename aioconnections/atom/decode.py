@@ -71,7 +71,7 @@ class Utf8Decoder:
         self._charset = _codec(charset) if charset else None
         self._start: bytes | None = b""
         self._codec = ""
-        self.declared = False
+        self.declared: bool = False
         self.failure: AtomError | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 

@@ -2,8 +2,6 @@
 
 All are immutable all the way down and can be pickled. Text is kept as written wherever its meaning needs a second
 look (dates), so that an entry that was read can be sent back with nothing lost.
-
-No weak references: they would make each record larger, and keep `quick` from making them.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ Attributes: TypeAlias = tuple[tuple[str, str], ...]
 """Attributes that have no field of their own: ``{namespace}name`` and value, sorted by name."""
 
 
-@frozen(weakref_slot=False)
+@frozen
 class XmlElement:
     """An element that RFC 4287 does not define, with everything in it.
 
@@ -73,7 +71,7 @@ class XmlElement:
         return "".join([self.text, *(child.content + child.tail for child in self.children)])
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Text:
     """A text construct (RFC 4287 section 3.1).
 
@@ -92,7 +90,7 @@ class Text:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Content:
     """The content of an entry (RFC 4287 section 4.1.3).
 
@@ -114,7 +112,7 @@ class Content:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class AtomPerson:
     """A person construct, with what the vendor says of a person; all without the blanks around it.
 
@@ -139,7 +137,7 @@ class AtomPerson:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Link:
     """A link (RFC 4287 section 4.2.7).
 
@@ -162,7 +160,7 @@ class Link:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Category:
     """A category (RFC 4287 section 4.2.2), the vendor's way to say type and status of an entry."""
 
@@ -172,7 +170,7 @@ class Category:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Generator:
     """The program that wrote a feed (RFC 4287 section 4.2.4); `uri` resolved against the base."""
 
@@ -181,7 +179,7 @@ class Generator:
     version: str | None = None
 
 
-@frozen(weakref_slot=False)
+@frozen
 class ConnectionEnds:
     """``snx:connection``: the two people of a connection, told apart by ``snx:rel`` and by nothing else.
 
@@ -198,7 +196,7 @@ class ConnectionEnds:
     attributes: Attributes = ()
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Feed:
     """What a feed says of itself; also what an entry says of the feed that it was copied from.
 
@@ -245,7 +243,7 @@ class Feed:
         return next((link for link in self.links if link.rel == rel), None)
 
 
-@frozen(weakref_slot=False)
+@frozen
 class Entry:
     """An entry (RFC 4287 section 4.1.2).
 

@@ -89,7 +89,7 @@ class Scanner:
         self._seen = 0  # all before it has been looked at
         self._ahead: dict[bytes, int] = {}  # where the next ``<!`` and ``<?`` are
         self.failure: AtomError | None = None
-        self.last_tag = b""
+        self.last_tag: bytes = b""
 
     def push(self, piece: bytes) -> bytes:
         """Add `piece`, shorter than the longest token; returns what the parser may have, and may set `failure`."""

@@ -29,9 +29,9 @@ class World:
         self.directory = directory
         self.settings = settings
         self.commits = commits
-        self.state = State(directory, commits)
-        self.lookup = Lookup(directory, settings)
-        self.documents = Documents(directory, settings)
+        self.state: State = State(directory, commits)
+        self.lookup: Lookup = Lookup(directory, settings)
+        self.documents: Documents = Documents(directory, settings)
 
     def is_administrator(self, user: int | None) -> bool:
         """Whether this is the one account with more rights."""
