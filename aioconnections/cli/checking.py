@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -62,7 +63,9 @@ def check_file(
             rows_seen = output is None and sys.stdout.isatty()
             try:
                 with progress(count_rows(pairs), shown=not rows_seen) as advance, ready(table.rows, file) as rows:
-                    asyncio.run(_checked(client, rows, run, advance, ordered=ordered))
+                    checking = _checked(client, rows, run, advance, ordered=ordered)
+                    with closing(checking):  # Ctrl-C may come before it has begun, and then it would complain
+                        asyncio.run(checking)
             finally:
                 say(run.summary())
     if run.stopped is not None:

@@ -41,12 +41,14 @@ class TestOlder:
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
+    pytester.makeini("[pytest]")  # else the settings of a project around the temporary folder would be found
     run = pytester.runpytest_subprocess("--strict-markers", "-p", "no:asyncio", "-W", "error")
     run.assert_outcomes(passed=3)
 
 
 def test_it_is_never_there_by_itself(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
+    pytester.makeini("[pytest]")
     run = pytester.runpytest_subprocess("-p", "no:asyncio")
     run.assert_outcomes(errors=3)
     run.stdout.fnmatch_lines("*fixture 'connections_server' not found*")
