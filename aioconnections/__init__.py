@@ -30,17 +30,54 @@ from aioconnections.errors import (
     UnexpectedAnswerError,
     UsageError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome, Rejected, Tally, Unprocessed
-from aioconnections.records import Email, Identity, Key, Pair, Person, Status, Userid
+from aioconnections.outcomes import (
+    Accepted,
+    AcceptOutcome,
+    AlreadyExists,
+    Checked,
+    CheckOutcome,
+    Connected,
+    ConnectOutcome,
+    Failed,
+    InDoubt,
+    Invited,
+    InviteOutcome,
+    Outcome,
+    Rejected,
+    Removed,
+    RemoveOutcome,
+    Resolved,
+    ResolveOutcome,
+    Tally,
+    Unprocessed,
+)
+from aioconnections.records import (
+    Connection,
+    Email,
+    Identity,
+    Invitation,
+    Key,
+    Pair,
+    Person,
+    Profile,
+    ServiceDocument,
+    Status,
+    Userid,
+)
 
 if TYPE_CHECKING:
     from aioconnections.auth import Auth, Basic, Bearer, Send
     from aioconnections.bulk import Outcomes
-    from aioconnections.client import Client
+    from aioconnections.client import Administration, Client, Community, Invite
+    from aioconnections.listing import Stream
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.transport.as_httpx import LaneTransport
 
 __all__ = [
+    "AcceptOutcome",
+    "Accepted",
+    "Administration",
+    "AlreadyExists",
     "AnswerError",
     "AtomError",
     "Auth",
@@ -52,7 +89,11 @@ __all__ = [
     "CheckOutcome",
     "Checked",
     "Client",
+    "Community",
     "ConnectFailedError",
+    "ConnectOutcome",
+    "Connected",
+    "Connection",
     "ConnectionsError",
     "DeadlineError",
     "Email",
@@ -60,8 +101,13 @@ __all__ = [
     "ForbiddenError",
     "Headers",
     "Identity",
+    "InDoubt",
     "InDoubtError",
     "InvalidInputError",
+    "Invitation",
+    "Invite",
+    "InviteOutcome",
+    "Invited",
     "JournalDiskError",
     "JournalError",
     "JournalLockedError",
@@ -73,13 +119,20 @@ __all__ = [
     "Outcomes",
     "Pair",
     "Person",
+    "Profile",
     "ProtocolError",
     "Rejected",
+    "RemoveOutcome",
+    "Removed",
+    "ResolveOutcome",
+    "Resolved",
     "Response",
     "Send",
     "ServerError",
     "ServerUnavailableError",
+    "ServiceDocument",
     "Status",
+    "Stream",
     "Tally",
     "ThrottledError",
     "TransportError",
@@ -91,6 +144,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Administration": "aioconnections.client",
+    "Community": "aioconnections.client",
+    "Invite": "aioconnections.client",
+    "Stream": "aioconnections.listing",
     "Auth": "aioconnections.auth",
     "Basic": "aioconnections.auth",
     "Bearer": "aioconnections.auth",

@@ -9,12 +9,33 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from attrs import asdict, fields, frozen
+from attrs import asdict, frozen
 
 from aioconnections.errors import ConnectionsError
-from aioconnections.records import Pair, Status
+from aioconnections.records import Identity, Pair, Person, Profile, Status
 
-__all__ = ["CheckOutcome", "Checked", "Count", "Failed", "Outcome", "Rejected", "Tally", "Unprocessed"]
+__all__ = [
+    "AcceptOutcome",
+    "Accepted",
+    "AlreadyExists",
+    "CheckOutcome",
+    "Checked",
+    "ConnectOutcome",
+    "Connected",
+    "Count",
+    "Failed",
+    "InDoubt",
+    "InviteOutcome",
+    "Invited",
+    "Outcome",
+    "Rejected",
+    "RemoveOutcome",
+    "Removed",
+    "ResolveOutcome",
+    "Resolved",
+    "Tally",
+    "Unprocessed",
+]
 
 
 @frozen(kw_only=True)
@@ -24,16 +45,18 @@ class Outcome:
     Attributes:
         index: zero-based place in the source.
         item: the very object that the source gave.
-        pair: what the item was understood as; None if it could not be.
+        pair: what the item was understood as in a run over pairs; None if it could not be.
+        person: the same in a run over people.
         attempts: how many requests went out for it, the answered one included.
         elapsed: seconds from the first attempt to the answer, pauses between attempts included, `waited` not.
         waited: seconds spent waiting for a free connection and for the rate limit.
         replayed: True if this was read from the journal of an earlier run.
     """
 
-    index: int
-    item: object
+    index: int = 0
+    item: object = None
     pair: Pair | None = None
+    person: Identity | None = None
     attempts: int = 0
     elapsed: float = 0.0
     waited: float = 0.0
@@ -41,10 +64,12 @@ class Outcome:
 
     def as_dict(self) -> dict[str, str | int | float | bool | None]:
         """A flat dictionary that JSON and CSV can hold: ``outcome`` is the class in lower case, seconds are floats."""
-        row: dict[str, str | int | float | bool | None] = {"index": self.index, "outcome": type(self).__name__.lower()}
+        row: dict[str, str | int | float | bool | None] = {"index": self.index, "outcome": _name(type(self))}
         if self.pair is not None:
             row[f"source_{self.pair.source.kind}"] = self.pair.source.value
             row[f"target_{self.pair.target.kind}"] = self.pair.target.value
+        if self.person is not None:
+            row[self.person.kind] = self.person.value
         row |= self._said()
         return row | {
             "attempts": self.attempts,
@@ -105,7 +130,87 @@ class Unprocessed(Outcome):
         return {"error": self.reason}
 
 
+@frozen
+class Invited(Outcome):
+    """The invitation was made.
+
+    Attributes:
+        connection_id: of the *invitee's* row, as the server named it in ``Location``; one's own row has another id.
+            None if the server did not say, or the answer was lost and asking settled it.
+    """
+
+    connection_id: str | None = None
+
+    def _said(self) -> dict[str, str | None]:
+        return {"connection_id": self.connection_id}
+
+
+@frozen
+class AlreadyExists(Outcome):
+    """There is a connection or an invitation between the two already (``CLFRN1168E``); nothing was changed."""
+
+
+@frozen
+class InDoubt(Outcome):
+    """The request was sent, its answer was lost, and asking did not settle whether it was done."""
+
+    error: ConnectionsError
+
+    def _said(self) -> dict[str, str | None]:
+        return {"error": f"{type(self.error).__name__}: {self.error}"}
+
+
+@frozen
+class Accepted(Outcome):
+    """The invitation was accepted: the two are colleagues."""
+
+
+@frozen
+class Removed(Outcome):
+    """The connection is gone.
+
+    Attributes:
+        was: its status before: ``PENDING`` was declined, ``UNCONFIRMED`` withdrawn, ``ACCEPTED`` removed.
+    """
+
+    was: Status | None = None
+
+    def _said(self) -> dict[str, str | None]:
+        return {"was": self.was}
+
+
+@frozen
+class Connected(Outcome):
+    """An administrator connected the two."""
+
+
+@frozen
+class Resolved(Outcome):
+    """The directory was asked for a person.
+
+    Attributes:
+        profile: what it knows; None if it knows no such person.
+    """
+
+    profile: Profile | None = None
+
+    def _said(self) -> dict[str, str | None]:
+        found = self.profile.person if self.profile else Person()
+        ids = {"userid": found.userid, "key": found.key, "email": found.email}
+        return {"name": found.name} | {f"found_{kind}": str(value) if value else None for kind, value in ids.items()}
+
+
 CheckOutcome: TypeAlias = Checked | Rejected | Failed | Unprocessed
+InviteOutcome: TypeAlias = Invited | AlreadyExists | InDoubt | Rejected | Failed | Unprocessed
+AcceptOutcome: TypeAlias = Accepted | InDoubt | Rejected | Failed | Unprocessed
+RemoveOutcome: TypeAlias = Removed | InDoubt | Rejected | Failed | Unprocessed
+ConnectOutcome: TypeAlias = Connected | AlreadyExists | InDoubt | Rejected | Failed | Unprocessed
+ResolveOutcome: TypeAlias = Resolved | Rejected | Failed | Unprocessed
+
+
+def _name(kind: type[Outcome]) -> str:
+    """``already_exists`` for `AlreadyExists`."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__).removeprefix("_")
 
 
 @frozen(kw_only=True)
@@ -118,6 +223,13 @@ class Tally:
     read: int = 0
     in_flight: int = 0
     checked: int = 0
+    invited: int = 0
+    already_exists: int = 0
+    accepted: int = 0
+    removed: int = 0
+    connected: int = 0
+    resolved: int = 0
+    in_doubt: int = 0
     rejected: int = 0
     failed: int = 0
     unprocessed: int = 0
@@ -138,8 +250,9 @@ class Tally:
 
     @property
     def good(self) -> bool:
-        """Whether every item that was read got its answer."""
-        return self.read == self.checked
+        """Whether every item that was read got what was asked for."""
+        bad = self.in_flight + self.in_doubt + self.rejected + self.failed + self.unprocessed
+        return bad == 0
 
     def as_dict(self) -> dict[str, int]:
         """The fields by name."""
@@ -160,20 +273,19 @@ class Count:
     __slots__ = ("_classes", "_statuses", "finished")
 
     def __init__(self) -> None:
-        self._classes: Counter[str] = Counter()
+        self._classes: Counter[type[Outcome]] = Counter()
         self._statuses: Counter[str] = Counter()
         self.finished: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         self.finished += 1
-        self._classes[type(outcome).__name__] += 1
+        self._classes[type(outcome)] += 1
         if type(outcome) is Checked:
             self._statuses[outcome.status or "none"] += 1
 
     def tally(self, read: int) -> Tally:
         """A snapshot, `read` items having been read so far."""
         counts = {f"status_{status}": n for status, n in self._statuses.items()}
-        counts |= {name.lower(): n for name, n in self._classes.items()}
-        known = {field.name for field in fields(Tally)}
-        return Tally(read=read, in_flight=read - self.finished, **{k: n for k, n in counts.items() if k in known})
+        counts |= {_name(kind): n for kind, n in self._classes.items()}
+        return Tally(read=read, in_flight=read - self.finished, **counts)

@@ -6,8 +6,9 @@ What is said is decided in `protocol`, whether and when in `policy`; this module
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin
 
 import anyio
@@ -17,8 +18,10 @@ from aioconnections.auth import Auth
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
     AuthenticationError,
+    BadRequestError,
     ConnectionsError,
     DeadlineError,
+    InvalidInputError,
     TransportError,
 )
 from aioconnections.policy.gate import Gate
@@ -26,15 +29,20 @@ from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import retry_after
+from aioconnections.protocol.discovery import emails_hidden
+from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
+from aioconnections.records import Email, Identity, ServiceDocument
 from aioconnections.slots import Slots
-from aioconnections.transport import Engine
+from aioconnections.transport import Engine, StreamedResponse
 
 __all__ = ["Meter", "Session", "Traffic"]
 
 R = TypeVar("R")
 
+_LONGEST_ERROR = 1 << 20
+_HIDDEN = "this server hides e-mail addresses: name people by userid or key"
 _MOST_REDIRECTS = 3
 _MOST_REFUSALS = 2  # of one request; a server that goes on to refuse it does not mean the credential
 _SETTLED = frozenset({200, 404})  # nearly every answer; neither retry nor redirect nor login is about them
@@ -100,6 +108,13 @@ class Session:
         self._untried = False  # the credential was renewed and no answer has accepted it yet
         self._login: anyio.Event | None = None  # the `Auth` is at work on a credential; set when it is done
         self._proof: _Shared | None = None
+        self._own: ServiceDocument | None = None  # what the canary brought back
+        self._emails_hidden: bool | None = None  # whether the server hides e-mail addresses; None: not known
+
+    @property
+    def me(self) -> Identity | None:
+        """Who is signed in, as the canary has told."""
+        return None if self._own is None else self._own.userid or self._own.key
 
     def meter(self) -> Meter:
         """A new meter, running."""
@@ -132,7 +147,7 @@ class Session:
                 continue
             self._proof = proof = _Shared()
             try:
-                await self.run(prove_login(self.address), self.meter())
+                self._own = await self.run(prove_login(self.address), self.meter())
                 self.gate.proved(self._now())
             except ConnectionsError as error:
                 proof.failure = copy(error)
@@ -164,23 +179,78 @@ class Session:
             self.refused(refusal)
             raise
 
-    async def ask(self, request: Request, meter: Meter) -> Response:
+    async def identify(self) -> None:
+        """Find out who is signed in, if the canary has not told.
+
+        Raises:
+            ConnectionsError: the server does not say.
+        """
+        await self.prove()
+        if self._own is None:
+            self._own = await self.run(prove_login(self.address), self.meter())
+
+    async def page(self, pager: Pager[R]) -> list[R] | None:
+        """The records of the next page of a listing; None at its end.
+
+        Raises:
+            ConnectionsError: what keeps the page from coming.
+        """
+        await self.prove()
+        request = pager.next_request()
+        if request is None:
+            return None
+        page = _Page(pager)
+        try:
+            answer = await self.ask(request, self.meter(), page)
+            if answer.status != 200:
+                pager.begin(answer)  # it raises, unless this only means that there is nobody
+                page.records = pager.end()
+        except AuthenticationError as refusal:
+            self.refused(refusal)
+            raise
+        return page.records
+
+    def refuse_hidden(self, *people: Identity) -> None:
+        """Refuse e-mail addresses to a server that is known to hide them: it would answer 400 to each.
+
+        Raises:
+            InvalidInputError: one of `people` is named by one.
+        """
+        if self._emails_hidden and any(isinstance(person, Email) for person in people):
+            raise InvalidInputError(_HIDDEN)
+
+    async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
+        """What an error means: the first 400 to somebody named by e-mail makes us ask whether the server hides those.
+
+        Page "Determining whether email addresses are hidden".
+        """
+        if not isinstance(error, BadRequestError) or not any(isinstance(person, Email) for person in people):
+            return error
+        if self._emails_hidden is None:
+            with suppress(ConnectionsError):
+                self._emails_hidden = await self.run(emails_hidden(self.address), self.meter())
+        return InvalidInputError(_HIDDEN) if self._emails_hidden else error
+
+    async def ask(self, request: Request, meter: Meter, page: _Page[Any] | None = None) -> Response:
         """The final answer to one request, tried again where that may help.
 
         Raises:
             ConnectionsError: there is none.
         """
         traffic, retry = self._traffic, self._traffic.retry
-        idempotent = request.method != "POST"
+        idempotent = request.method != "POST" and not request.once
+        if request.delay:
+            await traffic.clock.sleep(request.delay)
+            meter.waited += request.delay
         attempt = 0
         while True:
             attempt += 1
             wish: float | None = None
             answer: Response | TransportError
             try:
-                answer, signed = await self._attempt(request, meter)
+                answer, signed = await self._attempt(request, meter, page)
                 if answer.status not in _SETTLED:
-                    answer = await self._settled(answer, request, signed, meter)
+                    answer = await self._settled(answer, request, signed, meter, page)
                 if answer.status in _SETTLED:
                     return answer
                 wish = retry_after(answer)
@@ -195,7 +265,9 @@ class Session:
                 return answer
             await traffic.clock.sleep(pause)
 
-    async def _settled(self, answer: Response, request: Request, signed: Headers, meter: Meter) -> Response:
+    async def _settled(
+        self, answer: Response, request: Request, signed: Headers, meter: Meter, page: _Page[Any] | None
+    ) -> Response:
         """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
         redirects = refusals = 0
         while answer.status not in _SETTLED:
@@ -208,10 +280,10 @@ class Session:
                 if to is None or redirects == _MOST_REDIRECTS:
                     break
                 request, redirects = to, redirects + 1
-            answer, signed = await self._attempt(request, meter)
+            answer, signed = await self._attempt(request, meter, page)
         return answer
 
-    async def _attempt(self, request: Request, meter: Meter) -> tuple[Response, Headers]:
+    async def _attempt(self, request: Request, meter: Meter, page: _Page[Any] | None) -> tuple[Response, Headers]:
         """Send one request when it is its turn; the answer, and what the request was signed with."""
         traffic, now = self._traffic, self._now
         if self._signed is None or self._login is not None or not traffic.slots.take():
@@ -229,9 +301,12 @@ class Session:
                 raise self._late()
             meter.attempts += 1
             signed = self._signed or NO_HEADERS  # as it is now: it may have been renewed during the wait
-            answer = await traffic.engine.exchange(
-                self.address.origin, request, signed, min(left, traffic.attempt_timeout)
-            )
+            origin, seconds = self.address.origin, min(left, traffic.attempt_timeout)
+            if page is None:
+                answer = await traffic.engine.exchange(origin, request, signed, seconds)
+            else:
+                async with traffic.engine.stream(origin, request, signed, seconds) as arriving:
+                    answer = await page.take(arriving)
             if self._untried and signed is self._signed and answer.status in _SETTLED:
                 self._untried = False
             return answer, signed
@@ -316,6 +391,32 @@ class Session:
         origin, target = split_url(urljoin(f"{self.address.origin}/", url))
         request = Request(method, target, Headers((headers or {}).items()), body)
         return await self._traffic.engine.exchange(origin, request, NO_HEADERS, self._traffic.attempt_timeout)
+
+
+class _Page(Generic[R]):
+    """One page of a listing, read while it arrives; a page that broke off is begun anew."""
+
+    def __init__(self, pager: Pager[R]) -> None:
+        self.records: list[R] = []
+        self._pager = pager
+
+    async def take(self, arriving: StreamedResponse) -> Response:
+        """The answer to one attempt. Of a page only its head: the rest has become records."""
+        head = arriving.head
+        if head.status != 200:
+            body = b""
+            async for chunk in arriving:
+                body += chunk
+                if len(body) > _LONGEST_ERROR:
+                    break
+            return Response(head.status, head.fields, body)
+        self._pager.next_request()
+        self._pager.begin(head)
+        records: list[R] = []
+        async for chunk in arriving:
+            records += self._pager.feed(chunk)
+        self.records = records + self._pager.end()
+        return head
 
 
 class _Shared:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict, cast
+from typing import cast
 
+from aioconnections.bulk.verdicts import known, prove, undone
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
-    CertificateError,
     ConnectionsError,
     ForbiddenError,
     InvalidInputError,
-    ServerError,
-    ServerUnavailableError,
-    ThrottledError,
-    TransportError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Failed, Rejected, Unprocessed
+from aioconnections.outcomes import Checked, CheckOutcome, Failed
 from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person
-from aioconnections.session import Meter, Session
+from aioconnections.session import Session
 
-__all__ = ["CheckJob"]
+__all__ = ["CheckJob", "pair_of"]
+
+_VERDICTS = (BadRequestError, ForbiddenError)
 
 
 class CheckJob:
@@ -34,26 +32,22 @@ class CheckJob:
 
     async def ready(self) -> None:
         """Prove the login; see `Job`."""
-        try:
-            await self._session.prove()
-        except CertificateError:
-            raise
-        except (TransportError, ServerError, ThrottledError) as error:
-            raise ServerUnavailableError(f"{self._session.address.origin} does not answer: {error}") from None
+        await prove(self._session)
 
     async def do(self, index: int, item: object) -> CheckOutcome:
         """The outcome of one pair."""
+        session = self._session
         try:
-            pair = _pair(item)
+            pair = pair_of(item)
+            session.refuse_hidden(pair.source, pair.target)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        session = self._session
         meter = session.meter()
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
             status = check_result(request, await session.ask(request, meter), proved=session.verifies)
         except ConnectionsError as error:
-            unanswered = error.with_traceback(None)  # its frames would keep this item's request alive
+            unanswered = error
         else:
             return Checked(
                 status,
@@ -66,40 +60,16 @@ class CheckJob:
             )
         if isinstance(unanswered, AuthenticationError):
             session.refused(unanswered)
-        return _unanswered(unanswered, _known(index, item, pair, meter))
+        unanswered = await session.explained(unanswered, pair.source, pair.target)
+        return cast("CheckOutcome", undone(unanswered, known(index, item, meter, pair=pair), _VERDICTS))
 
 
-def _unanswered(error: ConnectionsError, known: _Known) -> CheckOutcome:
-    if isinstance(error, BadRequestError | ForbiddenError):
-        return Rejected(error, **known)
-    if isinstance(error, AuthenticationError) and not known["attempts"]:
-        return Unprocessed(str(error), **known)
-    return Failed(error, **known)
+def pair_of(item: object) -> Pair:
+    """The pair that an item is.
 
-
-def _known(index: int, item: object, pair: Pair, meter: Meter) -> _Known:
-    return {
-        "index": index,
-        "item": item,
-        "pair": pair,
-        "attempts": meter.attempts,
-        "elapsed": meter.elapsed,
-        "waited": meter.waited,
-    }
-
-
-class _Known(TypedDict):
-    """What every outcome says, whatever became of the item."""
-
-    index: int
-    item: object
-    pair: Pair
-    attempts: int
-    elapsed: float
-    waited: float
-
-
-def _pair(item: object) -> Pair:
+    Raises:
+        InvalidInputError: it is none.
+    """
     if isinstance(item, Pair):
         return item
     if not isinstance(item, tuple):

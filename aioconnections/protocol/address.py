@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from attrs import field, frozen
 
-from aioconnections.errors import InvalidInputError
+from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 
 __all__ = ["Address", "encode", "split_url"]
@@ -48,6 +48,42 @@ class Address:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "profiles", f"{self.context}/profiles{self.segment}/atom")
+
+    @property
+    def administration(self) -> str:
+        """Path of the administration of Profiles."""
+        return f"{self.context}/profiles{self.segment}/admin/atom"
+
+    @property
+    def communities(self) -> str:
+        """Path of the Atom resources of Communities, where the segment of OAuth comes last."""
+        return f"{self.context}/communities/service/atom{self.segment}"
+
+    def follow(self, href: str) -> str:
+        """The request target of a link in an answer.
+
+        Links are the server's data, and may name the host that others see: one that leads below a context root of ours
+        is taken as ours. Links need not have the segment of OAuth, so it is put in.
+
+        Raises:
+            UnexpectedAnswerError: the link leads to somewhere else.
+        """
+        try:
+            origin, target = split_url(urljoin(f"{self.origin}/", href))
+        except ValueError:
+            origin, target = None, ""
+        roots = (f"{self.context}/profiles/", f"{self.context}/communities/")
+        if origin is None or (origin != self.origin and not target.startswith(roots)):
+            raise UnexpectedAnswerError(200, None, "a link in the answer leads to another server")
+        return self._with_segment(quote(target, safe="/?:@!$&'()*+,;=%~-._"))
+
+    def _with_segment(self, target: str) -> str:
+        for before, after in (("/profiles", ("/atom/", "/admin/atom/")), ("/communities/service/atom", ("/",))):
+            root = self.context + before
+            rest = target.removeprefix(root)
+            if self.segment and rest != target and rest.startswith(after) and not rest.startswith(f"{self.segment}/"):
+                return root + self.segment + rest
+        return target
 
     @classmethod
     def of(cls, url: str, *, oauth: bool = False) -> Address:

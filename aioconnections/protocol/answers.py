@@ -22,9 +22,10 @@ from aioconnections.errors import (
     ThrottledError,
     UnexpectedAnswerError,
 )
+from aioconnections.protocol.errordoc import error_document
 from aioconnections.protocol.messages import Request, Response
 
-__all__ = ["error_of", "login_page", "retry_after"]
+__all__ = ["error_of", "expect", "login_page", "retry_after"]
 
 _PLAIN: dict[int, type[AnswerError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
 
@@ -38,18 +39,31 @@ def error_of(request: Request, response: Response) -> AnswerError:
         return _redirect(request, response)
     if login_page(response):
         return AuthenticationError(status, None, "the server sent an HTML page, most likely its login, as the answer")
-    phrase = _phrase(status)
+    said = error_document(response.body, charset=response.charset) if response.body else None
+    code = said.message_id if said else None
+    message = (said.message.removeprefix(f"{code}:").strip() if said else "") or _phrase(status)
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
-        return kind(status, None, phrase, retry_after(response))
-    return _PLAIN.get(status, UnexpectedAnswerError)(status, None, phrase)
+        return kind(status, code, message, retry_after(response))
+    return _PLAIN.get(status, UnexpectedAnswerError)(status, code, message)
+
+
+def expect(request: Request, response: Response, *statuses: int) -> None:
+    """Pass if the answer has one of these statuses and is no login page.
+
+    Raises:
+        AnswerError: it is another one.
+    """
+    if response.status not in statuses or login_page(response):
+        raise error_of(request, response)
 
 
 def login_page(response: Response) -> bool:
     """Whether a success is really an HTML page in place of the answer."""
     if not 200 <= response.status < 300 or response.media_type not in {"text/html", "application/xhtml+xml"}:
         return False
-    return bool(response.body) or (response.get(b"content-length") or "0") != "0"
+    length = response.get(b"content-length")
+    return bool(response.body) or (response.get(b"transfer-encoding") is not None if length is None else length != "0")
 
 
 def retry_after(response: Response) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from attrs import evolve
 
 from aioconnections.atom import Category, Content, Entry
@@ -42,12 +44,12 @@ def connection_from(entry: Entry) -> Connection:
     )
 
 
-def invite_entry(message: str = "") -> Entry:
+def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> Entry:
     """What invites a person (protocol page "Inviting a person to become your colleague").
 
     The status is ``pending`` although the inviter's own list will show ``unconfirmed``.
     """
-    return _entry(Status.PENDING, Content(message, "text"))
+    return _entry(Status.PENDING, Content(message, kind))
 
 
 def connected_entry(message: str = "") -> Entry:

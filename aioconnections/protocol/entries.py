@@ -5,11 +5,23 @@ from __future__ import annotations
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from aioconnections.atom import AtomPerson, Content, Entry, Text
+from aioconnections.atom import AtomPerson, Content, Entry, Reader, Text
 from aioconnections.errors import InvalidInputError
+from aioconnections.protocol.messages import Response
 from aioconnections.records import Email, Key, Person, Userid
 
-__all__ = ["SN", "TYPE_SCHEME", "bare_id", "href_of", "identity", "kind_of", "person_from", "query_value", "text_of"]
+__all__ = [
+    "SN",
+    "TYPE_SCHEME",
+    "bare_id",
+    "href_of",
+    "identity",
+    "kind_of",
+    "lone_entry",
+    "person_from",
+    "query_value",
+    "text_of",
+]
 
 IdentityT = TypeVar("IdentityT", Email, Userid)
 
@@ -27,6 +39,17 @@ def kind_of(entry: Entry) -> str | None:
 def bare_id(entry: Entry) -> str | None:
     """The id of a connection or the key of a profile, without the prefix that both share; None if it is not there."""
     return entry.id.removeprefix(_PREFIX) or None if entry.id and entry.id.startswith(_PREFIX) else None
+
+
+def lone_entry(response: Response) -> Entry | None:
+    """The first entry of an answer, which is a lone entry or a feed; None if there is none.
+
+    Raises:
+        AtomError: the answer is not acceptable Atom.
+    """
+    reader = Reader(charset=response.charset)
+    entries = reader.feed(response.body)
+    return next(iter((*entries, *reader.close().entries)), None)
 
 
 def href_of(entry: Entry, rel: str) -> str | None:

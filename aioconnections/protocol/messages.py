@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Iterator
+from email.message import Message
 from typing import NoReturn, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -106,6 +107,8 @@ class Request:
         target: path and query from the root of the server, percent-encoded; it may hold an e-mail address.
         headers: what this request adds to the constant ones.
         body: the whole body, or None for a request without one.
+        once: what follows a failure is for the conversation to decide: it is not tried again on its own.
+        delay: seconds to wait before it is sent.
 
     Raises:
         InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
@@ -115,6 +118,8 @@ class Request:
     target: str = field(repr=lambda target: repr(target.partition("?")[0]))
     headers: Headers = NO_HEADERS
     body: bytes | None = field(default=None, repr=False)
+    once: bool = False
+    delay: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         target = self.target
@@ -165,6 +170,14 @@ class Response:
     def media_type(self) -> str:
         """The type of the body in lower case without its parameters, or an empty text."""
         return (self.get(b"content-type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The character set that the type of the body names, or None."""
+        message = Message()
+        message["content-type"] = self.get(b"content-type") or ""
+        charset = message.get_param("charset")
+        return charset if isinstance(charset, str) else None
 
 
 Flow: TypeAlias = Generator[Request, Response, R]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from aioconnections.errors import AuthenticationError, NotFoundError, UnexpectedAnswerError
+from contextlib import suppress
+
+from aioconnections.errors import AtomError, AuthenticationError, NotFoundError, UnexpectedAnswerError
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import error_of, login_page
-from aioconnections.protocol.messages import Flow, Request, Response
-from aioconnections.records import Email, Identity, Key, Pair, Status, Userid
+from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
+from aioconnections.protocol.service import service_document
+from aioconnections.records import Email, Identity, Key, Pair, ServiceDocument, Status, Userid
 
-__all__ = ["check", "check_request", "check_result", "prove_login"]
+__all__ = ["check", "check_request", "check_result", "pair_query", "prove_login"]
 
 # Page "Checking whether two people are colleagues": the spelling of the parameters, with a lower-case "id" in Userid.
 _SOURCE: dict[type[Identity], str] = {Email: "sourceEmail=", Key: "sourceKey=", Userid: "sourceUserid="}
@@ -16,16 +19,23 @@ _TARGET: dict[type[Identity], str] = {Email: "&targetEmail=", Key: "&targetKey="
 _STATUSES: dict[str, Status] = {str(status): status for status in Status}
 
 
-def check_request(address: Address, pair: Pair) -> Request:
-    """One HEAD that asks what stands between two people."""
+def pair_query(pair: Pair) -> str:
+    """The parameters that name both sides of a pair."""
     source, target = pair.source, pair.target
-    who = f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
-    return Request("HEAD", f"{address.profiles}/connection.do?connectionType=colleague&{who}")
+    return f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
 
 
-def check(address: Address, pair: Pair, *, proved: bool) -> Flow[Status | None]:
+def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Request:
+    """One HEAD that asks what stands between two people."""
+    target = f"{address.profiles}/connection.do?connectionType=colleague&{pair_query(pair)}"
+    return Request("HEAD", target, headers, delay=delay)
+
+
+def check(
+    address: Address, pair: Pair, *, proved: bool, headers: Headers = NO_HEADERS, delay: float = 0.0
+) -> Flow[Status | None]:
     """What stands between two people, seen from the source: `check_request`, and `check_result` of its answer."""
-    request = check_request(address, pair)
+    request = check_request(address, pair, headers, delay)
     response = yield request
     return check_result(request, response, proved=proved)
 
@@ -57,8 +67,8 @@ def _status(response: Response) -> Status:
     return status
 
 
-def prove_login(address: Address) -> Flow[None]:
-    """Ask for the signed-in user's service document: it proves the address and the login with one request.
+def prove_login(address: Address) -> Flow[ServiceDocument]:
+    """The signed-in user's service document, which proves the address and the login with one request.
 
     Page "Retrieving the Profiles service document": 200 of type ``application/atomsvc+xml``.
 
@@ -68,9 +78,16 @@ def prove_login(address: Address) -> Flow[None]:
     request = Request("GET", f"{address.profiles}/profileService.do")
     response = yield request
     if response.status == 200 and response.media_type == "application/atomsvc+xml":
-        return
+        return _own_document(response)
     if response.status == 404:
         raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
     if response.status == 200 and not login_page(response):
         raise UnexpectedAnswerError(200, None, "what answers at this address is not the Profiles service")
     raise error_of(request, response)
+
+
+def _own_document(response: Response) -> ServiceDocument:
+    """What the document says, as far as it can be read: its type alone has proved what was to be proved."""
+    with suppress(AtomError):
+        return service_document(response.body, charset=response.charset) or ServiceDocument(None, None)
+    return ServiceDocument(None, None)

@@ -1,28 +1,28 @@
-"""The client: every verb is a few lines on a conversation of `protocol`."""
+"""What all verbs of a client share: its options, and the session that they talk through."""
 
 from __future__ import annotations
 
 import os
 import random
 import warnings
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
 import anyio.lowlevel
+from attrs import evolve
 
 from aioconnections._version import __version__
 from aioconnections.auth import Auth, Basic
-from aioconnections.bulk import CheckJob, Outcomes
+from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
 from aioconnections.clock import Clock, LoopClock
-from aioconnections.errors import InvalidInputError, UsageError
-from aioconnections.outcomes import CheckOutcome
+from aioconnections.errors import BadRequestError, InvalidInputError, UsageError
+from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.messages import Headers
-from aioconnections.protocol.profiles import check
-from aioconnections.records import Identity, Pair, Person, Status
+from aioconnections.protocol.messages import Flow, Headers
+from aioconnections.records import Identity, Person
 from aioconnections.session import Session, Traffic
 from aioconnections.slots import Slots
 from aioconnections.transport import Engine
@@ -33,9 +33,13 @@ from aioconnections.transport.tls import Verify
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Client"]
+__all__ = ["Base", "Who"]
 
-Pairlike: TypeAlias = Pair | tuple[Identity | Person, Identity | Person]
+DoneT = TypeVar("DoneT", bound=Outcome)
+R = TypeVar("R")
+
+Who: TypeAlias = Identity | Person
+"""A person, by an identity or as a record that holds one."""
 
 _NOT_THE_CALLERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
@@ -43,37 +47,8 @@ _NOT_THE_CALLERS = frozenset(
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Client:
-    """A client of one Connections server, for one signed-in user.
-
-    ``async with Client("https://connections.example.com", auth=("ajones", "secret")) as client: …``
-
-    It may be used by any number of tasks of one event loop (asyncio or trio), not by several threads.
-
-    Args:
-        base_url: where the server is; a path before ``/profiles`` belongs to it.
-        auth: ``(user, password)``, an `Auth`, or None for what the server shows to everybody.
-        max_connections: how many requests may be under way at once.
-        max_per_second: how many may start per second; None for no limit.
-        burst: how many may start at once after a pause.
-        attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
-        item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection and for
-            the rate limit does not count. An `Auth` has as long to give its headers.
-        max_attempts: how many times one call or item is tried at most; redirects within the server, and the repetition
-            after a login was renewed, come on top.
-        headers: sent with every request.
-        verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
-        transport: an httpx transport to go through; closed with the client.
-        http_client: an httpx client to go through, without its login, cookies, headers and redirects; not closed.
-        trust_env: go through the proxy that the environment names. By default such a proxy is named in a warning only.
-        verify_login: let one request for the signed-in user's service document prove address and login before anything
-            else is sent, and every ten minutes.
-        clock: where the time comes from; by default the running event loop.
-        rng: where the random part of the pauses between attempts comes from.
-
-    Raises:
-        InvalidInputError: an argument that cannot be used.
-    """
+class Base:
+    """What `Client` is built on; its options are those of `Client`."""
 
     def __init__(  # noqa: PLR0913 # keyword-only options, each with its default
         self,
@@ -125,45 +100,6 @@ class Client:
     def max_per_second(self, value: float | None) -> None:
         self._limiter.change(value, self._clock.now() if self._clock is not None else 0.0)
 
-    async def check(self, source: Identity | Person, target: Identity | Person) -> Status | None:
-        """What stands between two people, seen from the source; one HEAD request.
-
-        Page "Checking whether two people are colleagues".
-
-        Returns:
-            The status, or None if no connection is visible to the signed-in user.
-
-        Raises:
-            InvalidInputError: the two are the same, or one of them is no identity.
-            BadRequestError: the server finds the request invalid, for example because it does not know a person, or
-                hides e-mail addresses.
-            AuthenticationError: the login was refused; nothing more is sent with it.
-            ConnectionsError: no answer, or one that makes no sense.
-        """
-        pair = Pair(source, target)
-        session = self._here()
-        return await session.call(check(session.address, pair, proved=session.verifies))
-
-    def check_many(
-        self,
-        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
-        *,
-        ordered: bool = False,
-    ) -> Outcomes[CheckOutcome]:
-        """Check every pair of a source; see `check` for one.
-
-        The source is read as the outcomes are consumed, never more than ``2 × max_connections`` ahead.
-
-        Args:
-            pairs: any iterable or async iterable of `Pair` or of tuples of two identities.
-            ordered: give the outcomes in the order of the source instead of as they complete.
-
-        Returns:
-            The outcomes, to be entered and iterated: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item
-            that was read.
-        """
-        return Outcomes(CheckJob(self._here()), pairs, workers=self._max_connections, ordered=ordered)
-
     async def aclose(self) -> None:
         """Close every connection; calls after that raise `UsageError`."""
         self._closed = True
@@ -197,7 +133,42 @@ class Client:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._session is not None else "not entered"
-        return f"Client({self._address.origin}, {state}, {self._engine!r})"
+        return f"{type(self).__name__}({self._address.origin}, {state}, {self._engine!r})"
+
+    async def _call(self, flow: Flow[R], *people: Identity) -> R:
+        """The result of a conversation that names `people`."""
+        session = self._here()
+        session.refuse_hidden(*people)
+        try:
+            return await session.call(flow)
+        except BadRequestError as refused:
+            error = refused
+        raise await session.explained(error, *people)
+
+    async def _done(self, flow: Flow[DoneT], item: object, *people: Identity, **facts: Any) -> DoneT:
+        """The outcome of a single change, with what it cost."""
+        session = self._here()
+        session.refuse_hidden(*people)
+        await session.prove()
+        meter = session.meter()
+        try:
+            done = await session.run(flow, meter)
+        except BadRequestError as refused:
+            error = refused
+        else:
+            facts |= {"attempts": meter.attempts, "elapsed": meter.elapsed, "waited": meter.waited}
+            return evolve(done, item=item, **facts)
+        raise await session.explained(error, *people)
+
+    def _many(
+        self, understand: Callable[[object], Subject[DoneT]], source: object, *, ordered: bool, once: bool = False
+    ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
+        job: FlowJob[DoneT] = FlowJob(self._here(), understand, once=once)
+        return self._outcomes(job, source, ordered=ordered)
+
+    def _outcomes(self, job: Job[DoneT], source: object, *, ordered: bool) -> Outcomes[DoneT]:
+        items = cast("Iterable[object] | AsyncIterable[object]", source)  # what is neither is refused there
+        return Outcomes(job, items, workers=self._max_connections, ordered=ordered)
 
     def _here(self) -> Session:
         """The session, if it may be used here and now."""

@@ -1,0 +1,129 @@
+"""Invitations into communities."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+
+from aioconnections.bulk import Outcomes, Subject
+from aioconnections.client.base import Base, Who
+from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from aioconnections.listing import Stream
+from aioconnections.outcomes import Accepted, AlreadyExists, Invited, InviteOutcome, Removed
+from aioconnections.protocol import communities, listing
+from aioconnections.records import Invitation, identity_of
+
+__all__ = ["Communities", "Community"]
+
+
+class Community:
+    """One community, for its owners: ``community = client.community(uuid)``."""
+
+    def __init__(self, client: Base, uuid: str) -> None:
+        if not uuid.strip():
+            raise InvalidInputError("a community is named by its uuid")
+        self.uuid: str = uuid.strip()
+        self._client = client
+
+    async def invite(self, person: Who, *, title: str = "Invitation") -> Invited | AlreadyExists:
+        """Invite a person into the community, by userid or e-mail address.
+
+        Page "Creating a community invitation programmatically".
+
+        Args:
+            person: whom.
+            title: of the invitation; the page requires one.
+
+        Raises:
+            ForbiddenError: the signed-in user is no owner of it.
+            NotFoundError: there is no such community.
+            InDoubtError: the answer was lost.
+            ConnectionsError: it was not done.
+        """
+        identity = identity_of(person)
+        flow = communities.invite_to_community(self._client._here().address, self.uuid, identity, title)
+        return await self._client._done(flow, person, identity, person=identity)
+
+    def invite_many(
+        self, people: Iterable[Who] | AsyncIterable[Who], *, title: str = "Invitation", ordered: bool = False
+    ) -> Outcomes[InviteOutcome]:
+        """Invite every person of a source; see `invite` for one."""
+        address = self._client._here().address
+
+        def understand(item: object) -> Subject[Invited | AlreadyExists]:
+            person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
+            return Subject(communities.invite_to_community(address, self.uuid, person, title), person=person)
+
+        return self._client._many(understand, people, ordered=ordered)
+
+    def invitations(self) -> Stream[Invitation]:
+        """The invitations into the community that wait for an answer, for its owners."""
+        session = self._client._here()
+        return Stream(session, listing.invitations(session.address, self.uuid))
+
+    def __repr__(self) -> str:
+        return f"Community({self.uuid})"
+
+
+class Communities(Base):
+    """What has to do with invitations into communities."""
+
+    def community(self, uuid: str) -> Community:
+        """One community, by its uuid.
+
+        Raises:
+            InvalidInputError: the uuid is empty.
+        """
+        return Community(self, uuid)
+
+    def invitations(self) -> Stream[Invitation]:
+        """The signed-in user's own invitations (page "Getting the My Invitations feed")."""
+        session = self._here()
+        return Stream(session, listing.invitations(session.address))
+
+    async def get_invitation(self, invitation: Invitation) -> Invitation | None:
+        """An invitation as it stands now; None if it is gone.
+
+        Page "Retrieving an invitation". Its address is used as the server gave it.
+
+        Raises:
+            ConnectionsError: the server refuses, or the answer makes no sense.
+        """
+        return await self._call(communities.get_invitation(self._here().address, invitation))
+
+    async def accept_invitation(self, invitation: Invitation) -> Accepted:
+        """Become a member of the community that one is invited to.
+
+        Page "Adding a member programmatically".
+
+        Raises:
+            InDoubtError: the answer was lost.
+            ConnectionsError: it was not done.
+        """
+        session = self._here()
+        await session.identify()
+        me = session.me
+        if me is None:
+            raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
+        return await self._done(communities.accept_invitation(session.address, me, invitation), invitation)
+
+    async def decline_invitation(self, invitation: Invitation) -> Removed:
+        """Decline an invitation that one was sent.
+
+        Page "Declining or revoking an invitation".
+
+        Raises:
+            NotFoundError: it is gone.
+            ConnectionsError: it was not done.
+        """
+        return await self._done(communities.end_invitation(self._here().address, invitation), invitation)
+
+    async def revoke_invitation(self, invitation: Invitation) -> Removed:
+        """Revoke an invitation, as an owner of the community; for the server it is the same as declining.
+
+        Page "Declining or revoking an invitation".
+
+        Raises:
+            NotFoundError: it is gone.
+            ConnectionsError: it was not done.
+        """
+        return await self.decline_invitation(invitation)

@@ -1,0 +1,410 @@
+"""Colleagues and people: the verbs of a client that need nothing but the signed-in user."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, cast
+
+from attrs import field, frozen
+
+from aioconnections.bulk import CheckJob, Outcomes, Subject, pair_of
+from aioconnections.client.base import Base, Who
+from aioconnections.errors import InvalidInputError
+from aioconnections.listing import Stream
+from aioconnections.outcomes import (
+    Accepted,
+    AcceptOutcome,
+    AlreadyExists,
+    CheckOutcome,
+    Invited,
+    InviteOutcome,
+    Removed,
+    RemoveOutcome,
+    Resolved,
+    ResolveOutcome,
+)
+from aioconnections.protocol import colleagues, discovery, listing
+from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
+from aioconnections.protocol.messages import Flow
+from aioconnections.protocol.profiles import check
+from aioconnections.records import (
+    Connection,
+    Identity,
+    Pair,
+    Person,
+    Profile,
+    ServiceDocument,
+    Status,
+    identity_of,
+)
+
+__all__ = ["Colleagues", "Invite", "Pairlike", "People"]
+
+Pairlike: TypeAlias = Pair | tuple[Who, Who]
+
+
+@frozen
+class Invite:
+    """A person to be invited, with a message of their own.
+
+    Attributes:
+        person: whom.
+        message: instead of the run's; None for the run's.
+    """
+
+    person: Identity = field(converter=identity_of)
+    message: str | None = None
+
+
+class Colleagues(Base):
+    """What has to do with colleague connections."""
+
+    async def check(self, source: Who, target: Who) -> Status | None:
+        """What stands between two people, seen from the source; one HEAD request.
+
+        Page "Checking whether two people are colleagues".
+
+        Returns:
+            The status, or None if no connection is visible to the signed-in user.
+
+        Raises:
+            InvalidInputError: the two are the same, one of them is no identity, or the server hides e-mail addresses.
+            BadRequestError: the server finds the request invalid, for example because it does not know a person.
+            AuthenticationError: the login was refused; nothing more is sent with it.
+            ConnectionsError: no answer, or one that makes no sense.
+        """
+        pair = Pair(source, target)
+        session = self._here()
+        return await self._call(check(session.address, pair, proved=session.verifies), pair.source, pair.target)
+
+    def check_many(
+        self, pairs: Iterable[Pairlike] | AsyncIterable[Pairlike], *, ordered: bool = False
+    ) -> Outcomes[CheckOutcome]:
+        """Check every pair of a source; see `check` for one.
+
+        The source is read as the outcomes are consumed, never more than ``2 × max_connections`` ahead.
+
+        Args:
+            pairs: any iterable or async iterable of `Pair` or of tuples of two identities.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+
+        Returns:
+            The outcomes, to be entered and iterated: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item
+            that was read.
+        """
+        return self._outcomes(CheckJob(self._here()), pairs, ordered=ordered)
+
+    async def get(self, source: Who, target: Who, *, message: bool = False) -> Connection | None:
+        """The connection of two people, seen from the source; None if none is visible to the signed-in user.
+
+        Args:
+            source: whose connection it is.
+            target: to whom.
+            message: ask for the text of the invitation as well; the server gives it to the source only.
+
+        Raises:
+            AtomError: the answer makes no sense.
+            ConnectionsError: as for `check`.
+        """
+        pair = Pair(source, target)
+        return await self._call(colleagues.get(self._here().address, pair, message=message), pair.source, pair.target)
+
+    def colleagues(
+        self,
+        person: Who,
+        *,
+        status: Status | None = None,
+        since: datetime | None = None,
+        sort_by: Literal["displayName", "modified"] | None = None,
+        message: bool = False,
+        page_size: int = 250,
+    ) -> Stream[Connection]:
+        """A person's connections, each once, page by page.
+
+        Page "Getting colleagues".
+
+        Args:
+            person: whose.
+            status: `ACCEPTED` if left out; the others are for the signed-in user's own.
+            since: only what changed after this moment; aware.
+            sort_by: the server's order.
+            message: ask for the text of the invitations as well.
+            page_size: how many to ask for at once; servers give 250 at the most.
+
+        Raises:
+            InvalidInputError: a moment without a time zone, or a page size below 1.
+        """
+        if since is not None and since.tzinfo is None:
+            raise InvalidInputError("since must have a time zone")
+        if page_size < 1:
+            raise InvalidInputError("page_size must be positive")
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if since is not None else None
+        session = self._here()
+        identity = identity_of(person)
+        pager = listing.colleagues(
+            session.address,
+            identity,
+            status=status,
+            since=moment,
+            sort_by=sort_by,
+            message=message,
+            page_size=page_size,
+        )
+        return Stream(session, pager)
+
+    def colleagues_in_common(self, one: Who, other: Who) -> Stream[Profile]:
+        """Whom two people both have as colleagues (page "Finding colleagues shared by two people").
+
+        Raises:
+            InvalidInputError: the two are not named in the same way.
+        """
+        session = self._here()
+        people = identity_of(one), identity_of(other)
+        return Stream(session, listing.in_common(session.address, *people))
+
+    async def invite(
+        self,
+        person: Who,
+        *,
+        message: str = "",
+        message_type: Literal["text", "html"] = "text",
+        discover: bool = False,
+        settle: float = 30.0,
+        on_unknown: OnUnknown = "recheck",
+    ) -> Invited | AlreadyExists:
+        """Invite a person to become a colleague, at most once.
+
+        Page "Inviting a person to become a colleague".
+
+        Args:
+            person: whom.
+            message: what they read.
+            message_type: whether the message is plain text or HTML.
+            discover: fetch the person's service document and post to the feed that it names, as the page describes,
+                instead of to the well-known address of that feed.
+            settle: after a lost answer, seconds to wait before asking whether the invitation was made.
+            on_unknown: what follows a lost answer: ``recheck`` asks, and invites once more if there is nothing;
+                ``report`` raises.
+
+        Raises:
+            InvalidInputError: nothing was sent, because the message or the person cannot be.
+            InDoubtError: the invitation was sent, and whether it was made is not known.
+            ConnectionsError: it was certainly not made.
+        """
+        body = colleagues.invitation_body(message, message_type)
+        identity = identity_of(person)
+        flow = self._invitation(identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
+        return await self._done(flow, person, identity, person=identity)
+
+    def invite_many(
+        self,
+        people: Iterable[Who | Invite] | AsyncIterable[Who | Invite],
+        *,
+        message: str = "",
+        message_type: Literal["text", "html"] = "text",
+        settle: float = 30.0,
+        on_unknown: OnUnknown = "recheck",
+        ordered: bool = False,
+    ) -> Outcomes[InviteOutcome]:
+        """Invite every person of a source; see `invite` for one.
+
+        A person who comes a second time is `Unprocessed`.
+
+        Raises:
+            InvalidInputError: the message cannot be sent.
+        """
+        common = colleagues.invitation_body(message, message_type)
+
+        def understand(item: object) -> Subject[Invited | AlreadyExists]:
+            wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses the rest
+            own = wanted.message
+            body = common if own is None else colleagues.invitation_body(own, message_type)
+            flow = self._invitation(wanted.person, body, discover=False, settle=settle, on_unknown=on_unknown)
+            return Subject(flow, person=wanted.person)
+
+        return self._many(understand, people, ordered=ordered, once=True)
+
+    def _invitation(
+        self, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
+    ) -> Flow[Invited | AlreadyExists]:
+        session = self._here()
+        return colleagues.invite(
+            session.address,
+            lambda: session.me,
+            person,
+            body,
+            discover=discover,
+            settle=settle,
+            on_unknown=on_unknown,
+        )
+
+    async def accept(self, connection: ConnectionRef) -> Accepted:
+        """Accept an invitation: the entry is fetched, only its status changed, and the rest put back.
+
+        Page "Accept an invitation to become a colleague".
+
+        Args:
+            connection: as a record, as the pair of the invitee and the inviter, or by its bare id.
+
+        Raises:
+            NotFoundError: there is no such invitation (any more).
+            InvalidInputError: the signed-in user is the one who invited.
+            InDoubtError: the answer was lost, and asking did not settle it.
+            ConnectionsError: it was not accepted.
+        """
+        return await self._done(
+            colleagues.accept(self._here().address, which := _ref(connection)), connection, pair=_pair(which)
+        )
+
+    async def remove(self, connection: ConnectionRef) -> Removed:
+        """Decline, withdraw or remove a connection; the outcome says which it was.
+
+        Pages "Deleting connections" and "Accept an invitation to become a colleague".
+
+        Args:
+            connection: as a record, as a pair, or by its bare id.
+
+        Raises:
+            NotFoundError: there is no such connection.
+            ConnectionsError: it was not removed.
+        """
+        return await self._done(
+            colleagues.remove(self._here().address, which := _ref(connection)), connection, pair=_pair(which)
+        )
+
+    def accept_many(
+        self, connections: Iterable[ConnectionRef] | AsyncIterable[ConnectionRef], *, ordered: bool = False
+    ) -> Outcomes[AcceptOutcome]:
+        """Accept every invitation of a source; see `accept` for one."""
+        address = self._here().address
+
+        def understand(item: object) -> Subject[Accepted]:
+            which = _ref(item)
+            return Subject(colleagues.accept(address, which), pair=_pair(which))
+
+        return self._many(understand, connections, ordered=ordered)
+
+    def remove_many(
+        self, connections: Iterable[ConnectionRef] | AsyncIterable[ConnectionRef], *, ordered: bool = False
+    ) -> Outcomes[RemoveOutcome]:
+        """Remove every connection of a source; see `remove` for one."""
+        address = self._here().address
+
+        def understand(item: object) -> Subject[Removed]:
+            which = _ref(item)
+            return Subject(colleagues.remove(address, which), pair=_pair(which))
+
+        return self._many(understand, connections, ordered=ordered)
+
+
+class People(Base):
+    """What has to do with people and their profiles."""
+
+    async def me(self) -> ServiceDocument:
+        """The signed-in user's service document.
+
+        Raises:
+            ConnectionsError: the server refuses, or the answer makes no sense.
+        """
+        found = await self._call(discovery.service_document_of(self._here().address))
+        return found or ServiceDocument(None, None)
+
+    async def service_document(self, person: Who) -> ServiceDocument | None:
+        """The service document of a person; None if there is no such person.
+
+        Page "Retrieving the Profiles service document".
+
+        Raises:
+            ConnectionsError: the server refuses, or the answer makes no sense.
+        """
+        identity = identity_of(person)
+        return await self._call(discovery.service_document_of(self._here().address, identity), identity)
+
+    async def profile(self, person: Who) -> Profile | None:
+        """What the directory says of a person; None if it knows no such person.
+
+        Page "Retrieving a profile".
+
+        Raises:
+            ConnectionsError: the server refuses, or the answer makes no sense.
+        """
+        identity = identity_of(person)
+        return await self._call(discovery.profile(self._here().address, identity), identity)
+
+    def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
+        self,
+        *,
+        text: str | None = None,
+        name: str | None = None,
+        email: str | None = None,
+        userid: str | None = None,
+        city: str | None = None,
+        country: str | None = None,
+        job_title: str | None = None,
+        organization: str | None = None,
+        phone_number: str | None = None,
+        tags: str | None = None,
+        active_users_only: bool | None = None,
+        page_size: int = 250,
+    ) -> Stream[Profile]:
+        """People whose profiles match all that is given; servers stop at 250.
+
+        Page "Searching profiles". ``%`` stands for any one character and ``*`` for any number of them.
+
+        Raises:
+            InvalidInputError: nothing to search for, or a page size below 1.
+        """
+        given = {
+            "search": text,
+            "name": name,
+            "email": email,
+            "userid": userid,
+            "city": city,
+            "country": country,
+            "jobTitle": job_title,
+            "organization": organization,
+            "phoneNumber": phone_number,
+            "profileTags": tags,
+        }
+        terms = {key: value for key, value in given.items() if value is not None}
+        if not terms or page_size < 1:
+            raise InvalidInputError("a search needs at least one thing to search for, and a positive page_size")
+        if active_users_only is not None:
+            terms["activeUsersOnly"] = str(active_users_only).lower()
+        session = self._here()
+        return Stream(session, listing.search(session.address, terms, page_size=page_size))
+
+    def resolve_many(
+        self, people: Iterable[Who] | AsyncIterable[Who], *, ordered: bool = False
+    ) -> Outcomes[ResolveOutcome]:
+        """Ask the directory for every person of a source, for example for the userids behind e-mail addresses."""
+        session = self._here()
+
+        def understand(item: object) -> Subject[Resolved]:
+            person = identity_of(item)  # type: ignore[arg-type] # it refuses the rest
+            return Subject(_resolve(discovery.profile(session.address, person)), person=person)
+
+        return cast("Outcomes[ResolveOutcome]", self._many(understand, people, ordered=ordered))  # nothing is in doubt
+
+
+def _resolve(flow: Flow[Profile | None]) -> Flow[Resolved]:
+    return Resolved((yield from flow))
+
+
+def _ref(which: object) -> ConnectionRef:
+    if isinstance(which, Connection | Pair | str):
+        return which
+    if isinstance(which, tuple):
+        return pair_of(cast("object", which))
+    raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, not {type(which).__name__}")
+
+
+def _pair(which: ConnectionRef) -> Pair | None:
+    if isinstance(which, Pair):
+        return which
+    if isinstance(which, Connection):
+        ends: list[Person] = [which.source, which.target]
+        if all(end.userid or end.key or end.email for end in ends):
+            return Pair(*ends)
+    return None

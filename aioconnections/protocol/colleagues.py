@@ -1,0 +1,291 @@
+"""Conversations that make, answer and end colleague connections.
+
+A change whose answer was lost is never simply sent again: the conversation asks first what stands between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+from aioconnections.atom import Entry, write_entry
+from aioconnections.errors import (
+    BadRequestError,
+    InDoubtError,
+    InvalidInputError,
+    NotFoundError,
+    ServerError,
+    TransportError,
+    UnexpectedAnswerError,
+)
+from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
+from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.answers import error_of, expect
+from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
+from aioconnections.protocol.discovery import service_document_of
+from aioconnections.protocol.entries import lone_entry
+from aioconnections.protocol.messages import Flow, Headers, Request, Response
+from aioconnections.protocol.profiles import check, pair_query
+from aioconnections.records import Connection, Identity, Pair, Status
+
+__all__ = [
+    "ATOM",
+    "ConnectionRef",
+    "OnUnknown",
+    "accept",
+    "connect",
+    "connection_body",
+    "disconnect",
+    "get",
+    "invitation_body",
+    "invite",
+    "remove",
+]
+
+ConnectionRef: TypeAlias = Connection | Pair | str
+"""A connection: as a record, as the pair of its source and target, or by its bare id."""
+OnUnknown: TypeAlias = Literal["recheck", "report"]
+
+ATOM = Headers([("Content-Type", "application/atom+xml")])
+_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # answers may be cached for 600 s (recorded)
+_ALREADY = "CLFRN1168E"  # recorded: "A connection to this user already exists or is pending", with an empty <code>
+_MOST_PUTS = 2
+
+
+def get(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Connection | None]:
+    """One connection, seen from its source; None if none is visible.
+
+    Pages "Checking whether two people are colleagues" and "Retrieving a connection". `message` asks for the text of the
+    invitation, which the server gives to the source only.
+
+    Raises:
+        AnswerError: the server refuses.
+        AtomError: the answer makes no sense.
+    """
+    entry = yield from _entry(address, which, message=message)
+    return None if entry is None else connection_from(entry)
+
+
+def invite(
+    address: Address,
+    me: Callable[[], Identity | None],
+    person: Identity,
+    body: bytes,
+    *,
+    discover: bool = False,
+    settle: float = 30.0,
+    on_unknown: OnUnknown = "recheck",
+) -> Flow[Invited | AlreadyExists]:
+    """Invite a person, at most once.
+
+    Page "Inviting a person to become a colleague". With `discover` the person's service document is asked for the feed
+    to post to, as the page says; else its well-known address is used.
+
+    `me` says who is signed in, once that is known. After a lost answer the conversation waits `settle` seconds, asks
+    without caches what stands between the two, and only then, if that is nothing, invites once more; with
+    ``on_unknown="report"`` it asks nothing and gives up.
+
+    Raises:
+        AnswerError: the server's verdict.
+        TransportError: certainly not sent.
+        InDoubtError: the answer was lost, and asking did not settle whether the invitation was made.
+    """
+    target = f"{address.profiles}/connections.do?connectionType=colleague&{person.kind}={encode(person.value)}"
+    if discover:
+        document = yield from service_document_of(address, person)
+        if document is None or document.colleagues_href is None:
+            raise NotFoundError(404, None, "this person has no feed of colleagues")
+        target = address.follow(document.colleagues_href)
+    request = Request("POST", target, ATOM, body, once=True)
+    for again in (False, True):
+        answer = yield from _posted(request)
+        if answer is not None:
+            return _invited(request, answer)
+        own = me()
+        if on_unknown == "report" or own is None:
+            break
+        status = yield from check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=settle)
+        if status is Status.UNCONFIRMED:
+            return Invited()
+        if status is not None:
+            return AlreadyExists()
+        if again:
+            break
+    raise InDoubtError("the invitation was sent and its answer lost; whether it was made is not known")
+
+
+def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
+    """Accept an invitation.
+
+    Page "Accept an invitation": the entry is fetched, its status changed and nothing else, and put back, because what
+    is not sent back is lost. After a lost answer it is fetched again, and put again if it is still pending.
+
+    Raises:
+        AnswerError: the server's verdict; `NotFoundError` if there is no such invitation (any more).
+        InDoubtError: the answer was lost, and asking did not settle it.
+    """
+    for _ in range(_MOST_PUTS):
+        entry = yield from _entry(address, which, message=True)
+        if entry is None:
+            raise NotFoundError(404, None, "there is no such invitation, or the inviter has withdrawn it")
+        connection = connection_from(entry)
+        if connection.status is Status.ACCEPTED:
+            return Accepted()
+        if connection.status is Status.UNCONFIRMED:
+            raise InvalidInputError("only the one who was invited can accept")
+        request = Request("PUT", _edit_target(address, connection), ATOM, write_entry(accepted_entry(entry)), once=True)
+        answer = yield from _posted(request)
+        if answer is not None:
+            expect(request, answer, 200, 204)
+            return Accepted()
+    entry = yield from _entry(address, which)
+    if entry is not None and connection_from(entry).status is Status.ACCEPTED:
+        return Accepted()
+    raise InDoubtError("the acceptance was sent and its answer lost; whether it was made is not known")
+
+
+def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
+    """Decline, withdraw or remove: one verb for the server, and the result says which it was.
+
+    Pages "Deleting connections" and "Accept an invitation" (declining). The connection is fetched first, for its status
+    and its address; that it is gone by the time it is deleted is as good as deleting it.
+
+    Raises:
+        AnswerError: the server's verdict; `NotFoundError` if there is no such connection.
+    """
+    entry = yield from _entry(address, which)
+    if entry is None:
+        raise NotFoundError(404, None, "there is no such connection")
+    connection = connection_from(entry)
+    request = Request("DELETE", _edit_target(address, connection))
+    try:
+        answer = yield request
+        if answer.status != 404:
+            expect(request, answer, 200, 204)
+    except (TransportError, ServerError) as lost:
+        if (yield from _entry(address, which)) is not None:
+            raise lost  # noqa: TRY201 # another conversation has taken place since
+    return Removed(connection.status)
+
+
+def connect(address: Address, pair: Pair, body: bytes) -> Flow[Connected | AlreadyExists]:
+    """Connect two people, as an administrator.
+
+    Page "Creating a colleague connection using the Administration API": a PUT that answers 201.
+
+    Raises:
+        AnswerError: the server's verdict; `ForbiddenError` to who is no administrator.
+        InDoubtError: the answer was lost, and asking did not settle it.
+    """
+    target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
+    request = Request("PUT", target, ATOM, body, once=True)
+    for _ in range(_MOST_PUTS):
+        answer = yield from _posted(request)
+        if answer is not None:
+            if _is_already(request, answer):
+                return AlreadyExists()
+            expect(request, answer, 200, 201)
+            return Connected()
+        status = yield from check(address, pair, proved=True, headers=_NO_CACHE)
+        if status is Status.ACCEPTED:
+            return Connected()
+    raise InDoubtError("the connection was sent and its answer lost; whether it was made is not known")
+
+
+def disconnect(address: Address, pair: Pair) -> Flow[Removed]:
+    """End the connection of two people, as an administrator.
+
+    Page "Deleting a colleague connection using the Administration API".
+
+    Raises:
+        AnswerError: the server's verdict; `NotFoundError` if there is no connection.
+    """
+    was = yield from check(address, pair, proved=True, headers=_NO_CACHE)
+    if was is None:
+        raise NotFoundError(404, None, "there is no connection between the two")
+    target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
+    request = Request("DELETE", target)
+    try:
+        answer = yield request
+        if answer.status != 404:
+            expect(request, answer, 200, 204)
+    except (TransportError, ServerError) as lost:
+        if (yield from check(address, pair, proved=True, headers=_NO_CACHE)) is not None:
+            raise lost  # noqa: TRY201 # another conversation has taken place since
+    return Removed(was)
+
+
+def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> bytes:
+    """What is posted to invite with this message.
+
+    Raises:
+        InvalidInputError: the message holds characters that XML cannot.
+    """
+    return write_entry(invite_entry(message, kind))
+
+
+def connection_body(message: str) -> bytes:
+    """What an administrator puts to connect two people.
+
+    Raises:
+        InvalidInputError: the message holds characters that XML cannot.
+    """
+    return write_entry(connected_entry(message))
+
+
+def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Entry | None]:
+    """The entry of a connection, or None where there is none."""
+    request = Request("GET", _target(address, which, message=message), _NO_CACHE)
+    response = yield request
+    if response.status == 404:
+        return None
+    expect(request, response, 200)
+    entry = lone_entry(response)
+    if entry is None:
+        raise UnexpectedAnswerError(200, None, "the answer holds no connection")
+    return entry
+
+
+def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:
+    if isinstance(which, Pair):
+        query = f"connectionType=colleague&{pair_query(which)}"
+    else:
+        connection_id = which if isinstance(which, str) else which.id
+        if not connection_id or not connection_id.strip():
+            raise InvalidInputError("this connection has no id")
+        query = f"connectionId={encode(connection_id.strip())}"
+    return f"{address.profiles}/connection.do?{query}{'&inclMessage=true' if message else ''}"
+
+
+def _edit_target(address: Address, connection: Connection) -> str:
+    if connection.edit_href is not None:
+        return address.follow(connection.edit_href)
+    return _target(address, connection, message=False)
+
+
+def _posted(request: Request) -> Flow[Response | None]:
+    """The answer to a change; None if it may have been made although no answer says so."""
+    try:
+        response = yield request
+    except TransportError as lost:
+        if lost.sent == "no":
+            raise
+        return None
+    return None if response.status >= 500 else response
+
+
+def _invited(request: Request, response: Response) -> Invited | AlreadyExists:
+    if _is_already(request, response):
+        return AlreadyExists()
+    # recorded: 201 with an empty text/html body, where the page promises an entry; so the id comes from Location
+    expect(request, response, 200, 201)
+    query = parse_qs(urlsplit(response.get(b"location") or "").query)
+    return Invited(next(iter(query.get("connectionId", ())), None))
+
+
+def _is_already(request: Request, response: Response) -> bool:
+    if response.status != 400:
+        return False
+    error = error_of(request, response)
+    return isinstance(error, BadRequestError) and error.code == _ALREADY

@@ -1,0 +1,117 @@
+"""Conversations about invitations into communities.
+
+The hrefs of an invitation are used as they are: the ``userid`` in them is an id that Communities keeps to itself.
+"""
+
+from __future__ import annotations
+
+from aioconnections.atom import write_entry
+from aioconnections.errors import InDoubtError, InvalidInputError, TransportError
+from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
+from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.answers import expect
+from aioconnections.protocol.colleagues import ATOM
+from aioconnections.protocol.entries import lone_entry
+from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
+from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.records import Identity, Invitation
+
+__all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]
+
+_MEMBER = 417  # documented: already a member
+_ALREADY = (409, _MEMBER)  # for an invitation that exists nothing is documented or recorded
+
+
+def invite_to_community(
+    address: Address, community: str, person: Identity, title: str
+) -> Flow[Invited | AlreadyExists]:
+    """Invite a person into a community, as an owner.
+
+    Page "Creating a community invitation programmatically": 201 and ``Location``, with the entry or without a body.
+
+    Raises:
+        AnswerError: the server's verdict.
+        TransportError: certainly not sent.
+        InDoubtError: the answer was lost.
+        InvalidInputError: the person is named by key, or the title holds characters that XML cannot.
+    """
+    target = f"{address.communities}/community/invites?communityUuid={encode(community)}"
+    request = Request("POST", target, ATOM, write_entry(invitation_entry(person, title)), once=True)
+    response = yield from _posted(request, "invitation")
+    if response.status in _ALREADY:
+        return AlreadyExists()
+    expect(request, response, 200, 201)
+    return Invited()
+
+
+def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation | None]:
+    """An invitation as it stands now; None if it is gone. Page "Retrieving an invitation".
+
+    Raises:
+        AnswerError: the server refuses.
+        AtomError: the answer makes no sense.
+    """
+    request = Request("GET", address.follow(_href(invitation)))
+    response = yield request
+    if response.status == 404:
+        return None
+    expect(request, response, 200)
+    entry = lone_entry(response)
+    return None if entry is None else invitation_from(entry)
+
+
+def accept_invitation(address: Address, me: Identity, invitation: Invitation) -> Flow[Accepted]:
+    """Become a member of the community one is invited to.
+
+    Page "Adding a member programmatically"; that this accepts an invitation is inferred from the vendor's own client.
+
+    Raises:
+        AnswerError: the server's verdict.
+        InDoubtError: the answer was lost.
+    """
+    if invitation.community_uuid is None:
+        raise InvalidInputError("this invitation does not say into which community")
+    target = f"{address.communities}/community/members?communityUuid={encode(invitation.community_uuid)}"
+    request = Request("POST", target, ATOM, write_entry(member_entry(me)), once=True)
+    response = yield from _posted(request, "acceptance")
+    if response.status != _MEMBER:
+        expect(request, response, 200, 201)
+    return Accepted()
+
+
+def end_invitation(address: Address, invitation: Invitation) -> Flow[Removed]:
+    """Decline an invitation as the invitee, or revoke it as an owner.
+
+    Page "Declining or revoking an invitation" says 204; 200 is recorded of its siblings.
+
+    Raises:
+        AnswerError: the server's verdict; `NotFoundError` if it is gone.
+    """
+    request = Request("DELETE", address.follow(_href(invitation)))
+    response = yield request
+    expect(request, response, 200, 204)
+    return Removed()
+
+
+def _href(invitation: Invitation) -> str:
+    href = invitation.edit_href or invitation.self_href
+    if href is None:
+        raise InvalidInputError("this invitation does not say where it is")
+    return href
+
+
+def _posted(request: Request, what: str) -> Flow[Response]:
+    """The answer to a POST.
+
+    Raises:
+        InDoubtError: none came, or one that does not say whether it was done.
+    """
+    try:
+        response = yield request
+    except TransportError as error:
+        if error.sent == "no":
+            raise
+    else:
+        if response.status < 500:
+            return response
+    raise InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")

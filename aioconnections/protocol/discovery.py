@@ -1,0 +1,85 @@
+"""Conversations about people: service documents, profiles, and whether e-mail addresses may be used."""
+
+from __future__ import annotations
+
+from aioconnections.atom import read_document
+from aioconnections.errors import BadRequestError
+from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.answers import error_of, expect
+from aioconnections.protocol.entries import SN, lone_entry
+from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.protocol.people import profile_from
+from aioconnections.protocol.service import service_document
+from aioconnections.records import Identity, Profile, ServiceDocument
+
+__all__ = ["emails_hidden", "profile", "service_document_of"]
+
+_INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the answer to a person who is not known
+
+
+def service_document_of(address: Address, person: Identity | None = None) -> Flow[ServiceDocument | None]:
+    """The service document of a person, or the signed-in user's own; None if there is no such person.
+
+    Page "Retrieving the Profiles service document".
+
+    Raises:
+        AnswerError: the server refuses.
+        AtomError: the answer makes no sense.
+    """
+    query = "" if person is None else f"?{person.kind}={encode(person.value)}"
+    request = Request("GET", f"{address.profiles}/profileService.do{query}")
+    response = yield request
+    if person is not None and nobody(request, response):
+        return None
+    expect(request, response, 200)
+    return service_document(response.body, charset=response.charset)
+
+
+def profile(address: Address, person: Identity) -> Flow[Profile | None]:
+    """What the directory says of a person; None if it knows no such person.
+
+    Pages "Retrieving a profile". Servers say "nobody" in four ways (recorded): a feed without an entry, an XML
+    declaration without a document, 400 with CLFRN1172E, 404.
+
+    Raises:
+        AnswerError: the server refuses.
+        AtomError: the answer makes no sense.
+    """
+    # the default of `format` differs between versions, so it is always sent
+    query = f"{person.kind}={encode(person.value)}&format=full&output=hcard"
+    request = Request("GET", f"{address.profiles}/profile.do?{query}")
+    response = yield request
+    if nobody(request, response):
+        return None
+    expect(request, response, 200)
+    entry = lone_entry(response)
+    return None if entry is None else profile_from(entry)
+
+
+def emails_hidden(address: Address) -> Flow[bool]:
+    """Whether this server hides e-mail addresses, and refuses requests that name people by them.
+
+    Page "Determining whether email addresses are hidden".
+
+    Raises:
+        AnswerError: the server does not say.
+        AtomError: the answer makes no sense.
+    """
+    request = Request("GET", f"{address.context}/profiles/serviceconfigs")
+    response = yield request
+    expect(request, response, 200)
+    feed = read_document(response.body, charset=response.charset)
+    return feed is not None and any(
+        element.get("scheme") == f"{SN}/configuration" and element.get("term") == "email-hidden"
+        for element in feed.walk()
+    )
+
+
+def nobody(request: Request, response: Response) -> bool:
+    """Whether an error says only that there is no such person."""
+    if response.status == 404:
+        return response.media_type not in {"text/html", "application/xhtml+xml"}
+    if response.status != 400:
+        return False
+    error = error_of(request, response)
+    return isinstance(error, BadRequestError) and error.code == _INVALID
