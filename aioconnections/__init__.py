@@ -66,7 +66,7 @@ from aioconnections.records import (
 )
 
 if TYPE_CHECKING:
-    from aioconnections.auth import Auth, Basic, Bearer, Send
+    from aioconnections.auth import Auth, Basic, Bearer, Ltpa, Secret, Send
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Administration, Client, Community, Invite
     from aioconnections.listing import Stream
@@ -114,6 +114,7 @@ __all__ = [
     "JournalMismatchError",
     "Key",
     "LaneTransport",
+    "Ltpa",
     "NotFoundError",
     "Outcome",
     "Outcomes",
@@ -127,6 +128,7 @@ __all__ = [
     "ResolveOutcome",
     "Resolved",
     "Response",
+    "Secret",
     "Send",
     "ServerError",
     "ServerUnavailableError",
@@ -154,8 +156,10 @@ _LAZY = {
     "Client": "aioconnections.client",
     "LaneTransport": "aioconnections.transport.as_httpx",
     "Headers": "aioconnections.protocol.messages",
+    "Ltpa": "aioconnections.auth",
     "Outcomes": "aioconnections.bulk",
     "Response": "aioconnections.protocol.messages",
+    "Secret": "aioconnections.auth",
     "Send": "aioconnections.auth",
 }
 

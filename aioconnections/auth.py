@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import unicodedata
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, Protocol, runtime_checkable
+
+import anyio
 
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.messages import Headers, Response
 
-__all__ = ["Auth", "Basic", "Bearer", "Send"]
+__all__ = ["Auth", "Basic", "Bearer", "Ltpa", "Secret", "Send", "bearer_header", "is_visible"]
 
 
 class Send(Protocol):
@@ -67,26 +69,40 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-class _Constant:
-    """A login that is one header, always the same."""
+class _OneHeader:
+    """A login that is one header, always the same unless the caller knows how to get a better one."""
 
-    __slots__ = ("_authorization",)
+    __slots__ = ("_lock", "_name", "_renew", "_value")
 
     oauth = False
 
-    def __init__(self, authorization: str) -> None:
-        self._authorization = Secret(authorization)
+    def __init__(self, name: str, value: str, renew: Callable[[], Awaitable[str]] | None = None) -> None:
+        self._name = name
+        self._value = Secret(value)
+        self._renew = renew
+        self._lock = anyio.Lock()  # several clients may have this login
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
-        """The same header every time; nothing is sent to get it."""
-        del send, refused
-        return Headers([("Authorization", self._authorization.reveal())])
+        """The header; after a refusal a new one, if there is a way to get it.
+
+        Raises:
+            InvalidInputError: the new one holds characters that cannot be sent.
+        """
+        del send
+        if self._renew is not None and refused is not None:
+            async with self._lock:
+                if refused == self._header():
+                    self._value = Secret(await self._renew())
+        return self._header()
+
+    def _header(self) -> Headers:
+        return Headers([(self._name, self._value.reveal())])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
 
 
-class Basic(_Constant):
+class Basic(_OneHeader):
     """User name and password (RFC 7617, in UTF-8).
 
     Raises:
@@ -98,16 +114,18 @@ class Basic(_Constant):
     def __init__(self, user: str, password: str) -> None:
         if ":" in user or any(unicodedata.category(c) in {"Cc", "Cs"} for c in user + password):
             raise InvalidInputError("user and password hold no control characters, and the user no colon")
-        super().__init__("Basic " + b64encode(f"{user}:{password}".encode()).decode())
+        super().__init__("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
 
 
-class Bearer(_Constant):
+class Bearer(_OneHeader):
     """A token that was got elsewhere (RFC 6750).
 
     Args:
         token: as it goes on the wire.
         oauth_paths: use the paths that OAuth logins use (``/profiles/oauth/atom/…``), as the vendor's OAuth provider
             expects; False for a gateway in front of the server that takes tokens on the ordinary paths.
+        renew: gets another token once the server has refused this one with 401; however many requests are under way,
+            it is called once.
 
     Raises:
         InvalidInputError: the token is empty or holds characters that cannot be sent.
@@ -115,8 +133,70 @@ class Bearer(_Constant):
 
     __slots__ = ("oauth",)
 
-    def __init__(self, token: str, *, oauth_paths: bool = True) -> None:
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise InvalidInputError("a bearer token is printable ASCII without blanks")
+    def __init__(
+        self, token: str, *, oauth_paths: bool = True, renew: Callable[[], Awaitable[str]] | None = None
+    ) -> None:
+        async def again(get: Callable[[], Awaitable[str]]) -> str:
+            return bearer_header(await get())
+
         self.oauth: bool = oauth_paths
-        super().__init__(f"Bearer {token}")
+        super().__init__("Authorization", bearer_header(token), None if renew is None else lambda: again(renew))
+
+
+class Ltpa(_OneHeader):
+    """The cookies of a single sign-on that was made elsewhere: ``LtpaToken2``, ``LtpaToken``, ``SMSESSION``.
+
+    They are sent raw: the values hold ``/``, ``+`` and ``=``, and servers know them neither quoted nor encoded.
+
+    Args:
+        value: of the cookie `name`, as the server has set it.
+        name: of that cookie.
+        others: further cookies that the sign-on needs, value by name.
+        renew: gets all cookies anew, value by name, once the server has refused these with 401; however many requests
+            are under way, it is called once.
+
+    Raises:
+        InvalidInputError: a name or a value cannot be sent in a ``Cookie`` header as it is.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        value: str,
+        *,
+        name: str = "LtpaToken2",
+        others: Mapping[str, str] | None = None,
+        renew: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
+    ) -> None:
+        async def again(get: Callable[[], Awaitable[Mapping[str, str]]]) -> str:
+            return _cookies(await get())
+
+        cookies = _cookies({name: value, **(others or {})})
+        super().__init__("Cookie", cookies, None if renew is None else lambda: again(renew))
+
+
+def bearer_header(token: str) -> str:
+    """The value of the header that carries `token`.
+
+    Raises:
+        InvalidInputError: the token is empty or holds characters that cannot be sent.
+    """
+    if not token or not is_visible(token):
+        raise InvalidInputError("a bearer token is printable ASCII without blanks")
+    return f"Bearer {token}"
+
+
+def _cookies(cookies: Mapping[str, str]) -> str:
+    """What a ``Cookie`` header holds (RFC 6265, section 4.2.1)."""
+    for name, value in cookies.items():
+        if not (name and value and is_visible(name + value)) or ";" in name + value or "=" in name:
+            raise InvalidInputError("a cookie's name and value are printable ASCII without blanks and semicolons")
+    if not cookies:
+        raise InvalidInputError("a login by cookies needs one at least")
+    return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def is_visible(text: str) -> bool:
+    """Whether this is ASCII without blanks and control characters."""
+    return text.isascii() and text.isprintable() and " " not in text
