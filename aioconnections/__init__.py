@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Administration, Client, Community, Invite
     from aioconnections.listing import Stream
+    from aioconnections.oauth2 import OAuth2, Tokens
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.transport.as_httpx import LaneTransport
 
@@ -116,6 +117,7 @@ __all__ = [
     "LaneTransport",
     "Ltpa",
     "NotFoundError",
+    "OAuth2",
     "Outcome",
     "Outcomes",
     "Pair",
@@ -137,6 +139,7 @@ __all__ = [
     "Stream",
     "Tally",
     "ThrottledError",
+    "Tokens",
     "TransportError",
     "UnexpectedAnswerError",
     "Unprocessed",
@@ -157,10 +160,12 @@ _LAZY = {
     "LaneTransport": "aioconnections.transport.as_httpx",
     "Headers": "aioconnections.protocol.messages",
     "Ltpa": "aioconnections.auth",
+    "OAuth2": "aioconnections.oauth2",
     "Outcomes": "aioconnections.bulk",
     "Response": "aioconnections.protocol.messages",
     "Secret": "aioconnections.auth",
     "Send": "aioconnections.auth",
+    "Tokens": "aioconnections.oauth2",
 }
 
 

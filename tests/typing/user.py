@@ -9,6 +9,7 @@ from aioconnections import (
     AnswerError,
     Auth,
     Basic,
+    Bearer,
     Checked,
     Client,
     ConnectionsError,
@@ -18,12 +19,15 @@ from aioconnections import (
     Identity,
     InvalidInputError,
     Key,
+    Ltpa,
+    OAuth2,
     Pair,
     Person,
     Rejected,
     Response,
     Send,
     Status,
+    Tokens,
     TransportError,
     Unprocessed,
     Userid,
@@ -99,3 +103,27 @@ class Token:
 def signed_in() -> Client:
     auth: Auth = Token()
     return Client("https://connections.example.com", auth=auth)
+
+
+async def another_token() -> str:
+    return "token"
+
+
+async def another_sign_on() -> dict[str, str]:
+    return {"LtpaToken2": "a/b+c="}
+
+
+def store(tokens: Tokens) -> None:
+    assert_type(tokens.access_token.reveal(), str)
+    assert_type(tokens.expires_in, float | None)
+    if tokens.refresh_token is not None:
+        assert_type(tokens.refresh_token.reveal(), str)
+
+
+def ways_to_sign_in() -> list[Auth]:
+    return [
+        Bearer("token", renew=another_token),
+        Ltpa("a/b+c=", others={"SMSESSION": "d"}, renew=another_sign_on),
+        OAuth2("app", "secret", "refresh", access_token="access", on_tokens=store),
+        OAuth2.from_code("app", "secret", "code", redirect_uri="https://app.example.com/back"),
+    ]
