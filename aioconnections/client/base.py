@@ -62,6 +62,7 @@ class Base:
         item_timeout: float = 60.0,
         max_attempts: int = 4,
         headers: Mapping[str, str] | None = None,
+        cookies: bool = False,
         verify: Verify = True,
         transport: httpx.AsyncBaseTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
@@ -84,6 +85,7 @@ class Base:
         self._timeouts = (attempt_timeout, item_timeout)
         self._max_connections = max_connections
         self._verify_login = verify_login
+        self._cookies = cookies
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 # spreads pauses, guards nothing
         self._engine = self._make_engine(transport or http_client, verify, trust_env=trust_env)
@@ -123,7 +125,8 @@ class Base:
             attempt_timeout=attempt_timeout,
             item_timeout=item_timeout,
         )
-        self._session = Session(traffic, self._address, self._auth, self._constant, verify_login=self._verify_login)
+        kind = Session if not self._cookies else _session_with_cookies()
+        self._session = kind(traffic, self._address, self._auth, self._constant, verify_login=self._verify_login)
         return self
 
     async def __aexit__(
@@ -198,6 +201,12 @@ class Base:
 
             return HttpxEngine(verify=verify, proxy=proxy[1])
         return Lanes(max_connections=self._max_connections, verify=verify, clock=self._clock)
+
+
+def _session_with_cookies() -> type[Session]:
+    from aioconnections.cookies import CookieSession  # brings http.cookiejar, and with it urllib.request
+
+    return CookieSession
 
 
 def _is_count(number: object) -> bool:

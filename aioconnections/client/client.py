@@ -28,6 +28,8 @@ class Client(Colleagues, People, Communities):
         max_attempts: how many times one call or item is tried at most; redirects within the server, and the repetition
             after a login was renewed, come on top.
         headers: sent with every request.
+        cookies: keep the cookies that the server sets and send them back, as a load balancer in front of it may ask
+            for. By default they are dropped: the server takes them for a login that goes before the password.
         verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
         transport: an httpx transport to go through; closed with the client.
         http_client: an httpx client to go through, without its login, cookies, headers and redirects; not closed.
