@@ -5,17 +5,17 @@ What is said is decided in `protocol`, whether and when in `policy`; this module
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any, Generic, TypeVar
 from urllib.parse import urljoin
 
 import anyio
-from attrs import evolve, frozen
+from attrs import evolve
 
 from aioconnections.auth import Auth
-from aioconnections.clock import Clock, LoopClock
+from aioconnections.clock import LoopClock
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -25,8 +25,6 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.policy.gate import Gate
-from aioconnections.policy.limiter import Limiter
-from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import retry_after
 from aioconnections.protocol.discovery import emails_hidden
@@ -34,10 +32,10 @@ from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.records import Email, Identity, ServiceDocument
-from aioconnections.slots import Slots
-from aioconnections.transport import Engine, StreamedResponse
+from aioconnections.traffic import Meter, Traffic
+from aioconnections.transport import StreamedResponse
 
-__all__ = ["Meter", "Session", "Traffic"]
+__all__ = ["Session"]
 
 R = TypeVar("R")
 
@@ -46,48 +44,6 @@ _HIDDEN = "this server hides e-mail addresses: name people by userid or key"
 _MOST_REDIRECTS = 3
 _MOST_REFUSALS = 2  # of one request; a server that goes on to refuse it does not mean the credential
 _SETTLED = frozenset({200, 404})  # nearly every answer; neither retry nor redirect nor login is about them
-
-
-@frozen
-class Traffic:
-    """What all users of one client share.
-
-    Attributes:
-        attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
-        item_timeout: seconds for one conversation over all of its attempts; waiting for a slot or for the limiter
-            does not count.
-        chance: gives a number from 0 to 1.
-    """
-
-    engine: Engine
-    slots: Slots
-    limiter: Limiter
-    retry: Retry
-    clock: Clock
-    chance: Callable[[], float]
-    attempt_timeout: float
-    item_timeout: float
-
-
-class Meter:
-    """What one conversation has cost so far; see `Outcome` for the meaning of its figures."""
-
-    __slots__ = ("_now", "_started", "attempts", "waited")
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._started = now()
-        self.attempts: int = 0
-        self.waited: float = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start, less those `waited`."""
-        return self.elapsed_at(self._now())
-
-    def elapsed_at(self, moment: float) -> float:
-        """The same, for somebody who has just looked at the clock."""
-        return moment - self._started - self.waited
 
 
 class Session:

@@ -17,7 +17,8 @@ from aioconnections.errors import (
 )
 from aioconnections.outcomes import Failed, InDoubt, Rejected, Unprocessed
 from aioconnections.records import Identity, Pair
-from aioconnections.session import Meter, Session
+from aioconnections.session import Session
+from aioconnections.traffic import Meter
 
 __all__ = ["Known", "known", "prove", "undone"]
 

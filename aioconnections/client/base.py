@@ -23,8 +23,9 @@ from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Headers
 from aioconnections.records import Identity, Person
-from aioconnections.session import Session, Traffic
+from aioconnections.session import Session
 from aioconnections.slots import Slots
+from aioconnections.traffic import Traffic
 from aioconnections.transport import Engine
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.proxies import proxy_from_environment
