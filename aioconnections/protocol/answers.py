@@ -25,8 +25,10 @@ from aioconnections.errors import (
 from aioconnections.protocol.errordoc import error_document
 from aioconnections.protocol.messages import Request, Response
 
-__all__ = ["error_of", "expect", "login_page", "retry_after"]
+__all__ = ["error_of", "expect", "is_missing", "login_page", "retry_after"]
 
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_CHANGES = frozenset({"POST", "PUT", "DELETE"})
 _PLAIN: dict[int, type[AnswerError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
 
 
@@ -37,7 +39,7 @@ def error_of(request: Request, response: Response) -> AnswerError:
         return AuthenticationError(status, None, "the server refused the login")
     if 300 <= status < 400:
         return _redirect(request, response)
-    if login_page(response):
+    if login_page(request, response):
         return AuthenticationError(status, None, "the server sent an HTML page, most likely its login, as the answer")
     said = error_document(response.body, charset=response.charset) if response.body else None
     code = said.message_id if said else None
@@ -54,14 +56,21 @@ def expect(request: Request, response: Response, *statuses: int) -> None:
     Raises:
         AnswerError: it is another one.
     """
-    if response.status not in statuses or login_page(response):
+    if response.status not in statuses or login_page(request, response):
         raise error_of(request, response)
 
 
-def login_page(response: Response) -> bool:
+def is_missing(response: Response) -> bool:
+    """Whether a 404 says that there is no such thing; in HTML it says that there is no such application (recorded)."""
+    return response.status == 404 and not (response.body and response.media_type in _HTML)
+
+
+def login_page(request: Request, response: Response) -> bool:
     """Whether a success is really an HTML page in place of the answer."""
-    if not 200 <= response.status < 300 or response.media_type not in {"text/html", "application/xhtml+xml"}:
+    if not 200 <= response.status < 300 or response.media_type not in _HTML:
         return False
+    if request.method in _CHANGES:  # their answers are here as a whole, and mostly empty ones
+        return bool(response.body)
     length = response.get(b"content-length")
     return bool(response.body) or (response.get(b"transfer-encoding") is not None if length is None else length != "0")
 

@@ -6,12 +6,12 @@ A change whose answer was lost is never simply sent again: the conversation asks
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal, TypeAlias, TypeVar
 
 from aioconnections.atom import Entry, write_entry
 from aioconnections.errors import (
     BadRequestError,
+    ConnectionsError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -21,10 +21,10 @@ from aioconnections.errors import (
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
 from aioconnections.protocol.address import Address, encode
-from aioconnections.protocol.answers import error_of, expect
+from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
 from aioconnections.protocol.discovery import service_document_of
-from aioconnections.protocol.entries import lone_entry
+from aioconnections.protocol.entries import lone_entry, query_value
 from aioconnections.protocol.messages import Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import check, pair_query
 from aioconnections.records import Connection, Identity, Pair, Status
@@ -42,6 +42,8 @@ __all__ = [
     "invite",
     "remove",
 ]
+
+R = TypeVar("R")
 
 ConnectionRef: TypeAlias = Connection | Pair | str
 """A connection: as a record, as the pair of its source and target, or by its bare id."""
@@ -100,19 +102,20 @@ def invite(
     request = Request("POST", target, ATOM, body, once=True)
     for again in (False, True):
         answer = yield from _posted(request)
-        if answer is not None:
-            return _invited(request, answer)
+        done = None if answer is None else _invited(request, answer)
+        if done is not None and not (again and isinstance(done, AlreadyExists)):  # which may be the first one, arrived
+            return done
         own = me()
         if on_unknown == "report" or own is None:
             break
-        status = yield from check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=settle)
+        pause = settle if done is None else 0.0
+        asking = check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=pause)
+        status = yield from _settling("invitation", asking)
         if status is Status.UNCONFIRMED:
             return Invited()
         if status is not None:
             return AlreadyExists()
-        if again:
-            break
-    raise InDoubtError("the invitation was sent and its answer lost; whether it was made is not known")
+    raise _doubt("invitation")
 
 
 def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
@@ -125,8 +128,9 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
         AnswerError: the server's verdict; `NotFoundError` if there is no such invitation (any more).
         InDoubtError: the answer was lost, and asking did not settle it.
     """
+    asking = _entry(address, which, message=True)
     for _ in range(_MOST_PUTS):
-        entry = yield from _entry(address, which, message=True)
+        entry = yield from asking
         if entry is None:
             raise NotFoundError(404, None, "there is no such invitation, or the inviter has withdrawn it")
         connection = connection_from(entry)
@@ -139,10 +143,11 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
         if answer is not None:
             expect(request, answer, 200, 204)
             return Accepted()
-    entry = yield from _entry(address, which)
+        asking = _settling("acceptance", _entry(address, which, message=True))
+    entry = yield from asking
     if entry is not None and connection_from(entry).status is Status.ACCEPTED:
         return Accepted()
-    raise InDoubtError("the acceptance was sent and its answer lost; whether it was made is not known")
+    raise _doubt("acceptance")
 
 
 def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
@@ -159,13 +164,7 @@ def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
         raise NotFoundError(404, None, "there is no such connection")
     connection = connection_from(entry)
     request = Request("DELETE", _edit_target(address, connection))
-    try:
-        answer = yield request
-        if answer.status != 404:
-            expect(request, answer, 200, 204)
-    except (TransportError, ServerError) as lost:
-        if (yield from _entry(address, which)) is not None:
-            raise lost  # noqa: TRY201 # another conversation has taken place since
+    yield from _deleted(request, "removal", _entry(address, which))
     return Removed(connection.status)
 
 
@@ -180,17 +179,18 @@ def connect(address: Address, pair: Pair, body: bytes) -> Flow[Connected | Alrea
     """
     target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
     request = Request("PUT", target, ATOM, body, once=True)
-    for _ in range(_MOST_PUTS):
+    for again in (False, True):
         answer = yield from _posted(request)
-        if answer is not None:
-            if _is_already(request, answer):
-                return AlreadyExists()
-            expect(request, answer, 200, 201)
+        if answer is not None and not _is_already(request, answer):
+            if answer.status != 201:
+                expect(request, answer, 200)
             return Connected()
-        status = yield from check(address, pair, proved=True, headers=_NO_CACHE)
+        if answer is not None and not again:
+            return AlreadyExists()
+        status = yield from _settling("connection", check(address, pair, proved=True, headers=_NO_CACHE))
         if status is Status.ACCEPTED:
             return Connected()
-    raise InDoubtError("the connection was sent and its answer lost; whether it was made is not known")
+    raise _doubt("connection")
 
 
 def disconnect(address: Address, pair: Pair) -> Flow[Removed]:
@@ -205,14 +205,8 @@ def disconnect(address: Address, pair: Pair) -> Flow[Removed]:
     if was is None:
         raise NotFoundError(404, None, "there is no connection between the two")
     target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
-    request = Request("DELETE", target)
-    try:
-        answer = yield request
-        if answer.status != 404:
-            expect(request, answer, 200, 204)
-    except (TransportError, ServerError) as lost:
-        if (yield from check(address, pair, proved=True, headers=_NO_CACHE)) is not None:
-            raise lost  # noqa: TRY201 # another conversation has taken place since
+    asking = check(address, pair, proved=True, headers=_NO_CACHE)
+    yield from _deleted(Request("DELETE", target), "removal", asking)
     return Removed(was)
 
 
@@ -238,7 +232,7 @@ def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> 
     """The entry of a connection, or None where there is none."""
     request = Request("GET", _target(address, which, message=message), _NO_CACHE)
     response = yield request
-    if response.status == 404:
+    if is_missing(response):
         return None
     expect(request, response, 200)
     entry = lone_entry(response)
@@ -264,6 +258,42 @@ def _edit_target(address: Address, connection: Connection) -> str:
     return _target(address, connection, message=False)
 
 
+def _deleted(request: Request, what: str, asking: Flow[object]) -> Flow[None]:
+    """Delete; that it is gone already is as good. After a lost answer, `asking` says what is still there.
+
+    Raises:
+        AnswerError: the server's verdict.
+        TransportError: it is still there, and so it is with a `ServerError`.
+        InDoubtError: asking did not settle it.
+    """
+    try:
+        answer = yield request
+        if not is_missing(answer):
+            expect(request, answer, 200, 204)
+    except (TransportError, ServerError) as error:
+        lost = error
+    else:
+        return
+    if (yield from _settling(what, asking)) is not None:
+        raise lost
+
+
+def _settling(what: str, asking: Flow[R]) -> Flow[R]:
+    """What `asking` finds out after an answer was lost.
+
+    Raises:
+        InDoubtError: nothing. What kept it from finding out is the cause, and says nothing of the change itself.
+    """
+    try:
+        return (yield from asking)
+    except ConnectionsError as error:
+        raise _doubt(what) from error.with_traceback(None)
+
+
+def _doubt(what: str) -> InDoubtError:
+    return InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")
+
+
 def _posted(request: Request) -> Flow[Response | None]:
     """The answer to a change; None if it may have been made although no answer says so."""
     try:
@@ -279,9 +309,9 @@ def _invited(request: Request, response: Response) -> Invited | AlreadyExists:
     if _is_already(request, response):
         return AlreadyExists()
     # recorded: 201 with an empty text/html body, where the page promises an entry; so the id comes from Location
-    expect(request, response, 200, 201)
-    query = parse_qs(urlsplit(response.get(b"location") or "").query)
-    return Invited(next(iter(query.get("connectionId", ())), None))
+    if response.status != 201:
+        expect(request, response, 200)
+    return Invited(query_value(response.get(b"location"), "connectionId"))
 
 
 def _is_already(request: Request, response: Response) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from aioconnections.atom import read_document
 from aioconnections.errors import BadRequestError
 from aioconnections.protocol.address import Address, encode
-from aioconnections.protocol.answers import error_of, expect
+from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.entries import SN, lone_entry
 from aioconnections.protocol.messages import Flow, Request, Response
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.service import service_document
 from aioconnections.records import Identity, Profile, ServiceDocument
 
-__all__ = ["emails_hidden", "profile", "service_document_of"]
+__all__ = ["emails_hidden", "nobody", "profile", "service_document_of"]
 
 _INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the answer to a person who is not known
 
@@ -78,7 +78,7 @@ def emails_hidden(address: Address) -> Flow[bool]:
 def nobody(request: Request, response: Response) -> bool:
     """Whether an error says only that there is no such person."""
     if response.status == 404:
-        return response.media_type not in {"text/html", "application/xhtml+xml"}
+        return is_missing(response)
     if response.status != 400:
         return False
     error = error_of(request, response)

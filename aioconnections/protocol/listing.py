@@ -18,6 +18,7 @@ from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import expect
 from aioconnections.protocol.connections import connection_from
 from aioconnections.protocol.discovery import nobody
+from aioconnections.protocol.entries import query_value
 from aioconnections.protocol.invitations import invitation_from
 from aioconnections.protocol.messages import Headers, Request, Response
 from aioconnections.protocol.people import profile_from
@@ -34,7 +35,13 @@ _NO_CACHE = Headers([("Cache-Control", "no-cache")])
 
 
 class Pager(Protocol[R]):
-    """A listing. Asked for the next request again before `end`, it starts the page over."""
+    """A listing. Asked for the next request again before `end`, it starts the page over.
+
+    Attributes:
+        people: whom the requests name.
+    """
+
+    people: tuple[Identity, ...]
 
     def next_request(self) -> Request | None:
         """The request for the page that comes next, or None if there is none."""
@@ -75,6 +82,7 @@ class FeedPager(Generic[R]):
         build: makes a record of an entry.
         key: what tells whether two records are the same.
         page_size: how many entries to ask for at once.
+        people: whose feed it is, if it is somebody's; of somebody whom the server does not know it is empty.
     """
 
     def __init__(
@@ -85,7 +93,9 @@ class FeedPager(Generic[R]):
         build: Callable[[Entry], R],
         key: Callable[[R], Hashable],
         page_size: int = _LARGEST_PAGE,
+        people: tuple[Identity, ...] = (),
     ) -> None:
+        self.people = people
         self._address = address
         self._path = path
         self._parameters = f"{parameters}&" if parameters else ""
@@ -122,7 +132,7 @@ class FeedPager(Generic[R]):
         """See `Pager`. A person whom the server does not know has nothing to list: 400 from 5.0 on, empty before."""
         assert self._request is not None  # noqa: S101 # a page is asked for before it comes
         self._reader = Reader(charset=response.charset, base=f"{self._address.origin}{self._path}")
-        self._nobody = nobody(self._request, response)
+        self._nobody = bool(self.people) and nobody(self._request, response)
         if not self._nobody:
             expect(self._request, response, 200)
 
@@ -164,13 +174,15 @@ class FeedPager(Generic[R]):
             self._finish()
 
     def _follow(self, feed: Feed) -> bool:
-        """Whether the page names a next one that was not there before."""
-        following = feed.link("next")
-        self._link = self._address.follow(following.href) if following is not None and following.href else None
-        if self._link is None or self._link in self._links:
-            self._link = None
+        """Whether the page names a next one that was not there before: links may lead in circles."""
+        self._link, following = None, feed.link("next")
+        if following is None or not following.href:
             return False
-        self._links.add(self._link)
+        link, number = self._address.follow(following.href), query_value(following.href, "page")
+        if link in self._links or (number is not None and number.isdecimal() and int(number) <= self._page):
+            return False
+        self._links.add(link)
+        self._link = link
         return True
 
     def _is_open(self) -> bool:
@@ -207,7 +219,7 @@ def colleagues(
     if message:
         parameters += "&inclMessage=true"
     path = f"{address.profiles}/connections.do"
-    return FeedPager(address, path, parameters, connection_from, _of_connection, page_size)
+    return FeedPager(address, path, parameters, connection_from, _of_connection, page_size, (person,))
 
 
 def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Profile]:
@@ -220,7 +232,8 @@ def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Pro
         raise InvalidInputError("both people must be named in the same way, and without a comma")
     both = f"{encode(one.value)},{encode(other.value)}"
     parameters = f"connectionType=colleague&{one.kind}={both}&outputType=profile&format=lite&output=hcard"
-    return FeedPager(address, f"{address.profiles}/connectionsInCommon.do", parameters, profile_from, _of_profile)
+    path = f"{address.profiles}/connectionsInCommon.do"
+    return FeedPager(address, path, parameters, profile_from, _of_profile, people=(one, other))
 
 
 def search(address: Address, terms: Mapping[str, str], *, page_size: int = _LARGEST_PAGE) -> FeedPager[Profile]:

@@ -81,7 +81,7 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
         return _own_document(response)
     if response.status == 404:
         raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
-    if response.status == 200 and not login_page(response):
+    if response.status == 200 and not login_page(request, response):
         raise UnexpectedAnswerError(200, None, "what answers at this address is not the Profiles service")
     raise error_of(request, response)
 

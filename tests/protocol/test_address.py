@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.errors import InvalidInputError
+from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
 from aioconnections.protocol.address import Address, encode, split_url
 from aioconnections.protocol.messages import Origin, Request
 
@@ -125,3 +125,49 @@ def test_a_value_comes_back_from_the_url(value: str) -> None:
 )
 def test_everything_but_the_unreserved_is_percent_encoded(value: str, encoded: str) -> None:
     assert encode(value) == encoded
+
+
+@pytest.mark.parametrize(
+    ("href", "target"),
+    [
+        ("https://c.example.com/profiles/atom/x.do?a=1", "/profiles/oauth/atom/x.do?a=1"),
+        ("https://c.example.com/profiles/oauth/atom/x.do", "/profiles/oauth/atom/x.do"),
+        ("https://c.example.com/profiles/admin/atom/x.do", "/profiles/oauth/admin/atom/x.do"),
+        ("http://visible.example.com:9/profiles/atom/x.do", "/profiles/oauth/atom/x.do"),
+        ("//visible.example.com/profiles/atom/x.do", "/profiles/oauth/atom/x.do"),
+        ("/profiles/atom/x.do", "/profiles/oauth/atom/x.do"),
+        ("/profiles/photo.do", "/profiles/photo.do"),
+        ("/communities/service/atom/community?u=1", "/communities/service/atom/oauth/community?u=1"),
+        ("/communities/service/atom/oauth/community", "/communities/service/atom/oauth/community"),
+        ("/communities/service/html/x", "/communities/service/html/x"),
+        ("/elsewhere?q=ä b", "/elsewhere?q=%C3%A4%20b"),
+    ],
+)
+def test_a_link_is_followed_on_our_own_server_with_the_segment_of_oauth(href: str, target: str) -> None:
+    assert Address.of("https://c.example.com", oauth=True).follow(href) == target
+
+
+def test_a_link_of_another_login_is_left_as_it_is() -> None:
+    address = Address.of("https://c.example.com/social")
+    assert address.follow("https://v.example.com/social/profiles/atom/x") == "/social/profiles/atom/x"
+    assert (address.administration, address.communities) == (
+        "/social/profiles/admin/atom",
+        "/social/communities/service/atom",
+    )
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "https://evil.example.com/x",
+        "https://evil.example.com/social/profilesx/y",
+        "https://evil.example.com/profiles/atom/x",  # below no context of ours
+        "//evil.example.com/",
+        "https://amy:pw@c.example.com/social/profiles/atom/x",
+        "javascript:alert(1)",
+        "https://[broken/social/profiles/",
+    ],
+)
+def test_no_link_leads_to_another_server(href: str) -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        Address.of("https://c.example.com/social").follow(href)

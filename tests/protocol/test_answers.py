@@ -108,7 +108,7 @@ def test_a_failure_says_how_long_to_wait() -> None:
     ],
 )
 def test_a_login_page_is_a_success_in_html_with_something_in_it(response: Response, *, expected: bool) -> None:
-    assert login_page(response) is expected
+    assert login_page(REQUEST, response) is expected
     if expected:
         assert type(error_of(REQUEST, response)) is AuthenticationError
 

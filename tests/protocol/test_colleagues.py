@@ -1,0 +1,419 @@
+"""Invitations, acceptance and removal, driven by every answer that the pages list and every way to lose one."""
+
+from __future__ import annotations
+
+import pytest
+from talk import ATOM, HTML, answer, error, talk, targets
+
+from aioconnections.atom import Entry, Reader
+from aioconnections.errors import (
+    AnswerError,
+    AuthenticationError,
+    BadRequestError,
+    ConnectFailedError,
+    ConnectionsError,
+    DeadlineError,
+    ForbiddenError,
+    InDoubtError,
+    InvalidInputError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    ThrottledError,
+    UnexpectedAnswerError,
+)
+from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.colleagues import (
+    ConnectionRef,
+    OnUnknown,
+    accept,
+    connect,
+    connection_body,
+    disconnect,
+    get,
+    invitation_body,
+    invite,
+    remove,
+)
+from aioconnections.protocol.connections import connection_from
+from aioconnections.protocol.messages import Flow, Response
+from aioconnections.records import Connection, Email, Identity, Key, Pair, Person, Status, Userid
+
+ADDRESS = Address.of("https://c.example.com")
+OAUTH = Address.of("https://c.example.com", oauth=True)
+ME, BOB = Userid("me"), Email("bob@example.com")
+PAIR = Pair(ME, BOB)
+BODY = invitation_body("Hello")
+POST = "POST /profiles/atom/connections.do?connectionType=colleague&email=bob%40example.com"
+HEAD = "HEAD /profiles/atom/connection.do?connectionType=colleague&sourceUserid=me&targetEmail=bob%40example.com"
+EDIT = "https://c.example.com/profiles/atom/connection.do?connectionId=c1&amp;inclMessage=true"
+
+ALREADY = error(400, "CLFRN1168E: Il existe déjà une connexion.")
+INVALID = error(400, "CLFRN1172E: The request is invalid.", "400")
+FORBIDDEN = error(403, "CLFRN1174E: You are not authorized to perform that action.", "403")
+NONE = answer(404)
+NO_APP = answer(404, "<html>SRVE0255E: A WebGroup has not been defined.</html>", HTML)
+LOGIN = answer(200, "<html>Log in</html>", HTML)
+CREATED = answer(
+    201, b"", HTML, Location="https://c.example.com/profiles/atom/connection.do?connectionId=793f&inclMessage=true"
+)
+DONE = answer(200, b"", HTML)
+LOST = ProtocolError("the connection was reset", sent="maybe")
+LATE = DeadlineError("no answer in time", sent="maybe")
+UNSENT = ConnectFailedError("refused")
+BUSY = answer(503)
+
+
+def status(word: str) -> Response:
+    return answer(200, b"", ATOM, **{"X-Profiles-Connection-Status": word})
+
+
+def entry(word: str, *, edit: str | None = EDIT, extra: str = "") -> Response:
+    link = f'<link rel="edit" href="{edit}"/>' if edit else ""
+    sn = "http://www.ibm.com/xmlns/prod/sn"
+    return answer(
+        200,
+        f'<entry xmlns="http://www.w3.org/2005/Atom"><id>tag:profiles.ibm.com,2006:entryc1</id>'
+        f'<category term="connection" scheme="{sn}/type"/><category term="colleague" scheme="{sn}/connection/type"/>'
+        f'<category term="{word}" scheme="{sn}/status"/><content type="html">Hello &amp;lt;b&amp;gt;</content>'
+        f"{extra}{link}</entry>",
+        ATOM,
+    )
+
+
+def inviting(
+    *, discover: bool = False, on_unknown: OnUnknown = "recheck", me: Identity | None = ME, address: Address = ADDRESS
+) -> Flow[Invited | AlreadyExists]:
+    return invite(address, lambda: me, BOB, BODY, discover=discover, settle=7, on_unknown=on_unknown)
+
+
+def fails(flow: Flow[object], *answers: Response | Exception) -> ConnectionsError:
+    with pytest.raises(ConnectionsError) as caught:
+        talk(flow, *answers)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        (CREATED, Invited("793f")),
+        (answer(201, entry("pending").body, ATOM), Invited()),
+        (answer(201, "<html>whatever it says</html>", HTML), Invited()),  # the status line has decided
+        (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited()),
+        (answer(201, Location="https://c.example.com/no/id"), Invited()),
+        (answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"), Invited("9")),
+        (answer(201, Location="https://[broken?connectionId=9"), Invited()),
+        (DONE, Invited()),
+        (ALREADY, AlreadyExists()),
+    ],
+)
+def test_an_invitation_is_one_post(reply: Response, result: object) -> None:
+    done, asked = talk(inviting(), reply)
+    assert done == result
+    assert targets(asked) == [POST]
+    assert asked[0].once
+    assert asked[0].body == BODY
+    assert asked[0].headers.get("content-type") == "application/atom+xml"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (INVALID, BadRequestError),
+        (answer(400), BadRequestError),
+        (answer(401), AuthenticationError),
+        (answer(302, Location="https://sso.example.com/login"), AuthenticationError),
+        (LOGIN, AuthenticationError),
+        (FORBIDDEN, ForbiddenError),
+        (NO_APP, NotFoundError),
+        (answer(409), UnexpectedAnswerError),
+        (answer(429), ThrottledError),
+        (answer(204), UnexpectedAnswerError),
+        (UNSENT, ConnectFailedError),
+    ],
+)
+def test_what_is_certainly_no_invitation(reply: Response | Exception, kind: type[Exception]) -> None:
+    assert type(fails(inviting(), reply)) is kind
+
+
+@pytest.mark.parametrize("lost", [LOST, LATE, BUSY, answer(500), answer(502), answer(504)])
+@pytest.mark.parametrize(
+    ("stands", "result"),
+    [("unconfirmed", Invited()), ("pending", AlreadyExists()), ("accepted", AlreadyExists())],
+)
+def test_a_lost_answer_is_asked_for(lost: Response | Exception, stands: str, result: object) -> None:
+    done, asked = talk(inviting(), lost, status(stands))
+    assert done == result
+    assert targets(asked) == [POST, HEAD]
+    assert asked[1].delay == 7
+    assert asked[1].headers.get("cache-control") == "no-cache"
+
+
+def test_it_is_sent_again_only_where_there_is_nothing_and_once() -> None:
+    done, asked = talk(inviting(), LOST, NONE, CREATED)
+    assert (done, targets(asked)) == (Invited("793f"), [POST, HEAD, POST])
+    done, asked = talk(inviting(), LOST, NONE, LOST, status("unconfirmed"))
+    assert (done, targets(asked)) == (Invited(), [POST, HEAD, POST, HEAD])
+    assert isinstance(fails(inviting(), LOST, NONE, LOST, NONE), InDoubtError)
+
+
+def test_the_second_one_may_meet_the_first() -> None:
+    done, asked = talk(inviting(), LOST, NONE, ALREADY, status("unconfirmed"))
+    assert done == Invited()
+    assert [request.delay for request in asked] == [0, 7, 0, 0]
+    assert talk(inviting(), LOST, NONE, ALREADY, status("pending"))[0] == AlreadyExists()
+
+
+def test_somebody_who_does_not_ask_is_told_that_it_is_in_doubt() -> None:
+    assert isinstance(fails(inviting(on_unknown="report"), LOST), InDoubtError)
+    assert isinstance(fails(inviting(me=None), BUSY), InDoubtError)
+
+
+@pytest.mark.parametrize(
+    "unsettled", [BUSY, UNSENT, LOST, INVALID, FORBIDDEN, answer(401), answer(200, "<html>", HTML), answer(429)]
+)
+def test_what_keeps_from_asking_says_nothing_of_the_invitation(unsettled: Response | Exception) -> None:
+    doubt = fails(inviting(), LOST, unsettled)
+    assert type(doubt) is InDoubtError
+    assert isinstance(doubt.__cause__, ConnectionsError)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, OAUTH])
+def test_the_documented_way_goes_through_the_service_document(address: Address) -> None:
+    href = "https://visible.example.com/profiles/atom/connections.do?connectionType=colleague&amp;key=k1&amp;lastMod=5"
+    document = answer(
+        200,
+        '<service xmlns="http://www.w3.org/2007/app" xmlns:a="http://www.w3.org/2005/Atom"><workspace><a:link href="'
+        + href
+        + '" rel="http://www.ibm.com/xmlns/prod/sn/connections/colleague"/></workspace></service>',
+        "application/atomsvc+xml; charset=UTF-8",
+    )
+    done, asked = talk(inviting(discover=True, address=address), document, CREATED)
+    assert done == Invited("793f")
+    assert targets(asked) == [
+        f"GET {address.profiles}/profileService.do?email=bob%40example.com",
+        f"POST {address.profiles}/connections.do?connectionType=colleague&key=k1&lastMod=5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        NONE,
+        INVALID,
+        answer(200, '<?xml version="1.0"?>', ATOM),
+        answer(200, '<service xmlns="http://www.w3.org/2007/app"/>', "application/atomsvc+xml"),
+    ],
+)
+def test_nobody_has_no_feed_to_post_to(document: Response) -> None:
+    assert type(fails(inviting(discover=True), document)) is NotFoundError
+
+
+@pytest.mark.parametrize(
+    ("which", "query"),
+    [
+        (PAIR, "connectionType=colleague&sourceUserid=me&targetEmail=bob%40example.com"),
+        (" c/1 ", "connectionId=c%2F1"),
+        (Connection("c1", None, Person(), Person()), "connectionId=c1"),
+    ],
+)
+def test_one_connection(which: ConnectionRef, query: str) -> None:
+    found, asked = talk(get(ADDRESS, which, message=True), entry("accepted"))
+    assert found is not None
+    assert (found.id, found.status, found.message) == ("c1", Status.ACCEPTED, "Hello &lt;b&gt;")
+    assert targets(asked) == [f"GET /profiles/atom/connection.do?{query}&inclMessage=true"]
+    assert asked[0].headers.get("cache-control") == "no-cache"
+    assert talk(get(ADDRESS, which), NONE)[0] is None
+    assert talk(get(ADDRESS, which), answer(404, b"", HTML))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (NO_APP, NotFoundError),
+        (INVALID, BadRequestError),
+        (LOGIN, AuthenticationError),
+        (answer(200, '<?xml version="1.0"?>', ATOM), UnexpectedAnswerError),
+        (BUSY, ServerError),
+    ],
+)
+def test_no_connection_and_no_answer_are_told_apart(reply: Response, kind: type[AnswerError]) -> None:
+    assert type(fails(get(ADDRESS, PAIR), reply)) is kind
+
+
+@pytest.mark.parametrize("nameless", ["", "  ", Connection(None, None, Person(), Person())])
+def test_a_connection_without_an_id_cannot_be_asked_for(nameless: ConnectionRef) -> None:
+    for flow in (get(ADDRESS, nameless), accept(ADDRESS, nameless), remove(ADDRESS, nameless)):
+        with pytest.raises(InvalidInputError):
+            next(flow)
+
+
+GET_C1 = "GET /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
+PUT_C1 = "PUT /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
+
+
+@pytest.mark.parametrize("reply", [DONE, answer(200), answer(204)])
+def test_accepting_changes_the_status_and_nothing_else(reply: Response) -> None:
+    strange = '<x:y xmlns:x="urn:x" z="1">kept</x:y>'
+    done, asked = talk(accept(ADDRESS, "c1"), entry("pending", extra=strange), reply)
+    assert done == Accepted()
+    assert targets(asked) == [GET_C1, PUT_C1]
+    assert asked[1].once
+    (before, after) = (Reader(), Reader())
+    before.feed(entry("accepted", extra=strange).body)
+    after.feed(asked[1].body or b"")
+    assert after.close().entries == before.close().entries
+
+
+def test_the_address_to_put_to_is_the_entrys_own_or_else_made_of_its_id() -> None:
+    assert targets(talk(accept(ADDRESS, PAIR), entry("pending", edit=None), DONE)[1])[1] == (
+        "PUT /profiles/atom/connection.do?connectionId=c1"
+    )
+    assert targets(talk(accept(OAUTH, PAIR), entry("pending"), DONE)[1])[1] == PUT_C1.replace(
+        "/profiles/", "/profiles/oauth/"
+    )
+    elsewhere = entry("pending", edit="https://evil.example.com/connection.do?connectionId=c1")
+    assert type(fails(accept(ADDRESS, "c1"), elsewhere)) is UnexpectedAnswerError
+
+
+def test_what_is_accepted_already_is_left_alone_and_ones_own_invitation_cannot_be() -> None:
+    assert talk(accept(ADDRESS, "c1"), entry("accepted"))[0] == Accepted()
+    assert type(fails(accept(ADDRESS, "c1"), entry("unconfirmed"))) is InvalidInputError
+    assert type(fails(accept(ADDRESS, "c1"), NONE)) is NotFoundError
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (INVALID, BadRequestError),
+        (answer(401), AuthenticationError),
+        (LOGIN, AuthenticationError),
+        (FORBIDDEN, ForbiddenError),
+        (NONE, NotFoundError),
+        (answer(429), ThrottledError),
+        (UNSENT, ConnectFailedError),
+    ],
+)
+def test_what_is_certainly_not_accepted(reply: Response | Exception, kind: type[Exception]) -> None:
+    assert type(fails(accept(ADDRESS, "c1"), entry("pending"), reply)) is kind
+
+
+@pytest.mark.parametrize("lost", [LOST, BUSY])
+def test_a_lost_acceptance_is_looked_at_and_put_twice_at_the_most(lost: Response | Exception) -> None:
+    pending, accepted = entry("pending"), entry("accepted")
+    done, asked = talk(accept(ADDRESS, "c1"), pending, lost, accepted)
+    assert (done, targets(asked)) == (Accepted(), [GET_C1, PUT_C1, GET_C1])
+    done, asked = talk(accept(ADDRESS, "c1"), pending, lost, pending, DONE)
+    assert (done, targets(asked)) == (Accepted(), [GET_C1, PUT_C1, GET_C1, PUT_C1])
+    assert talk(accept(ADDRESS, "c1"), pending, lost, pending, lost, accepted)[0] == Accepted()
+    for last in (pending, NONE, BUSY):
+        assert type(fails(accept(ADDRESS, "c1"), pending, lost, pending, lost, last)) is InDoubtError
+    assert type(fails(accept(ADDRESS, "c1"), pending, lost, NONE)) is NotFoundError
+    assert type(fails(accept(ADDRESS, "c1"), pending, lost, UNSENT)) is InDoubtError
+
+
+DELETE_C1 = "DELETE /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
+
+
+@pytest.mark.parametrize("was", Status)
+@pytest.mark.parametrize("reply", [DONE, answer(204), NONE, Response(200, ((b"Transfer-Encoding", b"chunked"),))])
+def test_removing_says_what_it_was(was: Status, reply: Response) -> None:
+    done, asked = talk(remove(ADDRESS, "c1"), entry(was), reply)
+    assert done == Removed(was)
+    assert targets(asked) == [GET_C1.removesuffix("&inclMessage=true"), DELETE_C1]
+    assert asked[1].body is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (FORBIDDEN, ForbiddenError),
+        (answer(401), AuthenticationError),
+        (NO_APP, NotFoundError),
+        (LOGIN, AuthenticationError),
+    ],
+)
+def test_what_is_certainly_not_removed(reply: Response, kind: type[Exception]) -> None:
+    assert type(fails(remove(ADDRESS, "c1"), entry("accepted"), reply)) is kind
+    assert type(fails(remove(ADDRESS, "c1"), NONE)) is NotFoundError
+
+
+def test_a_lost_removal_is_looked_at() -> None:
+    accepted = entry("accepted")
+    assert talk(remove(ADDRESS, "c1"), accepted, LOST, NONE)[0] == Removed(Status.ACCEPTED)
+    assert talk(remove(ADDRESS, "c1"), accepted, BUSY, NONE)[0] == Removed(Status.ACCEPTED)
+    assert fails(remove(ADDRESS, "c1"), accepted, LOST, accepted) is LOST
+    assert type(fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted)) is ServerError
+    assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
+
+
+ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUserid=me&targetEmail=bob%40example.com"
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        (CREATED, Connected()),
+        (answer(201, "<html>", HTML), Connected()),
+        (DONE, Connected()),
+        (ALREADY, AlreadyExists()),
+    ],
+)
+def test_connecting_is_one_put(reply: Response, result: object) -> None:
+    done, asked = talk(connect(ADDRESS, PAIR, connection_body("")), reply)
+    assert (done, targets(asked)) == (result, [ADMIN_PUT])
+    assert asked[0].once
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (INVALID, BadRequestError),
+        (FORBIDDEN, ForbiddenError),
+        (answer(405), UnexpectedAnswerError),
+        (LOGIN, AuthenticationError),
+        (UNSENT, ConnectFailedError),
+    ],
+)
+def test_what_is_certainly_not_connected(reply: Response | Exception, kind: type[Exception]) -> None:
+    assert type(fails(connect(ADDRESS, PAIR, b""), reply)) is kind
+
+
+def test_a_lost_connecting_is_looked_at_and_put_twice_at_the_most() -> None:
+    done, asked = talk(connect(ADDRESS, PAIR, b""), LOST, status("accepted"))
+    assert (done, targets(asked)) == (Connected(), [ADMIN_PUT, HEAD])
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected()
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected()
+    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, NONE, LOST, NONE)) is InDoubtError
+    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, BUSY)) is InDoubtError
+
+
+def test_disconnecting_says_what_it_was() -> None:
+    done, asked = talk(disconnect(OAUTH, Pair(Key("k1"), BOB)), status("unconfirmed"), DONE)
+    assert done == Removed(Status.UNCONFIRMED)
+    assert targets(asked)[1] == (
+        "DELETE /profiles/oauth/admin/atom/connections.do?connectionType=colleague"
+        "&sourceKey=k1&targetEmail=bob%40example.com"
+    )
+    assert talk(disconnect(ADDRESS, PAIR), status("accepted"), LOST, NONE)[0] == Removed(Status.ACCEPTED)
+    assert type(fails(disconnect(ADDRESS, PAIR), NONE)) is NotFoundError
+    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), FORBIDDEN)) is ForbiddenError
+    assert fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, status("accepted")) is LOST
+    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, LOST)) is InDoubtError
+
+
+def test_what_is_posted() -> None:
+    (entry_of_invitation,) = _entries(invitation_body("Hi <b>you</b>", "html"))
+    assert connection_from(entry_of_invitation).status is Status.PENDING
+    assert entry_of_invitation.content is not None
+    assert (entry_of_invitation.content.type, entry_of_invitation.content.value) == ("html", "Hi <b>you</b>")
+    (entry_of_connection,) = _entries(connection_body("Hi"))
+    assert connection_from(entry_of_connection).status is Status.ACCEPTED
+    with pytest.raises(InvalidInputError):
+        invitation_body("\x00")
+
+
+def _entries(body: bytes) -> list[Entry]:
+    reader = Reader()
+    return [*reader.feed(body), *reader.close().entries]

@@ -1,0 +1,146 @@
+"""Invitations into communities, driven by every answer that the pages list and every way to lose one."""
+
+from __future__ import annotations
+
+import pytest
+from talk import ATOM, HTML, answer, error, talk, targets
+
+from aioconnections.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConnectFailedError,
+    ConnectionsError,
+    ForbiddenError,
+    InDoubtError,
+    InvalidInputError,
+    NotFoundError,
+    ProtocolError,
+    ServerError,
+    ThrottledError,
+)
+from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.communities import (
+    accept_invitation,
+    end_invitation,
+    get_invitation,
+    invite_to_community,
+)
+from aioconnections.protocol.messages import Flow, Response
+from aioconnections.records import Email, Invitation, Key, Userid
+
+ADDRESS = Address.of("https://c.example.com")
+OAUTH = Address.of("https://c.example.com", oauth=True)
+HREF = "https://visible.example.com/communities/service/atom/community/invites?communityUuid=c%201&userid=m1"
+INVITATION = Invitation("i1", "c 1", edit_href=HREF)
+LOST = ProtocolError("the connection was reset", sent="maybe")
+UNSENT = ConnectFailedError("refused")
+GONE = error(404, "The invitation does not exist.", "404")
+NO_APP = answer(404, "<html>SRVE0255E</html>", HTML)
+EMPTY_201 = answer(201, b"", HTML, Location="https://c.example.com/x")
+POST = "POST /communities/service/atom/community/invites?communityUuid=c%201"
+JOIN = "POST /communities/service/atom/community/members?communityUuid=c%201"
+DELETE = "DELETE /communities/service/atom/community/invites?communityUuid=c%201&userid=m1"
+
+
+def fails(flow: Flow[object], *answers: Response | Exception) -> ConnectionsError:
+    with pytest.raises(ConnectionsError) as caught:
+        talk(flow, *answers)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        (EMPTY_201, Invited()),
+        (answer(201, '<entry xmlns="http://www.w3.org/2005/Atom"/>', ATOM), Invited()),
+        (answer(200), Invited()),
+        (error(409, "Invited already."), AlreadyExists()),
+        (error(417, "A member already."), AlreadyExists()),
+    ],
+)
+@pytest.mark.parametrize("address", [ADDRESS, OAUTH])
+def test_inviting_is_one_post(reply: Response, result: object, address: Address) -> None:
+    done, asked = talk(invite_to_community(address, "c 1", Email("ann@example.com"), "Come"), reply)
+    assert done == result
+    assert targets(asked) == [POST.replace("/atom/", "/atom/oauth/") if address.segment else POST]
+    assert asked[0].once
+    assert b"ann@example.com" in (asked[0].body or b"")
+
+
+REFUSALS = [
+    (error(400, "Unknown user.", "400"), BadRequestError),
+    (answer(401), AuthenticationError),
+    (answer(200, "<html>Log in</html>", HTML), AuthenticationError),
+    (answer(403), ForbiddenError),
+    (error(404, "The community does not exist."), NotFoundError),
+    (answer(429), ThrottledError),
+    (UNSENT, ConnectFailedError),
+    (LOST, InDoubtError),
+    (answer(503), InDoubtError),
+]
+
+
+@pytest.mark.parametrize(("reply", "kind"), REFUSALS)
+def test_what_does_not_invite_or_accept(reply: Response | Exception, kind: type[Exception]) -> None:
+    assert type(fails(invite_to_community(ADDRESS, "c 1", Userid("u"), "Come"), reply)) is kind
+    assert type(fails(accept_invitation(ADDRESS, Userid("u"), INVITATION), reply)) is kind
+
+
+@pytest.mark.parametrize("reply", [EMPTY_201, answer(200), answer(201, "<html>", HTML), error(417, "Already.")])
+def test_accepting_is_joining(reply: Response) -> None:
+    done, asked = talk(accept_invitation(ADDRESS, Userid("me"), INVITATION), reply)
+    assert (done, targets(asked)) == (Accepted(), [JOIN])
+    assert b"me</" in (asked[0].body or b"")
+
+
+def test_what_communities_cannot_be_told() -> None:
+    for flow in (
+        invite_to_community(ADDRESS, "c 1", Key("k"), "Come"),
+        accept_invitation(ADDRESS, Key("k"), INVITATION),
+        accept_invitation(ADDRESS, Userid("me"), Invitation("i1", None)),
+        end_invitation(ADDRESS, Invitation("i1", "c 1")),
+        get_invitation(ADDRESS, Invitation("i1", "c 1")),
+    ):
+        with pytest.raises(InvalidInputError):
+            next(flow)
+
+
+@pytest.mark.parametrize("reply", [answer(200, b"", HTML), answer(204)])
+def test_ending_uses_the_address_as_it_is(reply: Response) -> None:
+    done, asked = talk(end_invitation(ADDRESS, INVITATION), reply)
+    assert (done, targets(asked)) == (Removed(), [DELETE])
+    assert targets(talk(end_invitation(OAUTH, INVITATION), reply)[1]) == [DELETE.replace("/atom/", "/atom/oauth/")]
+    only_self = Invitation("i1", "c 1", self_href=HREF)
+    assert targets(talk(end_invitation(ADDRESS, only_self), reply)[1]) == [DELETE]
+
+
+@pytest.mark.parametrize("lost", [LOST, answer(503)])
+def test_gone_after_a_lost_answer_is_ended(lost: Response | Exception) -> None:
+    done, asked = talk(end_invitation(ADDRESS, INVITATION), lost, GONE)
+    assert (done, targets(asked)) == (Removed(), [DELETE, DELETE])
+    assert [request.once for request in asked] == [True, False]
+    assert talk(end_invitation(ADDRESS, INVITATION), lost, answer(204))[0] == Removed()
+    assert type(fails(end_invitation(ADDRESS, INVITATION), lost, NO_APP)) is NotFoundError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), lost, answer(500))) is ServerError
+
+
+def test_gone_before_anything_was_sent_was_not_there() -> None:
+    assert type(fails(end_invitation(ADDRESS, INVITATION), GONE)) is NotFoundError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, GONE)) is NotFoundError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), answer(403))) is ForbiddenError
+
+
+def test_getting_one() -> None:
+    document = (
+        '<entry xmlns="http://www.w3.org/2005/Atom"><title>Come</title>'
+        '<category term="invite" scheme="http://www.ibm.com/xmlns/prod/sn/type"/></entry>'
+    )
+    found, asked = talk(get_invitation(ADDRESS, INVITATION), answer(200, document, ATOM))
+    assert found is not None
+    assert found.title == "Come"
+    assert targets(asked) == [DELETE.replace("DELETE", "GET")]
+    assert talk(get_invitation(ADDRESS, INVITATION), GONE)[0] is None
+    assert talk(get_invitation(ADDRESS, INVITATION), answer(200, '<?xml version="1.0"?>', ATOM))[0] is None
+    assert type(fails(get_invitation(ADDRESS, INVITATION), NO_APP)) is NotFoundError
+    assert type(fails(get_invitation(ADDRESS, INVITATION), answer(403))) is ForbiddenError
