@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 import anyio
@@ -21,9 +21,12 @@ from aioconnections.errors import (
     BadRequestError,
     ConnectionsError,
     DeadlineError,
+    InDoubtError,
     InvalidInputError,
+    NotFoundError,
     TransportError,
 )
+from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import retry_after
@@ -33,13 +36,11 @@ from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request,
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.records import Email, Identity, ServiceDocument
 from aioconnections.traffic import Meter, Traffic
-from aioconnections.transport import StreamedResponse
 
 __all__ = ["Session"]
 
 R = TypeVar("R")
 
-_LONGEST_ERROR = 1 << 20
 _HIDDEN = "this server hides e-mail addresses: name people by userid or key"
 _MOST_REDIRECTS = 3
 _MOST_REFUSALS = 2  # of one request; a server that goes on to refuse it does not mean the credential
@@ -65,6 +66,7 @@ class Session:
         self._login: anyio.Event | None = None  # the `Auth` is at work on a credential; set when it is done
         self._proof: _Shared | None = None
         self._own: ServiceDocument | None = None  # what the canary brought back
+        self._asking_for_emails = anyio.Lock()
         self._emails_hidden: bool | None = None  # whether the server hides e-mail addresses; None: not known
 
     @property
@@ -134,6 +136,10 @@ class Session:
         except AuthenticationError as refusal:
             self.refused(refusal)
             raise
+        except InDoubtError as doubt:
+            if isinstance(doubt.__cause__, AuthenticationError):  # the login ended while it asked what had become of it
+                self.refused(doubt.__cause__)
+            raise
 
     async def identify(self) -> None:
         """Find out who is signed in, if the canary has not told.
@@ -151,16 +157,18 @@ class Session:
         Raises:
             ConnectionsError: what keeps the page from coming.
         """
+        self.refuse_hidden(*pager.people)
         await self.prove()
         request = pager.next_request()
         if request is None:
             return None
-        page = _Page(pager)
+        page = Page(pager)
         try:
             answer = await self.ask(request, self.meter(), page)
             if answer.status != 200:
                 pager.begin(answer)  # it raises, unless this only means that there is nobody
                 page.records = pager.end()
+                await self.nobody_found(*pager.people)
         except AuthenticationError as refusal:
             self.refused(refusal)
             raise
@@ -176,18 +184,41 @@ class Session:
             raise InvalidInputError(_HIDDEN)
 
     async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
-        """What an error means: the first 400 to somebody named by e-mail makes us ask whether the server hides those.
+        """What an error means: a 400 or 404 to an e-mail address may mean that the server hides those."""
+        if not isinstance(error, BadRequestError | NotFoundError):
+            return error
+        try:
+            await self.nobody_found(*people)
+        except InvalidInputError as hidden:
+            return hidden.with_traceback(None)
+        return error
+
+    async def nobody_found(self, *people: Identity) -> None:
+        """That there is nobody by an e-mail address means nothing if the server hides those: ask it once.
 
         Page "Determining whether email addresses are hidden".
-        """
-        if not isinstance(error, BadRequestError) or not any(isinstance(person, Email) for person in people):
-            return error
-        if self._emails_hidden is None:
-            with suppress(ConnectionsError):
-                self._emails_hidden = await self.run(emails_hidden(self.address), self.meter())
-        return InvalidInputError(_HIDDEN) if self._emails_hidden else error
 
-    async def ask(self, request: Request, meter: Meter, page: _Page[Any] | None = None) -> Response:
+        Raises:
+            InvalidInputError: it does.
+        """
+        if self._emails_hidden is None and any(isinstance(person, Email) for person in people):
+            async with self._asking_for_emails:
+                if self._emails_hidden is None:
+                    await self._learn_whether_emails_are_hidden()
+        self.refuse_hidden(*people)
+
+    async def _learn_whether_emails_are_hidden(self) -> None:
+        flow, meter = emails_hidden(self.address), self.meter()
+        with suppress(TransportError):  # then whoever comes next asks again
+            answer = await self.ask(next(flow), meter)
+            self._emails_hidden = False  # a server that does not say so does not hide them
+            with suppress(ConnectionsError):  # not even a refusal says anything about the login: this is open to all
+                try:
+                    flow.send(answer)
+                except StopIteration as said:
+                    self._emails_hidden = said.value
+
+    async def ask(self, request: Request, meter: Meter, page: Page[Any] | None = None) -> Response:
         """The final answer to one request, tried again where that may help.
 
         Raises:
@@ -222,7 +253,7 @@ class Session:
             await traffic.clock.sleep(pause)
 
     async def _settled(
-        self, answer: Response, request: Request, signed: Headers, meter: Meter, page: _Page[Any] | None
+        self, answer: Response, request: Request, signed: Headers, meter: Meter, page: Page[Any] | None
     ) -> Response:
         """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
         redirects = refusals = 0
@@ -239,7 +270,7 @@ class Session:
             answer, signed = await self._attempt(request, meter, page)
         return answer
 
-    async def _attempt(self, request: Request, meter: Meter, page: _Page[Any] | None) -> tuple[Response, Headers]:
+    async def _attempt(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         """Send one request when it is its turn; the answer, and what the request was signed with."""
         traffic, now = self._traffic, self._now
         if self._signed is None or self._login is not None or not traffic.slots.take():
@@ -347,32 +378,6 @@ class Session:
         origin, target = split_url(urljoin(f"{self.address.origin}/", url))
         request = Request(method, target, Headers((headers or {}).items()), body)
         return await self._traffic.engine.exchange(origin, request, NO_HEADERS, self._traffic.attempt_timeout)
-
-
-class _Page(Generic[R]):
-    """One page of a listing, read while it arrives; a page that broke off is begun anew."""
-
-    def __init__(self, pager: Pager[R]) -> None:
-        self.records: list[R] = []
-        self._pager = pager
-
-    async def take(self, arriving: StreamedResponse) -> Response:
-        """The answer to one attempt. Of a page only its head: the rest has become records."""
-        head = arriving.head
-        if head.status != 200:
-            body = b""
-            async for chunk in arriving:
-                body += chunk
-                if len(body) > _LONGEST_ERROR:
-                    break
-            return Response(head.status, head.fields, body)
-        self._pager.next_request()
-        self._pager.begin(head)
-        records: list[R] = []
-        async for chunk in arriving:
-            records += self._pager.feed(chunk)
-        self.records = records + self._pager.end()
-        return head
 
 
 class _Shared:

@@ -8,7 +8,7 @@ they are gone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -28,9 +28,8 @@ OutT = TypeVar("OutT", bound=Outcome)
 class Job(Protocol[OutT_co]):
     """What is done with each item of a run."""
 
-    @property
-    def is_ready(self) -> Callable[[], bool]:
-        """Says whether `ready` would return at once."""
+    def is_ready(self) -> bool:
+        """Whether `ready` would return at once."""
         ...
 
     async def ready(self) -> None:

@@ -53,6 +53,8 @@ class Administration:
     ) -> Outcomes[ConnectOutcome]:
         """Connect every pair of a source; see `connect` for one.
 
+        To be no administrator ends the run.
+
         Raises:
             InvalidInputError: the message cannot be sent.
         """
@@ -60,18 +62,23 @@ class Administration:
 
         def understand(item: object) -> Subject[Connected | AlreadyExists]:
             pair = pair_of(item)
-            return Subject(colleagues.connect(address, pair, body), pair=pair)
+            flow = colleagues.connect(address, pair, body)
+            return Subject(flow, pair=pair, people=(pair.source, pair.target))
 
-        return self._client._many(understand, pairs, ordered=ordered)
+        return self._client._many(understand, pairs, ordered=ordered, privileged=True)
 
     def disconnect_many(
         self, pairs: Iterable[Pairlike] | AsyncIterable[Pairlike], *, ordered: bool = False
     ) -> Outcomes[RemoveOutcome]:
-        """End the connection of every pair of a source; see `disconnect` for one."""
+        """End the connection of every pair of a source; see `disconnect` for one.
+
+        To be no administrator ends the run.
+        """
         address = self._client._here().address
 
         def understand(item: object) -> Subject[Removed]:
             pair = pair_of(item)
-            return Subject(colleagues.disconnect(address, pair), pair=pair)
+            flow = colleagues.disconnect(address, pair)
+            return Subject(flow, pair=pair, people=(pair.source, pair.target))
 
-        return self._client._many(understand, pairs, ordered=ordered)
+        return self._client._many(understand, pairs, ordered=ordered, privileged=True)

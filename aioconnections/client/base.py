@@ -16,7 +16,7 @@ from aioconnections._version import __version__
 from aioconnections.auth import Auth, Basic
 from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
 from aioconnections.clock import Clock, LoopClock
-from aioconnections.errors import BadRequestError, InvalidInputError, UsageError
+from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
@@ -145,9 +145,16 @@ class Base:
         session.refuse_hidden(*people)
         try:
             return await session.call(flow)
-        except BadRequestError as refused:
+        except (BadRequestError, NotFoundError) as refused:
             error = refused
         raise await session.explained(error, *people)
+
+    async def _found(self, flow: Flow[R | None], person: Identity) -> R | None:
+        """The result of a conversation about `person`, of whom the server may say that there is nobody."""
+        found = await self._call(flow, person)
+        if found is None:
+            await self._here().nobody_found(person)
+        return found
 
     async def _done(self, flow: Flow[DoneT], item: object, *people: Identity, **facts: Any) -> DoneT:
         """The outcome of a single change, with what it cost."""
@@ -157,7 +164,7 @@ class Base:
         meter = session.meter()
         try:
             done = await session.run(flow, meter)
-        except BadRequestError as refused:
+        except (BadRequestError, NotFoundError) as refused:
             error = refused
         else:
             facts |= {"attempts": meter.attempts, "elapsed": meter.elapsed, "waited": meter.waited}
@@ -165,9 +172,9 @@ class Base:
         raise await session.explained(error, *people)
 
     def _many(
-        self, understand: Callable[[object], Subject[DoneT]], source: object, *, ordered: bool, once: bool = False
+        self, understand: Callable[[object], Subject[DoneT]], source: object, *, ordered: bool, **options: bool
     ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
-        job: FlowJob[DoneT] = FlowJob(self._here(), understand, once=once)
+        job: FlowJob[DoneT] = FlowJob(self._here(), understand, **options)
         return self._outcomes(job, source, ordered=ordered)
 
     def _outcomes(self, job: Job[DoneT], source: object, *, ordered: bool) -> Outcomes[DoneT]:

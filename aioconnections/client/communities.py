@@ -46,14 +46,19 @@ class Community:
     def invite_many(
         self, people: Iterable[Who] | AsyncIterable[Who], *, title: str = "Invitation", ordered: bool = False
     ) -> Outcomes[InviteOutcome]:
-        """Invite every person of a source; see `invite` for one."""
+        """Invite every person of a source; see `invite` for one.
+
+        A person who comes a second time is `Unprocessed`.
+        """
         address = self._client._here().address
 
         def understand(item: object) -> Subject[Invited | AlreadyExists]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
-            return Subject(communities.invite_to_community(address, self.uuid, person, title), person=person)
+            return Subject(
+                communities.invite_to_community(address, self.uuid, person, title), person=person, people=(person,)
+            )
 
-        return self._client._many(understand, people, ordered=ordered)
+        return self._client._many(understand, people, ordered=ordered, once=True)
 
     def invitations(self) -> Stream[Invitation]:
         """The invitations into the community that wait for an answer, for its owners."""

@@ -221,7 +221,7 @@ class Colleagues(Base):
             own = wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)
             flow = self._invitation(wanted.person, body, discover=False, settle=settle, on_unknown=on_unknown)
-            return Subject(flow, person=wanted.person)
+            return Subject(flow, person=wanted.person, people=(wanted.person,))
 
         return self._many(understand, people, ordered=ordered, once=True)
 
@@ -253,9 +253,9 @@ class Colleagues(Base):
             InDoubtError: the answer was lost, and asking did not settle it.
             ConnectionsError: it was not accepted.
         """
-        return await self._done(
-            colleagues.accept(self._here().address, which := _ref(connection)), connection, pair=_pair(which)
-        )
+        which = _ref(connection)
+        flow = colleagues.accept(self._here().address, which)
+        return await self._done(flow, connection, *_named(which), pair=_pair(which))
 
     async def remove(self, connection: ConnectionRef) -> Removed:
         """Decline, withdraw or remove a connection; the outcome says which it was.
@@ -269,9 +269,9 @@ class Colleagues(Base):
             NotFoundError: there is no such connection.
             ConnectionsError: it was not removed.
         """
-        return await self._done(
-            colleagues.remove(self._here().address, which := _ref(connection)), connection, pair=_pair(which)
-        )
+        which = _ref(connection)
+        flow = colleagues.remove(self._here().address, which)
+        return await self._done(flow, connection, *_named(which), pair=_pair(which))
 
     def accept_many(
         self, connections: Iterable[ConnectionRef] | AsyncIterable[ConnectionRef], *, ordered: bool = False
@@ -281,7 +281,7 @@ class Colleagues(Base):
 
         def understand(item: object) -> Subject[Accepted]:
             which = _ref(item)
-            return Subject(colleagues.accept(address, which), pair=_pair(which))
+            return Subject(colleagues.accept(address, which), pair=_pair(which), people=_named(which))
 
         return self._many(understand, connections, ordered=ordered)
 
@@ -293,7 +293,7 @@ class Colleagues(Base):
 
         def understand(item: object) -> Subject[Removed]:
             which = _ref(item)
-            return Subject(colleagues.remove(address, which), pair=_pair(which))
+            return Subject(colleagues.remove(address, which), pair=_pair(which), people=_named(which))
 
         return self._many(understand, connections, ordered=ordered)
 
@@ -319,7 +319,7 @@ class People(Base):
             ConnectionsError: the server refuses, or the answer makes no sense.
         """
         identity = identity_of(person)
-        return await self._call(discovery.service_document_of(self._here().address, identity), identity)
+        return await self._found(discovery.service_document_of(self._here().address, identity), identity)
 
     async def profile(self, person: Who) -> Profile | None:
         """What the directory says of a person; None if it knows no such person.
@@ -330,7 +330,7 @@ class People(Base):
             ConnectionsError: the server refuses, or the answer makes no sense.
         """
         identity = identity_of(person)
-        return await self._call(discovery.profile(self._here().address, identity), identity)
+        return await self._found(discovery.profile(self._here().address, identity), identity)
 
     def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
         self,
@@ -383,7 +383,7 @@ class People(Base):
 
         def understand(item: object) -> Subject[Resolved]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses the rest
-            return Subject(_resolve(discovery.profile(session.address, person)), person=person)
+            return Subject(_resolve(discovery.profile(session.address, person)), person=person, people=(person,))
 
         return cast("Outcomes[ResolveOutcome]", self._many(understand, people, ordered=ordered))  # nothing is in doubt
 
@@ -398,6 +398,11 @@ def _ref(which: object) -> ConnectionRef:
     if isinstance(which, tuple):
         return pair_of(cast("object", which))
     raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, not {type(which).__name__}")
+
+
+def _named(which: ConnectionRef) -> tuple[Identity, ...]:
+    """Whom a request for this connection names: a record is asked for by its id."""
+    return (which.source, which.target) if isinstance(which, Pair) else ()
 
 
 def _pair(which: ConnectionRef) -> Pair | None:

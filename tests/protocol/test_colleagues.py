@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 import pytest
-from talk import ATOM, HTML, answer, error, talk, targets
+from colleague_answers import (
+    ADDRESS,
+    ALREADY,
+    BOB,
+    BODY,
+    BUSY,
+    CREATED,
+    DONE,
+    FORBIDDEN,
+    HEAD,
+    INVALID,
+    LATE,
+    LOGIN,
+    LOST,
+    ME,
+    NO_APP,
+    NONE,
+    OAUTH,
+    PAIR,
+    POST,
+    UNSENT,
+    entry,
+    fails,
+    status,
+)
+from talk import ATOM, HTML, answer, talk, targets
 
 from aioconnections.atom import Entry, Reader
 from aioconnections.errors import (
@@ -12,25 +37,21 @@ from aioconnections.errors import (
     BadRequestError,
     ConnectFailedError,
     ConnectionsError,
-    DeadlineError,
     ForbiddenError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
-    ProtocolError,
     ServerError,
     ThrottledError,
     UnexpectedAnswerError,
 )
-from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
+from aioconnections.outcomes import Accepted, AlreadyExists, Invited
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.colleagues import (
     ConnectionRef,
     OnUnknown,
     accept,
-    connect,
     connection_body,
-    disconnect,
     get,
     invitation_body,
     invite,
@@ -38,60 +59,13 @@ from aioconnections.protocol.colleagues import (
 )
 from aioconnections.protocol.connections import connection_from
 from aioconnections.protocol.messages import Flow, Response
-from aioconnections.records import Connection, Email, Identity, Key, Pair, Person, Status, Userid
-
-ADDRESS = Address.of("https://c.example.com")
-OAUTH = Address.of("https://c.example.com", oauth=True)
-ME, BOB = Userid("me"), Email("bob@example.com")
-PAIR = Pair(ME, BOB)
-BODY = invitation_body("Hello")
-POST = "POST /profiles/atom/connections.do?connectionType=colleague&email=bob%40example.com"
-HEAD = "HEAD /profiles/atom/connection.do?connectionType=colleague&sourceUserid=me&targetEmail=bob%40example.com"
-EDIT = "https://c.example.com/profiles/atom/connection.do?connectionId=c1&amp;inclMessage=true"
-
-ALREADY = error(400, "CLFRN1168E: Il existe déjà une connexion.")
-INVALID = error(400, "CLFRN1172E: The request is invalid.", "400")
-FORBIDDEN = error(403, "CLFRN1174E: You are not authorized to perform that action.", "403")
-NONE = answer(404)
-NO_APP = answer(404, "<html>SRVE0255E: A WebGroup has not been defined.</html>", HTML)
-LOGIN = answer(200, "<html>Log in</html>", HTML)
-CREATED = answer(
-    201, b"", HTML, Location="https://c.example.com/profiles/atom/connection.do?connectionId=793f&inclMessage=true"
-)
-DONE = answer(200, b"", HTML)
-LOST = ProtocolError("the connection was reset", sent="maybe")
-LATE = DeadlineError("no answer in time", sent="maybe")
-UNSENT = ConnectFailedError("refused")
-BUSY = answer(503)
-
-
-def status(word: str) -> Response:
-    return answer(200, b"", ATOM, **{"X-Profiles-Connection-Status": word})
-
-
-def entry(word: str, *, edit: str | None = EDIT, extra: str = "") -> Response:
-    link = f'<link rel="edit" href="{edit}"/>' if edit else ""
-    sn = "http://www.ibm.com/xmlns/prod/sn"
-    return answer(
-        200,
-        f'<entry xmlns="http://www.w3.org/2005/Atom"><id>tag:profiles.ibm.com,2006:entryc1</id>'
-        f'<category term="connection" scheme="{sn}/type"/><category term="colleague" scheme="{sn}/connection/type"/>'
-        f'<category term="{word}" scheme="{sn}/status"/><content type="html">Hello &amp;lt;b&amp;gt;</content>'
-        f"{extra}{link}</entry>",
-        ATOM,
-    )
+from aioconnections.records import Connection, Identity, Person, Status
 
 
 def inviting(
     *, discover: bool = False, on_unknown: OnUnknown = "recheck", me: Identity | None = ME, address: Address = ADDRESS
 ) -> Flow[Invited | AlreadyExists]:
     return invite(address, lambda: me, BOB, BODY, discover=discover, settle=7, on_unknown=on_unknown)
-
-
-def fails(flow: Flow[object], *answers: Response | Exception) -> ConnectionsError:
-    with pytest.raises(ConnectionsError) as caught:
-        talk(flow, *answers)
-    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -311,96 +285,6 @@ def test_a_lost_acceptance_is_looked_at_and_put_twice_at_the_most(lost: Response
         assert type(fails(accept(ADDRESS, "c1"), pending, lost, pending, lost, last)) is InDoubtError
     assert type(fails(accept(ADDRESS, "c1"), pending, lost, NONE)) is NotFoundError
     assert type(fails(accept(ADDRESS, "c1"), pending, lost, UNSENT)) is InDoubtError
-
-
-DELETE_C1 = "DELETE /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
-
-
-@pytest.mark.parametrize("was", Status)
-@pytest.mark.parametrize("reply", [DONE, answer(204), NONE, Response(200, ((b"Transfer-Encoding", b"chunked"),))])
-def test_removing_says_what_it_was(was: Status, reply: Response) -> None:
-    done, asked = talk(remove(ADDRESS, "c1"), entry(was), reply)
-    assert done == Removed(was)
-    assert targets(asked) == [GET_C1.removesuffix("&inclMessage=true"), DELETE_C1]
-    assert asked[1].body is None
-
-
-@pytest.mark.parametrize(
-    ("reply", "kind"),
-    [
-        (FORBIDDEN, ForbiddenError),
-        (answer(401), AuthenticationError),
-        (NO_APP, NotFoundError),
-        (LOGIN, AuthenticationError),
-    ],
-)
-def test_what_is_certainly_not_removed(reply: Response, kind: type[Exception]) -> None:
-    assert type(fails(remove(ADDRESS, "c1"), entry("accepted"), reply)) is kind
-    assert type(fails(remove(ADDRESS, "c1"), NONE)) is NotFoundError
-
-
-def test_a_lost_removal_is_looked_at() -> None:
-    accepted = entry("accepted")
-    assert talk(remove(ADDRESS, "c1"), accepted, LOST, NONE)[0] == Removed(Status.ACCEPTED)
-    assert talk(remove(ADDRESS, "c1"), accepted, BUSY, NONE)[0] == Removed(Status.ACCEPTED)
-    assert fails(remove(ADDRESS, "c1"), accepted, LOST, accepted) is LOST
-    assert type(fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted)) is ServerError
-    assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
-
-
-ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUserid=me&targetEmail=bob%40example.com"
-
-
-@pytest.mark.parametrize(
-    ("reply", "result"),
-    [
-        (CREATED, Connected()),
-        (answer(201, "<html>", HTML), Connected()),
-        (DONE, Connected()),
-        (ALREADY, AlreadyExists()),
-    ],
-)
-def test_connecting_is_one_put(reply: Response, result: object) -> None:
-    done, asked = talk(connect(ADDRESS, PAIR, connection_body("")), reply)
-    assert (done, targets(asked)) == (result, [ADMIN_PUT])
-    assert asked[0].once
-
-
-@pytest.mark.parametrize(
-    ("reply", "kind"),
-    [
-        (INVALID, BadRequestError),
-        (FORBIDDEN, ForbiddenError),
-        (answer(405), UnexpectedAnswerError),
-        (LOGIN, AuthenticationError),
-        (UNSENT, ConnectFailedError),
-    ],
-)
-def test_what_is_certainly_not_connected(reply: Response | Exception, kind: type[Exception]) -> None:
-    assert type(fails(connect(ADDRESS, PAIR, b""), reply)) is kind
-
-
-def test_a_lost_connecting_is_looked_at_and_put_twice_at_the_most() -> None:
-    done, asked = talk(connect(ADDRESS, PAIR, b""), LOST, status("accepted"))
-    assert (done, targets(asked)) == (Connected(), [ADMIN_PUT, HEAD])
-    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected()
-    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected()
-    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, NONE, LOST, NONE)) is InDoubtError
-    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, BUSY)) is InDoubtError
-
-
-def test_disconnecting_says_what_it_was() -> None:
-    done, asked = talk(disconnect(OAUTH, Pair(Key("k1"), BOB)), status("unconfirmed"), DONE)
-    assert done == Removed(Status.UNCONFIRMED)
-    assert targets(asked)[1] == (
-        "DELETE /profiles/oauth/admin/atom/connections.do?connectionType=colleague"
-        "&sourceKey=k1&targetEmail=bob%40example.com"
-    )
-    assert talk(disconnect(ADDRESS, PAIR), status("accepted"), LOST, NONE)[0] == Removed(Status.ACCEPTED)
-    assert type(fails(disconnect(ADDRESS, PAIR), NONE)) is NotFoundError
-    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), FORBIDDEN)) is ForbiddenError
-    assert fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, status("accepted")) is LOST
-    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, LOST)) is InDoubtError
 
 
 def test_what_is_posted() -> None:

@@ -1,0 +1,137 @@
+"""Removal, and what an administrator does for others, driven by every answer and every way to lose one."""
+
+from __future__ import annotations
+
+import pytest
+from colleague_answers import (
+    ADDRESS,
+    ALREADY,
+    BOB,
+    BUSY,
+    CREATED,
+    DONE,
+    FORBIDDEN,
+    HEAD,
+    INVALID,
+    LOGIN,
+    LOST,
+    NO_APP,
+    NONE,
+    OAUTH,
+    PAIR,
+    UNSENT,
+    entry,
+    fails,
+    status,
+)
+from talk import HTML, answer, talk, targets
+
+from aioconnections.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConnectFailedError,
+    ForbiddenError,
+    InDoubtError,
+    NotFoundError,
+    ServerError,
+    UnexpectedAnswerError,
+)
+from aioconnections.outcomes import AlreadyExists, Connected, Removed
+from aioconnections.protocol.colleagues import (
+    connect,
+    connection_body,
+    disconnect,
+    remove,
+)
+from aioconnections.protocol.messages import Response
+from aioconnections.records import Key, Pair, Status
+
+GET_C1 = "GET /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
+DELETE_C1 = "DELETE /profiles/atom/connection.do?connectionId=c1&inclMessage=true"
+
+
+@pytest.mark.parametrize("was", Status)
+@pytest.mark.parametrize("reply", [DONE, answer(204), NONE, Response(200, ((b"Transfer-Encoding", b"chunked"),))])
+def test_removing_says_what_it_was(was: Status, reply: Response) -> None:
+    done, asked = talk(remove(ADDRESS, "c1"), entry(was), reply)
+    assert done == Removed(was)
+    assert targets(asked) == [GET_C1.removesuffix("&inclMessage=true"), DELETE_C1]
+    assert asked[1].body is None
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (FORBIDDEN, ForbiddenError),
+        (answer(401), AuthenticationError),
+        (NO_APP, NotFoundError),
+        (LOGIN, AuthenticationError),
+    ],
+)
+def test_what_is_certainly_not_removed(reply: Response, kind: type[Exception]) -> None:
+    assert type(fails(remove(ADDRESS, "c1"), entry("accepted"), reply)) is kind
+    assert type(fails(remove(ADDRESS, "c1"), NONE)) is NotFoundError
+
+
+def test_a_lost_removal_is_looked_at() -> None:
+    accepted = entry("accepted")
+    assert talk(remove(ADDRESS, "c1"), accepted, LOST, NONE)[0] == Removed(Status.ACCEPTED)
+    assert talk(remove(ADDRESS, "c1"), accepted, BUSY, NONE)[0] == Removed(Status.ACCEPTED)
+    assert fails(remove(ADDRESS, "c1"), accepted, LOST, accepted) is LOST
+    assert type(fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted)) is ServerError
+    assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
+
+
+ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUserid=me&targetEmail=bob%40example.com"
+
+
+@pytest.mark.parametrize(
+    ("reply", "result"),
+    [
+        (CREATED, Connected()),
+        (answer(201, "<html>", HTML), Connected()),
+        (DONE, Connected()),
+        (ALREADY, AlreadyExists()),
+    ],
+)
+def test_connecting_is_one_put(reply: Response, result: object) -> None:
+    done, asked = talk(connect(ADDRESS, PAIR, connection_body("")), reply)
+    assert (done, targets(asked)) == (result, [ADMIN_PUT])
+    assert asked[0].once
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (INVALID, BadRequestError),
+        (FORBIDDEN, ForbiddenError),
+        (answer(405), UnexpectedAnswerError),
+        (LOGIN, AuthenticationError),
+        (UNSENT, ConnectFailedError),
+    ],
+)
+def test_what_is_certainly_not_connected(reply: Response | Exception, kind: type[Exception]) -> None:
+    assert type(fails(connect(ADDRESS, PAIR, b""), reply)) is kind
+
+
+def test_a_lost_connecting_is_looked_at_and_put_twice_at_the_most() -> None:
+    done, asked = talk(connect(ADDRESS, PAIR, b""), LOST, status("accepted"))
+    assert (done, targets(asked)) == (Connected(), [ADMIN_PUT, HEAD])
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected()
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected()
+    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, NONE, LOST, NONE)) is InDoubtError
+    assert type(fails(connect(ADDRESS, PAIR, b""), LOST, BUSY)) is InDoubtError
+
+
+def test_disconnecting_says_what_it_was() -> None:
+    done, asked = talk(disconnect(OAUTH, Pair(Key("k1"), BOB)), status("unconfirmed"), DONE)
+    assert done == Removed(Status.UNCONFIRMED)
+    assert targets(asked)[1] == (
+        "DELETE /profiles/oauth/admin/atom/connections.do?connectionType=colleague"
+        "&sourceKey=k1&targetEmail=bob%40example.com"
+    )
+    assert talk(disconnect(ADDRESS, PAIR), status("accepted"), LOST, NONE)[0] == Removed(Status.ACCEPTED)
+    assert type(fails(disconnect(ADDRESS, PAIR), NONE)) is NotFoundError
+    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), FORBIDDEN)) is ForbiddenError
+    assert fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, status("accepted")) is LOST
+    assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, LOST)) is InDoubtError

@@ -1,0 +1,88 @@
+"""The reference server behind a client's door, and what it was asked, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from doors import on_virtual_time
+
+from aioconnections import Bearer, Client, Identity, Person
+from aioconnections.reference import ADMINISTRATOR, App, Directory, app
+
+__all__ = ["DIRECTORY", "Door", "Place", "in_time"]
+
+URL = "https://connections.example.com"
+DIRECTORY = Directory.generate(people=60, seed=11)
+
+
+class Door(httpx.AsyncBaseTransport):
+    """Hands requests to the server; a connection that it resets is a lost answer.
+
+    Attributes:
+        asked: method and target of each request, and its body.
+    """
+
+    def __init__(self, server: App) -> None:
+        self._inner = httpx.ASGITransport(server)
+        self.asked: list[tuple[str, bytes]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = await request.aread()
+        self.asked.append((f"{request.method} {request.url.raw_path.decode()}", body))
+        return await self._inner.handle_async_request(request)
+
+    def lines(self) -> list[str]:
+        """What was asked besides the canary, and forget it."""
+        lines = [line for line, _ in self.asked if not line.endswith("profileService.do")]
+        self.asked.clear()
+        return lines
+
+
+class Place:
+    """One server, and clients for the people who sign in there."""
+
+    def __init__(self, *, auth: str = "basic", directory: Directory = DIRECTORY, **switches: Any) -> None:
+        self.directory = directory
+        self.auth = auth
+        if auth == "oauth":
+            tokens = {f"token-{n}": person for n, person in enumerate(directory.people)}
+            switches |= {"tokens": tokens | {"token-None": ADMINISTRATOR}}
+        self.server = app(directory, auth=auth, **switches)  # type: ignore[arg-type] # a text
+        self.doors: list[Door] = []
+
+    def person(self, number: int, kind: str | None = None) -> Any:
+        """A person, or the identity of that kind."""
+        person = self.directory.people[number]
+        return person if kind is None else getattr(person, kind)
+
+    def client(self, number: int | None, *, base_url: str = URL, **options: Any) -> Client:
+        """A client of person `number`, or of the administrator."""
+        door = Door(self.server)
+        self.doors.append(door)
+        name = "admin" if number is None else str(self.person(number).userid)
+        auth: Any = Bearer(f"token-{number}") if self.auth == "oauth" else (name, "secret")
+        return Client(base_url, **{"auth": auth, "max_per_second": None, "transport": door} | options)
+
+    def status(self, one: Identity | Person, other: Identity | Person) -> str | None:
+        return self.server.status(one, other)
+
+    def strangers(self, count: int = 2) -> list[int]:
+        """Numbers of people among the first twenty between whom there is nothing."""
+        found: list[int] = []
+        for number in range(20):
+            one = self.person(number)
+            if all(self.status(one, self.person(other)) is None for other in found):
+                found.append(number)
+            if len(found) == count:
+                return found
+        raise AssertionError("they all know each other")
+
+    def verbs(self) -> list[str]:
+        return [commit.verb for commit in self.server.commits]
+
+
+def in_time(main: Callable[[], object]) -> None:
+    """Run `main` where pauses take no time."""
+    on_virtual_time(main)
