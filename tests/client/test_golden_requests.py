@@ -1,0 +1,122 @@
+"""What goes out for each operation, byte for byte: method, target and body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from doors import URL
+
+from aioconnections import Client, ConnectionsError, Email, Invitation, Key, Pair, Status, Userid
+
+pytestmark = pytest.mark.anyio
+
+A, B, C = Email("a@example.com"), Userid("b 1"), Key("c")
+P, S, T = "/profiles/atom", "http://www.ibm.com/xmlns/prod/sn", "connectionType=colleague"
+UUID = "c 1"
+REST = "&since=2020-01-02T00%3A00%3A00.000Z&sortBy=modified&page=1&ps=250"
+INVITES = "/communities/service/atom/community/invites"
+INVITATION = Invitation("i", UUID, edit_href=f"https://seen.example.com{INVITES}?communityUuid=c%201&userid=m")
+
+
+class Ear(httpx.AsyncBaseTransport):
+    """Hears requests, and answers that there is nothing."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.heard.append((f"{request.method} {request.url.raw_path.decode()}", await request.aread()))
+        return httpx.Response(404, headers={"content-type": "text/xml"})
+
+
+async def first(listing: Any) -> None:
+    async for _ in listing:
+        break
+
+
+CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
+    (lambda c: c.check(A, B), f"HEAD {P}/connection.do?{T}&sourceEmail=a%40example.com&targetUserid=b%201"),
+    (lambda c: c.get(B, C), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (lambda c: c.get(B, C, message=True), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c&inclMessage=true"),
+    (lambda c: c.invite(A), f"POST {P}/connections.do?{T}&email=a%40example.com"),
+    (lambda c: c.invite(B), f"POST {P}/connections.do?{T}&userid=b%201"),
+    (lambda c: c.invite(C), f"POST {P}/connections.do?{T}&key=c"),
+    (lambda c: c.invite(C, discover=True), f"GET {P}/profileService.do?key=c"),
+    (lambda c: c.accept("x"), f"GET {P}/connection.do?connectionId=x&inclMessage=true"),
+    (lambda c: c.remove(Pair(B, C)), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (
+        lambda c: first(
+            c.colleagues(B, status=Status.PENDING, since=datetime(2020, 1, 2, tzinfo=UTC), sort_by="modified")
+        ),
+        f"GET {P}/connections.do?{T}&userid=b%201&outputType=connection&status=pending{REST}",
+    ),
+    (
+        lambda c: first(c.colleagues_in_common(B, Userid("d"))),
+        f"GET {P}/connectionsInCommon.do?{T}&userid=b%201,d&outputType=profile&format=lite&output=hcard&page=1&ps=250",
+    ),
+    (
+        lambda c: first(c.search(name="A%", job_title="Chef*", active_users_only=False)),
+        f"GET {P}/search.do?name=A%25&jobTitle=Chef%2A&activeUsersOnly=false&format=full&output=hcard&page=1&ps=250",
+    ),
+    (lambda c: c.me(), f"GET {P}/profileService.do"),
+    (lambda c: c.service_document(C), f"GET {P}/profileService.do?key=c"),
+    (lambda c: c.profile(A), f"GET {P}/profile.do?email=a%40example.com&format=full&output=hcard"),
+    (
+        lambda c: c.admin.connect(B, C),
+        "PUT /profiles/admin/atom/connections.do?action=complete&sourceUserid=b%201&targetKey=c",
+    ),
+    (lambda c: c.admin.disconnect(B, C), f"HEAD {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (lambda c: c.community(UUID).invite(B), f"POST {INVITES}?communityUuid=c%201"),
+    (lambda c: first(c.community(UUID).invitations()), f"GET {INVITES}?communityUuid=c%201&page=1&ps=50"),
+    (lambda c: first(c.invitations()), f"GET {INVITES}/my?page=1&ps=50"),
+    (lambda c: c.get_invitation(INVITATION), f"GET {INVITES}?communityUuid=c%201&userid=m"),
+    (lambda c: c.decline_invitation(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
+    (lambda c: c.revoke_invitation(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "line"), CALLS, ids=[line.partition("?")[0] + str(n) for n, (_, line) in enumerate(CALLS)]
+)
+async def test_the_first_request_of_each_operation(call: Callable[[Client], Awaitable[object]], line: str) -> None:
+    ear = Ear()
+    async with Client(URL, transport=ear, max_per_second=None) as client:
+        with suppress(ConnectionsError):
+            await call(client)
+    assert ear.heard[0][0] == line
+    assert bool(ear.heard[0][1]) is line.startswith(("POST", "PUT"))
+
+
+def entry(status: str, content: str) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<entry xmlns="http://www.w3.org/2005/Atom">'
+        f'<category term="connection" scheme="{S}/type"/><category term="colleague" scheme="{S}/connection/type"/>'
+        f'<category term="{status}" scheme="{S}/status"/>{content}</entry>'
+    ).encode()
+
+
+async def test_bodies() -> None:
+    ear = Ear()
+    async with Client(URL, transport=ear, max_per_second=None) as client:
+        for call in (
+            client.invite(B, message="Zoë & I"),
+            client.invite(B, message="<b>Hi</b>", message_type="html"),
+            client.admin.connect(B, C, message="Meet"),
+            client.community(UUID).invite(A, title="Come"),
+            client.community(UUID).invite(B),
+        ):
+            with suppress(ConnectionsError):
+                await call
+    bodies = [body for _, body in ear.heard if body]
+    assert bodies[0] == entry("pending", '<content type="text">Zoë &amp; I</content>')
+    assert bodies[1] == entry("pending", '<content type="html">&lt;b&gt;Hi&lt;/b&gt;</content>')
+    assert bodies[2] == entry("accepted", '<content type="text">Meet</content>')
+    assert b"<email>a@example.com</email>" in bodies[3]
+    assert b'<title type="text">Come</title>' in bodies[3]
+    assert f'<category term="invite" scheme="{S}/type"/>'.encode() in bodies[3]
+    assert b"userid" in bodies[4]
