@@ -14,15 +14,17 @@ from urllib.request import Request as Url
 from attrs import evolve
 
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
-from aioconnections.session import Meter, Session
+from aioconnections.session import Session
+from aioconnections.traffic import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from http.client import HTTPResponse
 
     from aioconnections.auth import Auth
+    from aioconnections.page import Page
     from aioconnections.protocol.address import Address
-    from aioconnections.session import Traffic, _Page
+    from aioconnections.traffic import Traffic
 
 __all__ = ["CookieSession", "Jar"]
 
@@ -91,7 +93,7 @@ class CookieSession(Session):
         super().__init__(traffic, address, auth, constant, verify_login=verify_login)
         self._jar = Jar(address.origin)
 
-    async def _attempt(self, request: Request, meter: Meter, page: _Page[Any] | None) -> tuple[Response, Headers]:
+    async def _attempt(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         jar = self._jar
         cookie = NO_HEADERS if self._credential.get("cookie") else jar.header(request)
         sent = evolve(request, headers=request.headers + cookie) if cookie else request

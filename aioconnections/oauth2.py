@@ -180,8 +180,9 @@ def _tokens(answer: Response) -> Tokens:
         said = _json(answer).get("error")
         word = f": {said}" if isinstance(said, str) and said in _REFUSALS else ""
         raise AuthenticationError(answer.status, None, f"the token endpoint refused to give a token{word}")
-    if answer.status != 200 or login_page(answer):
-        raise error_of(Request("POST", TOKEN_URL), answer)
+    request = Request("POST", TOKEN_URL)
+    if answer.status != 200 or login_page(request, answer):
+        raise error_of(request, answer)
     fields = _json(answer)
     access, refresh = _secret(fields, "access_token"), _secret(fields, "refresh_token")
     if access is None:
