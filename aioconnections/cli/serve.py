@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -13,8 +14,19 @@ from aioconnections.errors import UsageError
 __all__ = ["serve"]
 
 
-def serve(
-    *, port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0, people: int = 5_000, seed: int = 1
+def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
+    people: int = 5_000,
+    seed: int = 1,
+    imitate: Literal["4.5", "5.0", "6.0"] = "6.0",
+    emails: Literal["exposed", "hidden"] = "exposed",
+    auth: Literal["basic", "form"] = "basic",
+    anonymous_read: Annotated[bool, Parameter(negative="")] = False,
+    max_ps: Annotated[int, Parameter(validator=Number(gte=1))] = 250,
+    invitation_delete: Literal["200", "204"] = "200",
+    invite_201_body: Literal["empty", "entry"] = "empty",
+    commit_log: Path | None = None,
 ) -> int:
     """Run the reference server on loopback until Ctrl-C.
 
@@ -24,16 +36,39 @@ def serve(
         port: Port to listen on; 0 takes one that is free.
         people: How many invented people there are, from 10 to 1,000,000.
         seed: Which people; the same number makes the same ones.
+        imitate: Version of the product to imitate.
+        emails: Whether documents hold e-mail addresses, and requests may name people by them.
+        auth: Whether who has not signed in gets 401, or is redirected to a login page.
+        anonymous_read: Let everybody read without a login, except for what is one's own.
+        max_ps: Largest page of a listing; whoever asks for more gets this.
+        invitation_delete: Status when an invitation to a community has been declined or revoked.
+        invite_201_body: Whether what was made is answered with its entry.
+        commit_log: File to which each change is appended as a line of JSON before it is answered.
     """
     try:
         from aioconnections.reference import Directory, app
         from aioconnections.reference.server import serve as listen
 
-        listen(app(Directory.generate(people=people, seed=seed)), port=port)
+        server = app(
+            Directory.generate(people=people, seed=seed),
+            version=imitate,
+            emails=emails,
+            auth=auth,
+            anonymous_read=anonymous_read,
+            max_ps=max_ps,
+            invitation_delete=204 if invitation_delete == "204" else 200,
+            invite_201_body=invite_201_body,
+            commit_log=commit_log,
+        )
     except (ImportError, ValueError) as error:  # uvicorn is missing, or too many people
         problem = str(error)
     except OSError as error:
-        problem = f"port {port}: {error.strerror}"
+        problem = f"{commit_log}: {error.strerror}"
     else:
-        return GOOD
+        try:
+            listen(server, port=port)
+        except OSError as error:
+            problem = f"port {port}: {error.strerror}"
+        else:
+            return GOOD
     raise UsageError(problem)

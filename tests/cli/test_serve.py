@@ -3,10 +3,13 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from aioconnections.reference import Directory
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -23,12 +26,43 @@ def test_it_says_where_it_listens_and_ends_with_sigterm(start: Start) -> None:
     assert server.returncode == 0
 
 
+def test_its_switches_are_those_of_the_reference_server(start: Start, tmp_path: Path) -> None:
+    switches = {
+        "imitate": "4.5",
+        "emails": "hidden",
+        "auth": "form",
+        "max-ps": 2,
+        "invitation-delete": 204,
+        "invite-201-body": "entry",
+        "commit-log": tmp_path / "commits.jsonl",
+    }
+    options = [text for name, value in switches.items() for text in (f"--{name}", value)]
+    server = start("serve", "--people", 20, "--anonymous-read", *options)
+    assert server.stdout is not None
+    url = server.stdout.readline().removeprefix("listening on ").strip()
+    ann, *_ = Directory.generate(people=20, seed=1).people
+    with httpx.Client(base_url=url, trust_env=False) as web:
+        feed = web.get(
+            "/profiles/atom/connections.do",
+            params={"connectionType": "colleague", "userid": str(ann.userid), "ps": "250"},
+        )
+        assert (feed.status_code, feed.text.count("<entry")) == (200, 2)
+        assert str(ann.email) not in feed.text
+        assert web.get("/profiles/atom/profileService.do").status_code == 302
+        hidden = web.get("/profiles/atom/profile.do", params={"email": str(ann.email)})
+        assert hidden.status_code == 400
+    assert (tmp_path / "commits.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["--people", "5"], "a directory has 10 to 1000000 people, not 5"),
         (["--port", "99999"], "Must be <= 65535"),
         (["--port", "-1"], "Must be >= 0"),
+        (["--max-ps", "0"], "Must be >= 1"),
+        (["--commit-log", "missing/log"], "aioconnections: missing/log: No such file or directory"),
+        (["--imitate", "3.0"], 'Invalid value "3.0" for --imitate'),
     ],
 )
 def test_what_cannot_be_served_is_said_in_a_line(
