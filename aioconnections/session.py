@@ -141,16 +141,6 @@ class Session:
                 self.refused(doubt.__cause__)
             raise
 
-    async def identify(self) -> None:
-        """Find out who is signed in, if the canary has not told.
-
-        Raises:
-            ConnectionsError: the server does not say.
-        """
-        await self.prove()
-        if self._own is None:
-            self._own = await self.run(prove_login(self.address), self.meter())
-
     async def page(self, pager: Pager[R]) -> list[R] | None:
         """The records of the next page of a listing; None at its end.
 

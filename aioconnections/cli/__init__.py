@@ -17,9 +17,13 @@ from types import FrameType
 from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
+from aioconnections.cli.administration import connect, disconnect
 from aioconnections.cli.check import check
+from aioconnections.cli.colleagues import accept, colleagues, invite, remove
+from aioconnections.cli.communities import community, invitations
 from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, of_error
+from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import say
 from aioconnections.cli.serve import serve
 from aioconnections.errors import ConnectionsError
@@ -30,12 +34,25 @@ app: App = App(
     "aioconnections",
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
-    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, failed or unprocessed, or the result could not be "
-    "written; 2 usage; 3 login refused; 5 server unavailable; 130 interrupted.",
+    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, failed, in doubt or unprocessed, or the result "
+    "could not be written; 2 usage; 3 login refused; 5 server unavailable; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(check)
+for _command in (
+    check,
+    invite,
+    accept,
+    remove,
+    colleagues,
+    profile,
+    search,
+    connect,
+    disconnect,
+    community,
+    invitations,
+):
+    app.command(_command)
 app.command(serve)
 app.command(demo)
 

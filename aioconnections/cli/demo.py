@@ -12,6 +12,7 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
+from aioconnections.cli.options import Rows
 from aioconnections.cli.progress import say
 from aioconnections.errors import UsageError
 
@@ -27,7 +28,8 @@ def demo() -> int:
 
     The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
     """
-    from aioconnections.cli.checking import check_file
+    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.verbs import CHECK
     from aioconnections.client import Client
 
     try:
@@ -45,7 +47,7 @@ def demo() -> int:
             f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
         )
         client = Client(url, auth=("admin", "secret"), max_per_second=None)
-        code = check_file(client, pairs, id_type=None, ordered=True, form="csv", output=results)
+        code = do_rows(CHECK, client, Source(pairs), Rows(ordered=True, output=results))
     say(f"\nThe answers are in {results}:\n")
     _head(results)
     say(

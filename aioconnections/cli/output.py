@@ -27,11 +27,13 @@ RowWriter: TypeAlias = Callable[[Row], object]
 
 
 @contextmanager
-def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str]) -> Generator[RowWriter]:
+def rows_to(
+    output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None
+) -> Generator[RowWriter]:
     """A writer of rows: to the file `output`, or to stdout if that is None.
 
     Raises:
-        InvalidInputError: the file cannot be opened, or it is `source`, from which the rows come.
+        InvalidInputError: the file cannot be opened, or it is `source`, the file from which rows come.
         OSError: a row cannot be written; its ``filename`` says where.
     """
     try:
@@ -49,9 +51,9 @@ def _stdout() -> nullcontext[IO[str]]:
     return nullcontext(sys.stdout)
 
 
-def _file(path: Path, source: IO[str]) -> IO[str]:
+def _file(path: Path, source: IO[str] | None) -> IO[str]:
     try:
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
+        if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input"
         else:
             # lone surrogates stand for bytes of the input that are not UTF-8: they leave as they came

@@ -19,11 +19,12 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(total: int | None, *, shown: bool = True) -> Generator[Advance]:
+def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[Advance]:
     """A function to be called once per item. Without a terminal on stderr it does nothing.
 
     Args:
         total: how many items there are, or None if that is not known; then no time left is shown.
+        doing: what is done with each, such as "checking".
         shown: False where something else is written to the terminal.
     """
     if not shown or not sys.stderr.isatty():
@@ -46,8 +47,8 @@ def progress(total: int | None, *, shown: bool = True) -> Generator[Advance]:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f}/s" if speed else "–/s", style="progress.data.speed")
 
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, speed_estimate_period=10, redirect_stdout=False) as bar:
-        task = bar.add_task("checking", total=total)
+        task = bar.add_task(doing, total=total)
         yield lambda: bar.advance(task)

@@ -1,4 +1,4 @@
-"""Pairs of people from a file: CSV or JSON lines in, one `RowPair` or `BadRow` for each row.
+"""Items from a file: CSV or JSON lines in, one item or `BadRow` for each row; what an item is, its `Shape` says.
 
 A row that cannot be read is a value like any other, so that one broken line never hides the others: a quoted field
 that never ends spoils the line in which it starts, and no more.
@@ -9,35 +9,42 @@ from __future__ import annotations
 import csv
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Literal, TypeAlias, cast
+from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.records import Email, Identity, Key, Pair, Userid
 
-__all__ = ["BadRow", "IdType", "Row", "RowPair", "Table", "read_pairs"]
+__all__ = ["BadRow", "IdType", "Row", "Shape", "Table", "read_rows"]
+
+ItemT = TypeVar("ItemT")
 
 IdType: TypeAlias = Literal["email", "userid", "key"]
 Row: TypeAlias = dict[str, object]
 
-_KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 
 
 @frozen
-class RowPair(Pair):
-    """A pair and the row that it came from."""
+class Shape(Generic[ItemT]):
+    """What the rows of an input hold.
 
-    row: Row = field(factory=dict, eq=False, repr=False)
-    line: int = field(default=0, eq=False)
+    Attributes:
+        own: names of the columns that are understood, which may come only once.
+        lacks: what a header lacks, in words; None if it lacks nothing.
+        item: of a row and its line; it raises `InvalidInputError` for a row that holds none.
+    """
+
+    own: frozenset[str]
+    lacks: Callable[[tuple[str, ...], IdType | None], str | None]
+    item: Callable[[Row, int, IdType | None], ItemT]
 
 
 @frozen
 class BadRow:
-    """A row that holds no pair.
+    """A row that holds no item.
 
     Attributes:
         line: number of its first line, from 1.
@@ -51,7 +58,7 @@ class BadRow:
 
 
 @frozen
-class Table:
+class Table(Generic[ItemT]):
     """The rows of one input.
 
     Attributes:
@@ -62,14 +69,14 @@ class Table:
 
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
-    rows: Iterator[RowPair | BadRow]
+    rows: Iterator[ItemT | BadRow]
 
 
-def read_pairs(text: Iterable[str], id_type: IdType | None) -> Table:
-    """The pairs in the lines of `text`: CSV with a header, or one JSON object per line.
+def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
+    """The items in the lines of `text`: CSV with a header, or one JSON object per line.
 
-    Columns are ``source_email``, ``source_userid`` or ``source_key``, and likewise ``target_…``; or bare ``source`` and
-    ``target``, whose kind `id_type` names. Others are carried along.
+    Columns with bare names hold identities of the kind that `id_type` names. Columns that are not understood are
+    carried along.
 
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or something else.
@@ -83,8 +90,9 @@ def read_pairs(text: Iterable[str], id_type: IdType | None) -> Table:
     if first.lstrip().startswith("["):
         raise InvalidInputError("the input is neither CSV nor JSON lines: JSON must be one object per line")
     if first.lstrip().startswith("{"):
-        return Table("jsonl", (), _json_rows(lines, id_type))
-    return _csv_table(lines, max(",;\t", key=first.count), id_type)
+        rows = _json_rows(lines, shape, id_type)
+        return Table("jsonl", (), rows)
+    return _csv_table(lines, max(",;\t", key=first.count), shape, id_type)
 
 
 class _Lines:
@@ -109,24 +117,23 @@ class _Lines:
         return None
 
 
-def _csv_table(lines: _Lines, delimiter: str, id_type: IdType | None) -> Table:
+def _csv_table(lines: _Lines, delimiter: str, shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
     names, _ = _fields(lines, delimiter)
     if names is None:
         raise InvalidInputError("the header is not valid CSV")
-    columns = _distinct([name.strip() for name in names])
-    for side in ("source", "target"):
-        named = [f"{side}_{kind}" for kind in _KINDS]
-        if not any(name in columns for name in named) and not (side in columns and id_type):
-            hint = f", or {side} with --id-type" if side not in columns else "; for a bare one add --id-type"
-            raise InvalidInputError(f"the input has no column for the {side}: {', '.join(named)}{hint}")
-    return Table("csv", columns, _csv_rows(lines, columns, delimiter, id_type))
+    columns = _distinct([name.strip() for name in names], shape.own)
+    missing = shape.lacks(columns, id_type)
+    if missing is not None:
+        raise InvalidInputError(f"the input has no column {missing}")
+    rows = _csv_rows(lines, columns, delimiter, shape, id_type)
+    return Table("csv", columns, rows)
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
+def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
     """The names, those that come again numbered, so that every column is carried along."""
     columns: dict[str, None] = {}
     for name in names:
-        if name in columns and name in {f"{side}_{kind}" for side in ("source", "target") for kind in _KINDS}:
+        if name in columns and name in own:
             raise InvalidInputError(f"the input has two columns {name}")
         again = (f"{name}_{number}" for number in range(2, len(names) + 2))
         columns[name if name not in columns else next(n for n in again if n not in columns and n not in names)] = None
@@ -134,8 +141,8 @@ def _distinct(names: list[str]) -> tuple[str, ...]:
 
 
 def _csv_rows(
-    lines: _Lines, columns: tuple[str, ...], delimiter: str, id_type: IdType | None
-) -> Iterator[RowPair | BadRow]:
+    lines: _Lines, columns: tuple[str, ...], delimiter: str, shape: Shape[ItemT], id_type: IdType | None
+) -> Iterator[ItemT | BadRow]:
     while lines.skip_blank() is not None:
         fields, taken = _fields(lines, delimiter)
         number = taken[0][0]
@@ -144,7 +151,8 @@ def _csv_rows(
             continue
         row: Row = dict(zip(columns, fields, strict=False))
         if len(fields) == len(columns):
-            yield _row(number, row, id_type)
+            item = _item(number, row, shape, id_type)
+            yield item
         else:
             lines.put_back(taken[1:])  # what looks like one row of several lines is most likely a stray quote
             yield BadRow(number, f"{len(fields)} fields where the header has {len(columns)}", row)
@@ -168,7 +176,7 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
     return None, taken[:1]
 
 
-def _json_rows(lines: _Lines, id_type: IdType | None) -> Iterator[RowPair | BadRow]:
+def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRow]:
     while (line := lines.take()) is not None:
         number, text = line
         if not text.strip():
@@ -177,31 +185,14 @@ def _json_rows(lines: _Lines, id_type: IdType | None) -> Iterator[RowPair | BadR
         with suppress(ValueError, RecursionError):
             row = json.loads(text)
         if isinstance(row, dict):
-            yield _row(number, cast("Row", row), id_type)
+            item = _item(number, cast("Row", row), shape, id_type)
+            yield item
         else:
             yield BadRow(number, "not a JSON object")
 
 
-def _row(line: int, row: Row, id_type: IdType | None) -> RowPair | BadRow:
+def _item(line: int, row: Row, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRow:
     try:
-        return RowPair(_identity(row, "source", id_type), _identity(row, "target", id_type), row, line)
+        return shape.item(row, line, id_type)
     except InvalidInputError as error:
         return BadRow(line, str(error), row)
-
-
-def _identity(row: Row, side: str, id_type: IdType | None) -> Identity:
-    candidates = [(f"{side}_{kind}", make) for kind, make in _KINDS.items()]
-    if id_type is not None:
-        candidates.append((side, _KINDS[id_type]))
-    for column, make in candidates:
-        value = row.get(column)
-        if value is None or value == "" or (isinstance(value, str) and value.isspace()):
-            continue
-        if not isinstance(value, str) and type(value) is not int:  # some directories count people: JSON has a number
-            raise InvalidInputError(f"{column} is neither text nor a whole number")
-        text = str(value)
-        with suppress(UnicodeEncodeError):
-            text.encode()
-            return make(text)
-        raise InvalidInputError(f"{column} is not text in UTF-8")
-    raise InvalidInputError(f"no {side}")

@@ -1,71 +1,102 @@
-"""What ``aioconnections check`` does: rows in, checks, rows out."""
+"""What every bulk command does: rows in, something done with each, rows out."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import IO, Any, Generic, TypeAlias, TypeVar, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from aioconnections.cli.exits import GOOD, SOME_BAD, of_error
+from aioconnections.cli.items import Item
+from aioconnections.cli.options import Rows
 from aioconnections.cli.output import Format, RowWriter, rows_to
 from aioconnections.cli.progress import Advance, progress, say
-from aioconnections.cli.rows import BadRow, IdType, Row, RowPair, read_pairs
+from aioconnections.cli.rows import BadRow, Row, Table, read_rows
 from aioconnections.cli.source import Ahead, count_rows, opened, ready
+from aioconnections.cli.verbs import Verb
 from aioconnections.client import Client
-from aioconnections.errors import AnswerError, ConnectionsError, InvalidInputError
-from aioconnections.outcomes import Checked, CheckOutcome, Count, Failed, Rejected, Unprocessed
-from aioconnections.records import Pair
+from aioconnections.errors import ConnectionsError, InvalidInputError
+from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Request
 
-__all__ = ["check_file"]
+__all__ = ["Source", "do_rows"]
 
-_Rows: TypeAlias = Ahead[RowPair | BadRow] | Iterator[RowPair | BadRow]
+ItemT = TypeVar("ItemT", bound=Item)
+_Rows: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
 
-_ADDED = ("status", "http_status", "attempts", "elapsed_ms", "error")
+_COST = ("attempts", "elapsed_ms", "error")
+_PLAN = ("method", "target", "body", "then", "error")
 
 
-def check_file(
-    client: Client,
-    pairs: Path | None,
-    *,
-    id_type: IdType | None,
-    ordered: bool,
-    form: Format | None,
-    output: Path | None,
-) -> int:
-    """Check the pairs of a file and return the exit code.
+@frozen
+class Source:
+    """Where the rows of a command come from.
+
+    Attributes:
+        path: CSV or JSON lines; None for standard input.
+        given: the only row, by the options of the command; those that were not given are None.
+    """
+
+    path: Path | None = None
+    given: Row = field(factory=dict)
+
+    @contextmanager
+    def table(self, verb: Verb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
+        """The rows, and the file that they are read from.
+
+        Raises:
+            InvalidInputError: a file that cannot be opened, an input of another kind, or both a file and a row.
+        """
+        given = {name: value for name, value in self.given.items() if value is not None}
+        if not given:
+            with opened(self.path) as file:
+                yield read_rows(file, verb.shape, options.id_type), file
+            return
+        if self.path is not None:
+            raise InvalidInputError(f"a file and --{next(iter(given)).replace('_', '-')} exclude each other")
+        yield Table("csv", tuple(given), iter([verb.shape.item(given, 1, None)])), None
+
+
+def do_rows(verb: Verb[ItemT], through: Client | Address, source: Source, options: Rows) -> int:
+    """Do `verb` with every row and return the exit code.
 
     Args:
-        client: not entered yet.
-        pairs: CSV or JSON lines; None for standard input.
-        id_type: what bare columns hold.
-        ordered: keep the order of the input.
-        form: of the result; None for that of the input.
-        output: where the result goes; None for standard output.
+        verb: what is done.
+        through: a client that is not entered yet; or only an address, and then nothing is sent, and the rows say what
+            would be.
+        source: of the rows.
+        options: how they are read and written.
 
     Raises:
-        InvalidInputError: a file that cannot be opened, or an input that is no table of pairs.
+        InvalidInputError: a file that cannot be opened, or an input that is no table of the right kind.
         OSError: the result cannot be written.
     """
-    with opened(pairs) as file:
-        table = read_pairs(file, id_type)
-        form = form or table.form
-        if form == "csv" and table.form == "jsonl":
-            raise InvalidInputError("JSON lines have no common columns, so their result cannot be written as CSV")
-        columns = (*(name for name in table.columns if name not in _ADDED), *_ADDED)
-        with rows_to(output, form, columns, source=file) as write:
-            run = _Run(write)
-            rows_seen = output is None and sys.stdout.isatty()
+    with source.table(verb, options) as (table, file):
+        form = _form(table, options)
+        added = _PLAN if isinstance(through, Address) else (*verb.added, *_COST)
+        columns = (*(name for name in table.columns if name not in added), *added)
+        with rows_to(options.output, form, columns, source=file) as write:
+            run = _Run(write, verb, added)
+            if isinstance(through, Address):
+                return run.plan(table.rows, through)
+            rows_seen = options.output is None and sys.stdout.isatty()
+            total = 1 if file is None else count_rows(source.path)
             try:
-                with progress(count_rows(pairs), shown=not rows_seen) as advance, ready(table.rows, file) as rows:
-                    checking = _checked(client, rows, run, advance, ordered=ordered)
-                    with closing(checking):  # Ctrl-C may come before it has begun, and then it would complain
-                        asyncio.run(checking)
+                with (
+                    progress(total, doing=verb.doing, shown=not rows_seen) as advance,
+                    ready(table.rows, file) as rows,
+                ):
+                    doing = run.do(through, rows, advance, ordered=options.ordered)
+                    with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
+                        asyncio.run(doing)
             finally:
                 say(run.summary())
     if run.stopped is not None:
@@ -74,18 +105,14 @@ def check_file(
     return SOME_BAD if run.bad else GOOD
 
 
-async def _checked(client: Client, rows: _Rows, run: _Run, advance: Advance, *, ordered: bool) -> None:
-    pairs = cast("Iterator[Pair]", rows)  # of a BadRow the client says that it is no pair, and gives it back
-    async with client, client.check_many(pairs, ordered=ordered) as outcomes:
-        async for outcome in outcomes:
-            run.take(outcome)
-            advance()
-    run.stopped = outcomes.stopped
-    async for row in _rest(rows):  # after an early stop the result still has every row
-        run.leave(row)
+def _form(table: Table[Any], options: Rows) -> Format:
+    form = options.form or table.form
+    if form == "csv" and table.form == "jsonl":
+        raise InvalidInputError("JSON lines have no common columns, so their result cannot be written as CSV")
+    return form
 
 
-async def _rest(rows: _Rows) -> AsyncIterator[RowPair | BadRow]:
+async def _rest(rows: _Rows[ItemT]) -> AsyncIterator[ItemT | BadRow]:
     if isinstance(rows, Ahead):
         async for row in rows:
             yield row
@@ -96,75 +123,115 @@ async def _rest(rows: _Rows) -> AsyncIterator[RowPair | BadRow]:
 
 
 @define
-class _Run:
+class _Run(Generic[ItemT]):
     """What one command has written so far."""
 
     write: RowWriter
+    verb: Verb[ItemT]
+    added: tuple[str, ...]
     started: float = field(factory=time.monotonic)
     count: Count = field(factory=Count)
+    labels: Counter[str] = field(factory=Counter[str])
     unreadable: int = 0
     left: int = 0
     stopped: ConnectionsError | None = None
 
     @property
     def bad(self) -> bool:
-        """Whether any row went without its answer."""
+        """Whether any row went without what was asked for."""
         return bool(self.unreadable or self.left) or not self.count.tally(self.count.finished).good
 
-    def take(self, outcome: CheckOutcome) -> None:
+    async def do(self, client: Client, rows: _Rows[ItemT], advance: Advance, *, ordered: bool) -> None:
+        """Do it with every row, and write all of them even if the run stops early."""
+        items = cast("Iterator[ItemT]", rows)  # of a BadRow the client says that it is none, and gives it back
+        async with client, self.verb.start(client, items, ordered) as outcomes:
+            async for outcome in outcomes:
+                self.take(outcome)
+                advance()
+        self.stopped = outcomes.stopped
+        async for row in _rest(rows):
+            self.leave(row)
+
+    def plan(self, rows: Iterator[ItemT | BadRow], address: Address) -> int:
+        """Write for every row what would be sent, and return the exit code."""
+        seen = set[object]()
+        for item in rows:
+            if isinstance(item, BadRow):
+                self.refuse(item)
+                continue
+            try:
+                said = _planned(next(self.verb.plan(address, item))) | {"then": self.verb.then}
+                if self.verb.once and said["target"] in seen:
+                    said = {"error": "unprocessed: duplicate"}
+            except InvalidInputError as error:
+                said = {"error": f"{type(error).__name__}: {error}"}
+            seen.add(said.get("target"))
+            self.left += "error" in said
+            self.write(item.row | self.empty(None) | said)
+        say("nothing was sent")
+        return SOME_BAD if self.bad else GOOD
+
+    def take(self, outcome: Outcome) -> None:
         """Write the row of one outcome."""
         if isinstance(outcome.item, BadRow):
             self.refuse(outcome.item)
             return
-        assert isinstance(outcome.item, RowPair)  # noqa: S101 # the only other thing that is read
-        self.write(outcome.item.row | _added(outcome))
+        cost: Row = {"attempts": outcome.attempts, "elapsed_ms": round(outcome.elapsed * 1000, 1)}
+        error = _problem(outcome)
+        self.write(cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error})
         self.count.add(outcome)
+        if error is None:
+            self.labels[self.verb.label(outcome)] += 1
 
-    def leave(self, row: RowPair | BadRow) -> None:
+    def leave(self, row: ItemT | BadRow) -> None:
         """Write a row that came after the run had stopped."""
         if isinstance(row, BadRow):
             self.refuse(row)
         else:
-            self.write(row.row | _empty(f"unprocessed: {self.stopped}"))
+            self.write(row.row | self.empty(f"unprocessed: {self.stopped}", outcome="unprocessed"))
             self.left += 1
 
     def refuse(self, row: BadRow) -> None:
         """Write a row that could not be read, and say so."""
         problem = f"line {row.line}: {row.problem}"
-        self.write(row.row | _empty(problem))
+        self.write(row.row | self.empty(problem, outcome="unreadable"))
         self.unreadable += 1
         say(problem)
+
+    def empty(self, error: str | None, *, outcome: str | None = None) -> Row:
+        """The columns that are added to a row of which there is nothing else to say."""
+        row: Row = {**dict.fromkeys(self.added), "error": error}
+        return row | {"outcome": outcome} if "outcome" in row else row
 
     def summary(self) -> str:
         """One line for a person, about what has been written."""
         tally, seconds = self.count.tally(self.count.finished), time.monotonic() - self.started
-        checked = f"{tally.checked:,} checked in {seconds:,.1f} s"
-        if tally.checked:
-            checked += f" ({tally.checked / max(seconds, 1e-3):,.0f}/s): "
-            checked += ", ".join(f"{count:,} {status or 'none'}" for status, count in tally.by_status.items() if count)
+        done = self.labels.total()
+        text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
+        if done:
+            known = [*self.verb.labels, *sorted(self.labels.keys() - {*self.verb.labels})]
+            text += f" ({done / max(seconds, 1e-3):,.0f}/s): "
+            text += ", ".join(f"{self.labels[label]:,} {label}" for label in known if self.labels[label])
         others = {
+            "in doubt": tally.in_doubt,
             "rejected": tally.rejected,
             "failed": tally.failed,
             "unreadable": self.unreadable,
             "unprocessed": tally.unprocessed + self.left,
         }
-        return "; ".join([checked, *(f"{count:,} {what}" for what, count in others.items() if count)])
+        return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
 
 
-def _added(outcome: CheckOutcome) -> Row:
-    """The columns that are added to a row. Checked comes from 200 or 404 and from nothing else."""
-    row = _empty(None)
-    row |= {"attempts": outcome.attempts, "elapsed_ms": round(outcome.elapsed * 1000, 1)}
+def _problem(outcome: Outcome) -> str | None:
     match outcome:
-        case Checked(status):
-            row |= {"status": status or "none", "http_status": 404 if status is None else 200}
-        case Rejected(error) | Failed(error):
-            row["http_status"] = error.status if isinstance(error, AnswerError) else None
-            row["error"] = f"{type(error).__name__}: {error}"
+        case Rejected(error) | Failed(error) | InDoubt(error):
+            return f"{type(error).__name__}: {error}"
         case Unprocessed(reason):
-            row["error"] = f"unprocessed: {reason}"
-    return row
+            return f"unprocessed: {reason}"
+        case _:
+            return None
 
 
-def _empty(error: str | None) -> Row:
-    return {**dict.fromkeys(_ADDED), "error": error}
+def _planned(request: Request) -> Row:
+    body = None if request.body is None else request.body.decode()
+    return {"method": request.method, "target": request.target, "body": body}

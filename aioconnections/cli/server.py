@@ -17,6 +17,7 @@ from aioconnections.errors import InvalidInputError
 if TYPE_CHECKING:
     from aioconnections.auth import Auth
     from aioconnections.client import Client
+    from aioconnections.protocol.address import Address
 
 __all__ = ["Server"]
 
@@ -68,6 +69,19 @@ class Server:
         for warning in caught:
             say(f"aioconnections: warning: {warning.message}".replace("pass trust_env=True", "add --trust-env"))
         return client
+
+    def through(self, *, dry_run: bool) -> Client | Address:
+        """A client; or for a dry run only the address where its requests would go, and no secret is read.
+
+        Raises:
+            InvalidInputError: as for `client`.
+        """
+        if not dry_run:
+            return self.client()
+        from aioconnections.protocol.address import Address
+
+        token = self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN"))
+        return Address.of(self.url, oauth=bool(token))
 
     def _auth(self) -> Auth | None:
         """What was said on the command line counts more than the environment, a token more than a password."""

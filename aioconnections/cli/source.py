@@ -37,7 +37,7 @@ def opened(path: Path | None) -> Generator[IO[str]]:
     """
     if path is None or str(path) == "-":
         if sys.stdin.isatty():
-            say("Reading pairs from the terminal; Ctrl-D ends them.")
+            say("Reading from the terminal; Ctrl-D ends it.")
         # not sys.stdin itself: its lock would be held by a thread that still reads when the interpreter ends
         raw = io.FileIO(sys.stdin.fileno(), closefd=False)
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -62,9 +62,9 @@ def count_rows(path: Path | None) -> int | None:
 
 
 @contextmanager
-def ready(items: Iterator[T], file: IO[str]) -> Generator[Ahead[T] | Iterator[T]]:
-    """`items`, which are read from `file`, in a form that never makes the event loop wait for long."""
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+def ready(items: Iterator[T], file: IO[str] | None) -> Generator[Ahead[T] | Iterator[T]]:
+    """`items`, which are read from `file` if from any, in a form that never makes the event loop wait for long."""
+    if file is None or stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         yield items  # a thread would cost more than the reading
         return
     ahead = Ahead(items)

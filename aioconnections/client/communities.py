@@ -8,9 +8,20 @@ from aioconnections.bulk import Outcomes, Subject
 from aioconnections.client.base import Base, Who
 from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
 from aioconnections.listing import Stream
-from aioconnections.outcomes import Accepted, AlreadyExists, Invited, InviteOutcome, Removed
+from aioconnections.outcomes import (
+    Accepted,
+    AcceptOutcome,
+    AlreadyExists,
+    Invited,
+    InviteOutcome,
+    Removed,
+    RemoveOutcome,
+)
 from aioconnections.protocol import communities, listing
+from aioconnections.protocol.messages import Flow
+from aioconnections.protocol.profiles import prove_login
 from aioconnections.records import Invitation, identity_of
+from aioconnections.session import Session
 
 __all__ = ["Communities", "Community"]
 
@@ -104,12 +115,7 @@ class Communities(Base):
             InDoubtError: the answer was lost.
             ConnectionsError: it was not done.
         """
-        session = self._here()
-        await session.identify()
-        me = session.me
-        if me is None:
-            raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
-        return await self._done(communities.accept_invitation(session.address, me, invitation), invitation)
+        return await self._done(_accept(self._here(), invitation), invitation)
 
     async def decline_invitation(self, invitation: Invitation) -> Removed:
         """Decline an invitation that one was sent.
@@ -132,3 +138,47 @@ class Communities(Base):
             ConnectionsError: it was not done.
         """
         return await self.decline_invitation(invitation)
+
+    def accept_invitation_many(
+        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+    ) -> Outcomes[AcceptOutcome]:
+        """Accept every invitation of a source; see `accept_invitation` for one."""
+        session = self._here()
+
+        def understand(item: object) -> Subject[Accepted]:
+            return Subject(_accept(session, _invitation(item)))
+
+        return self._many(understand, invitations, ordered=ordered)
+
+    def decline_invitation_many(
+        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+    ) -> Outcomes[RemoveOutcome]:
+        """Decline every invitation of a source; see `decline_invitation` for one."""
+        address = self._here().address
+
+        def understand(item: object) -> Subject[Removed]:
+            return Subject(communities.end_invitation(address, _invitation(item)))
+
+        return self._many(understand, invitations, ordered=ordered)
+
+    def revoke_invitation_many(
+        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+    ) -> Outcomes[RemoveOutcome]:
+        """Revoke every invitation of a source; see `revoke_invitation` for one."""
+        return self.decline_invitation_many(invitations, ordered=ordered)
+
+
+def _accept(session: Session, invitation: Invitation) -> Flow[Accepted]:
+    me = session.me
+    if me is None:  # nobody has asked yet: a client need not prove the login before anything else
+        document = yield from prove_login(session.address)
+        me = document.userid or document.key
+    if me is None:
+        raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
+    return (yield from communities.accept_invitation(session.address, me, invitation))
+
+
+def _invitation(item: object) -> Invitation:
+    if isinstance(item, Invitation):
+        return item
+    raise InvalidInputError(f"expected an Invitation, not {type(item).__name__}")

@@ -62,7 +62,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_a_terminal_shows_how_many_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with progress(3) as advance:
+    with progress(3, doing="checking") as advance:
         say("line 2: no source")
         for _ in range(3):
             advance()
@@ -75,7 +75,7 @@ def test_a_terminal_shows_how_many_how_fast_and_how_long(monkeypatch: pytest.Mon
 
 def test_without_a_total_no_time_left_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with progress(None) as advance:
+    with progress(None, doing="checking") as advance:
         advance()
     assert "1/?" in screen.getvalue()
     assert "0:00" not in screen.getvalue()
@@ -83,13 +83,13 @@ def test_without_a_total_no_time_left_is_shown(monkeypatch: pytest.MonkeyPatch) 
 
 def test_rows_on_the_terminal_are_progress_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with progress(3, shown=False) as advance:
+    with progress(3, doing="checking", shown=False) as advance:
         advance()
     assert screen.getvalue() == ""
 
 
 def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(3) as advance:
+    with progress(3, doing="checking") as advance:
         advance()
     assert capsys.readouterr() == ("", "")
 

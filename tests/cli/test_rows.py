@@ -5,15 +5,16 @@ from itertools import count, islice
 
 import pytest
 
-from aioconnections.cli.rows import BadRow, IdType, RowPair, Table, read_pairs
+from aioconnections.cli.items import PAIRS, RowPair
+from aioconnections.cli.rows import BadRow, IdType, Table, read_rows
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Key, Pair, Userid
 
 HEADER = "source_email,target_email,note\n"
 
 
-def table(text: str, id_type: IdType | None = None) -> Table:
-    return read_pairs(io.StringIO(text, newline=""), id_type)
+def table(text: str, id_type: IdType | None = None) -> Table[RowPair]:
+    return read_rows(io.StringIO(text, newline=""), PAIRS, id_type)
 
 
 def rows(text: str, id_type: IdType | None = None) -> list[RowPair | BadRow]:
@@ -178,4 +179,4 @@ def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, probl
 
 def test_rows_are_read_as_they_are_wanted() -> None:
     endless = (HEADER if number == 0 else f"a{number},b,\n" for number in count())
-    assert [row.line for row in islice(read_pairs(endless, None).rows, 3)] == [2, 3, 4]
+    assert [row.line for row in islice(read_rows(endless, PAIRS, None).rows, 3)] == [2, 3, 4]

@@ -115,10 +115,19 @@ def test_help_imports_nothing_that_only_a_run_needs() -> None:
     assert done.stderr == "\n"
 
 
-@pytest.mark.parametrize("name", ["check", "serve", "demo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("check", "invite", "accept", "remove", "colleagues", "profile", "search", "connect", "disconnect"),
+        *("community invite", "community invitations"),
+        *("invitations list", "invitations accept", "invitations decline", "invitations revoke"),
+        *("serve", "demo"),
+    ],
+)
 def test_every_command_explains_itself_in_sentences(command: Callable[..., Any], name: str) -> None:
-    assert name in command("--help").out
-    said = command(name, "--help")
+    first, *_ = words = name.split()
+    assert first in command("--help").out
+    said = command(*words, "--help")
     assert said.code == 0
     assert f"Usage: aioconnections {name}" in said.out
     assert "Exit codes: 0 all good" in said.out

@@ -1,0 +1,143 @@
+"""``aioconnections invite``, ``accept``, ``remove`` and ``colleagues``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, DryRun, File, One, Result, Rows, message_of
+from aioconnections.cli.server import Server
+from aioconnections.errors import InvalidInputError
+from aioconnections.records import Status
+
+__all__ = ["accept", "colleagues", "invite", "remove"]
+
+
+def invite(
+    people: File = None,
+    /,
+    *,
+    server: Server,
+    person: One = NOBODY,
+    message: str | None = None,
+    message_file: Path | None = None,
+    message_type: Literal["text", "html"] = "text",
+    dry_run: DryRun = False,
+    rows: Rows = ROWS,
+) -> int:
+    """Invite every person of a file to become your colleague; a person who comes twice is invited once.
+
+    Each row is written with five more columns: outcome (invited, already_exists, in_doubt, rejected, failed or
+    unprocessed), connection_id (of the invitee's side), attempts, elapsed_ms and error.
+
+    Args:
+        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
+            or "-": standard input.
+        server: Which server, as whom, and how fast.
+        person: One person instead of a file.
+        message: Message to them.
+        message_file: File with that message, in UTF-8.
+        message_type: Whether it is plain text or HTML.
+        dry_run: Send nothing, and print what would be sent.
+        rows: How rows are read and written.
+    """
+    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.verbs import invite as verb
+
+    invitation = verb(message_of(message, message_file), message_type)
+    return do_rows(invitation, server.through(dry_run=dry_run), Source(people, person.row), rows)
+
+
+def accept(
+    connections: File = None,
+    /,
+    *,
+    server: Server,
+    connection_id: str | None = None,
+    dry_run: DryRun = False,
+    rows: Rows = ROWS,
+) -> int:
+    """Accept every invitation of a file to become colleagues.
+
+    Each row is written with four more columns: outcome (accepted, in_doubt, rejected, failed or unprocessed), attempts,
+    elapsed_ms and error.
+
+    Args:
+        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check", the source
+            being you and the target who has invited you. Left out or "-": standard input.
+        server: Which server, as whom, and how fast.
+        connection_id: Id of one connection instead of a file.
+        dry_run: Send nothing, and print what would be sent.
+        rows: How rows are read and written.
+    """
+    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.verbs import ACCEPT
+
+    source = Source(connections, {"connection_id": connection_id})
+    return do_rows(ACCEPT, server.through(dry_run=dry_run), source, rows)
+
+
+def remove(
+    connections: File = None,
+    /,
+    *,
+    server: Server,
+    connection_id: str | None = None,
+    dry_run: DryRun = False,
+    rows: Rows = ROWS,
+) -> int:
+    """Decline, withdraw or remove every connection of a file.
+
+    Each row is written with five more columns: outcome (removed, rejected, failed or unprocessed), was (pending:
+    declined; unconfirmed: withdrawn; accepted: removed), attempts, elapsed_ms and error.
+
+    Args:
+        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check". Left out or
+            "-": standard input.
+        server: Which server, as whom, and how fast.
+        connection_id: Id of one connection instead of a file.
+        dry_run: Send nothing, and print what would be sent.
+        rows: How rows are read and written.
+    """
+    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.verbs import REMOVE
+
+    source = Source(connections, {"connection_id": connection_id})
+    return do_rows(REMOVE, server.through(dry_run=dry_run), source, rows)
+
+
+def colleagues(
+    *,
+    server: Server,
+    person: One = NOBODY,
+    status: Literal["accepted", "pending", "unconfirmed"] = "accepted",
+    since: datetime | None = None,
+    sort_by: Literal["displayName", "modified"] | None = None,
+    messages: Annotated[bool, Parameter(negative="")] = False,
+    result: Result = PLAIN,
+) -> int:
+    """List the connections of a person, one row for each.
+
+    Args:
+        server: Which server, as whom, and how fast.
+        person: Whose.
+        status: Which of them; all but accepted ones are shown to the person alone.
+        since: Only what changed after this moment, such as 2026-01-31T00:00:00+0000.
+        sort_by: Order of the server.
+        messages: Ask for the texts of the invitations as well.
+        result: How the result is written.
+    """
+    from aioconnections.cli.listing import CONNECTIONS, list_records
+
+    who = person.identity
+    if who is None:
+        raise InvalidInputError("whose colleagues? Use --email, --userid or --key")
+    return list_records(
+        server.client(),
+        lambda client: client.colleagues(who, status=Status(status), since=since, sort_by=sort_by, message=messages),
+        CONNECTIONS,
+        result,
+    )

@@ -1,0 +1,159 @@
+"""What rows are about: pairs, people, connections, invitations; each is a record that knows its row."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Protocol, TypeAlias
+
+from attrs import field, frozen
+
+from aioconnections.cli.rows import IdType, Row, Shape
+from aioconnections.errors import InvalidInputError
+from aioconnections.records import Connection, Email, Identity, Invitation, Key, Pair, Person, Userid
+
+__all__ = [
+    "CONNECTIONS",
+    "INVITATIONS",
+    "PAIRS",
+    "PEOPLE",
+    "Item",
+    "RowConnection",
+    "RowInvitation",
+    "RowPair",
+    "RowPerson",
+]
+
+_KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
+_HREFS = ("edit_href", "self_href")
+
+
+class Item(Protocol):
+    """Whatever a row was understood as."""
+
+    @property
+    def row(self) -> Row:
+        """The row that it came from."""
+        ...
+
+
+@frozen
+class RowPair(Pair):
+    """A pair and the row that it came from."""
+
+    row: Row = field(factory=dict, eq=False, repr=False)
+    line: int = field(default=0, eq=False)
+
+
+@frozen
+class RowPerson(Person):
+    """A person and the row that they came from."""
+
+    row: Row = field(factory=dict, eq=False, repr=False)
+
+
+@frozen
+class RowConnection(Connection):
+    """A connection by its id, and the row that it came from."""
+
+    row: Row = field(factory=dict, eq=False, repr=False)
+
+
+@frozen
+class RowInvitation(Invitation):
+    """An invitation into a community, and the row that it came from."""
+
+    row: Row = field(factory=dict, eq=False, repr=False)
+
+
+RowRef: TypeAlias = RowConnection | RowPair
+
+
+def _pair(row: Row, line: int, id_type: IdType | None) -> RowPair:
+    return RowPair(_identity(row, "source", id_type), _identity(row, "target", id_type), row, line)
+
+
+def _person(row: Row, line: int, id_type: IdType | None) -> RowPerson:
+    del line
+    identity = _identity(row, "person", id_type)
+    return RowPerson(**{identity.kind: identity}, row=row)  # type: ignore[arg-type] # each kind is a field
+
+
+def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
+    connection_id = _text(row, "connection_id")
+    if connection_id is not None:
+        return RowConnection(connection_id, None, Person(), Person(), row=row)
+    try:
+        return _pair(row, line, id_type)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"no connection_id, and {error}") from None
+
+
+def _invitation(row: Row, line: int, id_type: IdType | None) -> RowInvitation:
+    del line, id_type
+    uuid, hrefs = _text(row, "community_uuid"), [_text(row, name) for name in _HREFS]
+    if uuid is None and not any(hrefs):
+        raise InvalidInputError("no community_uuid and no edit_href")
+    return RowInvitation(None, uuid, self_href=hrefs[1], edit_href=hrefs[0], row=row)
+
+
+def _columns(who: str) -> dict[str, type[Identity]]:
+    """The columns that name somebody, the identity that every server takes first."""
+    return {kind if who == "person" else f"{who}_{kind}": make for kind, make in _KINDS.items()}
+
+
+def _identity(row: Row, who: str, id_type: IdType | None) -> Identity:
+    candidates = _COLUMNS[who]
+    for column, make in candidates.items():
+        text = _text(row, column)
+        if text is not None:
+            return make(text)
+    if id_type is not None:
+        text = _text(row, who)
+        if text is not None:
+            return _KINDS[id_type](text)
+    raise InvalidInputError(f"no {who}")
+
+
+_COLUMNS = {who: _columns(who) for who in ("source", "target", "person")}
+
+
+def _text(row: Row, column: str) -> str | None:
+    """What a row has in a column; None if that is nothing."""
+    value = row.get(column)
+    if value is None or value == "" or (isinstance(value, str) and value.isspace()):
+        return None
+    if not isinstance(value, str) and type(value) is not int:  # some directories count people: JSON has a number
+        raise InvalidInputError(f"{column} is neither text nor a whole number")
+    text = str(value)
+    with suppress(UnicodeEncodeError):
+        text.encode()
+        return text
+    raise InvalidInputError(f"{column} is not text in UTF-8")
+
+
+def _lacks(columns: tuple[str, ...], id_type: IdType | None, *everybody: str) -> str | None:
+    for who in everybody:
+        if not any(name in columns for name in _COLUMNS[who]) and not (who in columns and id_type):
+            hint = f", or {who} with --id-type" if who not in columns else "; for a bare one add --id-type"
+            return f"for the {who}: {', '.join(_COLUMNS[who])}{hint}"
+    return None
+
+
+def _lacks_connection(columns: tuple[str, ...], id_type: IdType | None) -> str | None:
+    missing = None if "connection_id" in columns else _lacks(columns, id_type, "source", "target")
+    return missing and f"connection_id, nor one {missing}"
+
+
+def _lacks_invitation(columns: tuple[str, ...], id_type: IdType | None) -> str | None:
+    del id_type
+    return None if {"community_uuid", *_HREFS} & {*columns} else "community_uuid or edit_href"
+
+
+_OF_PAIRS = frozenset((*_COLUMNS["source"], *_COLUMNS["target"]))
+
+PAIRS: Shape[RowPair] = Shape(_OF_PAIRS, lambda columns, kind: _lacks(columns, kind, "source", "target"), _pair)
+PEOPLE: Shape[RowPerson] = Shape(
+    frozenset(_COLUMNS["person"]), lambda columns, kind: _lacks(columns, kind, "person"), _person
+)
+CONNECTIONS: Shape[RowRef] = Shape(_OF_PAIRS | {"connection_id"}, _lacks_connection, _connection)
+INVITATIONS: Shape[RowInvitation] = Shape(frozenset(("community_uuid", *_HREFS)), _lacks_invitation, _invitation)

@@ -1,0 +1,143 @@
+"""What every listing command does: one row per record, written as the pages come."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from collections.abc import Callable
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from aioconnections.cli.exits import GOOD
+from aioconnections.cli.options import Result
+from aioconnections.cli.output import RowWriter, rows_to
+from aioconnections.cli.progress import say
+from aioconnections.cli.rows import Row
+from aioconnections.client import Client
+from aioconnections.listing import Stream
+from aioconnections.records import Connection, Invitation, Person, Profile
+
+__all__ = ["CONNECTIONS", "INVITATIONS", "PROFILES", "Records", "list_records"]
+
+RecordT = TypeVar("RecordT")
+
+_PERSON = ("userid", "key", "email", "name")
+
+
+@frozen
+class Records(Generic[RecordT]):
+    """How records of one kind become rows. Columns that other commands read have the names that they look for.
+
+    Attributes:
+        columns: their names, in order.
+        row: of a record.
+    """
+
+    columns: tuple[str, ...]
+    row: Callable[[RecordT], Row]
+
+
+def list_records(
+    client: Client, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
+) -> int:
+    """Write a row for every record of a listing and return the exit code.
+
+    Args:
+        client: not entered yet.
+        listing: what is listed.
+        records: how they become rows.
+        result: how these are written.
+
+    Raises:
+        ConnectionsError: the server refuses, or does not answer.
+        OSError: a row cannot be written.
+    """
+
+    async def write_all(write: RowWriter) -> int:
+        count = 0
+        async with client, listing(client) as stream:
+            async for record in stream:
+                write(records.row(record))
+                count += 1
+        return count
+
+    with rows_to(result.output, result.form or "csv", records.columns, source=None) as write:
+        writing = write_all(write)
+        with closing(writing):  # see running
+            count = asyncio.run(writing)
+    say(f"{count:,} listed")
+    return GOOD
+
+
+def _columns(who: str) -> tuple[str, ...]:
+    return tuple(f"{who}_{name}" for name in _PERSON)
+
+
+def _person(who: str, person: Person | None) -> Row:
+    found = person or Person()
+    values = (_text(found.userid), _text(found.key), _text(found.email), found.name)
+    return dict(zip(_columns(who) if who else _PERSON, values, strict=True))
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value is None else str(value)
+
+
+def _of_connection(connection: Connection) -> Row:
+    return {
+        "connection_id": connection.id,
+        "status": _text(connection.status),
+        **_person("source", connection.source),
+        **_person("target", connection.target),
+        "updated": _text(connection.updated),
+        "message": connection.message,
+    }
+
+
+def _of_profile(profile: Profile) -> Row:
+    return {
+        **_person("", profile.person),
+        "state": profile.person.state,
+        "external": profile.person.external,
+        "job_title": profile.job_title,
+        "profile_type": profile.profile_type,
+        "updated": _text(profile.updated),
+    }
+
+
+def _of_invitation(invitation: Invitation) -> Row:
+    return {
+        "community_uuid": invitation.community_uuid,
+        "title": invitation.title,
+        **_person("inviter", invitation.inviter),
+        **_person("invitee", invitation.invitee),
+        "updated": _text(invitation.updated),
+        "message": invitation.message,
+        "self_href": invitation.self_href,
+        "edit_href": invitation.edit_href,
+    }
+
+
+CONNECTIONS: Records[Connection] = Records(
+    ("connection_id", "status", *_columns("source"), *_columns("target"), "updated", "message"), _of_connection
+)
+PROFILES: Records[Profile] = Records(
+    (*_PERSON, "state", "external", "job_title", "profile_type", "updated"), _of_profile
+)
+INVITATIONS: Records[Invitation] = Records(
+    (
+        "community_uuid",
+        "title",
+        *_columns("inviter"),
+        *_columns("invitee"),
+        "updated",
+        "message",
+        "self_href",
+        "edit_href",
+    ),
+    _of_invitation,
+)

@@ -1,0 +1,102 @@
+"""The options that commands share: where rows come from, how, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from aioconnections.cli.output import Format
+from aioconnections.cli.rows import IdType, Row
+from aioconnections.errors import InvalidInputError
+from aioconnections.records import Email, Identity, Key, Userid
+
+__all__ = ["NOBODY", "PLAIN", "ROWS", "DryRun", "File", "One", "Result", "Rows", "message_of"]
+
+File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
+DryRun: TypeAlias = Annotated[bool, Parameter(negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How the result is written, and where."""
+
+    format: Format | None = None
+    """Format of the result. By default it is that of the input, and CSV where there is none."""
+    json: Annotated[bool, Parameter(negative="")] = False
+    """The same as --format jsonl."""
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    """File for the result. By default it goes to standard output."""
+
+    @property
+    def form(self) -> Format | None:
+        """What --format or --json says.
+
+        Raises:
+            InvalidInputError: they contradict each other.
+        """
+        if self.json and self.format == "csv":
+            raise InvalidInputError("--json and --format csv exclude each other")
+        return "jsonl" if self.json else self.format
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Rows(Result):
+    """How rows are read and written."""
+
+    id_type: IdType | None = None
+    """What columns with bare names hold, such as "source", "target" and "person"."""
+    ordered: Annotated[bool, Parameter(negative="")] = False
+    """Keep the order of the input. By default rows are written as they complete."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class One:
+    """One person, named on the command line."""
+
+    email: str | None = None
+    """E-mail address of the person."""
+    userid: str | None = None
+    """Id of the person in the directory."""
+    key: str | None = None
+    """Id of the person in Profiles."""
+
+    @property
+    def row(self) -> Row:
+        """The row that names this person; its values are None if nobody is named."""
+        return {"email": self.email, "userid": self.userid, "key": self.key}
+
+    @property
+    def identity(self) -> Identity | None:
+        """The best identity of them, or None."""
+        kinds = ((Userid, self.userid), (Key, self.key), (Email, self.email))
+        return next((kind(value) for kind, value in kinds if value is not None), None)
+
+
+ROWS = Rows()
+PLAIN = Result()
+NOBODY = One()
+
+
+def message_of(message: str | None, file: Path | None) -> str:
+    """The message that is given on the command line or in a file.
+
+    Raises:
+        InvalidInputError: both are, or the file cannot be read.
+    """
+    if file is None:
+        return message or ""
+    if message is not None:
+        raise InvalidInputError("--message and --message-file exclude each other")
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        problem = f"{file}: {error.strerror}"
+    except UnicodeError:
+        problem = f"{file} is not text in UTF-8"
+    raise InvalidInputError(problem)

@@ -1,0 +1,89 @@
+"""``aioconnections profile`` and ``search``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
+from aioconnections.cli.server import Server
+
+__all__ = ["profile", "search"]
+
+
+def profile(people: File = None, /, *, server: Server, person: One = NOBODY, rows: Rows = ROWS) -> int:
+    """Look up every person of a file in the directory, for example the userids behind e-mail addresses.
+
+    Each row is written with eight more columns: outcome (resolved, rejected, failed or unprocessed), name,
+    found_userid, found_key, found_email, attempts, elapsed_ms and error. Of a person who is not known nothing is found.
+
+    Args:
+        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
+            or "-": standard input.
+        server: Which server, as whom, and how fast.
+        person: One person instead of a file.
+        rows: How rows are read and written.
+    """
+    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.verbs import RESOLVE
+
+    return do_rows(RESOLVE, server.client(), Source(people, person.row), rows)
+
+
+def search(  # noqa: PLR0913 # the vendor's parameters, all by name
+    text: str | None = None,
+    /,
+    *,
+    server: Server,
+    name: str | None = None,
+    email: str | None = None,
+    userid: str | None = None,
+    city: str | None = None,
+    country: str | None = None,
+    job_title: str | None = None,
+    organization: str | None = None,
+    phone_number: str | None = None,
+    tags: str | None = None,
+    active_users_only: Annotated[bool, Parameter(negative="")] = False,
+    result: Result = PLAIN,
+) -> int:
+    """List the people whose profiles match all that is given; servers stop at 250.
+
+    A "%" stands for any one character and "*" for any number of them.
+
+    Args:
+        text: Words anywhere in the profile.
+        server: Which server, as whom, and how fast.
+        name: Name.
+        email: E-mail address.
+        userid: Id in the directory.
+        city: City.
+        country: Country.
+        job_title: Job title.
+        organization: Organisation.
+        phone_number: Phone number.
+        tags: Tags, separated by commas.
+        active_users_only: Leave out who is inactive.
+        result: How the result is written.
+    """
+    from aioconnections.cli.listing import PROFILES, list_records
+
+    return list_records(
+        server.client(),
+        lambda client: client.search(
+            text=text,
+            name=name,
+            email=email,
+            userid=userid,
+            city=city,
+            country=country,
+            job_title=job_title,
+            organization=organization,
+            phone_number=phone_number,
+            tags=tags,
+            active_users_only=active_users_only or None,
+        ),
+        PROFILES,
+        result,
+    )

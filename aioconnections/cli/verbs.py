@@ -1,0 +1,228 @@
+"""The bulk verbs, as the engine of the command line needs them: what a row is, what is done with it, what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import frozen
+
+from aioconnections.bulk import Outcomes
+from aioconnections.cli.items import (
+    CONNECTIONS,
+    INVITATIONS,
+    PAIRS,
+    PEOPLE,
+    Item,
+    RowConnection,
+    RowInvitation,
+    RowPair,
+    RowPerson,
+)
+from aioconnections.cli.rows import Row, Shape
+from aioconnections.client import Client
+from aioconnections.errors import AnswerError
+from aioconnections.outcomes import Checked, Failed, Outcome, Rejected, Removed, Resolved
+from aioconnections.protocol import colleagues, communities, discovery, profiles
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Flow
+from aioconnections.records import Status, Userid
+
+__all__ = [
+    "ACCEPT",
+    "ACCEPT_INVITATION",
+    "CHECK",
+    "DECLINE_INVITATION",
+    "DISCONNECT",
+    "REMOVE",
+    "RESOLVE",
+    "REVOKE_INVITATION",
+    "Verb",
+    "connect",
+    "invite",
+    "invite_to_community",
+]
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+_YOU = Userid("(you)")
+
+
+def _label(outcome: Outcome) -> str:
+    return str(outcome.as_dict()["outcome"]).replace("_", " ")
+
+
+@frozen(kw_only=True)
+class Verb(Generic[ItemT]):
+    """One bulk verb.
+
+    Attributes:
+        doing: beside the progress bar.
+        done: in the summary, after the number of those that were done.
+        shape: of the input.
+        start: begins the run over items, in their order or not.
+        plan: the conversation about one item, whose first request a dry run shows.
+        once: whether a person who comes a second time is left alone.
+        then: what follows that request, where the change itself depends on its answer.
+        added: columns for what an outcome says.
+        says: fills them, where `Outcome.as_dict` does not say what they hold.
+        label: in the summary, of an outcome that is good.
+        labels: those that come first there.
+    """
+
+    doing: str
+    done: str = "done"
+    shape: Shape[ItemT]
+    start: Callable[[Client, Any, bool], Outcomes[Any]]
+    plan: Callable[[Address, ItemT], Flow[Any]]
+    once: bool = False
+    then: str | None = None
+    added: tuple[str, ...] = ("outcome",)
+    says: Callable[[Outcome], Row] | None = None
+    label: Callable[[Outcome], str] = _label
+    labels: tuple[str, ...] = ()
+
+    def said(self, outcome: Outcome) -> Row:
+        """What `added` is for this outcome."""
+        if self.says is not None:
+            return self.says(outcome)
+        said = outcome.as_dict()
+        return {name: said.get(name) for name in self.added}
+
+
+def _checked(outcome: Outcome) -> Row:
+    """Checked comes from 200 or 404 and from nothing else."""
+    match outcome:
+        case Checked(status):
+            return {"status": status or "none", "http_status": 404 if status is None else 200}
+        case Rejected(AnswerError() as error) | Failed(AnswerError() as error):
+            return {"status": None, "http_status": error.status}
+        case _:
+            return {"status": None, "http_status": None}
+
+
+def _found(outcome: Outcome) -> str:
+    return "found" if isinstance(outcome, Resolved) and outcome.profile else "unknown"
+
+
+def _removed(outcome: Outcome) -> str:
+    """What the deletion was, by the status before it."""
+    was = outcome.was if isinstance(outcome, Removed) else None
+    return "declined" if was is Status.PENDING else "withdrawn" if was is Status.UNCONFIRMED else "removed"
+
+
+CHECK: Verb[RowPair] = Verb(
+    doing="checking",
+    done="checked",
+    shape=PAIRS,
+    start=lambda client, pairs, ordered: client.check_many(pairs, ordered=ordered),
+    plan=lambda address, pair: profiles.check(address, pair, proved=True),
+    added=("status", "http_status"),
+    says=_checked,
+    label=lambda outcome: str(outcome.as_dict()["status"] or "none"),
+    labels=(*Status, "none"),
+)
+
+RESOLVE: Verb[RowPerson] = Verb(
+    doing="looking up",
+    done="looked up",
+    shape=PEOPLE,
+    start=lambda client, people, ordered: client.resolve_many(people, ordered=ordered),
+    plan=lambda address, person: discovery.profile(address, person.identity),
+    added=("outcome", "name", "found_userid", "found_key", "found_email"),
+    label=_found,
+    labels=("found", "unknown"),
+)
+
+ACCEPT: Verb[RowConnection | RowPair] = Verb(
+    doing="accepting",
+    shape=CONNECTIONS,
+    start=lambda client, connections, ordered: client.accept_many(connections, ordered=ordered),
+    plan=colleagues.accept,
+    then="PUT of what that answers, its status changed to accepted, to the address in it",
+)
+
+REMOVE: Verb[RowConnection | RowPair] = Verb(
+    doing="removing",
+    shape=CONNECTIONS,
+    start=lambda client, connections, ordered: client.remove_many(connections, ordered=ordered),
+    plan=colleagues.remove,
+    then="DELETE of the address in what that answers",
+    added=("outcome", "was"),
+    label=_removed,
+)
+
+DISCONNECT: Verb[RowPair] = Verb(
+    doing="disconnecting",
+    shape=PAIRS,
+    start=lambda client, pairs, ordered: client.admin.disconnect_many(pairs, ordered=ordered),
+    plan=colleagues.disconnect,
+    then="DELETE of the connection of the two, by the Administration API",
+    added=("outcome", "was"),
+)
+
+ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
+    doing="accepting",
+    shape=INVITATIONS,
+    start=lambda client, invitations, ordered: client.accept_invitation_many(invitations, ordered=ordered),
+    plan=lambda address, invitation: communities.accept_invitation(address, _YOU, invitation),
+    then=f"nothing more; {_YOU} stands for the signed-in user",
+)
+
+DECLINE_INVITATION: Verb[RowInvitation] = Verb(
+    doing="declining",
+    shape=INVITATIONS,
+    start=lambda client, invitations, ordered: client.decline_invitation_many(invitations, ordered=ordered),
+    plan=communities.end_invitation,
+)
+
+REVOKE_INVITATION: Verb[RowInvitation] = Verb(
+    doing="revoking",
+    shape=INVITATIONS,
+    start=lambda client, invitations, ordered: client.revoke_invitation_many(invitations, ordered=ordered),
+    plan=communities.end_invitation,
+)
+
+
+def invite(message: str, kind: Literal["text", "html"]) -> Verb[RowPerson]:
+    """Invite people to become colleagues.
+
+    Raises:
+        InvalidInputError: the message cannot be sent.
+    """
+    body = colleagues.invitation_body(message, kind)
+    return Verb(
+        doing="inviting",
+        shape=PEOPLE,
+        start=lambda client, people, ordered: client.invite_many(
+            people, message=message, message_type=kind, ordered=ordered
+        ),
+        plan=lambda address, person: colleagues.invite(address, lambda: None, person.identity, body),
+        once=True,
+        added=("outcome", "connection_id"),
+    )
+
+
+def connect(message: str) -> Verb[RowPair]:
+    """Connect pairs, as an administrator.
+
+    Raises:
+        InvalidInputError: the message cannot be sent.
+    """
+    body = colleagues.connection_body(message)
+    return Verb(
+        doing="connecting",
+        shape=PAIRS,
+        start=lambda client, pairs, ordered: client.admin.connect_many(pairs, message=message, ordered=ordered),
+        plan=lambda address, pair: colleagues.connect(address, pair, body),
+    )
+
+
+def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
+    """Invite people into a community."""
+    return Verb(
+        doing="inviting",
+        shape=PEOPLE,
+        start=lambda client, people, ordered: client.community(uuid).invite_many(people, title=title, ordered=ordered),
+        plan=lambda address, person: communities.invite_to_community(address, uuid, person.identity, title),
+    )

@@ -1,0 +1,74 @@
+"""What is only read: colleagues, people, profiles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioconnections.records import Status
+from aioconnections.reference import Directory
+
+DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
+ME = DIRECTORY.people[0]
+
+Command = Callable[..., Any]
+PairsFile = Callable[..., Path]
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+
+
+def test_every_colleague_is_one_row(command: Command) -> None:
+    said = command("colleagues", "--userid", ME.userid)
+    accepted = {str(person.userid) for person, status in DIRECTORY.neighbours(ME) if status is Status.ACCEPTED}
+    assert said.code == 0
+    assert {row["target_userid"] for row in said.rows} == accepted
+    assert {row["source_email"] for row in said.rows} == {str(ME.email)}
+    assert {row["status"] for row in said.rows} == {"accepted"}
+    assert said.err == f"{len(accepted)} listed\n"
+
+
+def test_only_what_changed_since_then_is_listed(command: Command) -> None:
+    said = command("colleagues", "--email", ME.email, "--since", "2999-01-01T00:00:00+0000", "--sort-by", "modified")
+    assert (said.code, said.rows, said.err) == (0, [], "0 listed\n")
+    said = command("colleagues", "--email", ME.email, "--since", "2999-01-01T00:00:00")
+    assert (said.code, said.err) == (2, "aioconnections: since must have a time zone\n")
+
+
+def test_somebody_must_be_named(command: Command) -> None:
+    said = command("colleagues")
+    assert (said.code, said.err) == (2, "aioconnections: whose colleagues? Use --email, --userid or --key\n")
+
+
+def test_a_listing_in_json_lines_ends_in_the_pipe_of_another_command(command: Command) -> None:
+    said = command("search", "--name", f"{(ME.name or '')[:4]}*", "--json")
+    people = [json.loads(line) for line in said.out.splitlines()]
+    assert str(ME.userid) in {person["userid"] for person in people}
+    Path("people.jsonl").write_text(said.out, encoding="utf-8")
+    said = command("profile", "people.jsonl", "--ordered")
+    assert [json.loads(line)["found_key"] for line in said.out.splitlines()] == [person["key"] for person in people]
+
+
+def test_a_search_for_nothing_is_refused(command: Command) -> None:
+    said = command("search", "--active-users-only")
+    assert said.code == 2
+    assert "needs at least one thing to search for" in said.err
+
+
+def test_who_is_not_known_is_an_answer(command: Command, pairs_file: PairsFile) -> None:
+    said = command("profile", pairs_file(f"email\n{ME.email}\nnobody@example.com\n"), "--ordered")
+    assert said.code == 0
+    assert [row["outcome"] for row in said.rows] == ["resolved", "resolved"]
+    assert [row["found_userid"] for row in said.rows] == [str(ME.userid), ""]
+    assert said.rows[0]["name"] == ME.name
+    assert said.err.endswith("/s): 1 found, 1 unknown\n")
+
+
+def test_a_listing_that_fails_says_why(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
+    said = command("colleagues", "--email", ME.email)
+    assert said.code == 3
+    assert said.err == "aioconnections: HTTP 401: the server refused the login\n"
