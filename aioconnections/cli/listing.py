@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from typing import Generic, TypeVar
 
