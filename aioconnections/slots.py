@@ -12,18 +12,33 @@ __all__ = ["Slots"]
 class Slots:
     """So many requests may be under way; who comes later waits in line.
 
-    A released slot is handed to the first in line at once, so nobody who comes later can overtake.
+    A released slot is handed to the first in line at once, so nobody who comes later can overtake. The bound may change
+    at any time: a lower one is reached as requests end.
     """
 
-    __slots__ = ("_free", "_line")
+    __slots__ = ("_free", "_limit", "_line")
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
+        self._limit = limit
+        self._free = limit  # below zero while more are under way than the bound now allows
         self._line: deque[anyio.Event] = deque()
+
+    @property
+    def taken(self) -> int:
+        """How many requests are under way."""
+        return self._limit - self._free
+
+    def change(self, limit: int) -> None:
+        """Another bound from now on."""
+        self._free += limit - self._limit
+        self._limit = limit
+        while self._free > 0 and self._line:
+            self._free -= 1
+            self._line.popleft().set()
 
     def take(self) -> bool:
         """Take a slot at once, if one is free."""
-        if not self._free:
+        if self._free <= 0:
             return False
         self._free -= 1
         return True
@@ -45,7 +60,7 @@ class Slots:
 
     def release(self) -> None:
         """Give the slot to the first in line, or back."""
-        if self._line:
+        if self._line and self._free >= 0:
             self._line.popleft().set()
         else:
             self._free += 1

@@ -125,3 +125,35 @@ async def use(slots: Slots) -> None:
         await anyio.lowlevel.checkpoint()
     finally:
         slots.release()
+
+
+async def test_a_lower_bound_is_reached_as_slots_come_back() -> None:
+    slots = Slots(3)
+    for _ in range(3):
+        assert slots.take()
+    slots.change(1)
+    assert slots.taken == 3
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.acquire)
+        for taken in (2, 1):
+            slots.release()
+            await settle()
+            assert slots.taken == taken
+            assert "1 waiting" in repr(slots)
+        slots.release()
+    assert slots.taken == 1
+    assert not slots.take()
+
+
+async def test_a_higher_bound_lets_in_who_waits() -> None:
+    slots = Slots(1)
+    assert slots.take()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(slots.acquire)
+        await settle()
+        slots.change(3)
+        await settle()
+        assert repr(slots) == "Slots(0 free, 1 waiting)"
+        slots.change(5)
+    assert repr(slots) == "Slots(1 free, 0 waiting)"

@@ -13,13 +13,13 @@ from attrs import field, frozen, validators
 
 from aioconnections.errors import CertificateError, TransportError
 
-__all__ = ["Retry"]
+__all__ = ["LONGEST_WISH", "Retry"]
 
 _PASSING = frozenset({429, 502, 503, 504})
 _NOT_DONE = 429  # the one failure status that says that nothing was done
 _FIRST_PAUSE = 0.25
 _DOUBLINGS = 5  # until the longest pause, 8 s
-_LONGEST_WISH = 300.0
+LONGEST_WISH = 300.0
 
 
 @frozen
@@ -43,7 +43,7 @@ class Retry:
 
         `wish` is the pause in seconds that the server asked for, or None.
         """
-        if attempt >= self.max_attempts or status not in _PASSING or (wish or 0) > _LONGEST_WISH:
+        if attempt >= self.max_attempts or status not in _PASSING or (wish or 0) > LONGEST_WISH:
             return False
         return idempotent or status == _NOT_DONE
 

@@ -1,0 +1,157 @@
+"""Waits while the server is away or has asked for a pause; one of those who wait looks whether it is back.
+
+What is known of the server is `policy.outage`; how much may be under way is `policy.concurrency`; both learn here from
+how requests end, and this module does the waiting. There is no task behind it: whoever waits may become the one who
+sends the probes, and if that one is cancelled another takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+
+from aioconnections.clock import Clock
+from aioconnections.errors import CertificateError, DeadlineError, ServerUnavailableError, TransportError
+from aioconnections.policy.budget import RetryBudget
+from aioconnections.policy.concurrency import Concurrency
+from aioconnections.policy.outage import Outage
+from aioconnections.slots import Slots
+
+__all__ = ["Availability", "Probe"]
+
+Probe: TypeAlias = Callable[[], Awaitable[bool]]
+"""Asks the server for something small; whether it is there."""
+
+_REFUSALS = frozenset({429, 503})
+_AWAY = frozenset({502, 503, 504})
+
+
+class Availability:
+    """What the requests of one client have learned of the server, and where they wait for it.
+
+    Attributes:
+        doubts: how often the server could have lost a login without a word: new connections that were refused, answers
+            that made no sense, outages. A login that was proved before the last of them is proved again.
+    """
+
+    def __init__(
+        self, clock: Clock, slots: Slots, chance: Callable[[], float], *, most: int, max_outage: float | None
+    ) -> None:
+        self.budget: RetryBudget = RetryBudget()
+        self.outage: Outage = Outage(chance)
+        self.concurrency: Concurrency = Concurrency(most)
+        self.doubts: int = 0
+        self.probes: int = 0
+        self._clock = clock
+        self._slots = slots
+        self._max_outage = float("inf") if max_outage is None else max_outage
+        self._steady = True  # there is nothing to learn from one more good answer
+        self._waiting = 0
+        self._probing = False
+        self._news = anyio.Event()
+
+    def is_clear(self, now: float) -> bool:
+        """Whether requests may be sent."""
+        return self.outage.is_clear(now)
+
+    def went_well(self) -> None:
+        """A request was answered, and not with a refusal."""
+        if self._steady:
+            return
+        self.budget.earn()
+        self.concurrency.answered()
+        self.outage.answered()
+        self._slots.change(self.concurrency.bound)
+        self._steady = (
+            self.budget.is_full and self.concurrency.bound == self.concurrency.most and self.outage.since is None
+        )
+
+    def refused(self, status: int, wish: float | None, started: float, now: float) -> None:
+        """A request that had started at `started` was answered with 429 or 5xx and the wish to wait."""
+        self._steady = False
+        if wish is not None and status in _REFUSALS:
+            self.outage.hold(wish, now)
+        if status in _REFUSALS:
+            self._slow_down(started, now)
+        if status in _AWAY:
+            self.outage.failed(now)
+
+    def failed(self, error: TransportError, started: float, now: float) -> None:
+        """A request that had started at `started` got no answer."""
+        if isinstance(error, CertificateError):
+            return
+        self._steady = False
+        if isinstance(error, DeadlineError):
+            self._slow_down(started, now)
+        else:
+            self.doubts += 1
+        self.outage.failed(now)
+
+    def may_retry(self, now: float) -> bool:
+        """Whether the budget pays for one more retry; if not, the server counts as away."""
+        self._steady = False
+        if self.budget.spend():
+            return True
+        self.outage.begin(now)
+        return False
+
+    async def clear(self, probe: Probe, until: float) -> None:
+        """Wait until requests may be sent, at the longest until the moment `until`.
+
+        Raises:
+            ServerUnavailableError: that moment comes first, or the outage lasts longer than is allowed.
+        """
+        outage, now = self.outage, self._clock.now
+        if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
+            outage.since = now()  # nobody has been waiting for it: whoever comes now has the same patience
+        self._waiting += 1
+        try:
+            while not outage.is_clear(moment := now()):
+                self._check(moment, until)
+                if not outage.away:
+                    await self._clock.sleep(outage.held_until - moment)
+                elif self._probing:
+                    await self._news.wait()
+                else:
+                    await self._probe(probe, until)
+        finally:
+            self._waiting -= 1
+
+    def _check(self, now: float, until: float) -> None:
+        outage = self.outage
+        if not outage.away:
+            if outage.held_until > until:
+                raise ServerUnavailableError(f"the server asks for a pause of {outage.held_until - now:.0f} s")
+        elif outage.since is not None and now >= min(until, outage.since + self._max_outage):
+            raise ServerUnavailableError(f"the server has been away for {now - outage.since:.0f} s")
+
+    async def _probe(self, probe: Probe, until: float) -> None:
+        """Wait for the time of the next probe, and send it; the others hear what came of it."""
+        outage, now = self.outage, self._clock.now
+        self._probing = True
+        try:
+            last = min(until, (outage.since or 0.0) + self._max_outage)
+            due = min(max(outage.probe_at, outage.held_until), last)
+            await self._clock.sleep(max(0.0, due - now()))
+            if now() >= last:
+                return
+            self.probes += 1
+            there = await probe()
+            outage.probed(now(), there=there)
+            if there:
+                self.doubts += 1
+                self.concurrency.restart(now())
+                self._slots.change(self.concurrency.bound)
+        finally:
+            self._probing = False
+            news, self._news = self._news, anyio.Event()
+            news.set()
+
+    def _slow_down(self, started: float, now: float) -> None:
+        self.concurrency.refused(started, now)
+        self._slots.change(self.concurrency.bound)
+
+    def __repr__(self) -> str:
+        return f"Availability({self.outage!r}, {self.concurrency!r}, {self.budget!r})"
