@@ -25,7 +25,7 @@ from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
 from aioconnections.protocol.discovery import service_document_of
 from aioconnections.protocol.entries import lone_entry, query_value
-from aioconnections.protocol.messages import Flow, Headers, Request, Response
+from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
 from aioconnections.protocol.profiles import check, pair_query
 from aioconnections.records import Connection, Identity, Pair, Status
 
@@ -53,6 +53,8 @@ ATOM = Headers([("Content-Type", "application/atom+xml")])
 _NO_CACHE = Headers([("Cache-Control", "no-cache")])  # answers may be cached for 600 s (recorded)
 _ALREADY = "CLFRN1168E"  # recorded: "A connection to this user already exists or is pending", with an empty <code>
 _MOST_PUTS = 2
+_MOST_POSTS = 2
+_LONGEST_DOUBT = 900.0  # seconds; later "no connection" is what a declined invitation looks like as well
 
 
 def get(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Connection | None]:
@@ -78,6 +80,7 @@ def invite(
     discover: bool = False,
     settle: float = 30.0,
     on_unknown: OnUnknown = "recheck",
+    earlier: Sends = NEVER_SENT,
 ) -> Flow[Invited | AlreadyExists]:
     """Invite a person, at most once.
 
@@ -86,7 +89,8 @@ def invite(
 
     `me` says who is signed in, once that is known. After a lost answer the conversation waits `settle` seconds, asks
     without caches what stands between the two, and only then, if that is nothing, invites once more; with
-    ``on_unknown="report"`` it asks nothing and gives up.
+    ``on_unknown="report"`` it asks nothing and gives up. What an `earlier` run has sent is such a lost answer. After
+    fifteen minutes nothing is sent again, because an invitation that was declined meanwhile looks like none.
 
     Raises:
         AnswerError: the server's verdict.
@@ -100,21 +104,24 @@ def invite(
             raise NotFoundError(404, None, "this person has no feed of colleagues")
         target = address.follow(document.colleagues_href)
     request = Request("POST", target, ATOM, body, once=True)
-    for again in (False, True):
+    sent, pause = earlier.times, settle - (earlier.age() or 0.0)
+    while True:
+        if sent:
+            own = me()
+            if on_unknown == "report" or own is None:
+                break
+            asking = check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=max(pause, 0.0))
+            status = yield from _settling("invitation", asking)
+            if status is not None:
+                return Invited() if status is Status.UNCONFIRMED else AlreadyExists()
+            age = earlier.age()
+            if sent >= _MOST_POSTS or age is None or age > _LONGEST_DOUBT:
+                break
         answer = yield from _posted(request)
         done = None if answer is None else _invited(request, answer)
-        if done is not None and not (again and isinstance(done, AlreadyExists)):  # which may be the first one, arrived
+        if done is not None and not (sent and isinstance(done, AlreadyExists)):  # which may be the first one, arrived
             return done
-        own = me()
-        if on_unknown == "report" or own is None:
-            break
-        pause = settle if done is None else 0.0
-        asking = check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=pause)
-        status = yield from _settling("invitation", asking)
-        if status is Status.UNCONFIRMED:
-            return Invited()
-        if status is not None:
-            return AlreadyExists()
+        sent, pause = sent + 1, settle if done is None else 0.0
     raise _doubt("invitation")
 
 
@@ -150,7 +157,7 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     raise _doubt("acceptance")
 
 
-def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
+def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """Decline, withdraw or remove: one verb for the server, and the result says which it was.
 
     Pages "Deleting connections" and "Accept an invitation" (declining). The connection is fetched first, for its status
@@ -161,6 +168,8 @@ def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
     """
     entry = yield from _entry(address, which)
     if entry is None:
+        if earlier.times:
+            return Removed()  # and of what is gone nobody can say what it was
         raise NotFoundError(404, None, "there is no such connection")
     connection = connection_from(entry)
     request = Request("DELETE", _edit_target(address, connection))
@@ -168,7 +177,9 @@ def remove(address: Address, which: ConnectionRef) -> Flow[Removed]:
     return Removed(connection.status)
 
 
-def connect(address: Address, pair: Pair, body: bytes) -> Flow[Connected | AlreadyExists]:
+def connect(
+    address: Address, pair: Pair, body: bytes, *, earlier: Sends = NEVER_SENT
+) -> Flow[Connected | AlreadyExists]:
     """Connect two people, as an administrator.
 
     Page "Creating a colleague connection using the Administration API": a PUT that answers 201.
@@ -179,7 +190,7 @@ def connect(address: Address, pair: Pair, body: bytes) -> Flow[Connected | Alrea
     """
     target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
     request = Request("PUT", target, ATOM, body, once=True)
-    for again in (False, True):
+    for again in (earlier.times > 0, True):
         answer = yield from _posted(request)
         if answer is not None and not _is_already(request, answer):
             if answer.status != 201:
@@ -190,10 +201,12 @@ def connect(address: Address, pair: Pair, body: bytes) -> Flow[Connected | Alrea
         status = yield from _settling("connection", check(address, pair, proved=True, headers=_NO_CACHE))
         if status is Status.ACCEPTED:
             return Connected()
+        if answer is not None:
+            return AlreadyExists()  # one that is not accepted, which this does not make
     raise _doubt("connection")
 
 
-def disconnect(address: Address, pair: Pair) -> Flow[Removed]:
+def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """End the connection of two people, as an administrator.
 
     Page "Deleting a colleague connection using the Administration API".
@@ -203,6 +216,8 @@ def disconnect(address: Address, pair: Pair) -> Flow[Removed]:
     """
     was = yield from check(address, pair, proved=True, headers=_NO_CACHE)
     if was is None:
+        if earlier.times:
+            return Removed()
         raise NotFoundError(404, None, "there is no connection between the two")
     target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
     asking = check(address, pair, proved=True, headers=_NO_CACHE)

@@ -15,7 +15,7 @@ from aioconnections.protocol.answers import expect, is_missing
 from aioconnections.protocol.colleagues import ATOM
 from aioconnections.protocol.entries import lone_entry
 from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
-from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.protocol.messages import NEVER_SENT, Flow, Request, Response, Sends
 from aioconnections.records import Identity, Invitation
 
 __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]
@@ -25,7 +25,7 @@ _ALREADY = (409, _MEMBER)  # for an invitation that exists nothing is documented
 
 
 def invite_to_community(
-    address: Address, community: str, person: Identity, title: str
+    address: Address, community: str, person: Identity, title: str, *, earlier: Sends = NEVER_SENT
 ) -> Flow[Invited | AlreadyExists]:
     """Invite a person into a community, as an owner.
 
@@ -39,6 +39,8 @@ def invite_to_community(
     """
     target = f"{address.communities}/community/invites?communityUuid={encode(community)}"
     request = Request("POST", target, ATOM, write_entry(invitation_entry(person, title)), once=True)
+    if earlier.times:  # nothing says what a second invitation does
+        raise _doubt("invitation")
     response = yield from _posted(request, "invitation")
     if response.status in _ALREADY:
         return AlreadyExists()
@@ -82,7 +84,7 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
     return Accepted()
 
 
-def end_invitation(address: Address, invitation: Invitation) -> Flow[Removed]:
+def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """Decline an invitation as the invitee, or revoke it as an owner.
 
     Page "Declining or revoking an invitation" says 204; 200 is recorded of its siblings.
@@ -91,14 +93,14 @@ def end_invitation(address: Address, invitation: Invitation) -> Flow[Removed]:
         AnswerError: the server's verdict; `NotFoundError` if it is gone.
     """
     request = Request("DELETE", address.follow(_href(invitation)), once=True)
-    lost = False
+    lost = earlier.times > 0
     try:
         response = yield request
-        lost = response.status >= 500
+        lost = lost or response.status >= 500
     except TransportError as error:
-        lost = error.sent == "maybe"
+        lost = lost or error.sent == "maybe"
         response = None
-    if response is None or lost:
+    if response is None or response.status >= 500:
         request = evolve(request, once=False)
         response = yield request
     if not (lost and is_missing(response)):  # else the first one did it
@@ -127,4 +129,8 @@ def _posted(request: Request, what: str) -> Flow[Response]:
     else:
         if response.status < 500:
             return response
-    raise InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")
+    raise _doubt(what)
+
+
+def _doubt(what: str) -> InDoubtError:
+    return InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")

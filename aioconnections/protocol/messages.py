@@ -7,7 +7,7 @@ what could split a header or break the request line is refused when it is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from email.message import Message
 from typing import NoReturn, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["DEFAULT_PORTS", "NO_HEADERS", "Flow", "Headers", "Origin", "Request", "Response"]
+__all__ = ["DEFAULT_PORTS", "NEVER_SENT", "NO_HEADERS", "Flow", "Headers", "Origin", "Request", "Response", "Sends"]
 
 R = TypeVar("R")
 
@@ -179,6 +179,21 @@ class Response:
         charset = message.get_param("charset")
         return charset if isinstance(charset, str) else None
 
+
+@frozen
+class Sends:
+    """What is known of a change that may have been sent before its conversation begins: by a run that was killed.
+
+    Attributes:
+        times: how often it was sent.
+        age: gives the seconds since it was sent last, by whomever; None if that cannot be told.
+    """
+
+    times: int = 0
+    age: Callable[[], float | None] = lambda: 0.0
+
+
+NEVER_SENT = Sends()
 
 Flow: TypeAlias = Generator[Request, Response, R]
 """A conversation: yields a request, is sent the response or thrown the failure, returns a typed result."""
