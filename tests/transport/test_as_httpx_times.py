@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 import httpx
 import pytest
+from anyio.abc import SocketAttribute
 from transport.faulty import Connection, StoppedClock, echo, serving, url
 
 from aioconnections.transport.as_httpx import LaneTransport
@@ -52,16 +53,13 @@ async def test_read_timeout(anyio_backend: str, said: bytes) -> None:
 async def test_write_timeout(anyio_backend: str) -> None:
     assert anyio_backend
     clock = StoppedClock()
-    over = anyio.Event()
-
-    async def serve(_: Connection) -> None:
-        await over.wait()
-
-    async with serving(serve) as server, timed(clock) as client, anyio.create_task_group() as group:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(SocketAttribute.local_port)
+    # nobody accepts, and so nobody reads: anyio on asyncio reads from an accepted socket before it is asked to
+    async with listener, timed(clock) as client, anyio.create_task_group() as group:
         group.start_soon(passing, clock, 3)
         with pytest.raises(httpx.WriteTimeout):
-            await client.post(url(server), content=bytes(50_000_000))
-        over.set()
+            await client.post(f"http://127.0.0.1:{port}/", content=bytes(50_000_000))
 
 
 async def test_connect_timeout(anyio_backend: str) -> None:
