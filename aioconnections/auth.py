@@ -37,7 +37,8 @@ class Auth(Protocol):
     """Proves who is signed in.
 
     An implementation may have an attribute ``oauth = True``: its requests then go to the paths that OAuth logins use
-    (``/profiles/oauth/atom/…``).
+    (``/profiles/oauth/atom/…``). It may have a method ``credential() -> Secret``: objects of one class with
+    equal secrets are then taken for the same login, which is proved once; without it each object is a login of its own.
     """
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
@@ -95,6 +96,10 @@ class _OneHeader:
                     self._value = Secret(await self._renew())
         return self._header()
 
+    def credential(self) -> Secret:
+        """What two equal logins have in common."""
+        return self._value
+
     def _header(self) -> Headers:
         return Headers([(self._name, self._value.reveal())])
 
@@ -132,6 +137,10 @@ class Bearer(_OneHeader):
     """
 
     __slots__ = ("oauth",)
+
+    def credential(self) -> Secret:
+        """The token, and which paths it is for."""
+        return Secret(f"{self._value.reveal()} {self.oauth}")
 
     def __init__(
         self, token: str, *, oauth_paths: bool = True, renew: Callable[[], Awaitable[str]] | None = None

@@ -137,8 +137,12 @@ class OAuth2:
                 await self._renew(send)
             return self._signed()
 
+    def credential(self) -> Secret:
+        """The grant that the next tokens are got with, and for which application; it changes with every renewal."""
+        return Secret(f"{self._grant.reveal()}&{self._application.reveal()}")
+
     async def _renew(self, send: Send) -> None:
-        body = f"{self._grant.reveal()}&{self._application.reveal()}".encode()
+        body = self.credential().reveal().encode()
         with anyio.CancelScope(shield=True):  # `send` ends within the time of one attempt
             tokens = _tokens(await send("POST", self._token_url, headers=_FORM_TO_JSON, body=body))
             self._authorization = Secret(bearer_header(tokens.access_token.reveal()))

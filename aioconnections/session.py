@@ -5,7 +5,7 @@ What is said is decided in `protocol`, whether and when in `policy`; this module
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
@@ -56,6 +56,8 @@ class Session:
         self.address = address
         self.verifies: bool = verify_login and auth is not None
         self.gate: Gate = Gate()
+        self.used: float = 0.0  # when somebody had to do with it, for whoever keeps it
+        self.on_renewal: Callable[[], None] = lambda: None
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
         self._constant = constant
@@ -99,6 +101,7 @@ class Session:
             AuthenticationError: the server refuses this credential, now or before.
             ConnectionsError: the canary got no answer, or one that does not come from Profiles.
         """
+        self.used = self._now()
         while self.verifies and self.gate.wants_proof(self._now()):
             if self._proof is not None:
                 await self._proof.wait()
@@ -340,6 +343,7 @@ class Session:
             return False
         self._use(credential)
         self._untried = True
+        self.on_renewal()
         return True
 
     async def _ask(self, refused: Headers | None) -> Headers:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import random
-import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
-import anyio.lowlevel
 from attrs import evolve
 
-from aioconnections._version import __version__
 from aioconnections.auth import Auth, Basic
 from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
-from aioconnections.clock import Clock, LoopClock
+from aioconnections.client.site import Options, Site
+from aioconnections.clock import Clock
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
-from aioconnections.policy.limiter import Limiter
-from aioconnections.policy.retry import Retry
-from aioconnections.protocol.address import Address
-from aioconnections.protocol.messages import Flow, Headers
+from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Person
 from aioconnections.session import Session
-from aioconnections.slots import Slots
-from aioconnections.traffic import Traffic
-from aioconnections.transport import Engine
-from aioconnections.transport.pool import Lanes
-from aioconnections.transport.proxies import proxy_from_environment
 from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
@@ -41,11 +31,6 @@ R = TypeVar("R")
 
 Who: TypeAlias = Identity | Person
 """A person, by an identity or as a record that holds one."""
-
-_NOT_THE_CALLERS = frozenset(
-    {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
-)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Base:
@@ -72,62 +57,66 @@ class Base:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        if not _is_count(max_connections) or not _is_count(max_attempts):
-            raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
-        if not attempt_timeout > 0 or not item_timeout > 0:
-            raise InvalidInputError("the timeouts must be positive")
         if transport is not None and http_client is not None:
             raise InvalidInputError("transport and http_client exclude each other")
+        options = Options(
+            max_connections=max_connections,
+            max_per_second=max_per_second,
+            burst=burst,
+            attempt_timeout=attempt_timeout,
+            item_timeout=item_timeout,
+            max_attempts=max_attempts,
+            headers=headers or {},
+            cookies=cookies,
+            verify=verify,
+            trust_env=trust_env,
+            verify_login=verify_login,
+            clock=clock,
+            rng=rng or random.Random(),  # noqa: S311 # spreads pauses, guards nothing
+        )
         self._auth = _auth(auth)
-        self._address = Address.of(base_url, oauth=getattr(self._auth, "oauth", False))
-        self._constant = _constant_headers(headers or {})
-        self._limiter = Limiter(max_per_second, burst)
-        self._retry = Retry(max_attempts)
-        self._timeouts = (attempt_timeout, item_timeout)
-        self._max_connections = max_connections
-        self._verify_login = verify_login
-        self._cookies = cookies
-        self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311 # spreads pauses, guards nothing
-        self._engine = self._make_engine(transport or http_client, verify, trust_env=trust_env)
+        self._site = Site(base_url, self._auth, options, transport or http_client)
         self._session: Session | None = None
-        self._home: tuple[object, int] | None = None  # the event loop and the process that the client belongs to
         self._closed = False
+        self._parent: Self | None = None
 
     @property
     def max_per_second(self) -> float | None:
-        """How many requests may start per second, None for no limit; may be changed at any time."""
-        return self._limiter.max_per_second
+        """How many requests may start per second, None for no limit; may be changed at any time, for all users."""
+        return self._site.limiter.max_per_second
 
     @max_per_second.setter
     def max_per_second(self, value: float | None) -> None:
-        self._limiter.change(value, self._clock.now() if self._clock is not None else 0.0)
+        self._site.change_rate(value)
+
+    def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
+        """A client for another signed-in user of the same server, for example one of a web application's.
+
+        It shares connections and rate with this one, and nothing else: it has a login of its own, and cookies of its
+        own if it keeps any. It can be used at once, needs not be closed, and ends with this one. Clients for equal
+        credentials share what is known of the login, so that one may be made for each request of a web application.
+
+        Raises:
+            InvalidInputError: `auth` is no login.
+            UsageError: this client is closed, has not been entered, or belongs to another event loop.
+        """
+        self._here()
+        other = copy(self)
+        other._auth = _auth(auth)
+        other._session = self._site.session_for(other._auth)
+        other._parent = self
+        return other
 
     async def aclose(self) -> None:
-        """Close every connection; calls after that raise `UsageError`."""
+        """Close every connection; calls after that raise `UsageError`. A client from `as_user` closes none."""
         self._closed = True
-        with anyio.CancelScope(shield=True):
-            await self._engine.aclose()
+        if self._parent is None:
+            await self._site.aclose()
 
     async def __aenter__(self) -> Self:
-        if self._session is not None:
-            raise UsageError("a client can be entered only once")
-        self._home = (anyio.lowlevel.current_token(), os.getpid())
-        if self._clock is None:
-            self._clock = LoopClock()
-        attempt_timeout, item_timeout = self._timeouts
-        traffic = Traffic(
-            engine=self._engine,
-            slots=Slots(self._max_connections),
-            limiter=self._limiter,
-            retry=self._retry,
-            clock=self._clock,
-            chance=self._rng.random,
-            attempt_timeout=attempt_timeout,
-            item_timeout=item_timeout,
-        )
-        kind = Session if not self._cookies else _session_with_cookies()
-        self._session = kind(traffic, self._address, self._auth, self._constant, verify_login=self._verify_login)
+        if self._parent is None:
+            self._site.enter()
+            self._session = self._site.session_for(self._auth)
         return self
 
     async def __aexit__(
@@ -136,8 +125,7 @@ class Base:
         await self.aclose()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._session is not None else "not entered"
-        return f"{type(self).__name__}({self._address.origin}, {state}, {self._engine!r})"
+        return f"{type(self).__name__}({self._site!r})"
 
     async def _call(self, flow: Flow[R], *people: Identity) -> R:
         """The result of a conversation that names `people`."""
@@ -179,46 +167,15 @@ class Base:
 
     def _outcomes(self, job: Job[DoneT], source: object, *, ordered: bool) -> Outcomes[DoneT]:
         items = cast("Iterable[object] | AsyncIterable[object]", source)  # what is neither is refused there
-        return Outcomes(job, items, workers=self._max_connections, ordered=ordered)
+        return Outcomes(job, items, workers=self._site.options.max_connections, ordered=ordered)
 
     def _here(self) -> Session:
         """The session, if it may be used here and now."""
-        if self._closed:
+        if self._closed or (self._parent is not None and self._parent._closed):
             raise UsageError("this client is closed")
-        if self._session is None:
-            raise UsageError("a client is used inside of its `async with` block")
-        if self._home != (anyio.lowlevel.current_token(), os.getpid()):
-            raise UsageError("this client belongs to another event loop or process")
+        self._site.check_here()
+        assert self._session is not None  # noqa: S101 # it came with entering
         return self._session
-
-    def _make_engine(
-        self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, verify: Verify, *, trust_env: bool
-    ) -> Engine:
-        if door is not None:
-            from aioconnections.transport.via_httpx import DoorEngine  # httpx costs 100 ms to import
-
-            return DoorEngine(door)
-        origin = self._address.origin
-        proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
-        if proxy is not None and not trust_env:
-            warnings.warn(f"{proxy[0]} names a proxy, which is not used: pass trust_env=True to use it", stacklevel=3)
-        if origin.scheme == "http" and origin.host not in _LOOPBACK and self._auth is not None:
-            warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=3)
-        if proxy is not None and trust_env:
-            from aioconnections.transport.via_httpx import HttpxEngine
-
-            return HttpxEngine(verify=verify, proxy=proxy[1])
-        return Lanes(max_connections=self._max_connections, verify=verify, clock=self._clock)
-
-
-def _session_with_cookies() -> type[Session]:
-    from aioconnections.cookies import CookieSession  # brings http.cookiejar, and with it urllib.request
-
-    return CookieSession
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and number >= 1
 
 
 def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
@@ -229,13 +186,3 @@ def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
             return Basic(user, password)
         case _:
             raise InvalidInputError("auth is a tuple of user and password, an Auth, or None")
-
-
-def _constant_headers(extra: Mapping[str, str]) -> Headers:
-    """What goes with every request; the caller's headers take the place of ours."""
-    own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-    given = {name.lower() for name in extra}
-    forbidden = given & _NOT_THE_CALLERS
-    if forbidden:
-        raise InvalidInputError(f"headers: {', '.join(sorted(forbidden))} cannot be given here")
-    return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])

@@ -54,7 +54,7 @@ async def test_write_timeout(anyio_backend: str) -> None:
     assert anyio_backend
     clock = StoppedClock()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610 -- not Django's
     # nobody accepts, and so nobody reads: anyio on asyncio reads from an accepted socket before it is asked to
     async with listener, timed(clock) as client, anyio.create_task_group() as group:
         group.start_soon(passing, clock, 3)

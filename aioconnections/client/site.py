@@ -1,0 +1,228 @@
+"""One server as a client sees it: the lanes, the rate and the sessions that all of its users share."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+from attrs import field, frozen
+
+from aioconnections._version import __version__
+from aioconnections.auth import Auth
+from aioconnections.clock import Clock, LoopClock
+from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.retry import Retry
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Headers
+from aioconnections.session import Session
+from aioconnections.slots import Slots
+from aioconnections.traffic import Traffic
+from aioconnections.transport import Engine
+from aioconnections.transport.pool import Lanes
+from aioconnections.transport.proxies import proxy_from_environment
+from aioconnections.transport.tls import Verify
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Options", "Site"]
+
+_NOT_THE_CALLERS = frozenset(
+    {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
+)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_MOST_SESSIONS = 10_000
+_IDLE = 900.0  # seconds after which a session that nobody uses is forgotten
+
+
+@frozen(kw_only=True)
+class Options:
+    """What a client is told, besides where the server is and who signs in; see `Client`."""
+
+    max_connections: int
+    max_per_second: float | None
+    burst: int
+    attempt_timeout: float
+    item_timeout: float
+    max_attempts: int
+    headers: Mapping[str, str] = field(repr=False)
+    cookies: bool
+    verify: Verify
+    trust_env: bool
+    verify_login: bool
+    clock: Clock | None
+    rng: random.Random
+
+    def __attrs_post_init__(self) -> None:
+        if not _is_count(self.max_connections) or not _is_count(self.max_attempts):
+            raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
+        if not self.attempt_timeout > 0 or not self.item_timeout > 0:
+            raise InvalidInputError("the timeouts must be positive")
+
+
+class Site:
+    """What the clients of all users of one server share; it belongs to the client that made it, and closes with it."""
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Auth | None,
+        options: Options,
+        door: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
+    ) -> None:
+        self.options = options
+        self.closed: bool = False
+        self.limiter: Limiter = Limiter(options.max_per_second, options.burst)
+        self._base_url = base_url
+        self._address = self.address_for(auth)
+        self._constant = _constant_headers(options.headers)
+        self._retry = Retry(options.max_attempts)
+        self._engine = self._make_engine(door, signs_in=auth is not None)
+        self._clock = options.clock
+        self._traffic: Traffic | None = None
+        self._home: tuple[object, int] | None = None  # the event loop and the process that it belongs to
+        self._key = secrets.token_bytes(32)
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the one that was asked for last comes last
+
+    def address_for(self, auth: Auth | None) -> Address:
+        """The address of the server, for whoever signs in with `auth`.
+
+        Raises:
+            InvalidInputError: the base URL is none.
+        """
+        return Address.of(self._base_url, oauth=getattr(auth, "oauth", False))
+
+    def enter(self) -> None:
+        """Belong to the event loop that is running.
+
+        Raises:
+            UsageError: it has been entered before.
+        """
+        if self._traffic is not None:
+            raise UsageError("a client can be entered only once")
+        self._home = (anyio.lowlevel.current_token(), os.getpid())
+        self._clock = self._clock or LoopClock()
+        options = self.options
+        self._traffic = Traffic(
+            engine=self._engine,
+            slots=Slots(options.max_connections),
+            limiter=self.limiter,
+            retry=self._retry,
+            clock=self._clock,
+            chance=options.rng.random,
+            attempt_timeout=options.attempt_timeout,
+            item_timeout=options.item_timeout,
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self.closed = True
+        self._sessions.clear()
+        with anyio.CancelScope(shield=True):
+            await self._engine.aclose()
+
+    def change_rate(self, max_per_second: float | None) -> None:
+        """Another rate from now on.
+
+        Raises:
+            InvalidInputError: it is neither positive nor None.
+        """
+        self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
+
+    def check_here(self) -> None:
+        """Pass if requests may be sent here and now.
+
+        Raises:
+            UsageError: they may not.
+        """
+        if self.closed:
+            raise UsageError("this client is closed")
+        if self._traffic is None:
+            raise UsageError("a client is used inside of its `async with` block")
+        if self._home != (anyio.lowlevel.current_token(), os.getpid()):
+            raise UsageError("this client belongs to another event loop or process")
+
+    def session_for(self, auth: Auth | None) -> Session:
+        """The session of whoever signs in with `auth`: the same one for equal credentials.
+
+        So they share what was learned of the login, and a wrong password is refused once. Credentials that nobody uses
+        for fifteen minutes are forgotten, and so are the oldest of more than ten thousand.
+        """
+        assert self._traffic is not None  # noqa: S101 # it has been entered
+        likeness = self._digest(auth)
+        session = self._sessions.get(likeness)
+        if session is None:
+            kind = _session_with_cookies() if self.options.cookies else Session
+            verifies = self.options.verify_login
+            session = kind(self._traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
+            session.on_renewal = lambda: self._remember(self._digest(auth), session)
+        self._remember(likeness, session)
+        return session
+
+    def _remember(self, likeness: bytes, session: Session) -> None:
+        sessions, now = self._sessions, self._now()
+        session.used = now
+        sessions[likeness] = session
+        sessions.move_to_end(likeness)
+        while len(sessions) > _MOST_SESSIONS or next(iter(sessions.values())).used < now - _IDLE:
+            sessions.popitem(last=False)
+
+    def _digest(self, auth: Auth | None) -> bytes:
+        """What equal credentials have in common, and from which nobody can tell what they are."""
+        credential = getattr(auth, "credential", None)
+        told = f"{type(auth).__qualname__} {id(auth) if credential is None else credential().reveal()}"
+        return blake2b(told.encode(errors="surrogatepass"), key=self._key).digest()
+
+    def _now(self) -> float:
+        assert self._clock is not None  # noqa: S101 # it has been entered
+        return self._clock.now()
+
+    def _make_engine(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
+        if door is not None:
+            from aioconnections.transport.via_httpx import DoorEngine  # httpx costs 100 ms to import
+
+            return DoorEngine(door)
+        origin, options = self._address.origin, self.options
+        proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
+        if proxy is not None and not options.trust_env:
+            warnings.warn(f"{proxy[0]} names a proxy, which is not used: pass trust_env=True to use it", stacklevel=4)
+        if origin.scheme == "http" and origin.host not in _LOOPBACK and signs_in:
+            warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=4)
+        if proxy is not None and options.trust_env:
+            from aioconnections.transport.via_httpx import HttpxEngine
+
+            return HttpxEngine(verify=options.verify, proxy=proxy[1])
+        return Lanes(max_connections=options.max_connections, verify=options.verify, clock=options.clock)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open" if self._traffic is not None else "not entered"
+        return f"{self._address.origin}, {state}, {self._engine!r}"
+
+
+def _session_with_cookies() -> type[Session]:
+    from aioconnections.cookies import CookieSession  # brings http.cookiejar, and with it urllib.request
+
+    return CookieSession
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and number >= 1
+
+
+def _constant_headers(extra: Mapping[str, str]) -> Headers:
+    """What goes with every request; the caller's headers take the place of ours."""
+    own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+    given = {name.lower() for name in extra}
+    forbidden = given & _NOT_THE_CALLERS
+    if forbidden:
+        raise InvalidInputError(f"headers: {', '.join(sorted(forbidden))} cannot be given here")
+    return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])
