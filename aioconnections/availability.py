@@ -16,7 +16,9 @@ from aioconnections.clock import Clock
 from aioconnections.errors import CertificateError, DeadlineError, ServerUnavailableError, TransportError
 from aioconnections.policy.budget import RetryBudget
 from aioconnections.policy.concurrency import Concurrency
+from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.outage import Outage
+from aioconnections.policy.pace import Pace
 from aioconnections.slots import Slots
 
 __all__ = ["Availability", "Probe"]
@@ -34,20 +36,31 @@ class Availability:
     Attributes:
         doubts: how often the server could have lost a login without a word: new connections that were refused, answers
             that made no sense, outages. A login that was proved before the last of them is proved again.
+        steady: whether there is nothing to learn from one more good answer.
+        probes: how many were sent.
     """
 
     def __init__(
-        self, clock: Clock, slots: Slots, chance: Callable[[], float], *, most: int, max_outage: float | None
+        self,
+        clock: Clock,
+        slots: Slots,
+        limiter: Limiter,
+        chance: Callable[[], float],
+        *,
+        most: int,
+        max_outage: float | None,
     ) -> None:
         self.budget: RetryBudget = RetryBudget()
         self.outage: Outage = Outage(chance)
         self.concurrency: Concurrency = Concurrency(most)
+        self.pace: Pace = Pace()
         self.doubts: int = 0
         self.probes: int = 0
+        self.steady: bool = True
         self._clock = clock
         self._slots = slots
+        self._limiter = limiter
         self._max_outage = float("inf") if max_outage is None else max_outage
-        self._steady = True  # there is nothing to learn from one more good answer
         self._waiting = 0
         self._probing = False
         self._news = anyio.Event()
@@ -56,21 +69,23 @@ class Availability:
         """Whether requests may be sent."""
         return self.outage.is_clear(now)
 
-    def went_well(self) -> None:
-        """A request was answered, and not with a refusal."""
-        if self._steady:
-            return
+    def went_well(self, now: float, *, proving: bool = False) -> None:
+        """A request was answered, and not with a refusal.
+
+        That the canary was answered, `proving`, does not end an outage: it says nothing of the requests after it.
+        """
+        if not proving:
+            self.outage.answered()
         self.budget.earn()
         self.concurrency.answered()
-        self.outage.answered()
         self._slots.change(self.concurrency.bound)
-        self._steady = (
-            self.budget.is_full and self.concurrency.bound == self.concurrency.most and self.outage.since is None
-        )
+        if self.pace.answered(now, self._limiter.max_per_second):
+            self._limiter.restrain(self.pace.per_second, now)
+        self.steady = self.budget.is_full and self.concurrency.is_full and self.pace.is_free and self.outage.is_over
 
     def refused(self, status: int, wish: float | None, started: float, now: float) -> None:
         """A request that had started at `started` was answered with 429 or 5xx and the wish to wait."""
-        self._steady = False
+        self.steady = False
         if wish is not None and status in _REFUSALS:
             self.outage.hold(wish, now)
         if status in _REFUSALS:
@@ -82,7 +97,7 @@ class Availability:
         """A request that had started at `started` got no answer."""
         if isinstance(error, CertificateError):
             return
-        self._steady = False
+        self.steady = False
         if isinstance(error, DeadlineError):
             self._slow_down(started, now)
         else:
@@ -91,7 +106,7 @@ class Availability:
 
     def may_retry(self, now: float) -> bool:
         """Whether the budget pays for one more retry; if not, the server counts as away."""
-        self._steady = False
+        self.steady = False
         if self.budget.spend():
             return True
         self.outage.begin(now)
@@ -144,6 +159,8 @@ class Availability:
                 self.doubts += 1
                 self.concurrency.restart(now())
                 self._slots.change(self.concurrency.bound)
+                self.pace.forget()
+                self._limiter.restrain(None, now())
         finally:
             self._probing = False
             news, self._news = self._news, anyio.Event()
@@ -152,6 +169,8 @@ class Availability:
     def _slow_down(self, started: float, now: float) -> None:
         self.concurrency.refused(started, now)
         self._slots.change(self.concurrency.bound)
+        if self.pace.refused(started, now):
+            self._limiter.restrain(self.pace.per_second, now)
 
     def __repr__(self) -> str:
         return f"Availability({self.outage!r}, {self.concurrency!r}, {self.budget!r})"

@@ -13,6 +13,7 @@ from urllib.request import Request as Url
 
 from attrs import evolve
 
+from aioconnections.attempts import Attempts
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.session import Session
 from aioconnections.traffic import Meter
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from http.client import HTTPResponse
 
-    from aioconnections.auth import Auth
+    from aioconnections.login import Login
     from aioconnections.page import Page
+    from aioconnections.policy.gate import Gate
     from aioconnections.protocol.address import Address
     from aioconnections.traffic import Traffic
 
@@ -84,23 +86,29 @@ class _Said(NamedTuple):
         return self.message
 
 
-class CookieSession(Session):
-    """A session that keeps cookies. A credential that is a cookie itself goes alone: a request has one such header."""
+class CookieAttempts(Attempts):
+    """Attempts with cookies. A credential that is a cookie itself goes alone: a request has one such header."""
 
-    def __init__(
-        self, traffic: Traffic, address: Address, auth: Auth | None, constant: Headers, *, verify_login: bool
-    ) -> None:
-        super().__init__(traffic, address, auth, constant, verify_login=verify_login)
+    def __init__(self, traffic: Traffic, address: Address, gate: Gate, login: Login, now: Callable[[], float]) -> None:
+        super().__init__(traffic, address, gate, login, now)
         self._jar = Jar(address.origin)
 
-    async def _attempt(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
+    async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
+        """See `Attempts.once`."""
         jar = self._jar
-        cookie = NO_HEADERS if self._credential.get("cookie") else jar.header(request)
+        cookie = NO_HEADERS if self._login.credential.get("cookie") else jar.header(request)
         sent = evolve(request, headers=request.headers + cookie) if cookie else request
-        answer, signed = await super()._attempt(sent, meter, page)
+        answer, signed = await super().once(sent, meter, page)
         if answer.status != 401:
             jar.keep(request, answer)
         elif cookie:
             jar.empty()
             return answer, cookie  # it was not the credential that was refused, so that is tried by itself
         return answer, signed
+
+
+class CookieSession(Session):
+    """A session that keeps cookies."""
+
+    def _make_attempts(self) -> Attempts:
+        return CookieAttempts(self._traffic, self.address, self.gate, self.login, self._now)

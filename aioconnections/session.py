@@ -1,11 +1,11 @@
-"""Runs conversations for one signed-in user: gate → slot → limiter → engine → answer → retry.
+"""Runs conversations for one signed-in user: gate → availability → slot → limiter → engine → answer → retry.
 
 What is said is decided in `protocol`, whether and when in `policy`; this module only waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
@@ -14,18 +14,20 @@ from urllib.parse import urljoin
 import anyio
 from attrs import evolve
 
+from aioconnections.attempts import SETTLED, Attempts
 from aioconnections.auth import Auth
 from aioconnections.clock import LoopClock
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ConnectionsError,
-    DeadlineError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
+    ServerUnavailableError,
     TransportError,
 )
+from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address, split_url
@@ -35,7 +37,8 @@ from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.records import Email, Identity, ServiceDocument
-from aioconnections.traffic import Meter, Traffic
+from aioconnections.telemetry import LOG
+from aioconnections.traffic import Meter, Run, Traffic
 
 __all__ = ["Session"]
 
@@ -44,7 +47,6 @@ R = TypeVar("R")
 _HIDDEN = "this server hides e-mail addresses: name people by userid or key"
 _MOST_REDIRECTS = 3
 _MOST_REFUSALS = 2  # of one request; a server that goes on to refuse it does not mean the credential
-_SETTLED = frozenset({200, 404})  # nearly every answer; neither retry nor redirect nor login is about them
 
 
 class Session:
@@ -56,32 +58,30 @@ class Session:
         self.address = address
         self.verifies: bool = verify_login and auth is not None
         self.gate: Gate = Gate()
+        self.login: Login = Login(auth, constant, self._send, traffic.item_timeout)
         self.used: float = 0.0  # when somebody had to do with it, for whoever keeps it
-        self.on_renewal: Callable[[], None] = lambda: None
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
-        self._constant = constant
-        self._auth = auth
-        self._signed: Headers | None = constant if auth is None else None  # the constant headers and the credential
-        self._credential = NO_HEADERS
-        self._untried = False  # the credential was renewed and no answer has accepted it yet
-        self._login: anyio.Event | None = None  # the `Auth` is at work on a credential; set when it is done
+        self._attempts = self._make_attempts()
         self._proof: _Shared | None = None
         self._own: ServiceDocument | None = None  # what the canary brought back
-        self._asking_for_emails = anyio.Lock()
-        self._emails_hidden: bool | None = None  # whether the server hides e-mail addresses; None: not known
+
+    def _make_attempts(self) -> Attempts:
+        return Attempts(self._traffic, self.address, self.gate, self.login, self._now)
 
     @property
     def me(self) -> Identity | None:
         """Who is signed in, as the canary has told."""
         return None if self._own is None else self._own.userid or self._own.key
 
-    def meter(self) -> Meter:
+    def meter(self, run: Run | None = None) -> Meter:
         """A new meter, running."""
-        return Meter(self._now)
+        return Meter(self._now, run)
 
     def refused(self, refusal: AuthenticationError) -> None:
         """An answer has meant that this login is not good: nothing more is sent with it."""
+        if self.gate.refusal is None:
+            LOG.warning("a login was refused with %d: nothing more is sent with it", refusal.status)
         self.gate.close(copy(refusal))
 
     async def call(self, flow: Flow[R]) -> R:
@@ -92,24 +92,27 @@ class Session:
     def is_proved(self) -> bool:
         """Whether `prove` would return at once."""
         gate = self.gate
-        return gate.refusal is None and (not self.verifies or self._now() < gate.proved_until)
+        return gate.refusal is None and (
+            not self.verifies or not gate.wants_proof(self._now(), self._traffic.availability.doubts)
+        )
 
-    async def prove(self) -> None:
-        """Let the canary go first, alone, unless it came back within the last ten minutes.
+    async def prove(self, run: Run | None = None) -> None:
+        """Let the canary go first, alone, unless it came back within the last ten minutes and nothing was odd since.
 
         Raises:
             AuthenticationError: the server refuses this credential, now or before.
             ConnectionsError: the canary got no answer, or one that does not come from Profiles.
         """
+        availability = self._traffic.availability
         self.used = self._now()
-        while self.verifies and self.gate.wants_proof(self._now()):
+        while self.verifies and self.gate.refusal is None and not self.is_proved():
             if self._proof is not None:
-                await self._proof.wait()
+                await self._proof.wait(patient=run is not None)
                 continue
             self._proof = proof = _Shared()
             try:
-                self._own = await self.run(prove_login(self.address), self.meter())
-                self.gate.proved(self._now())
+                self._own = await self.run(prove_login(self.address), Meter(self._now, run, proving=True))
+                self.gate.proved(self._now(), availability.doubts)
             except ConnectionsError as error:
                 proof.failure = copy(error)
                 raise
@@ -127,6 +130,8 @@ class Session:
         try:
             request = next(flow)
             while True:
+                if request.is_change:
+                    meter.changes += 1
                 try:
                     response = await self.ask(request, meter)
                 except TransportError as error:
@@ -173,7 +178,7 @@ class Session:
         Raises:
             InvalidInputError: one of `people` is named by one.
         """
-        if self._emails_hidden and any(isinstance(person, Email) for person in people):
+        if self._traffic.emails.hidden and any(isinstance(person, Email) for person in people):
             raise InvalidInputError(_HIDDEN)
 
     async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
@@ -194,22 +199,23 @@ class Session:
         Raises:
             InvalidInputError: it does.
         """
-        if self._emails_hidden is None and any(isinstance(person, Email) for person in people):
-            async with self._asking_for_emails:
-                if self._emails_hidden is None:
+        emails = self._traffic.emails
+        if emails.hidden is None and any(isinstance(person, Email) for person in people):
+            async with emails.asking:
+                if emails.hidden is None:
                     await self._learn_whether_emails_are_hidden()
         self.refuse_hidden(*people)
 
     async def _learn_whether_emails_are_hidden(self) -> None:
-        flow, meter = emails_hidden(self.address), self.meter()
-        with suppress(TransportError):  # then whoever comes next asks again
+        flow, meter, emails = emails_hidden(self.address), self.meter(), self._traffic.emails
+        with suppress(TransportError, ServerUnavailableError):  # then whoever comes next asks again
             answer = await self.ask(next(flow), meter)
-            self._emails_hidden = False  # a server that does not say so does not hide them
+            emails.hidden = False  # a server that does not say so does not hide them
             with suppress(ConnectionsError):  # not even a refusal says anything about the login: this is open to all
                 try:
                     flow.send(answer)
                 except StopIteration as said:
-                    self._emails_hidden = said.value
+                    emails.hidden = said.value
 
     async def ask(self, request: Request, meter: Meter, page: Page[Any] | None = None) -> Response:
         """The final answer to one request, tried again where that may help.
@@ -217,42 +223,67 @@ class Session:
         Raises:
             ConnectionsError: there is none.
         """
-        traffic, retry = self._traffic, self._traffic.retry
-        idempotent = request.method != "POST" and not request.once
+        retry = self._traffic.retry
+        repeatable = request.method != "POST" and not request.once
         if request.delay:
-            await traffic.clock.sleep(request.delay)
-            meter.waited += request.delay
+            await self._delay(request, meter)
         attempt = 0
         while True:
             attempt += 1
             wish: float | None = None
             answer: Response | TransportError
             try:
-                answer, signed = await self._attempt(request, meter, page)
-                if answer.status not in _SETTLED:
-                    answer = await self._settled(answer, request, signed, meter, page)
-                if answer.status in _SETTLED:
+                answer, signed = await self._attempts.once(request, meter, page)
+                if answer.status in SETTLED:
+                    return answer
+                answer = await self._settled(answer, request, signed, meter, page)
+                if answer.status in SETTLED:
                     return answer
                 wish = retry_after(answer)
-                again = retry.after_answer(attempt, answer.status, wish, idempotent=idempotent)
+                worth_it = retry.after_answer(answer.status, wish, repeatable=repeatable)
             except TransportError as error:
                 answer = error
-                again = retry.after_failure(attempt, error, idempotent=idempotent)
-            pause = retry.pause(attempt, wish, traffic.chance)
-            if not again or meter.elapsed + pause >= traffic.item_timeout:
+                worth_it = retry.after_failure(error, repeatable=repeatable)
+            if not (worth_it and await self._may_try_again(attempt, wish, meter)):
                 if isinstance(answer, TransportError):
                     raise answer
                 return answer
-            await traffic.clock.sleep(pause)
+
+    async def _delay(self, request: Request, meter: Meter) -> None:
+        if meter.run is not None:
+            meter.run.check(self._now() + request.delay)
+        await self._traffic.clock.sleep(request.delay)
+        meter.waited += request.delay
+
+    async def _may_try_again(self, attempt: int, wish: float | None, meter: Meter) -> bool:
+        """Whether there is to be one more attempt; if so, the pause before it is over.
+
+        An outage costs an item of a run no attempts: it waits for the server. A single call does not wait longer than
+        an item may take.
+        """
+        traffic, availability = self._traffic, self._traffic.availability
+        patient = meter.run is not None
+        if attempt >= traffic.retry.max_attempts and not (patient and availability.outage.away):
+            return False
+        pause = traffic.retry.pause(attempt, traffic.chance)
+        if meter.elapsed + (pause if patient else max(pause, wish or 0.0)) >= traffic.item_timeout:
+            return False
+        if not availability.outage.away:
+            availability.may_retry(self._now())  # if not, the server counts as away, and the next attempt waits
+        traffic.telemetry.retries += 1
+        await traffic.clock.sleep(pause)
+        if not meter.proving and not self.is_proved():
+            await self.prove(meter.run)  # a login that was lost without a word would turn answers into false 404s
+        return True
 
     async def _settled(
         self, answer: Response, request: Request, signed: Headers, meter: Meter, page: Page[Any] | None
     ) -> Response:
         """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
         redirects = refusals = 0
-        while answer.status not in _SETTLED:
+        while answer.status not in SETTLED:
             if answer.status == 401:
-                if refusals == _MOST_REFUSALS or not await self._renew(signed):
+                if refusals == _MOST_REFUSALS or self.gate.refusal is not None or not await self.login.renew(signed):
                     break
                 refusals += 1
             else:
@@ -260,52 +291,8 @@ class Session:
                 if to is None or redirects == _MOST_REDIRECTS:
                     break
                 request, redirects = to, redirects + 1
-            answer, signed = await self._attempt(request, meter, page)
+            answer, signed = await self._attempts.once(request, meter, page)
         return answer
-
-    async def _attempt(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
-        """Send one request when it is its turn; the answer, and what the request was signed with."""
-        traffic, now = self._traffic, self._now
-        if self._signed is None or self._login is not None or not traffic.slots.take():
-            await self._turn(meter)
-        try:
-            moment = now()
-            start = traffic.limiter.reserve(moment)
-            if start > moment:
-                await traffic.clock.sleep(start - moment)
-                asked, moment = moment, now()
-                meter.waited += moment - asked
-            self.gate.check()
-            left = traffic.item_timeout - meter.elapsed_at(moment)
-            if left <= 0:
-                raise self._late()
-            meter.attempts += 1
-            signed = self._signed or NO_HEADERS  # as it is now: it may have been renewed during the wait
-            origin, seconds = self.address.origin, min(left, traffic.attempt_timeout)
-            if page is None:
-                answer = await traffic.engine.exchange(origin, request, signed, seconds)
-            else:
-                async with traffic.engine.stream(origin, request, signed, seconds) as arriving:
-                    answer = await page.take(arriving)
-            if self._untried and signed is self._signed and answer.status in _SETTLED:
-                self._untried = False
-            return answer, signed
-        finally:
-            traffic.slots.release()
-
-    async def _turn(self, meter: Meter) -> None:
-        """Wait for a slot, and without one for a login: while it is renewed, the refused one is not sent again."""
-        slots, now = self._traffic.slots, self._now
-        while True:
-            if self._signed is None or self._login is not None:
-                await self._sign_in(meter)
-            if not slots.take():
-                came = now()
-                await slots.acquire()
-                meter.waited += now() - came
-            if self._login is None:
-                return
-            slots.release()
 
     def _redirect(self, request: Request, response: Response) -> Request | None:
         """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the origin."""
@@ -317,53 +304,6 @@ class Session:
             return evolve(request, target=target) if origin == self.address.origin else None
         except ValueError:
             return None
-
-    async def _sign_in(self, meter: Meter) -> None:
-        """Wait until the `Auth` has given its headers; it is asked once for all who wait."""
-        while self._login is not None:
-            await self._login.wait()
-        if self._signed is None:
-            if meter.elapsed >= self._traffic.item_timeout:  # somebody else has asked in vain for as long
-                raise self._late()
-            self._use(await self._ask(None))
-
-    async def _renew(self, refused: Headers) -> bool:
-        """After a 401 to `refused`: whether there is another credential now."""
-        while self._login is not None:
-            await self._login.wait()
-        if self._signed is not refused:
-            return True  # somebody else has renewed it meanwhile
-        if self._auth is None or self._untried or self.gate.refusal is not None:
-            return False
-        try:
-            credential = await self._ask(self._credential)
-        except ConnectionsError:
-            return False
-        if credential == self._credential:
-            return False
-        self._use(credential)
-        self._untried = True
-        self.on_renewal()
-        return True
-
-    async def _ask(self, refused: Headers | None) -> Headers:
-        """What the `Auth` gives, which has as much time for it as an item has."""
-        assert self._auth is not None  # noqa: S101 # without one there is nothing to sign in
-        login = self._login = anyio.Event()
-        try:
-            with anyio.move_on_after(self._traffic.item_timeout):
-                return await self._auth.headers(self._send, refused)
-        finally:
-            self._login = None
-            login.set()
-        raise self._late()
-
-    def _late(self) -> DeadlineError:
-        return DeadlineError(f"not done within {self._traffic.item_timeout:g} s", sent="no")
-
-    def _use(self, credential: Headers) -> None:
-        self._credential = credential
-        self._signed = self._constant + credential
 
     async def _send(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
@@ -381,7 +321,8 @@ class _Shared:
         self.done = anyio.Event()
         self.failure: ConnectionsError | None = None
 
-    async def wait(self) -> None:
+    async def wait(self, *, patient: bool) -> None:
+        """Wait for it. Who is patient does not mind that somebody else has given up waiting for the server."""
         await self.done.wait()
-        if self.failure is not None:
+        if self.failure is not None and not (patient and isinstance(self.failure, ServerUnavailableError)):
             raise copy(self.failure)

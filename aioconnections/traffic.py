@@ -1,18 +1,37 @@
-"""What the requests of one client share, and the count of what a conversation cost."""
+"""What the requests of one client share, and what is known of the call or run that a request belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import anyio
 from attrs import frozen
 
+from aioconnections.availability import Availability
 from aioconnections.clock import Clock
+from aioconnections.errors import DeadlineError
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.slots import Slots
+from aioconnections.telemetry import Telemetry
 from aioconnections.transport import Engine
 
-__all__ = ["Meter", "Traffic"]
+__all__ = ["Emails", "Meter", "Run", "Traffic"]
+
+
+class Emails:
+    """Whether the server hides e-mail addresses, which is asked once for everybody.
+
+    Attributes:
+        hidden: None as long as nobody knows.
+        asking: held by whoever asks.
+    """
+
+    __slots__ = ("asking", "hidden")
+
+    def __init__(self) -> None:
+        self.hidden: bool | None = None
+        self.asking = anyio.Lock()
 
 
 @frozen
@@ -30,22 +49,86 @@ class Traffic:
     slots: Slots
     limiter: Limiter
     retry: Retry
+    availability: Availability
+    telemetry: Telemetry
+    emails: Emails
     clock: Clock
     chance: Callable[[], float]
     attempt_timeout: float
     item_timeout: float
 
 
+class Run:
+    """One bulk run, as far as its requests must know it.
+
+    Attributes:
+        id: names it in the log.
+        until: no request of it starts after this time.
+    """
+
+    __slots__ = ("_quiet", "_sent", "id", "until")
+
+    def __init__(self, run_id: str) -> None:
+        self.id = run_id
+        self.until: float = float("inf")
+        self._sent = 0  # changes that went out, and of which nothing is known yet
+        self._quiet: anyio.Event | None = None
+
+    def begun(self) -> None:
+        """A change of one more item is about to be sent."""
+        self._sent += 1
+
+    def settled(self) -> None:
+        """What became of it is known, and recorded."""
+        self._sent -= 1
+        if not self._sent and self._quiet is not None:
+            self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing that was sent is unknown."""
+        while self._sent:
+            self._quiet = anyio.Event()
+            await self._quiet.wait()
+
+    def check(self, moment: float) -> None:
+        """Let a request start at `moment`, or refuse.
+
+        Raises:
+            DeadlineError: the run is over by then.
+        """
+        if moment >= self.until:
+            raise DeadlineError("the run has ended", sent="no")
+
+    def __repr__(self) -> str:
+        return f"Run({self.id}, {self._sent} sent)"
+
+
 class Meter:
-    """What one conversation has cost so far; see `Outcome` for the meaning of its figures."""
+    """What one conversation has cost so far; see `Outcome` for the meaning of its figures.
 
-    __slots__ = ("_now", "_started", "attempts", "waited")
+    Attributes:
+        run: that it belongs to; None for a single call, which does not wait for a server that is away any longer than
+            an item may take.
+        before_change: awaited before each attempt at a change, with the number of the change within the conversation.
+        changes: how many changes the conversation has come to.
+        changed_at: when the last of them was sent; None as long as none was.
+        proving: whether this is the canary, which says nothing of the requests that it goes before.
+    """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    __slots__ = (
+        "_now", "_started", "attempts", "before_change", "changed_at", "changes", "proving", "run", "waited",
+    )  # fmt: skip
+
+    def __init__(self, now: Callable[[], float], run: Run | None = None, *, proving: bool = False) -> None:
         self._now = now
         self._started = now()
         self.attempts: int = 0
         self.waited: float = 0.0
+        self.run = run
+        self.before_change: Callable[[int], Awaitable[None]] | None = None
+        self.changes: int = 0
+        self.changed_at: float | None = None
+        self.proving = proving
 
     @property
     def elapsed(self) -> float:
@@ -55,3 +138,19 @@ class Meter:
     def elapsed_at(self, moment: float) -> float:
         """The same, for somebody who has just looked at the clock."""
         return moment - self._started - self.waited
+
+    async def change(self, moment: float) -> None:
+        """A change is about to be sent, at `moment`.
+
+        Raises:
+            ConnectionsError: it must not be.
+        """
+        if self.before_change is not None:
+            await self.before_change(self.changes)
+        if self.run is not None and self.changed_at is None:
+            self.run.begun()
+        self.changed_at = moment
+
+    def since_change(self) -> float | None:
+        """Seconds since a change was sent last; None if none was."""
+        return None if self.changed_at is None else self._now() - self.changed_at

@@ -17,6 +17,7 @@ from aioconnections.errors import (
     ProtocolError,
     ServerUnavailableError,
 )
+from aioconnections.policy.limiter import Limiter
 from aioconnections.slots import Slots
 
 FOREVER = float("inf")
@@ -37,7 +38,7 @@ class Server:
 
 
 def availability(max_outage: float | None = 300.0, chance: Callable[[], float] = lambda: 0.0) -> Availability:
-    return Availability(LoopClock(), Slots(16), chance, most=16, max_outage=max_outage)
+    return Availability(LoopClock(), Slots(16), Limiter(None), chance, most=16, max_outage=max_outage)
 
 
 def lose(it: Availability) -> None:
@@ -173,8 +174,9 @@ def test_what_a_refusal_says(status: int, bound: int, *, away: bool) -> None:
         for _ in range(8):
             it.refused(status, None, 1.0, 2.0)
         assert (it.concurrency.bound, it.outage.away) == (bound, away)
-        for _ in range(1000):
-            it.went_well()
+        for moment in range(1000):
+            it.went_well(float(moment))
+        assert it.steady is (not away)
         assert (it.concurrency.bound, it.budget.left) == (16, 35)
         assert repr(it).startswith("Availability(Outage(")
 

@@ -19,6 +19,7 @@ from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unproces
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Person
 from aioconnections.session import Session
+from aioconnections.telemetry import Attempt, Stats
 from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Base:
         attempt_timeout: float = 10.0,
         item_timeout: float = 60.0,
         max_attempts: int = 4,
+        max_outage: float | None = 300.0,
         headers: Mapping[str, str] | None = None,
         cookies: bool = False,
         verify: Verify = True,
@@ -56,6 +58,7 @@ class Base:
         verify_login: bool = True,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
         if transport is not None and http_client is not None:
             raise InvalidInputError("transport and http_client exclude each other")
@@ -66,6 +69,7 @@ class Base:
             attempt_timeout=attempt_timeout,
             item_timeout=item_timeout,
             max_attempts=max_attempts,
+            max_outage=max_outage,
             headers=headers or {},
             cookies=cookies,
             verify=verify,
@@ -73,6 +77,7 @@ class Base:
             verify_login=verify_login,
             clock=clock,
             rng=rng or random.Random(),  # noqa: S311 # spreads pauses, guards nothing
+            on_attempt=on_attempt,
         )
         self._auth = _auth(auth)
         self._site = Site(base_url, self._auth, options, transport or http_client)
@@ -88,6 +93,14 @@ class Base:
     @max_per_second.setter
     def max_per_second(self, value: float | None) -> None:
         self._site.change_rate(value)
+
+    def stats(self) -> Stats:
+        """What this client has done so far, for all of its users together.
+
+        Raises:
+            UsageError: it has not been entered.
+        """
+        return self._site.stats()
 
     def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
         """A client for another signed-in user of the same server, for example one of a web application's.

@@ -7,7 +7,7 @@ import random
 import secrets
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from aioconnections._version import __version__
 from aioconnections.auth import Auth
+from aioconnections.availability import Availability
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.policy.limiter import Limiter
@@ -25,7 +26,8 @@ from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Headers
 from aioconnections.session import Session
 from aioconnections.slots import Slots
-from aioconnections.traffic import Traffic
+from aioconnections.telemetry import Attempt, Stats, Telemetry
+from aioconnections.traffic import Emails, Traffic
 from aioconnections.transport import Engine
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.proxies import proxy_from_environment
@@ -54,6 +56,7 @@ class Options:
     attempt_timeout: float
     item_timeout: float
     max_attempts: int
+    max_outage: float | None
     headers: Mapping[str, str] = field(repr=False)
     cookies: bool
     verify: Verify
@@ -61,12 +64,15 @@ class Options:
     verify_login: bool
     clock: Clock | None
     rng: random.Random
+    on_attempt: Callable[[Attempt], object] | None
 
     def __attrs_post_init__(self) -> None:
         if not _is_count(self.max_connections) or not _is_count(self.max_attempts):
             raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
         if not self.attempt_timeout > 0 or not self.item_timeout > 0:
             raise InvalidInputError("the timeouts must be positive")
+        if self.max_outage is not None and not self.max_outage >= 0:
+            raise InvalidInputError("max_outage must be a number of seconds, or None for no end")
 
 
 class Site:
@@ -110,15 +116,20 @@ class Site:
         if self._traffic is not None:
             raise UsageError("a client can be entered only once")
         self._home = (anyio.lowlevel.current_token(), os.getpid())
-        self._clock = self._clock or LoopClock()
-        options = self.options
+        clock = self._clock = self._clock or LoopClock()
+        options, slots, chance = self.options, Slots(self.options.max_connections), self.options.rng.random
         self._traffic = Traffic(
             engine=self._engine,
-            slots=Slots(options.max_connections),
+            slots=slots,
             limiter=self.limiter,
             retry=self._retry,
-            clock=self._clock,
-            chance=options.rng.random,
+            availability=Availability(
+                clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.max_outage
+            ),
+            telemetry=Telemetry(options.on_attempt),
+            emails=Emails(),
+            clock=clock,
+            chance=chance,
             attempt_timeout=options.attempt_timeout,
             item_timeout=options.item_timeout,
         )
@@ -137,6 +148,31 @@ class Site:
             InvalidInputError: it is neither positive nor None.
         """
         self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
+
+    def stats(self) -> Stats:
+        """What was done so far.
+
+        Raises:
+            UsageError: nothing could be: it has not been entered.
+        """
+        if self._traffic is None:
+            raise UsageError("a client is used inside of its `async with` block")
+        traffic = self._traffic
+        availability, telemetry = traffic.availability, traffic.telemetry
+        answers, failures = telemetry.answers, telemetry.failures
+        return Stats(
+            attempts=sum(answers.values()) + sum(failures.values()),
+            answers=answers,
+            failures=failures,
+            retries=telemetry.retries,
+            retries_left=availability.budget.left,
+            probes=availability.probes,
+            under_way=traffic.slots.taken,
+            bound=availability.concurrency.bound,
+            max_connections=availability.concurrency.most,
+            max_per_second=self.limiter.max_per_second,
+            waiting_for_server=not availability.is_clear(traffic.clock.now()),
+        )
 
     def check_here(self) -> None:
         """Pass if requests may be sent here and now.
@@ -164,7 +200,7 @@ class Site:
             kind = _session_with_cookies() if self.options.cookies else Session
             verifies = self.options.verify_login
             session = kind(self._traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
-            session.on_renewal = lambda: self._remember(self._digest(auth), session)
+            session.login.on_renewal = lambda: self._remember(self._digest(auth), session)
         self._remember(likeness, session)
         return session
 

@@ -31,6 +31,11 @@ class Concurrency:
         """How many may be under way now."""
         return int(self._bound)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is nothing to grow."""
+        return self._bound >= self.most
+
     def answered(self) -> None:
         """A request was answered well."""
         if self._bound < self.most:

@@ -18,19 +18,21 @@ _HOLDS = 600.0
 class Gate:
     """The state of one credential: not proved, proved until some time, or refused."""
 
-    __slots__ = ("proved_until", "refusal")
+    __slots__ = ("_doubts", "_until", "refusal")
 
     def __init__(self) -> None:
         self.refusal: AuthenticationError | None = None
-        self.proved_until: float = float("-inf")
+        self._until = float("-inf")
+        self._doubts = 0
 
-    def wants_proof(self, now: float) -> bool:
-        """Whether the canary has to go first."""
-        return self.refusal is None and now >= self.proved_until
+    def wants_proof(self, now: float, doubts: int) -> bool:
+        """Whether the canary has to go first, where a login could have been lost `doubts` times so far."""
+        return self.refusal is None and (now >= self._until or doubts != self._doubts)
 
-    def proved(self, now: float) -> None:
-        """The canary came back: the credential counts as good for ten minutes."""
-        self.proved_until = now + _HOLDS
+    def proved(self, now: float, doubts: int) -> None:
+        """The canary came back: the credential counts as good for ten minutes, and until the next doubt."""
+        self._until = now + _HOLDS
+        self._doubts = doubts
 
     def close(self, refusal: AuthenticationError) -> None:
         """The server refused the credential; the first refusal is the one that is told."""

@@ -22,13 +22,14 @@ class Limiter:
         InvalidInputError: `max_per_second` is not positive and finite, or `burst` is no whole number from 1 on.
     """
 
-    __slots__ = ("_burst", "_interval", "_last", "_next", "max_per_second")
+    __slots__ = ("_burst", "_interval", "_last", "_next", "_pace", "max_per_second")
 
     max_per_second: float | None
     """Starts per second in the long run; None for no limit. Set it through `change`."""
 
     def __init__(self, max_per_second: float | None, burst: int = 1) -> None:
         self._interval = _interval(max_per_second)
+        self._pace = 0.0  # the interval that the server imposes
         self.max_per_second = max_per_second
         self._burst = _whole(burst)
         self._next = float("-inf")  # when the next one would start if all of them kept exactly to the rate
@@ -50,11 +51,24 @@ class Limiter:
             InvalidInputError: as for a new limiter; nothing changes then.
         """
         interval, burst = _interval(max_per_second), self._burst if burst is None else _whole(burst)
+        self._burst = burst
+        self.max_per_second = max_per_second
+        self._change(max(interval, self._pace), now)
+
+    def restrain(self, per_second: float | None, now: float) -> None:
+        """Keep to a lower rate than `max_per_second` from `now` on, because the server asks for it; None: no longer.
+
+        Raises:
+            InvalidInputError: it is not positive and finite.
+        """
+        self._pace = _interval(per_second)
+        self._change(max(_interval(self.max_per_second), self._pace), now)
+
+    def _change(self, interval: float, now: float) -> None:
         since = max(now, self._last)  # until the last start that was given away, the old rate goes on
         owed = max(0.0, self._next - since) / self._interval if self._interval else 0.0
         self._next = since + owed * interval
-        self._interval, self._burst = interval, burst
-        self.max_per_second = max_per_second
+        self._interval = interval
 
     def __repr__(self) -> str:
         return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"

@@ -43,6 +43,11 @@ class Outage:
         self.held_until: float = float("-inf")
         """The server asks to send nothing before this time."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything is as it should be."""
+        return self.since is None and not self._failed
+
     def is_clear(self, now: float) -> bool:
         """Whether requests may be sent."""
         return not self.away and now >= self.held_until

@@ -32,6 +32,15 @@ class Pace:
         self._cut_at = float("-inf")
         self._grown_at = 0.0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the server holds nobody back."""
+        return self.per_second is None
+
+    def forget(self) -> None:
+        """The server is back after an outage: what it refused before says nothing of now."""
+        self.per_second = None
+
     def answered(self, now: float, most: float | None) -> bool:
         """A request was answered well, where `most` per second may be sent; whether the pace has changed."""
         self._answered = self._answered * exp((self._at - now) / _MEMORY) + 1 / _MEMORY

@@ -1,4 +1,4 @@
-"""Whether one more attempt is worth it, and how long to pause before it.
+"""Whether one more attempt may help, and how long to pause before it.
 
 Only what can pass is tried again: 429, 502, 503, 504, a connection that broke, a deadline. An attempt that may have
 arrived is repeated only if doing it twice is the same as doing it once. A certificate does not become valid by asking
@@ -32,25 +32,22 @@ class Retry:
 
     max_attempts: int = field(default=4, validator=validators.ge(1))
 
-    def after_failure(self, attempt: int, error: TransportError, *, idempotent: bool) -> bool:
-        """Whether to try again after attempt number `attempt` (from 1) brought no answer."""
-        if attempt >= self.max_attempts or isinstance(error, CertificateError):
-            return False
-        return idempotent or error.sent == "no"
+    def after_failure(self, error: TransportError, *, repeatable: bool) -> bool:
+        """Whether it may help to try again after an attempt brought no answer."""
+        return not isinstance(error, CertificateError) and (repeatable or error.sent == "no")
 
-    def after_answer(self, attempt: int, status: int, wish: float | None, *, idempotent: bool) -> bool:
-        """Whether to try again after attempt number `attempt` (from 1) was answered with `status`.
+    def after_answer(self, status: int, wish: float | None, *, repeatable: bool) -> bool:
+        """Whether it may help to try again after an attempt was answered with `status`.
 
         `wish` is the pause in seconds that the server asked for, or None.
         """
-        if attempt >= self.max_attempts or status not in _PASSING or (wish or 0) > LONGEST_WISH:
+        if status not in _PASSING or (wish or 0) > LONGEST_WISH:
             return False
-        return idempotent or status == _NOT_DONE
+        return repeatable or status == _NOT_DONE
 
-    def pause(self, attempt: int, wish: float | None, chance: Callable[[], float]) -> float:
-        """Seconds to wait after attempt number `attempt`: full jitter, exponential, never less than the server's wish.
+    def pause(self, attempt: int, chance: Callable[[], float]) -> float:
+        """Seconds to wait after attempt number `attempt`: full jitter, exponential.
 
         `chance` gives a number from 0 to 1.
         """
-        ceiling = _FIRST_PAUSE * 2.0 ** min(attempt - 1, _DOUBLINGS)
-        return max(wish or 0.0, ceiling * chance())
+        return _FIRST_PAUSE * 2.0 ** min(attempt - 1, _DOUBLINGS) * chance()

@@ -22,7 +22,8 @@ R = TypeVar("R")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
-_METHODS = frozenset({"HEAD", "GET", "POST", "PUT", "DELETE"})
+_QUESTIONS = frozenset({"HEAD", "GET"})
+_METHODS = _QUESTIONS | {"POST", "PUT", "DELETE"}
 
 
 class Headers:
@@ -127,6 +128,11 @@ class Request:
             raise InvalidInputError(f"a request's method is one of {', '.join(sorted(_METHODS))}")
         if not (target[:1] == "/" and target.isascii() and target.isprintable()) or " " in target or "#" in target:
             raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it asks the server to change something."""
+        return self.method not in _QUESTIONS
 
     @property
     def path(self) -> str:
