@@ -221,7 +221,9 @@ class Lane:
         self.answer = _NOTHING_ASKED  # what it held is not held any longer
         self._site.idle.append(self)
         watch = self._watch
-        watch.set(self, watch.now() + rest)
+        self.deadline = until = watch.now() + rest
+        if until < watch.at:
+            watch.arm(until)
 
     def drop(self) -> None:
         """Close it. Doing so again does nothing."""
