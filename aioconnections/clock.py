@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -56,9 +57,11 @@ class LoopClock:
     def here(self) -> Callable[[], float]:
         """`now` for a caller that stays with the loop that is running."""
         try:
-            return asyncio.get_running_loop().time
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             return self.now
+        # asyncio's own loops add nothing to the system's clock but a call
+        return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
     async def sleep(self, seconds: float) -> None:
         """Wait as the loop waits."""

@@ -270,22 +270,27 @@ class Tally:
 class Count:
     """The running count behind a `Tally`."""
 
-    __slots__ = ("_classes", "_statuses", "finished")
+    __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._classes: Counter[type[Outcome]] = Counter()
-        self._statuses: Counter[str] = Counter()
-        self.finished: int = 0
+        self._counts: Counter[type[Outcome] | Status | None] = Counter()  # those that were checked, by their status
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
-        self.finished += 1
-        self._classes[type(outcome)] += 1
-        if type(outcome) is Checked:
-            self._statuses[outcome.status or "none"] += 1
+        self._counts[outcome.status if type(outcome) is Checked else type(outcome)] += 1
+
+    @property
+    def finished(self) -> int:
+        """How many outcomes were counted."""
+        return self._counts.total()
 
     def tally(self, read: int) -> Tally:
         """A snapshot, `read` items having been read so far."""
-        counts = {f"status_{status}": n for status, n in self._statuses.items()}
-        counts |= {_name(kind): n for kind, n in self._classes.items()}
+        counts: Counter[str] = Counter()
+        for what, count in self._counts.items():
+            if isinstance(what, type):
+                counts[_name(what)] += count
+            else:
+                counts["checked"] += count
+                counts[f"status_{what or 'none'}"] += count
         return Tally(read=read, in_flight=read - self.finished, **counts)

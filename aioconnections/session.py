@@ -38,7 +38,7 @@ from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request,
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.records import Email, Identity, ServiceDocument
 from aioconnections.telemetry import LOG
-from aioconnections.traffic import Meter, Run, Traffic
+from aioconnections.traffic import Emails, Meter, Run, Traffic
 
 __all__ = ["Session"]
 
@@ -59,6 +59,7 @@ class Session:
         self.verifies: bool = verify_login and auth is not None
         self.gate: Gate = Gate()
         self.login: Login = Login(auth, constant, self._send, traffic.item_timeout)
+        self.emails: Emails = traffic.emails
         self.used: float = 0.0  # when somebody had to do with it, for whoever keeps it
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
@@ -178,7 +179,7 @@ class Session:
         Raises:
             InvalidInputError: one of `people` is named by one.
         """
-        if self._traffic.emails.hidden and any(isinstance(person, Email) for person in people):
+        if self.emails.hidden and any(isinstance(person, Email) for person in people):
             raise InvalidInputError(_HIDDEN)
 
     async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
@@ -199,7 +200,7 @@ class Session:
         Raises:
             InvalidInputError: it does.
         """
-        emails = self._traffic.emails
+        emails = self.emails
         if emails.hidden is None and any(isinstance(person, Email) for person in people):
             async with emails.asking:
                 if emails.hidden is None:
@@ -207,7 +208,7 @@ class Session:
         self.refuse_hidden(*people)
 
     async def _learn_whether_emails_are_hidden(self) -> None:
-        flow, meter, emails = emails_hidden(self.address), self.meter(), self._traffic.emails
+        flow, meter, emails = emails_hidden(self.address), self.meter(), self.emails
         with suppress(TransportError, ServerUnavailableError):  # then whoever comes next asks again
             answer = await self.ask(next(flow), meter)
             emails.hidden = False  # a server that does not say so does not hide them

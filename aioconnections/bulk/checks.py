@@ -39,7 +39,8 @@ class CheckJob:
         session = self._session
         try:
             pair = pair_of(item)
-            session.refuse_hidden(pair.source, pair.target)
+            if session.emails.hidden:
+                session.refuse_hidden(pair.source, pair.target)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
         meter = session.meter()

@@ -222,7 +222,8 @@ class Outcomes(Generic[OutT]):
                 self._ready.append(following)
         else:
             self._ready.append(outcome)
-        self._tell()
+        if self._news is not None:
+            self._tell()
 
     def _tell(self) -> None:
         """Wake the consumer, once."""

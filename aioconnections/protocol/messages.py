@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from email.message import Message
 from typing import NoReturn, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from aioconnections.errors import InvalidInputError
 
@@ -99,9 +99,12 @@ class Origin:
         return f"{self.scheme}://{self.authority}"
 
 
-@frozen
+@define
 class Request:
     """One request to the server of a client; its origin and credential are added where it is sent.
+
+    One is made for every pair, so it is not frozen, which would make each of them three times as expensive; it is to
+    be treated as if it were.
 
     Attributes:
         method: ``HEAD``, ``GET``, ``POST``, ``PUT`` or ``DELETE``.
