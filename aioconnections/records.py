@@ -186,6 +186,7 @@ class Connection:
         contributor: likewise.
         self_href: where the entry is.
         edit_href: where it can be changed and deleted.
+        message_type: how the message is to be read: ``text`` as it is, ``html`` as HTML, ``xhtml`` as markup.
     """
 
     id: str | None
@@ -199,6 +200,7 @@ class Connection:
     contributor: Person | None = None
     self_href: str | None = None
     edit_href: str | None = None
+    message_type: str = "text"
 
 
 @frozen

@@ -95,6 +95,7 @@ def _of_connection(connection: Connection) -> Row:
         **_person("target", connection.target),
         "updated": _text(connection.updated),
         "message": connection.message,
+        "message_type": connection.message_type,
     }
 
 
@@ -123,7 +124,8 @@ def _of_invitation(invitation: Invitation) -> Row:
 
 
 CONNECTIONS: Records[Connection] = Records(
-    ("connection_id", "status", *_columns("source"), *_columns("target"), "updated", "message"), _of_connection
+    ("connection_id", "status", *_columns("source"), *_columns("target"), "updated", "message", "message_type"),
+    _of_connection,
 )
 PROFILES: Records[Profile] = Records(
     (*_PERSON, "state", "external", "job_title", "profile_type", "updated"), _of_profile

@@ -41,6 +41,7 @@ def connection_from(entry: Entry) -> Connection:
         contributor=person_from(entry.contributors[0]) if entry.contributors else None,
         self_href=href_of(entry, "self"),
         edit_href=href_of(entry, "edit"),
+        message_type=entry.content.type if entry.content else "text",
     )
 
 

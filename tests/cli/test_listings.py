@@ -28,6 +28,8 @@ def test_every_colleague_is_one_row(command: Command) -> None:
     assert {row["target_userid"] for row in said.rows} == accepted
     assert {row["source_email"] for row in said.rows} == {str(ME.email)}
     assert {row["status"] for row in said.rows} == {"accepted"}
+    assert list(said.rows[0])[-2:] == ["message", "message_type"]
+    assert {row["message_type"] for row in said.rows} == {"html"}
     assert said.err == f"{len(accepted)} listed\n"
 
 

@@ -37,7 +37,7 @@ async def converse(place: Place, kind: str, *, discover: bool = False) -> None:
             await hers.accept(Pair(alice, bob))
         waiting = [it async for it in his.colleagues(bob, status=Status.PENDING, message=True)]
         (pending,) = [it for it in waiting if it.target.userid == place.person(a, "userid")]
-        assert pending.message == "Grüße &lt;&amp;&gt;"  # the server keeps messages as HTML
+        assert (pending.message, pending.message_type) == ("Grüße &lt;&amp;&gt;", "html")  # as the server keeps it
         assert isinstance(await his.accept(pending), Accepted)
         for client, one, other in ((hers, alice, bob), (his, bob, alice)):
             assert await client.check(one, other) is Status.ACCEPTED
