@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast, get_args
 
 from attrs import field, frozen
 
@@ -41,6 +42,7 @@ from aioconnections.records import (
 
 __all__ = ["Colleagues", "Invite", "Pairlike", "People"]
 
+Order: TypeAlias = Literal["displayName", "modified"]
 Pairlike: TypeAlias = Pair | tuple[Who, Who]
 
 
@@ -116,7 +118,7 @@ class Colleagues(Base):
         *,
         status: Status | None = None,
         since: datetime | None = None,
-        sort_by: Literal["displayName", "modified"] | None = None,
+        sort_by: Order | None = None,
         message: bool = False,
         page_size: int = 250,
     ) -> Stream[Connection]:
@@ -133,12 +135,16 @@ class Colleagues(Base):
             page_size: how many to ask for at once; servers give 250 at the most.
 
         Raises:
-            InvalidInputError: a moment without a time zone, or a page size below 1.
+            InvalidInputError: a moment without a time zone, a page size below 1, or no such status or order.
         """
         if since is not None and since.tzinfo is None:
             raise InvalidInputError("since must have a time zone")
         if page_size < 1:
             raise InvalidInputError("page_size must be positive")
+        if status is not None:
+            _one_of("status", status, tuple(Status))
+        if sort_by is not None:
+            _one_of("sort_by", sort_by, get_args(Order))
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if since is not None else None
         session = self._here()
         identity = identity_of(person)
@@ -188,10 +194,12 @@ class Colleagues(Base):
                 ``report`` raises.
 
         Raises:
-            InvalidInputError: nothing was sent, because the message or the person cannot be.
+            InvalidInputError: nothing was sent, because the message or the person cannot be, or because `settle` or
+                `on_unknown` is none.
             InDoubtError: the invitation was sent, and whether it was made is not known.
             ConnectionsError: it was certainly not made.
         """
+        _settleable(settle, on_unknown)
         body = colleagues.invitation_body(message, message_type)
         identity = identity_of(person)
         flow = self._invitation(identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
@@ -212,8 +220,9 @@ class Colleagues(Base):
         A person who comes a second time is `Unprocessed`.
 
         Raises:
-            InvalidInputError: the message cannot be sent.
+            InvalidInputError: the message cannot be sent, or `settle` or `on_unknown` is none.
         """
+        _settleable(settle, on_unknown)
         common = colleagues.invitation_body(message, message_type)
 
         def understand(item: object) -> Subject[Invited | AlreadyExists]:
@@ -390,6 +399,20 @@ class People(Base):
 
 def _resolve(flow: Flow[Profile | None]) -> Flow[Resolved]:
     return Resolved((yield from flow))
+
+
+def _settleable(settle: object, on_unknown: object) -> None:
+    _one_of("on_unknown", on_unknown, get_args(OnUnknown))
+    match settle:
+        case int() | float() if not isinstance(settle, bool) and math.isfinite(settle) and settle >= 0:
+            return
+        case _:
+            raise InvalidInputError("settle is a number of seconds, 0 or more")
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(f"{name} is one of {', '.join(choices)}")
 
 
 def _ref(which: object) -> ConnectionRef:

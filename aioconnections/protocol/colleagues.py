@@ -229,8 +229,10 @@ def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> byt
     """What is posted to invite with this message.
 
     Raises:
-        InvalidInputError: the message holds characters that XML cannot.
+        InvalidInputError: the message holds characters that XML cannot, or is of no kind that the page knows.
     """
+    if kind not in ("text", "html"):
+        raise InvalidInputError("a message is of type text or html")
     return write_entry(invite_entry(message, kind))
 
 

@@ -1,0 +1,73 @@
+"""Arguments that make no sense are refused where they are given, before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from server import Place
+
+from aioconnections import InvalidInputError
+
+pytestmark = pytest.mark.anyio
+
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"settle": -1}, "settle is a number of seconds"),
+    ({"settle": math.nan}, "settle is a number of seconds"),
+    ({"settle": math.inf}, "settle is a number of seconds"),
+    ({"settle": "30"}, "settle is a number of seconds"),
+    ({"settle": None}, "settle is a number of seconds"),
+    ({"settle": True}, "settle is a number of seconds"),
+    ({"on_unknown": "retry"}, "on_unknown is one of recheck, report"),
+    ({"on_unknown": None}, "on_unknown is one of recheck, report"),
+    ({"message_type": "xhtml"}, "text or html"),
+    ({"message_type": "HTML"}, "text or html"),
+    ({"message_type": []}, "text or html"),
+    ({"message": "\x01"}, "XML"),
+]
+
+
+@pytest.mark.parametrize(("options", "problem"), OPTIONS)
+async def test_how_to_invite(options: dict[str, Any], problem: str) -> None:
+    place = Place()
+    async with place.client(0) as client:
+        with pytest.raises(InvalidInputError, match=problem):
+            await client.invite(place.person(1), **options)
+        with pytest.raises(InvalidInputError, match=problem):
+            client.invite_many([place.person(1)], **options)
+    assert place.server.requests.total == 0
+
+
+async def test_to_wait_for_no_time_is_a_time() -> None:
+    place = Place()
+    a, b, c = place.strangers(3)
+    async with place.client(a) as client:
+        await client.invite(place.person(b), settle=0)
+        async with client.invite_many([place.person(c)], settle=0.5, on_unknown="report") as outcomes:
+            assert [outcome.as_dict()["outcome"] async for outcome in outcomes] == ["invited"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"status": "accepted&userid=x"}, "status is one of accepted, pending, unconfirmed"),
+        ({"sort_by": "updated"}, "sort_by is one of displayName, modified"),
+        ({"page_size": 0}, "page_size must be positive"),
+    ],
+)
+async def test_what_to_list(options: dict[str, Any], problem: str) -> None:
+    place = Place()
+    async with place.client(0) as client:
+        with pytest.raises(InvalidInputError, match=problem):
+            client.colleagues(place.person(0), **options)
+    assert place.server.requests.total == 0
+
+
+async def test_a_status_may_be_given_as_its_text() -> None:
+    place = Place()
+    a, b = place.strangers()
+    async with place.client(a) as client:
+        await client.invite(place.person(b))
+        listing = client.colleagues(place.person(a), status="unconfirmed")  # type: ignore[arg-type] # a text is equal
+        assert place.person(b).userid in [it.target.userid async for it in listing]
