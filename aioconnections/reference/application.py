@@ -86,7 +86,7 @@ def app(  # noqa: PLR0913  # a switch for each contradiction of the pages
 
     Raises:
         ValueError: an option has a value that is not in this list.
-        OSError: the file cannot be written to.
+        OSError: the file cannot be written to; it is a folder, for example.
     """
     if bool(tokens or refresh_tokens) is not (auth == "oauth"):
         raise ValueError('auth="oauth" and tokens or refresh_tokens go together')

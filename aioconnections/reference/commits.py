@@ -59,7 +59,7 @@ class Commits:
         self._made: list[Commit] = []
         self._path = None if path is None else Path(path)
         if self._path is not None:
-            self._path.touch()
+            self._path.open("ab").close()  # what cannot be written to is refused now, a folder for example
 
     @property
     def made(self) -> Sequence[Commit]:

@@ -62,6 +62,7 @@ def test_its_switches_are_those_of_the_reference_server(start: Start, tmp_path: 
         (["--port", "-1"], "Must be >= 0"),
         (["--max-ps", "0"], "Must be >= 1"),
         (["--commit-log", "missing/log"], "aioconnections: missing/log: No such file or directory"),
+        (["--commit-log", "."], "aioconnections: .: Is a directory"),
         (["--imitate", "3.0"], 'Invalid value "3.0" for --imitate'),
     ],
 )

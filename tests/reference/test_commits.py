@@ -65,9 +65,11 @@ async def test_commits_are_read_over_http_and_from_a_file(
     assert len(path.read_text(encoding="utf-8").splitlines()) == 6
 
 
-async def test_a_file_that_cannot_be(directory: Directory, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nowhere/commits", "commits"])
+async def test_a_file_that_cannot_be(directory: Directory, tmp_path: Path, name: str) -> None:
+    (tmp_path / "commits").mkdir()
     with pytest.raises(OSError, match="commits"):
-        app(directory, commit_log=tmp_path / "nowhere" / "commits")
+        app(directory, commit_log=tmp_path / name)
 
 
 async def test_bearer_servers_show_their_commits_to_the_password(directory: Directory, ask: Any) -> None:
