@@ -31,7 +31,7 @@ def _invite(
     dry_run: DryRun = False,
     rows: Rows = ROWS,
 ) -> int:
-    """Invite every person of a file into a community.
+    """Invite every person of a file into a community; a person who comes twice is invited once.
 
     Each row is written with four more columns: outcome (invited, already_exists, in_doubt, rejected, failed or
     unprocessed), attempts, elapsed_ms and error.

@@ -14,7 +14,7 @@ from typing import IO, Any, Generic, TypeAlias, TypeVar, cast
 from attrs import define, field, frozen
 
 from aioconnections.cli.exits import GOOD, SOME_BAD, of_error
-from aioconnections.cli.items import Item
+from aioconnections.cli.items import Item, RowPerson
 from aioconnections.cli.options import Rows
 from aioconnections.cli.output import Format, RowWriter, rows_to
 from aioconnections.cli.progress import Advance, progress, say
@@ -26,6 +26,7 @@ from aioconnections.errors import ConnectionsError, InvalidInputError
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Request
+from aioconnections.records import Identity
 
 __all__ = ["Source", "do_rows"]
 
@@ -33,7 +34,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 _Rows: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
 
 _COST = ("attempts", "elapsed_ms", "error")
-_PLAN = ("method", "target", "body", "then", "error")
+_PLAN = ("method", "url", "body", "then", "error")
 
 
 @frozen
@@ -154,18 +155,19 @@ class _Run(Generic[ItemT]):
 
     def plan(self, rows: Iterator[ItemT | BadRow], address: Address) -> int:
         """Write for every row what would be sent, and return the exit code."""
-        seen = set[object]()
-        for item in rows:
+        seen: dict[Identity, int] = {}
+        for index, item in enumerate(rows):
             if isinstance(item, BadRow):
                 self.refuse(item)
                 continue
+            first = seen.setdefault(item.identity, index) if self.verb.once and isinstance(item, RowPerson) else index
             try:
-                said = _planned(next(self.verb.plan(address, item))) | {"then": self.verb.then}
-                if self.verb.once and said["target"] in seen:
-                    said = {"error": "unprocessed: duplicate"}
+                request = next(self.verb.plan(address, item))
+                said = _planned(address, request) | {"then": self.verb.then}
+                if first != index:
+                    said = {"error": f"unprocessed: duplicate of {first}"}
             except InvalidInputError as error:
                 said = {"error": f"{type(error).__name__}: {error}"}
-            seen.add(said.get("target"))
             self.left += "error" in said
             self.write(item.row | self.empty(None) | said)
         say("nothing was sent")
@@ -232,6 +234,6 @@ def _problem(outcome: Outcome) -> str | None:
             return None
 
 
-def _planned(request: Request) -> Row:
+def _planned(address: Address, request: Request) -> Row:
     body = None if request.body is None else request.body.decode()
-    return {"method": request.method, "target": request.target, "body": body}
+    return {"method": request.method, "url": f"{address.origin}{request.target}", "body": body}

@@ -225,4 +225,5 @@ def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
         shape=PEOPLE,
         start=lambda client, people, ordered: client.community(uuid).invite_many(people, title=title, ordered=ordered),
         plan=lambda address, person: communities.invite_to_community(address, uuid, person.identity, title),
+        once=True,
     )

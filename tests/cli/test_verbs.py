@@ -85,15 +85,15 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
 ) -> None:
     monkeypatch.delenv("AIOCONNECTIONS_PASSWORD")  # it is not needed
     Path("message.html").write_text("<b>Hello</b>", encoding="utf-8")
-    people = pairs_file('person\na@example.com\na@example.com\n""\n')
+    people = pairs_file('person\na@example.com\nA@example.com\n""\n')
     options = ("--message-file", "message.html", "--message-type", "html", "--dry-run", "--id-type", "email")
     said = command("invite", people, *options)
     first, second, third = said.rows
-    assert list(first) == ["person", "method", "target", "body", "then", "error"]
+    assert list(first) == ["person", "method", "url", "body", "then", "error"]
     assert (first["method"], first["then"], first["error"]) == ("POST", "", "")
-    assert first["target"] == "/profiles/atom/connections.do?connectionType=colleague&email=a%40example.com"
+    assert first["url"] == f"{me.url}/profiles/atom/connections.do?connectionType=colleague&email=a%40example.com"
     assert "&lt;b&gt;Hello" in first["body"]
-    assert (second["method"], second["error"]) == ("", "unprocessed: duplicate")
+    assert (second["method"], second["error"]) == ("", "unprocessed: duplicate of 0")
     assert third["error"] == "line 4: no person"
     assert said.code == 1
     assert said.err.splitlines()[-1] == "nothing was sent"
@@ -157,7 +157,7 @@ def test_a_dry_run_says_what_follows_the_first_request(command: Command, me: Any
     said = command(verb, "--connection-id", "c0ffee", "--dry-run", "--format", "jsonl")
     row = json.loads(said.out)
     assert (said.code, row["method"], row["body"]) == (0, "GET", None)
-    assert row["target"].startswith("/profiles/atom/connection.do?connectionId=c0ffee")
+    assert row["url"].startswith(f"{me.url}/profiles/atom/connection.do?connectionId=c0ffee")
     assert row["then"].startswith(then)
     assert me.app.requests.total == 0
 
@@ -172,7 +172,7 @@ def test_an_administrator_connects_and_disconnects(
     monkeypatch.setenv("AIOCONNECTIONS_USER", "admin")
     planned = command("connect", pairs, "--message", "Hello", "--dry-run")
     assert (planned.rows[0]["method"], "Hello" in planned.rows[0]["body"]) == ("PUT", True)
-    assert planned.rows[0]["target"].startswith("/profiles/admin/atom/connections.do?action=complete&")
+    assert planned.rows[0]["url"].startswith(f"{me.url}/profiles/admin/atom/connections.do?action=complete&")
     said = command("connect", pairs)
     assert (said.code, said.rows[0]["outcome"]) == (0, "connected")
     planned = command("disconnect", pairs, "--dry-run")
@@ -182,10 +182,22 @@ def test_an_administrator_connects_and_disconnects(
     assert done(me) == ["connect", "disconnect"]
 
 
-def test_a_dry_run_goes_where_the_login_would(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_of_invitations_into_a_community_names_duplicates(command: Command, pairs_file: PairsFile) -> None:
+    people = pairs_file("email\nann@example.com\nANN@example.com\n")
+    planned = command("community", "invite", COMMUNITY.uuid, people, "--dry-run")
+    assert [row["error"] for row in planned.rows] == ["", "unprocessed: duplicate of 0"]
+    assert [(row["method"], COMMUNITY.uuid in row["url"]) for row in planned.rows] == [("POST", True), ("", False)]
+
+
+def test_a_dry_run_leaves_the_columns_of_the_input_alone(command: Command, pairs_file: PairsFile) -> None:
+    said = command("connect", pairs_file("source,target\na,b\n"), "--id-type", "userid", "--dry-run")
+    assert [said.rows[0][name] for name in ("source", "target", "method")] == ["a", "b", "PUT"]
+
+
+def test_a_dry_run_goes_where_the_login_would(command: Command, me: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "gehe1m")
     said = command("invite", "--email", "a@x", "--dry-run")
-    assert said.rows[0]["target"].startswith("/profiles/oauth/atom/")
+    assert said.rows[0]["url"].startswith(f"{me.url}/profiles/oauth/atom/")
     said = command("community", "invite", COMMUNITY.uuid, "--key", "a", "--dry-run")
     assert (said.code, said.rows[0]["error"][:17]) == (1, "InvalidInputError")
     assert "gehe1m" not in said.out + said.err
