@@ -16,6 +16,7 @@ from aioconnections.errors import (
     InvalidInputError,
     NotFoundError,
     ServerError,
+    ThrottledError,
     TransportError,
     UnexpectedAnswerError,
 )
@@ -278,16 +279,18 @@ def _edit_target(address: Address, connection: Connection) -> str:
 def _deleted(request: Request, what: str, asking: Flow[object]) -> Flow[None]:
     """Delete; that it is gone already is as good. After a lost answer, `asking` says what is still there.
 
+    The request may have been tried several times, so the last answer alone need not tell: 429 may follow a lost one.
+
     Raises:
         AnswerError: the server's verdict.
-        TransportError: it is still there, and so it is with a `ServerError`.
+        TransportError: it is still there, and so it is with a `ServerError` or a `ThrottledError`.
         InDoubtError: asking did not settle it.
     """
     try:
         answer = yield request
         if not is_missing(answer):
             expect(request, answer, 200, 204)
-    except (TransportError, ServerError) as error:
+    except (TransportError, ServerError, ThrottledError) as error:
         lost = error
     else:
         return

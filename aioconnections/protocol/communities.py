@@ -8,10 +8,10 @@ from __future__ import annotations
 from attrs import evolve
 
 from aioconnections.atom import write_entry
-from aioconnections.errors import InDoubtError, InvalidInputError, TransportError
+from aioconnections.errors import ConnectionsError, InDoubtError, InvalidInputError, TransportError
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address, encode
-from aioconnections.protocol.answers import expect, is_missing
+from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.colleagues import ATOM
 from aioconnections.protocol.entries import lone_entry
 from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
@@ -87,25 +87,40 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
 def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """Decline an invitation as the invitee, or revoke it as an owner.
 
-    Page "Declining or revoking an invitation" says 204; 200 is recorded of its siblings.
+    Page "Declining or revoking an invitation" says 204; 200 is recorded of its siblings. After a lost answer it is
+    deleted once more, and after another one asked for: that it is gone by then is as good.
 
     Raises:
-        AnswerError: the server's verdict; `NotFoundError` if it is gone.
+        AnswerError: the server's verdict; `NotFoundError` if it is gone. Or it is still there after all.
+        TransportError: likewise, or never sent.
+        InDoubtError: asking did not settle whether it was done.
     """
     request = Request("DELETE", address.follow(_href(invitation)), once=True)
     lost = earlier.times > 0
+    failure: ConnectionsError | None = None
+    for attempt in (request, evolve(request, once=False)):
+        try:
+            response = yield attempt
+        except TransportError as error:
+            lost, failure = lost or error.sent == "maybe", error
+            continue
+        if lost and is_missing(response):
+            return Removed()
+        if response.status < 500 and not (lost and response.status in (401, 429)):  # these say nothing of the first one
+            expect(request, response, 200, 204)
+            return Removed()
+        lost, failure = True, error_of(request, response)
+    assert failure is not None  # noqa: S101 # else it would have returned
+    if lost and (yield from _still_there(address, invitation)) is None:
+        return Removed()
+    raise failure
+
+
+def _still_there(address: Address, invitation: Invitation) -> Flow[Invitation | None]:
     try:
-        response = yield request
-        lost = lost or response.status >= 500
-    except TransportError as error:
-        lost = lost or error.sent == "maybe"
-        response = None
-    if response is None or response.status >= 500:
-        request = evolve(request, once=False)
-        response = yield request
-    if not (lost and is_missing(response)):  # else the first one did it
-        expect(request, response, 200, 204)
-    return Removed()
+        return (yield from get_invitation(address, invitation))
+    except ConnectionsError as error:
+        raise _doubt("removal") from error.with_traceback(None)
 
 
 def _href(invitation: Invitation) -> str:

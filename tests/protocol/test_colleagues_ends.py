@@ -34,6 +34,7 @@ from aioconnections.errors import (
     InDoubtError,
     NotFoundError,
     ServerError,
+    ThrottledError,
     UnexpectedAnswerError,
 )
 from aioconnections.outcomes import AlreadyExists, Connected, Removed
@@ -79,6 +80,8 @@ def test_a_lost_removal_is_looked_at() -> None:
     assert talk(remove(ADDRESS, "c1"), accepted, BUSY, NONE)[0] == Removed(Status.ACCEPTED)
     assert fails(remove(ADDRESS, "c1"), accepted, LOST, accepted) is LOST
     assert type(fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted)) is ServerError
+    assert talk(remove(ADDRESS, "c1"), accepted, answer(429), NONE)[0] == Removed(Status.ACCEPTED)
+    assert type(fails(remove(ADDRESS, "c1"), accepted, answer(429), accepted)) is ThrottledError
     assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
 
 

@@ -35,6 +35,12 @@ HREF = "https://visible.example.com/communities/service/atom/community/invites?c
 INVITATION = Invitation("i1", "c 1", edit_href=HREF)
 LOST = ProtocolError("the connection was reset", sent="maybe")
 UNSENT = ConnectFailedError("refused")
+THERE = answer(
+    200,
+    '<entry xmlns="http://www.w3.org/2005/Atom"><title>Come</title>'
+    '<category term="invite" scheme="http://www.ibm.com/xmlns/prod/sn/type"/></entry>',
+    ATOM,
+)
 GONE = error(404, "The invitation does not exist.", "404")
 NO_APP = answer(404, "<html>SRVE0255E</html>", HTML)
 EMPTY_201 = answer(201, b"", HTML, Location="https://c.example.com/x")
@@ -122,7 +128,26 @@ def test_gone_after_a_lost_answer_is_ended(lost: Response | Exception) -> None:
     assert [request.once for request in asked] == [True, False]
     assert talk(end_invitation(ADDRESS, INVITATION), lost, answer(204))[0] == Removed()
     assert type(fails(end_invitation(ADDRESS, INVITATION), lost, NO_APP)) is NotFoundError
-    assert type(fails(end_invitation(ADDRESS, INVITATION), lost, answer(500))) is ServerError
+
+
+@pytest.mark.parametrize("lost", [LOST, answer(503)])
+@pytest.mark.parametrize("again", [LOST, UNSENT, answer(500), answer(429), answer(401)])
+def test_when_the_second_answer_says_nothing_it_asks(lost: Response | Exception, again: Response | Exception) -> None:
+    done, asked = talk(end_invitation(ADDRESS, INVITATION), lost, again, GONE)
+    assert (done, targets(asked)) == (Removed(), [DELETE, DELETE, DELETE.replace("DELETE", "GET")])
+    assert not isinstance(fails(end_invitation(ADDRESS, INVITATION), lost, again, THERE), InDoubtError)
+    for silent in (LOST, UNSENT, answer(500), answer(401), NO_APP):
+        doubt = fails(end_invitation(ADDRESS, INVITATION), lost, again, silent)
+        assert type(doubt) is InDoubtError
+        assert isinstance(doubt.__cause__, ConnectionsError)
+
+
+def test_what_never_left_is_no_doubt() -> None:
+    assert fails(end_invitation(ADDRESS, INVITATION), UNSENT, UNSENT) is UNSENT
+    assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, answer(429))) is ThrottledError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, answer(401))) is AuthenticationError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, LOST, THERE)) is ProtocolError
+    assert type(fails(end_invitation(ADDRESS, INVITATION), answer(500), answer(500), THERE)) is ServerError
 
 
 def test_gone_before_anything_was_sent_was_not_there() -> None:
@@ -132,11 +157,7 @@ def test_gone_before_anything_was_sent_was_not_there() -> None:
 
 
 def test_getting_one() -> None:
-    document = (
-        '<entry xmlns="http://www.w3.org/2005/Atom"><title>Come</title>'
-        '<category term="invite" scheme="http://www.ibm.com/xmlns/prod/sn/type"/></entry>'
-    )
-    found, asked = talk(get_invitation(ADDRESS, INVITATION), answer(200, document, ATOM))
+    found, asked = talk(get_invitation(ADDRESS, INVITATION), THERE)
     assert found is not None
     assert found.title == "Come"
     assert targets(asked) == [DELETE.replace("DELETE", "GET")]
