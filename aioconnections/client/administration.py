@@ -39,9 +39,13 @@ class Administration:
 
         Page "Deleting a colleague connection using the Administration API".
 
+        Returns:
+            What it was before; None where the server shows an invitation to nobody but the two.
+
         Raises:
             ForbiddenError: the signed-in user is no administrator.
             NotFoundError: there is none.
+            InDoubtError: the answer was lost, and asking did not settle whether it was done.
             ConnectionsError: it was not done.
         """
         pair = Pair(source, target)

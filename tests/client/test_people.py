@@ -233,11 +233,11 @@ async def test_an_administrator_connects_others_and_nobody_else_does(auth: str) 
         async with admin.admin.disconnect_many([(one, third), (other, third)], ordered=True) as outcomes:
             assert [outcome.as_dict()["outcome"] async for outcome in outcomes] == ["removed", "rejected"]
         assert (await admin.admin.disconnect(other, one)).was == "accepted"
-        for call in (client.admin.connect(one, other), client.admin.connect(other, third)):
+        for call in (client.admin.connect(one, other), client.admin.disconnect(one, other)):
             with pytest.raises(ForbiddenError):
                 await call
         with pytest.raises(NotFoundError):
-            await client.admin.disconnect(one, other)
+            await admin.admin.disconnect(one, other)
 
 
 async def test_to_be_no_administrator_ends_a_run() -> None:

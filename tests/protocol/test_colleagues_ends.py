@@ -85,6 +85,7 @@ def test_a_lost_removal_is_looked_at() -> None:
     assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
 
 
+T = "connectionType=colleague"
 ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUserid=me&targetEmail=bob%40example.com"
 
 
@@ -134,7 +135,21 @@ def test_disconnecting_says_what_it_was() -> None:
         "&sourceKey=k1&targetEmail=bob%40example.com"
     )
     assert talk(disconnect(ADDRESS, PAIR), status("accepted"), LOST, NONE)[0] == Removed(Status.ACCEPTED)
-    assert type(fails(disconnect(ADDRESS, PAIR), NONE)) is NotFoundError
+    assert type(fails(disconnect(ADDRESS, PAIR), NONE, NONE)) is NotFoundError
     assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), FORBIDDEN)) is ForbiddenError
     assert fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, status("accepted")) is LOST
     assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, LOST)) is InDoubtError
+
+
+def test_what_the_administrator_cannot_see_is_removed_all_the_same() -> None:
+    done, asked = talk(disconnect(ADDRESS, PAIR), NONE, DONE)
+    assert (done, targets(asked)) == (
+        Removed(),
+        [HEAD, ADMIN_PUT.replace("PUT", "DELETE").replace("action=complete", T)],
+    )
+    assert asked[1].once
+    assert talk(disconnect(ADDRESS, PAIR), NONE, answer(204))[0] == Removed()
+    assert type(fails(disconnect(ADDRESS, PAIR), NONE, FORBIDDEN)) is ForbiddenError
+    assert fails(disconnect(ADDRESS, PAIR), NONE, UNSENT) is UNSENT
+    for lost in (LOST, BUSY):
+        assert type(fails(disconnect(ADDRESS, PAIR), NONE, lost)) is InDoubtError

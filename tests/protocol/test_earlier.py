@@ -90,7 +90,7 @@ def test_report_asks_nothing() -> None:
 def test_a_connection_that_is_gone_after_a_removal_was_sent_is_removed() -> None:
     assert talk(remove(ADDRESS, PAIR, earlier=sent(1)), GONE)[0] == Removed()
     assert type(fails(remove(ADDRESS, PAIR), GONE)) is NotFoundError
-    assert talk(disconnect(ADDRESS, PAIR, earlier=sent(1)), NONE)[0] == Removed()
+    assert talk(disconnect(ADDRESS, PAIR, earlier=sent(1)), NONE, GONE)[0] == Removed()
     assert talk(disconnect(ADDRESS, PAIR, earlier=sent(1)), status("accepted"), DONE)[0] == Removed(Status.ACCEPTED)
 
 
