@@ -167,10 +167,11 @@ class Accepted(Outcome):
 
 @frozen
 class Removed(Outcome):
-    """The connection is gone.
+    """The connection, or the invitation into a community, is gone.
 
     Attributes:
-        was: its status before: ``PENDING`` was declined, ``UNCONFIRMED`` withdrawn, ``ACCEPTED`` removed.
+        was: its status before: ``PENDING`` was declined, ``UNCONFIRMED`` withdrawn, ``ACCEPTED`` removed. None for an
+            invitation into a community, which has no status, and where the server did not show the connection.
     """
 
     was: Status | None = None

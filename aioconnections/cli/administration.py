@@ -22,8 +22,8 @@ def connect(
 ) -> int:
     """Make the two people of every pair of a file colleagues, without asking them; for administrators.
 
-    Each row is written with four more columns: outcome (connected, already_exists, in_doubt, rejected, failed or
-    unprocessed), attempts, elapsed_ms and error.
+    Each row is written with four more columns, which replace columns of the same names: outcome (connected,
+    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.
@@ -42,8 +42,8 @@ def connect(
 def disconnect(pairs: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
     """End the connection or the invitation between the two people of every pair of a file; for administrators.
 
-    Each row is written with five more columns: outcome (removed, rejected, failed or unprocessed), was (its status
-    before), attempts, elapsed_ms and error.
+    Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,
+    rejected, failed, unprocessed or unreadable), was (its status before), attempts, elapsed_ms and error.
 
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.

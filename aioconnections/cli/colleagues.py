@@ -30,8 +30,9 @@ def invite(
 ) -> int:
     """Invite every person of a file to become your colleague; a person who comes twice is invited once.
 
-    Each row is written with five more columns: outcome (invited, already_exists, in_doubt, rejected, failed or
-    unprocessed), connection_id (of the invitee's side), attempts, elapsed_ms and error.
+    Each row is written with five more columns, which replace columns of the same names: outcome (invited,
+    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), connection_id (of the invitee's side),
+    attempts, elapsed_ms and error.
 
     Args:
         people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
@@ -62,8 +63,8 @@ def accept(
 ) -> int:
     """Accept every invitation of a file to become colleagues.
 
-    Each row is written with four more columns: outcome (accepted, in_doubt, rejected, failed or unprocessed), attempts,
-    elapsed_ms and error.
+    Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
+    rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
         connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check", the source
@@ -91,8 +92,9 @@ def remove(
 ) -> int:
     """Decline, withdraw or remove every connection of a file.
 
-    Each row is written with five more columns: outcome (removed, rejected, failed or unprocessed), was (pending:
-    declined; unconfirmed: withdrawn; accepted: removed), attempts, elapsed_ms and error.
+    Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,
+    rejected, failed, unprocessed or unreadable), was (pending: declined; unconfirmed: withdrawn; accepted: removed),
+    attempts, elapsed_ms and error.
 
     Args:
         connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check". Left out or

@@ -33,8 +33,8 @@ def _invite(
 ) -> int:
     """Invite every person of a file into a community; a person who comes twice is invited once.
 
-    Each row is written with four more columns: outcome (invited, already_exists, in_doubt, rejected, failed or
-    unprocessed), attempts, elapsed_ms and error.
+    Each row is written with four more columns, which replace columns of the same names: outcome (invited,
+    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
         uuid: Which community.
@@ -84,6 +84,9 @@ def _list(*, server: Server, result: Result = PLAIN) -> int:
 def _accept(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
     """Accept every invitation of a file, which "list" has written.
 
+    Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
+    rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
+
     Args:
         file: CSV with a header, or JSON lines. The column is community_uuid; others are carried along. Left out or "-":
             standard input.
@@ -100,6 +103,9 @@ def _accept(file: File = None, /, *, server: Server, dry_run: DryRun = False, ro
 def _decline(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
     """Decline every invitation of a file, which "list" has written.
 
+    Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
+    rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
+
     Args:
         file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":
             standard input.
@@ -115,6 +121,9 @@ def _decline(file: File = None, /, *, server: Server, dry_run: DryRun = False, r
 @invitations.command(name="revoke")
 def _revoke(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
     """Revoke every invitation of a file, which "community invitations" has written; for owners.
+
+    Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
+    rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
         file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":

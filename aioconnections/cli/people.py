@@ -6,29 +6,39 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, DryRun, File, One, Result, Rows
 from aioconnections.cli.server import Server
 
 __all__ = ["profile", "search"]
 
 
-def profile(people: File = None, /, *, server: Server, person: One = NOBODY, rows: Rows = ROWS) -> int:
+def profile(
+    people: File = None,
+    /,
+    *,
+    server: Server,
+    person: One = NOBODY,
+    dry_run: DryRun = False,
+    rows: Rows = ROWS,
+) -> int:
     """Look up every person of a file in the directory, for example the userids behind e-mail addresses.
 
-    Each row is written with eight more columns: outcome (resolved, rejected, failed or unprocessed), name,
-    found_userid, found_key, found_email, attempts, elapsed_ms and error. Of a person who is not known nothing is found.
+    Each row is written with eight more columns, which replace columns of the same names: outcome (resolved, rejected,
+    failed, unprocessed or unreadable), name, found_userid, found_key, found_email, attempts, elapsed_ms and error. Of a
+    person who is not known nothing is found.
 
     Args:
         people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
             or "-": standard input.
         server: Which server, as whom, and how fast.
         person: One person instead of a file.
+        dry_run: Send nothing, and print what would be sent.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import RESOLVE
 
-    return do_rows(RESOLVE, server.client(), Source(people, person.row), rows)
+    return do_rows(RESOLVE, server.through(dry_run=dry_run), Source(people, person.row), rows)
 
 
 def search(  # noqa: PLR0913 # the vendor's parameters, all by name
