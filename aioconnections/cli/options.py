@@ -15,7 +15,15 @@ from aioconnections.records import Email, Identity, Key, Userid
 
 __all__ = ["NOBODY", "PLAIN", "ROWS", "DryRun", "File", "One", "Result", "Rows", "message_of"]
 
-File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]
+
+def _no_option(kind: object, path: Path | None) -> None:
+    """Refuse an option that is none, which would be taken for the name of a file because "-" may be one."""
+    del kind
+    if str(path).startswith("-") and str(path) != "-":
+        raise ValueError(f"There is no such option. A file of that name is ./{path}")
+
+
+File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)]
 DryRun: TypeAlias = Annotated[bool, Parameter(negative="")]
 
 

@@ -110,6 +110,8 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
         (["people.csv", "--email", "a@x"], "a file and --email exclude each other"),
         (["--email", " "], "no person"),
         (["--email", "a@x", "--json", "--format", "csv"], "--json and --format csv exclude each other"),
+        (["--mesage", "Hello"], 'Invalid value "--mesage" for PEOPLE. There is no such option.'),
+        (["-x", "--email", "a@x"], 'Invalid value "-x" for PEOPLE. There is no such option.'),
         (["people.csv"], "no column for the person: userid, key, email, or person with --id-type"),
     ],
 )
