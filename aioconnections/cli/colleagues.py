@@ -138,7 +138,7 @@ def colleagues(
     if who is None:
         raise InvalidInputError("whose colleagues? Use --email, --userid or --key")
     return list_records(
-        server.client(),
+        server,
         lambda client: client.colleagues(who, status=Status(status), since=since, sort_by=sort_by, message=messages),
         CONNECTIONS,
         result,

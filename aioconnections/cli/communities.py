@@ -64,7 +64,7 @@ def _invitations_into(uuid: str, /, *, server: Server, result: Result = PLAIN) -
     """
     from aioconnections.cli.listing import INVITATIONS, list_records
 
-    return list_records(server.client(), lambda client: client.community(uuid).invitations(), INVITATIONS, result)
+    return list_records(server, lambda client: client.community(uuid).invitations(), INVITATIONS, result)
 
 
 @invitations.command(name="list")
@@ -77,7 +77,7 @@ def _list(*, server: Server, result: Result = PLAIN) -> int:
     """
     from aioconnections.cli.listing import INVITATIONS, list_records
 
-    return list_records(server.client(), lambda client: client.invitations(), INVITATIONS, result)
+    return list_records(server, lambda client: client.invitations(), INVITATIONS, result)
 
 
 @invitations.command(name="accept")

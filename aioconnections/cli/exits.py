@@ -8,7 +8,9 @@ from aioconnections.errors import (
     ConnectionsError,
     InvalidInputError,
     NotFoundError,
+    ServerError,
     ServerUnavailableError,
+    ThrottledError,
     TransportError,
     UnexpectedAnswerError,
     UsageError,
@@ -31,7 +33,7 @@ def of_error(error: ConnectionsError) -> int:
             return LOGIN
         case InvalidInputError() | UsageError() | NotFoundError() | UnexpectedAnswerError():
             return USAGE  # the last two: what answers at this URL is not Profiles
-        case ServerUnavailableError() | CertificateError() | TransportError():
+        case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
             return SOME_BAD

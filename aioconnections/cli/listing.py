@@ -15,7 +15,9 @@ from aioconnections.cli.options import Result
 from aioconnections.cli.output import RowWriter, rows_to
 from aioconnections.cli.progress import say
 from aioconnections.cli.rows import Row
+from aioconnections.cli.server import Server
 from aioconnections.client import Client
+from aioconnections.errors import CertificateError, ConnectionsError, ServerUnavailableError, TransportError
 from aioconnections.listing import Stream
 from aioconnections.records import Connection, Invitation, Person, Profile
 
@@ -40,12 +42,12 @@ class Records(Generic[RecordT]):
 
 
 def list_records(
-    client: Client, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
+    server: Server, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
 ) -> int:
     """Write a row for every record of a listing and return the exit code.
 
     Args:
-        client: not entered yet.
+        server: which one, as whom.
         listing: what is listed.
         records: how they become rows.
         result: how these are written.
@@ -63,12 +65,23 @@ def list_records(
                 count += 1
         return count
 
+    client = server.client()
     with rows_to(result.output, result.form or "csv", records.columns, source=None) as write:
         writing = write_all(write)
         with closing(writing):  # see running
-            count = asyncio.run(writing)
+            try:
+                count = asyncio.run(writing)
+            except TransportError as error:
+                raise _named(error, server.url) from None
     say(f"{count:,} listed")
     return GOOD
+
+
+def _named(error: TransportError, url: str) -> ConnectionsError:
+    """The error with the server in it, as a bulk run has it. A certificate is not a server that does not answer."""
+    if isinstance(error, CertificateError):
+        return error
+    return ServerUnavailableError(f"{url} does not answer: {error}")
 
 
 def _columns(who: str) -> tuple[str, ...]:

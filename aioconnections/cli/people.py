@@ -80,7 +80,7 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
     from aioconnections.cli.listing import PROFILES, list_records
 
     return list_records(
-        server.client(),
+        server,
         lambda client: client.search(
             text=text,
             name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from aioconnections.records import Status
-from aioconnections.reference import Directory
+from aioconnections.reference import Directory, Fault
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
 ME = DIRECTORY.people[0]
@@ -74,3 +75,31 @@ def test_a_listing_that_fails_says_why(command: Command, monkeypatch: pytest.Mon
     said = command("colleagues", "--email", ME.email)
     assert said.code == 3
     assert said.err == "aioconnections: HTTP 401: the server refused the login\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("colleagues", "--email", "a@x"),
+        ("search", "--name", "a*"),
+        ("invitations", "list"),
+        ("community", "invitations", "c"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_server_that_does_not_answer_is_named(command: Command, words: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    said = command(*words, "--url", f"http://127.0.0.1:{port}")
+    assert said.code == 5
+    assert said.err == f"aioconnections: http://127.0.0.1:{port} does not answer: the server refused the connection\n"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_listing_of_a_server_that_is_overloaded_ends_as_a_run_would(
+    command: Command, signed_in: Any, status: int
+) -> None:
+    signed_in.app.faults = [Fault("refuse", operation="search", status=status)]
+    said = command("search", "--name", "a*")
+    assert said.code == 5
+    assert said.err.startswith(f"aioconnections: HTTP {status}: ")
