@@ -11,7 +11,7 @@ import httpx
 import pytest
 from doors import URL
 
-from aioconnections import Client, ConnectionsError, Email, Invitation, Key, Pair, Status, Userid
+from aioconnections import Bearer, Client, ConnectionsError, Email, Invitation, Key, Pair, Status, Userid
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +20,7 @@ P, S, T = "/profiles/atom", "http://www.ibm.com/xmlns/prod/sn", "connectionType=
 UUID = "c 1"
 REST = "&since=2020-01-02T00%3A00%3A00.000Z&sortBy=modified&page=1&ps=250"
 INVITES = "/communities/service/atom/community/invites"
+OAUTH_INVITES = "/communities/service/atom/oauth/community/invites"
 INVITATION = Invitation("i", UUID, edit_href=f"https://seen.example.com{INVITES}?communityUuid=c%201&userid=m")
 
 
@@ -92,6 +93,23 @@ async def test_the_first_request_of_each_operation(call: Callable[[Client], Awai
     assert bool(ear.heard[0][1]) is line.startswith(("POST", "PUT"))
 
 
+OAUTH = ((P, "/profiles/oauth/atom"), ("/profiles/admin/", "/profiles/oauth/admin/"), (INVITES, OAUTH_INVITES))
+
+
+@pytest.mark.parametrize(
+    ("call", "line"), CALLS, ids=[line.partition("?")[0] + str(n) for n, (_, line) in enumerate(CALLS)]
+)
+async def test_a_token_goes_to_the_paths_of_oauth(call: Callable[[Client], Awaitable[object]], line: str) -> None:
+    ear = Ear()
+    async with Client(URL, auth=Bearer("t"), transport=ear, max_per_second=None, verify_login=False) as client:
+        with suppress(ConnectionsError):
+            await call(client)
+    for plain, with_segment in OAUTH:
+        line = line.replace(plain, with_segment)
+    assert ear.heard[0][0] == line
+    assert "/oauth" in line
+
+
 def entry(status: str, content: str) -> bytes:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<entry xmlns="http://www.w3.org/2005/Atom">'
@@ -116,7 +134,109 @@ async def test_bodies() -> None:
     assert bodies[0] == entry("pending", '<content type="text">Zoë &amp; I</content>')
     assert bodies[1] == entry("pending", '<content type="html">&lt;b&gt;Hi&lt;/b&gt;</content>')
     assert bodies[2] == entry("accepted", '<content type="text">Meet</content>')
-    assert b"<email>a@example.com</email>" in bodies[3]
-    assert b'<title type="text">Come</title>' in bodies[3]
-    assert f'<category term="invite" scheme="{S}/type"/>'.encode() in bodies[3]
-    assert b"userid" in bodies[4]
+    assert bodies[3] == invite("Come", "<email>a@example.com</email>")
+    assert bodies[4] == invite("Invitation", f'<snx:userid xmlns:snx="{S}">b 1</snx:userid>')
+
+
+def invite(title: str, who: str) -> bytes:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<entry xmlns="http://www.w3.org/2005/Atom">'
+        f'<title type="text">{title}</title><category term="invite" scheme="{S}/type"/>'
+        f"<contributor>{who}</contributor></entry>"
+    ).encode()
+
+
+ROW = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<entry xmlns="http://www.w3.org/2005/Atom">'
+    "<id>tag:profiles.ibm.com,2006:entryx</id>"
+    '<title type="text">Ann</title><updated>2020-01-02T03:04:05.678Z</updated>'
+    f'<category term="connection" scheme="{S}/type"/><category term="colleague" scheme="{S}/connection/type"/>'
+    f'<category term="%s" scheme="{S}/status"/>'
+    '<content type="html">&lt;b&gt;Hi&lt;/b&gt;</content>'
+    f'<link href="https://seen.example.com{P}/connection.do?connectionId=x&amp;inclMessage=true" rel="edit"/>'
+    '<ns0:unknown xmlns:ns0="urn:x">kept</ns0:unknown></entry>'
+)
+XML, EMPTY = {"content-type": "application/atom+xml;charset=UTF-8"}, {"content-type": "text/html"}
+SERVICE = (
+    '<service xmlns="http://www.w3.org/2007/app"><workspace><collection>'
+    f'<userid xmlns="{S}">me</userid></collection>'
+    f'<link xmlns="http://www.w3.org/2005/Atom" rel="{S}/connections/colleague" '
+    f'href="https://seen.example.com{P}/connections.do?{T}&amp;key=k&amp;lastMod=1"/></workspace></service>'
+)
+PENDING = httpx.Response(200, headers=XML, text=ROW % "pending")
+MINE = httpx.Response(200, headers={"content-type": "application/atomsvc+xml; charset=UTF-8"}, text=SERVICE)
+DONE = httpx.Response(200, headers=EMPTY)
+MADE = httpx.Response(201, headers=EMPTY)
+SEEN = httpx.Response(200, headers={"x-profiles-connection-status": "accepted"})
+EDIT = f"{P}/connection.do?connectionId=x&inclMessage=true"
+SIDES = "sourceUserid=b%201&targetKey=c"
+MEMBER = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<entry xmlns="http://www.w3.org/2005/Atom">'
+    f'<category term="person" scheme="{S}/type"/>'
+    f'<contributor><snx:userid xmlns:snx="{S}">me</snx:userid></contributor>'
+    f'<snx:role xmlns:snx="{S}" component="{S}/communities">member</snx:role></entry>'
+).encode()
+
+CONVERSATIONS: dict[str, tuple[Callable[[Client], Awaitable[object]], list[tuple[str, bytes, httpx.Response]]]] = {
+    "accept": (
+        lambda c: c.accept("x"),
+        [(f"GET {EDIT}", b"", PENDING), (f"PUT {EDIT}", (ROW % "accepted").encode(), DONE)],
+    ),
+    "remove": (
+        lambda c: c.remove("x"),
+        [(f"GET {P}/connection.do?connectionId=x", b"", PENDING), (f"DELETE {EDIT}", b"", DONE)],
+    ),
+    "invite, as documented": (
+        lambda c: c.invite(C, message="Hi", discover=True),
+        [
+            (f"GET {P}/profileService.do?key=c", b"", MINE),
+            (
+                f"POST {P}/connections.do?{T}&key=k&lastMod=1",
+                entry("pending", '<content type="text">Hi</content>'),
+                MADE,
+            ),
+        ],
+    ),
+    "disconnect": (
+        lambda c: c.admin.disconnect(B, C),
+        [
+            (f"HEAD {P}/connection.do?{T}&{SIDES}", b"", SEEN),
+            (f"DELETE /profiles/admin/atom/connections.do?{T}&{SIDES}", b"", DONE),
+        ],
+    ),
+    "accept an invitation": (
+        lambda c: c.accept_invitation(INVITATION),
+        [
+            (f"GET {P}/profileService.do", b"", MINE),
+            ("POST /communities/service/atom/community/members?communityUuid=c%201", MEMBER, MADE),
+        ],
+    ),
+}
+
+
+class Mouth(Ear):
+    """Says one thing after the other, and hears what was asked."""
+
+    def __init__(self, answers: list[httpx.Response]) -> None:
+        super().__init__()
+        self.answers = iter(answers)
+        self.headers: list[httpx.Headers] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.headers.append(request.headers)
+        await super().handle_async_request(request)
+        said = next(self.answers)
+        return httpx.Response(said.status_code, headers=said.headers, content=said.content)
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+async def test_whole_conversations(name: str) -> None:
+    call, steps = CONVERSATIONS[name]
+    mouth = Mouth([answer for _, _, answer in steps])
+    async with Client(URL, transport=mouth, max_per_second=None) as client:
+        await call(client)
+    assert mouth.heard == [(line, body) for line, body, _ in steps]
+    for (_, body), headers in zip(mouth.heard, mouth.headers, strict=True):
+        assert headers.get("content-type") == ("application/atom+xml" if body else None)
+        assert "x-requested-with" not in headers
+        assert "x-update-nonce" not in headers
