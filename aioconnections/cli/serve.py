@@ -9,7 +9,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from aioconnections.cli.exits import GOOD
-from aioconnections.errors import UsageError
+from aioconnections.cli.rows import BadRow, read_rows
+from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.records import Identity
 
 __all__ = ["serve"]
 
@@ -21,9 +23,13 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
     seed: int = 1,
     imitate: Literal["4.5", "5.0", "6.0"] = "6.0",
     emails: Literal["exposed", "hidden"] = "exposed",
-    auth: Literal["basic", "form"] = "basic",
+    auth: Literal["basic", "form", "oauth"] = "basic",
+    tokens: Path | None = None,
     anonymous_read: Annotated[bool, Parameter(negative="")] = False,
     max_ps: Annotated[int, Parameter(validator=Number(gte=1))] = 250,
+    page_default: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    cache_headers: bool = True,
+    rootless_profile_entry: bool = True,
     invitation_delete: Literal["200", "204"] = "200",
     invite_201_body: Literal["empty", "entry"] = "empty",
     commit_log: Path | None = None,
@@ -38,13 +44,21 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
         seed: Which people; the same number makes the same ones.
         imitate: Version of the product to imitate.
         emails: Whether documents hold e-mail addresses, and requests may name people by them.
-        auth: Whether who has not signed in gets 401, or is redirected to a login page.
+        auth: Whether who has not signed in gets 401, or is redirected to a login page; or whether bearer tokens take
+            the place of passwords.
+        tokens: Whose the tokens are: CSV or JSON lines with the columns token and email, userid or key. With --auth
+            oauth.
         anonymous_read: Let everybody read without a login, except for what is one's own.
         max_ps: Largest page of a listing; whoever asks for more gets this.
+        page_default: Size of a page when none is asked for; if left out 10, and 20 for invitations to communities.
+        cache_headers: Whether answers may be kept for ten minutes, as recorded.
+        rootless_profile_entry: Whether profileEntry.do answers for nobody with 200 and no document, or with 404.
         invitation_delete: Status when an invitation to a community has been declined or revoked.
         invite_201_body: Whether what was made is answered with its entry.
         commit_log: File to which each change is appended as a line of JSON before it is answered.
     """
+    if (auth == "oauth") is not (tokens is not None):
+        raise UsageError("--auth oauth and --tokens go together")
     try:
         from aioconnections.reference import Directory, app
         from aioconnections.reference.server import serve as listen
@@ -54,8 +68,12 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
             version=imitate,
             emails=emails,
             auth=auth,
+            tokens=_tokens(tokens),
             anonymous_read=anonymous_read,
             max_ps=max_ps,
+            page_default=page_default,
+            cache_headers=cache_headers,
+            rootless_profile_entry=rootless_profile_entry,
             invitation_delete=204 if invitation_delete == "204" else 200,
             invite_201_body=invite_201_body,
             commit_log=commit_log,
@@ -72,3 +90,22 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
         else:
             return GOOD
     raise UsageError(problem)
+
+
+def _tokens(path: Path | None) -> dict[str, Identity] | None:
+    """Whose each token of a file is."""
+    from aioconnections.cli.items import PEOPLE
+    from aioconnections.cli.source import opened
+
+    if path is None:
+        return None
+    found: dict[str, Identity] = {}
+    with opened(path) as file:
+        for number, person in enumerate(read_rows(file, PEOPLE, None).rows, start=1):
+            if isinstance(person, BadRow):
+                raise InvalidInputError(f"{path}: line {person.line}: {person.problem}")
+            token = person.row.get("token")
+            if not isinstance(token, str) or not token:
+                raise InvalidInputError(f"{path}: row {number} has no token")
+            found[token] = person.identity
+    return found

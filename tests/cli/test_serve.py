@@ -54,6 +54,38 @@ def test_its_switches_are_those_of_the_reference_server(start: Start, tmp_path: 
     assert (tmp_path / "commits.jsonl").exists()
 
 
+def test_it_takes_tokens_instead_of_passwords(start: Start, tmp_path: Path) -> None:
+    ann, bob, *_ = Directory.generate(people=20, seed=1).people
+    (tmp_path / "tokens.csv").write_text(f"token,email\nof-ann,{ann.email}\nof-bob,{bob.email}\n", encoding="utf-8")
+    options = ("--page-default", 3, "--no-cache-headers", "--no-rootless-profile-entry")
+    server = start("serve", "--people", 20, "--auth", "oauth", "--tokens", tmp_path / "tokens.csv", *options)
+    assert server.stdout is not None
+    url = server.stdout.readline().removeprefix("listening on ").strip()
+    with httpx.Client(base_url=url, trust_env=False, headers={"Authorization": "Bearer of-bob"}) as web:
+        own = web.get("/profiles/oauth/atom/profileService.do")
+        assert (own.status_code, str(bob.userid) in own.text) == (200, True)
+        assert web.get("/profiles/atom/profileService.do", auth=("admin", "secret")).status_code == 401
+        found = web.get("/profiles/oauth/atom/search.do", params={"name": "*"})
+        assert (found.text.count("<entry"), "cache-control" in found.headers) == (3, False)
+        assert web.get("/profiles/oauth/atom/profileEntry.do", params={"userid": "nobody"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("token,email\nt,nobody@example.com\n", "nobody@example.com, who is not in the directory"),
+        ("token,email\nt\n", "line 2: 1 fields where the header has 2"),
+        ("email\na@example.com\n", "row 1 has no token"),
+        ("token\nt\n", "the input has no column for the person"),
+    ],
+)
+def test_a_file_of_tokens_that_is_none(command: Callable[..., Any], content: str, problem: str) -> None:
+    Path("tokens.csv").write_text(content, encoding="utf-8")
+    said = command("serve", "--people", "20", "--auth", "oauth", "--tokens", "tokens.csv")
+    assert (said.code, said.out) == (2, "")
+    assert problem in said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -61,6 +93,9 @@ def test_its_switches_are_those_of_the_reference_server(start: Start, tmp_path: 
         (["--port", "99999"], "Must be <= 65535"),
         (["--port", "-1"], "Must be >= 0"),
         (["--max-ps", "0"], "Must be >= 1"),
+        (["--auth", "oauth"], "aioconnections: --auth oauth and --tokens go together"),
+        (["--tokens", "x"], "aioconnections: --auth oauth and --tokens go together"),
+        (["--auth", "oauth", "--tokens", "x"], "aioconnections: x: No such file or directory"),
         (["--commit-log", "missing/log"], "aioconnections: missing/log: No such file or directory"),
         (["--commit-log", "."], "aioconnections: .: Is a directory"),
         (["--imitate", "3.0"], 'Invalid value "3.0" for --imitate'),
