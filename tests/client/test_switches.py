@@ -1,0 +1,116 @@
+"""One tour through all verbs, under every switch of the reference server, in every version, with every login."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from server import DIRECTORY, Place
+
+from aioconnections import (
+    Accepted,
+    AlreadyExists,
+    AuthenticationError,
+    Client,
+    Connected,
+    Invited,
+    Status,
+    Userid,
+)
+
+pytestmark = pytest.mark.anyio
+
+SWITCHES: list[dict[str, Any]] = [
+    {},
+    {"emails": "hidden"},
+    {"anonymous_read": True},
+    {"invite_201_body": "entry"},
+    {"invitation_delete": 204},
+    {"max_ps": 1},
+    {"page_default": 1},
+    {"cache_headers": False},
+    {"rootless_profile_entry": False},
+]
+
+
+async def tour(place: Place) -> None:
+    a, b = place.strangers()
+    alice, bob = place.person(a), place.person(b)
+    group = place.directory.communities[0]
+    belonging = {person.userid for person in (*group.owners, *group.members, *group.invited)}
+    owner = next(n for n, person in enumerate(place.directory.people) if person.userid == group.owners[0].userid)
+    guest = next(n for n, person in enumerate(place.directory.people) if person.userid not in belonging)
+    async with place.client(a) as hers, place.client(b) as his, place.client(None) as admin:
+        assert (await hers.me()).userid == alice.userid
+        found, document = await hers.profile(bob), await hers.service_document(bob)
+        assert found is not None
+        assert document is not None
+        assert found.person.userid == document.userid == bob.userid
+        assert (await hers.profile(Userid("nobody")), await hers.service_document(Userid("nobody"))) == (None, None)
+        assert bob.userid in [it.person.userid async for it in hers.search(userid=str(bob.userid))]
+        assert isinstance(await hers.invite(bob, discover=True), Invited)
+        assert isinstance(await hers.invite(bob), AlreadyExists)
+        assert (await hers.check(alice, bob), await his.check(bob, alice)) == (Status.UNCONFIRMED, Status.PENDING)
+        (pending,) = [it async for it in his.colleagues(bob, status=Status.PENDING) if it.target.userid == alice.userid]
+        assert isinstance(await his.accept(pending), Accepted)
+        assert alice.userid in [it.target.userid async for it in his.colleagues(bob)]
+        common = {it.person.userid async for it in his.colleagues_in_common(alice, bob)}
+        everybody = [person.userid for person in place.directory.people]
+        both = {who for who in everybody if who and place.status(alice, who) == place.status(bob, who) == "accepted"}
+        assert common == both
+        assert (await hers.remove((alice, bob))).was is Status.ACCEPTED  # type: ignore[arg-type] # tuples are fine
+        assert isinstance(await admin.admin.connect(alice, bob), Connected)
+        assert (await admin.admin.disconnect(bob, alice)).was is Status.ACCEPTED
+    async with place.client(owner) as hers, place.client(guest) as his:
+        community = hers.community(group.uuid)
+        for _ in range(2):
+            await community.invite(place.person(guest))
+            (invitation,) = [it async for it in his.invitations() if it.community_uuid == group.uuid]
+            await his.decline_invitation(invitation)
+        await community.invite(place.person(guest))
+        (invitation,) = [it async for it in his.invitations() if it.community_uuid == group.uuid]
+        assert invitation.id in [it.id async for it in community.invitations()]
+        assert isinstance(await his.accept_invitation(invitation), Accepted)
+    assert place.verbs() == [
+        *("invite", "accept", "remove", "connect", "disconnect"),
+        *["invite to community", "withdraw from community"] * 2,
+        *("invite to community", "join community"),
+    ]
+
+
+@pytest.mark.parametrize("auth", ["basic", "form", "oauth"])
+@pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
+@pytest.mark.parametrize(
+    "switch", SWITCHES, ids=lambda switch: "".join(f"{k}={v}" for k, v in switch.items()) or "none"
+)
+async def test_all_verbs(auth: str, version: str, switch: dict[str, Any]) -> None:
+    await tour(Place(auth=auth, version=version, **switch))
+
+
+@pytest.mark.parametrize("auth", ["basic", "form", "oauth"])
+async def test_who_has_not_signed_in_is_told_so(auth: str) -> None:
+    place = Place(auth=auth)
+    one, other = place.person(0), place.person(1)
+    calls: list[Callable[[Client], Awaitable[object]]] = [
+        lambda client: client.check(one, other),
+        lambda client: client.invite(other),
+        lambda client: client.me(),
+        lambda client: anext(client.invitations()),
+    ]
+    for call in calls:
+        async with place.client(0, auth=None) as client:
+            with pytest.raises(AuthenticationError):
+                await call(client)
+    assert place.verbs() == []
+
+
+async def test_everybody_may_read_where_that_is_switched_on() -> None:
+    place = Place(anonymous_read=True)
+    one, other = place.person(0), next(p for p in DIRECTORY.people if place.status(DIRECTORY.people[0], p))
+    async with place.client(0, auth=None) as client:
+        shown = await client.check(one, other)
+        assert shown is (Status.ACCEPTED if place.status(one, other) == "accepted" else None)
+        assert (await client.profile(one)) is not None
+        with pytest.raises(AuthenticationError):
+            await client.invite(other)
