@@ -55,6 +55,8 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
     organization: str | None = None,
     phone_number: str | None = None,
     tags: str | None = None,
+    profile_type: str | None = None,
+    school: str | None = None,
     active_users_only: Annotated[bool, Parameter(negative="")] = False,
     result: Result = PLAIN,
 ) -> int:
@@ -74,6 +76,8 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
         organization: Organisation.
         phone_number: Phone number.
         tags: Tags, separated by commas.
+        profile_type: Kind of profile, such as "default".
+        school: School.
         active_users_only: Leave out who is inactive.
         result: How the result is written.
     """
@@ -92,6 +96,8 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
             organization=organization,
             phone_number=phone_number,
             tags=tags,
+            profile_type=profile_type,
+            school=school,
             active_users_only=active_users_only or None,
         ),
         PROFILES,

@@ -354,6 +354,8 @@ class People(Base):
         organization: str | None = None,
         phone_number: str | None = None,
         tags: str | None = None,
+        profile_type: str | None = None,
+        school: str | None = None,
         active_users_only: bool | None = None,
         page_size: int = 250,
     ) -> Stream[Profile]:
@@ -375,6 +377,8 @@ class People(Base):
             "organization": organization,
             "phoneNumber": phone_number,
             "profileTags": tags,
+            "profileType": profile_type,
+            "school": school,
         }
         terms = {key: value for key, value in given.items() if value is not None}
         if not terms or page_size < 1:

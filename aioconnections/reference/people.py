@@ -132,6 +132,7 @@ class People:
             "organization": lambda number: (directory.details(number).organization,),
             "phoneNumber": lambda number: (directory.details(number).phone,),
             "school": lambda number: (directory.details(number).school,),
+            "profileType": lambda _: ("default",),
             "profileTags": lambda number: (directory.details(number).tag,),
             "search": lambda number: (*name(number), *directory.details(number)),
         }

@@ -55,6 +55,13 @@ def test_a_listing_in_json_lines_ends_in_the_pipe_of_another_command(command: Co
     assert [json.loads(line)["found_key"] for line in said.out.splitlines()] == [person["key"] for person in people]
 
 
+@pytest.mark.parametrize(("value", "found"), [("default", True), ("contractor", False)])
+def test_a_search_by_the_kind_of_profile(command: Command, value: str, found: object) -> None:
+    said = command("search", "--profile-type", value, "--school", "*", "--name", f"{(ME.name or '')[:4]}*")
+    assert said.code == 0
+    assert (str(ME.userid) in {row["userid"] for row in said.rows}) is found
+
+
 def test_a_search_for_nothing_is_refused(command: Command) -> None:
     said = command("search", "--active-users-only")
     assert said.code == 2

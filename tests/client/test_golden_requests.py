@@ -64,6 +64,27 @@ CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
         lambda c: first(c.search(name="A%", job_title="Chef*", active_users_only=False)),
         f"GET {P}/search.do?name=A%25&jobTitle=Chef%2A&activeUsersOnly=false&format=full&output=hcard&page=1&ps=250",
     ),
+    (
+        lambda c: first(
+            c.search(
+                text="t",
+                email="e@x",
+                userid="u",
+                city="ci",
+                country="co",
+                organization="o",
+                phone_number="p",
+                tags="a,b",
+                profile_type="d",
+                school="s",
+                page_size=9,
+            )
+        ),
+        (
+            f"GET {P}/search.do?search=t&email=e%40x&userid=u&city=ci&country=co&organization=o&phoneNumber=p"
+            "&profileTags=a%2Cb&profileType=d&school=s&format=full&output=hcard&page=1&ps=9"
+        ),
+    ),
     (lambda c: c.me(), f"GET {P}/profileService.do"),
     (lambda c: c.service_document(C), f"GET {P}/profileService.do?key=c"),
     (lambda c: c.profile(A), f"GET {P}/profile.do?email=a%40example.com&format=full&output=hcard"),
