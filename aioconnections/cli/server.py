@@ -107,7 +107,13 @@ def _password(user: str) -> str:
     if not password and sys.stdin.isatty():
         from getpass import getpass
 
-        password = getpass(f"Password of {user}: ")
+        try:
+            password = getpass(f"Password of {user}: ")
+        except KeyboardInterrupt:
+            say("")  # what is said next would stand behind the question
+            raise
+        except EOFError:  # Ctrl-D
+            say("")
     if not password:
         raise InvalidInputError("a password is missing: use --password-file, or set AIOCONNECTIONS_PASSWORD")
     return password

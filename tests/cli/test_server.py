@@ -61,6 +61,21 @@ def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked == ["Password of me: "]
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt, EOFError])
+def test_who_does_not_answer_leaves_a_whole_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], end: type[BaseException]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+
+    def ask(_: str) -> str:
+        raise end
+
+    monkeypatch.setattr("getpass.getpass", ask)
+    with pytest.raises(InvalidInputError if end is EOFError else end):
+        login(user="me")
+    assert capsys.readouterr().err == "\n"
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
