@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("aioconnections: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+    except BrokenPipeError:  # whoever read what we found out, such as `head`, has seen enough
         _give_up_stdout()
         return GOOD
     except OSError as error:

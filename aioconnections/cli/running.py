@@ -98,6 +98,11 @@ def do_rows(verb: Verb[ItemT], through: Client | Address, source: Source, option
                     doing = run.do(through, rows, advance, ordered=options.ordered)
                     with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
                         asyncio.run(doing)
+            except BrokenPipeError:
+                if not verb.changes:
+                    raise  # whoever read the result, such as `head`, has seen enough
+                problem = "nobody reads the result any more, so nothing more was done"
+                raise OSError(None, problem, "standard output") from None
             finally:
                 say(run.summary())
     if run.stopped is not None:
@@ -135,6 +140,8 @@ class _Run(Generic[ItemT]):
     labels: Counter[str] = field(factory=Counter[str])
     unreadable: int = 0
     left: int = 0
+    taken: int = 0
+    cut_off: int = 0
     stopped: ConnectionsError | None = None
 
     @property
@@ -146,9 +153,13 @@ class _Run(Generic[ItemT]):
         """Do it with every row, and write all of them even if the run stops early."""
         items = cast("Iterator[ItemT]", rows)  # of a BadRow the client says that it is none, and gives it back
         async with client, self.verb.start(client, items, ordered) as outcomes:
-            async for outcome in outcomes:
-                self.take(outcome)
-                advance()
+            try:
+                async for outcome in outcomes:
+                    self.take(outcome)
+                    self.taken += 1
+                    advance()
+            finally:
+                self.cut_off = outcomes.tally.read - self.taken
         self.stopped = outcomes.stopped
         async for row in _rest(rows):
             self.leave(row)
@@ -221,6 +232,8 @@ class _Run(Generic[ItemT]):
             "unreadable": self.unreadable,
             "unprocessed": tally.unprocessed + self.left,
         }
+        if self.verb.changes:
+            others["cut off: whether they were done is not known"] = self.cut_off
         return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
 
 

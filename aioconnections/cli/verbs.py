@@ -63,6 +63,7 @@ class Verb(Generic[ItemT]):
         start: begins the run over items, in their order or not.
         plan: the conversation about one item, whose first request a dry run shows.
         once: whether a person who comes a second time is left alone.
+        changes: whether it changes anything on the server.
         then: what follows that request, where the change itself depends on its answer.
         added: columns for what an outcome says.
         says: fills them, where `Outcome.as_dict` does not say what they hold.
@@ -76,6 +77,7 @@ class Verb(Generic[ItemT]):
     start: Callable[[Client, Any, bool], Outcomes[Any]]
     plan: Callable[[Address, ItemT], Flow[Any]]
     once: bool = False
+    changes: bool = True
     then: str | None = None
     added: tuple[str, ...] = ("outcome",)
     says: Callable[[Outcome], Row] | None = None
@@ -114,6 +116,7 @@ def _removed(outcome: Outcome) -> str:
 CHECK: Verb[RowPair] = Verb(
     doing="checking",
     done="checked",
+    changes=False,
     shape=PAIRS,
     start=lambda client, pairs, ordered: client.check_many(pairs, ordered=ordered),
     plan=lambda address, pair: profiles.check(address, pair, proved=True),
@@ -126,6 +129,7 @@ CHECK: Verb[RowPair] = Verb(
 RESOLVE: Verb[RowPerson] = Verb(
     doing="looking up",
     done="looked up",
+    changes=False,
     shape=PEOPLE,
     start=lambda client, people, ordered: client.resolve_many(people, ordered=ordered),
     plan=lambda address, person: discovery.profile(address, person.identity),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from aioconnections.records import Person, Status
-from aioconnections.reference import Directory
+from aioconnections.reference import Directory, Fault
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
 ME, *OTHERS = DIRECTORY.people
@@ -22,6 +24,7 @@ COMMUNITY = next(community for community in DIRECTORY.communities if community.i
 
 Command = Callable[..., Any]
 PairsFile = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def by_status(status: Status) -> Person:
@@ -264,3 +267,34 @@ def test_a_wrong_password_leaves_every_row_unprocessed(
     assert said.code == 3
     assert [row["outcome"] for row in said.rows] == ["unprocessed"] * len(STRANGERS)
     assert me.app.requests.by_status == {401: 1}
+
+
+def test_an_end_in_the_middle_says_of_how_many_nothing_is_known(start: Start, pairs_file: PairsFile, me: Any) -> None:
+    me.app.faults = [Fault("stall", at="commit", operation="invite")]
+    people = csv_of("userid", *(person.userid for person in STRANGERS[:3]))
+    invite = start("invite", pairs_file(people), "--ordered", "--max-connections", 3)
+    while len(done(me)) < 3:
+        assert invite.poll() is None
+    invite.send_signal(signal.SIGINT)
+    out, err = invite.communicate(timeout=30)
+    assert (invite.returncode, len(out.splitlines())) == (130, 1)
+    summary, last = err.splitlines()
+    assert summary.startswith("0 done in ")
+    assert summary.endswith("; 3 cut off: whether they were done is not known")
+    assert last == "aioconnections: interrupted"
+
+
+@pytest.mark.parametrize(("verb", "code"), [("invite", 1), ("profile", 0)])
+def test_a_reader_that_goes_ends_a_change_as_unfinished(
+    start: Start, pairs_file: PairsFile, me: Any, verb: str, code: int
+) -> None:
+    rows = ((person.userid, "x" * 5_000) for person in STRANGERS)  # more than what waits in a buffer
+    process = start(verb, pairs_file(csv_of("userid,note", *rows)), "--max-connections", 2)
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    gone = "aioconnections: standard output: nobody reads the result any more, so nothing more was done"
+    assert (err.splitlines()[-1] == gone) is (code == 1)
+    assert len(done(me)) < len(STRANGERS)
