@@ -44,6 +44,8 @@ __all__ = ["Colleagues", "Invite", "Pairlike", "People"]
 
 Order: TypeAlias = Literal["displayName", "modified"]
 Pairlike: TypeAlias = Pair | tuple[Who, Who]
+Which: TypeAlias = ConnectionRef | tuple[Who, Who]
+"""A connection: as a record, as the pair of its source and target, or by its bare id."""
 
 
 @frozen
@@ -248,7 +250,7 @@ class Colleagues(Base):
             on_unknown=on_unknown,
         )
 
-    async def accept(self, connection: ConnectionRef) -> Accepted:
+    async def accept(self, connection: Which) -> Accepted:
         """Accept an invitation: the entry is fetched, only its status changed, and the rest put back.
 
         Page "Accept an invitation to become a colleague".
@@ -266,7 +268,7 @@ class Colleagues(Base):
         flow = colleagues.accept(self._here().address, which)
         return await self._done(flow, connection, *_named(which), pair=_pair(which))
 
-    async def remove(self, connection: ConnectionRef) -> Removed:
+    async def remove(self, connection: Which) -> Removed:
         """Decline, withdraw or remove a connection; the outcome says which it was.
 
         Pages "Deleting connections" and "Accept an invitation to become a colleague".
@@ -283,7 +285,7 @@ class Colleagues(Base):
         return await self._done(flow, connection, *_named(which), pair=_pair(which))
 
     def accept_many(
-        self, connections: Iterable[ConnectionRef] | AsyncIterable[ConnectionRef], *, ordered: bool = False
+        self, connections: Iterable[Which] | AsyncIterable[Which], *, ordered: bool = False
     ) -> Outcomes[AcceptOutcome]:
         """Accept every invitation of a source; see `accept` for one."""
         address = self._here().address
@@ -295,7 +297,7 @@ class Colleagues(Base):
         return self._many(understand, connections, ordered=ordered)
 
     def remove_many(
-        self, connections: Iterable[ConnectionRef] | AsyncIterable[ConnectionRef], *, ordered: bool = False
+        self, connections: Iterable[Which] | AsyncIterable[Which], *, ordered: bool = False
     ) -> Outcomes[RemoveOutcome]:
         """Remove every connection of a source; see `remove` for one."""
         address = self._here().address

@@ -45,7 +45,7 @@ async def converse(place: Place, kind: str, *, discover: bool = False) -> None:
             assert found is not None
             assert found.message == "Grüße &lt;&amp;&gt;"
             assert found.id in [it.id async for it in client.colleagues(one)]
-        assert (await hers.remove((alice, bob))).was is Status.ACCEPTED  # type: ignore[arg-type] # tuples are fine
+        assert (await hers.remove((alice, bob))).was is Status.ACCEPTED
         assert await his.get(bob, alice) is None
         with pytest.raises(NotFoundError):
             await hers.remove(Pair(alice, bob))

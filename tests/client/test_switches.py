@@ -59,7 +59,7 @@ async def tour(place: Place) -> None:
         everybody = [person.userid for person in place.directory.people]
         both = {who for who in everybody if who and place.status(alice, who) == place.status(bob, who) == "accepted"}
         assert common == both
-        assert (await hers.remove((alice, bob))).was is Status.ACCEPTED  # type: ignore[arg-type] # tuples are fine
+        assert (await hers.remove((alice, bob))).was is Status.ACCEPTED
         assert isinstance(await admin.admin.connect(alice, bob), Connected)
         assert (await admin.admin.disconnect(bob, alice)).was is Status.ACCEPTED
     async with place.client(owner) as hers, place.client(guest) as his:

@@ -6,26 +6,43 @@ from collections.abc import AsyncIterator
 from typing import Literal, assert_never, assert_type
 
 from aioconnections import (
+    Accepted,
+    AcceptOutcome,
+    AlreadyExists,
     AnswerError,
     Auth,
     Basic,
     Bearer,
     Checked,
     Client,
+    Connected,
+    Connection,
     ConnectionsError,
+    ConnectOutcome,
     Email,
     Failed,
     Headers,
     Identity,
+    InDoubt,
     InvalidInputError,
+    Invitation,
+    Invite,
+    Invited,
+    InviteOutcome,
     Key,
     Ltpa,
     OAuth2,
+    Outcomes,
     Pair,
     Person,
+    Profile,
     Rejected,
+    Removed,
+    RemoveOutcome,
+    ResolveOutcome,
     Response,
     Send,
+    ServiceDocument,
     Status,
     Tokens,
     TransportError,
@@ -89,6 +106,57 @@ async def use() -> None:
                         assert_never(outcome)
         assert_type(outcomes.stopped, ConnectionsError | None)
         assert_type(outcomes.tally.checked, int)
+
+
+async def verbs(ann: Person, bob: Email) -> None:
+    async with Client("https://connections.example.com", auth=("ajones", "secret")) as client:
+        assert_type(await client.invite(bob, message="<b>Hi</b>", message_type="html"), Invited | AlreadyExists)
+        assert_type(await client.get(ann, bob), Connection | None)
+        async for connection in client.colleagues(ann, status=Status.PENDING, sort_by="modified"):
+            assert_type(connection, Connection)
+            assert_type(connection.message_type, str)
+            assert_type(await client.accept(connection), Accepted)
+        for which in ("c0ffee", Pair(ann, bob), (ann, bob)):
+            assert_type((await client.remove(which)).was, Status | None)
+        async for profile in client.search(name="a*"):
+            assert_type(profile, Profile)
+        async for common in client.colleagues_in_common(ann, bob):
+            assert_type(common, Profile)
+        assert_type(await client.profile(bob), Profile | None)
+        assert_type(await client.service_document(bob), ServiceDocument | None)
+        assert_type(await client.me(), ServiceDocument)
+        assert_type(await client.admin.connect(ann, bob), Connected | AlreadyExists)
+        assert_type(await client.admin.disconnect(ann, bob), Removed)
+        community = client.community("uuid")
+        assert_type(await community.invite(bob, title="Join us"), Invited | AlreadyExists)
+        async for invitation in client.invitations():
+            assert_type(await client.get_invitation(invitation), Invitation | None)
+            assert_type(await client.accept_invitation(invitation), Accepted)
+            assert_type(await client.decline_invitation(invitation), Removed)
+
+
+async def verbs_in_bulk(ann: Person, bob: Email, invitations: list[Invitation]) -> None:
+    async with Client("https://connections.example.com") as client:
+        assert_type(client.invite_many([ann, bob, Invite(bob, "Hi")]), Outcomes[InviteOutcome])
+        assert_type(client.accept_many(["c0ffee", (ann, bob)]), Outcomes[AcceptOutcome])
+        assert_type(client.remove_many([Pair(ann, bob)]), Outcomes[RemoveOutcome])
+        assert_type(client.resolve_many([ann, bob]), Outcomes[ResolveOutcome])
+        assert_type(client.admin.connect_many([(ann, bob)]), Outcomes[ConnectOutcome])
+        assert_type(client.admin.disconnect_many(from_a_database()), Outcomes[RemoveOutcome])
+        assert_type(client.community("uuid").invite_many([ann, bob]), Outcomes[InviteOutcome])
+        assert_type(client.accept_invitation_many(invitations), Outcomes[AcceptOutcome])
+        assert_type(client.decline_invitation_many(invitations), Outcomes[RemoveOutcome])
+        async with client.revoke_invitation_many(invitations) as outcomes:
+            async for outcome in outcomes:
+                match outcome:
+                    case Removed(was):
+                        assert_type(was, Status | None)
+                    case InDoubt(error) | Rejected(error) | Failed(error):
+                        assert_type(error, ConnectionsError)
+                    case Unprocessed(reason):
+                        assert_type(reason, str)
+                    case _:
+                        assert_never(outcome)
 
 
 class Token:
