@@ -15,11 +15,12 @@ from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.colleagues import ATOM
 from aioconnections.protocol.entries import lone_entry
 from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
-from aioconnections.protocol.messages import NEVER_SENT, Flow, Request, Response, Sends
+from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
 from aioconnections.records import Identity, Invitation
 
 __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]
 
+_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # it may be asked for what a lost answer would have said
 _MEMBER = 417  # documented: already a member
 _ALREADY = (409, _MEMBER)  # for an invitation that exists nothing is documented or recorded
 
@@ -56,7 +57,7 @@ def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation 
         AnswerError: the server refuses.
         AtomError: the answer makes no sense.
     """
-    request = Request("GET", address.follow(_href(invitation)))
+    request = Request("GET", address.follow(_href(invitation)), _NO_CACHE)
     response = yield request
     if is_missing(response):
         return None

@@ -161,6 +161,7 @@ def test_getting_one() -> None:
     assert found is not None
     assert found.title == "Come"
     assert targets(asked) == [DELETE.replace("DELETE", "GET")]
+    assert asked[0].headers.get("Cache-Control") == "no-cache"
     assert talk(get_invitation(ADDRESS, INVITATION), GONE)[0] is None
     assert talk(get_invitation(ADDRESS, INVITATION), answer(200, '<?xml version="1.0"?>', ATOM))[0] is None
     assert type(fails(get_invitation(ADDRESS, INVITATION), NO_APP)) is NotFoundError
