@@ -296,6 +296,8 @@ def test_what_is_posted() -> None:
     assert connection_from(entry_of_connection).status is Status.ACCEPTED
     with pytest.raises(InvalidInputError):
         invitation_body("\x00")
+    with pytest.raises(InvalidInputError, match="text or html"):
+        invitation_body("<b>Hi</b>", "xhtml")  # type: ignore[arg-type] # that is the point
 
 
 def _entries(body: bytes) -> list[Entry]:
