@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 
 from aioconnections.bulk import Outcomes, Subject
 from aioconnections.client.base import Base, Who
-from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from aioconnections.errors import InvalidInputError
 from aioconnections.listing import Stream
 from aioconnections.outcomes import (
     Accepted,
@@ -19,7 +19,7 @@ from aioconnections.outcomes import (
 )
 from aioconnections.protocol import communities, listing
 from aioconnections.protocol.messages import Flow
-from aioconnections.protocol.profiles import prove_login
+from aioconnections.protocol.profiles import signed_in
 from aioconnections.records import Invitation, identity_of
 from aioconnections.session import Session
 
@@ -169,12 +169,7 @@ class Communities(Base):
 
 
 def _accept(session: Session, invitation: Invitation) -> Flow[Accepted]:
-    me = session.me
-    if me is None:  # nobody has asked yet: a client need not prove the login before anything else
-        document = yield from prove_login(session.address)
-        me = document.userid or document.key
-    if me is None:
-        raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
+    me = session.me or (yield from signed_in(session.address))  # a client need not prove the login beforehand
     return (yield from communities.accept_invitation(session.address, me, invitation))
 
 

@@ -27,7 +27,7 @@ from aioconnections.protocol.connections import accepted_entry, connected_entry,
 from aioconnections.protocol.discovery import service_document_of
 from aioconnections.protocol.entries import lone_entry, query_value
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
-from aioconnections.protocol.profiles import check, pair_query
+from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.records import Connection, Identity, Pair, Status
 
 __all__ = [
@@ -88,7 +88,7 @@ def invite(
     Page "Inviting a person to become a colleague". With `discover` the person's service document is asked for the feed
     to post to, as the page says; else its well-known address is used.
 
-    `me` says who is signed in, once that is known. After a lost answer the conversation waits `settle` seconds, asks
+    `me` says who is signed in, if that is known. After a lost answer the conversation waits `settle` seconds, asks
     without caches what stands between the two, and only then, if that is nothing, invites once more; with
     ``on_unknown="report"`` it asks nothing and gives up. What an `earlier` run has sent is such a lost answer. After
     fifteen minutes nothing is sent again, because an invitation that was declined meanwhile looks like none.
@@ -108,9 +108,9 @@ def invite(
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
     while True:
         if sent:
-            own = me()
-            if on_unknown == "report" or own is None:
+            if on_unknown == "report":
                 break
+            own = me() or (yield from _settling("invitation", signed_in(address)))
             asking = check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=max(pause, 0.0))
             status = yield from _settling("invitation", asking)
             if status is not None:

@@ -11,7 +11,7 @@ from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request,
 from aioconnections.protocol.service import service_document
 from aioconnections.records import Email, Identity, Key, Pair, ServiceDocument, Status, Userid
 
-__all__ = ["check", "check_request", "check_result", "pair_query", "prove_login"]
+__all__ = ["check", "check_request", "check_result", "pair_query", "prove_login", "signed_in"]
 
 # Page "Checking whether two people are colleagues": the spelling of the parameters, with a lower-case "id" in Userid.
 _SOURCE: dict[type[Identity], str] = {Email: "sourceEmail=", Key: "sourceKey=", Userid: "sourceUserid="}
@@ -84,6 +84,19 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     if response.status == 200 and not login_page(request, response):
         raise UnexpectedAnswerError(200, None, "what answers at this address is not the Profiles service")
     raise error_of(request, response)
+
+
+def signed_in(address: Address) -> Flow[Identity]:
+    """Who is signed in, for whoever has not proved the login before.
+
+    Raises:
+        AnswerError: as `prove_login`, or the server does not say.
+    """
+    document = yield from prove_login(address)
+    me = document.userid or document.key
+    if me is None:
+        raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
+    return me
 
 
 def _own_document(response: Response) -> ServiceDocument:

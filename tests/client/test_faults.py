@@ -88,6 +88,19 @@ def test_what_was_refused_before_it_was_done_is_done_by_the_second_try_and_a_dou
     in_time(main)
 
 
+@pytest.mark.parametrize("at", ["request", "commit"])
+def test_a_lost_answer_is_asked_after_even_if_the_login_was_not_proved(at: Any) -> None:
+    async def main() -> None:
+        place = Place(dedup=False)
+        a, b = place.strangers()
+        place.server.faults = [Fault("reset", at=at, operation="invite", times=1)]
+        async with place.client(a, verify_login=False) as client:
+            assert isinstance(await client.invite(place.person(b)), Invited)
+        assert place.verbs() == ["invite"]
+
+    in_time(main)
+
+
 def test_a_failure_that_stays_is_said() -> None:
     async def main() -> None:
         place = Place()

@@ -141,7 +141,19 @@ def test_the_second_one_may_meet_the_first() -> None:
 
 def test_somebody_who_does_not_ask_is_told_that_it_is_in_doubt() -> None:
     assert isinstance(fails(inviting(on_unknown="report"), LOST), InDoubtError)
-    assert isinstance(fails(inviting(me=None), BUSY), InDoubtError)
+
+
+def test_who_is_not_known_to_have_invited_is_asked_for() -> None:
+    service = '<service xmlns="http://www.w3.org/2007/app">{}</service>'
+    mine = service.format('<userid xmlns="http://www.ibm.com/xmlns/prod/sn">me</userid>')
+    kind = "application/atomsvc+xml; charset=UTF-8"
+    done, asked = talk(inviting(me=None), LOST, answer(200, mine, kind), status("unconfirmed"))
+    assert (done, targets(asked)) == (Invited(), [POST, "GET /profiles/atom/profileService.do", HEAD])
+    for unsettled in (answer(200, service.format(""), kind), answer(401), BUSY, NONE):
+        doubt = fails(inviting(me=None), LOST, unsettled)
+        assert type(doubt) is InDoubtError
+        assert isinstance(doubt.__cause__, ConnectionsError)
+    assert isinstance(fails(inviting(me=None, on_unknown="report"), BUSY), InDoubtError)
 
 
 @pytest.mark.parametrize(
