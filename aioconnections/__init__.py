@@ -17,6 +17,7 @@ from aioconnections.errors import (
     ForbiddenError,
     InDoubtError,
     InvalidInputError,
+    JournalBoundError,
     JournalDiskError,
     JournalError,
     JournalLockedError,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from aioconnections.auth import Auth, Basic, Bearer, Ltpa, Secret, Send
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Administration, Client, Community, Invite
+    from aioconnections.journal import Journal
     from aioconnections.listing import Stream
     from aioconnections.oauth2 import OAuth2, Tokens
     from aioconnections.protocol.messages import Headers, Response
@@ -109,6 +111,8 @@ __all__ = [
     "Invite",
     "InviteOutcome",
     "Invited",
+    "Journal",
+    "JournalBoundError",
     "JournalDiskError",
     "JournalError",
     "JournalLockedError",
@@ -157,6 +161,7 @@ _LAZY = {
     "Basic": "aioconnections.auth",
     "Bearer": "aioconnections.auth",
     "Client": "aioconnections.client",
+    "Journal": "aioconnections.journal",
     "LaneTransport": "aioconnections.transport.as_httpx",
     "Headers": "aioconnections.protocol.messages",
     "Ltpa": "aioconnections.auth",

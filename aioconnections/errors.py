@@ -22,6 +22,7 @@
     ├── AtomError                       a document that is not acceptable Atom
     ├── JournalError
     │   ├── JournalLockedError          another process has it open
+    │   ├── JournalBoundError           it records a run of another verb, server or user
     │   ├── JournalMismatchError        the input differs from the run that the journal records
     │   └── JournalDiskError            the disk is full or failing
     └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
@@ -46,6 +47,7 @@ __all__ = [
     "ForbiddenError",
     "InDoubtError",
     "InvalidInputError",
+    "JournalBoundError",
     "JournalDiskError",
     "JournalError",
     "JournalLockedError",
@@ -224,6 +226,10 @@ class JournalError(ConnectionsError):
 
 class JournalLockedError(JournalError):
     """Another process has this journal open."""
+
+
+class JournalBoundError(JournalError):
+    """The journal belongs to a run of another verb, on another server or by another user."""
 
 
 class JournalMismatchError(JournalError):

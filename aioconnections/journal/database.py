@@ -1,0 +1,79 @@
+"""The one door to SQLite: how a database is opened, and what its errors are called outside.
+
+What holds while a run has its journal open: nobody else has (``locking_mode=EXCLUSIVE``, which also does without
+shared memory), and a commit returns once the write-ahead log is on the disk (``synchronous=FULL``; NORMAL would lose
+commits in a power cut).
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+from aioconnections.errors import JournalDiskError, JournalError, JournalLockedError
+
+__all__ = ["Connection", "Mode", "connect", "make_durable", "one", "os_errors", "refusal"]
+
+Mode: TypeAlias = Literal["rw", "ro", "peek"]
+"""``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
+
+_QUERY: dict[Mode, str] = {"rw": "mode=rw", "ro": "mode=ro", "peek": "mode=ro&immutable=1"}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+
+
+class Connection(Protocol):
+    """As much of an SQLite connection as the journal uses. Its errors are those of `sqlite3`."""
+
+    def execute(self, sql: str, values: tuple[Any, ...] = (), /) -> Iterator[Any]:
+        """Run one statement; rows are tuples."""
+        ...
+
+    def close(self) -> None:
+        """Give up everything, the lock included."""
+        ...
+
+
+def connect(path: Path, mode: Mode) -> Connection:
+    """Open a database that is there. All of them are opened here, so that a test can put a failing disk under it."""
+    address = f"{path.absolute().as_uri()}?{_QUERY[mode]}"
+    return sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
+
+
+def one(db: Connection, sql: str) -> tuple[Any, ...]:
+    """The only row that `sql` gives, which is left to nobody else's reading."""
+    (row,) = list(db.execute(sql))
+    return tuple(row)
+
+
+def make_durable(db: Connection) -> None:
+    """Make commits survive a power cut. The full flush is for macOS, whose plain one does not reach the disk."""
+    for name in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"):
+        list(db.execute(f"PRAGMA {name}"))
+
+
+def refusal(error: sqlite3.Error, name: str) -> JournalError:
+    """What an error of SQLite means for whoever wanted to open the journal."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return JournalLockedError(f"the journal {name} is in use by another run or report")
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+        return JournalDiskError(f"the journal {name}: {error}")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return JournalError(f"{name} is no journal, or a damaged one: {error}")
+    return JournalError(f"the journal {name}: {error}")
+
+
+@contextmanager
+def os_errors(name: str) -> Generator[None]:
+    """Turn errors of the operating system and of SQLite into ours."""
+    try:
+        yield
+    except OSError as error:
+        kind = JournalDiskError if error.errno in _FULL else JournalError
+        raise kind(f"the journal {name}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise refusal(error, name) from None

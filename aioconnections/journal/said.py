@@ -1,0 +1,176 @@
+"""What a journal says of an item, and the outcome that it becomes again when a later run gives it once more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import frozen
+
+from aioconnections import errors, outcomes
+from aioconnections.errors import ConnectionsError, JournalError, UsageError
+from aioconnections.outcomes import Outcome
+from aioconnections.records import Identity, Pair, Status
+
+__all__ = ["FINISHED", "SET_BACK", "Past", "Said", "replay", "said_of"]
+
+FINISHED = frozenset(
+    {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved"}
+)
+SET_BACK = 1_000_000  # microseconds: clocks are nudged all the time, and less than this is no news
+_WITH_ERROR = (outcomes.Rejected, outcomes.Failed, outcomes.InDoubt)
+_CLASSES: dict[str, Any] = {
+    "checked": outcomes.Checked,
+    "invited": outcomes.Invited,
+    "already_exists": outcomes.AlreadyExists,
+    "accepted": outcomes.Accepted,
+    "removed": outcomes.Removed,
+    "connected": outcomes.Connected,
+    "resolved": outcomes.Resolved,
+    "in_doubt": outcomes.InDoubt,
+    "rejected": outcomes.Rejected,
+    "failed": outcomes.Failed,
+    "unprocessed": outcomes.Unprocessed,
+}
+_NAMES: dict[type[Outcome], str] = {kind: name for name, kind in _CLASSES.items()}
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@frozen
+class Said:
+    """What is kept of an outcome.
+
+    Attributes:
+        outcome: the class in lower case, as `Outcome.as_dict` names it.
+        detail: what that class says, as JSON: a status, a connection id, a reason, or an error and its attributes.
+        attempts: see `Outcome`.
+        elapsed: see `Outcome`; kept to the microsecond.
+        waited: likewise.
+    """
+
+    outcome: str
+    detail: str | None = None
+    attempts: int = 0
+    elapsed: float = 0.0
+    waited: float = 0.0
+
+    def to_text(self) -> str:
+        """One line, as a row of the journal holds it."""
+        return f"{self.outcome} {self.attempts} {self.elapsed:.6f} {self.waited:.6f} {self.detail or ''}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Said:
+        """What `to_text` made a line of."""
+        outcome, attempts, elapsed, waited, detail = text.split(" ", 4)
+        return cls(outcome, detail or None, int(attempts), float(elapsed), float(waited))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`detail`, decoded."""
+        return json.loads(self.detail) if self.detail else {}
+
+
+@frozen
+class Past:
+    """What earlier runs recorded of an item.
+
+    Attributes:
+        said: the latest outcome; None if there is none, or if an intent was recorded after it: what it said then no
+            longer holds.
+        sends: the highest number of an intent: 0 if nothing was ever about to be sent.
+        intent_at: seconds of the wall clock at the last intent; None if there is none.
+        age: seconds since then; None if there is no intent, or the clock was set back, so that it cannot be told.
+    """
+
+    said: Said | None
+    sends: int = 0
+    intent_at: float | None = None
+    age: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the item needs nothing more."""
+        return self.said is not None and self.said.outcome in FINISHED
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether something was or may have been sent, and what came of it is not known."""
+        return self.said.outcome == "in_doubt" if self.said is not None else self.sends > 0
+
+
+def said_of(outcome: Outcome) -> Said:
+    """What a journal keeps of an outcome.
+
+    Raises:
+        UsageError: a profile is more than a journal keeps.
+    """
+    name = _NAMES.get(type(outcome))
+    if name is None:
+        raise UsageError(f"a journal keeps no {type(outcome).__name__}")
+    return Said(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
+
+
+def _detail(outcome: Outcome) -> str | None:
+    if isinstance(outcome, outcomes.Checked):
+        return _encode({"status": outcome.status})
+    if isinstance(outcome, _WITH_ERROR):
+        return _encode({"error": _facts_of(outcome.error)})
+    if isinstance(outcome, outcomes.Invited):
+        return _encode({"connection_id": outcome.connection_id})
+    if isinstance(outcome, outcomes.Removed):
+        return _encode({"was": outcome.was})
+    if isinstance(outcome, outcomes.Unprocessed):
+        return _encode({"reason": outcome.reason})
+    if isinstance(outcome, outcomes.Resolved) and outcome.profile is not None:
+        raise UsageError("a journal keeps no profiles")
+    return None
+
+
+def _facts_of(error: ConnectionsError) -> dict[str, Any]:
+    """What it takes to build the error again; one of a caller's own class comes back as the nearest of ours."""
+    kind = next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+    attributes = {
+        name: value for name, value in vars(error).items() if value is None or isinstance(value, str | int | float)
+    }
+    return {"class": kind, "text": str(error), "attributes": attributes}
+
+
+def _error_from(facts: dict[str, Any]) -> ConnectionsError:
+    if facts["class"] not in errors.__all__:
+        raise JournalError(f"the journal speaks of an error that this version does not know: {facts['class']}")
+    kind: type[ConnectionsError] = getattr(errors, facts["class"])
+    error = kind.__new__(kind, facts["text"])  # as if unpickled: the text is made up already
+    vars(error).update(facts["attributes"])
+    return error
+
+
+def replay(
+    said: Said, *, index: int, item: object, pair: Pair | None = None, person: Identity | None = None
+) -> Outcome:
+    """The outcome once more, with `replayed` set.
+
+    Raises:
+        JournalError: a newer version of the library wrote it.
+    """
+    kind = _CLASSES.get(said.outcome)
+    if kind is None:
+        raise JournalError(f"the journal speaks of an outcome that this version does not know: {said.outcome}")
+    facts = said.facts
+    if "error" in facts:
+        facts["error"] = _error_from(facts["error"])
+    for name in ("status", "was"):
+        if facts.get(name) is not None:
+            facts[name] = Status(facts[name])
+    again: Outcome = kind(
+        **facts,
+        index=index,
+        item=item,
+        pair=pair,
+        person=person,
+        attempts=said.attempts,
+        elapsed=said.elapsed,
+        waited=said.waited,
+        replayed=True,
+    )
+    return again

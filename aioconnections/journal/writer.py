@@ -1,0 +1,243 @@
+"""The one thread that touches the database: it groups what has queued up into one commit, and reads between commits.
+
+The loop's side only appends to a list and waits; nothing of the loop is touched from the thread but through `tell`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from copy import copy
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import anyio
+
+from aioconnections.errors import JournalDiskError, JournalError, UsageError
+from aioconnections.journal.database import Connection, os_errors
+from aioconnections.journal.file import Binding, Head, ensure, fold, link, opened, verified
+
+__all__ = ["Entry", "Page", "Reply", "Tell", "Writer"]
+
+Entry: TypeAlias = tuple[int, str, str, str, int]
+"""Index, kind, item, data, and microseconds of the wall clock."""
+Page: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str | None]]
+"""By index: item, number of sends, number and time of the row with the last intent, data of the outcome after it."""
+Tell: TypeAlias = Callable[[Callable[[], object]], object]
+"""Has the loop call a function soon; may be called from any thread."""
+
+ValueT = TypeVar("ValueT")
+
+FULL = 512  # rows that are written without waiting for more
+LINGER = 0.1  # seconds that rows nobody waits for may wait for company
+BACKLOG = 4096  # rows; whoever adds one more waits
+
+_SIZES = (64, 32, 16, 8, 4, 2, 1)  # every statement gives the interpreter's lock away, so there should be few
+_INSERT = {size: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * size)}" for size in _SIZES}  # noqa: S608
+_PAGE = """
+SELECT fold.idx, coalesce(said.item, sent.item), coalesce(fold.sends, 0), fold.intent, sent.wall,
+    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN said.data END,
+    (fold.intent IS NULL) = (sent.seq IS NULL) AND (fold.outcome IS NULL) = (said.seq IS NULL)
+FROM temp.fold
+LEFT JOIN entry AS sent ON sent.seq = fold.intent
+LEFT JOIN entry AS said ON said.seq = fold.outcome
+WHERE fold.idx BETWEEN ? AND ?
+"""
+
+
+class Reply(Generic[ValueT]):
+    """Something that the thread will say. All but the two results is the loop's alone."""
+
+    __slots__ = ("_event", "awaited", "done", "failure", "value")
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+        self.awaited = False
+        self.done = False
+        self.failure: Exception | None = None
+        self.value: ValueT | None = None
+
+    async def wait(self) -> ValueT | None:
+        """The value, once it is there; any number of tasks may wait."""
+        if not self.done:
+            if self._event is None:
+                self._event = anyio.Event()
+            await self._event.wait()
+        if self.failure is not None:
+            raise copy(self.failure)
+        return self.value
+
+    def settle(self) -> None:
+        """Wake those who wait."""
+        self.done = True
+        if self._event is not None:
+            self._event.set()
+
+
+class Writer:
+    """A journal that is open, from the moment its thread starts to the moment it has ended.
+
+    Attributes:
+        opening: settled once the journal is open, or cannot be; its value is where it ended then.
+        closed: settled once nothing more will happen.
+        failure: why nothing can be written any more.
+        last_index: the greatest that an earlier run recorded; -1 if there is none.
+    """
+
+    def __init__(self, path: Path, binding: Binding, created: int, tell: Tell) -> None:
+        self._path = path
+        self._binding = binding
+        self._created = created
+        self.tell = tell
+        self._wake = threading.Condition(threading.Lock())
+        self._entries: list[Entry] = []
+        self._batch: Reply[None] = Reply()
+        self._questions: list[tuple[int, int, Reply[Page]]] = []
+        self._pressing = False  # somebody waits
+        self._closing = False
+        self._seq = 0
+        self._chain = b""
+        self.opening: Reply[Head] = Reply()
+        self.closed: Reply[None] = Reply()
+        self.failure: JournalDiskError | None = None
+        self.last_index = -1
+        self.thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
+
+    def add(self, entry: Entry, *, durable: bool) -> Reply[None] | None:
+        """Queue a row. What is returned is settled when it is on the disk; None if nobody need wait for that."""
+        with self._wake:
+            self._refuse_late()
+            self._entries.append(entry)
+            count = len(self._entries)
+            waits = durable or count > BACKLOG
+            if waits:
+                self._batch.awaited = True
+            presses = waits or count >= FULL
+            if count == 1 or (presses and not self._pressing):
+                self._wake.notify()
+            self._pressing = self._pressing or presses
+            return self._batch if waits else None
+
+    def ask(self, first: int, last: int) -> Reply[Page]:
+        """Queue the question what earlier runs recorded from one index to another."""
+        reply: Reply[Page] = Reply()
+        with self._wake:
+            self._refuse_late()
+            self._questions.append((first, last, reply))
+            self._press()
+        return reply
+
+    def close(self) -> None:
+        """Write what is queued, then end; see `closed`."""
+        with self._wake:
+            self._closing = True
+            self._press()
+
+    def _refuse_late(self) -> None:
+        if self._closing:
+            raise UsageError("the journal is not open")
+
+    def _press(self) -> None:
+        self._pressing = True
+        self._wake.notify()
+
+    def _main(self) -> None:
+        db: Connection | None = None
+        try:
+            db = self._open()
+            self._settle(self.opening)
+            while self._turn(db):
+                pass
+        except Exception as error:  # noqa: BLE001 # whoever opens it is told
+            self.opening.failure = error
+        finally:
+            if db is not None:
+                with suppress(sqlite3.Error):
+                    db.close()
+            self._settle(self.opening)
+            self._settle(self.closed)
+
+    def _settle(self, reply: Reply[Any]) -> None:
+        with suppress(RuntimeError):  # the loop is gone, and with it all who wait
+            self.tell(reply.settle)
+
+    def _open(self) -> Connection:
+        ensure(self._path, self._binding, self._created)
+        head = verified(self._path, self._binding, lambda: not self._closing)
+        db = opened(self._path, head)
+        try:
+            with os_errors(self._path.name):
+                fold(db)
+                ((last,),) = db.execute("SELECT max(idx) FROM temp.fold")
+        except BaseException:
+            db.close()
+            raise
+        self._seq, self._chain = head.seq, head.chain
+        self.last_index = -1 if last is None else last
+        self.opening.value = head
+        return db
+
+    def _turn(self, db: Connection) -> bool:
+        """Do what has queued up; False once nothing more will."""
+        with self._wake:
+            while not self._entries and not self._pressing:
+                self._wake.wait()
+            if not self._pressing:
+                self._wake.wait_for(lambda: self._pressing, LINGER)
+            entries, self._entries = self._entries, []
+            batch, self._batch = self._batch, Reply()
+            questions, self._questions = self._questions, []
+            self._pressing = closing = self._closing
+        if entries:
+            self._commit(db, entries, batch)
+        for first, last, reply in questions:
+            self._answer(db, first, last, reply)
+        return not closing
+
+    def _commit(self, db: Connection, entries: list[Entry], batch: Reply[None]) -> None:
+        if self.failure is None:
+            try:
+                self._write(db, entries)
+            except Exception as error:  # noqa: BLE001 # whatever it is, nothing more can be promised
+                self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
+        batch.failure = self.failure
+        if batch.awaited:
+            self._settle(batch)
+
+    def _write(self, db: Connection, entries: list[Entry]) -> None:
+        seq, chain = self._seq, self._chain
+        values: list[Any] = []
+        for index, kind, item, data, wall in entries:
+            seq += 1
+            chain = link(chain, seq, index, kind, item, data, wall)
+            values += (seq, index, kind, item, data, wall, chain)
+        db.execute("BEGIN")
+        for statement, some in _statements(values):
+            db.execute(statement, some)
+        db.execute("UPDATE run SET seq = ?, chain = ?", (seq, chain))
+        db.execute("COMMIT")
+        self._seq, self._chain = seq, chain
+
+    def _answer(self, db: Connection, first: int, last: int, reply: Reply[Page]) -> None:
+        try:
+            with os_errors(self._path.name):
+                page: Page = {}
+                for index, item, sends, intent, wall, data, complete in db.execute(_PAGE, (first, last)):
+                    if not complete:
+                        raise JournalError(f"the journal {self._path.name} is damaged: rows cannot be found again")  # noqa: TRY301
+                    page[index] = (item, sends, intent, wall, data)
+                reply.value = page
+        except Exception as error:  # noqa: BLE001 # handed to whoever asked
+            reply.failure = error
+        self._settle(reply)
+
+
+def _statements(values: list[Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Rows as few statements, of lengths that come again and need not be prepared again."""
+    begin, rows = 0, len(values) // 7
+    for size in _SIZES:
+        while rows >= size:
+            yield _INSERT[size], tuple(values[begin : begin + 7 * size])
+            begin, rows = begin + 7 * size, rows - size

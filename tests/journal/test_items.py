@@ -1,0 +1,48 @@
+"""The text of an item is the same in every run, and comes back as columns."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnections import Email, Identity, Key, Pair, Userid
+from aioconnections.journal import columns, item_text
+from aioconnections.journal.items import Ref
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            item_text(pair=Pair(Email("A@example.com"), Key("k"))),
+            '{"source_email":"A@example.com","target_key":"k"}',
+        ),
+        (item_text(person=Userid("Zoë"), digest="ab12"), '{"userid":"Zo\\u00eb","message_digest":"ab12"}'),
+        (item_text(ref=("connection_id", "c-1")), '{"connection_id":"c-1"}'),
+        (item_text(ref=("invitation_href", "https://x/y?z=1")), '{"invitation_href":"https://x/y?z=1"}'),
+        (item_text(), "{}"),
+    ],
+)
+def test_the_text_never_changes(text: str, expected: str) -> None:
+    assert text == expected
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(str.strip)
+
+
+@given(kind=st.sampled_from([Email, Userid, Key]), name=NAMES, ref=st.text(), digest=st.none() | st.text())
+def test_columns_give_back_what_the_text_was_made_of(
+    kind: type[Email | Userid | Key], name: str, ref: str, digest: str | None
+) -> None:
+    person: Identity = kind(name)
+    what: Ref = ("connection_id", ref)
+    text = item_text(person=person, ref=what, digest=digest)
+    assert text.isascii()
+    more = {} if digest is None else {"message_digest": digest}
+    assert columns(text) == {person.kind: person.value, "connection_id": ref} | more
+
+
+@pytest.mark.parametrize("text", ["anything", "[1]", "{", ""])
+def test_a_text_of_somebody_elses_is_one_column(text: str) -> None:
+    assert columns(text) == {"item": text}

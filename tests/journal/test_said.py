@@ -1,0 +1,143 @@
+"""Every outcome comes back from what a journal keeps of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attrs import evolve
+
+from aioconnections import (
+    Accepted,
+    AlreadyExists,
+    Checked,
+    Connected,
+    ConnectionsError,
+    Email,
+    Failed,
+    InDoubt,
+    Invited,
+    JournalError,
+    Outcome,
+    Person,
+    Profile,
+    Rejected,
+    Removed,
+    Resolved,
+    ServerError,
+    Status,
+    Unprocessed,
+    UsageError,
+    errors,
+    outcomes,
+)
+from aioconnections.journal import Past, Said, replay, said_of
+
+ERRORS: list[ConnectionsError] = [
+    errors.ConnectionsError("m"),
+    errors.InvalidInputError("an identity must not be empty"),
+    errors.TransportError("m", sent="maybe", status=201),
+    errors.ConnectFailedError("m"),
+    errors.CertificateError("m"),
+    errors.DeadlineError("m", sent="no"),
+    errors.ProtocolError("m", sent="maybe"),
+    errors.AnswerError(418, None, "m"),
+    errors.BadRequestError(400, "CLFRN1172E", "Zoë is unknown"),
+    errors.AuthenticationError(401, None, "m"),
+    errors.ForbiddenError(403, None, "m"),
+    errors.NotFoundError(404, None, "m"),
+    errors.ThrottledError(429, None, "m", 2.5),
+    errors.ServerError(503, None, "m", None),
+    errors.UnexpectedAnswerError(200, None, "m"),
+    errors.ServerUnavailableError("m"),
+    errors.InDoubtError("m"),
+    errors.AtomError("r", 1, 2, "entry"),
+    errors.JournalError("m"),
+    errors.JournalLockedError("m"),
+    errors.JournalBoundError("m"),
+    errors.JournalMismatchError(3, "a", "b"),
+    errors.JournalDiskError("m"),
+    errors.UsageError("m"),
+]
+OUTCOMES: list[Outcome] = [
+    *(Checked(status) for status in (*Status, None)),
+    *(Removed(status) for status in (*Status, None)),
+    Invited("c1"),
+    Invited(None),
+    AlreadyExists(),
+    Accepted(),
+    Connected(),
+    Resolved(None),
+    Unprocessed("duplicate of 3"),
+    *(kind(error) for kind in (Rejected, Failed, InDoubt) for error in ERRORS),
+]
+
+
+def again(outcome: Outcome) -> Outcome:
+    said = Said.from_text(said_of(outcome).to_text())
+    return replay(said, index=7, item="x", person=Email("a@example.com"))
+
+
+def test_nothing_is_left_out() -> None:
+    assert {type(error).__name__ for error in ERRORS} == set(errors.__all__)
+    assert {type(outcome) for outcome in OUTCOMES} == set(Outcome.__subclasses__())
+    assert len(Outcome.__subclasses__()) == len([name for name in outcomes.__all__ if name.endswith("ed")]) + 2
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
+def test_an_outcome_comes_back(outcome: Outcome) -> None:
+    given = evolve(outcome, index=7, item="x", person=Email("a@example.com"), attempts=2, elapsed=1.5, waited=0.25)
+    twin = again(given)
+    assert type(twin) is type(given)
+    assert twin.as_dict() == given.as_dict() | {"replayed": True}
+    if isinstance(given, Rejected | Failed | InDoubt):
+        assert isinstance(twin, Rejected | Failed | InDoubt)
+        assert type(twin.error) is type(given.error)
+        assert (str(twin.error), vars(twin.error)) == (str(given.error), vars(given.error))
+    else:
+        assert twin == evolve(given, replayed=True)
+
+
+def test_an_error_of_a_callers_own_becomes_the_nearest_of_ours() -> None:
+    class MaintenanceError(ServerError):
+        pass
+
+    error = MaintenanceError(503, None, "back at noon", 60.0)
+    error.add_note("a note")
+    error.plan = object()  # type: ignore[attr-defined]
+    twin = again(Failed(error))
+    assert isinstance(twin, Failed)
+    assert type(twin.error) is ServerError
+    assert vars(twin.error) == {"status": 503, "code": None, "message": "back at noon", "retry_after": 60.0}
+
+
+def test_what_is_no_outcome_of_ours_or_more_than_ids_is_refused() -> None:
+    with pytest.raises(UsageError, match="keeps no profiles"):
+        said_of(Resolved(Profile(Person())))
+    with pytest.raises(UsageError, match="keeps no Outcome"):
+        said_of(Outcome())
+
+
+def test_what_a_newer_version_wrote_is_refused() -> None:
+    with pytest.raises(JournalError, match="does not know: married"):
+        replay(Said("married"), index=0, item=None)
+    detail = json.dumps({"error": {"class": "StarvedError", "text": "m", "attributes": {}}})
+    with pytest.raises(JournalError, match="does not know: StarvedError"):
+        replay(Said("failed", detail), index=0, item=None)
+
+
+@pytest.mark.parametrize(
+    ("past", "finished", "in_doubt"),
+    [
+        *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("checked", "invited", "already_exists")),
+        *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("rejected", "accepted", "removed", "connected")),
+        (Past(Said("resolved")), True, False),
+        (Past(Said("failed"), 1, 1.0, 1.0), False, False),
+        (Past(Said("unprocessed")), False, False),
+        (Past(Said("in_doubt"), 1, 1.0, 1.0), False, True),
+        (Past(None, 1, 1.0, None), False, True),
+        (Past(None), False, False),
+    ],
+)
+def test_what_the_past_means(past: Past, finished: bool, in_doubt: bool) -> None:  # noqa: FBT001 # a table
+    assert (past.finished, past.in_doubt) == (finished, in_doubt)
