@@ -129,6 +129,7 @@ def _lay_out(db: Connection, binding: Binding, created: int) -> None:
     values = (binding.verb, binding.origin, binding.userid, created, 0, root)
     list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)", values))
     list(db.execute("COMMIT"))
+    list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
     list(db.execute("PRAGMA journal_mode=WAL"))
 
 

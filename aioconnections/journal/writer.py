@@ -5,7 +5,6 @@ The loop's side only appends to a list and waits; nothing of the loop is touched
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -154,7 +153,9 @@ class Writer:
             self.opening.failure = error
         finally:
             if db is not None:
-                with suppress(sqlite3.Error):
+                with suppress(
+                    Exception
+                ):  # all that was promised is on the disk, and whoever waits must hear of the end
                     db.close()
             self._settle(self.opening)
             self._settle(self.closed)
