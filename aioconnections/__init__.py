@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from aioconnections.listing import Stream
     from aioconnections.oauth2 import OAuth2, Tokens
     from aioconnections.protocol.messages import Headers, Response
+    from aioconnections.telemetry import Attempt, Progress, Stats
     from aioconnections.transport.as_httpx import LaneTransport
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "AlreadyExists",
     "AnswerError",
     "AtomError",
+    "Attempt",
     "Auth",
     "AuthenticationError",
     "BadRequestError",
@@ -127,6 +129,7 @@ __all__ = [
     "Pair",
     "Person",
     "Profile",
+    "Progress",
     "ProtocolError",
     "Rejected",
     "RemoveOutcome",
@@ -139,6 +142,7 @@ __all__ = [
     "ServerError",
     "ServerUnavailableError",
     "ServiceDocument",
+    "Stats",
     "Status",
     "Stream",
     "Tally",
@@ -153,6 +157,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Stats": "aioconnections.telemetry",
+    "Progress": "aioconnections.telemetry",
+    "Attempt": "aioconnections.telemetry",
     "Administration": "aioconnections.client",
     "Community": "aioconnections.client",
     "Invite": "aioconnections.client",

@@ -57,6 +57,7 @@ class Session:
     ) -> None:
         self.address = address
         self.verifies: bool = verify_login and auth is not None
+        self.signs_in: bool = auth is not None
         self.gate: Gate = Gate()
         self.login: Login = Login(auth, constant, self._send, traffic.item_timeout)
         self.emails: Emails = traffic.emails

@@ -116,8 +116,17 @@ class Meter:
     """
 
     __slots__ = (
-        "_now", "_started", "attempts", "before_change", "changed_at", "changes", "proving", "run", "waited",
-    )  # fmt: skip
+        "_counted",
+        "_now",
+        "_started",
+        "attempts",
+        "before_change",
+        "changed_at",
+        "changes",
+        "proving",
+        "run",
+        "waited",
+    )
 
     def __init__(self, now: Callable[[], float], run: Run | None = None, *, proving: bool = False) -> None:
         self._now = now
@@ -129,6 +138,7 @@ class Meter:
         self.changes: int = 0
         self.changed_at: float | None = None
         self.proving = proving
+        self._counted = False  # the run knows that something of it is under way
 
     @property
     def elapsed(self) -> float:
@@ -147,9 +157,21 @@ class Meter:
         """
         if self.before_change is not None:
             await self.before_change(self.changes)
-        if self.run is not None and self.changed_at is None:
+        if self.run is not None and not self._counted:
+            self._counted = True
             self.run.begun()
         self.changed_at = moment
+
+    def settle(self) -> None:
+        """What became of the changes is known, and recorded; or nobody will ever know."""
+        if self._counted and self.run is not None:
+            self._counted = False
+            self.run.settled()
+
+    @property
+    def lasted(self) -> float:
+        """Seconds since the start."""
+        return self._now() - self._started
 
     def since_change(self) -> float | None:
         """Seconds since a change was sent last; None if none was."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
-from aioconnections.bulk.verdicts import known, prove, undone
+from aioconnections.bulk.job import SessionJob, Subject
+from aioconnections.bulk.verdicts import known, undone
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -13,37 +13,48 @@ from aioconnections.errors import (
     ForbiddenError,
     InvalidInputError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Failed
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome
+from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person
-from aioconnections.session import Session
+from aioconnections.traffic import Meter
 
 __all__ = ["CheckJob", "pair_of"]
 
 _VERDICTS = (BadRequestError, ForbiddenError)
 
 
-class CheckJob:
+class CheckJob(SessionJob[CheckOutcome]):
     """Checks each pair with one HEAD request."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.is_ready: Callable[[], bool] = session.is_proved
+    def understand(self, item: object) -> Subject[CheckOutcome]:
+        """See `SessionJob`."""
+        return Subject(_never, pair=self._pair(item))
 
-    async def ready(self) -> None:
-        """Prove the login; see `Job`."""
-        await prove(self._session)
+    def _pair(self, item: object) -> Pair:
+        pair = pair_of(item)
+        if self.session.emails.hidden:
+            self.session.refuse_hidden(pair.source, pair.target)
+        return pair
 
     async def do(self, index: int, item: object) -> CheckOutcome:
         """The outcome of one pair."""
-        session = self._session
         try:
-            pair = pair_of(item)
-            if session.emails.hidden:
-                session.refuse_hidden(pair.source, pair.target)
+            pair = self._pair(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        meter = session.meter()
+        return await self._check(index, item, pair, self.session.meter(self.run))
+
+    async def carry_out(
+        self, index: int, item: object, subject: Subject[CheckOutcome], meter: Meter, earlier: Sends
+    ) -> Outcome:
+        """See `SessionJob`."""
+        del earlier
+        assert subject.pair is not None  # noqa: S101 # it was made in `understand`
+        return await self._check(index, item, subject.pair, meter)
+
+    async def _check(self, index: int, item: object, pair: Pair, meter: Meter) -> CheckOutcome:
+        session = self.session
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
             status = check_result(request, await session.ask(request, meter), proved=session.verifies)
@@ -62,7 +73,13 @@ class CheckJob:
         if isinstance(unanswered, AuthenticationError):
             session.refused(unanswered)
         unanswered = await session.explained(unanswered, pair.source, pair.target)
+        self.learn(unanswered)
         return cast("CheckOutcome", undone(unanswered, known(index, item, meter, pair=pair), _VERDICTS))
+
+
+def _never(_: Sends) -> Flow[CheckOutcome]:
+    """A check needs no conversation: it is one request."""
+    raise NotImplementedError
 
 
 def pair_of(item: object) -> Pair:

@@ -3,97 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from aioconnections.bulk.verdicts import known, prove, undone
+from aioconnections.bulk.job import SessionJob, Subject
+from aioconnections.bulk.verdicts import known, undone
 from aioconnections.errors import (
     BadRequestError,
     ConnectionsError,
     ForbiddenError,
+    InDoubtError,
     InvalidInputError,
+    JournalError,
     NotFoundError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
-from aioconnections.protocol.messages import Flow
-from aioconnections.records import Identity, Pair
+from aioconnections.protocol.messages import Sends
+from aioconnections.records import Identity
 from aioconnections.session import Session
+from aioconnections.traffic import Meter, Run
 
-__all__ = ["FlowJob", "Subject"]
+__all__ = ["FlowJob"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 
 _VERDICTS = (BadRequestError, ForbiddenError, NotFoundError)
 
 
-@frozen
-class Subject(Generic[DoneT]):
-    """Whom an item is about, and the conversation about them.
-
-    Attributes:
-        flow: the conversation.
-        pair: what the outcome says of it.
-        person: likewise.
-        people: whom the requests name.
-    """
-
-    flow: Flow[DoneT]
-    pair: Pair | None = None
-    person: Identity | None = None
-    people: tuple[Identity, ...] = ()
-
-
-class FlowJob(Generic[DoneT]):
+class FlowJob(SessionJob[DoneT]):
     """Has one conversation for each item.
 
     Args:
         session: of the signed-in user.
+        run: what its requests know of the run.
         understand: makes a subject of an item; it raises `InvalidInputError` for what is none.
         once: whether a person who comes a second time is left alone.
         privileged: whether a 403 means the signed-in user, and not the item: then it ends the run.
+        changes: whether it changes something on the server.
     """
 
     def __init__(
         self,
         session: Session,
+        run: Run,
         understand: Callable[[object], Subject[DoneT]],
         *,
         once: bool = False,
         privileged: bool = False,
+        changes: bool = True,
     ) -> None:
+        super().__init__(session, run)
+        self.changes: bool = changes
         self._first: dict[Identity, int] | None = {} if once else None
         self._privileged = privileged
-        self._forbidden: ForbiddenError | None = None
-        self._session = session
         self._understand = understand
 
-    def is_ready(self) -> bool:
-        """See `Job`."""
-        return self._forbidden is None and self._session.is_proved()
+    def understand(self, item: object) -> Subject[DoneT]:
+        """See `SessionJob`."""
+        subject = self._understand(item)
+        self.session.refuse_hidden(*subject.people)
+        return subject
 
-    async def ready(self) -> None:
-        """Prove the login; see `Job`."""
-        if self._forbidden is not None:
-            raise copy(self._forbidden)
-        await prove(self._session)
+    def duplicate_of(self, index: int, subject: Subject[DoneT]) -> int | None:
+        """See `SessionJob`."""
+        if self._first is None or subject.person is None:
+            return None
+        first = self._first.setdefault(subject.person, index)
+        return first if first != index else None
 
     async def do(self, index: int, item: object) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item."""
-        session = self._session
         try:
-            subject = self._understand(item)
-            session.refuse_hidden(*subject.people)
+            subject = self.understand(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        meter = session.meter()
-        if self._first is not None and subject.person is not None:
-            first = self._first.setdefault(subject.person, index)
-            if first != index:
-                return Unprocessed(f"duplicate of {first}", **known(index, item, meter, person=subject.person))
+        meter = self.session.meter(self.run)
+        first = self.duplicate_of(index, subject)
+        if first is not None:
+            return Unprocessed(f"duplicate of {first}", **known(index, item, meter, person=subject.person))
         try:
-            done = await session.run(subject.flow, meter)
+            return await self.carry_out(index, item, subject, meter, Sends(0, meter.since_change))
+        finally:
+            meter.settle()
+
+    async def carry_out(
+        self, index: int, item: object, subject: Subject[DoneT], meter: Meter, earlier: Sends
+    ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
+        """See `SessionJob`."""
+        session = self.session
+        try:
+            done = await session.run(subject.begin(earlier), meter)
             if isinstance(done, Resolved) and done.profile is None:
                 await session.nobody_found(*subject.people)
         except ConnectionsError as error:
@@ -101,6 +101,13 @@ class FlowJob(Generic[DoneT]):
         else:
             return evolve(done, **known(index, item, meter, pair=subject.pair, person=subject.person))
         failure = await session.explained(failure, *subject.people)
-        if self._privileged and isinstance(failure, ForbiddenError):
-            self._forbidden = failure
+        self.learn(failure)
+        if isinstance(failure, JournalError) and meter.changed_at is not None:  # what was sent before stays unknown
+            failure = InDoubtError(f"the change was sent and its answer lost; and now {failure}")
         return undone(failure, known(index, item, meter, pair=subject.pair, person=subject.person), _VERDICTS)
+
+    def learn(self, error: ConnectionsError) -> None:
+        """See `SessionJob`."""
+        if self._privileged and isinstance(error, ForbiddenError):
+            self.over = self.over or error
+        super().learn(error)

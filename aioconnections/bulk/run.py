@@ -8,41 +8,25 @@ they are gone.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-from aioconnections.errors import ConnectionsError, InvalidInputError, UsageError
+from aioconnections.bulk.job import Job
+from aioconnections.bulk.reporting import Reporter
+from aioconnections.clock import Timer
+from aioconnections.errors import ConnectionsError, DeadlineError, InvalidInputError, UsageError
 from aioconnections.outcomes import Count, Outcome, Tally
+from aioconnections.telemetry import Progress
+from aioconnections.traffic import Traffic
 
-__all__ = ["Job", "Outcomes"]
+__all__ = ["Outcomes"]
 
-OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
 OutT = TypeVar("OutT", bound=Outcome)
-
-
-class Job(Protocol[OutT_co]):
-    """What is done with each item of a run."""
-
-    def is_ready(self) -> bool:
-        """Whether `ready` would return at once."""
-        ...
-
-    async def ready(self) -> None:
-        """Return once the next item may be read.
-
-        Raises:
-            ConnectionsError: the run has to stop, and why.
-        """
-        ...
-
-    async def do(self, index: int, item: object) -> OutT_co:
-        """The outcome of one item; it never raises because of the item."""
-        ...
 
 
 class Outcomes(Generic[OutT]):
@@ -52,14 +36,27 @@ class Outcomes(Generic[OutT]):
     ends when the source does, or when the run stopped early, and then `stopped` says why. An exception of the source is
     raised, unchanged, after everything that had been read was given.
 
-    Leaving the block early ends the run: requests under way are cancelled, and nothing more is read. The source remains
-    the caller's, who may go on reading it, and closes it if it wants to be closed.
+    Leaving the block early ends the run: nothing more is read or sent, and questions under way are cancelled. Changes
+    that were sent already get as long as one attempt may take, so that it is known and recorded what became of them;
+    `unread` has what was finished and not taken. The source remains the caller's, who may go on reading it, and closes
+    it if it wants to be closed.
     """
 
     def __init__(
-        self, job: Job[OutT], source: Iterable[object] | AsyncIterable[object], *, workers: int, ordered: bool
+        self,
+        job: Job[OutT],
+        source: Iterable[object] | AsyncIterable[object],
+        traffic: Traffic,
+        *,
+        workers: int,
+        ordered: bool,
+        run_timeout: float | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
     ) -> None:
         self._job = job
+        self._traffic = traffic
+        self._run_timeout = run_timeout
+        self._reporter = Reporter(job.run, traffic, on_progress)
         self._items, self._asked = _iterators(source)
         self._lock = anyio.Lock()  # an async source is asked by one worker at a time
         self._asking: anyio.CancelScope | None = None
@@ -80,6 +77,7 @@ class Outcomes(Generic[OutT]):
         self._news: anyio.Event | None = None  # the consumer waits for it
         self._listening = False
         self._room: anyio.Event | None = None  # workers wait for it
+        self._timer: Timer | None = None  # of the deadline of the run
         self.stopped: ConnectionsError | None = None
         """Why the run stopped before the source ended; None if it did not."""
 
@@ -95,6 +93,11 @@ class Outcomes(Generic[OutT]):
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
+        if self._run_timeout is not None:
+            clock, run = self._traffic.clock, self._job.run
+            run.until = clock.now() + self._run_timeout
+            self._timer = clock.call_at(run.until, self._time_is_over)
+        self._reporter.start(lambda: self.tally, self._break_off)
         self._tasks.start_soon(self._start, self._tasks)
         return self
 
@@ -105,9 +108,40 @@ class Outcomes(Generic[OutT]):
             return
         tasks, self._tasks = self._tasks, None
         self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._running and self._job.changes:
+            await self._settle()
         tasks.cancel_scope.cancel()
         # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
-        await tasks.__aexit__(None, None, None)
+        try:
+            await tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self._job.aclose()
+                except ConnectionsError as failure:
+                    self._stop(failure)
+            self._reporter.end(self.stopped)
+
+    async def _settle(self) -> None:
+        """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
+        traffic, run = self._traffic, self._job.run
+        run.until = now = traffic.clock.now()
+        with anyio.CancelScope(shield=True) as scope:
+            timer = traffic.clock.call_at(now + traffic.attempt_timeout, scope.cancel)
+            try:
+                await run.quiet()
+            finally:
+                timer.cancel()
+
+    @property
+    def unread(self) -> tuple[OutT, ...]:
+        """Outcomes that are there and were not taken; after leaving the block early, those that nobody will take."""
+        return *self._ready, *(self._early[index] for index in sorted(self._early))
+
+    def _time_is_over(self) -> None:
+        self._stop(DeadlineError(f"the run was not done within {self._run_timeout:g} s", sent="no"))
 
     def __aiter__(self) -> AsyncIterator[OutT]:
         return self

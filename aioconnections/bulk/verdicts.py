@@ -9,18 +9,23 @@ from aioconnections.errors import (
     AuthenticationError,
     CertificateError,
     ConnectionsError,
+    DeadlineError,
     InDoubtError,
+    JournalError,
     ServerError,
     ServerUnavailableError,
     ThrottledError,
     TransportError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Rejected, Unprocessed
+from aioconnections.policy.retry import LONGEST_WISH
 from aioconnections.records import Identity, Pair
 from aioconnections.session import Session
-from aioconnections.traffic import Meter
+from aioconnections.traffic import Meter, Run
 
-__all__ = ["Known", "known", "prove", "undone"]
+__all__ = ["Known", "end_of_run", "known", "prove", "undone"]
+
+_NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
 
 
 class Known(TypedDict):
@@ -63,19 +68,28 @@ def undone(
         return InDoubt(error, **facts)
     if isinstance(error, verdicts):
         return Rejected(error, **facts)
-    if isinstance(error, AuthenticationError) and not facts["attempts"]:
+    if isinstance(error, _NOT_ITS_FAULT) and not facts["attempts"]:
         return Unprocessed(str(error), **facts)
     return Failed(error, **facts)
 
 
-async def prove(session: Session) -> None:
+def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
+    """Why the run has to end, if what happened to one item means that no other will fare better."""
+    if isinstance(error, ServerUnavailableError | JournalError | CertificateError):
+        return error
+    if isinstance(error, ThrottledError | ServerError) and (error.retry_after or 0.0) > LONGEST_WISH:
+        return ServerUnavailableError(f"the server asks for a pause of {error.retry_after:.0f} s")
+    return None
+
+
+async def prove(session: Session, run: Run) -> None:
     """Prove the login before a run, and while it goes on.
 
     Raises:
         ConnectionsError: the run has to stop, and why.
     """
     try:
-        await session.prove()
+        await session.prove(run)
     except CertificateError:
         raise
     except (TransportError, ServerError, ThrottledError) as error:

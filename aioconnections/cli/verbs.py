@@ -199,7 +199,7 @@ def invite(message: str, kind: Literal["text", "html"]) -> Verb[RowPerson]:
         doing="inviting",
         shape=PEOPLE,
         start=lambda client, people, ordered: client.invite_many(
-            people, message=message, message_type=kind, ordered=ordered
+            people, message=message, message_type=kind, ordered=ordered, journal=None
         ),
         plan=lambda address, person: colleagues.invite(address, lambda: None, person.identity, body),
         once=True,
@@ -227,7 +227,9 @@ def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
     return Verb(
         doing="inviting",
         shape=PEOPLE,
-        start=lambda client, people, ordered: client.community(uuid).invite_many(people, title=title, ordered=ordered),
+        start=lambda client, people, ordered: client.community(uuid).invite_many(
+            people, title=title, ordered=ordered, journal=None
+        ),
         plan=lambda address, person: communities.invite_to_community(address, uuid, person.identity, title),
         once=True,
     )

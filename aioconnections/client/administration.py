@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING
 
-from aioconnections.bulk import Outcomes, Subject, pair_of
-from aioconnections.client.base import Base, Who
+from aioconnections.bulk import Outcomes, Subject, digest_of, pair_of
+from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.client.verbs import Pairlike
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
 from aioconnections.records import Pair
+
+if TYPE_CHECKING:
+    from aioconnections.journal import Journal
 
 __all__ = ["Administration"]
 
@@ -52,10 +56,16 @@ class Administration:
         flow = colleagues.disconnect(self._client._here().address, pair)
         return await self._client._done(flow, (source, target), pair.source, pair.target, pair=pair)
 
-    def connect_many(
-        self, pairs: Iterable[Pairlike] | AsyncIterable[Pairlike], *, message: str = "", ordered: bool = False
+    def connect_many(  # keyword-only options, each with its default
+        self,
+        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        *,
+        message: str = "",
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[ConnectOutcome]:
-        """Connect every pair of a source; see `connect` for one.
+        """Connect every pair of a source; see `connect` for one, and `check_many` for the other arguments.
 
         To be no administrator ends the run.
 
@@ -63,18 +73,30 @@ class Administration:
             InvalidInputError: the message cannot be sent.
         """
         address, body = self._client._here().address, colleagues.connection_body(message)
+        digest = digest_of(body)
 
         def understand(item: object) -> Subject[Connected | AlreadyExists]:
             pair = pair_of(item)
-            flow = colleagues.connect(address, pair, body)
-            return Subject(flow, pair=pair, people=(pair.source, pair.target))
+            return Subject(
+                lambda earlier: colleagues.connect(address, pair, body, earlier=earlier),
+                pair=pair,
+                people=(pair.source, pair.target),
+                digest=digest,
+            )
 
-        return self._client._many(understand, pairs, ordered=ordered, privileged=True)
+        return self._client._many(
+            understand, pairs, "connect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+        )
 
     def disconnect_many(
-        self, pairs: Iterable[Pairlike] | AsyncIterable[Pairlike], *, ordered: bool = False
+        self,
+        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """End the connection of every pair of a source; see `disconnect` for one.
+        """End the connection of every pair of a source; see `disconnect` for one, and `check_many` for the arguments.
 
         To be no administrator ends the run.
         """
@@ -82,7 +104,12 @@ class Administration:
 
         def understand(item: object) -> Subject[Removed]:
             pair = pair_of(item)
-            flow = colleagues.disconnect(address, pair)
-            return Subject(flow, pair=pair, people=(pair.source, pair.target))
+            return Subject(
+                lambda earlier: colleagues.disconnect(address, pair, earlier=earlier),
+                pair=pair,
+                people=(pair.source, pair.target),
+            )
 
-        return self._client._many(understand, pairs, ordered=ordered, privileged=True)
+        return self._client._many(
+            understand, pairs, "disconnect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+        )

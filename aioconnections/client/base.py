@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 from attrs import evolve
 
 from aioconnections.auth import Auth, Basic
-from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
+from aioconnections.bulk import FlowJob, Job, Outcomes, SessionJob, Subject
 from aioconnections.client.site import Options, Site
 from aioconnections.clock import Clock
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
@@ -19,19 +19,23 @@ from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unproces
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Person
 from aioconnections.session import Session
-from aioconnections.telemetry import Attempt, Stats
+from aioconnections.telemetry import Attempt, Progress, Stats
 from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Base", "Who"]
+    from aioconnections.journal import Journal
+
+__all__ = ["Base", "OnProgress", "Who"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 R = TypeVar("R")
 
 Who: TypeAlias = Identity | Person
 """A person, by an identity or as a record that holds one."""
+OnProgress: TypeAlias = Callable[[Progress], object]
+"""Is told twice a second where a bulk run stands, and once at its end."""
 
 
 class Base:
@@ -47,6 +51,7 @@ class Base:
         burst: int = 1,
         attempt_timeout: float = 10.0,
         item_timeout: float = 60.0,
+        run_timeout: float | None = None,
         max_attempts: int = 4,
         max_outage: float | None = 300.0,
         headers: Mapping[str, str] | None = None,
@@ -68,6 +73,7 @@ class Base:
             burst=burst,
             attempt_timeout=attempt_timeout,
             item_timeout=item_timeout,
+            run_timeout=run_timeout,
             max_attempts=max_attempts,
             max_outage=max_outage,
             headers=headers or {},
@@ -173,14 +179,43 @@ class Base:
         raise await session.explained(error, *people)
 
     def _many(
-        self, understand: Callable[[object], Subject[DoneT]], source: object, *, ordered: bool, **options: bool
+        self,
+        understand: Callable[[object], Subject[DoneT]],
+        source: object,
+        verb: str,
+        *,
+        ordered: bool,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+        **options: bool,
     ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
-        job: FlowJob[DoneT] = FlowJob(self._here(), understand, **options)
-        return self._outcomes(job, source, ordered=ordered)
+        job: FlowJob[DoneT] = FlowJob(self._here(), self._site.new_run(), understand, **options)
+        return self._outcomes(job, source, verb, ordered=ordered, journal=journal, on_progress=on_progress)
 
-    def _outcomes(self, job: Job[DoneT], source: object, *, ordered: bool) -> Outcomes[DoneT]:
-        items = cast("Iterable[object] | AsyncIterable[object]", source)  # what is neither is refused there
-        return Outcomes(job, items, workers=self._site.options.max_connections, ordered=ordered)
+    def _outcomes(  # what every bulk verb hands on
+        self,
+        job: SessionJob[DoneT],
+        source: object,
+        verb: str,
+        *,
+        ordered: bool,
+        journal: Journal | None,
+        on_progress: OnProgress | None,
+    ) -> Outcomes[Any]:
+        options = self._site.options
+        if journal is not None:
+            from aioconnections.bulk.journalled import JournalledJob
+
+            job = JournalledJob(job, journal, verb)
+        return Outcomes(
+            cast("Job[Outcome]", job),
+            cast("Iterable[object] | AsyncIterable[object]", source),  # what is neither is refused there
+            self._site.traffic,
+            workers=options.max_connections,
+            ordered=ordered,
+            run_timeout=options.run_timeout,
+            on_progress=on_progress,
+        )
 
     def _here(self) -> Session:
         """The session, if it may be used here and now."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aioconnections.client.administration import Administration
 from aioconnections.client.communities import Communities
-from aioconnections.client.verbs import Colleagues, People
+from aioconnections.client.people import People
+from aioconnections.client.verbs import Colleagues
 
 __all__ = ["Client"]
 
@@ -23,10 +24,14 @@ class Client(Colleagues, People, Communities):
         max_per_second: how many may start per second; None for no limit.
         burst: how many may start at once after a pause.
         attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
-        item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection and for
-            the rate limit does not count. An `Auth` has as long to give its headers.
+        item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection, for
+            the rate limit, and in a bulk run for a server that is away, does not count. An `Auth` has as long to give
+            its headers.
+        run_timeout: seconds for one bulk run; then nothing more of it is started, and it stops. None: no end.
         max_attempts: how many times one call or item is tried at most; redirects within the server, and the repetition
             after a login was renewed, come on top.
+        max_outage: seconds for which a bulk run waits for a server that is away, before it stops with
+            `ServerUnavailableError`; None: as long as it takes. A single call waits no longer than `item_timeout`.
         headers: sent with every request.
         cookies: keep the cookies that the server sets and send them back, as a load balancer in front of it may ask
             for. By default they are dropped: the server takes them for a login that goes before the password.
@@ -38,6 +43,7 @@ class Client(Colleagues, People, Communities):
             else is sent, and every ten minutes.
         clock: where the time comes from; by default the running event loop.
         rng: where the random part of the pauses between attempts comes from.
+        on_attempt: called with an `Attempt` after each request, for metrics; it must not wait.
 
     Raises:
         InvalidInputError: an argument that cannot be used.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from typing import TYPE_CHECKING, Literal
 
-from aioconnections.bulk import Outcomes, Subject
-from aioconnections.client.base import Base, Who
+from aioconnections.bulk import Outcomes, Subject, digest_of
+from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
 from aioconnections.listing import Stream
 from aioconnections.outcomes import (
@@ -22,6 +23,9 @@ from aioconnections.protocol.messages import Flow
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.records import Invitation, identity_of
 from aioconnections.session import Session
+
+if TYPE_CHECKING:
+    from aioconnections.journal import Journal
 
 __all__ = ["Communities", "Community"]
 
@@ -54,22 +58,43 @@ class Community:
         flow = communities.invite_to_community(self._client._here().address, self.uuid, identity, title)
         return await self._client._done(flow, person, identity, person=identity)
 
-    def invite_many(
-        self, people: Iterable[Who] | AsyncIterable[Who], *, title: str = "Invitation", ordered: bool = False
+    def invite_many(  # keyword-only options
+        self,
+        people: Iterable[Who] | AsyncIterable[Who],
+        *,
+        title: str = "Invitation",
+        journal: Journal | None,
+        ordered: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[InviteOutcome]:
         """Invite every person of a source; see `invite` for one.
 
-        A person who comes a second time is `Unprocessed`.
+        A person who comes a second time is `Unprocessed`. An invitation that a run which was killed may have sent is
+        reported as in doubt, and never sent again.
+
+        Args:
+            people: any iterable or async iterable.
+            title: see `invite`.
+            journal: where to record the run, so that it can go on after whatever ends it. There is no default; None
+                does without.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+            on_progress: told twice a second where the run stands.
         """
-        address = self._client._here().address
+        address, digest = self._client._here().address, digest_of(title.encode(errors="surrogatepass"))
 
         def understand(item: object) -> Subject[Invited | AlreadyExists]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
             return Subject(
-                communities.invite_to_community(address, self.uuid, person, title), person=person, people=(person,)
+                lambda earlier: communities.invite_to_community(address, self.uuid, person, title, earlier=earlier),
+                person=person,
+                people=(person,),
+                digest=digest,
             )
 
-        return self._client._many(understand, people, ordered=ordered, once=True)
+        verb = f"invite into community {self.uuid}"
+        return self._client._many(
+            understand, people, verb, ordered=ordered, once=True, journal=journal, on_progress=on_progress
+        )
 
     def invitations(self) -> Stream[Invitation]:
         """The invitations into the community that wait for an answer, for its owners."""
@@ -140,32 +165,55 @@ class Communities(Base):
         return await self.decline_invitation(invitation)
 
     def accept_invitation_many(
-        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+        self,
+        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[AcceptOutcome]:
-        """Accept every invitation of a source; see `accept_invitation` for one."""
+        """Accept every invitation of a source; see `accept_invitation`, and `Client.check_many` for the arguments."""
         session = self._here()
 
         def understand(item: object) -> Subject[Accepted]:
-            return Subject(_accept(session, _invitation(item)))
+            invitation = _invitation(item)
+            return Subject(lambda _: _accept(session, invitation), ref=_ref(invitation))
 
-        return self._many(understand, invitations, ordered=ordered)
+        return self._many(
+            understand, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
+        )
 
     def decline_invitation_many(
-        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+        self,
+        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Decline every invitation of a source; see `decline_invitation` for one."""
+        """Decline every invitation of a source; see `decline_invitation`, and `Client.check_many` for the arguments."""
         address = self._here().address
 
         def understand(item: object) -> Subject[Removed]:
-            return Subject(communities.end_invitation(address, _invitation(item)))
+            invitation = _invitation(item)
+            return Subject(
+                lambda earlier: communities.end_invitation(address, invitation, earlier=earlier), ref=_ref(invitation)
+            )
 
-        return self._many(understand, invitations, ordered=ordered)
+        return self._many(
+            understand, invitations, "end invitation", ordered=ordered, journal=journal, on_progress=on_progress
+        )
 
     def revoke_invitation_many(
-        self, invitations: Iterable[Invitation] | AsyncIterable[Invitation], *, ordered: bool = False
+        self,
+        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Revoke every invitation of a source; see `revoke_invitation` for one."""
-        return self.decline_invitation_many(invitations, ordered=ordered)
+        """Revoke every invitation of a source; see `revoke_invitation`, and `Client.check_many` for the arguments."""
+        return self.decline_invitation_many(invitations, ordered=ordered, journal=journal, on_progress=on_progress)
 
 
 def _accept(session: Session, invitation: Invitation) -> Flow[Accepted]:
@@ -177,3 +225,7 @@ def _invitation(item: object) -> Invitation:
     if isinstance(item, Invitation):
         return item
     raise InvalidInputError(f"expected an Invitation, not {type(item).__name__}")
+
+
+def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
+    return "invitation_href", invitation.edit_href or invitation.self_href or f"{invitation.community_uuid}"

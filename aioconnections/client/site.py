@@ -27,7 +27,7 @@ from aioconnections.protocol.messages import Headers
 from aioconnections.session import Session
 from aioconnections.slots import Slots
 from aioconnections.telemetry import Attempt, Stats, Telemetry
-from aioconnections.traffic import Emails, Traffic
+from aioconnections.traffic import Emails, Run, Traffic
 from aioconnections.transport import Engine
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.proxies import proxy_from_environment
@@ -55,6 +55,7 @@ class Options:
     burst: int
     attempt_timeout: float
     item_timeout: float
+    run_timeout: float | None
     max_attempts: int
     max_outage: float | None
     headers: Mapping[str, str] = field(repr=False)
@@ -69,7 +70,8 @@ class Options:
     def __attrs_post_init__(self) -> None:
         if not _is_count(self.max_connections) or not _is_count(self.max_attempts):
             raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
-        if not self.attempt_timeout > 0 or not self.item_timeout > 0:
+        timeouts = self.attempt_timeout, self.item_timeout, 1.0 if self.run_timeout is None else self.run_timeout
+        if not all(timeout > 0 for timeout in timeouts):
             raise InvalidInputError("the timeouts must be positive")
         if self.max_outage is not None and not self.max_outage >= 0:
             raise InvalidInputError("max_outage must be a number of seconds, or None for no end")
@@ -134,6 +136,16 @@ class Site:
             item_timeout=options.item_timeout,
         )
 
+    @property
+    def traffic(self) -> Traffic:
+        """What the requests of all users share."""
+        assert self._traffic is not None  # noqa: S101 # it has been entered
+        return self._traffic
+
+    def new_run(self) -> Run:
+        """A new bulk run, with an id that only serves to find it in the log."""
+        return Run(f"{self.options.rng.getrandbits(32):08x}")
+
     async def aclose(self) -> None:
         """Close every connection."""
         self.closed = True
@@ -193,13 +205,12 @@ class Site:
         So they share what was learned of the login, and a wrong password is refused once. Credentials that nobody uses
         for fifteen minutes are forgotten, and so are the oldest of more than ten thousand.
         """
-        assert self._traffic is not None  # noqa: S101 # it has been entered
         likeness = self._digest(auth)
         session = self._sessions.get(likeness)
         if session is None:
             kind = _session_with_cookies() if self.options.cookies else Session
             verifies = self.options.verify_login
-            session = kind(self._traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
+            session = kind(self.traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
             session.login.on_renewal = lambda: self._remember(self._digest(auth), session)
         self._remember(likeness, session)
         return session

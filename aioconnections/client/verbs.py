@@ -1,16 +1,16 @@
-"""Colleagues and people: the verbs of a client that need nothing but the signed-in user."""
+"""Colleagues: the verbs of a client that have to do with colleague connections."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, get_args
 
 from attrs import field, frozen
 
-from aioconnections.bulk import CheckJob, Outcomes, Subject, pair_of
-from aioconnections.client.base import Base, Who
+from aioconnections.bulk import CheckJob, Outcomes, Subject, digest_of, pair_of
+from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
 from aioconnections.listing import Stream
 from aioconnections.outcomes import (
@@ -20,14 +20,13 @@ from aioconnections.outcomes import (
     CheckOutcome,
     Invited,
     InviteOutcome,
+    Outcome,
     Removed,
     RemoveOutcome,
-    Resolved,
-    ResolveOutcome,
 )
-from aioconnections.protocol import colleagues, discovery, listing
+from aioconnections.protocol import colleagues, listing
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
-from aioconnections.protocol.messages import Flow
+from aioconnections.protocol.messages import NEVER_SENT, Flow, Sends
 from aioconnections.protocol.profiles import check
 from aioconnections.records import (
     Connection,
@@ -35,12 +34,16 @@ from aioconnections.records import (
     Pair,
     Person,
     Profile,
-    ServiceDocument,
     Status,
     identity_of,
 )
 
-__all__ = ["Colleagues", "Invite", "Pairlike", "People"]
+if TYPE_CHECKING:
+    from aioconnections.journal import Journal
+
+__all__ = ["Colleagues", "Invite", "Pairlike"]
+
+DoneT = TypeVar("DoneT", bound=Outcome)
 
 Order: TypeAlias = Literal["displayName", "modified"]
 Pairlike: TypeAlias = Pair | tuple[Who, Who]
@@ -83,7 +86,12 @@ class Colleagues(Base):
         return await self._call(check(session.address, pair, proved=session.verifies), pair.source, pair.target)
 
     def check_many(
-        self, pairs: Iterable[Pairlike] | AsyncIterable[Pairlike], *, ordered: bool = False
+        self,
+        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[CheckOutcome]:
         """Check every pair of a source; see `check` for one.
 
@@ -92,12 +100,15 @@ class Colleagues(Base):
         Args:
             pairs: any iterable or async iterable of `Pair` or of tuples of two identities.
             ordered: give the outcomes in the order of the source instead of as they complete.
+            journal: where to record the run, so that it can go on after whatever ends it.
+            on_progress: told twice a second where the run stands.
 
         Returns:
             The outcomes, to be entered and iterated: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item
             that was read.
         """
-        return self._outcomes(CheckJob(self._here()), pairs, ordered=ordered)
+        job = CheckJob(self._here(), self._site.new_run())
+        return self._outcomes(job, pairs, "check", ordered=ordered, journal=journal, on_progress=on_progress)
 
     async def get(self, source: Who, target: Who, *, message: bool = False) -> Connection | None:
         """The connection of two people, seen from the source; None if none is visible to the signed-in user.
@@ -204,8 +215,8 @@ class Colleagues(Base):
         _settleable(settle, on_unknown)
         body = colleagues.invitation_body(message, message_type)
         identity = identity_of(person)
-        flow = self._invitation(identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
-        return await self._done(flow, person, identity, person=identity)
+        begin = self._invitation(identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
+        return await self._done(begin(NEVER_SENT), person, identity, person=identity)
 
     def invite_many(
         self,
@@ -215,32 +226,50 @@ class Colleagues(Base):
         message_type: Literal["text", "html"] = "text",
         settle: float = 30.0,
         on_unknown: OnUnknown = "recheck",
+        journal: Journal | None,
         ordered: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[InviteOutcome]:
-        """Invite every person of a source; see `invite` for one.
+        """Invite every person of a source, each at most once; see `invite` for one.
 
-        A person who comes a second time is `Unprocessed`.
+        A person who comes a second time is `Unprocessed`. With a journal that holds across runs, too: an invitation
+        that a run which was killed may have sent is asked after, `settle` seconds after it was sent, before it is sent
+        a second time; after fifteen minutes, or with ``on_unknown="report"``, it is only reported as `InDoubt`.
+
+        Args:
+            people: any iterable or async iterable.
+            message: for all who have none of their own.
+            message_type: of all messages.
+            settle: see `invite`.
+            on_unknown: see `invite`.
+            journal: where to record the run, so that it can go on after whatever ends it. There is no default, for
+                without one nobody can tell after a crash who was invited; None does without.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+            on_progress: told twice a second where the run stands.
 
         Raises:
             InvalidInputError: the message cannot be sent, or `settle` or `on_unknown` is none.
         """
         _settleable(settle, on_unknown)
         common = colleagues.invitation_body(message, message_type)
+        digest = digest_of(common)
 
         def understand(item: object) -> Subject[Invited | AlreadyExists]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses the rest
-            own = wanted.message
+            person, own = wanted.person, wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)
-            flow = self._invitation(wanted.person, body, discover=False, settle=settle, on_unknown=on_unknown)
-            return Subject(flow, person=wanted.person, people=(wanted.person,))
+            begin = self._invitation(person, body, discover=False, settle=settle, on_unknown=on_unknown)
+            return Subject(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
 
-        return self._many(understand, people, ordered=ordered, once=True)
+        return self._many(
+            understand, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
+        )
 
     def _invitation(
         self, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
-    ) -> Flow[Invited | AlreadyExists]:
+    ) -> Callable[[Sends], Flow[Invited | AlreadyExists]]:
         session = self._here()
-        return colleagues.invite(
+        return lambda earlier: colleagues.invite(
             session.address,
             lambda: session.me,
             person,
@@ -248,6 +277,7 @@ class Colleagues(Base):
             discover=discover,
             settle=settle,
             on_unknown=on_unknown,
+            earlier=earlier,
         )
 
     async def accept(self, connection: Which) -> Accepted:
@@ -285,126 +315,44 @@ class Colleagues(Base):
         return await self._done(flow, connection, *_named(which), pair=_pair(which))
 
     def accept_many(
-        self, connections: Iterable[Which] | AsyncIterable[Which], *, ordered: bool = False
+        self,
+        connections: Iterable[Which] | AsyncIterable[Which],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[AcceptOutcome]:
-        """Accept every invitation of a source; see `accept` for one."""
+        """Accept every invitation of a source; see `accept` for one, and `check_many` for the arguments."""
         address = self._here().address
 
         def understand(item: object) -> Subject[Accepted]:
             which = _ref(item)
-            return Subject(colleagues.accept(address, which), pair=_pair(which), people=_named(which))
+            return _subject(which, lambda _: colleagues.accept(address, which))
 
-        return self._many(understand, connections, ordered=ordered)
+        return self._many(understand, connections, "accept", ordered=ordered, journal=journal, on_progress=on_progress)
 
     def remove_many(
-        self, connections: Iterable[Which] | AsyncIterable[Which], *, ordered: bool = False
+        self,
+        connections: Iterable[Which] | AsyncIterable[Which],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Remove every connection of a source; see `remove` for one."""
+        """Remove every connection of a source; see `remove` for one, and `check_many` for the arguments."""
         address = self._here().address
 
         def understand(item: object) -> Subject[Removed]:
             which = _ref(item)
-            return Subject(colleagues.remove(address, which), pair=_pair(which), people=_named(which))
+            return _subject(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
-        return self._many(understand, connections, ordered=ordered)
-
-
-class People(Base):
-    """What has to do with people and their profiles."""
-
-    async def me(self) -> ServiceDocument:
-        """The signed-in user's service document.
-
-        Raises:
-            ConnectionsError: the server refuses, or the answer makes no sense.
-        """
-        found = await self._call(discovery.service_document_of(self._here().address))
-        return found or ServiceDocument(None, None)
-
-    async def service_document(self, person: Who) -> ServiceDocument | None:
-        """The service document of a person; None if there is no such person.
-
-        Page "Retrieving the Profiles service document".
-
-        Raises:
-            ConnectionsError: the server refuses, or the answer makes no sense.
-        """
-        identity = identity_of(person)
-        return await self._found(discovery.service_document_of(self._here().address, identity), identity)
-
-    async def profile(self, person: Who) -> Profile | None:
-        """What the directory says of a person; None if it knows no such person.
-
-        Page "Retrieving a profile".
-
-        Raises:
-            ConnectionsError: the server refuses, or the answer makes no sense.
-        """
-        identity = identity_of(person)
-        return await self._found(discovery.profile(self._here().address, identity), identity)
-
-    def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
-        self,
-        *,
-        text: str | None = None,
-        name: str | None = None,
-        email: str | None = None,
-        userid: str | None = None,
-        city: str | None = None,
-        country: str | None = None,
-        job_title: str | None = None,
-        organization: str | None = None,
-        phone_number: str | None = None,
-        tags: str | None = None,
-        profile_type: str | None = None,
-        school: str | None = None,
-        active_users_only: bool | None = None,
-        page_size: int = 250,
-    ) -> Stream[Profile]:
-        """People whose profiles match all that is given; servers stop at 250.
-
-        Page "Searching profiles". ``%`` stands for any one character and ``*`` for any number of them.
-
-        Raises:
-            InvalidInputError: nothing to search for, or a page size below 1.
-        """
-        given = {
-            "search": text,
-            "name": name,
-            "email": email,
-            "userid": userid,
-            "city": city,
-            "country": country,
-            "jobTitle": job_title,
-            "organization": organization,
-            "phoneNumber": phone_number,
-            "profileTags": tags,
-            "profileType": profile_type,
-            "school": school,
-        }
-        terms = {key: value for key, value in given.items() if value is not None}
-        if not terms or page_size < 1:
-            raise InvalidInputError("a search needs at least one thing to search for, and a positive page_size")
-        if active_users_only is not None:
-            terms["activeUsersOnly"] = str(active_users_only).lower()
-        session = self._here()
-        return Stream(session, listing.search(session.address, terms, page_size=page_size))
-
-    def resolve_many(
-        self, people: Iterable[Who] | AsyncIterable[Who], *, ordered: bool = False
-    ) -> Outcomes[ResolveOutcome]:
-        """Ask the directory for every person of a source, for example for the userids behind e-mail addresses."""
-        session = self._here()
-
-        def understand(item: object) -> Subject[Resolved]:
-            person = identity_of(item)  # type: ignore[arg-type] # it refuses the rest
-            return Subject(_resolve(discovery.profile(session.address, person)), person=person, people=(person,))
-
-        return cast("Outcomes[ResolveOutcome]", self._many(understand, people, ordered=ordered))  # nothing is in doubt
+        return self._many(understand, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress)
 
 
-def _resolve(flow: Flow[Profile | None]) -> Flow[Resolved]:
-    return Resolved((yield from flow))
+def _subject(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> Subject[DoneT]:
+    own = which if isinstance(which, str) else None if isinstance(which, Pair) else which.id
+    ref: tuple[Literal["connection_id"], str] | None = None if own is None else ("connection_id", own.strip())
+    return Subject(begin, pair=_pair(which), people=_named(which), ref=ref)
 
 
 def _settleable(settle: object, on_unknown: object) -> None:

@@ -11,9 +11,9 @@ SQLite is imported when a journal is opened, not before.
 
 from __future__ import annotations
 
-from aioconnections.journal.items import columns, item_text
+from aioconnections.journal.items import NOTHING, columns, item_text
 from aioconnections.journal.journal import Journal
 from aioconnections.journal.said import Past, Said, replay, said_of
 from aioconnections.journal.summary import Report, Row, report
 
-__all__ = ["Journal", "Past", "Report", "Row", "Said", "columns", "item_text", "replay", "report", "said_of"]
+__all__ = ["NOTHING", "Journal", "Past", "Report", "Row", "Said", "columns", "item_text", "replay", "report", "said_of"]

@@ -7,7 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 from aioconnections.records import Identity, Pair
 
-__all__ = ["Ref", "columns", "item_text"]
+__all__ = ["NOTHING", "Ref", "columns", "item_text"]
+
+NOTHING = "{}"
+"""The text of an item that was none; whatever stands in its place in a later run is fine."""
 
 Ref: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
 """What names an item that is no person: which kind of name it is, and the name."""

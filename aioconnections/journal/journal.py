@@ -21,6 +21,7 @@ from aioconnections.errors import (
     JournalMismatchError,
     UsageError,
 )
+from aioconnections.journal.items import NOTHING
 from aioconnections.journal.said import SET_BACK, Past, Said
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Journal:
         if found is None:
             return None
         was, sends, intent, wall, data = found
-        if was != item:
+        if was not in (item, NOTHING):
             raise JournalMismatchError(index, was, item)
         said = Said.from_text(data) if data is not None else None
         if intent is None or wall is None:

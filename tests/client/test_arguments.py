@@ -35,7 +35,7 @@ async def test_how_to_invite(options: dict[str, Any], problem: str) -> None:
         with pytest.raises(InvalidInputError, match=problem):
             await client.invite(place.person(1), **options)
         with pytest.raises(InvalidInputError, match=problem):
-            client.invite_many([place.person(1)], **options)
+            client.invite_many([place.person(1)], journal=None, **options)
     assert place.server.requests.total == 0
 
 
@@ -44,7 +44,7 @@ async def test_to_wait_for_no_time_is_a_time() -> None:
     a, b, c = place.strangers(3)
     async with place.client(a) as client:
         await client.invite(place.person(b), settle=0)
-        async with client.invite_many([place.person(c)], settle=0.5, on_unknown="report") as outcomes:
+        async with client.invite_many([place.person(c)], journal=None, settle=0.5, on_unknown="report") as outcomes:
             assert [outcome.as_dict()["outcome"] async for outcome in outcomes] == ["invited"]
 
 

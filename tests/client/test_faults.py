@@ -67,7 +67,7 @@ def test_a_server_that_goes_on_failing_leaves_doubt_and_never_a_second_invitatio
                 await hers.invite(place.person(b))
             with pytest.raises(InDoubtError):
                 await hers.invite(place.person(b), on_unknown="report")
-            async with hers.invite_many([place.person(b)]) as outcomes:
+            async with hers.invite_many([place.person(b)], journal=None) as outcomes:
                 (outcome,) = [it async for it in outcomes]
         assert isinstance(outcome, InDoubt)
         assert place.verbs() == ["invite"] * 3  # one for each call
@@ -126,7 +126,7 @@ def test_a_bulk_run_under_faults_tells_the_truth_about_everybody() -> None:
             Fault("reset", operation="check", chance=0.2),
         ]
         strangers = [person for person in people if before[person] is None]
-        async with place.client(0) as client, client.invite_many(strangers) as outcomes:
+        async with place.client(0) as client, client.invite_many(strangers, journal=None) as outcomes:
             found = [outcome async for outcome in outcomes]
         assert outcomes.tally.read == len(strangers) == len(found)
         invitations = [commit.target for commit in place.server.commits]

@@ -195,7 +195,10 @@ async def test_inviting_many_names_duplicates_and_goes_on() -> None:
     a, b, c = place.strangers(3)
     bob, cid = place.person(b, "userid"), place.person(c)
     source = [bob, Invite(cid, "Hi"), bob, Userid("no such"), 7, Invite(bob, "again")]
-    async with place.client(a) as client, client.invite_many(source, message="Hello", ordered=True) as outcomes:
+    async with (
+        place.client(a) as client,
+        client.invite_many(source, message="Hello", journal=None, ordered=True) as outcomes,
+    ):
         found = [outcome async for outcome in outcomes]
     assert [type(outcome) for outcome in found] == [Invited, Invited, Unprocessed, Rejected, Failed, Unprocessed]
     assert [outcome.reason for outcome in found if isinstance(outcome, Unprocessed)] == ["duplicate of 0"] * 2
@@ -258,7 +261,9 @@ async def test_an_invitation_into_a_community(auth: str, delete: int) -> None:
     async with place.client(owner) as hers, place.client(guest) as his:
         community = hers.community(group)
         before = [it.id async for it in his.invitations()]
-        async with community.invite_many([place.person(guest), place.person(guest)], ordered=True) as outcomes:
+        async with community.invite_many(
+            [place.person(guest), place.person(guest)], journal=None, ordered=True
+        ) as outcomes:
             assert [type(outcome) async for outcome in outcomes] == [Invited, Unprocessed]
         assert isinstance(await community.invite(place.person(guest)), AlreadyExists)
         (invitation,) = [it async for it in his.invitations() if it.id not in before]

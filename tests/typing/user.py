@@ -137,13 +137,13 @@ async def verbs(ann: Person, bob: Email) -> None:
 
 async def verbs_in_bulk(ann: Person, bob: Email, invitations: list[Invitation]) -> None:
     async with Client("https://connections.example.com") as client:
-        assert_type(client.invite_many([ann, bob, Invite(bob, "Hi")]), Outcomes[InviteOutcome])
+        assert_type(client.invite_many([ann, bob, Invite(bob, "Hi")], journal=None), Outcomes[InviteOutcome])
         assert_type(client.accept_many(["c0ffee", (ann, bob)]), Outcomes[AcceptOutcome])
         assert_type(client.remove_many([Pair(ann, bob)]), Outcomes[RemoveOutcome])
         assert_type(client.resolve_many([ann, bob]), Outcomes[ResolveOutcome])
         assert_type(client.admin.connect_many([(ann, bob)]), Outcomes[ConnectOutcome])
         assert_type(client.admin.disconnect_many(from_a_database()), Outcomes[RemoveOutcome])
-        assert_type(client.community("uuid").invite_many([ann, bob]), Outcomes[InviteOutcome])
+        assert_type(client.community("uuid").invite_many([ann, bob], journal=None), Outcomes[InviteOutcome])
         assert_type(client.accept_invitation_many(invitations), Outcomes[AcceptOutcome])
         assert_type(client.decline_invitation_many(invitations), Outcomes[RemoveOutcome])
         async with client.revoke_invitation_many(invitations) as outcomes:

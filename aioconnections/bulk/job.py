@@ -1,0 +1,137 @@
+"""What is done with each item of a run, and what all kinds of it share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from hashlib import blake2b
+from typing import Generic, Literal, Protocol, TypeVar
+
+from attrs import frozen
+
+from aioconnections.bulk.verdicts import end_of_run, prove
+from aioconnections.errors import ConnectionsError
+from aioconnections.outcomes import Outcome
+from aioconnections.protocol.messages import Flow, Sends
+from aioconnections.records import Identity, Pair
+from aioconnections.session import Session
+from aioconnections.traffic import Meter, Run
+
+__all__ = ["Job", "SessionJob", "Subject", "digest_of"]
+
+OutT = TypeVar("OutT", bound=Outcome)
+OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
+
+
+class Job(Protocol[OutT_co]):
+    """What is done with each item of a run.
+
+    Attributes:
+        run: what its requests know of the run.
+        changes: whether it changes something on the server, so that what was sent has to be waited for.
+    """
+
+    run: Run
+    changes: bool
+
+    def is_ready(self) -> bool:
+        """Whether `ready` would return at once."""
+        ...
+
+    async def ready(self) -> None:
+        """Return once the next item may be read.
+
+        Raises:
+            ConnectionsError: the run has to stop, and why.
+        """
+        ...
+
+    async def do(self, index: int, item: object) -> OutT_co:
+        """The outcome of one item; it never raises because of the item."""
+        ...
+
+    async def aclose(self) -> None:
+        """The run is over.
+
+        Raises:
+            ConnectionsError: what it did could not be recorded.
+        """
+        ...
+
+
+@frozen
+class Subject(Generic[OutT_co]):
+    """Whom an item is about, and the conversation about them.
+
+    Attributes:
+        begin: begins the conversation, told what is known of earlier sends.
+        pair: what the outcome says of it.
+        person: likewise.
+        people: whom the requests name.
+        ref: what names it where neither a pair nor a person does.
+        digest: of the message that goes with it.
+    """
+
+    begin: Callable[[Sends], Flow[OutT_co]]
+    pair: Pair | None = None
+    person: Identity | None = None
+    people: tuple[Identity, ...] = ()
+    ref: tuple[Literal["connection_id", "invitation_href"], str] | None = None
+    digest: str | None = None
+
+
+def digest_of(body: bytes) -> str:
+    """What stands for a message in a journal, which holds no texts."""
+    return blake2b(body, digest_size=16).hexdigest()
+
+
+class SessionJob(Generic[OutT]):
+    """A job that needs a login, and ends where nothing can be done any more.
+
+    Attributes:
+        over: why the run has to end; None as long as it has not.
+    """
+
+    changes: bool = False
+
+    def __init__(self, session: Session, run: Run) -> None:
+        self.session = session
+        self.run: Run = run
+        self.over: ConnectionsError | None = None
+
+    def is_ready(self) -> bool:
+        """See `Job`."""
+        return self.over is None and self.session.is_proved()
+
+    async def ready(self) -> None:
+        """Prove the login; see `Job`."""
+        if self.over is not None:
+            raise copy(self.over)
+        await prove(self.session, self.run)
+
+    def understand(self, item: object) -> Subject[OutT]:
+        """What `item` is about.
+
+        Raises:
+            InvalidInputError: it is none.
+        """
+        raise NotImplementedError
+
+    def duplicate_of(self, index: int, subject: Subject[OutT]) -> int | None:
+        """The index of an earlier item about the same person, if that makes this one superfluous."""
+        del index, subject
+        return None
+
+    async def carry_out(
+        self, index: int, item: object, subject: Subject[OutT], meter: Meter, earlier: Sends
+    ) -> Outcome:
+        """The outcome of one item that was understood."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """See `Job`."""
+
+    def learn(self, error: ConnectionsError) -> None:
+        """What happened to one item may mean the end of the run."""
+        if self.over is None:
+            self.over = end_of_run(error)

@@ -1,0 +1,143 @@
+"""A run that survives whatever ends it: what it did is in its journal, and the next run goes on from there."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+from aioconnections.bulk.job import SessionJob, Subject
+from aioconnections.bulk.verdicts import Known, known
+from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, TransportError
+from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
+from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
+from aioconnections.protocol.messages import Sends
+from aioconnections.protocol.profiles import signed_in
+from aioconnections.traffic import Meter
+
+__all__ = ["JournalledJob"]
+
+OutT = TypeVar("OutT", bound=Outcome)
+
+
+class JournalledJob(SessionJob[OutT]):
+    """Another job, whose intents and outcomes go into a journal.
+
+    What an earlier run has finished is given again. What it may have sent is asked after before anything else, and
+    whatever keeps that from being told leaves it in doubt: nothing is ever sent because of ignorance.
+    """
+
+    def __init__(self, job: SessionJob[OutT], journal: Journal, verb: str) -> None:
+        super().__init__(job.session, job.run)
+        self.changes: bool = job.changes
+        self._job = job
+        self._journal = journal
+        self._verb = verb
+        self._open = False
+
+    def is_ready(self) -> bool:
+        """See `Job`."""
+        return self._open and self.over is None and self._job.is_ready()
+
+    async def ready(self) -> None:
+        """Prove the login, and open the journal for whoever has signed in; see `Job`."""
+        await super().ready()
+        await self._job.ready()
+        if not self._open:
+            session = self.session
+            me = session.me
+            if me is None and session.signs_in:
+                me = await session.run(signed_in(session.address), session.meter(self.run))
+            userid = None if me is None else me.value
+            await self._journal.open(verb=self._verb, origin=str(session.address.origin), userid=userid)
+            self._open = True
+
+    async def do(self, index: int, item: object) -> OutT:
+        """The outcome of one item; see `Job`."""
+        meter = self.session.meter(self.run)
+        try:
+            return cast("OutT", await self._do(index, item, meter))
+        finally:
+            meter.settle()
+
+    async def _do(self, index: int, item: object, meter: Meter) -> Outcome:
+        job, text = self._job, NOTHING
+        subject: Subject[OutT] | None = None
+        first: int | None = None
+        refused: InvalidInputError | None = None
+        try:
+            subject = job.understand(item)
+            first = job.duplicate_of(index, subject)
+            text = item_text(pair=subject.pair, person=subject.person, ref=subject.ref, digest=subject.digest)
+        except InvalidInputError as error:
+            refused = error.with_traceback(None)
+        pair, person = (subject.pair, subject.person) if subject is not None else (None, None)
+        facts = known(index, item, meter, pair=pair, person=person)
+        try:
+            past = await self._journal.past(index, text)
+        except JournalError as error:
+            self.learn(error)
+            return Unprocessed(str(error), **facts)
+        if past is not None and past.finished and past.said is not None:
+            return replay(past.said, index=index, item=item, pair=pair, person=person)
+        if subject is None:
+            outcome: Outcome = Failed(cast("InvalidInputError", refused), index=index, item=item)
+        elif first is not None:
+            outcome = Unprocessed(f"duplicate of {first}", **facts)
+        else:
+            outcome = await self._carry_out(subject, meter, facts, text, past)
+        try:
+            await self._journal.outcome(index, text, said_of(outcome), durable=self.changes)
+        except JournalError as error:
+            self.learn(error)
+        return outcome
+
+    async def _carry_out(
+        self, subject: Subject[OutT], meter: Meter, facts: Known, text: str, past: Past | None
+    ) -> Outcome:
+        journal, index = self._journal, facts["index"]
+        sent = past.sends if past is not None and past.in_doubt else 0
+
+        def age() -> float | None:
+            """Seconds since it was sent last, whoever did it."""
+            since = meter.since_change()
+            if since is not None or past is None or not sent:
+                return since or 0.0
+            return None if past.age is None else past.age + meter.lasted
+
+        async def intend(number: int) -> None:
+            await journal.intent(index, text, send=sent + number)
+
+        meter.before_change = intend
+        outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age))
+        if self._job.over is not None:
+            self.over = self.over or self._job.over
+        return _still_in_doubt(outcome, meter) if sent else outcome
+
+    async def aclose(self) -> None:
+        """Write what is left to write; see `Job`."""
+        if self._open:
+            self._open = False
+            await self._journal.aclose()
+
+    @property
+    def journal(self) -> Journal:
+        """The journal."""
+        return self._journal
+
+
+def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:
+    """What is said of an item that an earlier run may have sent: not that it was not done, unless the server said so.
+
+    It did where the conversation came to the change, and that could not be sent.
+    """
+    if isinstance(outcome, Unprocessed):
+        reason = outcome.reason
+    elif isinstance(outcome, Failed):
+        error = outcome.error
+        if meter.changes and isinstance(error, TransportError) and error.sent == "no":
+            return outcome
+        reason = str(error)
+    else:
+        return outcome
+    doubt = InDoubtError(f"an earlier run may have sent it, and what became of it could not be asked: {reason}")
+    facts = known(outcome.index, outcome.item, meter, pair=outcome.pair, person=outcome.person)
+    return InDoubt(doubt, **facts)

@@ -1,0 +1,79 @@
+"""What a run tells of itself while it is under way: to a hook, and to the log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from aioconnections.clock import Timer
+from aioconnections.errors import ConnectionsError
+from aioconnections.outcomes import Tally
+from aioconnections.telemetry import LOG, Progress
+from aioconnections.traffic import Run, Traffic
+
+__all__ = ["Reporter"]
+
+_INTERVAL = 0.5  # seconds
+_MEMORY = 20  # intervals that the rate is worked out over
+
+
+class Reporter:
+    """Tells twice a second where a run stands; it costs the items of the run nothing.
+
+    Args:
+        run: which one.
+        traffic: what its requests share.
+        on_progress: whom to tell; None for nobody.
+    """
+
+    def __init__(self, run: Run, traffic: Traffic, on_progress: Callable[[Progress], object] | None) -> None:
+        self._run = run
+        self._traffic = traffic
+        self._on_progress = on_progress
+        self._tally: Callable[[], Tally] = Tally
+        self._complain: Callable[[Exception], object] = lambda _: None
+        self._began = 0.0
+        self._lately: deque[tuple[float, int]] = deque(maxlen=_MEMORY)
+        self._timer: Timer | None = None
+
+    def start(self, tally: Callable[[], Tally], complain: Callable[[Exception], object]) -> None:
+        """The run begins. `tally` says where it stands, and `complain` is told what the hook raises."""
+        self._tally = tally
+        self._complain = complain
+        self._began = self._traffic.clock.now()
+        LOG.info("run %s begins", self._run.id)
+        if self._on_progress is not None:
+            self._again()
+
+    def end(self, stopped: ConnectionsError | None) -> None:
+        """The run has ended."""
+        tally = self._tally()
+        counts = ", ".join(f"{count} {name}" for name, count in tally.as_dict().items() if count)
+        why = "" if stopped is None else f", stopped by {type(stopped).__name__}"
+        LOG.info("run %s ended: %s%s", self._run.id, counts or "nothing read", why)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._tell(done=True)
+
+    def _again(self) -> None:
+        self._timer = self._traffic.clock.call_at(self._traffic.clock.now() + _INTERVAL, self._again)
+        self._tell(done=False)
+
+    def _tell(self, *, done: bool) -> None:
+        assert self._on_progress is not None  # noqa: S101 # else there would be no timer
+        traffic, tally, now = self._traffic, self._tally(), self._traffic.clock.now()
+        finished = tally.read - tally.in_flight
+        self._lately.append((now, finished))
+        since, before = self._lately[0] if len(self._lately) > 1 else (self._began, 0)
+        progress = Progress(
+            tally=tally,
+            elapsed=now - self._began,
+            rate=(finished - before) / (now - since) if now > since else 0.0,
+            max_per_second=traffic.limiter.max_per_second,
+            waiting_for_server=not traffic.availability.is_clear(now),
+            done=done,
+        )
+        try:
+            self._on_progress(progress)
+        except Exception as error:  # noqa: BLE001 # of the caller's own code: raised to the caller
+            self._complain(error)
