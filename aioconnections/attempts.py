@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from aioconnections.errors import DeadlineError, TransportError
 from aioconnections.login import Login
@@ -14,9 +14,12 @@ from aioconnections.protocol.answers import retry_after
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.telemetry import Attempt
-from aioconnections.traffic import Meter, Traffic
+from aioconnections.traffic import Meter, Run, Traffic
 
-__all__ = ["SETTLED", "Attempts"]
+__all__ = ["SETTLED", "Attempts", "Prove"]
+
+Prove: TypeAlias = Callable[[Run | None], Awaitable[None]]
+"""Lets the canary go first where it is due."""
 
 SETTLED = frozenset({200, 404})
 """Nearly every answer; neither retry nor redirect nor login is about them."""
@@ -27,11 +30,14 @@ _AWAY = frozenset({502, 503, 504})
 class Attempts:
     """Sends the requests of one signed-in user, each once."""
 
-    def __init__(self, traffic: Traffic, address: Address, gate: Gate, login: Login, now: Callable[[], float]) -> None:
+    def __init__(
+        self, traffic: Traffic, address: Address, gate: Gate, login: Login, prove: Prove, now: Callable[[], float]
+    ) -> None:
         self._traffic = traffic
         self._address = address
         self._gate = gate
         self._login = login
+        self._prove = prove
         self._now = now
 
     async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
@@ -126,6 +132,8 @@ class Attempts:
                 self._gate.check()
                 until = came + traffic.item_timeout - meter.elapsed if meter.run is None else meter.run.until
                 await availability.clear(self._probe, until)
+                if not meter.proving:
+                    await self._prove(meter.run)  # it may have lost the login
                 if meter.run is not None:
                     meter.waited += now() - came
             if not login.is_ready:

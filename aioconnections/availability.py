@@ -159,8 +159,6 @@ class Availability:
                 self.doubts += 1
                 self.concurrency.restart(now())
                 self._slots.change(self.concurrency.bound)
-                self.pace.forget()
-                self._limiter.restrain(None, now())
         finally:
             self._probing = False
             news, self._news = self._news, anyio.Event()
@@ -169,7 +167,7 @@ class Availability:
     def _slow_down(self, started: float, now: float) -> None:
         self.concurrency.refused(started, now)
         self._slots.change(self.concurrency.bound)
-        if self.pace.refused(started, now):
+        if self.pace.refused(started, now, self._limiter.max_per_second):
             self._limiter.restrain(self.pace.per_second, now)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from urllib.request import Request as Url
 
 from attrs import evolve
 
-from aioconnections.attempts import Attempts
+from aioconnections.attempts import Attempts, Prove
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.session import Session
 from aioconnections.traffic import Meter
@@ -89,8 +89,10 @@ class _Said(NamedTuple):
 class CookieAttempts(Attempts):
     """Attempts with cookies. A credential that is a cookie itself goes alone: a request has one such header."""
 
-    def __init__(self, traffic: Traffic, address: Address, gate: Gate, login: Login, now: Callable[[], float]) -> None:
-        super().__init__(traffic, address, gate, login, now)
+    def __init__(
+        self, traffic: Traffic, address: Address, gate: Gate, login: Login, prove: Prove, now: Callable[[], float]
+    ) -> None:
+        super().__init__(traffic, address, gate, login, prove, now)
         self._jar = Jar(address.origin)
 
     async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
@@ -111,4 +113,4 @@ class CookieSession(Session):
     """A session that keeps cookies."""
 
     def _make_attempts(self) -> Attempts:
-        return CookieAttempts(self._traffic, self.address, self.gate, self.login, self._now)
+        return CookieAttempts(self._traffic, self.address, self.gate, self.login, self.prove, self._now)

@@ -69,7 +69,7 @@ class Session:
         self._own: ServiceDocument | None = None  # what the canary brought back
 
     def _make_attempts(self) -> Attempts:
-        return Attempts(self._traffic, self.address, self.gate, self.login, self._now)
+        return Attempts(self._traffic, self.address, self.gate, self.login, self.prove, self._now)
 
     @property
     def me(self) -> Identity | None:
@@ -107,11 +107,11 @@ class Session:
         """
         availability = self._traffic.availability
         self.used = self._now()
-        while self.verifies and self.gate.refusal is None and not self.is_proved():
+        while self.gate.refusal is None and not self.is_proved():
             if self._proof is not None:
                 await self._proof.wait(patient=run is not None)
                 continue
-            self._proof = proof = _Shared()
+            self._proof = proof = _Shared(patient=run is not None)
             try:
                 self._own = await self.run(prove_login(self.address), Meter(self._now, run, proving=True))
                 self.gate.proved(self._now(), availability.doubts)
@@ -275,7 +275,10 @@ class Session:
         traffic.telemetry.retries += 1
         await traffic.clock.sleep(pause)
         if not meter.proving and not self.is_proved():
+            came = self._now()
             await self.prove(meter.run)  # a login that was lost without a word would turn answers into false 404s
+            if patient:
+                meter.waited += self._now() - came
         return True
 
     async def _settled(
@@ -319,12 +322,14 @@ class Session:
 class _Shared:
     """One canary that several are waiting for, and what became of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool) -> None:
         self.done = anyio.Event()
+        self._patient = patient
         self.failure: ConnectionsError | None = None
 
     async def wait(self, *, patient: bool) -> None:
-        """Wait for it. Who is patient does not mind that somebody else has given up waiting for the server."""
+        """Wait for it. Who is patient does not mind that somebody less patient has given up waiting for the server."""
         await self.done.wait()
-        if self.failure is not None and not (patient and isinstance(self.failure, ServerUnavailableError)):
+        gave_up = isinstance(self.failure, ServerUnavailableError) and not self._patient
+        if self.failure is not None and not (patient and gave_up):
             raise copy(self.failure)

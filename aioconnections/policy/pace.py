@@ -11,12 +11,15 @@ from math import exp
 
 __all__ = ["Pace"]
 
-_MEMORY = 5.0  # seconds over which answers are counted
+_MEMORY = 2.0  # seconds over which answers are counted
+_BETWEEN_CUTS = 0.5  # seconds: answers to what went out at the lower pace come back first
 _DECREASE = 0.95
 _LEAST = 0.5  # per second; a server that allows less says so with Retry-After
-_CAREFUL = 0.04  # growth per second at first
+_CAREFUL = 0.015  # growth per second at first
 _DOUBLED_EVERY = 2.0  # seconds after which it grows twice as fast
+_DOUBLINGS = 10
 _FASTEST = 1.0
+_MOST_AT_ONCE = 5.0  # e-fold; after an outage the pace is found anew
 
 
 class Pace:
@@ -37,10 +40,6 @@ class Pace:
         """Whether the server holds nobody back."""
         return self.per_second is None
 
-    def forget(self) -> None:
-        """The server is back after an outage: what it refused before says nothing of now."""
-        self.per_second = None
-
     def answered(self, now: float, most: float | None) -> bool:
         """A request was answered well, where `most` per second may be sent; whether the pace has changed."""
         self._answered = self._answered * exp((self._at - now) / _MEMORY) + 1 / _MEMORY
@@ -51,19 +50,26 @@ class Pace:
         if pace is None:
             return False
         since = now - self._cut_at
-        growth = min(_CAREFUL * 2 ** (since / _DOUBLED_EVERY), _FASTEST)
-        self.per_second = pace * exp(growth * (now - self._grown_at))
+        growth = min(_CAREFUL * 2 ** min(since / _DOUBLED_EVERY, _DOUBLINGS), _FASTEST)
+        self.per_second = pace * exp(min(growth * (now - self._grown_at), _MOST_AT_ONCE))
         self._grown_at = now
         if self.per_second >= (most or float("inf")) or (since > 60 and self.per_second > 4 * self._recent(now)):
             self.per_second = None  # it is no longer what holds us back
         return True
 
-    def refused(self, started: float, now: float) -> bool:
-        """A request that had started at `started` was refused; whether the pace has changed."""
-        if started < self._cut_at:
+    def refused(self, started: float, now: float, most: float | None) -> bool:
+        """A request that had started at `started` was refused, where `most` may be sent; whether the pace has changed.
+
+        All that were under way count once, and so does what is refused before the lower pace can have shown itself.
+        """
+        if started < self._cut_at or now < self._cut_at + _BETWEEN_CUTS:
             return False
-        recent = self._recent(now)
-        self.per_second = max(_LEAST, _DECREASE * min(self.per_second or recent, max(recent, _LEAST)))
+        recent, pace = self._recent(now), self.per_second or most
+        if pace is None or (self._began is not None and now - self._began >= _MEMORY):
+            pace = _DECREASE * min(pace or recent, recent)
+        else:
+            pace /= 2  # too little was answered so far to say what goes through
+        self.per_second = max(_LEAST, pace)
         self._cut_at = self._grown_at = now
         return True
 

@@ -22,7 +22,7 @@ def meet(pace: Pace, phases: list[tuple[float, float]], most: float = 200.0, bur
                 if well:
                     pace.answered(ended, most)
                 else:
-                    pace.refused(started, ended)
+                    pace.refused(started, ended, most)
             step = 1 / min(most, pace.per_second or most)
             tokens = min(burst, tokens + step * allowed)
             now += step
@@ -54,17 +54,18 @@ def test_all_who_were_under_way_count_once() -> None:
     pace = Pace()
     for moment in range(100):
         pace.answered(moment / 100, None)
-    assert pace.refused(started=0.9, now=1.0)
+    assert pace.refused(started=0.9, now=1.0, most=None)
     first = pace.per_second
     assert first == pytest.approx(95, rel=0.15)
-    assert not pace.refused(started=0.95, now=1.1)
+    assert not pace.refused(started=0.95, now=1.6, most=None)
+    assert not pace.refused(started=1.1, now=1.2, most=None)
     assert pace.per_second == first
     assert repr(pace).endswith("/s)")
 
 
 def test_it_is_given_up_once_it_holds_nobody_back() -> None:
     pace = Pace()
-    pace.refused(0.0, 1.0)
+    pace.refused(0.0, 1.0, None)
     assert pace.per_second == 0.5  # never less
     for tenth in range(600):
         pace.answered(1 + tenth / 10, 100.0)
@@ -73,7 +74,16 @@ def test_it_is_given_up_once_it_holds_nobody_back() -> None:
 
 def test_it_is_given_up_where_somebody_else_is_slower() -> None:
     pace = Pace()
-    pace.refused(0.0, 1.0)
+    pace.refused(0.0, 1.0, None)
     for moment in range(2, 100):
         pace.answered(float(moment), None)
     assert repr(pace) == "Pace(free)"
+
+
+def test_before_much_was_answered_a_refusal_halves_it() -> None:
+    pace = Pace()
+    pace.answered(0.0, 100.0)
+    pace.refused(0.0, 0.1, 100.0)
+    assert pace.per_second == 50.0
+    pace.refused(0.5, 0.7, 100.0)
+    assert pace.per_second == 25.0
