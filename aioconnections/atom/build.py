@@ -9,42 +9,53 @@ of children that occurs; people and categories that come again are the records t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element
+
+from attrs import fields, fields_dict
 
 from aioconnections.atom import constructs as make
 from aioconnections.atom.constructs import Scope, scope_of
 from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
-from aioconnections.atom.records import AtomPerson, Category, ConnectionEnds, Entry, Feed, XmlElement
+from aioconnections.atom.quick import quick
+from aioconnections.atom.records import AtomPerson, Attributes, Category, ConnectionEnds, Entry, Feed, XmlElement
 
 __all__ = ["Builder"]
 
 _Build: TypeAlias = Callable[[Element, Scope], Any]
 _Plan: TypeAlias = dict[str, tuple[str, _Build]]
 _Layout: TypeAlias = tuple[list[tuple[str, _Build, int]], list[tuple[str, _Build, list[int]]]]
-_Picker: TypeAlias = Callable[[list[Any]], tuple[Any, ...]]
-_PersonKey: TypeAlias = tuple[tuple[str, ...], tuple[str | None, ...]]
+"""Which field is built how from which child; and those that hold what is made of many."""
+_EntryLayout: TypeAlias = tuple[list[tuple[int, _Build, int]], list[tuple[int, _Build, list[int]]]]
+"""The same with the places of the fields of `Entry` instead of their names."""
+_PersonKey: TypeAlias = tuple[tuple[str, str | None], ...]
 
 _SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
 _TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
-_SIDES = frozenset({_SOURCE, _TARGET})
 _REL = f"{SNX}rel"
 _CONTRIBUTOR = f"{ATOM}contributor"
 # In the order of the fields of `AtomPerson`.
 _PERSON_FIELDS = (
     f"{ATOM}name", f"{ATOM}email", f"{ATOM}uri", f"{SNX}userid", f"{SNX}userState", f"{SNX}isExternal",
 )  # fmt: skip
-_PLAIN_PERSON = frozenset(_PERSON_FIELDS) - {f"{ATOM}uri"}
+_PERSON_PLACES = {tag: at for at, tag in enumerate(_PERSON_FIELDS) if tag != f"{ATOM}uri"}
 """Those that are text and nothing else; what a uri means depends on its base."""
+_NO_PERSON: list[Any] = [None] * len(_PERSON_FIELDS)
 _MANY = frozenset({"authors", "contributors", "links", "categories", "extensions"})
+_EMPTY_ENTRY: list[Any] = [field.default for field in fields(Entry)]
+_ENTRY_PLACES = {name: at for at, name in enumerate(fields_dict(Entry))}
+_ATTRIBUTES, _LANG, _BASE = (_ENTRY_PLACES[name] for name in ("attributes", "lang", "base"))
 
-_MOST_REMEMBERED = 512
+_new_ends = quick(ConnectionEnds)
+_new_entry = quick(Entry)
+_new_person = quick(AtomPerson)
+
+_MOST_REMEMBERED = 128
 _LONGEST_REMEMBERED = 1000
 
-
 _tag_of = attrgetter("tag")
-_text_of = attrgetter("text")
+_tag_and_text_of = attrgetter("tag", "text")
 
 
 class Builder:
@@ -52,9 +63,8 @@ class Builder:
 
     def __init__(self) -> None:
         self._people: dict[_PersonKey, AtomPerson] = {}
-        self._pickers: dict[tuple[str, ...], _Picker] = {}
         self._categories: dict[tuple[tuple[str, str], ...], Category] = {}
-        self._layouts: dict[tuple[str, ...], _Layout] = {}
+        self._layouts: dict[tuple[str, ...], _EntryLayout] = {}
         common: _Plan = {
             f"{ATOM}id": ("id", make.plain),
             f"{ATOM}title": ("title", make.text),
@@ -86,65 +96,62 @@ class Builder:
 
     def entry(self, element: Element, scope: Scope) -> Entry:
         """An ``<entry>``; `scope` is that around it."""
-        fields: dict[str, Any] = {}
+        values = _EMPTY_ENTRY.copy()
         if element.keys():
             scope = scope_of(element, scope)
-            fields["attributes"] = make.rest(element)
+            values[_ATTRIBUTES] = make.rest(element)
+        values[_LANG], values[_BASE], _ = scope
         children = list(element)
         tags = tuple(map(_tag_of, children))
         one, many = self._layouts.get(tags) or self._new_layout(tags)
-        for name, build, at in one:
-            fields[name] = build(children[at], scope)
-        for name, build, places in many:
-            fields[name] = tuple([build(children[at], scope) for at in places])
-        return Entry(**fields, lang=scope[0], base=scope[1])
+        for place, build, at in one:
+            values[place] = build(children[at], scope)
+        for place, build, found in many:
+            values[place] = tuple([build(children[at], scope) for at in found])
+        return _new_entry(*values)
 
     def feed(self, element: Element, children: list[Element], scope: Scope) -> Feed:
         """A ``<feed>`` or ``<source>`` with these children; `scope` is that inside it."""
         one, many = _layout(map(_tag_of, children), self._of_feed)
-        fields = {name: build(children[at], scope) for name, build, at in one}
-        fields |= {name: tuple([build(children[at], scope) for at in places]) for name, build, places in many}
-        return Feed(**fields, attributes=make.rest(element), lang=scope[0], base=scope[1])
+        values = {name: build(children[at], scope) for name, build, at in one}
+        values |= {name: tuple([build(children[at], scope) for at in found]) for name, build, found in many}
+        return Feed(**values, attributes=make.rest(element), lang=scope[0], base=scope[1])
 
-    def _new_layout(self, tags: tuple[str, ...]) -> _Layout:
-        layout = _layout(tags, self._of_entry)
+    def _new_layout(self, tags: tuple[str, ...]) -> _EntryLayout:
+        one, many = _layout(tags, self._of_entry)
+        layout = (
+            [(_ENTRY_PLACES[name], build, at) for name, build, at in one],
+            [(_ENTRY_PLACES[name], build, found) for name, build, found in many],
+        )
         if sum(map(len, tags)) < _LONGEST_REMEMBERED * 2:
             _remember(self._layouts, tags, layout)
         return layout
 
     def _person(self, element: Element, scope: Scope) -> AtomPerson:
-        return make.person(element, scope) if element.keys() else self._bare_person(element, scope)
+        if element.keys():
+            return make.person(element, scope)
+        key = tuple(map(_tag_and_text_of, element))
+        return self._people.get(key) or self._new_person(key) or make.person(element, scope)
 
     def _side(self, element: Element, scope: Scope) -> AtomPerson:
         """A person construct with ``snx:rel``, which is told by where it stands."""
-        return make.person(element, scope, _REL) if len(element.keys()) > 1 else self._bare_person(element, scope)
-
-    def _bare_person(self, element: Element, scope: Scope) -> AtomPerson:
-        """A person construct without attributes that matter."""
-        key = (tuple(map(_tag_of, element)), tuple(map(_text_of, element)))
+        if len(element.keys()) > 1:
+            return make.person(element, scope, _REL)
+        key = tuple(map(_tag_and_text_of, element))
         return self._people.get(key) or self._new_person(key) or make.person(element, scope, _REL)
 
     def _new_person(self, key: _PersonKey) -> AtomPerson | None:
-        """Only what depends on nothing but names and texts of the children may be remembered."""
-        tags, texts = key
-        pick = self._pickers.get(tags) or self._new_picker(tags)
-        if pick is None:
-            return None
-        values: list[Any] = [text.strip() if text else "" for text in texts]
-        values.append(None)
-        person = AtomPerson(*pick(values))
-        if len("".join(values[:-1])) < _LONGEST_REMEMBERED:
+        """A person of names and texts alone, the only kind that may be remembered; None if it is of another kind."""
+        values = _NO_PERSON.copy()
+        for tag, text in key:
+            place = _PERSON_PLACES.get(tag)
+            if place is None or values[place] is not None:
+                return None
+            values[place] = text.strip() if text else ""
+        person = _new_person(*values)
+        if sum(len(text) for _, text in key if text) < _LONGEST_REMEMBERED:
             _remember(self._people, key, person)
         return person
-
-    def _new_picker(self, tags: tuple[str, ...]) -> _Picker | None:
-        """What puts the texts of children with these names in the order of the fields of `AtomPerson`."""
-        if len(set(tags)) < len(tags) or not _PLAIN_PERSON.issuperset(tags):
-            return None
-        # What is not there is taken from the end, where None stands.
-        pick = itemgetter(*(tags.index(tag) if tag in tags else -1 for tag in _PERSON_FIELDS))
-        self._pickers[tags] = pick
-        return pick
 
     def _category(self, element: Element, _: Scope) -> Category:
         key = tuple(element.items())
@@ -158,18 +165,21 @@ class Builder:
 
     def _ends(self, element: Element, scope: Scope) -> ConnectionEnds:
         """Source and target by ``snx:rel`` alone (protocol: author and contributor say nothing of them)."""
-        attributes = make.rest(element) if element.keys() else ()
+        attributes: Attributes = ()
         if element.keys():
+            attributes = make.rest(element)
             scope = scope_of(element, scope)
-        sides: dict[str, AtomPerson] = {}
+        source = target = None
         extensions: list[XmlElement] = []
         for child in element:
-            rel = child.get(_REL, "").strip()
-            if rel in _SIDES and rel not in sides and child.tag == _CONTRIBUTOR:
-                sides[rel] = self._side(child, scope)
+            rel = child.get(_REL, "").strip() if child.tag == _CONTRIBUTOR else ""
+            if rel == _SOURCE and source is None:
+                source = self._side(child, scope)
+            elif rel == _TARGET and target is None:
+                target = self._side(child, scope)
             else:
                 extensions.append(make.extension(child))
-        return ConnectionEnds(sides.get(_SOURCE), sides.get(_TARGET), tuple(extensions), attributes)
+        return _new_ends(source, target, tuple(extensions), attributes)
 
     def _source(self, element: Element, scope: Scope) -> Feed:
         return self.feed(element, list(element), scope_of(element, scope))
@@ -181,18 +191,21 @@ def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:
     memory[key] = value
 
 
-def _extension(element: Element, _: Scope) -> Any:
+def _extension(element: Element, _: Scope) -> XmlElement:
     return make.extension(element)
+
+
+_EXTENSION: tuple[str, _Build] = ("extensions", _extension)
 
 
 def _layout(tags: Iterable[str], plan: _Plan) -> _Layout:
     """Which child goes into which field: of a field that holds one, the first."""
     one: dict[str, tuple[str, _Build, int]] = {}
-    many: dict[tuple[str, _Build], list[int]] = {}
+    many: dict[str, tuple[str, _Build, list[int]]] = {}
     for at, tag in enumerate(tags):
-        name, build = plan.get(tag, ("extensions", _extension))
+        name, build = plan.get(tag, _EXTENSION)
         if name in _MANY:
-            many.setdefault((name, build), []).append(at)
+            many.setdefault(name, (name, build, []))[2].append(at)
         else:
             one.setdefault(name, (name, build, at))
-    return list(one.values()), [(name, build, places) for (name, build), places in many.items()]
+    return list(one.values()), list(many.values())

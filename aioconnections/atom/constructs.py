@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from aioconnections.atom.markup import markup_inside
 from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
+from aioconnections.atom.quick import quick
 from aioconnections.atom.records import (
     AtomPerson,
     Attributes,
@@ -41,12 +42,17 @@ __all__ = [
 Scope: TypeAlias = tuple[str | None, str | None, str | None]
 """The language, the base that the document names, and the base from outside that counts where it names none."""
 
+_new_content = quick(Content)
+_new_link = quick(Link)
+_new_text = quick(Text)
+
 _SCOPE = frozenset({XML_LANG, XML_BASE})
 _TEXT = _SCOPE | {"type"}
 _CONTENT = _TEXT | {"src"}
 _LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
+_WEB = ("https://", "http://")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_TYPE_ALONE = ["type"]
+_TYPE_ALONE = frozenset({"type"})
 _FLAT = frozenset({"text", "html"})
 _CATEGORY = frozenset({"term", "scheme", "label"})
 
@@ -63,7 +69,7 @@ def _resolve(scope: Scope, reference: str) -> str:
     """The reference as an absolute one; where no absolute base is known it stays as it is."""
     reference = reference.strip()
     base = scope[1] or scope[2]
-    if base is None or reference.startswith(("https://", "http://")) or not _ABSOLUTE.match(base):
+    if base is None or reference.startswith(_WEB) or not _ABSOLUTE.match(base):
         return reference
     try:
         return urljoin(base, reference)
@@ -98,10 +104,10 @@ def extension(element: Element) -> XmlElement:
 
 def text(element: Element, scope: Scope) -> Text:
     """A text construct."""
-    keys = element.keys()
-    kind = element.get("type", "text")
-    if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
-        return Text(element.text or "", kind, scope[0], scope[1])
+    attrib = element.attrib
+    kind = attrib.get("type", "text")
+    if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
+        return _new_text(element.text or "", kind, scope[0], scope[1])
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
     return Text(value, kind, lang, base, rest(element, _TEXT))
 
@@ -123,10 +129,10 @@ def _xhtml(element: Element, scope: Scope) -> tuple[str, Scope]:
 
 def content(element: Element, scope: Scope) -> Content:
     """The content of an entry, here or elsewhere."""
-    keys = element.keys()
-    kind = element.get("type", "text")
-    if (not keys or keys == _TYPE_ALONE) and kind in _FLAT and not len(element):
-        return Content(element.text or "", kind, None, scope[0], scope[1])
+    attrib = element.attrib
+    kind = attrib.get("type", "text")
+    if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
+        return _new_content(element.text or "", kind, None, scope[0], scope[1])
     scope = scope_of(element, scope)
     src = element.get("src")
     if src is not None:
@@ -184,7 +190,11 @@ def person(element: Element, scope: Scope, known: str = XML_BASE) -> AtomPerson:
 def link(element: Element, scope: Scope) -> Link:
     """A link."""
     attrib = element.attrib
-    href = _resolve(scope_of(element, scope) if XML_BASE in attrib else scope, attrib.get("href", ""))
+    href = attrib.get("href", "").strip()
+    if XML_BASE in attrib:
+        scope = scope_of(element, scope)
+    if not href.startswith(_WEB):
+        href = _resolve(scope, href)
     length = attrib.get("length")
     known = _LINK
     size: int | None = None
@@ -193,16 +203,9 @@ def link(element: Element, scope: Scope) -> Link:
             size = int(length)
         else:
             known = _LINK - {"length"}
+    get = attrib.get
     attributes = () if known.issuperset(attrib) else rest(element, known | _SCOPE)
-    return Link(
-        href,
-        attrib.get("rel", "alternate"),
-        attrib.get("type"),
-        attrib.get("title"),
-        attrib.get("hreflang"),
-        size,
-        attributes,
-    )
+    return _new_link(href, get("rel", "alternate"), get("type"), get("title"), get("hreflang"), size, attributes)
 
 
 def category(element: Element) -> Category:

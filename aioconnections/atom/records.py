@@ -33,7 +33,7 @@ Attributes: TypeAlias = tuple[tuple[str, str], ...]
 """Attributes that have no field of their own: ``{namespace}name`` and value, sorted by name."""
 
 
-@frozen
+@frozen(weakref_slot=False)
 class XmlElement:
     """An element that RFC 4287 does not define, with everything in it.
 
@@ -71,7 +71,7 @@ class XmlElement:
         return "".join([self.text, *(child.content + child.tail for child in self.children)])
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Text:
     """A text construct (RFC 4287 section 3.1).
 
@@ -90,7 +90,7 @@ class Text:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Content:
     """The content of an entry (RFC 4287 section 4.1.3).
 
@@ -112,7 +112,7 @@ class Content:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class AtomPerson:
     """A person construct, with what the vendor says of a person; all without the blanks around it.
 
@@ -137,7 +137,7 @@ class AtomPerson:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Link:
     """A link (RFC 4287 section 4.2.7).
 
@@ -160,7 +160,7 @@ class Link:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Category:
     """A category (RFC 4287 section 4.2.2), the vendor's way to say type and status of an entry."""
 
@@ -170,7 +170,7 @@ class Category:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Generator:
     """The program that wrote a feed (RFC 4287 section 4.2.4); `uri` resolved against the base."""
 
@@ -179,7 +179,7 @@ class Generator:
     version: str | None = None
 
 
-@frozen
+@frozen(weakref_slot=False)
 class ConnectionEnds:
     """``snx:connection``: the two people of a connection, told apart by ``snx:rel`` and by nothing else.
 
@@ -196,7 +196,7 @@ class ConnectionEnds:
     attributes: Attributes = ()
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Feed:
     """What a feed says of itself; also what an entry says of the feed that it was copied from.
 
@@ -243,7 +243,7 @@ class Feed:
         return next((link for link in self.links if link.rel == rel), None)
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Entry:
     """An entry (RFC 4287 section 4.1.2).
 

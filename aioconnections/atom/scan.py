@@ -67,6 +67,17 @@ def first_tag(prolog: bytes) -> bytes:
     return next((found[0] for found in _CONSTRUCT.finditer(prolog) if found["tag"]), b"")
 
 
+def _search(data: bytes | bytearray, mark: bytes, start: int) -> int:
+    """Where ``<`` and `mark` stand next, or -1."""
+    # One rare byte is found ten times faster than two; where it is not rare, two are better.
+    at = start
+    for _ in range(_FEW):
+        at = data.find(mark, at + 1)
+        if at < 0 or data[at - 1] == 0x3C:
+            return max(at - 1, -1)
+    return data.find(b"<" + mark, at)
+
+
 class Scanner:
     """Takes a document in pieces, gives it back in pieces that end where a tag begins or ends.
 
@@ -93,6 +104,12 @@ class Scanner:
 
     def push(self, piece: bytes) -> bytes:
         """Add `piece`, shorter than the longest token; returns what the parser may have, and may set `failure`."""
+        kept = len(self._buffer)
+        # What is kept back is looked at again, which is cheap if it is not much.
+        if kept <= len(piece) and kept + len(piece) <= self._max_token:
+            data = bytes(self._buffer) + piece
+            if _search(data, b"!", 0) < 0 and _search(data, b"?", 0) < 0:
+                return self._within_attributes(self._plain(data))
         self._buffer += piece
         self._ahead.clear()
         while self.failure is None and self._advance():
@@ -103,6 +120,20 @@ class Scanner:
         self._seen -= self._token
         self._token = 0
         return self._within_attributes(whole)
+
+    def _plain(self, data: bytes) -> bytes:
+        """What is complete of tags and text and nothing else; the rest is kept back."""
+        end = data.rfind(b"<")
+        tag = tag_at(data, end) if end >= 0 else b""
+        if tag:
+            end += len(tag)
+        elif end > 0:
+            tag = tag_at(data, data.rfind(b"<", 0, end))
+        self.last_tag = tag or self.last_tag
+        self._buffer[:] = data[max(end, 0) :]
+        self._mode = _Mode.TEXT
+        self._seen = 0
+        return data[: max(end, 0)]
 
     def finish(self) -> bytes:
         """What was kept back at the end of input, for the parser to say what is wrong with it."""
@@ -149,17 +180,8 @@ class Scanner:
         """Where ``<`` and `mark` stand next, or -1; asked again only once that place is passed."""
         at = self._ahead.get(mark, -2)
         if at == -2 or -1 < at < start:
-            at = self._ahead[mark] = self._search(mark, start)
+            at = self._ahead[mark] = _search(self._buffer, mark, start)
         return at
-
-    def _search(self, mark: bytes, start: int) -> int:
-        # One rare byte is found ten times faster than two; where it is not rare, two are better.
-        at = start
-        for _ in range(_FEW):
-            at = self._buffer.find(mark, at + 1)
-            if at < 0 or self._buffer[at - 1] == 0x3C:
-                return max(at - 1, -1)
-        return self._buffer.find(b"<" + mark, at)
 
     def _open(self) -> bool:
         head = bytes(self._buffer[self._token : self._token + 9])
@@ -239,17 +261,19 @@ class Scanner:
     def _within_attributes(self, whole: bytes) -> bytes:
         """`whole`, up to the first tag that has too many attributes.
 
-        Such a tag is long and holds no ``<``: it covers one of the windows that the loop looks at.
+        Such a tag is long and holds no second ``<``.
         """
-        window = self._max_attributes * _SHORTEST_ATTRIBUTE // 2
-        for start in range(0, len(whole), window):
-            if whole.find(b"<", start, start + window) >= 0:
-                continue
-            opened = whole.rfind(b"<", 0, start)
-            found = _TAG.match(whole, opened) if opened >= 0 else None
-            if found and found.end() > start and self._too_many(found[0]) and _is_tag(whole, opened):
-                self.failure = AtomError(f"more than {self._max_attributes} attributes in one tag")
-                return whole[:opened]
+        shortest = self._max_attributes * _SHORTEST_ATTRIBUTE
+        tags: frozenset[int] | None = None
+        start = 0
+        while 0 <= start < len(whole) - shortest:
+            after = whole.rfind(b"<", start + 1, start + shortest)
+            if after < 0 and self._too_many(tag_at(whole, start)):
+                tags = _tags(whole) if tags is None else tags
+                if start in tags:
+                    self.failure = AtomError(f"more than {self._max_attributes} attributes in one tag")
+                    return whole[:start]
+            start = after if after >= 0 else whole.find(b"<", start + 1)
         return whole
 
     def _too_many(self, tag: bytes) -> bool:
@@ -264,9 +288,9 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _is_tag(whole: bytes, start: int) -> bool:
-    """Whether a tag begins there, and not a piece of a comment or a CDATA section that looks like one."""
-    return any(found.start() == start and found["tag"] for found in _CONSTRUCT.finditer(whole))
+def _tags(whole: bytes) -> frozenset[int]:
+    """Where tags begin, without those places in comments and CDATA sections that look like one."""
+    return frozenset(found.start() for found in _CONSTRUCT.finditer(whole) if found["tag"])
 
 
 def _declared(head: bytes) -> AtomError:

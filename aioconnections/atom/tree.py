@@ -27,7 +27,7 @@ __all__ = ["Limits", "Tree", "count"]
 PIECE = 1 << 14
 """Most bytes that the parser is given at once."""
 
-_FRESH_AFTER = 1 << 18
+_FRESH_AFTER = 1 << 19
 _SHORTEST_ELEMENT = len(b"<a/>")
 _ENTRY = re.compile(rb"<(?:[^\s<>/!?:\"'=]+:)?entry[\s>]")
 _TAG_NAME = re.compile(rb"</?(?:[^\s/>:]*:)?([^\s/>]*)")
@@ -210,6 +210,8 @@ class Tree:
         if not tag.startswith(b"</") and not tag.endswith(b"/>"):
             return False
         name = _name(tag)
+        if name not in {local(root.tag), local(root[-1].tag) if len(root) else name}:
+            return False
         ended = [node for node in self._last_path() if local(node.tag) == name]
         return len(ended) == 1 and (ended[0] is root or ended[0] is root[-1])
 

@@ -4,9 +4,10 @@ import copy
 import pickle
 from collections.abc import AsyncIterator
 
+import attrs
 import pytest
 
-from aioconnections.atom import Entry, Feed, Reader, Text, read_document, read_entries
+from aioconnections.atom import AtomPerson, Entry, Feed, Link, Reader, Text, read_document, read_entries
 from aioconnections.errors import AtomError, UsageError
 
 FEED = b'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:snx="http://www.ibm.com/xmlns/prod/sn">'
@@ -86,8 +87,21 @@ class TestHandingOver:
         assert hash(entry) == hash(copy.deepcopy(entry))
 
     def test_a_record_cannot_be_changed(self) -> None:
-        with pytest.raises(AttributeError):
-            Entry().id = "b"  # type: ignore[misc] # that is what is shown
+        inside = b"<title/><content/><link/><category term=''/><author/><snx:connection/><snx:x/>"
+        (entry,) = Reader().feed(FEED + b"<entry>" + inside + b"</entry>")
+        made = (entry, entry.title, entry.content, entry.links[0], entry.categories[0], entry.authors[0])
+        for record in (*made, entry.connection, entry.extensions[0], Entry()):
+            kind = type(record)
+            assert attrs.has(kind)
+            for field in attrs.fields(kind):
+                with pytest.raises(attrs.exceptions.FrozenInstanceError):
+                    setattr(record, field.name, None)
+
+    def test_a_record_that_was_read_is_one_that_was_made(self) -> None:
+        (entry,) = Reader().feed(FEED + b"<entry><author><name>A</name></author><link href='b'/></entry>")
+        assert entry == Entry(authors=(AtomPerson("A"),), links=(Link("b"),))
+        assert type(entry) is Entry
+        assert attrs.evolve(entry, id="c") == Entry(id="c", authors=(AtomPerson("A"),), links=(Link("b"),))
 
 
 class TestFailure:
