@@ -12,7 +12,9 @@ Use::
 
 Figures are medians of interleaved rounds of CPU time; what counts are the ratios, because machines differ and are
 noisy. Peak memory is what a process of its own grew by. Those who want the whole document at once are left out of the
-largest feed. The last table is how long each hostile document keeps the reader busy until it is refused: 50 ms at most.
+largest feed. The table after it is how long each hostile document keeps the reader busy until it is refused: 50 ms at
+most. The last one is what documents that hold nothing but small markup cost for each piece of it; the most of these
+that a document may have (`Limits.max_markup`) bounds their time.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
-from _feed_rivals import CONTENDERS, WHOLE_DOCUMENT
+from _feed_rivals import CHUNK, CONTENDERS, WHOLE_DOCUMENT
 from _feeds import chunks as generated
 
 from aioconnections.atom import Reader
@@ -55,6 +57,17 @@ HOSTILE = {
     "encoding": ("", '<?xml version="1.0" encoding="zlib"?>'),
 }
 
+DENSE = {
+    "comments": "<!---->",
+    "comments between tags": "<entry/><!---->",
+    "instructions": "<?p?>",
+    "CDATA sections": "<entry><![CDATA[]]></entry>",
+    "elements": "<entry>" + "<a/>" * 9000 + "</entry>",
+    "markup in content": "<entry><content type='xhtml'>" + "<a/>" * 9000 + "</content></entry>",
+    "links": "<entry>" + "<link/>" * 9000 + "</entry>",
+}
+DENSE_SIZE = 1 << 16
+
 
 def main() -> None:
     """Measure and print."""
@@ -71,10 +84,12 @@ def main() -> None:
     missing = sorted({module for _, module in CONTENDERS.values() if module and not importlib.util.find_spec(module)})
     rows = [row for size in sizes for row in measure(size, 1 if options.quick else options.rounds, missing)]
     refusals = {name: refused_after(name) for name in HOSTILE}
+    dense = {name: cost(unit) for name, unit in DENSE.items()}
     if options.json:
-        print(json.dumps({"not installed": missing, "feeds": rows, "refused after ms": refusals}, indent=1))
+        tables = {"feeds": rows, "refused after ms": refusals, "us for each piece of markup": dense}
+        print(json.dumps({"not installed": missing, **tables}, indent=1))
     else:
-        show(rows, refusals, missing)
+        show(rows, refusals, dense, missing)
 
 
 def measure(size: int, rounds: int, missing: list[str]) -> Iterator[dict[str, Any]]:
@@ -158,6 +173,17 @@ def refused_after(name: str) -> float:
         data = next(pieces)
 
 
+def cost(unit: str) -> float:
+    """CPU microseconds for each piece of markup in a document of this alone."""
+    data = unit.encode() * (DENSE_SIZE // unit.count("<") + 1)
+    reader = Reader()
+    reader.feed(_FEED.encode())
+    began = time.process_time()
+    for start in range(0, len(data), CHUNK):
+        reader.feed(data[start : start + CHUNK])
+    return round((time.process_time() - began) * 1e6 / data.count(b"<"), 2)
+
+
 def hostile_pieces(unit: str) -> Iterator[bytes]:
     """The unit over and over, numbered where it asks for it."""
     piece = bytearray()
@@ -168,8 +194,8 @@ def hostile_pieces(unit: str) -> Iterator[bytes]:
             piece.clear()
 
 
-def show(rows: list[dict[str, Any]], refusals: dict[str, float], missing: list[str]) -> None:
-    """One table for people."""
+def show(rows: list[dict[str, Any]], refusals: dict[str, float], dense: dict[str, float], missing: list[str]) -> None:
+    """Tables for people."""
     titles = list(rows[0])
     print("".join(f"{title:>22}" for title in titles))
     for row in rows:
@@ -177,6 +203,9 @@ def show(rows: list[dict[str, Any]], refusals: dict[str, float], missing: list[s
     print("\nms until a hostile document is refused")
     for name, spent in refusals.items():
         print(f"{name:>32} {spent:6.1f}")
+    print("\nµs for each piece of small markup")
+    for name, spent in dense.items():
+        print(f"{name:>32} {spent:6.2f}")
     if missing:
         print(f"\nnot installed, left out: {', '.join(missing)}")
 

@@ -1,5 +1,6 @@
 """Atom documents in, records out, and back. Pure: no I/O."""
 
+from aioconnections.atom.limits import Limits
 from aioconnections.atom.reader import Reader, read_document, read_entries
 from aioconnections.atom.records import (
     AtomPerson,
@@ -23,6 +24,7 @@ __all__ = [
     "Entry",
     "Feed",
     "Generator",
+    "Limits",
     "Link",
     "Reader",
     "Text",

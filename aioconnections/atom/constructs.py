@@ -43,6 +43,7 @@ Scope: TypeAlias = tuple[str | None, str | None, str | None]
 """The language, the base that the document names, and the base from outside that counts where it names none."""
 
 _new_content = quick(Content)
+_new_element = quick(XmlElement)
 _new_link = quick(Link)
 _new_text = quick(Text)
 
@@ -88,11 +89,12 @@ def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
 
 def build_element(element: Element, *, tail: bool = True) -> XmlElement:
     """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
-    return XmlElement(
+    keys = element.keys()
+    return _new_element(
         element.tag,
-        tuple(sorted(element.items())),
+        tuple(sorted(element.items())) if keys else (),
         element.text or "",
-        tuple([build_element(child) for child in element]),
+        tuple([build_element(child) for child in element]) if len(element) else (),
         (element.tail or "") if tail else "",
     )
 

@@ -6,10 +6,10 @@ ElementTree would write control characters and lone surrogates as they are, whic
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from aioconnections.atom.names import APP, ATOM, FH, OPENSEARCH, SNX, THR, XHTML
-from aioconnections.atom.records import XmlElement
+from aioconnections.atom.records import Attributes, XmlElement
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["markup", "markup_inside"]
@@ -40,17 +40,23 @@ def markup(element: XmlElement, default: str = "") -> str:
     Raises:
         InvalidInputError: a name or a text that XML cannot hold, or elements nested too deep.
     """
-    return "".join(_write(element, default, {}, 1))
+    parts: list[str] = []
+    _write(parts, element, default, {}, 1)
+    return "".join(parts)
 
 
 def markup_inside(element: XmlElement, default: str = "") -> str:
     """Write what is inside an element: its text and children."""
-    return _text(element.text) + "".join(
-        part for child in element.children for part in (markup(child, default), _text(child.tail))
-    )
+    parts = [_text(element.text)]
+    for child in element.children:
+        _write(parts, child, default, {}, 1)
+        parts.append(_text(child.tail))
+    return "".join(parts)
 
 
 def _text(value: str, table: Mapping[int, str] = _IN_TEXT) -> str:
+    if not value:
+        return ""
     if _NOT_XML.search(value):
         raise InvalidInputError("text with a character that XML cannot hold")
     return value.translate(table)
@@ -63,33 +69,36 @@ def _split(name: str) -> tuple[str, str]:
     return found[1] or "", found[2]
 
 
-def _write(element: XmlElement, default: str, prefixes: Mapping[str, str], depth: int) -> Iterator[str]:
+def _write(parts: list[str], element: XmlElement, default: str, prefixes: dict[str, str], depth: int) -> None:
     if depth > _DEEPEST:
         raise InvalidInputError(f"elements nested deeper than {_DEEPEST}")
-    if len(dict(element.attributes)) < len(element.attributes):
-        raise InvalidInputError("an attribute that is there twice")
-    scope = dict(prefixes)
-    declared: list[str] = []
     space, name = _split(element.tag)
-    if space == default:
-        pass
-    elif space in {"", XHTML}:
-        declared.append(f' xmlns="{space[1:-1]}"')
-        default = space
-    else:
-        name = f"{_prefix(space, scope, declared)}:{name}"
-    attributes = "".join(
-        f' {_attribute_name(key, scope, declared)}="{_text(value, _IN_ATTRIBUTE)}"' for key, value in element.attributes
-    )
-    yield f"<{name}{''.join(declared)}{attributes}"
+    declared: list[str] = []
+    if space != default or element.attributes:
+        prefixes = prefixes.copy()
+        if space in {"", XHTML} and space != default:
+            declared.append(f' xmlns="{space[1:-1]}"')
+            default = space
+        elif space != default:
+            name = f"{_prefix(space, prefixes, declared)}:{name}"
+    attributes = _attributes(element.attributes, prefixes, declared) if element.attributes else ""
+    start = f"<{name}{''.join(declared)}{attributes}"
     if not element.children and not element.text:
-        yield "/>"
+        parts.append(f"{start}/>")
         return
-    yield f">{_text(element.text)}"
+    parts.append(f"{start}>{_text(element.text)}")
     for child in element.children:
-        yield from _write(child, default, scope, depth + 1)
-        yield _text(child.tail)
-    yield f"</{name}>"
+        _write(parts, child, default, prefixes, depth + 1)
+        parts.append(_text(child.tail))
+    parts.append(f"</{name}>")
+
+
+def _attributes(attributes: Attributes, scope: dict[str, str], declared: list[str]) -> str:
+    if len(dict(attributes)) < len(attributes):
+        raise InvalidInputError("an attribute that is there twice")
+    return "".join(
+        f' {_attribute_name(key, scope, declared)}="{_text(value, _IN_ATTRIBUTE)}"' for key, value in attributes
+    )
 
 
 def _attribute_name(key: str, scope: dict[str, str], declared: list[str]) -> str:

@@ -10,9 +10,10 @@ from attrs import evolve
 from aioconnections.atom.build import Builder
 from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
+from aioconnections.atom.limits import Limits
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
-from aioconnections.atom.tree import Limits, Tree, count
+from aioconnections.atom.tree import Tree, count
 from aioconnections.errors import AtomError, UsageError
 
 __all__ = ["Reader", "read_document", "read_entries"]
@@ -20,6 +21,7 @@ __all__ = ["Reader", "read_document", "read_entries"]
 _FEED = f"{ATOM}feed"
 _ENTRY = f"{ATOM}entry"
 _LONGEST_NAME = 64
+_USUAL = Limits()
 
 
 class Reader:
@@ -35,38 +37,14 @@ class Reader:
     Args:
         base: the URI that relative references resolve against where the document names no other.
         charset: of the HTTP ``Content-Type``, or None; a byte order mark outweighs it, and it the XML declaration.
-        max_bytes: of the document, as it came. 64 MiB.
-        max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 1 MiB.
-        max_depth: most elements inside each other. 100.
-        max_attributes: most attributes of one element, namespace declarations among them. 250.
-        max_elements: most elements in one entry, and in all that the feed says of itself. 10,000.
-        max_entries: 100,000.
+        limits: how much is borne.
 
     Raises:
         AtomError: the charset is not allowed.
-        ValueError: a limit below 1.
     """
 
-    def __init__(
-        self,
-        *,
-        base: str | None = None,
-        charset: str | None = None,
-        max_bytes: int = 1 << 26,
-        max_token: int = 1 << 20,
-        max_depth: int = 100,
-        max_attributes: int = 250,
-        max_elements: int = 10_000,
-        max_entries: int = 100_000,
-    ) -> None:
-        self._limits = Limits(
-            max_bytes=max_bytes,
-            max_token=max_token,
-            max_depth=max_depth,
-            max_attributes=max_attributes,
-            max_elements=max_elements,
-        )
-        self._max_entries = max_entries
+    def __init__(self, *, base: str | None = None, charset: str | None = None, limits: Limits = _USUAL) -> None:
+        self._limits = limits
         self._source = _Source(self._limits, charset, _FEED)
         self._builder = Builder()
         self._outside: Scope = (None, None, base)
@@ -153,8 +131,8 @@ class Reader:
                 self._take_head(child)
                 continue
             self._count += 1
-            if self._count > self._max_entries:
-                raise AtomError(f"more than {self._max_entries} entries")
+            if self._count > self._limits.max_entries:
+                raise AtomError(f"more than {self._limits.max_entries} entries")
             entries.append(self._builder.entry(child, self._scope))
 
     def _take_head(self, child: Element) -> None:
@@ -201,8 +179,7 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
     Raises:
         AtomError: the document is not acceptable, or is an HTML page.
     """
-    limits = Limits(max_bytes=max_bytes, max_token=1 << 20, max_depth=100, max_attributes=250, max_elements=10_000)
-    source = _Source(limits, charset)
+    source = _Source(Limits(max_bytes=max_bytes), charset)
     for _ in source.push(data):
         pass
     for _ in source.close():
@@ -211,11 +188,12 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
 
 
 class _Source:
-    """Bytes to elements: the decoder, the limit of bytes, and the tree; the first failure of any is raised."""
+    """Bytes to elements: the decoder, the limits of the whole, and the tree; the first failure of any is raised."""
 
     def __init__(self, limits: Limits, charset: str | None, split: str | None = None) -> None:
-        self._max_bytes = limits.max_bytes
+        self._limits = limits
         self._bytes = 0
+        self._markup = 0
         self._decoder = Utf8Decoder(charset)
         self._tree = Tree(limits, split)
 
@@ -224,20 +202,27 @@ class _Source:
         return self._tree.root
 
     def push(self, data: bytes) -> Iterator[list[Element]]:
-        allowed = self._max_bytes - self._bytes
+        allowed = self._limits.max_bytes - self._bytes
         self._bytes += len(data)
-        yield from self._tree.push(self._decoder.push(data[:allowed]))
-        self._check()
+        yield from self._parse(self._decoder.push(data[:allowed]))
         if len(data) > allowed:
-            raise AtomError(f"a document of more than {self._max_bytes} bytes")
+            raise AtomError(f"a document of more than {self._limits.max_bytes} bytes")
 
     def close(self) -> Iterator[list[Element]]:
-        yield from self._tree.push(self._decoder.push(b"", last=True))
-        self._check()
+        yield from self._parse(self._decoder.push(b"", last=True))
         yield self._tree.close()
         self._check()
         if self._tree.root is None and not self._decoder.declared:
             raise AtomError("an empty document")
+
+    def _parse(self, text: bytes) -> Iterator[list[Element]]:
+        allowed = self._limits.max_markup - self._markup
+        found = text.count(b"<")
+        self._markup += found
+        yield from self._tree.push(text if found <= allowed else b"<".join(text.split(b"<", allowed + 1)[:-1]))
+        self._check()
+        if found > allowed:
+            raise AtomError(f"more than {self._limits.max_markup} tags and other markup")
 
     def _check(self) -> None:
         failure = self._tree.failure or self._decoder.failure

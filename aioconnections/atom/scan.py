@@ -26,7 +26,11 @@ HTML_REASON = "an HTML page where an XML document was expected"
 
 _TAG = re.compile(rb"""<[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+>""")
 _TAG_REST = re.compile(rb"""[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+""")
-_CONSTRUCT = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|(?P<tag>" + _TAG.pattern + rb")", re.DOTALL)
+_COMMENT = rb"<!--(?P<comment>[^-]*+(?:-(?!->)[^-]*+)*+)-->"
+_NO_TAG = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+\]\]>|<\?[^?]*+(?:\?(?!>)[^?]*+)*+\?>|" + _COMMENT
+_CONSTRUCT = re.compile(_NO_TAG + rb"|(?P<tag>(?!<[!?])" + _TAG.pattern + rb")")
+_RUN = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
+_HIDEABLE = re.compile(_NO_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
@@ -173,8 +177,26 @@ class Scanner:
         if at > first:
             self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, at))
         self._token = self._seen = at
-        self._mode = _Mode.OPEN
+        # No token in the buffer can be too long if the buffer is not.
+        if special < 0 or len(self._buffer) > self._max_token or not self._run():
+            self._mode = _Mode.OPEN
         return True
+
+    def _run(self) -> bool:
+        """Pass at once what is complete; False if nothing is. One by one, small comments cost microseconds each."""
+        found = _RUN.match(self._buffer, self._token)
+        if found is None or found.end() == self._token:
+            return False
+        self.last_tag = found["tag"] or self.last_tag
+        self._token = self._seen = self._hide_comments(found.end())
+        return True
+
+    def _hide_comments(self, end: int) -> int:
+        """Hide those from the token on; what is complete ends somewhat earlier then if they are not all ASCII."""
+        hidden = _HIDEABLE.sub(_hidden, bytes(self._buffer[self._token : end]))
+        self._buffer[self._token : end] = hidden
+        self._ahead.clear()  # all that follows may stand elsewhere now
+        return self._token + len(hidden)
 
     def _next(self, mark: bytes, start: int) -> int:
         """Where ``<`` and `mark` stand next, or -1; asked again only once that place is passed."""
@@ -228,7 +250,7 @@ class Scanner:
             return False
         self._seen = at + len(end)
         if end == _Mode.COMMENT.value:
-            self._hide_comment()
+            self._seen = self._hide_comments(self._seen)
         return self._complete()
 
     def _complete(self) -> bool:
@@ -236,20 +258,6 @@ class Scanner:
         self._token = self._seen
         self._mode = _Mode.TEXT
         return True
-
-    def _hide_comment(self) -> None:
-        """Put a processing instruction of the same shape in place of a comment.
-
-        At a comment ElementTree joins the text before it to the text before the last one: quadratic. At a processing
-        instruction it does not. Positions stay as they are. A comment that is not well-formed is left to the parser.
-        """
-        body = bytes(self._buffer[self._token + 4 : self._seen - 3])
-        if _NOT_IN_COMMENTS.search(body) or not _is_utf8(body):
-            return
-        hidden = b"<?c  " + body.translate(_BLANKED, _CONTINUATION_BYTES) + b"?>"
-        self._buffer[self._token : self._seen] = hidden
-        self._seen = self._token + len(hidden)
-        self._ahead.clear()
 
     def _declaration(self) -> bool:
         head = bytes(self._buffer[self._token : self._token + _LONGEST_DOCTYPE])
@@ -278,6 +286,18 @@ class Scanner:
 
     def _too_many(self, tag: bytes) -> bool:
         return sum(1 for _ in _QUOTED.finditer(tag)) > self._max_attributes
+
+
+def _hidden(found: re.Match[bytes]) -> bytes:
+    """A processing instruction of the same shape in place of a comment.
+
+    At a comment ElementTree joins the text before it to the text before the last one: quadratic. At a processing
+    instruction it does not. Positions stay as they are. A comment that is not well-formed is left to the parser.
+    """
+    body: bytes | None = found["comment"]
+    if body is None or _NOT_IN_COMMENTS.search(body) or not _is_utf8(body):
+        return found[0]
+    return b"<?c  " + body.translate(_BLANKED, _CONTINUATION_BYTES) + b"?>"
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers.expat import ErrorString
 
-from attrs import field, frozen
-
+from aioconnections.atom.limits import Limits
 from aioconnections.atom.names import local
 from aioconnections.atom.scan import HTML_REASON, Scanner, first_tag, tag_at
 from aioconnections.errors import AtomError
 
-__all__ = ["Limits", "Tree", "count"]
+__all__ = ["Tree", "count"]
 
 PIECE = 1 << 14
 """Most bytes that the parser is given at once."""
@@ -34,22 +33,6 @@ _TAG_NAME = re.compile(rb"</?(?:[^\s/>:]*:)?([^\s/>]*)")
 _HTML_NAMES = {"html", "head", "body"}
 _ENDS_TOO_EARLY = {"no element found", "unclosed token", "unclosed CDATA section", "partial character"}
 _LONGEST_NAME = 64
-
-
-def _at_least_one(_: object, attribute: object, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{getattr(attribute, 'name', 'a limit')} must be at least 1")
-
-
-@frozen(kw_only=True)
-class Limits:
-    """How much of a document is borne; each breach is an `AtomError`."""
-
-    max_bytes: int = field(validator=_at_least_one)
-    max_token: int = field(validator=_at_least_one)
-    max_depth: int = field(validator=_at_least_one)
-    max_attributes: int = field(validator=_at_least_one)
-    max_elements: int = field(validator=_at_least_one)
 
 
 class Tree:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from aioconnections.atom import Entry, Reader, read_document
+from aioconnections.atom import Entry, Limits, Reader, read_document
 from aioconnections.errors import AtomError
 
 FEED = b'<feed xmlns="http://www.w3.org/2005/Atom">'
@@ -16,7 +16,7 @@ MEGABYTE = 1 << 20
 def endless(start: bytes, unit: bytes) -> Iterator[bytes]:
     yield start
     while True:
-        yield unit * (CHUNK // len(unit))
+        yield unit * max(CHUNK // len(unit), 1)
 
 
 def numbered(start: bytes, unit: str) -> Iterator[bytes]:
@@ -76,9 +76,50 @@ def test_what_breaks_a_limit_is_refused_there(name: str, chunks: Iterator[bytes]
     assert peak < 20 * MEGABYTE
 
 
+SMALL_MARKUP = {
+    "comments": b"<!---->",
+    "comments with what ends an instruction": b"<!--?>-->",
+    "comments not in ASCII": "<!--é-->".encode(),
+    "comments between tags": b"<entry/><!---->",
+    "comments in text": b"x<!---->",
+    "instructions": b"<?p?>",
+    "CDATA sections": b"<entry><![CDATA[]]></entry>",
+    "elements": b"<entry>" + b"<a/>" * 900 + b"</entry>",
+    "markup": b"<entry><content type='xhtml'>" + b"<a/>" * 900 + b"</content></entry>",
+    "links": b"<entry>" + b"<link/>" * 500 + b"</entry>",
+    "what looks like entries": b"<![CDATA[" + b"<entry>" * 500 + b"]]>",
+    "what looks like attributes": b"<![CDATA[" + (b"<a" + b' b=""' * 300 + b">") * 2 + b"]]>",
+}
+
+
+@pytest.mark.parametrize("unit", SMALL_MARKUP.values(), ids=SMALL_MARKUP)
+def test_small_markup_is_counted(unit: bytes) -> None:
+    most = 20_000
+    reader = Reader(limits=Limits(max_markup=most))
+    tracemalloc.start()
+    try:
+        total, error = consumed(endless(FEED, unit), reader, most * len(unit) + CHUNK + len(FEED))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.reason == f"more than {most} tags and other markup"
+    assert total >= most * len(unit) // unit.count(b"<") - len(unit)
+    assert peak < 20 * MEGABYTE
+
+
+def test_small_markup_is_bounded_by_default() -> None:
+    unit = b"<?p?>" * 10_000
+    reader = Reader()
+    reader.feed(FEED)
+    for _ in range((1 << 22) // 10_000):
+        reader.feed(unit)
+    with pytest.raises(AtomError, match="more than 4194304 tags"):
+        reader.feed(unit)
+
+
 @pytest.mark.parametrize("unit", ["<entry><x{n}><entry><a{n}/></entry></x{n}></entry>", '<entry xmlns:a{n}="u:{n}"/>'])
 def test_names_are_forgotten(unit: str) -> None:
-    reader = Reader(max_entries=10**9)
+    reader = Reader(limits=Limits(max_entries=10**9))
     seen: list[Entry] = []
     tracemalloc.start()
     try:
@@ -181,20 +222,21 @@ def read_all(document: bytes, size: int, reader: Reader) -> int:
         ("max_attributes", 3, b'<a a="" b="" c=""/>'),
         ("max_depth", 5, b"<a><b><c/></b></a>"),
         ("max_elements", 4, b"<a><b><c/></b></a>"),
+        ("max_markup", 7, b"<!--<--><?p?>"),
         ("max_token", 50, b"x" * 50),
         ("max_bytes", len(FEED) + 100 + len("<entry></entry></feed>"), b"xxxxx<a/>z" * 10),
     ],
 )
 def test_a_limit_holds_exactly_however_the_document_is_cut(option: str, limit: int, inside: bytes, size: int) -> None:
     document = FEED + b"<entry>" + inside + b"</entry></feed>"
-    reader: Callable[..., Reader] = Reader
-    assert read_all(document, size, reader(**{option: limit})) == 1
+    limits: Callable[..., Limits] = Limits
+    assert read_all(document, size, Reader(limits=limits(**{option: limit}))) == 1
     with pytest.raises(AtomError, match=r"more than|deeper than"):
-        read_all(document, size, reader(**{option: limit - 1}))
+        read_all(document, size, Reader(limits=limits(**{option: limit - 1})))
 
 
 def test_entries_are_counted() -> None:
-    reader = Reader(max_entries=2)
+    reader = Reader(limits=Limits(max_entries=2))
     assert len(reader.feed(FEED + b"<entry/>" * 3 + b"</feed>")) == 2
     with pytest.raises(AtomError, match="more than 2 entries"):
         reader.close()
@@ -203,16 +245,25 @@ def test_entries_are_counted() -> None:
 def test_what_looks_like_attributes_elsewhere_is_none() -> None:
     fake = b"<a " + b'b="" ' * 20 + b"x" * 60
     document = FEED + b"<entry><![CDATA[" + fake + b">]]><!--" + fake + b">--></entry></feed>"
-    assert read_all(document, 1 << 16, Reader(max_attributes=3)) == 1
+    assert read_all(document, 1 << 16, Reader(limits=Limits(max_attributes=3))) == 1
+
+
+def test_a_comment_takes_nothing_of_what_follows() -> None:
+    # It is shorter once it is hidden if it is not all ASCII; tags and instructions follow at once.
+    for comment in ("<!--é-->", "<!--ééé-->", "<!--" + "é" * 30 + "-->"):
+        document = FEED + f"<entry>{comment}<id>a</id>{comment}<?p?><!-- -->{comment}</entry>{comment}".encode() * 3
+        for size in (1, 7, 50, 1 << 16):
+            assert read_all(document + b"<entry/></feed>", size, Reader()) == 4
+            assert read_all(document + b"<entry/></feed>", size, Reader(limits=Limits(max_token=80))) == 4
 
 
 def test_a_limit_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="max_depth"):
-        Reader(max_depth=0)
+        Limits(max_depth=0)
 
 
 def test_time_does_not_grow_with_the_square() -> None:
     # Each of these takes minutes where a token is read again with every byte, or text is joined at every comment.
-    for unit in (b"x<!---->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
+    for unit in (b"x<!---->", b"x<!--?-->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
         document = FEED + b"<title>" + unit * 9_000 + b"</title></feed>"
         assert read_all(document, 64, Reader()) == 0
