@@ -34,6 +34,7 @@ _PersonKey: TypeAlias = tuple[tuple[str, str | None], ...]
 _SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
 _TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
 _REL = f"{SNX}rel"
+_NONE_KNOWN: frozenset[str] = frozenset()
 _CONTRIBUTOR = f"{ATOM}contributor"
 # In the order of the fields of `AtomPerson`.
 _PERSON_FIELDS = (
@@ -167,7 +168,7 @@ class Builder:
         """Source and target by ``snx:rel`` alone (protocol: author and contributor say nothing of them)."""
         attributes: Attributes = ()
         if element.keys():
-            attributes = make.rest(element)
+            attributes = make.rest(element, _NONE_KNOWN)
             scope = scope_of(element, scope)
         source = target = None
         extensions: list[XmlElement] = []
@@ -199,13 +200,15 @@ _EXTENSION: tuple[str, _Build] = ("extensions", _extension)
 
 
 def _layout(tags: Iterable[str], plan: _Plan) -> _Layout:
-    """Which child goes into which field: of a field that holds one, the first."""
+    """Which child goes into which field: of a field that holds one, the first; the others are extensions."""
     one: dict[str, tuple[str, _Build, int]] = {}
     many: dict[str, tuple[str, _Build, list[int]]] = {}
     for at, tag in enumerate(tags):
         name, build = plan.get(tag, _EXTENSION)
+        if name in one:
+            name, build = _EXTENSION
         if name in _MANY:
             many.setdefault(name, (name, build, []))[2].append(at)
         else:
-            one.setdefault(name, (name, build, at))
+            one[name] = (name, build, at)
     return list(one.values()), list(many.values())

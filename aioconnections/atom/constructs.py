@@ -170,7 +170,7 @@ _PERSON = {
 }
 
 
-def person(element: Element, scope: Scope, known: str = XML_BASE) -> AtomPerson:
+def person(element: Element, scope: Scope, known: str = "") -> AtomPerson:
     """A person construct; the attribute `known` is told elsewhere."""
     values: dict[str, Any] = {}
     extensions: list[XmlElement] = []
@@ -185,7 +185,7 @@ def person(element: Element, scope: Scope, known: str = XML_BASE) -> AtomPerson:
     if extensions:
         values["extensions"] = tuple(extensions)
     if element.keys():
-        values["attributes"] = rest(element, _SCOPE | {known})
+        values["attributes"] = rest(element, frozenset({known}))
     return AtomPerson(**values)
 
 
@@ -206,14 +206,14 @@ def link(element: Element, scope: Scope) -> Link:
         else:
             known = _LINK - {"length"}
     get = attrib.get
-    attributes = () if known.issuperset(attrib) else rest(element, known | _SCOPE)
+    attributes = () if known.issuperset(attrib) else rest(element, known)
     return _new_link(href, get("rel", "alternate"), get("type"), get("title"), get("hreflang"), size, attributes)
 
 
 def category(element: Element) -> Category:
     """A category."""
     attrib = element.attrib
-    attributes = () if _CATEGORY.issuperset(attrib) else rest(element, _CATEGORY | _SCOPE)
+    attributes = () if _CATEGORY.issuperset(attrib) else rest(element, _CATEGORY)
     return Category(attrib.get("term", ""), attrib.get("scheme"), attrib.get("label"), attributes)
 
 

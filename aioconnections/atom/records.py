@@ -124,7 +124,8 @@ class AtomPerson:
         user_state: ``snx:userState``, ``active`` or ``inactive``.
         is_external: ``snx:isExternal``, ``true`` or ``false``; servers from 5.0.
         extensions: other elements.
-        attributes: those that RFC 4287 does not define; of a side of a connection without ``snx:rel``.
+        attributes: those without a field, ``xml:lang`` and ``xml:base`` among them; of a side of a connection without
+            ``snx:rel``.
     """
 
     name: str | None = None
@@ -148,7 +149,7 @@ class Link:
         title: of the link.
         hreflang: language of what is there.
         length: in bytes, if a number was given.
-        attributes: those that RFC 4287 does not define.
+        attributes: those without a field, ``xml:lang`` and ``xml:base`` among them.
     """
 
     href: str
@@ -247,7 +248,9 @@ class Feed:
 class Entry:
     """An entry (RFC 4287 section 4.1.2).
 
-    Of an element that may stand only once, the first counts.
+    Of an element that may stand only once, the first counts (RFC 4287 leaves open which); the others are among the
+    extensions, so that they are not lost. What an element that holds nothing but plain text (id, dates, the parts of a
+    person) says in attributes is not kept.
 
     Attributes:
         id: without the blanks around it.
@@ -255,7 +258,7 @@ class Entry:
         published_text: likewise.
         source: what the entry says of the feed that it was copied from.
         connection: ``snx:connection``, the two people of a connection.
-        extensions: elements that RFC 4287 does not define, each with everything in it.
+        extensions: elements that RFC 4287 does not define, or not here, each with everything in it.
         lang: the language in scope, or None.
         base: the ``xml:base`` in scope, resolved, or None.
         attributes: those that RFC 4287 does not define.

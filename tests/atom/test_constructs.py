@@ -1,5 +1,6 @@
 """What RFC 4287 says of texts, content, links and people, and what servers make of it."""
 
+import attrs
 import pytest
 
 from aioconnections.atom import (
@@ -18,6 +19,8 @@ from aioconnections.atom import (
 )
 from aioconnections.errors import InvalidInputError
 
+ATOM = "http://www.w3.org/2005/Atom"
+XML = "{http://www.w3.org/XML/1998/namespace}"
 SNX = "http://www.ibm.com/xmlns/prod/sn"
 BASE = "https://example.com/a/b"
 
@@ -25,6 +28,13 @@ BASE = "https://example.com/a/b"
 def entry(inside: str, attributes: str = "", base: str | None = None) -> Entry:
     reader = Reader(base=base)
     reader.feed(f'<entry xmlns="http://www.w3.org/2005/Atom" xmlns:snx="{SNX}" {attributes}>{inside}</entry>'.encode())
+    return reader.close().entries[0]
+
+
+def again(written: Entry) -> Entry:
+    """What is read where this entry was written."""
+    reader = Reader()
+    reader.feed(write_entry(written))
     return reader.close().entries[0]
 
 
@@ -140,12 +150,12 @@ def test_the_ends_of_a_connection() -> None:
         AtomPerson(uri="u"),
         AtomPerson("T", attributes=((f"{{{SNX}}}x", "y"),)),
         (XmlElement("{http://www.w3.org/2005/Atom}contributor", rel), XmlElement(f"{{{SNX}}}z")),
-        ((f"{{{SNX}}}a", "b"),),
+        ((f"{{{SNX}}}a", "b"), (f"{XML}lang", "en")),
     )
 
 
 def test_extensions_are_kept_whole_and_do_not_leak() -> None:
-    found = entry('<snx:x snx:a="b">t<title>not mine</title>u</snx:x>tail<title>mine</title><title>late</title>')
+    found = entry('<snx:x snx:a="b">t<title>not mine</title>u</snx:x>tail<title>mine</title>')
     title = XmlElement("{http://www.w3.org/2005/Atom}title", text="not mine", tail="u")
     element = XmlElement(f"{{{SNX}}}x", ((f"{{{SNX}}}a", "b"),), "t", (title,))
     assert found == Entry(title=Text("mine"), extensions=(element,))
@@ -154,6 +164,35 @@ def test_extensions_are_kept_whole_and_do_not_leak() -> None:
     assert element.find("x") is None
     assert (element.get(f"{{{SNX}}}a"), element.get("a")) == ("b", None)
     assert found.extension(f"{{{SNX}}}x") == element
+
+
+SINGLE = ["id", "title", "updated", "published", "summary", "content", "rights", "source", "snx:connection"]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_of_what_may_stand_only_once_the_first_counts_and_the_others_are_kept(name: str) -> None:
+    first, second = f'<{name} snx:a="1"/>', f'<{name} snx:a="2"><snx:x>é</snx:x></{name}>'
+    found = entry(f"{first}<snx:before/>{second}<snx:after/>{second}")
+    alone = entry(first)
+    space = SNX if name.startswith("snx:") else ATOM
+    tag = f"{{{space}}}{name.removeprefix('snx:')}"
+    late = XmlElement(tag, ((f"{{{SNX}}}a", "2"),), "", (XmlElement(f"{{{SNX}}}x", text="é"),))
+    before, after = XmlElement(f"{{{SNX}}}before"), XmlElement(f"{{{SNX}}}after")
+    assert found == attrs.evolve(alone, extensions=(before, late, after, late))
+    assert again(found) == found
+
+
+def test_the_language_and_the_base_of_links_people_and_categories_are_kept() -> None:
+    found = entry(
+        '<link href="x" xml:base="c/" xml:lang="en"/><category term="t" label="l" xml:lang="de"/>'
+        '<author xml:lang="fr" xml:base="d/"><uri>u</uri></author>'
+    )
+    assert found.links == (Link("x", attributes=((f"{XML}base", "c/"), (f"{XML}lang", "en"))),)
+    assert found.categories == (Category("t", None, "l", ((f"{XML}lang", "de"),)),)
+    assert found.authors == (AtomPerson(uri="u", attributes=((f"{XML}base", "d/"), (f"{XML}lang", "fr"))),)
+    assert again(found) == found
+    based = entry('<link href="x" xml:base="c/"/>', f'xml:base="{BASE}"')
+    assert again(based) == based
 
 
 def test_what_a_feed_says() -> None:

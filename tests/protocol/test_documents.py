@@ -1,5 +1,7 @@
 """Service documents, error documents, and the entries that are sent."""
 
+import xml.etree.ElementTree as ET
+
 import pytest
 
 from aioconnections.atom import Category, Content, Entry, Link, Reader, Text, write_entry
@@ -148,6 +150,41 @@ def test_accepting_changes_the_status_and_nothing_else() -> None:
     accepted = Category("accepted", f"{SN}/status", "l")
     assert accepted_entry(entry) == Entry(id="x", categories=(accepted, Category("a", "b")), title=Text("t"))
     assert accepted_entry(Entry()).categories == (Category("accepted", f"{SN}/status"),)
+
+
+RICH = (
+    '<a:entry xmlns:a="http://www.w3.org/2005/Atom" xmlns="urn:x" xmlns:s="http://www.ibm.com/xmlns/prod/sn"'
+    ' xml:lang="en" xml:base="https://h.example/" odd="1"><a:id>i</a:id><a:id odd="2">second</a:id>'
+    '<a:title type="html">t</a:title>'
+    '<a:title type="text" xml:lang="de">u</a:title><a:updated>once</a:updated><a:published>p</a:published>'
+    '<a:content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">Please <b class="c">do</b></div></a:content>'
+    '<a:content type="text">again</a:content><a:summary type="text"/><a:rights type="text" odd="3">r</a:rights>'
+    f'<a:category term="pending" scheme="{SN}/status" label="l" xml:lang="fr" s:odd="4"/><a:category term="other"/>'
+    '<a:link href="https://h.example/x" rel="edit" s:odd="5" xml:base="c/" length="many"/>'
+    '<a:link rel="self" href="urn:y"/>'
+    '<a:author xml:lang="it" odd="6"><a:name>N</a:name><a:name>M</a:name><s:userid>U</s:userid><s:more><deep/></s:more>'
+    '</a:author><a:contributor/><s:connection xml:lang="pl" odd="7">'
+    f'<a:contributor s:rel="{SN}/connection/source" odd="8"><a:uri>urn:s</a:uri></a:contributor>'
+    f'<a:contributor s:rel="{SN}/connection/target"/>'
+    f'<a:contributor s:rel="{SN}/connection/target"><a:name>T</a:name></a:contributor><extra/></s:connection>'
+    "<s:connection/><a:source><a:id>f</a:id><a:id>g</a:id><s:in/></a:source><a:source/>"
+    '<s:rank scheme="x">3</s:rank><note s:a="1">kept <a:entry><a:title>not mine</a:title></a:entry> so</note></a:entry>'
+)
+
+
+def shape(element: ET.Element) -> tuple[object, ...]:
+    """An element without the order of its children where they are elements alone."""
+    children = [(shape(child), (child.tail or "").strip()) for child in element]
+    return element.tag, sorted(element.items()), (element.text or "").strip(), sorted(children, key=repr)
+
+
+def test_of_what_was_not_understood_an_accepted_invitation_loses_nothing() -> None:
+    reader = Reader()
+    reader.feed(RICH.encode())
+    (entry,) = reader.close().entries
+    sent_back = ET.fromstring(write_entry(accepted_entry(entry)))  # noqa: S314 # our own document
+    wanted = ET.fromstring(RICH.replace('"pending"', '"accepted"'))  # noqa: S314 # our own document
+    assert shape(sent_back) == shape(wanted)
 
 
 def test_a_community_invitation_and_its_answer() -> None:
