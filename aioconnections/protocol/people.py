@@ -9,6 +9,7 @@ from attrs import evolve
 from aioconnections.atom import Content, Entry, XmlElement, read_document
 from aioconnections.errors import AtomError
 from aioconnections.protocol.entries import SN, bare_id, href_of, identity, kind_of, person_from, query_value, text_of
+from aioconnections.protocol.vcard import card_properties
 from aioconnections.records import Email, Key, Person, Profile, Userid
 
 __all__ = ["profile_from"]
@@ -65,7 +66,7 @@ def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
     if content.type == "xhtml":
         yield from _of_hcard(content.value)
     elif "BEGIN:VCARD" in content.value:
-        yield from _of_vcard(content.value)
+        yield from card_properties(content.value)
 
 
 def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
@@ -78,13 +79,3 @@ def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
 
 def _value(element: XmlElement, name: str) -> str:
     return element.get(_HREFS[name]) or "" if name in _HREFS else " ".join(element.content.split())
-
-
-def _of_vcard(card: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each line; a line that begins with a blank goes on with the one before."""
-    unfolded = card.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "")
-    for line in unfolded.split("\n"):
-        left, colon, value = line.strip().partition(":")
-        name = left.partition(";")[0].lower()
-        if colon and name not in {"begin", "end", "version"}:
-            yield name, value.strip()

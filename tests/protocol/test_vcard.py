@@ -1,0 +1,81 @@
+"""What stands on a vCard, however it is folded and encoded."""
+
+import quopri
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aioconnections.atom import Category, Content, Entry
+from aioconnections.protocol.people import profile_from
+from aioconnections.protocol.vcard import card_properties
+from aioconnections.records import Email
+
+QP = "ENCODING=QUOTED-PRINTABLE"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("FN:Jörg Quill", "Jörg Quill"),
+        (f"FN;{QP};CHARSET=UTF-8:J=C3=B6rg Quill", "Jörg Quill"),
+        (f"FN;CHARSET=utf-8;{QP.lower()}:J=c3=b6rg=20Quill", "Jörg Quill"),
+        ("FN;QUOTED-PRINTABLE:J=C3=B6rg", "Jörg"),
+        (f"FN;{QP};CHARSET=ISO-8859-1:J=F6rg", "Jörg"),
+        (f'FN;{QP};CHARSET="windows-1252":=80', "€"),
+        (f"FN;{QP};CHARSET=US-ASCII:J=6Frg", "Jorg"),
+        (f"FN;{QP};CHARSET=zlib_codec:J=C3=B6rg", "Jörg"),
+        (f"FN;{QP}:J=F6rg", "J\ufffdrg"),
+        (f"FN;{QP}:Jörg =3D =xy =3", "Jörg = =xy =3"),
+        (f"FN;{QP}:a=0D=0Ab", "a\nb"),
+        (f"FN;{QP}:J=\nö=\n rg", "Jö rg"),
+        (f"FN;{QP}:J=C3=\r\n=B6rg=\r\n Quill", "Jörg Quill"),
+        (f"FN;{QP}:J=C3= \n=B6rg", "Jörg"),
+        (f"FN;{QP}:a=3D=\n:b", "a=:b"),
+        ("FN;CHARSET=UTF-8:J=C3=B6rg=", "J=C3=B6rg="),
+        ("FN:Jö\n rg", "Jörg"),
+        ("FN:Jö\r\n\trg", "Jörg"),
+        (f"FN;{QP}:J=\n=C3=B6\n rg", "Jörg"),
+        ("FN;\n ENCODING=QUOTED-PRINTABLE:=41", "A"),
+        ("FN:", ""),
+    ],
+)
+def test_values(line: str, expected: str) -> None:
+    card = f"\nBEGIN:VCARD\nVERSION:2.1\n{line}\nTITLE:next\nno colon\nEND:VCARD\n"
+    assert list(card_properties(card)) == [("fn", expected), ("title", "next")]
+
+
+plain = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs"]), min_size=1)
+
+
+@given(plain)
+def test_what_another_encoder_wrote_is_read(value: str) -> None:
+    encoded = quopri.encodestring(value.encode(), quotetabs=True).decode("ascii")
+    assert list(card_properties(f"FN;CHARSET=UTF-8;{QP}:{encoded}\nTITLE:t")) == [("fn", value), ("title", "t")]
+
+
+@given(st.text(st.sampled_from("A:;= \t\r\nC3é\u2028")))
+def test_no_card_is_too_odd(value: str) -> None:
+    for name, found in card_properties(f"FN;{QP}:{value}\nEND:VCARD"):
+        assert name == name.lower()
+        assert found == found.strip()
+
+
+def test_a_card_that_breaks_off_in_a_soft_line_break() -> None:
+    assert list(card_properties(f"FN;{QP}:a=")) == [("fn", "a")]
+    assert list(card_properties("")) == []
+
+
+def test_time_does_not_grow_with_the_square() -> None:
+    # Takes minutes where what came before is looked at again with every line.
+    for start, line in ((f"FN;{QP}:", "=\n"), ("x" * 200_000, "\n ="), (f"FN;{QP}:", "x\n ")):
+        assert len(list(card_properties(start + line * 200_000))) <= 1
+
+
+def test_a_profile_of_a_card_that_is_quoted_printable() -> None:
+    card = f"BEGIN:VCARD\nFN;{QP};CHARSET=UTF-8:J=C3=B6rg =\nQuill\nEMAIL;INTERNET;{QP}:j=40example.com\nEND:VCARD"
+    entry = Entry(categories=(Category("profile", "http://www.ibm.com/xmlns/prod/sn/type"),), content=Content(card))
+    found = profile_from(entry)
+    assert found.person.name == "Jörg Quill"
+    assert found.person.email == Email("j@example.com")
+    assert found.properties == (("fn", "Jörg Quill"), ("email", "j@example.com"))
