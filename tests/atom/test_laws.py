@@ -282,3 +282,6 @@ def test_any_text_is_written_or_refused(text: str, other: str) -> None:
     assert again.title == entry.title
     assert again.links == entry.links
     assert again.content is not None
+    other_parser = ET.fromstring(document)  # noqa: S314 # our own document
+    assert other_parser.findtext(f"{{{ATOM}}}title") == text
+    assert [link.get("title") for link in other_parser.findall(f"{{{ATOM}}}link")] == [text]

@@ -1,7 +1,9 @@
 """Hostile documents: each refused after the limit that it breaks, in little memory."""
 
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
+from encodings.aliases import aliases
 
 import pytest
 
@@ -149,6 +151,22 @@ DOCTYPES = {
 }
 
 
+@pytest.mark.parametrize("name", DOCTYPES)
+def test_a_document_type_is_refused_where_it_begins(name: str) -> None:
+    document = DOCTYPES[name].ljust(1 << 16)
+    begins = document.index(b"<!DOCTYPE") if b"<!DOCTYPE" in document else document.index(b"<!")
+    tracemalloc.start()
+    try:
+        reader = Reader()
+        pieces = (document[at : at + 16] for at in range(0, len(document), 16))
+        _, error = consumed(pieces, reader, begins + 4096 + 16)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "declaration" in error.reason
+    assert peak < 20 * MEGABYTE
+
+
 @pytest.mark.parametrize("size", [1, None])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "iso-8859-1", "windows-1252", "us-ascii"])
 @pytest.mark.parametrize("name", DOCTYPES)
@@ -164,18 +182,40 @@ def test_no_document_type_is_ever_acted_on(name: str, encoding: str, size: int |
         read_document(document, charset=charset)
 
 
-@pytest.mark.parametrize(
-    "encoding", ["utf-7", "utf-32", "idna", "zlib_codec", "rot13", "undefined", "mbcs", "unicode_escape", "x" * 900]
+ALLOWED = re.compile(r"utf-?(8|16)|utf-16(le|be)|(us-)?ascii|(iso-8859-|latin-?)1|(windows-|cp)1252")
+REGISTERED = sorted(
+    name
+    for known in {*aliases, *aliases.values(), "idna", "punycode", "undefined", "unicode_escape", "utf_32", "utf_8_sig"}
+    for name in {known, known.replace("_", "-")}
+    if not ALLOWED.fullmatch(name)
 )
-def test_no_other_encoding_is_looked_up(encoding: str) -> None:
+
+
+def test_the_registry_is_there() -> None:
+    assert {"zlib_codec", "rot13", "utf-7", "base64", "utf_16_le", "quopri", "bz2", "cp1140", "utf-32"} < {*REGISTERED}
+
+
+def reason_against(encoding: str, size: int) -> str:
     document = f'<?xml version="1.0" encoding="{encoding}"?><feed/>'.encode()
-    for size in (1, len(document)):
-        with pytest.raises(AtomError, match="encoding that is not allowed"):  # noqa: PT012 # with any of the calls
-            reader = Reader()
-            for at in range(0, len(document), size):
-                reader.feed(document[at : at + size])
-    with pytest.raises(AtomError, match="encoding that is not allowed"):
-        Reader(charset=encoding)
+    reader = Reader()
+    try:
+        for at in range(0, len(document), size):
+            reader.feed(document[at : at + size])
+    except AtomError as error:
+        return error.reason
+    return "none"
+
+
+@pytest.mark.parametrize("size", [1, 1 << 16])
+def test_no_other_encoding_is_looked_up(size: int) -> None:
+    # What begins with a digit is no name of an encoding for XML.
+    expected = {"an encoding that is not allowed": str.isalpha, "a malformed XML declaration": str.isdigit}
+    for reason, begins in expected.items():
+        names = [name for name in [*REGISTERED, "x" * 900] if begins(name[0])]
+        assert [(name, reason_against(name, size)) for name in names] == [(name, reason) for name in names]
+    for name in REGISTERED:
+        with pytest.raises(AtomError, match="encoding that is not allowed"):
+            Reader(charset=name)
 
 
 @pytest.mark.parametrize(
