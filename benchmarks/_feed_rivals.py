@@ -20,7 +20,6 @@ from aioconnections.atom import (
     ConnectionEnds,
     Content,
     Entry,
-    Limits,
     Link,
     Reader,
     Text,
@@ -93,7 +92,7 @@ def record(element: Any) -> Entry:  # noqa: C901 # as plain as anyone would writ
 
 def ours(path: Path) -> int:
     """The reader of this library."""
-    reader = Reader(limits=Limits(max_bytes=1 << 40, max_markup=1 << 40, max_entries=1 << 40))
+    reader = Reader(max_bytes=1 << 40, max_markup=1 << 40, max_entries=1 << 40)
     count = sum(len(reader.feed(chunk)) for chunk in chunks(path))
     return count + len(reader.close().entries)
 

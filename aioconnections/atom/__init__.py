@@ -1,6 +1,5 @@
 """Atom documents in, records out, and back. Pure: no I/O."""
 
-from aioconnections.atom.limits import Limits
 from aioconnections.atom.reader import Reader, read_document, read_entries
 from aioconnections.atom.records import (
     AtomPerson,
@@ -24,7 +23,6 @@ __all__ = [
     "Entry",
     "Feed",
     "Generator",
-    "Limits",
     "Link",
     "Reader",
     "Text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from typing import Unpack
 from xml.etree.ElementTree import Element
 
 from attrs import evolve
@@ -10,7 +11,7 @@ from attrs import evolve
 from aioconnections.atom.build import Builder
 from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
-from aioconnections.atom.limits import Limits
+from aioconnections.atom.limits import LimitOptions, Limits
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
 from aioconnections.atom.tree import Tree, count
@@ -37,14 +38,23 @@ class Reader:
     Args:
         base: the URI that relative references resolve against where the document names no other.
         charset: of the HTTP ``Content-Type``, or None; a byte order mark outweighs it, and it the XML declaration.
-        limits: how much is borne.
+        **limits: how much is borne, by name:
+            max_bytes: of the document, as it came. 64 MiB.
+            max_markup: most tags, comments, CDATA sections and processing instructions, counted by their ``<``: it is
+                they that cost time, more than bytes do. 4,194,304, which is one for every 16 of these bytes.
+            max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 1 MiB.
+            max_depth: most elements inside each other. 100.
+            max_attributes: most attributes of one element, namespace declarations among them. 250.
+            max_elements: most elements in one entry, and in all that the feed says of itself. 10,000.
+            max_entries: 100,000.
 
     Raises:
         AtomError: the charset is not allowed.
+        ValueError: a limit below 1.
     """
 
-    def __init__(self, *, base: str | None = None, charset: str | None = None, limits: Limits = _USUAL) -> None:
-        self._limits = limits
+    def __init__(self, *, base: str | None = None, charset: str | None = None, **limits: Unpack[LimitOptions]) -> None:
+        self._limits = Limits(**limits) if limits else _USUAL
         self._source = _Source(self._limits, charset, _FEED)
         self._builder = Builder()
         self._outside: Scope = (None, None, base)

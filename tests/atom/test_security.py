@@ -7,7 +7,7 @@ from encodings.aliases import aliases
 
 import pytest
 
-from aioconnections.atom import Entry, Limits, Reader, read_document
+from aioconnections.atom import Entry, Reader, read_document
 from aioconnections.errors import AtomError
 
 FEED = b'<feed xmlns="http://www.w3.org/2005/Atom">'
@@ -97,7 +97,7 @@ SMALL_MARKUP = {
 @pytest.mark.parametrize("unit", SMALL_MARKUP.values(), ids=SMALL_MARKUP)
 def test_small_markup_is_counted(unit: bytes) -> None:
     most = 20_000
-    reader = Reader(limits=Limits(max_markup=most))
+    reader = Reader(max_markup=most)
     tracemalloc.start()
     try:
         total, error = consumed(endless(FEED, unit), reader, most * len(unit) + CHUNK + len(FEED))
@@ -121,7 +121,7 @@ def test_small_markup_is_bounded_by_default() -> None:
 
 @pytest.mark.parametrize("unit", ["<entry><x{n}><entry><a{n}/></entry></x{n}></entry>", '<entry xmlns:a{n}="u:{n}"/>'])
 def test_names_are_forgotten(unit: str) -> None:
-    reader = Reader(limits=Limits(max_entries=10**9))
+    reader = Reader(max_entries=10**9)
     seen: list[Entry] = []
     tracemalloc.start()
     try:
@@ -269,14 +269,14 @@ def read_all(document: bytes, size: int, reader: Reader) -> int:
 )
 def test_a_limit_holds_exactly_however_the_document_is_cut(option: str, limit: int, inside: bytes, size: int) -> None:
     document = FEED + b"<entry>" + inside + b"</entry></feed>"
-    limits: Callable[..., Limits] = Limits
-    assert read_all(document, size, Reader(limits=limits(**{option: limit}))) == 1
+    reader: Callable[..., Reader] = Reader
+    assert read_all(document, size, reader(**{option: limit})) == 1
     with pytest.raises(AtomError, match=r"more than|deeper than"):
-        read_all(document, size, Reader(limits=limits(**{option: limit - 1})))
+        read_all(document, size, reader(**{option: limit - 1}))
 
 
 def test_entries_are_counted() -> None:
-    reader = Reader(limits=Limits(max_entries=2))
+    reader = Reader(max_entries=2)
     assert len(reader.feed(FEED + b"<entry/>" * 3 + b"</feed>")) == 2
     with pytest.raises(AtomError, match="more than 2 entries"):
         reader.close()
@@ -285,7 +285,7 @@ def test_entries_are_counted() -> None:
 def test_what_looks_like_attributes_elsewhere_is_none() -> None:
     fake = b"<a " + b'b="" ' * 20 + b"x" * 60
     document = FEED + b"<entry><![CDATA[" + fake + b">]]><!--" + fake + b">--></entry></feed>"
-    assert read_all(document, 1 << 16, Reader(limits=Limits(max_attributes=3))) == 1
+    assert read_all(document, 1 << 16, Reader(max_attributes=3)) == 1
 
 
 def test_a_comment_takes_nothing_of_what_follows() -> None:
@@ -294,12 +294,12 @@ def test_a_comment_takes_nothing_of_what_follows() -> None:
         document = FEED + f"<entry>{comment}<id>a</id>{comment}<?p?><!-- -->{comment}</entry>{comment}".encode() * 3
         for size in (1, 7, 50, 1 << 16):
             assert read_all(document + b"<entry/></feed>", size, Reader()) == 4
-            assert read_all(document + b"<entry/></feed>", size, Reader(limits=Limits(max_token=80))) == 4
+            assert read_all(document + b"<entry/></feed>", size, Reader(max_token=80)) == 4
 
 
 def test_a_limit_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="max_depth"):
-        Limits(max_depth=0)
+        Reader(max_depth=0)
 
 
 def test_time_does_not_grow_with_the_square() -> None:
