@@ -1,0 +1,200 @@
+"""What a journal costs: how long an intent takes to be on the disk, how many rows go through, and at how much CPU.
+
+``python benchmarks/journal.py [--quick] [--folder FOLDER] [--rounds N] [--json FILE]``
+
+Every worker records an intent, waits as long as an answer would take, and records the outcome, as a bulk invitation
+does; a check records the outcome alone, and does not wait for it. Paced workers together make 500 requests per
+second, the others as many as they can. What the same run uses without a journal is taken off from the CPU, and "slower"
+is how much longer the run takes than that one. "fsync" is what the disk alone takes to make 4 KiB durable, just before:
+no intent can be faster. Figures are medians over the rounds; on a busy machine only the ratios mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+from attrs import asdict, frozen
+
+from aioconnections import Email, Invited, Journal, Pair, Userid
+from aioconnections.journal import item_text, report, said_of
+
+BINDING = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
+SAID = said_of(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
+ANSWER = 0.02  # seconds
+
+
+@frozen
+class Setting:
+    """What is measured once."""
+
+    workers: int
+    per_second: float | None
+    items: int
+    intents: bool = True
+
+    def __str__(self) -> str:
+        pace = f"{self.per_second:.0f}/s" if self.per_second else "unlimited"
+        return f"{'invite' if self.intents else 'check'}, {self.workers} workers, {pace}"
+
+
+@frozen
+class Figure:
+    """One run; times in seconds."""
+
+    p50: float
+    p99: float
+    fsync_p50: float
+    fsync_p99: float
+    rows_per_second: float
+    cpu_per_row: float
+    slower: float
+
+
+SETTINGS = (
+    Setting(16, 500, 2_500),
+    Setting(64, 500, 2_500),
+    Setting(64, 500, 2_500, intents=False),
+    Setting(16, None, 5_000),
+    Setting(64, None, 20_000),
+    Setting(64, None, 20_000, intents=False),
+)
+
+
+def quantiles(times: list[float]) -> tuple[float, float]:
+    """The median, and what one in a hundred exceeds."""
+    times.sort()
+    return statistics.median(times), times[int(0.99 * (len(times) - 1))]
+
+
+def fsync(folder: Path, times: int) -> tuple[float, float]:
+    """What the disk takes for one durable write of 4 KiB."""
+    taken: list[float] = []
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        for _ in range(times):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return quantiles(taken)
+
+
+def cpu() -> float:
+    """Seconds of CPU that this process has used, in all of its threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def work(path: Path | None, setting: Setting) -> tuple[list[float], float, float]:
+    """What was waited for the journal per item, seconds of the run, and seconds of CPU."""
+    waited: list[float] = []
+    numbers = iter(range(setting.items))
+    journal = Journal(path) if path else None
+    if journal:
+        await journal.open(**BINDING)
+    began, used = time.perf_counter(), cpu()
+
+    async def worker() -> None:
+        for index in numbers:
+            if setting.per_second:
+                await anyio.sleep(max(0.0, began + index / setting.per_second - time.perf_counter()))
+            item = item_text(pair=Pair(Email("ajones@example.com"), Userid(f"u-{index}")), digest="0" * 32)
+            asked = time.perf_counter()
+            if journal and setting.intents:
+                await journal.intent(index, item, send=1)
+            lost = time.perf_counter() - asked
+            await anyio.sleep(ANSWER if setting.per_second else 0)
+            asked = time.perf_counter()
+            if journal:
+                await journal.outcome(index, item, SAID, durable=False)
+            waited.append(lost + time.perf_counter() - asked)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(setting.workers):
+            tasks.start_soon(worker)
+    if journal:
+        await journal.aclose()
+    return waited, time.perf_counter() - began, cpu() - used
+
+
+def measure(folder: Path, setting: Setting) -> Figure:
+    """One run of one setting."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        alone = fsync(Path(name), min(500, setting.items))
+        path = Path(name) / "run.sqlite"
+        waited, seconds, used = anyio.run(work, path, setting)
+        _, bare_seconds, bare_used = anyio.run(work, None, setting)
+        with report(path) as run:
+            assert run.tally.invited == setting.items
+    rows = setting.items * (2 if setting.intents else 1)
+    cost = (used - bare_used) / rows
+    return Figure(*quantiles(waited), *alone, rows / seconds, cost, seconds / bare_seconds - 1)
+
+
+def median(figures: list[Figure]) -> Figure:
+    """Field by field."""
+    names = asdict(figures[0])
+    return Figure(**{name: statistics.median(getattr(figure, name) for figure in figures) for name in names})
+
+
+def reopening(folder: Path, items: int) -> dict[str, float]:
+    """Seconds to open a journal of so many finished items, and to ask for each of them."""
+
+    async def run() -> dict[str, float]:
+        path = Path(name) / "run.sqlite"
+        texts = [item_text(pair=Pair(Email("ajones@example.com"), Userid(f"u-{n}"))) for n in range(items)]
+        journal = Journal(path)
+        await journal.open(**BINDING)
+        for index, text in enumerate(texts):
+            await journal.outcome(index, text, SAID, durable=False)
+        await journal.aclose()
+        times = [time.perf_counter()]
+        await journal.open(**BINDING)
+        times.append(time.perf_counter())
+        for index, text in enumerate(texts):
+            past = await journal.past(index, text)
+            assert past is not None
+            assert past.finished
+        times.append(time.perf_counter())
+        await journal.aclose()
+        return {"items": items, "open": times[1] - times[0], "past": times[2] - times[1]}
+
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        return anyio.run(run)
+
+
+def main() -> None:
+    """Run what the arguments say."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only shows that it runs")
+    options.add_argument("--folder", type=Path, help="where the journals are; by default where temporary files are")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--json", type=Path, help="write all figures to this file")
+    chosen = options.parse_args()
+    folder: Path = chosen.folder or Path(tempfile.gettempdir())
+    settings = (Setting(4, 500, 40), Setting(4, None, 40, intents=False)) if chosen.quick else SETTINGS
+    found: list[dict[str, object]] = []
+    print(f"{'':32}{'p50 ms':>9}{'p99 ms':>9}{'fsync p50':>11}{'p99':>7}{'rows/s':>9}{'µs CPU/row':>12}{'slower':>9}")
+    for setting in settings:
+        one = median([measure(folder, setting) for _ in range(1 if chosen.quick else chosen.rounds)])
+        times = f"{1e3 * one.p50:9.2f}{1e3 * one.p99:9.2f}{1e3 * one.fsync_p50:11.2f}{1e3 * one.fsync_p99:7.2f}"
+        slower = f"{100 * one.slower:8.1f}%" if setting.per_second else f"{'':9}"
+        print(f"{setting!s:32}{times}{one.rows_per_second:9,.0f}{1e6 * one.cpu_per_row:12.1f}{slower}", flush=True)
+        found.append({"setting": asdict(setting), **asdict(one)})
+    again = reopening(folder, 1_000 if chosen.quick else 200_000)
+    print(f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, asked for in {again['past']:.2f} s")
+    if chosen.json:
+        chosen.json.write_text(json.dumps([*found, again], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
