@@ -70,7 +70,7 @@ class Head:
 
 
 def _root(binding: Binding, created: int) -> bytes:
-    bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, created])
+    bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, created], default=repr)
     return blake2b(bound.encode(), digest_size=16).digest()
 
 
@@ -229,6 +229,8 @@ def _follow(db: Connection, head: Head, wanted: Callable[[], bool]) -> Head | No
     number, chain, before, set_back = head.seq, head.chain, head.wall, 0
     for seq, index, kind, item, data, wall, chained in db.execute("SELECT * FROM entry ORDER BY seq"):
         number += 1
+        if type(item) is not str:
+            return None
         chain = link(chain, number, index, kind, item, data, wall)
         if seq != number or chain != chained:
             return None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 from journals import INVITED, ORIGIN, USERID, VERB, folder, item, open_once, opened, outcomes
 
-from aioconnections import JournalBoundError, JournalError
+from aioconnections import JournalBoundError, JournalDiskError, JournalError
 from aioconnections.journal import database, report
 
 
@@ -101,7 +102,17 @@ def changed(path: Path, sql: str) -> None:
         ("CREATE TABLE mine (a)", "its tables are not ours"),
         ("DELETE FROM entry", "is damaged"),
         ("UPDATE entry SET item = 'x'", "is damaged"),
+        ("UPDATE entry SET item = NULL", "is damaged"),
+        ("UPDATE entry SET data = CAST(data AS BLOB)", "is damaged"),
+        ("UPDATE entry SET kind = NULL", "is damaged"),
+        ("UPDATE entry SET idx = 0.5", "is damaged"),
+        ("UPDATE entry SET wall = NULL", "is damaged"),
+        ("UPDATE entry SET chain = NULL", "is damaged"),
         ("UPDATE entry SET wall = wall + 1", "is damaged"),
+        ("UPDATE run SET verb = CAST(verb AS BLOB)", "is damaged"),
+        ("UPDATE run SET created = NULL", "is damaged"),
+        ("UPDATE run SET seq = NULL", "is damaged"),
+        ("UPDATE entry SET item = CAST(x'ff' AS TEXT)", "run.sqlite: Could not decode"),
         ("UPDATE run SET verb = 'remove'", "is damaged"),
         ("UPDATE run SET created = 0", "is damaged"),
         ("UPDATE run SET seq = 0", "is damaged"),
@@ -175,6 +186,57 @@ def test_one_that_is_made_by_somebody_else_at_the_same_time(
     open_once(new)
     assert outcomes(new) == {0: "invited"}
     assert sorted(folder(path)) == ["new.sqlite", "run.sqlite"]
+
+
+class Breaking:
+    """A connection that fails, or finds nothing, in the statement that holds a word."""
+
+    def __init__(self, real: database.Connection, word: str, found: list[tuple[object, ...]] | None) -> None:
+        self.real = real
+        self.word = word
+        self.found = found
+
+    def execute(self, sql: str, values: tuple[object, ...] = (), /) -> Iterator[object]:
+        if self.word not in sql:
+            return self.real.execute(sql, values)
+        if self.found is not None:
+            return iter(self.found)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+        raise error
+
+    def close(self) -> None:
+        self.real.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "found", "kind"),
+    [
+        ("GROUP BY", None, JournalDiskError),
+        ("locking_mode", None, JournalDiskError),
+        ("BETWEEN", None, JournalDiskError),
+        ("BETWEEN", [(0, item(0), 1, 1, None, None, 0)], JournalError),
+    ],
+)
+def test_a_disk_that_fails_to_read(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+    found: list[tuple[object, ...]] | None,
+    kind: type[JournalError],
+) -> None:
+    real = database.connect
+
+    async def run() -> None:
+        async with opened(path) as journal:
+            await journal.past(0, item(0))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "connect", lambda *which: Breaking(real(*which), word, found))
+        with pytest.raises(JournalError) as caught:
+            anyio.run(run)
+    assert type(caught.value) is kind
+    anyio.run(run)
 
 
 def test_one_that_changes_while_it_is_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

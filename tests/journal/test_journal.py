@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ from aioconnections import (
     JournalMismatchError,
     UsageError,
 )
-from aioconnections.journal import Past, Said, report
+from aioconnections.journal import Past, Said, file, report
 
 pytestmark = pytest.mark.anyio
 
@@ -167,6 +168,27 @@ async def test_a_cancelled_opening_gives_the_file_up(path: Path) -> None:
     assert scope.cancelled_caught
     async with opened(path):
         pass
+
+
+async def test_an_opening_that_is_cancelled_does_not_read_to_the_end(path: Path) -> None:
+    async with opened(path) as journal:
+        for index in range(3_000):
+            await journal.outcome(index, item(index), INVITED, durable=False)
+    read: list[int] = []
+    real = file.link
+
+    def link(*row: Any) -> bytes:
+        read.append(row[1])
+        return real(*row)
+
+    journal = Journal(path)
+    with pytest.MonkeyPatch.context() as patched, anyio.CancelScope() as scope:
+        patched.setattr(file, "link", link)
+        scope.cancel()
+        await journal.open(verb=VERB, origin=ORIGIN, userid=USERID)
+    assert len(read) == 1_000
+    async with opened(path) as journal:
+        assert await journal.past(2_999, item(2_999)) is not None
 
 
 async def test_it_can_be_used_while_it_is_open_only(path: Path) -> None:
