@@ -77,3 +77,5 @@ def os_errors(name: str) -> Generator[None]:
         raise kind(f"the journal {name}: {error.strerror}") from None
     except sqlite3.Error as error:
         raise refusal(error, name) from None
+    except UnicodeDecodeError:  # in place of an error of SQLite that quotes what is damaged
+        raise JournalError(f"{name} is no journal, or a damaged one: its text cannot be read") from None

@@ -191,7 +191,7 @@ def reading(path: Path) -> Generator[Connection]:
     log, shared = (path.with_name(path.name + rest) for rest in ("-wal", "-shm"))
     found = os.path.lexists(shared)
     with closing(database.connect(path, "ro")) as db:
-        one(db, "SELECT count(*) FROM sqlite_schema")  # from here on no run can begin, so what is removed is nobody's
+        one(db, "PRAGMA schema_version")  # from here on no run can begin, so what is removed is nobody's
         try:
             yield db
         finally:

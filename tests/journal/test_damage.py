@@ -130,9 +130,7 @@ def flipped(content: bytes, place: int, mask: int) -> bytes:
     return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
 
 
-@pytest.mark.parametrize(
-    ("step", "masks"), [(61, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01, 0x80, 0x20), marks=pytest.mark.full)]
-)
+@pytest.mark.parametrize(("step", "masks"), [(61, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01), marks=pytest.mark.full)])
 def test_a_flipped_byte_of_the_database_is_no_other_row(
     path: Path, tmp_path: Path, step: int, masks: tuple[int, ...]
 ) -> None:
@@ -148,9 +146,7 @@ def test_a_flipped_byte_of_the_database_is_no_other_row(
     assert refused > len(whole) / step / 2
 
 
-@pytest.mark.parametrize(
-    ("step", "masks"), [(61, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01, 0x80, 0x20), marks=pytest.mark.full)]
-)
+@pytest.mark.parametrize(("step", "masks"), [(61, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01), marks=pytest.mark.full)])
 def test_a_flipped_byte_of_the_log_is_a_shorter_journal(
     path: Path, tmp_path: Path, step: int, masks: tuple[int, ...]
 ) -> None:

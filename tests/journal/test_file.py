@@ -130,6 +130,16 @@ def test_what_was_changed_is_refused_and_left_as_it_is(path: Path, sql: str, mes
     assert folder(path) == before
 
 
+def test_a_damaged_name_that_is_no_text_is_refused(path: Path) -> None:
+    content = path.read_bytes().replace(b"tableentryentry", b"table\xffntryentry")
+    assert b"\xff" in content
+    path.write_bytes(content)
+    for attempt in (open_once, report):
+        with pytest.raises(JournalError, match="its text cannot be read"):
+            attempt(path)
+    assert folder(path) == {path.name: content}
+
+
 def test_what_is_no_file_is_refused(path: Path) -> None:
     link = path.with_name("link.sqlite")
     link.symlink_to(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from aioconnections import (
     JournalMismatchError,
     UsageError,
 )
-from aioconnections.journal import Past, Said, file, report
+from aioconnections.journal import Past, Said, file, report, writer
 
 pytestmark = pytest.mark.anyio
 
@@ -175,15 +176,22 @@ async def test_an_opening_that_is_cancelled_does_not_read_to_the_end(path: Path)
         for index in range(3_000):
             await journal.outcome(index, item(index), INVITED, durable=False)
     read: list[int] = []
-    real = file.link
+    given_up = threading.Event()
+    real, real_close = file.link, writer.Writer.close
 
     def link(*row: Any) -> bytes:
         read.append(row[1])
+        assert given_up.wait(60)
         return real(*row)
+
+    def close(self: writer.Writer) -> None:
+        real_close(self)
+        given_up.set()
 
     journal = Journal(path)
     with pytest.MonkeyPatch.context() as patched, anyio.CancelScope() as scope:
         patched.setattr(file, "link", link)
+        patched.setattr(writer.Writer, "close", close)
         scope.cancel()
         await journal.open(verb=VERB, origin=ORIGIN, userid=USERID)
     assert len(read) == 1_000
