@@ -1,0 +1,59 @@
+"""A bulk run that is killed over and over invites everybody once, and says of everybody what became of them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from crash_verdict import complaints
+from killing import Item, Moment, Plan, Site, live, moments, strangers
+
+from aioconnections.journal import report
+from aioconnections.reference import Directory, Fault
+from aioconnections.reference.server import listening_in_thread
+
+pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="there is no SIGKILL")
+
+LOST = (Fault("reset", operation="invite", at="commit", chance=0.02), Fault("reset", operation="invite", chance=0.02))
+
+
+def crowd(directory: Directory, count: int, seed: int) -> list[Item]:
+    """People to invite, and now and then somebody twice, nobody, and what is no item."""
+    chance = random.Random(seed)
+    items: list[Item] = []
+    for number, person in enumerate(strangers(directory, count)):
+        items.append(person)
+        if not chance.randrange(50):
+            items.append(chance.choice([person, f"nobody-{number}", None]))
+    return items
+
+
+def kill(folder: Path, *, people: int, kills: int, most: int, settle: float, latest: float, seed: int = 6) -> None:
+    directory = Directory.generate(people=2 * people + 1000, seed=seed)
+    site = Site(directory, folder / "commits", seed=seed, latest=latest, faults=LOST)
+    items = crowd(directory, people, seed)
+    plan = Plan(items=items, folder=folder, user=str(directory.people[0].userid), settle=settle)
+    ends = list(moments(seed, kills, most=most))
+    print(f"seed {seed}: {', '.join(f'{end.what} {end.number}' for end in ends)}")  # noqa: T201 # for whom it fails
+    told: list[Path] = []
+    with listening_in_thread(cast("Any", site)) as url:
+        for end in ends:
+            told.append(live(plan, site, url, end, Moment("post", most)))
+            assert site.life.killed
+        told.append(live(plan, site, url))
+    assert complaints(plan, site, told) == []
+    with report(plan.journal) as run:
+        assert run.tally.invited >= people * 0.99
+    assert len(site.checks) >= kills
+
+
+@pytest.mark.slow
+def test_twenty_kills_over_a_thousand_people(tmp_path: Path) -> None:
+    kill(tmp_path, people=1_000, kills=20, most=40, settle=0.4, latest=0.5)
+
+
+@pytest.mark.full
+def test_two_hundred_kills_over_a_hundred_thousand_people(tmp_path: Path) -> None:
+    kill(tmp_path, people=100_000, kills=200, most=450, settle=1.0, latest=2.0)

@@ -1,0 +1,251 @@
+"""A bulk run that is killed again and again: the server that it talks to and that sees it die, and its lives.
+
+The run is a process of its own, `tests/crash/driver.py`. The server is the reference server in a thread, for so it can
+kill the run at an exact point of an exchange: before an invitation is made, after it, or after it was answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl
+
+from attrs import asdict, frozen
+
+from aioconnections.reference import App, Directory, Fault, app
+from aioconnections.reference.trouble import Receive, Scope, Send
+
+__all__ = ["Item", "Life", "Moment", "Plan", "Site", "live", "moments", "start", "strangers"]
+
+Item: TypeAlias = str | None
+"""A userid; None is an item that is none."""
+DRIVER = Path(__file__).parent.parent / "crash" / "driver.py"
+_SIGKILLED = -9
+
+
+class Moment(NamedTuple):
+    """When a run dies.
+
+    Attributes:
+        what: with the server's n-th request (``request``), its n-th check (``check``), the n-th invitation before it is
+            made (``post``), after it is made (``commit``) or after it was answered (``answer``); when the journal has
+            grown by n bytes, or after n milliseconds.
+        number: n.
+    """
+
+    what: Literal["request", "check", "post", "commit", "answer", "bytes", "milliseconds"]
+    number: int
+
+
+def moments(seed: int, count: int, *, most: int) -> Iterator[Moment]:
+    """Random ones, some of them early in a life, which is while the run finds out what its predecessor left behind.
+
+    Args:
+        seed: of the chance.
+        count: how many.
+        most: invitations that a run may live for.
+    """
+    chance = random.Random(seed)
+    longest: dict[Any, int] = {
+        "request": 3,
+        "check": 3,
+        "post": most,
+        "commit": most,
+        "answer": most,
+        "bytes": 500 * most,
+        "milliseconds": 1000,
+    }
+    kinds: list[Any] = []
+    for _ in range(count):
+        kinds = kinds or chance.sample(list(longest), len(longest))
+        kind = kinds.pop()
+        yield Moment(kind, chance.randint(1, longest[kind]))
+
+
+class Life:
+    """One process, from its start to its end."""
+
+    def __init__(self, *ends: Moment) -> None:
+        self.seen: Counter[str] = Counter()
+        self.killed = False
+        self._ends = frozenset(ends)
+        self._process: Future[subprocess.Popen[bytes]] = Future()
+
+    def watch(self, process: subprocess.Popen[bytes], journal: Path) -> int:
+        """Watch the process until it is over; its exit code."""
+        self._process.set_result(process)
+        start, size = time.monotonic(), _size(journal)
+        while process.poll() is None:
+            self.reach("bytes", _size(journal) - size)
+            self.reach("milliseconds", int(1000 * (time.monotonic() - start)))
+            time.sleep(0.002)
+        return process.returncode
+
+    def see(self, what: str) -> None:
+        """Something has happened once more."""
+        self.seen[what] += 1
+        self.reach(what, self.seen[what])
+
+    def reach(self, what: str, number: int) -> None:
+        """Kill the process if this is when it is to die."""
+        if not self.killed and any(end.what == what and number >= end.number for end in self._ends):
+            self.killed = True
+            self._process.result().kill()
+
+
+def _size(journal: Path) -> int:
+    files = (journal, journal.with_name(f"{journal.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+class Site:
+    """The reference server, that invites whoever is named as often as they are, late, and though nobody waits for it.
+
+    A check about somebody who is just being invited is answered afterwards. So whoever waits for the settle window
+    finds made what was sent before, however slow this machine is; that they have waited is told from `checks`.
+
+    Args:
+        directory: whom it knows.
+        log: where its commits go.
+        seed: of all chance.
+        latest: seconds by which it invites late at most; every fourth invitation is.
+        faults: see there.
+
+    Attributes:
+        server: the reference server.
+        life: the process that asks.
+        checks: when each check came, in seconds since 1970, and about whom.
+    """
+
+    def __init__(
+        self, directory: Directory, log: Path, *, seed: int = 0, latest: float = 0.0, faults: Sequence[Fault] = ()
+    ) -> None:
+        self.server: App = app(directory, dedup=False, faults=faults, fault_seed=seed, commit_log=log)
+        self.log = log
+        self.life = Life()
+        self.checks: list[tuple[float, str]] = []
+        self._chance = random.Random(seed)
+        self._latest = latest
+        self._under_way: dict[str, list[asyncio.Event]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.server(scope, receive, send)
+            return
+        self.life.see("request")
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        if scope["method"] == "POST":
+            await self._invite(query["userid"], scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            person = query["targetUserid"]
+            self.checks.append((time.time(), person))
+            self.life.see("check")
+            for invited in tuple(self._under_way.get(person, ())):
+                await invited.wait()
+        await self.server(scope, receive, send)
+
+    async def _invite(self, person: str, scope: Scope, receive: Receive, send: Send) -> None:
+        life, done = self.life, asyncio.Event()
+
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                done.set()
+                life.see("commit")
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                life.see("answer")
+
+        under_way = self._under_way.setdefault(person, [])
+        under_way.append(done)
+        try:
+            body = [await receive()]
+            while body[-1].get("more_body"):
+                body.append(await receive())
+            life.see("post")
+            late, lost = self._chance.random(), self._chance.random()
+            if self._latest and late < 0.25:
+                await asyncio.sleep(self._latest * 4 * late)
+            if life.killed and lost < 0.5:  # it died, and with it what it had sent
+                return await _gone(receive)
+            body.reverse()
+
+            async def again() -> Any:
+                return body.pop() if body else await receive()
+
+            await self.server(scope, again, sending)
+        finally:
+            done.set()
+            under_way.remove(done)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def strangers(directory: Directory, count: int) -> list[str]:
+    """Userids of people with whom person 0 has nothing."""
+    found: list[str] = []
+    me = directory.people[0]
+    for person in directory.people[1:]:
+        if directory.status(me, person) is None:
+            found.append(str(person.userid))
+            if len(found) == count:
+                return found
+    raise AssertionError("there are not so many")
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What a run is told.
+
+    Attributes:
+        items: whom to invite.
+        folder: where its files are; the journal among them.
+        user: who signs in.
+        settle: see `Client.invite_many`.
+        max_connections: see `Client`.
+        breakage: what is wrong with the journal, see the driver; for a test of the test.
+    """
+
+    items: Sequence[Item]
+    folder: Path
+    user: str
+    settle: float
+    max_connections: int = 8
+    breakage: str | None = None
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "run.sqlite"
+
+
+def start(plan: Plan, url: str) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a run; gives what it tells of its items, too."""
+    told = plan.folder / f"told-{len(list(plan.folder.glob('told-*')))}"
+    told.touch()
+    given = asdict(plan) | {"folder": None, "journal": str(plan.journal), "told": str(told), "url": url}
+    file = plan.folder / "plan.json"
+    file.write_text(json.dumps(given))
+    return subprocess.Popen([sys.executable, str(DRIVER), str(file)], stderr=subprocess.PIPE), told
+
+
+def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
+    """Run until it is killed at the first of the moments, or done; gives what it has told of its items."""
+    site.life = life = Life(*ends)
+    process, told = start(plan, url)
+    with process:
+        code = life.watch(process, plan.journal)
+        assert process.stderr is not None
+        assert code == (_SIGKILLED if life.killed else 0), process.stderr.read().decode()
+    return told
