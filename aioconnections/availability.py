@@ -20,6 +20,7 @@ from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.outage import Outage
 from aioconnections.policy.pace import Pace
 from aioconnections.slots import Slots
+from aioconnections.telemetry import LOG
 
 __all__ = ["Availability", "Probe"]
 
@@ -91,7 +92,7 @@ class Availability:
         if status in _REFUSALS:
             self._slow_down(started, now)
         if status in _AWAY:
-            self.outage.failed(now)
+            self._lost_one(now)
 
     def failed(self, error: TransportError, started: float, now: float) -> None:
         """A request that had started at `started` got no answer."""
@@ -102,7 +103,7 @@ class Availability:
             self._slow_down(started, now)
         else:
             self.doubts += 1
-        self.outage.failed(now)
+        self._lost_one(now)
 
     def may_retry(self, now: float) -> bool:
         """Whether the budget pays for one more retry; if not, the server counts as away."""
@@ -110,7 +111,14 @@ class Availability:
         if self.budget.spend():
             return True
         self.outage.begin(now)
+        LOG.warning("too much had to be tried again: the server is left alone until a probe is answered")
         return False
+
+    def _lost_one(self, now: float) -> None:
+        was = self.outage.away
+        self.outage.failed(now)
+        if self.outage.away and not was:
+            LOG.warning("the server does not answer: nothing is sent until a probe is answered")
 
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent, at the longest until the moment `until`.
@@ -156,6 +164,7 @@ class Availability:
             there = await probe()
             outage.probed(now(), there=there)
             if there:
+                LOG.info("the server answers again, after %d probes in all", self.probes)
                 self.doubts += 1
                 self.concurrency.restart(now())
                 self._slots.change(self.concurrency.bound)

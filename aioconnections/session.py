@@ -265,6 +265,8 @@ class Session:
         """
         traffic, availability = self._traffic, self._traffic.availability
         patient = meter.run is not None
+        if meter.run is not None and meter.run.ended is not None:
+            return False
         if attempt >= traffic.retry.max_attempts and not (patient and availability.outage.away):
             return False
         pause = traffic.retry.pause(attempt, traffic.chance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 
 import anyio
 from attrs import frozen
@@ -64,15 +65,23 @@ class Run:
     Attributes:
         id: names it in the log.
         until: no request of it starts after this time.
+        ended: why, once one could not start because of that; else None.
     """
 
-    __slots__ = ("_quiet", "_sent", "id", "until")
+    __slots__ = ("_quiet", "_sent", "_why", "ended", "id", "until")
 
     def __init__(self, run_id: str) -> None:
         self.id = run_id
         self.until: float = float("inf")
+        self.ended: DeadlineError | None = None
+        self._why = ""
         self._sent = 0  # changes that went out, and of which nothing is known yet
         self._quiet: anyio.Event | None = None
+
+    def end_at(self, moment: float, why: str) -> None:
+        """Start no request from `moment` on."""
+        self.until = moment
+        self._why = why
 
     def begun(self) -> None:
         """A change of one more item is about to be sent."""
@@ -97,7 +106,8 @@ class Run:
             DeadlineError: the run is over by then.
         """
         if moment >= self.until:
-            raise DeadlineError("the run has ended", sent="no")
+            self.ended = DeadlineError(self._why, sent="no")
+            raise copy(self.ended)
 
     def __repr__(self) -> str:
         return f"Run({self.id}, {self._sent} sent)"
@@ -155,11 +165,15 @@ class Meter:
         Raises:
             ConnectionsError: it must not be.
         """
+        run = self.run
+        if run is not None and not self._counted:
+            self._counted = True
+            run.begun()
         if self.before_change is not None:
             await self.before_change(self.changes)
-        if self.run is not None and not self._counted:
-            self._counted = True
-            self.run.begun()
+            moment = self._now()
+            if run is not None:
+                run.check(moment)  # it may have ended meanwhile
         self.changed_at = moment
 
     def settle(self) -> None:

@@ -29,10 +29,12 @@ class Job(Protocol[OutT_co]):
     Attributes:
         run: what its requests know of the run.
         changes: whether it changes something on the server, so that what was sent has to be waited for.
+        over: why the run has to end, as an item has shown; None as long as none has.
     """
 
     run: Run
     changes: bool
+    over: ConnectionsError | None
 
     def is_ready(self) -> bool:
         """Whether `ready` would return at once."""
@@ -134,4 +136,4 @@ class SessionJob(Generic[OutT]):
     def learn(self, error: ConnectionsError) -> None:
         """What happened to one item may mean the end of the run."""
         if self.over is None:
-            self.over = end_of_run(error)
+            self.over = self.run.ended or end_of_run(error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, known
-from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, TransportError
+from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, TransportError, UnexpectedAnswerError
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
@@ -45,7 +46,8 @@ class JournalledJob(SessionJob[OutT]):
             session = self.session
             me = session.me
             if me is None and session.signs_in:
-                me = await session.run(signed_in(session.address), session.meter(self.run))
+                with suppress(UnexpectedAnswerError):  # a server that does not say who has signed in
+                    me = await session.run(signed_in(session.address), session.meter(self.run))
             userid = None if me is None else me.value
             await self._journal.open(verb=self._verb, origin=str(session.address.origin), userid=userid)
             self._open = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -94,9 +95,9 @@ class Outcomes(Generic[OutT]):
         await self._tasks.__aenter__()
         self._running = 1
         if self._run_timeout is not None:
-            clock, run = self._traffic.clock, self._job.run
-            run.until = clock.now() + self._run_timeout
-            self._timer = clock.call_at(run.until, self._time_is_over)
+            clock, why = self._traffic.clock, f"the run was not done within {self._run_timeout:g} s"
+            self._job.run.end_at(clock.now() + self._run_timeout, why)
+            self._timer = clock.call_at(self._job.run.until, lambda: self._stop(DeadlineError(why, sent="no")))
         self._reporter.start(lambda: self.tally, self._break_off)
         self._tasks.start_soon(self._start, self._tasks)
         return self
@@ -127,7 +128,8 @@ class Outcomes(Generic[OutT]):
     async def _settle(self) -> None:
         """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
         traffic, run = self._traffic, self._job.run
-        run.until = now = traffic.clock.now()
+        now = traffic.clock.now()
+        run.end_at(now, "the run has ended")
         with anyio.CancelScope(shield=True) as scope:
             timer = traffic.clock.call_at(now + traffic.attempt_timeout, scope.cancel)
             try:
@@ -139,9 +141,6 @@ class Outcomes(Generic[OutT]):
     def unread(self) -> tuple[OutT, ...]:
         """Outcomes that are there and were not taken; after leaving the block early, those that nobody will take."""
         return *self._ready, *(self._early[index] for index in sorted(self._early))
-
-    def _time_is_over(self) -> None:
-        self._stop(DeadlineError(f"the run was not done within {self._run_timeout:g} s", sent="no"))
 
     def __aiter__(self) -> AsyncIterator[OutT]:
         return self
@@ -199,6 +198,8 @@ class Outcomes(Generic[OutT]):
                 if taken is None:
                     return
                 self._give(await job.do(*taken))
+                if job.over is not None:
+                    self._stop(copy(job.over))
         except ConnectionsError as error:
             self._stop(error)
         except Exception as defect:  # noqa: BLE001 # handed to the consumer

@@ -205,7 +205,10 @@ class Base:
         options = self._site.options
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
+            from aioconnections.journal import Journal
 
+            if not isinstance(journal, Journal):
+                raise InvalidInputError(f"journal is a Journal or None, not {type(journal).__name__}")
             job = JournalledJob(job, journal, verb)
         return Outcomes(
             cast("Job[Outcome]", job),

@@ -1,0 +1,230 @@
+"""Bulk runs with a journal, through the client: they go on where they were, and stop before they do harm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from server import Place
+
+from aioconnections import (
+    Checked,
+    Failed,
+    InDoubt,
+    InvalidInputError,
+    Invite,
+    Invited,
+    Journal,
+    JournalDiskError,
+    JournalError,
+    JournalLockedError,
+    JournalMismatchError,
+    Outcomes,
+    Pair,
+    Unprocessed,
+)
+from aioconnections.journal import report
+from aioconnections.reference import Fault
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.sqlite"
+
+
+async def everything(run: Outcomes[Any]) -> list[Any]:
+    async with run as outcomes:
+        return [outcome async for outcome in outcomes]
+
+
+def strangers(place: Place, count: int = 20) -> list[Any]:
+    me = place.person(0)
+    return [person for person in place.directory.people[1:] if place.status(me, person) is None][:count]
+
+
+async def test_a_run_goes_on_where_it_was_left_and_nobody_is_invited_twice(path: Path) -> None:
+    place = Place(dedup=False)
+    people = strangers(place)
+    async with place.client(0, max_connections=2) as client:
+        async with client.invite_many(people, message="Hello", journal=Journal(path)) as outcomes:
+            first = [await anext(outcomes) for _ in range(7)]
+        assert all(isinstance(outcome, Invited) and not outcome.replayed for outcome in first)
+        made = len(place.verbs())
+        assert {type(outcome) for outcome in outcomes.unread} <= {Invited, Unprocessed}
+        finished = sum(isinstance(outcome, Invited) for outcome in outcomes.unread)
+        assert made == 7 + finished, "what was sent has been waited for"
+        second = await everything(client.invite_many(people, message="Hello", journal=Journal(path), ordered=True))
+    assert [outcome.index for outcome in second] == list(range(20))
+    assert [outcome.item for outcome in second] == people
+    assert sum(outcome.replayed for outcome in second) == made
+    assert {type(outcome) for outcome in second} == {Invited}
+    assert all(outcome.connection_id for outcome in second)
+    invited = [commit.target for commit in place.server.commits]
+    assert sorted(invited) == sorted(person.userid.value for person in people)
+    with report(path) as run:
+        assert (run.verb, run.tally.invited, run.tally.read) == ("invite", 20, 20)
+
+
+async def test_a_finished_check_is_not_asked_again(path: Path) -> None:
+    place = Place()
+    people = place.directory.people
+    pairs = [Pair(people[0], person) for person in people[1:]]
+    async with place.client(None) as client:
+        first = await everything(client.check_many(pairs[:30], journal=Journal(path), ordered=True))
+        place.doors[-1].lines()
+        second = await everything(client.check_many(pairs, journal=Journal(path), ordered=True))
+        assert len(place.doors[-1].lines()) == len(pairs) - 30
+    assert [outcome.status for outcome in second[:30]] == [outcome.status for outcome in first]
+    assert [outcome.replayed for outcome in second] == [True] * 30 + [False] * (len(pairs) - 30)
+    assert {type(outcome) for outcome in second} == {Checked}
+
+
+async def test_an_input_that_differs_ends_the_run_before_that_item_is_sent(path: Path) -> None:
+    place = Place()
+    people = strangers(place, 6)
+    async with place.client(0, max_connections=1) as client:
+        await everything(client.invite_many(people[:4], journal=Journal(path)))
+        changed = [*people[:2], people[5], *people[3:]]
+        run = client.invite_many(changed, journal=Journal(path), ordered=True)
+        found = await everything(run)
+    assert isinstance(run.stopped, JournalMismatchError)
+    assert (run.stopped.index, people[2].userid.value in run.stopped.was) == (2, True)
+    assert people[5].userid.value in run.stopped.now
+    assert people[5].userid.value not in str(run.stopped), "the text of an error names nobody"
+    assert [type(outcome) for outcome in found[:3]] == [Invited, Invited, Unprocessed]
+    assert people[5].userid.value not in [commit.target for commit in place.server.commits]
+
+
+async def test_another_message_is_another_item(path: Path) -> None:
+    place = Place()
+    person = strangers(place, 1)[0]
+    async with place.client(0) as client:
+        await everything(client.invite_many([person], message="Hello", journal=Journal(path)))
+        for other in (
+            client.invite_many([person], message="Good day", journal=Journal(path)),
+            client.invite_many([Invite(person, "Good day")], message="Hello", journal=Journal(path)),
+        ):
+            await everything(other)
+            assert isinstance(other.stopped, JournalMismatchError)
+        same = await everything(client.invite_many([Invite(person, "Hello")], journal=Journal(path)))
+    assert [outcome.replayed for outcome in same] == [True]
+    assert b"Hello" not in await anyio.Path(path).read_bytes()
+
+
+@pytest.mark.parametrize("other", ["verb", "user"])
+async def test_a_journal_belongs_to_one_verb_and_one_user(path: Path, other: str) -> None:
+    place = Place()
+    people = strangers(place, 2)
+    async with place.client(0) as hers, place.client(7) as his:
+        await everything(hers.invite_many(people, journal=Journal(path)))
+        if other == "user":
+            run: Outcomes[Any] = his.invite_many(people, journal=Journal(path))
+        else:
+            run = hers.check_many([(place.person(0), person) for person in people], journal=Journal(path))
+        assert await everything(run) == []
+        assert isinstance(run.stopped, JournalError)
+        assert other in str(run.stopped)
+    assert place.verbs() == ["invite", "invite"]
+
+
+async def test_a_journal_is_one_runs_at_a_time(path: Path) -> None:
+    place = Place()
+    people = strangers(place, 3)
+    journal = Journal(path)
+    async with place.client(0) as client, client.invite_many(people, journal=journal) as outcomes:
+        await anext(outcomes)
+        for taken in (journal, Journal(path)):
+            second = client.invite_many(people, journal=taken)
+            assert await everything(second) == []
+            assert isinstance(second.stopped, JournalLockedError)
+        rest = [outcome async for outcome in outcomes]
+    assert (len(rest), outcomes.stopped) == (2, None)
+
+
+async def test_an_item_that_was_none_may_be_mended_and_failures_are_tried_again(path: Path) -> None:
+    place = Place()
+    bob, cid = strangers(place, 2)
+    broken: list[Any] = [bob, 7]
+    async with place.client(0) as client:
+        first = await everything(client.invite_many(broken, journal=Journal(path)))
+        assert {type(outcome) for outcome in first} == {Invited, Failed}
+        second = await everything(client.invite_many([bob, cid, bob], journal=Journal(path), ordered=True))
+        assert [(type(outcome), outcome.replayed) for outcome in second] == [
+            (Invited, True),
+            (Invited, False),
+            (Unprocessed, False),
+        ]
+        third = await everything(client.invite_many([bob, cid, bob], journal=Journal(path), ordered=True))
+        assert [outcome.replayed for outcome in third] == [True, True, False]
+        assert third[2].reason == "duplicate of 0"
+    with report(path) as run:
+        tally = run.tally
+    assert (tally.read, tally.invited, tally.unprocessed) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("broken", ["intent", "outcome"])
+async def test_a_failing_disk_stops_the_run_before_the_next_change_is_sent(
+    path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(dedup=False)
+    people = strangers(place)
+    journal, done = Journal(path), 0
+    works: Callable[..., Any] = getattr(journal, broken)
+
+    async def fails(*args: Any, **options: Any) -> None:
+        nonlocal done
+        done += 1
+        if done > 5:
+            raise JournalDiskError("no space left")
+        await works(*args, **options)
+
+    monkeypatch.setattr(journal, broken, fails)
+    async with place.client(0, max_connections=1) as client:
+        run = client.invite_many(people, journal=journal)
+        found = await everything(run)
+        assert isinstance(run.stopped, JournalDiskError)
+        assert run.tally.read == len(found)
+        assert run.tally.in_flight == 0
+        invited = [outcome for outcome in found if isinstance(outcome, Invited)]
+        assert len(invited) == len(place.verbs()) == (5 if broken == "intent" else 6)
+        assert all(isinstance(outcome, Invited | Unprocessed) for outcome in found)
+        again = await everything(client.invite_many(people, settle=0, journal=Journal(path)))
+    assert all(isinstance(outcome, Invited) for outcome in again)
+    assert len(place.verbs()) == 20
+
+
+async def test_what_an_earlier_run_may_have_sent_is_asked_after(path: Path, tmp_path: Path) -> None:
+    place = Place(dedup=False)
+    bob = strangers(place, 1)[0]
+    async with place.client(0) as client:
+        whole = tmp_path / "whole.sqlite"
+        await everything(client.invite_many([bob], journal=Journal(whole)))
+        with report(whole) as run:
+            (row,) = run.rows()
+        journal = Journal(path)  # of a run that was killed after it had sent
+        await journal.open(verb=run.verb, origin=run.origin, userid=run.userid)
+        await journal.intent(0, json.dumps(row.item, separators=(",", ":")), send=1)
+        await journal.aclose()
+        told = await everything(client.invite_many([bob], on_unknown="report", journal=Journal(path)))
+        place.server.faults = [Fault("refuse", operation="check")]
+        cannot = await everything(client.invite_many([bob], settle=0, journal=Journal(path)))
+        place.server.faults = []
+        settled = await everything(client.invite_many([bob], settle=0, journal=Journal(path)))
+    assert [type(outcome) for outcome in told + cannot] == [InDoubt, InDoubt]
+    assert [type(outcome) for outcome in settled] == [Invited]
+    assert place.verbs() == ["invite"]
+
+
+async def test_no_journal_is_none_and_not_a_path() -> None:
+    place = Place()
+    async with place.client(0) as client:
+        with pytest.raises(TypeError):
+            client.invite_many([])  # type: ignore[call-arg] # that is the point
+        with pytest.raises(InvalidInputError):
+            client.invite_many([], journal="run.sqlite")  # type: ignore[arg-type] # likewise
