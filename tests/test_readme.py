@@ -60,7 +60,8 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("block", shown("python"))
-def test_python_block(block: Block, server: str) -> None:
+def test_python_block(block: Block, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     run_python(substituted(block.text, PLACEHOLDERS | {URL: server}), str(README), block.line)
 
 
