@@ -144,6 +144,22 @@ async def test_a_wrong_password_with_ten_thousand_pairs_costs_exactly_one_refusa
     assert server.requests.by_status == {401: 1}
 
 
+async def test_a_password_that_is_changed_in_mid_run_costs_at_most_those_in_flight(directory: Directory) -> None:
+    server = app(directory)
+    async with listening(server) as url:
+        client = client_at(url, max_connections=64)
+        async with client, client.check_many(pair for pair, _ in both_ways(directory, 5_000)) as outcomes:
+            async for outcome in outcomes:
+                if outcome.index == 2_000:
+                    server.password = "another"
+    assert isinstance(outcomes.stopped, AuthenticationError)
+    assert 1 <= server.requests.by_status[401] <= 64
+    tally = outcomes.tally
+    assert 2_000 <= tally.checked < 10_000
+    assert tally.read == tally.checked + tally.failed + tally.unprocessed
+    assert tally.failed == server.requests.by_status[401]
+
+
 async def test_connections_are_kept_alive_and_closed_at_the_end(directory: Directory) -> None:
     peers: set[tuple[str, int]] = set()
     server = app(directory)
