@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from aioconnections.bulk.job import SessionJob, Subject
+from aioconnections.bulk.job import SessionJob
 from aioconnections.bulk.verdicts import known, undone
 from aioconnections.errors import (
     AuthenticationError,
@@ -13,47 +13,29 @@ from aioconnections.errors import (
     ForbiddenError,
     InvalidInputError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome
-from aioconnections.protocol.messages import Flow, Sends
-from aioconnections.protocol.profiles import check_request, check_result
+from aioconnections.outcomes import Checked, CheckOutcome, Failed
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Flow
+from aioconnections.protocol.profiles import check, check_request, check_result
 from aioconnections.records import Identity, Pair, Person
-from aioconnections.traffic import Meter
 
-__all__ = ["CheckJob", "pair_of"]
+__all__ = ["CheckJob", "checked", "pair_of"]
 
 _VERDICTS = (BadRequestError, ForbiddenError)
 
 
-class CheckJob(SessionJob[CheckOutcome]):
-    """Checks each pair with one HEAD request."""
-
-    def understand(self, item: object) -> Subject[CheckOutcome]:
-        """See `SessionJob`."""
-        return Subject(_never, pair=self._pair(item))
-
-    def _pair(self, item: object) -> Pair:
-        pair = pair_of(item)
-        if self.session.emails.hidden:
-            self.session.refuse_hidden(pair.source, pair.target)
-        return pair
+class CheckJob(SessionJob):
+    """Checks each pair with one HEAD request: the main job, on the shortest way there is."""
 
     async def do(self, index: int, item: object) -> CheckOutcome:
         """The outcome of one pair."""
         try:
-            pair = self._pair(item)
+            pair = pair_of(item)
+            if self.session.emails.hidden:
+                self.session.refuse_hidden(pair.source, pair.target)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        return await self._check(index, item, pair, self.session.meter(self.run))
-
-    async def carry_out(
-        self, index: int, item: object, subject: Subject[CheckOutcome], meter: Meter, earlier: Sends
-    ) -> Outcome:
-        """See `SessionJob`."""
-        del earlier
-        assert subject.pair is not None  # noqa: S101 # it was made in `understand`
-        return await self._check(index, item, subject.pair, meter)
-
-    async def _check(self, index: int, item: object, pair: Pair, meter: Meter) -> CheckOutcome:
+        meter = self.session.meter(self.run)
         session = self.session
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
@@ -77,9 +59,9 @@ class CheckJob(SessionJob[CheckOutcome]):
         return cast("CheckOutcome", undone(unanswered, known(index, item, meter, pair=pair), _VERDICTS))
 
 
-def _never(_: Sends) -> Flow[CheckOutcome]:
-    """A check needs no conversation: it is one request."""
-    raise NotImplementedError
+def checked(address: Address, pair: Pair, *, proved: bool) -> Flow[Checked]:
+    """The same as a conversation, for a run that keeps a journal."""
+    return Checked((yield from check(address, pair, proved=proved)))
 
 
 def pair_of(item: object) -> Pair:

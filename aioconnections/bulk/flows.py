@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from attrs import evolve
 
@@ -31,7 +31,7 @@ DoneT = TypeVar("DoneT", bound=Outcome)
 _VERDICTS = (BadRequestError, ForbiddenError, NotFoundError)
 
 
-class FlowJob(SessionJob[DoneT]):
+class FlowJob(SessionJob, Generic[DoneT]):
     """Has one conversation for each item.
 
     Args:
@@ -60,13 +60,17 @@ class FlowJob(SessionJob[DoneT]):
         self._understand = understand
 
     def understand(self, item: object) -> Subject[DoneT]:
-        """See `SessionJob`."""
+        """What `item` is about.
+
+        Raises:
+            InvalidInputError: it is none, or cannot be sent.
+        """
         subject = self._understand(item)
         self.session.refuse_hidden(*subject.people)
         return subject
 
     def duplicate_of(self, index: int, subject: Subject[DoneT]) -> int | None:
-        """See `SessionJob`."""
+        """The index of an earlier item about the same person, if that makes this one superfluous."""
         if self._first is None or subject.person is None:
             return None
         first = self._first.setdefault(subject.person, index)
@@ -90,7 +94,7 @@ class FlowJob(SessionJob[DoneT]):
     async def carry_out(
         self, index: int, item: object, subject: Subject[DoneT], meter: Meter, earlier: Sends
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
-        """See `SessionJob`."""
+        """The outcome of one item that was understood, and of which earlier sends are known."""
         session = self.session
         try:
             done = await session.run(subject.begin(earlier), meter)

@@ -15,11 +15,10 @@ from aioconnections.outcomes import Outcome
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
 from aioconnections.session import Session
-from aioconnections.traffic import Meter, Run
+from aioconnections.traffic import Run
 
 __all__ = ["Job", "SessionJob", "Subject", "digest_of"]
 
-OutT = TypeVar("OutT", bound=Outcome)
 OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
 
 
@@ -87,7 +86,7 @@ def digest_of(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
 
 
-class SessionJob(Generic[OutT]):
+class SessionJob:
     """A job that needs a login, and ends where nothing can be done any more.
 
     Attributes:
@@ -110,25 +109,6 @@ class SessionJob(Generic[OutT]):
         if self.over is not None:
             raise copy(self.over)
         await prove(self.session, self.run)
-
-    def understand(self, item: object) -> Subject[OutT]:
-        """What `item` is about.
-
-        Raises:
-            InvalidInputError: it is none.
-        """
-        raise NotImplementedError
-
-    def duplicate_of(self, index: int, subject: Subject[OutT]) -> int | None:
-        """The index of an earlier item about the same person, if that makes this one superfluous."""
-        del index, subject
-        return None
-
-    async def carry_out(
-        self, index: int, item: object, subject: Subject[OutT], meter: Meter, earlier: Sends
-    ) -> Outcome:
-        """The outcome of one item that was understood."""
-        raise NotImplementedError
 
     async def aclose(self) -> None:
         """See `Job`."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TypeVar, cast
+from typing import Generic, TypeVar
 
+from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, known
-from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, TransportError, UnexpectedAnswerError
+from aioconnections.errors import (
+    ConnectionsError,
+    InDoubtError,
+    InvalidInputError,
+    JournalError,
+    TransportError,
+    UnexpectedAnswerError,
+)
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
@@ -19,14 +27,14 @@ __all__ = ["JournalledJob"]
 OutT = TypeVar("OutT", bound=Outcome)
 
 
-class JournalledJob(SessionJob[OutT]):
+class JournalledJob(SessionJob, Generic[OutT]):
     """Another job, whose intents and outcomes go into a journal.
 
     What an earlier run has finished is given again. What it may have sent is asked after before anything else, and
     whatever keeps that from being told leaves it in doubt: nothing is ever sent because of ignorance.
     """
 
-    def __init__(self, job: SessionJob[OutT], journal: Journal, verb: str) -> None:
+    def __init__(self, job: FlowJob[OutT], journal: Journal, verb: str) -> None:
         super().__init__(job.session, job.run)
         self.changes: bool = job.changes
         self._job = job
@@ -52,45 +60,47 @@ class JournalledJob(SessionJob[OutT]):
             await self._journal.open(verb=self._verb, origin=str(session.address.origin), userid=userid)
             self._open = True
 
-    async def do(self, index: int, item: object) -> OutT:
+    async def do(self, index: int, item: object) -> Outcome:
         """The outcome of one item; see `Job`."""
         meter = self.session.meter(self.run)
         try:
-            return cast("OutT", await self._do(index, item, meter))
+            return await self._do(index, item, meter)
         finally:
             meter.settle()
 
     async def _do(self, index: int, item: object, meter: Meter) -> Outcome:
-        job, text = self._job, NOTHING
-        subject: Subject[OutT] | None = None
-        first: int | None = None
-        refused: InvalidInputError | None = None
-        try:
-            subject = job.understand(item)
-            first = job.duplicate_of(index, subject)
-            text = item_text(pair=subject.pair, person=subject.person, ref=subject.ref, digest=subject.digest)
-        except InvalidInputError as error:
-            refused = error.with_traceback(None)
-        pair, person = (subject.pair, subject.person) if subject is not None else (None, None)
-        facts = known(index, item, meter, pair=pair, person=person)
+        job, wanted = self._job, self._understood(item)
+        if isinstance(wanted, InvalidInputError):
+            facts, text, first = known(index, item, meter), NOTHING, None
+        else:
+            facts = known(index, item, meter, pair=wanted.pair, person=wanted.person)
+            text = item_text(pair=wanted.pair, person=wanted.person, ref=wanted.ref, digest=wanted.digest)
+            first = job.duplicate_of(index, wanted)
         try:
             past = await self._journal.past(index, text)
         except JournalError as error:
             self.learn(error)
             return Unprocessed(str(error), **facts)
         if past is not None and past.finished and past.said is not None:
-            return replay(past.said, index=index, item=item, pair=pair, person=person)
-        if subject is None:
-            outcome: Outcome = Failed(cast("InvalidInputError", refused), index=index, item=item)
+            return replay(past.said, index=index, item=item, pair=facts["pair"], person=facts["person"])
+        outcome: Outcome
+        if isinstance(wanted, InvalidInputError):
+            outcome = Failed(wanted, **facts)
         elif first is not None:
             outcome = Unprocessed(f"duplicate of {first}", **facts)
         else:
-            outcome = await self._carry_out(subject, meter, facts, text, past)
+            outcome = await self._carry_out(wanted, meter, facts, text, past)
         try:
             await self._journal.outcome(index, text, said_of(outcome), durable=self.changes)
         except JournalError as error:
             self.learn(error)
         return outcome
+
+    def _understood(self, item: object) -> Subject[OutT] | InvalidInputError:
+        try:
+            return self._job.understand(item)
+        except InvalidInputError as error:
+            return error.with_traceback(None)
 
     async def _carry_out(
         self, subject: Subject[OutT], meter: Meter, facts: Known, text: str, past: Past | None
@@ -111,7 +121,7 @@ class JournalledJob(SessionJob[OutT]):
         meter.before_change = intend
         outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age))
         if self._job.over is not None:
-            self.over = self.over or self._job.over
+            self.over: ConnectionsError | None = self.over or self._job.over
         return _still_in_doubt(outcome, meter) if sent else outcome
 
     async def aclose(self) -> None:
@@ -119,11 +129,6 @@ class JournalledJob(SessionJob[OutT]):
         if self._open:
             self._open = False
             await self._journal.aclose()
-
-    @property
-    def journal(self) -> Journal:
-        """The journal."""
-        return self._journal
 
 
 def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:

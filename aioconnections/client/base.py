@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 from attrs import evolve
 
 from aioconnections.auth import Auth, Basic
-from aioconnections.bulk import FlowJob, Job, Outcomes, SessionJob, Subject
+from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
 from aioconnections.client.site import Options, Site
 from aioconnections.clock import Clock
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
@@ -189,29 +189,23 @@ class Base:
         on_progress: OnProgress | None = None,
         **options: bool,
     ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
-        job: FlowJob[DoneT] = FlowJob(self._here(), self._site.new_run(), understand, **options)
-        return self._outcomes(job, source, verb, ordered=ordered, journal=journal, on_progress=on_progress)
-
-    def _outcomes(  # what every bulk verb hands on
-        self,
-        job: SessionJob[DoneT],
-        source: object,
-        verb: str,
-        *,
-        ordered: bool,
-        journal: Journal | None,
-        on_progress: OnProgress | None,
-    ) -> Outcomes[Any]:
-        options = self._site.options
+        flows: FlowJob[DoneT] = FlowJob(self._here(), self._site.new_run(), understand, **options)
+        job: Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
             from aioconnections.journal import Journal
 
             if not isinstance(journal, Journal):
                 raise InvalidInputError(f"journal is a Journal or None, not {type(journal).__name__}")
-            job = JournalledJob(job, journal, verb)
+            job = JournalledJob(flows, journal, verb)
+        return self._outcomes(job, source, ordered=ordered, on_progress=on_progress)
+
+    def _outcomes(
+        self, job: Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
+    ) -> Outcomes[Any]:
+        options = self._site.options
         return Outcomes(
-            cast("Job[Outcome]", job),
+            job,
             cast("Iterable[object] | AsyncIterable[object]", source),  # what is neither is refused there
             self._site.traffic,
             workers=options.max_connections,

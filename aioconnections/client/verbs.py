@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, get_args
 
 from attrs import field, frozen
 
-from aioconnections.bulk import CheckJob, Outcomes, Subject, digest_of, pair_of
+from aioconnections.bulk import CheckJob, Outcomes, Subject, checked, digest_of, pair_of
 from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
 from aioconnections.listing import Stream
@@ -17,6 +17,7 @@ from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
     AlreadyExists,
+    Checked,
     CheckOutcome,
     Invited,
     InviteOutcome,
@@ -107,8 +108,20 @@ class Colleagues(Base):
             The outcomes, to be entered and iterated: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item
             that was read.
         """
-        job = CheckJob(self._here(), self._site.new_run())
-        return self._outcomes(job, pairs, "check", ordered=ordered, journal=journal, on_progress=on_progress)
+        session = self._here()
+        if journal is None:
+            job = CheckJob(session, self._site.new_run())
+            return self._outcomes(job, pairs, ordered=ordered, on_progress=on_progress)
+
+        def understand(item: object) -> Subject[Checked]:
+            pair = pair_of(item)
+            flow = checked(session.address, pair, proved=session.verifies)
+            return Subject(lambda _: flow, pair=pair, people=(pair.source, pair.target))
+
+        run = self._many(
+            understand, pairs, "check", ordered=ordered, changes=False, journal=journal, on_progress=on_progress
+        )
+        return cast("Outcomes[CheckOutcome]", run)  # nothing is in doubt
 
     async def get(self, source: Who, target: Who, *, message: bool = False) -> Connection | None:
         """The connection of two people, seen from the source; None if none is visible to the signed-in user.
