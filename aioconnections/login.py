@@ -30,7 +30,7 @@ class Login:
 
     def __init__(self, auth: Auth | None, constant: Headers, send: Send, seconds: float) -> None:
         self._auth = auth
-        self.constant = constant
+        self.constant: Headers = constant
         self._send = send
         self._seconds = seconds
         self._asking: anyio.Event | None = None  # set when the `Auth` has done its work

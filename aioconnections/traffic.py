@@ -32,7 +32,7 @@ class Emails:
 
     def __init__(self) -> None:
         self.hidden: bool | None = None
-        self.asking = anyio.Lock()
+        self.asking: anyio.Lock = anyio.Lock()
 
 
 @frozen
@@ -71,7 +71,7 @@ class Run:
     __slots__ = ("_quiet", "_sent", "_why", "ended", "id", "until")
 
     def __init__(self, run_id: str) -> None:
-        self.id = run_id
+        self.id: str = run_id
         self.until: float = float("inf")
         self.ended: DeadlineError | None = None
         self._why = ""
@@ -143,11 +143,11 @@ class Meter:
         self._started = now()
         self.attempts: int = 0
         self.waited: float = 0.0
-        self.run = run
+        self.run: Run | None = run
         self.before_change: Callable[[int], Awaitable[None]] | None = None
         self.changes: int = 0
         self.changed_at: float | None = None
-        self.proving = proving
+        self.proving: bool = proving
         self._counted = False  # the run knows that something of it is under way
 
     @property

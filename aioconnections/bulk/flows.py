@@ -113,5 +113,5 @@ class FlowJob(SessionJob, Generic[DoneT]):
     def learn(self, error: ConnectionsError) -> None:
         """See `SessionJob`."""
         if self._privileged and isinstance(error, ForbiddenError):
-            self.over = self.over or error
+            self.end(error)
         super().learn(error)

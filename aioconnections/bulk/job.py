@@ -96,7 +96,7 @@ class SessionJob:
     changes: bool = False
 
     def __init__(self, session: Session, run: Run) -> None:
-        self.session = session
+        self.session: Session = session
         self.run: Run = run
         self.over: ConnectionsError | None = None
 
@@ -115,5 +115,9 @@ class SessionJob:
 
     def learn(self, error: ConnectionsError) -> None:
         """What happened to one item may mean the end of the run."""
+        self.end(self.run.ended or end_of_run(error))
+
+    def end(self, why: ConnectionsError | None) -> None:
+        """End the run, unless there is no reason; the first one counts."""
         if self.over is None:
-            self.over = self.run.ended or end_of_run(error)
+            self.over = why

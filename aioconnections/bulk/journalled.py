@@ -9,7 +9,6 @@ from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, known
 from aioconnections.errors import (
-    ConnectionsError,
     InDoubtError,
     InvalidInputError,
     JournalError,
@@ -120,8 +119,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
         meter.before_change = intend
         outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age))
-        if self._job.over is not None:
-            self.over: ConnectionsError | None = self.over or self._job.over
+        self.end(self._job.over)
         return _still_in_doubt(outcome, meter) if sent else outcome
 
     async def aclose(self) -> None:

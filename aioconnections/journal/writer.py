@@ -53,8 +53,8 @@ class Reply(Generic[ValueT]):
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
-        self.awaited = False
-        self.done = False
+        self.awaited: bool = False
+        self.done: bool = False
         self.failure: Exception | None = None
         self.value: ValueT | None = None
 
@@ -89,7 +89,7 @@ class Writer:
         self._path = path
         self._binding = binding
         self._created = created
-        self.tell = tell
+        self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
         self._entries: list[Entry] = []
         self._batch: Reply[None] = Reply()
@@ -101,8 +101,8 @@ class Writer:
         self.opening: Reply[Head] = Reply()
         self.closed: Reply[None] = Reply()
         self.failure: JournalDiskError | None = None
-        self.last_index = -1
-        self.thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
+        self.last_index: int = -1
+        self.thread: threading.Thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
 
     def add(self, entry: Entry, *, durable: bool) -> Reply[None] | None:
         """Queue a row. What is returned is settled when it is on the disk; None if nobody need wait for that."""

@@ -21,7 +21,7 @@ class Concurrency:
     __slots__ = ("_bound", "_cut_at", "_slow_from", "most")
 
     def __init__(self, most: int) -> None:
-        self.most = most
+        self.most: int = most
         self._bound = float(most)
         self._slow_from = 1.0  # where growing becomes careful
         self._cut_at = float("-inf")
