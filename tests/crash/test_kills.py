@@ -16,12 +16,13 @@ from aioconnections.reference.server import listening_in_thread
 
 pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="there is no SIGKILL")
 
+SEED = 6
 LOST = (Fault("reset", operation="invite", at="commit", chance=0.02), Fault("reset", operation="invite", chance=0.02))
 
 
-def crowd(directory: Directory, count: int, seed: int) -> list[Item]:
+def crowd(directory: Directory, count: int) -> list[Item]:
     """People to invite, and now and then somebody twice, nobody, and what is no item."""
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     items: list[Item] = []
     for number, person in enumerate(strangers(directory, count)):
         items.append(person)
@@ -30,13 +31,18 @@ def crowd(directory: Directory, count: int, seed: int) -> list[Item]:
     return items
 
 
-def kill(folder: Path, *, people: int, kills: int, most: int, settle: float, latest: float, seed: int = 6) -> None:
-    directory = Directory.generate(people=2 * people + 1000, seed=seed)
-    site = Site(directory, folder / "commits", seed=seed, latest=latest, faults=LOST)
-    items = crowd(directory, people, seed)
-    plan = Plan(items=items, folder=folder, user=str(directory.people[0].userid), settle=settle)
-    ends = list(moments(seed, kills, most=most))
-    print(f"seed {seed}: {', '.join(f'{end.what} {end.number}' for end in ends)}")  # noqa: T201 # for whom it fails
+def kill(folder: Path, *, people: int, kills: int, most: int, max_connections: int, settle: float, late: float) -> None:
+    directory = Directory.generate(people=2 * people + 1000, seed=SEED)
+    site = Site(directory, folder / "commits", seed=SEED, late=late, latest=2 * settle, faults=LOST)
+    plan = Plan(
+        items=crowd(directory, people),
+        folder=folder,
+        user=str(directory.people[0].userid),
+        settle=settle,
+        max_connections=max_connections,
+    )
+    ends = list(moments(SEED, kills, most=most))
+    print(f"seed {SEED}: {', '.join(f'{end.what} {end.number}' for end in ends)}")  # noqa: T201 # for whom it fails
     told: list[Path] = []
     with listening_in_thread(cast("Any", site)) as url:
         for end in ends:
@@ -51,9 +57,9 @@ def kill(folder: Path, *, people: int, kills: int, most: int, settle: float, lat
 
 @pytest.mark.slow
 def test_twenty_kills_over_a_thousand_people(tmp_path: Path) -> None:
-    kill(tmp_path, people=1_000, kills=20, most=40, settle=0.4, latest=0.5)
+    kill(tmp_path, people=1_000, kills=20, most=40, max_connections=8, settle=0.25, late=0.2)
 
 
 @pytest.mark.full
 def test_two_hundred_kills_over_a_hundred_thousand_people(tmp_path: Path) -> None:
-    kill(tmp_path, people=100_000, kills=200, most=450, settle=1.0, latest=2.0)
+    kill(tmp_path, people=100_000, kills=200, most=450, max_connections=32, settle=1.0, late=0.02)

@@ -122,16 +122,17 @@ def _possible(items: Sequence[Item], index: int) -> set[str]:
     item = items[index]
     if item is None:
         return {"failed"}
-    if item.startswith("nobody"):
-        return {"rejected"}
+    if item.startswith("nobody"):  # a check about them is refused, too, and settles nothing
+        return {"rejected", "in_doubt"}
     return {"invited", "in_doubt"} if item not in items[max(0, index - 3) : index] else {"unprocessed"}
 
 
 def _doubts(facts: _Facts) -> Iterator[Complaint]:
-    """Nobody hinders a run here from asking, and none lasts for fifteen minutes: so only two lost answers are left."""
+    """No check about somebody is refused here, and no run lasts for fifteen minutes: so two lost answers are left."""
     for index, outcome in facts.outcomes.items():
         sends = [send for _, send in facts.intents.get(index, ())]
-        if outcome == "in_doubt" and sends[-1:] != [2]:
+        somebody = not (facts.named[index] or "").startswith("nobody")
+        if outcome == "in_doubt" and somebody and sends[-1:] != [2]:
             yield Complaint("in doubt", f"{index} was sent {len(sends)} times and is in doubt")
         if max(sends, default=0) > 2:
             yield Complaint("in doubt", f"{index} was sent {max(sends)} times")

@@ -117,7 +117,8 @@ class Site:
         directory: whom it knows.
         log: where its commits go.
         seed: of all chance.
-        latest: seconds by which it invites late at most; every fourth invitation is.
+        late: the share of invitations that it makes late.
+        latest: seconds by which it is late at most.
         faults: see there.
 
     Attributes:
@@ -127,13 +128,21 @@ class Site:
     """
 
     def __init__(
-        self, directory: Directory, log: Path, *, seed: int = 0, latest: float = 0.0, faults: Sequence[Fault] = ()
+        self,
+        directory: Directory,
+        log: Path,
+        *,
+        seed: int = 0,
+        late: float = 0.0,
+        latest: float = 0.0,
+        faults: Sequence[Fault] = (),
     ) -> None:
         self.server: App = app(directory, dedup=False, faults=faults, fault_seed=seed, commit_log=log)
         self.log = log
         self.life = Life()
         self.checks: list[tuple[float, str]] = []
         self._chance = random.Random(seed)
+        self._late = late
         self._latest = latest
         self._under_way: dict[str, list[asyncio.Event]] = {}
 
@@ -172,9 +181,9 @@ class Site:
             while body[-1].get("more_body"):
                 body.append(await receive())
             life.see("post")
-            late, lost = self._chance.random(), self._chance.random()
-            if self._latest and late < 0.25:
-                await asyncio.sleep(self._latest * 4 * late)
+            late, delay, lost = (self._chance.random() for _ in range(3))
+            if late < self._late:
+                await asyncio.sleep(self._latest * delay)
             if life.killed and lost < 0.5:  # it died, and with it what it had sent
                 return await _gone(receive)
             body.reverse()
