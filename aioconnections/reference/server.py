@@ -112,6 +112,8 @@ class _Protocol(HttpToolsProtocol):
         cast("dict[str, object]", self.scope)["extensions"] = {RESET: self._reset}
 
     def _reset(self) -> None:
+        if self.transport.is_closing():  # the client was faster
+            return
         connection = self.transport.get_extra_info("socket")
         now = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # closing sends an RST and waits for nothing
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)

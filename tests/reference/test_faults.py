@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import httpx
@@ -198,6 +198,25 @@ async def test_a_reset_over_tcp(directory: Directory, at: Any, begins: bytes, to
         async with httpx.AsyncClient(base_url=url, auth=("admin", "secret"), trust_env=False) as client:
             assert (await client.get(SERVICE)).status_code == 200
     assert server.requests.by_status == Counter(total) + Counter({200: 1})
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_has_gone_cannot_be_reset(directory: Directory) -> None:
+    server = app(directory, faults=[Fault("reset")])
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        await server(scope, receive, send)
+
+    async with listening(cast("App", late)) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET {SERVICE} HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+        await _until(lambda: server.requests.by_status == {0: 1})
 
 
 @pytest.mark.asyncio
