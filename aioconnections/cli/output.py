@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -32,17 +33,29 @@ def rows_to(
 ) -> Generator[RowWriter]:
     """A writer of rows: to the file `output`, or to stdout if that is None.
 
+    A file that is there is left alone until the first row comes, or the end without one.
+
     Raises:
         InvalidInputError: the file cannot be opened, or it is `source`, the file from which rows come.
         OSError: a row cannot be written; its ``filename`` says where.
     """
+    made = output is not None and not output.exists()
+    begun = False
     try:
         with _stdout() if output is None else _file(output, source) as file:
-            yield _writer(file, form, columns)
-            file.flush()
+            rows = _Rows(file, form, columns, fresh=output is not None)
+            try:
+                yield rows.write
+                rows.begin()
+                file.flush()
+            finally:
+                begun = rows.begun
     except OSError as error:
         error.filename = error.filename or str(output or "standard output")
         raise
+    finally:
+        if output is not None and made and not begun:
+            output.unlink(missing_ok=True)
 
 
 def _stdout() -> nullcontext[IO[str]]:
@@ -57,10 +70,38 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
             problem = "the result cannot be written over its own input"
         else:
             # lone surrogates stand for bytes of the input that are not UTF-8: they leave as they came
-            return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            return path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     raise InvalidInputError(problem)
+
+
+class _Rows:
+    """Rows that begin with a header, where they have one, in a file that then holds nothing else."""
+
+    def __init__(self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool) -> None:
+        self._file = file
+        self._form: Format = form
+        self._columns = columns
+        self._fresh = fresh
+        self._write: RowWriter | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written."""
+        return self._write is not None
+
+    def begin(self) -> RowWriter:
+        """Write the header, unless it is there."""
+        if self._write is None:
+            if self._fresh and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                self._file.truncate(0)
+            self._write = _writer(self._file, self._form, self._columns)
+        return self._write
+
+    def write(self, row: Row) -> None:
+        """Write one row."""
+        (self._write or self.begin())(row)
 
 
 def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:

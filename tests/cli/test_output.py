@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from aioconnections.cli.output import rows_to
 from aioconnections.cli.progress import progress, say
+from aioconnections.errors import InvalidInputError
 
 
 @pytest.fixture
@@ -46,6 +48,27 @@ def test_a_disk_that_is_full_is_named(source: Any) -> None:
         rows_to(Path("/dev/full"), "csv", ("a",), source=source) as write,
     ):
         write({"a": 1})
+
+
+def test_a_file_is_left_alone_until_there_is_something_to_write(source: Any, tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("a longer text than before")
+    for name in ("old", "new"):
+        with (
+            pytest.raises(InvalidInputError, match="no"),
+            rows_to(tmp_path / name, "csv", ("a",), source=source),
+        ):
+            raise InvalidInputError("no")
+    assert (tmp_path / "old").read_text() == "a longer text than before"
+    assert not (tmp_path / "new").exists()
+    for name in ("old", "new"):
+        with rows_to(tmp_path / name, "csv", ("a",), source=source):
+            pass
+        assert (tmp_path / name).read_text() == "a\n"
+    (tmp_path / "old").write_text("a longer text than before")
+    with suppress(KeyboardInterrupt), rows_to(tmp_path / "old", "csv", ("a",), source=source) as write:
+        write({"a": 1})
+        raise KeyboardInterrupt
+    assert (tmp_path / "old").read_text() == "a\n1\n"
 
 
 class Terminal(io.StringIO):
