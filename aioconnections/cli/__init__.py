@@ -7,12 +7,9 @@ come at once.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -22,9 +19,11 @@ from aioconnections.cli.check import check
 from aioconnections.cli.colleagues import accept, colleagues, invite, remove
 from aioconnections.cli.communities import community, invitations
 from aioconnections.cli.demo import demo
-from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, of_error
+from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, of_error
+from aioconnections.cli.interrupts import terminable
 from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import say
+from aioconnections.cli.report import report
 from aioconnections.cli.serve import serve
 from aioconnections.errors import ConnectionsError
 
@@ -35,7 +34,8 @@ app: App = App(
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
     help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, failed, in doubt or unprocessed, or the result "
-    "could not be written; 2 usage; 3 login refused; 5 server unavailable; 130 interrupted.",
+    "could not be written; 2 usage, or a journal that cannot be used; 3 login refused; 5 server unavailable; 75 "
+    "stopped, and the same command goes on with its journal; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -51,6 +51,7 @@ for _command in (
     disconnect,
     community,
     invitations,
+    report,
 ):
     app.command(_command)
 app.command(serve)
@@ -60,16 +61,15 @@ app.command(demo)
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        with _terminable():
+        with terminable():
             return int(app(arguments, exit_on_error=False) or GOOD)
     except CycloptsError:  # it has said what is wrong
         return USAGE
     except ConnectionsError as error:
         say(f"aioconnections: {error}")
         return of_error(error)
-    except KeyboardInterrupt:
-        say("aioconnections: interrupted")
-        return INTERRUPTED
+    except (Ended, KeyboardInterrupt) as end:
+        return _ended(end if isinstance(end, Ended) else Ended(INTERRUPTED, resumable=False), arguments)
     except BrokenPipeError:  # whoever read what we found out, such as `head`, has seen enough
         _give_up_stdout()
         return GOOD
@@ -79,23 +79,15 @@ def run(arguments: Sequence[str]) -> int:
         return SOME_BAD
 
 
-@contextmanager
-def _terminable() -> Generator[None]:
-    """Let SIGTERM end a command as Ctrl-C does; asyncio, which looks after Ctrl-C while it runs, need not know."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number
-        on_interrupt = signal.getsignal(signal.SIGINT)  # not callable in a background job, which ignores Ctrl-C
-        (on_interrupt if callable(on_interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
-
-    if threading.current_thread() is not threading.main_thread():  # nobody else gets signals
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _ended(end: Ended, arguments: Sequence[str]) -> int:
+    """Say how to go on, if that is possible, and return the exit code."""
+    if end.code == INTERRUPTED:
+        say("aioconnections: interrupted")
+    if end.resumable:
+        say(f"aioconnections: to go on: {command_line(arguments)}")
+    if end.unwritten:
+        _give_up_stdout()
+    return end.code
 
 
 def _give_up_stdout() -> None:

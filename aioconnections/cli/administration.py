@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from aioconnections.cli.options import ROWS, DryRun, File, Rows, message_of
+from aioconnections.cli.options import NO_MESSAGE, ROWS, File, Message, Rows
+from aioconnections.cli.runs import RECORDED, RecordedRun
 from aioconnections.cli.server import Server
 
 __all__ = ["connect", "disconnect"]
@@ -15,9 +14,8 @@ def connect(
     /,
     *,
     server: Server,
-    message: str | None = None,
-    message_file: Path | None = None,
-    dry_run: DryRun = False,
+    letter: Message = NO_MESSAGE,
+    run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
     """Make the two people of every pair of a file colleagues, without asking them; for administrators.
@@ -28,18 +26,17 @@ def connect(
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.
         server: Which server, as whom, and how fast.
-        message: Message that the connection holds.
-        message_file: File with that message, in UTF-8.
-        dry_run: Send nothing, and print what would be sent.
+        letter: What the connection says.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import connect as verb
 
-    return do_rows(verb(message_of(message, message_file)), server.through(dry_run=dry_run), Source(pairs), rows)
+    return do_rows(verb(letter.text), server, Source(pairs), run, rows)
 
 
-def disconnect(pairs: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
+def disconnect(pairs: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """End the connection or the invitation between the two people of every pair of a file; for administrators.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,
@@ -48,10 +45,10 @@ def disconnect(pairs: File = None, /, *, server: Server, dry_run: DryRun = False
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.
         server: Which server, as whom, and how fast.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import DISCONNECT
 
-    return do_rows(DISCONNECT, server.through(dry_run=dry_run), Source(pairs), rows)
+    return do_rows(DISCONNECT, server, Source(pairs), run, rows)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import ROWS, DryRun, File, Rows
+from aioconnections.cli.options import ROWS, File, Rows
+from aioconnections.cli.runs import RECORDED, RecordedRun
 from aioconnections.cli.server import Server
 
 __all__ = ["check"]
 
 
-def check(pairs: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
+def check(pairs: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Check for every pair of a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,
     unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error.
 
     Args:
-        server: Which server, as whom, and how fast.
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
             target_email, target_userid or target_key; others are carried along. Left out or "-": standard input.
-        dry_run: Send nothing, and print what would be sent.
+        server: Which server, as whom, and how fast.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import CHECK
 
-    return do_rows(CHECK, server.through(dry_run=dry_run), Source(pairs), rows)
+    return do_rows(CHECK, server, Source(pairs), run, rows)

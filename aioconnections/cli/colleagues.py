@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, DryRun, File, One, Result, Rows, message_of
+from aioconnections.cli.options import NOBODY, NOTHING_SAID, PLAIN, ROWS, File, One, Result, Rows, TypedMessage
+from aioconnections.cli.runs import RECORDED, WARY_INVITING, InvitingRun, RecordedRun
 from aioconnections.cli.server import Server
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Status
@@ -22,10 +22,8 @@ def invite(
     *,
     server: Server,
     person: One = NOBODY,
-    message: str | None = None,
-    message_file: Path | None = None,
-    message_type: Literal["text", "html"] = "text",
-    dry_run: DryRun = False,
+    letter: TypedMessage = NOTHING_SAID,
+    run: InvitingRun = WARY_INVITING,
     rows: Rows = ROWS,
 ) -> int:
     """Invite every person of a file to become your colleague; a person who comes twice is invited once.
@@ -39,17 +37,15 @@ def invite(
             or "-": standard input.
         server: Which server, as whom, and how fast.
         person: One person instead of a file.
-        message: Message to them.
-        message_file: File with that message, in UTF-8.
-        message_type: Whether it is plain text or HTML.
-        dry_run: Send nothing, and print what would be sent.
+        letter: What they read.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import invite as verb
 
-    invitation = verb(message_of(message, message_file), message_type)
-    return do_rows(invitation, server.through(dry_run=dry_run), Source(people, person.row), rows)
+    invitation = verb(letter.text, letter.message_type, settle=run.settle, on_unknown=run.on_unknown)
+    return do_rows(invitation, server, Source(people, person.row), run, rows)
 
 
 def accept(
@@ -58,7 +54,7 @@ def accept(
     *,
     server: Server,
     connection_id: str | None = None,
-    dry_run: DryRun = False,
+    run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
     """Accept every invitation of a file to become colleagues.
@@ -71,14 +67,14 @@ def accept(
             being you and the target who has invited you. Left out or "-": standard input.
         server: Which server, as whom, and how fast.
         connection_id: Id of one connection instead of a file.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import ACCEPT
 
     source = Source(connections, {"connection_id": connection_id})
-    return do_rows(ACCEPT, server.through(dry_run=dry_run), source, rows)
+    return do_rows(ACCEPT, server, source, run, rows)
 
 
 def remove(
@@ -87,7 +83,7 @@ def remove(
     *,
     server: Server,
     connection_id: str | None = None,
-    dry_run: DryRun = False,
+    run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
     """Decline, withdraw or remove every connection of a file.
@@ -101,14 +97,14 @@ def remove(
             "-": standard input.
         server: Which server, as whom, and how fast.
         connection_id: Id of one connection instead of a file.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import REMOVE
 
     source = Source(connections, {"connection_id": connection_id})
-    return do_rows(REMOVE, server.through(dry_run=dry_run), source, rows)
+    return do_rows(REMOVE, server, source, run, rows)
 
 
 def colleagues(

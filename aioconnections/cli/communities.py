@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cyclopts import App
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, DryRun, File, One, Result, Rows
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
+from aioconnections.cli.runs import RECORDED, WARY, RecordedRun, WaryRun
 from aioconnections.cli.server import Server
-
-if TYPE_CHECKING:
-    from aioconnections.cli.items import RowInvitation
-    from aioconnections.cli.verbs import Verb
 
 __all__ = ["community", "invitations"]
 
@@ -28,7 +23,7 @@ def _invite(
     server: Server,
     person: One = NOBODY,
     title: str = "Invitation",
-    dry_run: DryRun = False,
+    run: WaryRun = WARY,
     rows: Rows = ROWS,
 ) -> int:
     """Invite every person of a file into a community; a person who comes twice is invited once.
@@ -43,14 +38,14 @@ def _invite(
         server: Which server, as whom, and how fast.
         person: One person instead of a file.
         title: Title of the invitations.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import invite_to_community
 
     verb = invite_to_community(uuid, title)
-    return do_rows(verb, server.through(dry_run=dry_run), Source(people, person.row), rows)
+    return do_rows(verb, server, Source(people, person.row), run, rows)
 
 
 @community.command(name="invitations")
@@ -81,7 +76,7 @@ def _list(*, server: Server, result: Result = PLAIN) -> int:
 
 
 @invitations.command(name="accept")
-def _accept(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
+def _accept(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Accept every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
@@ -91,16 +86,17 @@ def _accept(file: File = None, /, *, server: Server, dry_run: DryRun = False, ro
         file: CSV with a header, or JSON lines. The column is community_uuid; others are carried along. Left out or "-":
             standard input.
         server: Which server, as whom, and how fast.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
+    from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import ACCEPT_INVITATION
 
-    return _answer(ACCEPT_INVITATION, file, server, rows, dry_run=dry_run)
+    return do_rows(ACCEPT_INVITATION, server, Source(file), run, rows)
 
 
 @invitations.command(name="decline")
-def _decline(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
+def _decline(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Decline every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
@@ -110,16 +106,17 @@ def _decline(file: File = None, /, *, server: Server, dry_run: DryRun = False, r
         file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":
             standard input.
         server: Which server, as whom, and how fast.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
+    from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import DECLINE_INVITATION
 
-    return _answer(DECLINE_INVITATION, file, server, rows, dry_run=dry_run)
+    return do_rows(DECLINE_INVITATION, server, Source(file), run, rows)
 
 
 @invitations.command(name="revoke")
-def _revoke(file: File = None, /, *, server: Server, dry_run: DryRun = False, rows: Rows = ROWS) -> int:
+def _revoke(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Revoke every invitation of a file, which "community invitations" has written; for owners.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
@@ -129,15 +126,10 @@ def _revoke(file: File = None, /, *, server: Server, dry_run: DryRun = False, ro
         file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":
             standard input.
         server: Which server, as whom, and how fast.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take, and what it records.
         rows: How rows are read and written.
     """
+    from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import REVOKE_INVITATION
 
-    return _answer(REVOKE_INVITATION, file, server, rows, dry_run=dry_run)
-
-
-def _answer(verb: Verb[RowInvitation], file: File, server: Server, rows: Rows, *, dry_run: bool) -> int:
-    from aioconnections.cli.running import Source, do_rows
-
-    return do_rows(verb, server.through(dry_run=dry_run), Source(file), rows)
+    return do_rows(REVOKE_INVITATION, server, Source(file), run, rows)

@@ -28,7 +28,7 @@ def demo() -> int:
 
     The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
     """
-    from aioconnections.cli.running import Source, do_rows
+    from aioconnections.cli.running import Source, do_all
     from aioconnections.cli.verbs import CHECK
     from aioconnections.client import Client
 
@@ -47,7 +47,7 @@ def demo() -> int:
             f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
         )
         client = Client(url, auth=("admin", "secret"), max_per_second=None)
-        code = do_rows(CHECK, client, Source(pairs), Rows(ordered=True, output=results))
+        code = do_all(CHECK, client, Source(pairs), Rows(ordered=True, output=results))
     say(f"\nThe answers are in {results}:\n")
     _head(results)
     say(

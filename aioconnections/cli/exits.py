@@ -1,12 +1,20 @@
-"""Exit codes."""
+"""Exit codes, and how a command that ended early says that it can go on."""
 
 from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from aioconnections.errors import (
     AuthenticationError,
     CertificateError,
     ConnectionsError,
     InvalidInputError,
+    JournalDiskError,
+    JournalError,
     NotFoundError,
     ServerError,
     ServerUnavailableError,
@@ -16,14 +24,43 @@ from aioconnections.errors import (
     UsageError,
 )
 
-__all__ = ["GOOD", "INTERRUPTED", "LOGIN", "SOME_BAD", "UNAVAILABLE", "USAGE", "of_error"]
+__all__ = [
+    "GOOD",
+    "INTERRUPTED",
+    "LOGIN",
+    "RESUMABLE",
+    "SOME_BAD",
+    "UNAVAILABLE",
+    "USAGE",
+    "Ended",
+    "command_line",
+    "of_error",
+    "of_stop",
+]
 
 GOOD = 0
 SOME_BAD = 1
 USAGE = 2
 LOGIN = 3
 UNAVAILABLE = 5
+RESUMABLE = 75
 INTERRUPTED = 130
+
+
+class Ended(Exception):  # noqa: N818 # that it ended is all it says
+    """A run ended early; what there was to say of that has been said.
+
+    Attributes:
+        code: to exit with.
+        resumable: whether the same command goes on from there.
+        unwritten: whether the result could not be written.
+    """
+
+    def __init__(self, code: int, *, resumable: bool, unwritten: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.resumable = resumable
+        self.unwritten = unwritten
 
 
 def of_error(error: ConnectionsError) -> int:
@@ -31,9 +68,37 @@ def of_error(error: ConnectionsError) -> int:
     match error:
         case AuthenticationError():
             return LOGIN
-        case InvalidInputError() | UsageError() | NotFoundError() | UnexpectedAnswerError():
+        case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedAnswerError():
             return USAGE  # the last two: what answers at this URL is not Profiles
         case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
             return SOME_BAD
+
+
+def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
+    """The exit code for an error that stopped a run.
+
+    A login that is refused at the start stays what it is even where there is a journal: to try again and again with it
+    would lock the account.
+
+    Args:
+        error: why it stopped.
+        resumable: whether there is a journal to go on with.
+        begun: whether a row was read before.
+    """
+    code = of_error(error)
+    passes = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
+    return RESUMABLE if resumable and passes else code
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The line that runs a command with these arguments again, for a shell."""
+    script, *given = sys.argv
+    program = ["aioconnections"]
+    if given == [*arguments]:
+        if Path(script).name == "__main__.py":
+            return shlex.join(sys.orig_argv)
+        found = shutil.which(Path(script).name)
+        program = [Path(script).name if found and Path(found).absolute() == Path(script).absolute() else script]
+    return shlex.join([*program, *arguments])

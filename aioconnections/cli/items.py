@@ -35,6 +35,11 @@ class Item(Protocol):
         """The row that it came from."""
         ...
 
+    @property
+    def line(self) -> int:
+        """Number of its first line, from 1; 0 if it came from no file."""
+        ...
+
 
 @frozen
 class RowPair(Pair):
@@ -49,6 +54,7 @@ class RowPerson(Person):
     """A person and the row that they came from."""
 
     row: Row = field(factory=dict, eq=False, repr=False)
+    line: int = field(default=0, eq=False)
 
 
 @frozen
@@ -56,6 +62,7 @@ class RowConnection(Connection):
     """A connection by its id, and the row that it came from."""
 
     row: Row = field(factory=dict, eq=False, repr=False)
+    line: int = field(default=0, eq=False)
 
 
 @frozen
@@ -63,6 +70,7 @@ class RowInvitation(Invitation):
     """An invitation into a community, and the row that it came from."""
 
     row: Row = field(factory=dict, eq=False, repr=False)
+    line: int = field(default=0, eq=False)
 
 
 RowRef: TypeAlias = RowConnection | RowPair
@@ -73,15 +81,14 @@ def _pair(row: Row, line: int, id_type: IdType | None) -> RowPair:
 
 
 def _person(row: Row, line: int, id_type: IdType | None) -> RowPerson:
-    del line
     identity = _identity(row, "person", id_type)
-    return RowPerson(**{identity.kind: identity}, row=row)  # type: ignore[arg-type] # each kind is a field
+    return RowPerson(**{identity.kind: identity}, row=row, line=line)  # type: ignore[arg-type] # each kind is a field
 
 
 def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
     connection_id = _text(row, "connection_id")
     if connection_id is not None:
-        return RowConnection(connection_id, None, Person(), Person(), row=row)
+        return RowConnection(connection_id, None, Person(), Person(), row=row, line=line)
     try:
         return _pair(row, line, id_type)
     except InvalidInputError as error:
@@ -89,11 +96,11 @@ def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
 
 
 def _invitation(row: Row, line: int, id_type: IdType | None) -> RowInvitation:
-    del line, id_type
+    del id_type
     uuid, hrefs = _text(row, "community_uuid"), [_text(row, name) for name in _HREFS]
     if uuid is None and not any(hrefs):
         raise InvalidInputError("no community_uuid and no edit_href")
-    return RowInvitation(None, uuid, self_href=hrefs[1], edit_href=hrefs[0], row=row)
+    return RowInvitation(None, uuid, self_href=hrefs[1], edit_href=hrefs[0], row=row, line=line)
 
 
 def _columns(who: str) -> dict[str, type[Identity]]:

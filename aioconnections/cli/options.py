@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
@@ -13,7 +13,19 @@ from aioconnections.cli.rows import IdType, Row
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Identity, Key, Userid
 
-__all__ = ["NOBODY", "PLAIN", "ROWS", "DryRun", "File", "One", "Result", "Rows", "message_of"]
+__all__ = [
+    "NOBODY",
+    "NOTHING_SAID",
+    "NO_MESSAGE",
+    "PLAIN",
+    "ROWS",
+    "File",
+    "Message",
+    "One",
+    "Result",
+    "Rows",
+    "TypedMessage",
+]
 
 
 def _no_option(kind: object, path: Path | None) -> None:
@@ -24,7 +36,6 @@ def _no_option(kind: object, path: Path | None) -> None:
 
 
 File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)]
-DryRun: TypeAlias = Annotated[bool, Parameter(negative="")]
 
 
 @Parameter(name="*")
@@ -86,25 +97,48 @@ class One:
         return next((kind(value) for kind, value in kinds if value is not None), None)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """The message that goes along; it is kept out of every repr."""
+
+    message: str | None = field(default=None, repr=False)
+    """Message that goes along. Other users of this machine can see it while the command runs; --message-file keeps it
+    from them."""
+    message_file: Path | None = None
+    """File with that message, in UTF-8."""
+
+    @property
+    def text(self) -> str:
+        """The message that is given on the command line or in a file.
+
+        Raises:
+            InvalidInputError: both are, or the file cannot be read.
+        """
+        if self.message_file is None:
+            return self.message or ""
+        if self.message is not None:
+            raise InvalidInputError("--message and --message-file exclude each other")
+        try:
+            return self.message_file.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            problem = f"{self.message_file}: {error.strerror}"
+        except UnicodeError:
+            problem = f"{self.message_file} is not text in UTF-8"
+        raise InvalidInputError(problem)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TypedMessage(Message):
+    """A message that may be HTML."""
+
+    message_type: Literal["text", "html"] = "text"
+    """Whether the message is plain text or HTML."""
+
+
 ROWS = Rows()
 PLAIN = Result()
 NOBODY = One()
-
-
-def message_of(message: str | None, file: Path | None) -> str:
-    """The message that is given on the command line or in a file.
-
-    Raises:
-        InvalidInputError: both are, or the file cannot be read.
-    """
-    if file is None:
-        return message or ""
-    if message is not None:
-        raise InvalidInputError("--message and --message-file exclude each other")
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        problem = f"{file}: {error.strerror}"
-    except UnicodeError:
-        problem = f"{file} is not text in UTF-8"
-    raise InvalidInputError(problem)
+NO_MESSAGE = Message()
+NOTHING_SAID = TypedMessage()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, DryRun, File, One, Result, Rows
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
+from aioconnections.cli.runs import RUN, Run
 from aioconnections.cli.server import Server
 
 __all__ = ["profile", "search"]
@@ -18,7 +19,7 @@ def profile(
     *,
     server: Server,
     person: One = NOBODY,
-    dry_run: DryRun = False,
+    run: Run = RUN,
     rows: Rows = ROWS,
 ) -> int:
     """Look up every person of a file in the directory, for example the userids behind e-mail addresses.
@@ -32,13 +33,13 @@ def profile(
             or "-": standard input.
         server: Which server, as whom, and how fast.
         person: One person instead of a file.
-        dry_run: Send nothing, and print what would be sent.
+        run: How long it may take.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import RESOLVE
 
-    return do_rows(RESOLVE, server.through(dry_run=dry_run), Source(people, person.row), rows)
+    return do_rows(RESOLVE, server, Source(people, person.row), run, rows)
 
 
 def search(  # noqa: PLR0913 # the vendor's parameters, all by name

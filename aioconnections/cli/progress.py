@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TypeAlias
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-__all__ = ["Advance", "progress", "say"]
+if TYPE_CHECKING:
+    from aioconnections.client.base import OnProgress
+    from aioconnections.telemetry import Progress
 
-Advance: TypeAlias = Callable[[], None]
+__all__ = ["progress", "say"]
 
 
 def say(text: str) -> None:
@@ -19,8 +22,8 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[Advance]:
-    """A function to be called once per item. Without a terminal on stderr it does nothing.
+def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[OnProgress | None]:
+    """What a bulk run is to tell its progress, so that a bar shows it; None without a terminal on stderr.
 
     Args:
         total: how many items there are, or None if that is not known; then no time left is shown.
@@ -28,27 +31,33 @@ def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[
         shown: False where something else is written to the terminal.
     """
     if not shown or not sys.stderr.isatty():
-        yield lambda: None
+        yield None
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
 
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:,.0f}/s" if speed else "–/s", style="progress.data.speed")
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}", markup=False))
+    with Bar(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
+        task = bar.add_task(doing, total=total, pace="")
 
-    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, speed_estimate_period=10, redirect_stdout=False) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda: bar.advance(task)
+        def show(progress: Progress) -> None:
+            finished = progress.tally.read - progress.tally.in_flight
+            bar.update(task, completed=finished, pace=_pace(progress, total))
+
+        yield show
+
+
+def _pace(progress: Progress, total: int | None) -> str:
+    """How fast it goes, and how long it takes; a run that has ended says how fast it was."""
+    if progress.waiting_for_server:
+        return "waiting for the server"
+    if progress.done:
+        finished = progress.tally.read - progress.tally.in_flight
+        return f"{finished / max(progress.elapsed, 1e-3):,.0f}/s in {_time(progress.elapsed)}"
+    left = None if total is None else progress.time_left(total)
+    return f"{progress.rate:,.0f}/s" + ("" if left is None else f", {_time(left)} left")
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

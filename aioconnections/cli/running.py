@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Any, Generic, TypeAlias, TypeVar, cast
+from typing import IO, Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from aioconnections.cli.exits import GOOD, SOME_BAD, of_error
-from aioconnections.cli.items import Item, RowPerson
+from aioconnections.cli.dry import PLAN, plan
+from aioconnections.cli.engine import Engine, Given
+from aioconnections.cli.exits import GOOD, INTERRUPTED, RESUMABLE, SOME_BAD, USAGE, Ended, of_stop
+from aioconnections.cli.items import Item
+from aioconnections.cli.journals import WatchedJournal, apart, difference
 from aioconnections.cli.options import Rows
-from aioconnections.cli.output import Format, RowWriter, rows_to
-from aioconnections.cli.progress import Advance, progress, say
-from aioconnections.cli.rows import BadRow, Row, Table, read_rows
-from aioconnections.cli.source import Ahead, count_rows, opened, ready
-from aioconnections.cli.verbs import Verb
+from aioconnections.cli.output import Format, rows_to
+from aioconnections.cli.progress import progress, say
+from aioconnections.cli.rows import Row, Table, read_rows
+from aioconnections.cli.runs import Run
+from aioconnections.cli.server import Server
+from aioconnections.cli.source import count_rows, opened, ready
+from aioconnections.cli.verbs import Options, Verb
+from aioconnections.cli.writing import COST, Writing
 from aioconnections.client import Client
-from aioconnections.errors import ConnectionsError, InvalidInputError
-from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
-from aioconnections.protocol.address import Address
-from aioconnections.protocol.messages import Request
-from aioconnections.records import Identity
+from aioconnections.errors import InvalidInputError, JournalMismatchError
 
-__all__ = ["Source", "do_rows"]
+__all__ = ["Source", "do_all", "do_rows"]
 
 ItemT = TypeVar("ItemT", bound=Item)
-_Rows: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
-
-_COST = ("attempts", "elapsed_ms", "error")
-_PLAN = ("method", "url", "body", "then", "error")
 
 
 @frozen
@@ -63,52 +59,120 @@ class Source:
             return
         if self.path is not None:
             raise InvalidInputError(f"a file and --{next(iter(given)).replace('_', '-')} exclude each other")
-        yield Table("csv", tuple(given), iter([verb.shape.item(given, 1, None)])), None
+        yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
 
 
-def do_rows(verb: Verb[ItemT], through: Client | Address, source: Source, options: Rows) -> int:
+def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: Rows) -> int:
+    """Do `verb` with every row, or only say what would be done, and return the exit code.
+
+    Args:
+        verb: what is done.
+        server: which one, as whom.
+        source: of the rows.
+        run: how long it may take, what it records, or that it is a dry one.
+        rows: how they are read and written.
+
+    Raises:
+        InvalidInputError: a file that cannot be opened, an input that is no table of the right kind, or options that
+            exclude each other.
+        OSError: the result cannot be written.
+        Ended: the run ended early.
+    """
+    if not run.dry_run:
+        journal = run.record  # before a password is asked for
+        client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
+        return do_all(verb, client, source, rows, journal)
+    address = server.address()
+    with (
+        source.table(verb, rows) as (table, file),
+        rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,
+    ):
+        writing = Writing(write, verb, PLAN)
+        plan(verb, table.rows, address, writing)
+    return SOME_BAD if writing.bad else GOOD
+
+
+def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, record: Path | None = None) -> int:
     """Do `verb` with every row and return the exit code.
 
     Args:
         verb: what is done.
-        through: a client that is not entered yet; or only an address, and then nothing is sent, and the rows say what
-            would be.
+        client: one that is not entered yet.
         source: of the rows.
         options: how they are read and written.
+        record: the file that records the run, if any.
 
     Raises:
-        InvalidInputError: a file that cannot be opened, or an input that is no table of the right kind.
-        OSError: the result cannot be written.
+        InvalidInputError: see `do_rows`.
+        OSError: likewise.
+        Ended: likewise.
     """
-    with source.table(verb, options) as (table, file):
-        form = _form(table, options)
-        added = _PLAN if isinstance(through, Address) else (*verb.added, *_COST)
-        columns = (*(name for name in table.columns if name not in added), *added)
-        with rows_to(options.output, form, columns, source=file) as write:
-            run = _Run(write, verb, added)
-            if isinstance(through, Address):
-                return run.plan(table.rows, through)
-            rows_seen = options.output is None and sys.stdout.isatty()
-            total = 1 if file is None else count_rows(source.path)
-            try:
+    apart(record, options.output)
+    journal = None if record is None else WatchedJournal(record)
+    try:
+        with source.table(verb, options) as (table, file):
+            added = (*verb.added, *COST)
+            columns, form = _columns(table, added), _form(table, options)
+            with rows_to(options.output, form, columns, source=file) as write:
+                engine = Engine(Writing(write, verb, added), journal)
+                total = 1 if file is None else count_rows(source.path)
+                rows_seen = options.output is None and sys.stdout.isatty()
                 with (
-                    progress(total, doing=verb.doing, shown=not rows_seen) as advance,
+                    progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
                     ready(table.rows, file) as rows,
                 ):
-                    doing = run.do(through, rows, advance, ordered=options.ordered)
-                    with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
-                        asyncio.run(doing)
-            except BrokenPipeError:
-                if not verb.changes:
-                    raise  # whoever read the result, such as `head`, has seen enough
-                problem = "nobody reads the result any more, so nothing more was done"
-                raise OSError(None, problem, "standard output") from None
-            finally:
-                say(run.summary())
-    if run.stopped is not None:
-        say(f"aioconnections: stopped: {run.stopped}")
-        return of_error(run.stopped)
-    return SOME_BAD if run.bad else GOOD
+                    said: Options = {"ordered": options.ordered, "journal": journal, "on_progress": on_progress}
+                    _run(engine, client, rows, said)
+                if engine.unusable is not None:
+                    raise engine.unusable
+                say(engine.writing.summary())
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not _is_there(record):
+            raise
+        say(f"aioconnections: {error.filename}: {error.strerror}")
+        raise Ended(RESUMABLE, resumable=True, unwritten=True) from None
+    return _end(engine, resumable=_is_there(record))
+
+
+def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Options) -> None:
+    doing = engine.do(client, rows, options)
+    try:
+        with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
+            asyncio.run(doing)
+    except BaseException as error:
+        say(engine.writing.summary())
+        if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
+            # whoever read the result, such as `head`, may have seen enough; but that was not its purpose
+            problem = "nobody reads the result any more, so nothing more was done"
+            raise OSError(None, problem, "standard output") from None
+        if isinstance(error, KeyboardInterrupt) and engine.journal is not None:
+            raise Ended(INTERRUPTED, resumable=_is_there(engine.journal.path)) from None
+        raise
+
+
+def _end(engine: Engine[Any], *, resumable: bool) -> int:
+    """Say how a run has ended, and the exit code of one that was not cut short."""
+    stopped = engine.stopped
+    if stopped is not None:
+        say(f"aioconnections: stopped: {stopped}")
+    if isinstance(stopped, JournalMismatchError):
+        say(f"aioconnections: {difference(stopped, engine.line_of(stopped.index))}")
+    if engine.interrupted:
+        raise Ended(INTERRUPTED, resumable=resumable)
+    if stopped is not None:
+        code = of_stop(stopped, resumable=resumable, begun=engine.begun)
+        raise Ended(code, resumable=resumable and code != USAGE)
+    return SOME_BAD if engine.writing.bad else GOOD
+
+
+def _is_there(record: Path | None) -> bool:
+    return record is not None and record.exists()
+
+
+def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:
+    return *(name for name in table.columns if name not in added), *added
 
 
 def _form(table: Table[Any], options: Rows) -> Format:
@@ -116,137 +180,3 @@ def _form(table: Table[Any], options: Rows) -> Format:
     if form == "csv" and table.form == "jsonl":
         raise InvalidInputError("JSON lines have no common columns, so their result cannot be written as CSV")
     return form
-
-
-async def _rest(rows: _Rows[ItemT]) -> AsyncIterator[ItemT | BadRow]:
-    if isinstance(rows, Ahead):
-        async for row in rows:
-            yield row
-    else:
-        for row in rows:
-            yield row
-            await asyncio.sleep(0)  # for Ctrl-C
-
-
-@define
-class _Run(Generic[ItemT]):
-    """What one command has written so far."""
-
-    write: RowWriter
-    verb: Verb[ItemT]
-    added: tuple[str, ...]
-    started: float = field(factory=time.monotonic)
-    count: Count = field(factory=Count)
-    labels: Counter[str] = field(factory=Counter[str])
-    unreadable: int = 0
-    left: int = 0
-    taken: int = 0
-    cut_off: int = 0
-    stopped: ConnectionsError | None = None
-
-    @property
-    def bad(self) -> bool:
-        """Whether any row went without what was asked for."""
-        return bool(self.unreadable or self.left) or not self.count.tally(self.count.finished).good
-
-    async def do(self, client: Client, rows: _Rows[ItemT], advance: Advance, *, ordered: bool) -> None:
-        """Do it with every row, and write all of them even if the run stops early."""
-        items = cast("Iterator[ItemT]", rows)  # of a BadRow the client says that it is none, and gives it back
-        async with client, self.verb.start(client, items, ordered) as outcomes:
-            try:
-                async for outcome in outcomes:
-                    self.take(outcome)
-                    self.taken += 1
-                    advance()
-            finally:
-                self.cut_off = outcomes.tally.read - self.taken
-        self.stopped = outcomes.stopped
-        async for row in _rest(rows):
-            self.leave(row)
-
-    def plan(self, rows: Iterator[ItemT | BadRow], address: Address) -> int:
-        """Write for every row what would be sent, and return the exit code."""
-        seen: dict[Identity, int] = {}
-        for index, item in enumerate(rows):
-            if isinstance(item, BadRow):
-                self.refuse(item)
-                continue
-            first = seen.setdefault(item.identity, index) if self.verb.once and isinstance(item, RowPerson) else index
-            try:
-                request = next(self.verb.plan(address, item))
-                said = _planned(address, request) | {"then": self.verb.then}
-                if first != index:
-                    said = {"error": f"unprocessed: duplicate of {first}"}
-            except InvalidInputError as error:
-                said = {"error": f"{type(error).__name__}: {error}"}
-            self.left += "error" in said
-            self.write(item.row | self.empty(None) | said)
-        say("nothing was sent")
-        return SOME_BAD if self.bad else GOOD
-
-    def take(self, outcome: Outcome) -> None:
-        """Write the row of one outcome."""
-        if isinstance(outcome.item, BadRow):
-            self.refuse(outcome.item)
-            return
-        cost: Row = {"attempts": outcome.attempts, "elapsed_ms": round(outcome.elapsed * 1000, 1)}
-        error = _problem(outcome)
-        self.write(cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error})
-        self.count.add(outcome)
-        if error is None:
-            self.labels[self.verb.label(outcome)] += 1
-
-    def leave(self, row: ItemT | BadRow) -> None:
-        """Write a row that came after the run had stopped."""
-        if isinstance(row, BadRow):
-            self.refuse(row)
-        else:
-            self.write(row.row | self.empty(f"unprocessed: {self.stopped}", outcome="unprocessed"))
-            self.left += 1
-
-    def refuse(self, row: BadRow) -> None:
-        """Write a row that could not be read, and say so."""
-        problem = f"line {row.line}: {row.problem}"
-        self.write(row.row | self.empty(problem, outcome="unreadable"))
-        self.unreadable += 1
-        say(problem)
-
-    def empty(self, error: str | None, *, outcome: str | None = None) -> Row:
-        """The columns that are added to a row of which there is nothing else to say."""
-        row: Row = {**dict.fromkeys(self.added), "error": error}
-        return row | {"outcome": outcome} if "outcome" in row else row
-
-    def summary(self) -> str:
-        """One line for a person, about what has been written."""
-        tally, seconds = self.count.tally(self.count.finished), time.monotonic() - self.started
-        done = self.labels.total()
-        text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
-        if done:
-            known = [*self.verb.labels, *sorted(self.labels.keys() - {*self.verb.labels})]
-            text += f" ({done / max(seconds, 1e-3):,.0f}/s): "
-            text += ", ".join(f"{self.labels[label]:,} {label}" for label in known if self.labels[label])
-        others = {
-            "in doubt": tally.in_doubt,
-            "rejected": tally.rejected,
-            "failed": tally.failed,
-            "unreadable": self.unreadable,
-            "unprocessed": tally.unprocessed + self.left,
-        }
-        if self.verb.changes:
-            others["cut off: whether they were done is not known"] = self.cut_off
-        return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
-
-
-def _problem(outcome: Outcome) -> str | None:
-    match outcome:
-        case Rejected(error) | Failed(error) | InDoubt(error):
-            return f"{type(error).__name__}: {error}"
-        case Unprocessed(reason):
-            return f"unprocessed: {reason}"
-        case _:
-            return None
-
-
-def _planned(address: Address, request: Request) -> Row:
-    body = None if request.body is None else request.body.decode()
-    return {"method": request.method, "url": f"{address.origin}{request.target}", "body": body}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from aioconnections.cli.progress import say
+from aioconnections.cli.runs import Seconds
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -47,8 +48,12 @@ class Server:
     max_per_second: float = 100
     """Requests started per second; 0 for no limit."""
 
-    def client(self) -> Client:
+    def client(self, *, max_outage: Seconds = 300, run_timeout: Seconds = "none") -> Client:
         """A client for these options; what it warns of is told in one line each.
+
+        Args:
+            max_outage: how long a bulk run waits for a server that is away.
+            run_timeout: how long it may take.
 
         Raises:
             InvalidInputError: an option that cannot be used, or a secret that is missing.
@@ -65,19 +70,19 @@ class Server:
                 max_per_second=self.max_per_second or None,
                 verify=self.ca_file or True,
                 trust_env=self.trust_env,
+                max_outage=None if max_outage == "none" else max_outage,
+                run_timeout=None if run_timeout == "none" else run_timeout,
             )
         for warning in caught:
             say(f"aioconnections: warning: {warning.message}".replace("pass trust_env=True", "add --trust-env"))
         return client
 
-    def through(self, *, dry_run: bool) -> Client | Address:
-        """A client; or for a dry run only the address where its requests would go, and no secret is read.
+    def address(self) -> Address:
+        """Where the requests of a client would go; no secret is read for that.
 
         Raises:
-            InvalidInputError: as for `client`.
+            InvalidInputError: the URL is none.
         """
-        if not dry_run:
-            return self.client()
         from aioconnections.protocol.address import Address
 
         token = self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN"))

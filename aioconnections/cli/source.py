@@ -95,6 +95,11 @@ class Ahead(AsyncIterator[T], Generic[T]):
         self._closed = True
         self._room.set()
 
+    def at_hand(self) -> Iterator[T]:
+        """The items that need not be waited for."""
+        while self._ready:
+            yield self._ready.popleft()
+
     async def __anext__(self) -> T:
         if self._thread is None:
             self._thread = threading.Thread(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from attrs import frozen
 
@@ -21,10 +21,13 @@ from aioconnections.cli.items import (
 )
 from aioconnections.cli.rows import Row, Shape
 from aioconnections.client import Client
+from aioconnections.client.base import OnProgress
 from aioconnections.errors import AnswerError
+from aioconnections.journal import Journal
 from aioconnections.outcomes import Checked, Failed, Outcome, Rejected, Removed, Resolved
 from aioconnections.protocol import colleagues, communities, discovery, profiles
 from aioconnections.protocol.address import Address
+from aioconnections.protocol.colleagues import OnUnknown
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Status, Userid
 
@@ -37,6 +40,7 @@ __all__ = [
     "REMOVE",
     "RESOLVE",
     "REVOKE_INVITATION",
+    "Options",
     "Verb",
     "connect",
     "invite",
@@ -46,6 +50,14 @@ __all__ = [
 ItemT = TypeVar("ItemT", bound=Item)
 
 _YOU = Userid("(you)")
+
+
+class Options(TypedDict):
+    """What the client is told of a run, whatever the verb."""
+
+    ordered: bool
+    journal: Journal | None
+    on_progress: OnProgress | None
 
 
 def _label(outcome: Outcome) -> str:
@@ -60,7 +72,7 @@ class Verb(Generic[ItemT]):
         doing: beside the progress bar.
         done: in the summary, after the number of those that were done.
         shape: of the input.
-        start: begins the run over items, in their order or not.
+        start: begins the run over items.
         plan: the conversation about one item, whose first request a dry run shows.
         once: whether a person who comes a second time is left alone.
         changes: whether it changes anything on the server.
@@ -74,7 +86,7 @@ class Verb(Generic[ItemT]):
     doing: str
     done: str = "done"
     shape: Shape[ItemT]
-    start: Callable[[Client, Any, bool], Outcomes[Any]]
+    start: Callable[[Client, Any, Options], Outcomes[Any]]
     plan: Callable[[Address, ItemT], Flow[Any]]
     once: bool = False
     changes: bool = True
@@ -118,7 +130,7 @@ CHECK: Verb[RowPair] = Verb(
     done="checked",
     changes=False,
     shape=PAIRS,
-    start=lambda client, pairs, ordered: client.check_many(pairs, ordered=ordered),
+    start=lambda client, pairs, options: client.check_many(pairs, **options),
     plan=lambda address, pair: profiles.check(address, pair, proved=True),
     added=("status", "http_status"),
     says=_checked,
@@ -131,7 +143,9 @@ RESOLVE: Verb[RowPerson] = Verb(
     done="looked up",
     changes=False,
     shape=PEOPLE,
-    start=lambda client, people, ordered: client.resolve_many(people, ordered=ordered),
+    start=lambda client, people, options: client.resolve_many(
+        people, ordered=options["ordered"], on_progress=options["on_progress"]
+    ),
     plan=lambda address, person: discovery.profile(address, person.identity),
     added=("outcome", "name", "found_userid", "found_key", "found_email"),
     label=_found,
@@ -141,7 +155,7 @@ RESOLVE: Verb[RowPerson] = Verb(
 ACCEPT: Verb[RowConnection | RowPair] = Verb(
     doing="accepting",
     shape=CONNECTIONS,
-    start=lambda client, connections, ordered: client.accept_many(connections, ordered=ordered),
+    start=lambda client, connections, options: client.accept_many(connections, **options),
     plan=colleagues.accept,
     then="PUT of what that answers, its status changed to accepted, to the address in it",
 )
@@ -149,7 +163,7 @@ ACCEPT: Verb[RowConnection | RowPair] = Verb(
 REMOVE: Verb[RowConnection | RowPair] = Verb(
     doing="removing",
     shape=CONNECTIONS,
-    start=lambda client, connections, ordered: client.remove_many(connections, ordered=ordered),
+    start=lambda client, connections, options: client.remove_many(connections, **options),
     plan=colleagues.remove,
     then="DELETE of the address in what that answers",
     added=("outcome", "was"),
@@ -159,7 +173,7 @@ REMOVE: Verb[RowConnection | RowPair] = Verb(
 DISCONNECT: Verb[RowPair] = Verb(
     doing="disconnecting",
     shape=PAIRS,
-    start=lambda client, pairs, ordered: client.admin.disconnect_many(pairs, ordered=ordered),
+    start=lambda client, pairs, options: client.admin.disconnect_many(pairs, **options),
     plan=colleagues.disconnect,
     then="DELETE of the connection of the two, by the Administration API",
     added=("outcome", "was"),
@@ -168,7 +182,7 @@ DISCONNECT: Verb[RowPair] = Verb(
 ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
     doing="accepting",
     shape=INVITATIONS,
-    start=lambda client, invitations, ordered: client.accept_invitation_many(invitations, ordered=ordered),
+    start=lambda client, invitations, options: client.accept_invitation_many(invitations, **options),
     plan=lambda address, invitation: communities.accept_invitation(address, _YOU, invitation),
     then=f"nothing more; {_YOU} stands for the signed-in user",
 )
@@ -176,20 +190,26 @@ ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
 DECLINE_INVITATION: Verb[RowInvitation] = Verb(
     doing="declining",
     shape=INVITATIONS,
-    start=lambda client, invitations, ordered: client.decline_invitation_many(invitations, ordered=ordered),
+    start=lambda client, invitations, options: client.decline_invitation_many(invitations, **options),
     plan=communities.end_invitation,
 )
 
 REVOKE_INVITATION: Verb[RowInvitation] = Verb(
     doing="revoking",
     shape=INVITATIONS,
-    start=lambda client, invitations, ordered: client.revoke_invitation_many(invitations, ordered=ordered),
+    start=lambda client, invitations, options: client.revoke_invitation_many(invitations, **options),
     plan=communities.end_invitation,
 )
 
 
-def invite(message: str, kind: Literal["text", "html"]) -> Verb[RowPerson]:
+def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unknown: OnUnknown) -> Verb[RowPerson]:
     """Invite people to become colleagues.
+
+    Args:
+        message: what they read.
+        kind: what that is.
+        settle: after a lost answer, seconds before it is asked whether there is an invitation.
+        on_unknown: whether it is asked at all.
 
     Raises:
         InvalidInputError: the message cannot be sent.
@@ -198,8 +218,8 @@ def invite(message: str, kind: Literal["text", "html"]) -> Verb[RowPerson]:
     return Verb(
         doing="inviting",
         shape=PEOPLE,
-        start=lambda client, people, ordered: client.invite_many(
-            people, message=message, message_type=kind, ordered=ordered, journal=None
+        start=lambda client, people, options: client.invite_many(
+            people, message=message, message_type=kind, settle=settle, on_unknown=on_unknown, **options
         ),
         plan=lambda address, person: colleagues.invite(address, lambda: None, person.identity, body),
         once=True,
@@ -217,7 +237,7 @@ def connect(message: str) -> Verb[RowPair]:
     return Verb(
         doing="connecting",
         shape=PAIRS,
-        start=lambda client, pairs, ordered: client.admin.connect_many(pairs, message=message, ordered=ordered),
+        start=lambda client, pairs, options: client.admin.connect_many(pairs, message=message, **options),
         plan=lambda address, pair: colleagues.connect(address, pair, body),
     )
 
@@ -227,9 +247,7 @@ def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
     return Verb(
         doing="inviting",
         shape=PEOPLE,
-        start=lambda client, people, ordered: client.community(uuid).invite_many(
-            people, title=title, ordered=ordered, journal=None
-        ),
+        start=lambda client, people, options: client.community(uuid).invite_many(people, title=title, **options),
         plan=lambda address, person: communities.invite_to_community(address, uuid, person.identity, title),
         once=True,
     )

@@ -15,6 +15,7 @@ import pytest
 from attrs import define, field
 
 from aioconnections.cli import run
+from aioconnections.client.base import Base
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
 from aioconnections.reference import App, Directory, app
@@ -140,3 +141,33 @@ def pairs_file(tmp_path: Path) -> Callable[..., Path]:
 def csv_of(pairs: Iterable[tuple[Person, Person]]) -> str:
     lines = (f"{source.email},{target.email},{DIRECTORY.status(source, target) or 'none'}" for source, target in pairs)
     return "\n".join(["source_email,target_email,truth", *lines, ""])
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits longer than half a second for an answer."""
+    defaults = Base.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "attempt_timeout", 0.5)
+
+
+@pytest.fixture
+def once() -> Generator[Callable[[Callable[[], bool], Callable[[], object]], None]]:
+    """Does something, from another thread, as soon as something holds."""
+    threads: list[threading.Thread] = []
+    over = threading.Event()
+
+    def call(condition: Callable[[], bool], then: Callable[[], object]) -> None:
+        def wait() -> None:
+            while not condition():
+                if over.wait(0.005):
+                    return
+            then()
+
+        threads.append(threading.Thread(target=wait))
+        threads[-1].start()
+
+    yield call
+    over.set()
+    for thread in threads:
+        thread.join(10)

@@ -121,7 +121,7 @@ def test_help_imports_nothing_that_only_a_run_needs() -> None:
         *("check", "invite", "accept", "remove", "colleagues", "profile", "search", "connect", "disconnect"),
         *("community invite", "community invitations"),
         *("invitations list", "invitations accept", "invitations decline", "invitations revoke"),
-        *("serve", "demo"),
+        *("report", "serve", "demo"),
     ],
 )
 def test_every_command_explains_itself_in_sentences(command: Callable[..., Any], name: str) -> None:

@@ -146,3 +146,19 @@ def test_a_thread_that_comes_too_late_finds_nobody_and_ends_quietly() -> None:
     for thread in threading.enumerate():
         if thread.name == "input":
             thread.join(10)
+
+
+@pytest.mark.asyncio
+async def test_what_was_read_ahead_can_be_had_without_waiting() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as file, os.fdopen(writer, "w") as pipe, ready(iter(file), file) as lines:
+        assert isinstance(lines, Ahead)
+        assert list(lines.at_hand()) == []
+        pipe.write("one\ntwo\nthree\n")
+        pipe.flush()
+        assert await anext(lines) == "one\n"
+        rest: list[str] = []
+        while len(rest) < 2:
+            rest += lines.at_hand()
+        assert rest == ["two\n", "three\n"]
+        pipe.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from aioconnections.records import Person, Status
-from aioconnections.reference import Directory, Fault
+from aioconnections.reference import Directory
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
 ME, *OTHERS = DIRECTORY.people
@@ -57,7 +56,7 @@ def test_people_of_a_file_are_invited_each_once(command: Command, pairs_file: Pa
     one, two = STRANGERS[:2]
     colleague = by_status(Status.ACCEPTED)
     people = csv_of("userid,note", *((p.userid, "x") for p in (one, two, colleague, one)), ("", "nobody"))
-    said = command("invite", pairs_file(people), "--message", "Hello & welcome", "--ordered")
+    said = command("invite", pairs_file(people), "--message", "Hello & welcome", "--ordered", "--no-journal")
     assert said.code == 1
     assert list(said.rows[0]) == ["userid", "note", "outcome", "connection_id", "attempts", "elapsed_ms", "error"]
     assert [row["outcome"] for row in said.rows] == [
@@ -77,7 +76,7 @@ def test_people_of_a_file_are_invited_each_once(command: Command, pairs_file: Pa
 @pytest.mark.parametrize("kind", ["email", "userid", "key"])
 def test_one_person_may_be_named_on_the_command_line(command: Command, me: Any, kind: str) -> None:
     value = getattr(STRANGERS[0], kind)
-    said = command("invite", f"--{kind}", value, "--json")
+    said = command("invite", f"--{kind}", value, "--json", "--no-journal")
     row = json.loads(said.out)
     assert (said.code, row[kind], row["outcome"]) == (0, str(value), "invited")
     assert done(me) == ["invite"]
@@ -121,9 +120,23 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
 def test_what_cannot_be_invited_is_said_in_a_line(command: Command, me: Any, options: list[str], problem: str) -> None:
     Path("latin1").write_bytes(b"caf\xe9")
     Path("people.csv").write_text("name\nx\n", encoding="utf-8")
-    said = command("invite", *options)
+    said = command("invite", *options, "--no-journal")
     assert (said.code, said.out) == (2, "")
     assert problem in said.err
+    assert me.app.requests.total == 0
+
+
+@pytest.mark.parametrize("words", [("invite",), ("community", "invite", COMMUNITY.uuid)], ids=" ".join)
+def test_who_invites_has_to_say_whether_that_is_recorded(command: Command, me: Any, words: tuple[str, ...]) -> None:
+    said = command(*words, "--userid", STRANGERS[0].userid)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "aioconnections: say where to record who is invited, with --journal FILE, or do without, with --no-journal\n"
+    )
+    said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--no-journal")
+    assert (said.code, said.err) == (2, "aioconnections: --journal and --no-journal exclude each other\n")
+    said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--dry-run")
+    assert (said.code, Path("j.sqlite").exists()) == (0, False)
     assert me.app.requests.total == 0
 
 
@@ -216,7 +229,7 @@ def test_people_are_invited_into_a_community_and_answer(
     others = [person for person in DIRECTORY.people if person.userid not in inside]
     Path("people.csv").write_text(csv_of("userid", others[0].userid, others[1].userid), encoding="utf-8")
     sign_in(monkeypatch, owner)
-    said = command("community", "invite", COMMUNITY.uuid, "people.csv", "--title", "Join us")
+    said = command("community", "invite", COMMUNITY.uuid, "people.csv", "--title", "Join us", "--no-journal")
     assert (said.code, {row["outcome"] for row in said.rows}) == (0, {"invited"})
     listed = command("community", "invitations", COMMUNITY.uuid, "-o", "waiting.csv")
     assert listed.err == "3 listed\n"
@@ -263,25 +276,10 @@ def test_a_wrong_password_leaves_every_row_unprocessed(
     command: Command, pairs_file: PairsFile, me: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
-    said = command("invite", pairs_file(csv_of("userid", *(person.userid for person in STRANGERS))))
+    said = command("invite", pairs_file(csv_of("userid", *(person.userid for person in STRANGERS))), "--no-journal")
     assert said.code == 3
     assert [row["outcome"] for row in said.rows] == ["unprocessed"] * len(STRANGERS)
     assert me.app.requests.by_status == {401: 1}
-
-
-def test_an_end_in_the_middle_says_of_how_many_nothing_is_known(start: Start, pairs_file: PairsFile, me: Any) -> None:
-    me.app.faults = [Fault("stall", at="commit", operation="invite")]
-    people = csv_of("userid", *(person.userid for person in STRANGERS[:3]))
-    invite = start("invite", pairs_file(people), "--ordered", "--max-connections", 3)
-    while len(done(me)) < 3:
-        assert invite.poll() is None
-    invite.send_signal(signal.SIGINT)
-    out, err = invite.communicate(timeout=30)
-    assert (invite.returncode, len(out.splitlines())) == (130, 1)
-    summary, last = err.splitlines()
-    assert summary.startswith("0 done in ")
-    assert summary.endswith("; 3 cut off: whether they were done is not known")
-    assert last == "aioconnections: interrupted"
 
 
 @pytest.mark.parametrize(("verb", "code"), [("invite", 1), ("profile", 0)])
@@ -289,7 +287,8 @@ def test_a_reader_that_goes_ends_a_change_as_unfinished(
     start: Start, pairs_file: PairsFile, me: Any, verb: str, code: int
 ) -> None:
     rows = ((person.userid, "x" * 5_000) for person in STRANGERS)  # more than what waits in a buffer
-    process = start(verb, pairs_file(csv_of("userid,note", *rows)), "--max-connections", 2)
+    options = ["--no-journal"] * (verb == "invite")
+    process = start(verb, pairs_file(csv_of("userid,note", *rows)), "--max-connections", 2, *options)
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None

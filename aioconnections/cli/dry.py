@@ -1,0 +1,46 @@
+"""What a dry run does: it says of every row what would be sent, and sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from aioconnections.cli.items import Item, RowPerson
+from aioconnections.cli.progress import say
+from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.verbs import Verb
+from aioconnections.cli.writing import Writing
+from aioconnections.errors import InvalidInputError
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Request
+from aioconnections.records import Identity
+
+__all__ = ["PLAN", "plan"]
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+PLAN = ("method", "url", "body", "then", "error")
+
+
+def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRow], address: Address, writing: Writing[ItemT]) -> None:
+    """Write for every row what would be sent."""
+    seen: dict[Identity, int] = {}
+    for index, item in enumerate(rows):
+        if isinstance(item, BadRow):
+            writing.refuse(item)
+            continue
+        first = seen.setdefault(item.identity, index) if verb.once and isinstance(item, RowPerson) else index
+        try:
+            request = next(verb.plan(address, item))
+            said: Row = _planned(address, request) | {"then": verb.then}
+            if first != index:
+                said = {"error": f"unprocessed: duplicate of {first}"}
+        except InvalidInputError as error:
+            said = {"error": f"{type(error).__name__}: {error}"}
+        writing.plan(item, said)
+    say("nothing was sent")
+
+
+def _planned(address: Address, request: Request) -> Row:
+    body = None if request.body is None else request.body.decode()
+    return {"method": request.method, "url": f"{address.origin}{request.target}", "body": body}

@@ -1,0 +1,171 @@
+"""One bulk run from its first row to its last, however it ends.
+
+Every row of the input becomes one row of the result. After an early end these are: what was finished and not taken yet,
+what was cut off, and what was never read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Generic, TypeAlias, TypeVar, cast
+
+from attrs import define, field
+
+from aioconnections.bulk import Outcomes
+from aioconnections.cli.interrupts import in_order
+from aioconnections.cli.items import Item
+from aioconnections.cli.journals import WatchedJournal
+from aioconnections.cli.progress import say
+from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.source import Ahead
+from aioconnections.cli.verbs import Options
+from aioconnections.cli.writing import Writing
+from aioconnections.client import Client
+from aioconnections.errors import ConnectionsError, JournalDiskError, JournalError
+from aioconnections.outcomes import Outcome, Unprocessed
+
+__all__ = ["Engine", "Given"]
+
+ItemT = TypeVar("ItemT", bound=Item)
+Given: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
+
+_LATEST = 10_000  # more than a run has under way
+
+
+@define
+class Engine(Generic[ItemT]):
+    """Runs a verb over rows.
+
+    Attributes:
+        writing: of the result.
+        journal: of the run.
+        stopped: why it stopped early; None if it did not, or was interrupted.
+        interrupted: whether a signal has ended it.
+        begun: whether it has read a row.
+    """
+
+    writing: Writing[ItemT]
+    journal: WatchedJournal | None = None
+    stopped: ConnectionsError | None = None
+    interrupted: bool = False
+    begun: bool = False
+    _unsaid: dict[int, ItemT | BadRow] = field(factory=dict)  # read, and without a row in the result
+    _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
+
+    @property
+    def unusable(self) -> JournalError | None:
+        """What is wrong with the journal, if it kept the run from beginning."""
+        stopped = self.stopped
+        if self.begun or self.journal is None or not isinstance(stopped, JournalError):
+            return None
+        passes = isinstance(stopped, JournalDiskError) and self.journal.path.exists()
+        return None if passes else stopped
+
+    def line_of(self, index: int) -> int | None:
+        """The line of the input with an item that was read lately and not tried; None if it cannot be told."""
+        return dict(self._untried).get(index)
+
+    async def do(self, client: Client, rows: Given[ItemT], options: Options) -> None:
+        """Do it with every row, and write all of them even if the run ends early."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 # it is one
+
+        def stop() -> None:
+            if self.writing.verb.changes:
+                say("aioconnections: waiting for the answers to what was sent; once more ends it at once")
+            task.cancel()
+
+        loop = asyncio.get_running_loop()
+        with in_order(lambda: loop.call_soon_threadsafe(stop)) as signals:
+            try:
+                await self._run(client, rows, options)
+            except asyncio.CancelledError:
+                if signals.at_once:
+                    raise
+                self.interrupted = True
+            if self.unusable is not None:
+                return
+            try:
+                if not self.interrupted:
+                    await self._leave(rows)
+            except asyncio.CancelledError:
+                if signals.at_once:
+                    raise
+                self.interrupted = True
+            if self.interrupted:
+                at_hand = rows.at_hand() if isinstance(rows, Ahead) else rows
+                self.writing.leave(at_hand, self._why)
+
+    async def _run(self, client: Client, rows: Given[ItemT], options: Options) -> None:
+        outcomes: Outcomes[Outcome] | None = None
+        try:
+            async with client:
+                outcomes = self.writing.verb.start(client, self._noted(rows), options)
+                async with outcomes:
+                    async for outcome in outcomes:
+                        self._take(outcome)
+        except OSError:
+            self.writing.write = _nowhere  # what else is known is only counted
+            raise
+        finally:
+            if outcomes is not None:
+                self.stopped = outcomes.stopped or (None if self.journal is None else self.journal.failure)
+                self.begun = outcomes.tally.read > 0
+                for outcome in outcomes.unread:
+                    self._take(outcome)
+                self._settle()
+
+    @property
+    def _why(self) -> str:
+        return "interrupted" if self.stopped is None else str(self.stopped)
+
+    def _take(self, outcome: Outcome) -> None:
+        row = self._unsaid.pop(outcome.index, None)
+        if isinstance(outcome, Unprocessed) and row is not None:
+            self._untried.append((outcome.index, row.line))
+        self.writing.take(outcome)
+
+    def _settle(self) -> None:
+        """Write the rows that were cut off."""
+        changes, journal = self.writing.verb.changes, self.journal
+        for index, row in sorted(self._unsaid.items()):
+            if changes and (journal is None or index in journal.in_doubt):
+                self.writing.doubt(row, "cut off: whether it was done is not known")
+            else:
+                self.writing.leave([row], self._why)
+        self._unsaid.clear()
+
+    async def _leave(self, rows: Given[ItemT]) -> None:
+        """Write the rows that were never read."""
+        if isinstance(rows, Ahead):
+            async for row in rows:
+                self.writing.leave([row], self._why)
+        else:
+            for row in rows:
+                self.writing.leave([row], self._why)
+                await asyncio.sleep(0)  # for Ctrl-C
+
+    def _noted(self, rows: Given[ItemT]) -> Iterable[ItemT] | AsyncIterable[ItemT]:
+        """The rows for the client, which says of a `BadRow` that it is none, and gives it back."""
+        noted = _noted_async(rows, self._unsaid) if isinstance(rows, Ahead) else _noted(rows, self._unsaid)
+        return cast("Iterable[ItemT] | AsyncIterable[ItemT]", noted)
+
+
+def _nowhere(row: Row) -> None:
+    del row
+
+
+def _noted(rows: Iterator[ItemT | BadRow], unsaid: dict[int, ItemT | BadRow]) -> Iterator[ItemT | BadRow]:
+    for index, row in enumerate(rows):
+        unsaid[index] = row
+        yield row
+
+
+async def _noted_async(rows: Ahead[ItemT | BadRow], unsaid: dict[int, ItemT | BadRow]) -> AsyncIterator[ItemT | BadRow]:
+    index = 0
+    async for row in rows:
+        unsaid[index] = row
+        yield row
+        index += 1

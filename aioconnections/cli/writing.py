@@ -1,0 +1,132 @@
+"""What one bulk command writes: a row for each row of its input, and at the end a line for a person."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Generic, TypeVar, cast
+
+from attrs import define, field
+
+from aioconnections.cli.items import Item
+from aioconnections.cli.output import RowWriter
+from aioconnections.cli.progress import say
+from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.verbs import Verb
+from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
+
+__all__ = ["COST", "Writing", "milliseconds"]
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+COST = ("attempts", "elapsed_ms", "error")
+
+
+@define
+class Writing(Generic[ItemT]):
+    """What one command has written so far.
+
+    Attributes:
+        write: takes the rows.
+        verb: what is done with each.
+        added: the columns that are filled.
+    """
+
+    write: RowWriter
+    verb: Verb[ItemT]
+    added: tuple[str, ...]
+    _started: float = field(factory=time.monotonic)
+    _count: Count = field(factory=Count)
+    _labels: Counter[str] = field(factory=Counter[str])
+    _replayed: int = 0
+    _unreadable: int = 0
+    _undone: int = 0
+    _in_doubt: int = 0
+
+    @property
+    def bad(self) -> bool:
+        """Whether any row went without what was asked for."""
+        rest = self._unreadable + self._undone + self._in_doubt
+        return bool(rest) or not self._count.tally(self._count.finished).good
+
+    def take(self, outcome: Outcome) -> None:
+        """Write the row of one outcome."""
+        if isinstance(outcome.item, BadRow):
+            self.refuse(outcome.item)
+            return
+        error = _problem(outcome)
+        self._count.add(outcome)
+        self._replayed += outcome.replayed
+        if error is None:
+            self._labels[self.verb.label(outcome)] += 1
+        cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
+        self.write(cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error})
+
+    def leave(self, rows: Iterable[ItemT | BadRow], why: str) -> None:
+        """Write rows that nothing was done with."""
+        for row in rows:
+            if isinstance(row, BadRow):
+                self.refuse(row)
+            else:
+                self._undone += 1
+                self.write(row.row | self.empty(f"unprocessed: {why}", outcome="unprocessed"))
+
+    def doubt(self, row: ItemT | BadRow, why: str) -> None:
+        """Write a row of which it is not known what became of it."""
+        if isinstance(row, BadRow):
+            self.refuse(row)
+        else:
+            self._in_doubt += 1
+            self.write(row.row | self.empty(f"InDoubtError: {why}", outcome="in_doubt"))
+
+    def refuse(self, row: BadRow) -> None:
+        """Write a row that could not be read, and say so."""
+        problem = f"line {row.line}: {row.problem}"
+        self._unreadable += 1
+        self.write(row.row | self.empty(problem, outcome="unreadable"))
+        say(problem)
+
+    def plan(self, row: ItemT, said: Row) -> None:
+        """Write a row that says what would be done."""
+        self._undone += "error" in said
+        self.write(row.row | self.empty(None) | said)
+
+    def empty(self, error: str | None, *, outcome: str | None = None) -> Row:
+        """The columns that are added to a row of which there is nothing else to say."""
+        row: Row = {**dict.fromkeys(self.added), "error": error}
+        return row | {"outcome": outcome} if "outcome" in row else row
+
+    def summary(self) -> str:
+        """One line for a person, about what has been written."""
+        tally, seconds = self._count.tally(self._count.finished), time.monotonic() - self._started
+        done = self._labels.total()
+        text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
+        if done:
+            known = [*self.verb.labels, *sorted(self._labels.keys() - {*self.verb.labels})]
+            text += f" ({done / max(seconds, 1e-3):,.0f}/s): "
+            text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
+        others = {
+            "of them by an earlier run": self._replayed,
+            "in doubt": tally.in_doubt + self._in_doubt,
+            "rejected": tally.rejected,
+            "failed": tally.failed,
+            "unreadable": self._unreadable,
+            "unprocessed": tally.unprocessed + self._undone,
+        }
+        return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
+
+
+def milliseconds(seconds: float) -> float:
+    """The same from a journal, which keeps microseconds, as from the run itself."""
+    return round(round(seconds, 6) * 1000, 1)
+
+
+def _problem(outcome: Outcome) -> str | None:
+    match outcome:
+        case Rejected(error) | Failed(error) | InDoubt(error):
+            return f"{type(error).__name__}: {error}"
+        case Unprocessed(reason):
+            return f"unprocessed: {reason}"
+        case _:
+            return None

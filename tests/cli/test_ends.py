@@ -1,0 +1,188 @@
+"""Early ends: whatever ends a run, each row of the input is a row of the result, and says what is known."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioconnections.cli.exits import command_line
+from aioconnections.cli.verbs import Verb
+from aioconnections.outcomes import Outcome
+from aioconnections.reference import Directory, Fault
+
+DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
+ME, *OTHERS = DIRECTORY.people
+NEIGHBOURS = {person.userid for person, _ in DIRECTORY.neighbours(ME)}
+STRANGERS = [person for person in OTHERS if person.userid not in NEIGHBOURS]
+
+Command = Callable[..., Any]
+PairsFile = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
+Once = Callable[[Callable[[], bool], Callable[[], object]], None]
+
+STALLS = Fault("stall", at="commit", operation="invite")
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@pytest.fixture(autouse=True)
+def me(signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AIOCONNECTIONS_USER", str(ME.userid))
+    return signed_in
+
+
+def people(count: int) -> str:
+    return "".join(["userid\n", *(f'"{person.userid}"\n' for person in STRANGERS[:count])])
+
+
+def interrupt(number: signal.Signals = signal.SIGINT) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@SIGNALS
+def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
+    command: Command, pairs_file: PairsFile, me: Any, once: Once, impatient: None, number: signal.Signals
+) -> None:
+    del impatient
+    me.app.faults = [STALLS]
+    once(lambda: len(me.app.commits) == 3, interrupt(number))
+    said = command("invite", pairs_file(people(10)), "--no-journal", "--max-connections", 3)
+    assert said.code == 130
+    assert len({row["userid"] for row in said.rows}) == 10
+    assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 3, "unprocessed": 7}
+    assert {row["error"] for row in said.rows if row["outcome"] == "unprocessed"} == {"unprocessed: interrupted"}
+    waiting, summary, last = said.err.splitlines()
+    assert waiting == "aioconnections: waiting for the answers to what was sent; once more ends it at once"
+    assert summary.startswith("0 done in ")
+    assert summary.endswith("; 3 in doubt; 7 unprocessed")
+    assert last == "aioconnections: interrupted"
+
+
+def test_what_is_answered_after_ctrl_c_is_no_loss(command: Command, pairs_file: PairsFile, me: Any, once: Once) -> None:
+    me.app.faults = [Fault("delay", at="commit", operation="invite", seconds=0.3)]
+    once(lambda: len(me.app.commits) == 3, interrupt())
+    said = command("invite", pairs_file(people(10)), "--no-journal", "--max-connections", 3, "--ordered")
+    assert (said.code, len(me.app.commits)) == (130, 3)
+    assert [row["outcome"] for row in said.rows] == ["invited"] * 3 + ["unprocessed"] * 7
+
+
+def test_a_check_that_is_interrupted_has_every_pair_once(
+    command: Command, pairs_file: PairsFile, me: Any, once: Once
+) -> None:
+    path = pairs_file(count=400)
+    once(lambda: me.app.requests.total >= 100, interrupt())
+    said = command("check", path, "--max-per-second", 0, "-o", "result.csv")
+    assert said.code == 130
+    before, after = (Path(name).read_text("utf-8").splitlines() for name in (path, "result.csv"))
+    assert Counter(",".join(line.split(",")[:3]) for line in after) == Counter(before)
+    assert sum(line.endswith("unprocessed: interrupted") for line in after) > 100
+    assert sum(line.endswith(",") for line in after) >= 90
+    assert me.app.requests.total < 200
+
+
+@SIGNALS
+def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: signal.Signals) -> None:
+    me.app.faults = [Fault("delay", operation="invite", seconds=0.3)]
+    invite = start("invite", "--no-journal", "--max-connections", 2, "--ordered")
+    assert invite.stdin is not None
+    invite.stdin.write(people(2))
+    invite.stdin.flush()
+    while me.app.requests.by_path["/profiles/atom/connections.do"] < 2:
+        assert invite.poll() is None
+    invite.send_signal(number)
+    assert invite.wait(60) == 130
+    out, err = invite.communicate()
+    assert err.startswith("aioconnections: waiting for the answers")
+    assert err.splitlines()[-1] == "aioconnections: interrupted"
+    assert [line.split(",")[1] for line in out.splitlines()] == ["outcome", "invited", "invited"]
+
+
+ENDLESS = """
+import sys
+from aioconnections.client.base import Base
+Base.__init__.__kwdefaults__["attempt_timeout"] = 10_000
+from aioconnections.__main__ import main
+main()
+"""
+
+
+@SIGNALS
+@pytest.mark.parametrize("record", [["--no-journal"], ["--journal", "j.sqlite"]], ids=" ".join)
+def test_the_second_signal_ends_it_at_once(
+    pairs_file: PairsFile, me: Any, number: signal.Signals, record: list[str]
+) -> None:
+    me.app.faults = [STALLS]
+    line = [sys.executable, "-W", "error", "-c", ENDLESS, "invite", str(pairs_file(people(10))), *record]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as invite:
+        try:
+            while not me.app.commits:
+                assert invite.poll() is None
+            assert invite.stderr is not None
+            invite.send_signal(number)
+            assert invite.stderr.readline().startswith("aioconnections: waiting for the answers")
+            invite.send_signal(number)
+            _, err = invite.communicate(timeout=60)
+        finally:
+            invite.kill()
+    assert invite.returncode == 130
+    assert "Traceback" not in err
+    assert "aioconnections: interrupted" in err
+    assert ("to go on: " in err) is ("--journal" in record)
+
+
+def test_a_second_run_in_the_same_process_gets_its_signals_too(
+    command: Command, pairs_file: PairsFile, me: Any, once: Once
+) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for _ in range(2):
+        answered = me.app.requests.total
+        once(lambda answered=answered: me.app.requests.total > answered + 10, interrupt())  # type: ignore[misc] # a default
+        assert command("check", pairs_file(count=400), "--max-per-second", 0).code == 130
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize(("given", "lines"), [("", 0), ("a b", 1), ("'", 1)])
+def test_the_line_that_runs_a_command_again(
+    monkeypatch: pytest.MonkeyPatch, given: str, lines: int, tmp_path: Path
+) -> None:
+    arguments = ["check", *[given] * lines]
+    script = tmp_path / "aioconnections"
+    script.touch(0o755)
+    monkeypatch.setattr("sys.argv", [str(script), *arguments])
+    assert shlex.split(command_line(arguments)) == [str(script), *arguments]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert shlex.split(command_line(arguments)) == ["aioconnections", *arguments]
+    monkeypatch.setattr("sys.argv", ["/somewhere/aioconnections/__main__.py", *arguments])
+    monkeypatch.setattr("sys.orig_argv", ["python3", "-m", "aioconnections", *arguments])
+    assert shlex.split(command_line(arguments)) == ["python3", "-m", "aioconnections", *arguments]
+    assert shlex.split(command_line(["report"])) == ["aioconnections", "report"]
+
+
+def test_a_defect_of_ours_passes_and_what_is_known_is_told(
+    command: Command,
+    pairs_file: PairsFile,
+    me: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = Verb.said
+
+    def broken(self: Verb[Any], outcome: Outcome) -> Any:
+        if outcome.index == 2:
+            raise ZeroDivisionError
+        return said(self, outcome)
+
+    monkeypatch.setattr(Verb, "said", broken)
+    with pytest.raises(ZeroDivisionError):
+        command("invite", pairs_file(people(10)), "--no-journal", "--ordered", "--max-connections", 1)
+    out, err = capsys.readouterr()
+    assert [line.split(",")[1] for line in out.splitlines()][:3] == ["outcome", "invited", "invited"]
+    assert err.startswith(f"{len(me.app.commits)} done in ")
