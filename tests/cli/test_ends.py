@@ -58,7 +58,9 @@ def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
     assert said.code == 130
     assert len({row["userid"] for row in said.rows}) == 10
     assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 3, "unprocessed": 7}
-    assert {row["error"] for row in said.rows if row["outcome"] == "unprocessed"} == {"unprocessed: interrupted"}
+    why = {row["error"] for row in said.rows if row["outcome"] == "unprocessed"}
+    # the second is said of what was read already and had not been sent
+    assert {"unprocessed: interrupted"} <= why <= {"unprocessed: interrupted", "unprocessed: the run has ended"}
     waiting, summary, last = said.err.splitlines()
     assert waiting == "aioconnections: waiting for the answers to what was sent; once more ends it at once"
     assert summary.startswith("0 done in ")
