@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from aioconnections.cli.exits import GOOD
+from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
 from aioconnections.cli.output import RowWriter, rows_to
 from aioconnections.cli.progress import say
@@ -66,7 +67,10 @@ def list_records(
         return count
 
     client = server.client()
-    with rows_to(result.output, result.form or "csv", records.columns, source=None) as write:
+    with (
+        logged(server.log_level),
+        rows_to(result.output, result.form or "csv", records.columns, source=None) as write,
+    ):
         writing = write_all(write)
         with closing(writing):  # see running
             try:

@@ -16,6 +16,7 @@ from aioconnections.cli.engine import Engine, Given
 from aioconnections.cli.exits import GOOD, INTERRUPTED, RESUMABLE, SOME_BAD, USAGE, Ended, of_stop
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal, apart, difference
+from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Rows
 from aioconnections.cli.output import Format, rows_to
 from aioconnections.cli.progress import progress, say
@@ -81,7 +82,8 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
     if not run.dry_run:
         journal = run.record  # before a password is asked for
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
-        return do_all(verb, client, source, rows, journal)
+        with logged(server.log_level):
+            return do_all(verb, client, source, rows, journal)
     address = server.address()
     with (
         source.table(verb, rows) as (table, file),

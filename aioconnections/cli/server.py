@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
+from aioconnections.cli.logs import Level
 from aioconnections.cli.progress import say
 from aioconnections.cli.runs import Seconds
 from aioconnections.errors import InvalidInputError
@@ -47,6 +48,8 @@ class Server:
     """Requests under way at once."""
     max_per_second: float = 100
     """Requests started per second; 0 for no limit."""
+    log_level: Level | None = None
+    """Log requests, runs and refused logins on standard error, from this level on; never whom they are about."""
 
     def client(self, *, max_outage: Seconds = 300, run_timeout: Seconds = "none") -> Client:
         """A client for these options; what it warns of is told in one line each.
