@@ -198,7 +198,7 @@ class Outcomes(Generic[OutT]):
                 if taken is None:
                     return
                 self._give(await job.do(*taken))
-                if job.over is not None:
+                if job.over is not None and self._tasks is not None:  # else the consumer has left, and that is why
                     self._stop(copy(job.over))
         except ConnectionsError as error:
             self._stop(error)
