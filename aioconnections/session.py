@@ -136,7 +136,7 @@ class Session:
                     meter.changes += 1
                 try:
                     response = await self.ask(request, meter)
-                except TransportError as error:
+                except ConnectionsError as error:  # a question that could not be asked leaves its change in doubt
                     request = flow.throw(error)
                 else:
                     request = flow.send(response)

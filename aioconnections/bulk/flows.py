@@ -115,3 +115,5 @@ class FlowJob(SessionJob, Generic[DoneT]):
         if self._privileged and isinstance(error, ForbiddenError):
             self.end(error)
         super().learn(error)
+        if isinstance(error, InDoubtError) and isinstance(error.__cause__, ConnectionsError):
+            super().learn(error.__cause__)  # what kept it from being asked after keeps the others as well

@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 from server import Place, in_time
 
 from aioconnections import (
     Accepted,
     AlreadyExists,
+    Attempt,
+    AuthenticationError,
     Connected,
+    ConnectionsError,
     Failed,
     InDoubt,
     InDoubtError,
     Invited,
     Pair,
     ServerError,
+    ServerUnavailableError,
     Status,
 )
 from aioconnections.reference import Fault
@@ -135,5 +140,32 @@ def test_a_bulk_run_under_faults_tells_the_truth_about_everybody() -> None:
             made = str(outcome.person.value if outcome.person else None) in invitations
             assert made or not isinstance(outcome, Invited | AlreadyExists)
             assert not (made and isinstance(outcome, Failed)), outcome
+
+    in_time(main)
+
+
+@pytest.mark.parametrize("end", [AuthenticationError(401, None, "refused"), ServerUnavailableError("away")])
+def test_what_keeps_a_lost_answer_from_being_asked_after_leaves_it_in_doubt(end: ConnectionsError) -> None:
+    async def main() -> None:
+        place = Place(dedup=False)
+        a, *others = place.strangers(3)
+
+        def over(attempt: Attempt) -> None:
+            """Whatever comes next meets with `end`: the login is refused, or the server away for too long."""
+            if attempt.method == "POST":
+                assert client._session is not None
+                if isinstance(end, AuthenticationError):
+                    client._session.refused(end)
+                else:
+                    client._session._traffic.availability.outage.begin(trio.current_time())
+
+        client = place.client(a, on_attempt=over, max_connections=1, max_outage=0)
+        async with client:
+            place.server.faults = [Fault("reset", at="commit", operation="invite")]
+            async with client.invite_many([place.person(b) for b in others], journal=None) as outcomes:
+                found = [outcome async for outcome in outcomes]
+            assert [type(outcome) for outcome in found] == [InDoubt]
+            assert type(outcomes.stopped) is type(end)
+        assert place.verbs() == ["invite"]
 
     in_time(main)
