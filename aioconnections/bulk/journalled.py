@@ -9,10 +9,11 @@ from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, known
 from aioconnections.errors import (
+    AuthenticationError,
     InDoubtError,
     InvalidInputError,
     JournalError,
-    TransportError,
+    ThrottledError,
     UnexpectedAnswerError,
 )
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
@@ -105,22 +106,28 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self, subject: Subject[OutT], meter: Meter, facts: Known, text: str, past: Past | None
     ) -> Outcome:
         journal, index = self._journal, facts["index"]
-        sent = past.sends if past is not None and past.in_doubt else 0
+        doubt = past is not None and past.in_doubt
+        sent = 0 if past is None else past.sends if doubt else max(0, past.sends - 1)  # what failed was not made
+        intended = 0
 
         def age() -> float | None:
             """Seconds since it was sent last, whoever did it."""
             since = meter.since_change()
-            if since is not None or past is None or not sent:
+            if since is not None or past is None or not doubt:
                 return since or 0.0
             return None if past.age is None else past.age + meter.lasted
 
         async def intend(number: int) -> None:
+            nonlocal intended
             await journal.intent(index, text, send=sent + number)
+            intended = number
 
         meter.before_change = intend
-        outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age))
+        outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age, not doubt))
         self.end(self._job.over)
-        return _still_in_doubt(outcome, meter) if sent else outcome
+        if intended == meter.changes > 0 and not (doubt and _may_be_made(outcome)):
+            return outcome  # of the last change that the conversation came to, and whatever was before is settled
+        return _still_in_doubt(outcome, meter) if doubt or intended else outcome
 
     async def aclose(self) -> None:
         """Write what is left to write; see `Job`."""
@@ -130,19 +137,20 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
 
 def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:
-    """What is said of an item that an earlier run may have sent: not that it was not done, unless the server said so.
-
-    It did where the conversation came to the change, and that could not be sent.
-    """
+    """What is said of an item of which something was sent before: not that it was not done."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
     elif isinstance(outcome, Failed):
-        error = outcome.error
-        if meter.changes and isinstance(error, TransportError) and error.sent == "no":
-            return outcome
-        reason = str(error)
+        reason = str(outcome.error)
     else:
         return outcome
-    doubt = InDoubtError(f"an earlier run may have sent it, and what became of it could not be asked: {reason}")
+    doubt = InDoubtError(f"it may have been sent before, and what became of it could not be asked: {reason}")
     facts = known(outcome.index, outcome.item, meter, pair=outcome.pair, person=outcome.person)
     return InDoubt(doubt, **facts)
+
+
+def _may_be_made(outcome: Outcome) -> bool:
+    """Whether the change may have been made that this outcome is about."""
+    error = outcome.error if isinstance(outcome, Failed) else None
+    refused = isinstance(error, AuthenticationError | ThrottledError)
+    return error is not None and not refused and getattr(error, "sent", None) != "no"

@@ -106,8 +106,9 @@ def invite(
         target = address.follow(document.colleagues_href)
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
+    doubt = sent > 0 and not earlier.settled
     while True:
-        if sent:
+        if doubt:
             if on_unknown == "report":
                 break
             own = me() or (yield from _settling("invitation", signed_in(address)))
@@ -122,7 +123,7 @@ def invite(
         done = None if answer is None else _invited(request, answer)
         if done is not None and not (sent and isinstance(done, AlreadyExists)):  # which may be the first one, arrived
             return done
-        sent, pause = sent + 1, settle if done is None else 0.0
+        sent, pause, doubt = sent + 1, settle if done is None else 0.0, True
     raise _doubt("invitation")
 
 

@@ -196,10 +196,12 @@ class Sends:
     Attributes:
         times: how often it was sent.
         age: gives the seconds since it was sent last, by whomever; None if that cannot be told.
+        settled: whether it was asked after, and not made: those times count, and nothing has to be asked.
     """
 
     times: int = 0
     age: Callable[[], float | None] = lambda: 0.0
+    settled: bool = False
 
 
 NEVER_SENT = Sends()

@@ -12,6 +12,7 @@ import pytest
 from server import Place
 
 from aioconnections import (
+    Attempt,
     Checked,
     Failed,
     InDoubt,
@@ -218,6 +219,54 @@ async def test_what_an_earlier_run_may_have_sent_is_asked_after(path: Path, tmp_
         settled = await everything(client.invite_many([bob], settle=0, journal=Journal(path)))
     assert [type(outcome) for outcome in told + cannot] == [InDoubt, InDoubt]
     assert [type(outcome) for outcome in settled] == [Invited]
+    assert place.verbs() == ["invite"]
+
+
+LOST = Fault("reset", operation="invite", times=1)
+REFUSED = Fault("refuse", operation="invite", status=429, times=1)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_nobody_is_sent_a_third_invitation_whatever_became_of_the_second(path: Path, *, apart: bool) -> None:
+    place = Place(dedup=False)
+    people = strangers(place, 1)
+
+    async def run(*faults: Fault, on_unknown: Any = "recheck") -> type[Any]:
+        place.server.faults = faults
+        (outcome,) = await everything(
+            client.invite_many(people, settle=0, on_unknown=on_unknown, journal=Journal(path))
+        )
+        return type(outcome)
+
+    async with place.client(0, max_attempts=1) as client:
+        if apart:
+            assert await run(LOST, on_unknown="report") is InDoubt
+            assert await run(REFUSED) is Failed, "asked after, and neither made nor sent again"
+        else:
+            assert await run(LOST, REFUSED) is Failed
+        assert await run(LOST) is InDoubt
+        assert await run() is InDoubt
+    posts = [line for line in place.doors[0].lines() if line.startswith("POST")]
+    assert len(posts) == 3, "of which one was certainly not made"
+    assert place.verbs() == []
+
+
+async def test_an_invitation_that_could_not_be_sent_again_stays_in_doubt(path: Path) -> None:
+    place = Place(dedup=False)
+    people = strangers(place, 1)
+    place.server.faults = [LOST]
+
+    def away(attempt: Attempt) -> None:
+        if attempt.method == "HEAD":
+            assert client._session is not None
+            client._session._traffic.availability.outage.begin(0.0)
+
+    async with place.client(0, max_outage=0, on_attempt=away) as client:
+        (outcome,) = await everything(client.invite_many(people, settle=0, journal=Journal(path)))
+        assert type(outcome) is InDoubt
+    async with place.client(0) as client:
+        (outcome,) = await everything(client.invite_many(people, settle=0, journal=Journal(path)))
+        assert type(outcome) is Invited
     assert place.verbs() == ["invite"]
 
 

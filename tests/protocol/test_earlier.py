@@ -71,6 +71,13 @@ def test_it_is_never_sent_a_third_time_nor_after_fifteen_minutes_nor_when_the_ti
     assert type(fails(inviting(earlier), NONE)) is InDoubtError
 
 
+def test_what_was_asked_after_and_not_made_counts_all_the_same() -> None:
+    once = Sends(1, lambda: 10.0, settled=True)
+    assert targets(talk(inviting(once), CREATED)[1]) == [POST]
+    assert type(fails(inviting(once), LOST, NONE)) is InDoubtError
+    assert talk(inviting(once), ALREADY, status("unconfirmed"))[0] == Invited()
+
+
 def test_fifteen_minutes_may_pass_within_one_run_as_well() -> None:
     ages = iter([0.0, 901.0])
     assert type(fails(inviting(Sends(0, lambda: next(ages))), LATE, NONE)) is InDoubtError
