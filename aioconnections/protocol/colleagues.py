@@ -15,8 +15,6 @@ from aioconnections.errors import (
     InDoubtError,
     InvalidInputError,
     NotFoundError,
-    ServerError,
-    ThrottledError,
     TransportError,
     UnexpectedAnswerError,
 )
@@ -55,6 +53,7 @@ _NO_CACHE = Headers([("Cache-Control", "no-cache")])  # answers may be cached fo
 _ALREADY = "CLFRN1168E"  # recorded: "A connection to this user already exists or is pending", with an empty <code>
 _MOST_PUTS = 2
 _MOST_POSTS = 2
+_MOST_DELETES = 2
 _LONGEST_DOUBT = 900.0  # seconds; later "no connection" is what a declined invitation looks like as well
 
 
@@ -174,8 +173,8 @@ def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SEN
             return Removed()  # and of what is gone nobody can say what it was
         raise NotFoundError(404, None, "there is no such connection")
     connection = connection_from(entry)
-    request = Request("DELETE", _edit_target(address, connection))
-    yield from _deleted(request, "removal", _entry(address, which))
+    request = Request("DELETE", _edit_target(address, connection), once=True)
+    yield from _deleted(request, "removal", lambda: _entry(address, which))
     return Removed(connection.status)
 
 
@@ -227,8 +226,8 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
         if not (earlier.times and is_missing(answer)):
             expect(request, answer, 200, 204)
         return Removed()
-    asking = check(address, pair, proved=True, headers=_NO_CACHE)
-    yield from _deleted(Request("DELETE", target), "removal", asking)
+    request = Request("DELETE", target, once=True)
+    yield from _deleted(request, "removal", lambda: check(address, pair, proved=True, headers=_NO_CACHE))
     return Removed(was)
 
 
@@ -282,26 +281,35 @@ def _edit_target(address: Address, connection: Connection) -> str:
     return _target(address, connection, message=False)
 
 
-def _deleted(request: Request, what: str, asking: Flow[object]) -> Flow[None]:
-    """Delete; that it is gone already is as good. After a lost answer, `asking` says what is still there.
+def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Flow[None]:
+    """Delete; that it is gone already is as good. After a lost answer, `ask` says what is still there.
 
-    The request may have been tried several times, so the last answer alone need not tell: 429 may follow a lost one.
+    It is repeated here and not below, where a repetition that is refused would hide that the first one was lost.
 
     Raises:
         AnswerError: the server's verdict.
-        TransportError: it is still there, and so it is with a `ServerError` or a `ThrottledError`.
+        TransportError: it is still there, and so it is with a `ServerError`.
         InDoubtError: asking did not settle it.
     """
-    try:
-        answer = yield request
-        if not is_missing(answer):
-            expect(request, answer, 200, 204)
-    except (TransportError, ServerError, ThrottledError) as error:
-        lost = error
-    else:
-        return
-    if (yield from _settling(what, asking)) is not None:
-        raise lost
+    failure: ConnectionsError | None = None
+    for _ in range(_MOST_DELETES):
+        try:
+            answer = yield request
+        except TransportError as lost:
+            if lost.sent == "no":
+                raise
+            failure = lost
+        else:
+            if is_missing(answer):
+                return
+            if answer.status < 500:
+                expect(request, answer, 200, 204)
+                return
+            failure = error_of(request, answer)
+        if (yield from _settling(what, ask())) is None:
+            return
+    assert failure is not None  # noqa: S101 # else it would have returned
+    raise failure
 
 
 def _settling(what: str, asking: Flow[R]) -> Flow[R]:

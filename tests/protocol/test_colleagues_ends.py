@@ -74,15 +74,24 @@ def test_what_is_certainly_not_removed(reply: Response, kind: type[Exception]) -
     assert type(fails(remove(ADDRESS, "c1"), NONE)) is NotFoundError
 
 
-def test_a_lost_removal_is_looked_at() -> None:
+def test_a_lost_removal_is_looked_at_and_deleted_twice_at_the_most() -> None:
     accepted = entry("accepted")
     assert talk(remove(ADDRESS, "c1"), accepted, LOST, NONE)[0] == Removed(Status.ACCEPTED)
     assert talk(remove(ADDRESS, "c1"), accepted, BUSY, NONE)[0] == Removed(Status.ACCEPTED)
-    assert fails(remove(ADDRESS, "c1"), accepted, LOST, accepted) is LOST
-    assert type(fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted)) is ServerError
-    assert talk(remove(ADDRESS, "c1"), accepted, answer(429), NONE)[0] == Removed(Status.ACCEPTED)
-    assert type(fails(remove(ADDRESS, "c1"), accepted, answer(429), accepted)) is ThrottledError
+    done, asked = talk(remove(ADDRESS, "c1"), accepted, LOST, accepted, NONE)
+    assert done == Removed(Status.ACCEPTED)
+    assert [(request.method, request.once) for request in asked[1::2]] == [("DELETE", True)] * 2
+    assert fails(remove(ADDRESS, "c1"), accepted, BUSY, accepted, LOST, accepted) is LOST
+    assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, accepted, BUSY, accepted)) is ServerError
     assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, BUSY)) is InDoubtError
+
+
+@pytest.mark.parametrize("reply", [UNSENT, answer(429)])
+def test_a_removal_that_was_certainly_not_made_is_not_looked_at(reply: Response | Exception) -> None:
+    accepted = entry("accepted")
+    kind = ThrottledError if isinstance(reply, Response) else type(reply)
+    assert type(fails(remove(ADDRESS, "c1"), accepted, reply)) is kind
+    assert type(fails(remove(ADDRESS, "c1"), accepted, LOST, accepted, reply)) is kind
 
 
 T = "connectionType=colleague"
@@ -137,7 +146,9 @@ def test_disconnecting_says_what_it_was() -> None:
     assert talk(disconnect(ADDRESS, PAIR), status("accepted"), LOST, NONE)[0] == Removed(Status.ACCEPTED)
     assert type(fails(disconnect(ADDRESS, PAIR), NONE, NONE)) is NotFoundError
     assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), FORBIDDEN)) is ForbiddenError
-    assert fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, status("accepted")) is LOST
+    again = status("accepted"), LOST, status("accepted")
+    assert talk(disconnect(ADDRESS, PAIR), *again, DONE)[0] == Removed(Status.ACCEPTED)
+    assert fails(disconnect(ADDRESS, PAIR), *again, *again[1:]) is LOST
     assert type(fails(disconnect(ADDRESS, PAIR), status("accepted"), LOST, LOST)) is InDoubtError
 
 
