@@ -9,13 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
+import pytest
+from crash_verdict import intents
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from mortal import FATES, LATEST, NOT_MADE, Asked, Death, World, in_time
 
 from aioconnections import Client, InDoubt, Journal, Outcomes, Pair, Status
-from aioconnections.journal import report
+from aioconnections.journal import Past, report
 
 SETTLE, LONGEST = 30.0, 900.0
 
@@ -122,11 +124,12 @@ class Invitations(RuleBasedStateMachine):
         assert sorted(names) == list(range(self.people))
         with report(self.world.journal) as run:
             assert {row.index: row.outcome for row in run.rows()} == names
+        sends = intents(self.world.journal)
         made = {commit.target for commit in self.world.place.server.commits if commit.source == self._name(None)}
         for outcome in life.outcomes:
             person = self._name(outcome.index)
             if isinstance(outcome, InDoubt):
-                assert self._may_be_in_doubt(person)
+                assert self._may_be_in_doubt(sends[outcome.index])
             elif names[outcome.index] == "invited":
                 assert person in made
             else:
@@ -139,10 +142,10 @@ class Invitations(RuleBasedStateMachine):
         assert indices == sorted(set(indices))
         assert life.died or life.stopped or indices == list(range(self.people))
 
-    def _may_be_in_doubt(self, person: str) -> bool:
-        sent = [asked for asked in self._posts() if (asked.epoch, asked.person) == (self.world.epoch, person)]
-        old = self.world.wall() - sent[-1].wall > LONGEST
-        return old or self.world.set_back or sum(map(_is_sent, sent)) == 2
+    def _may_be_in_doubt(self, sends: list[tuple[float, int]]) -> bool:
+        """Of an item that was about to be sent at these times."""
+        moment, number = sends[-1]
+        return number == 2 or self.world.set_back or self.world.wall() - moment > LONGEST
 
     def _posts(self) -> Iterator[Asked]:
         return (asked for asked in self.world.asked if asked.method == "POST")
@@ -162,8 +165,16 @@ def _is_sent(asked: Asked) -> bool:
 
 def _settles(post: Asked, asked: Asked) -> bool:
     """Whether it settles what became of the other."""
-    return asked.method == "HEAD" and asked.fate == "fine" and SETTLE - 0.01 <= asked.wall - post.wall <= LONGEST
+    fits = asked.at - post.at >= SETTLE - 0.01 and 0 <= asked.wall - post.wall <= LONGEST
+    return asked.method == "HEAD" and asked.fate == "fine" and fits
 
 
 TestInvitations = Invitations.TestCase
 TestInvitations.settings = settings(stateful_step_count=12)
+
+
+def test_the_machine_notices_a_journal_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Past, "in_doubt", property(lambda _: False))
+    once = settings(stateful_step_count=12, phases=[Phase.generate], report_multiple_bugs=False)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Invitations, settings=once)

@@ -17,7 +17,7 @@ from killing import Item, Plan, Site
 from aioconnections.journal import report
 from aioconnections.journal.said import FINISHED
 
-__all__ = ["Complaint", "complaints"]
+__all__ = ["Complaint", "complaints", "intents"]
 
 _MAY_BE_MADE = frozenset({"invited", "already_exists", "in_doubt"})
 _NUDGE = 0.01  # seconds by which the clock of the machine may be nudged during a run
@@ -51,7 +51,7 @@ def complaints(plan: Plan, site: Site, told: Sequence[Path]) -> list[Complaint]:
         commits,
         {row.index: row.outcome for row in rows},
         {row.index: row.item.get("userid") for row in rows},
-        _intents(plan.journal),
+        intents(plan.journal),
         [_told(each) for each in told],
     )
     return [
@@ -64,7 +64,7 @@ def complaints(plan: Plan, site: Site, told: Sequence[Path]) -> list[Complaint]:
     ]
 
 
-def _intents(journal: Path) -> dict[int, list[tuple[float, int]]]:
+def intents(journal: Path) -> dict[int, list[tuple[float, int]]]:
     """When each item was about to be sent, and for which time, from the rows as they are."""
     found: dict[int, list[tuple[float, int]]] = defaultdict(list)
     with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as db:

@@ -64,6 +64,7 @@ class Asked:
     """One request.
 
     Attributes:
+        at: when.
         wall: when, by the clock of who asked.
         epoch: which journal the run had.
     """
@@ -71,6 +72,7 @@ class Asked:
     method: str
     person: str | None
     fate: Fate | Literal["died"]
+    at: float
     wall: float
     epoch: int
 
@@ -194,7 +196,7 @@ class World:
                 await self.do(each[1])
                 self._late_since = None
 
-    def act(self, who: int, action: Callable[[Client], Awaitable[object]]) -> None:
+    def act(self, who: int | None, action: Callable[[Client], Awaitable[object]]) -> None:
         """Somebody does something, and nothing goes wrong."""
 
         async def main() -> None:
@@ -261,16 +263,16 @@ class _Door(httpx.AsyncBaseTransport):
         await request.aread()
         await self._if_alive()
         self._count += 1
-        before, after = (self._death == (when, self._count) for when in ("before", "after"))
+        dies = self._is_time("before")
         canary = request.url.path.endswith("profileService.do")
-        fate = "died" if before else "fine" if canary else next(self._fates, "fine")
+        fate = "died" if dies else "fine" if canary else next(self._fates, "fine")
         self._note(request, fate)
-        if before:
+        if dies:
             self._die()
         await self._world.catch_up()
         await self._if_alive()
         answer = await self._world.do(request) if fate in _DONE else None
-        if after:
+        if self._is_time("after"):
             self._die()
         await self._if_alive()
         return await self._answer(request, fate, answer)
@@ -291,7 +293,10 @@ class _Door(httpx.AsyncBaseTransport):
     def _note(self, request: httpx.Request, fate: Any) -> None:
         world, query = self._world, request.url.params
         person = query.get("userid", query.get("targetUserid"))
-        world.asked.append(Asked(request.method, person, fate, world.wall(), world.epoch))
+        world.asked.append(Asked(request.method, person, fate, world.now(), world.wall(), world.epoch))
+
+    def _is_time(self, when: str) -> bool:
+        return self._death is not None and self._death == (when, self._count)
 
     async def _if_alive(self) -> None:
         if self._life.died:
