@@ -63,11 +63,9 @@ class FlowJob(SessionJob, Generic[DoneT]):
         """What `item` is about.
 
         Raises:
-            InvalidInputError: it is none, or cannot be sent.
+            InvalidInputError: it is none.
         """
-        subject = self._understand(item)
-        self.session.refuse_hidden(*subject.people)
-        return subject
+        return self._understand(item)
 
     def duplicate_of(self, index: int, subject: Subject[DoneT]) -> int | None:
         """The index of an earlier item about the same person, if that makes this one superfluous."""
@@ -97,6 +95,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         """The outcome of one item that was understood, and of which earlier sends are known."""
         session = self.session
         try:
+            session.refuse_hidden(*subject.people)
             done = await session.run(subject.begin(earlier), meter)
             if isinstance(done, Resolved) and done.profile is None:
                 await session.nobody_found(*subject.people)

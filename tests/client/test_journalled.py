@@ -270,6 +270,19 @@ async def test_an_invitation_that_could_not_be_sent_again_stays_in_doubt(path: P
     assert place.verbs() == ["invite"]
 
 
+async def test_that_addresses_are_hidden_makes_no_other_item_of_one(path: Path) -> None:
+    place = Place(emails="hidden")
+    people = [person.email for person in strangers(place, 6)]
+    for max_connections in (4, 1):  # the second run learns it from the first item, before it has read the others
+        async with place.client(0, max_connections=max_connections) as client:
+            run = client.invite_many(people, journal=Journal(path))
+            found = await everything(run)
+        assert run.stopped is None
+        assert [type(outcome) for outcome in found] == [Failed] * 6
+        assert all(isinstance(outcome.error, InvalidInputError) for outcome in found)
+        assert {outcome.person for outcome in found} == set(people)
+
+
 async def test_no_journal_is_none_and_not_a_path() -> None:
     place = Place()
     async with place.client(0) as client:
