@@ -26,7 +26,7 @@ COVERED_WHOLLY = (
     "aioconnections/protocol/",
     "aioconnections/policy/",
     "aioconnections/atom/",
-    "aioconnections/transport/http1.py",
+    "aioconnections/transport/http1/",
 )
 # Files are compiled when they are first imported; compiling all that pip unpacks takes half of an installation's time.
 INSTALL = ("--no-compile",)

@@ -100,12 +100,12 @@ def test_each_python_has_its_session_and_the_full_size_is_not_run_by_default(nox
 def test_a_line_that_no_test_ran_is_named_where_each_must_be_run(noxfile: ModuleType) -> None:
     missed = {
         "aioconnections/policy/retry.py": [7, 9],
-        "aioconnections/transport/http1.py": [3],
+        "aioconnections/transport/http1/head.py": [3],
         "aioconnections/transport/via_httpx.py": [4],
         "aioconnections/atom/reader.py": [],
     }
     report = {"files": {name: {"missing_lines": lines} for name, lines in missed.items()}}
     assert noxfile.missed_lines(report) == [
         "aioconnections/policy/retry.py: [7, 9]",
-        "aioconnections/transport/http1.py: [3]",
+        "aioconnections/transport/http1/head.py: [3]",
     ]

@@ -39,11 +39,9 @@ def request_bytes(request: Request, constant: bytes) -> bytes:
     """The whole request, with the `constant` part of its head.
 
     Raises:
-        InvalidInputError: the method is not one of ours, or the request sets a header that the transport sets itself.
+        InvalidInputError: the request sets a header that the transport sets itself.
     """
-    method = _METHODS.get(request.method)
-    if method is None:
-        raise InvalidInputError("the method of a request is HEAD, GET, POST, PUT or DELETE")
+    method = _METHODS[request.method]  # a request that exists has one of ours
     own = request.headers
     if own:
         _refuse_framing(own)
