@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeAlias, TypeVar, cast
 
 from attrs import define, field
 
 from aioconnections.bulk import Outcomes
-from aioconnections.cli.interrupts import in_order
+from aioconnections.cli.interrupts import Signals, in_order
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal
 from aioconnections.cli.progress import say
@@ -32,6 +33,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 Given: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
 
 _LATEST = 10_000  # more than a run has under way
+_NO_TIME = 0.05  # seconds; to close a journal takes less
 
 
 @define
@@ -51,8 +53,20 @@ class Engine(Generic[ItemT]):
     stopped: ConnectionsError | None = None
     interrupted: bool = False
     begun: bool = False
+    _deaf: bool = False
     _unsaid: dict[int, ItemT | BadRow] = field(factory=dict)  # read, and without a row in the result
     _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
+
+    def __attrs_post_init__(self) -> None:
+        write = self.writing.write
+
+        def deafly(row: Row) -> None:
+            """The loop hears nothing meanwhile, and it takes as long as the reader likes."""
+            deaf, self._deaf = self._deaf, True
+            write(row)
+            self._deaf = deaf
+
+        self.writing.write = deafly
 
     @property
     def unusable(self) -> JournalError | None:
@@ -68,35 +82,49 @@ class Engine(Generic[ItemT]):
         return dict(self._untried).get(index)
 
     async def do(self, client: Client, rows: Given[ItemT], options: Options) -> None:
-        """Do it with every row, and write all of them even if the run ends early."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 # it is one
+        """Do it with every row, and write all of them even if the run ends early.
 
-        def stop() -> None:
-            if self.writing.verb.changes:
-                say("aioconnections: waiting for the answers to what was sent; once more ends it at once")
-            task.cancel()
-
-        loop = asyncio.get_running_loop()
-        with in_order(lambda: loop.call_soon_threadsafe(stop)) as signals:
+        Raises:
+            asyncio.CancelledError: a second signal has come.
+            KeyboardInterrupt: likewise, while a row was written.
+        """
+        with self._in_order() as signals:
             try:
                 await self._run(client, rows, options)
-            except asyncio.CancelledError:
-                if signals.at_once:
-                    raise
-                self.interrupted = True
-            if self.unusable is not None:
-                return
-            try:
-                if not self.interrupted:
+                if self.stopped is not None and self.unusable is None:
                     await self._leave(rows)
             except asyncio.CancelledError:
                 if signals.at_once:
                     raise
                 self.interrupted = True
             if self.interrupted:
-                at_hand = rows.at_hand() if isinstance(rows, Ahead) else rows
-                self.writing.leave(at_hand, self._why)
+                self._deaf = True
+                self.writing.leave(rows.at_hand() if isinstance(rows, Ahead) else rows, self._why)
+
+    @contextmanager
+    def _in_order(self) -> Generator[Signals]:
+        """See to signals: the first cancels the run, which waits for what was sent; the second that waiting, too."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 # it is one
+
+        def stop() -> None:
+            task.cancel()
+            if self.writing.verb.changes:
+                say("aioconnections: waiting for the answers to what was sent; once more ends it at once")
+
+        def hurry() -> None:
+            if not task.done():
+                task.cancel()
+                loop.call_later(_NO_TIME, hurry)
+
+        def hurry_from_outside() -> None:
+            self.writing.write = _nowhere  # whoever reads the result may be what is waited for
+            loop.call_soon_threadsafe(hurry)
+            if self._deaf:  # elsewhere, in a task of the client or in the loop itself, it would leave things half done
+                raise KeyboardInterrupt
+
+        with in_order(lambda: loop.call_soon_threadsafe(stop), hurry_from_outside) as signals:
+            yield signals
 
     async def _run(self, client: Client, rows: Given[ItemT], options: Options) -> None:
         outcomes: Outcomes[Outcome] | None = None

@@ -45,16 +45,19 @@ class Signals:
 
 
 @contextmanager
-def in_order(stop: Callable[[], object]) -> Generator[Signals]:
-    """The first signal calls `stop` between any two instructions; each after it raises `KeyboardInterrupt` there."""
+def in_order(stop: Callable[[], object], hurry: Callable[[], object]) -> Generator[Signals]:
+    """The first signal calls `stop`, the second `hurry`, between any two instructions; the third kills."""
     signals = Signals()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number, frame
         signals.count += 1
-        if signals.at_once:
-            raise KeyboardInterrupt
-        stop()
+        if not signals.at_once:
+            stop()
+            return
+        for one, _ in before:
+            signal.signal(one, signal.SIG_DFL)
+        hurry()
 
     if threading.current_thread() is not threading.main_thread():  # nobody else gets signals
         yield signals
@@ -64,8 +67,10 @@ def in_order(stop: Callable[[], object]) -> Generator[Signals]:
         for number in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(number) is not signal.SIG_IGN  # Ctrl-C is ignored in a background job
     ]
-    before = [(number, signal.signal(number, interrupt)) for number in looked_after]
+    before = [(number, signal.getsignal(number)) for number in looked_after]
     try:
+        for number, _ in before:
+            signal.signal(number, interrupt)
         yield signals
     finally:
         for number, handler in before:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,7 +27,7 @@ from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.verbs import Options, Verb
 from aioconnections.cli.writing import COST, Writing
 from aioconnections.client import Client
-from aioconnections.errors import InvalidInputError, JournalMismatchError
+from aioconnections.errors import InvalidInputError, JournalError, JournalMismatchError
 
 __all__ = ["Source", "do_all", "do_rows"]
 
@@ -149,8 +149,13 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
             # whoever read the result, such as `head`, may have seen enough; but that was not its purpose
             problem = "nobody reads the result any more, so nothing more was done"
             raise OSError(None, problem, "standard output") from None
-        if isinstance(error, KeyboardInterrupt) and engine.journal is not None:
-            raise Ended(INTERRUPTED, resumable=_is_there(engine.journal.path)) from None
+        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):  # the second signal
+            journal = engine.journal
+            if journal is not None:  # what it had to write is local work that ends
+                with suppress(JournalError):
+                    asyncio.run(journal.aclose())
+            resumable = journal is not None and journal.path.exists()
+            raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
         raise
 
 

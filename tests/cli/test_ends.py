@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import shlex
 import signal
 import subprocess
 import sys
+import termios
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +93,22 @@ def test_a_check_that_is_interrupted_has_every_pair_once(
     assert me.app.requests.total < 200
 
 
+def test_an_end_while_the_rest_of_a_run_that_has_stopped_is_written_loses_nothing(
+    command: Command, pairs_file: PairsFile, once: Once, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
+    path = pairs_file("source,target\n" + "".join(f"a,{n}\n" for n in range(50_000)))
+    result = Path("result.csv")
+    once(lambda: result.exists() and result.stat().st_size > 100, interrupt())  # it is being written
+    said = command("check", path, "--id-type", "userid", "-o", "result.csv")
+    assert said.code == 130
+    assert "aioconnections: stopped: HTTP 401: the server refused the login\n" in said.err
+    header, *lines = result.read_text("utf-8").splitlines()
+    assert header.startswith("source,target,")
+    assert [line.split(",")[1] for line in lines] == [str(n) for n in range(50_000)]
+    assert {line.split(",")[-1] for line in lines} == {"unprocessed: HTTP 401: the server refused the login"}
+
+
 @SIGNALS
 def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: signal.Signals) -> None:
     me.app.faults = [Fault("delay", operation="invite", seconds=0.3)]
@@ -116,10 +135,10 @@ main()
 """
 
 
-@SIGNALS
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,) * 2, (signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.parametrize("record", [["--no-journal"], ["--journal", "j.sqlite"]], ids=" ".join)
 def test_the_second_signal_ends_it_at_once(
-    pairs_file: PairsFile, me: Any, number: signal.Signals, record: list[str]
+    pairs_file: PairsFile, me: Any, numbers: tuple[signal.Signals, signal.Signals], record: list[str]
 ) -> None:
     me.app.faults = [STALLS]
     line = [sys.executable, "-W", "error", "-c", ENDLESS, "invite", str(pairs_file(people(10))), *record]
@@ -128,9 +147,10 @@ def test_the_second_signal_ends_it_at_once(
             while not me.app.commits:
                 assert invite.poll() is None
             assert invite.stderr is not None
-            invite.send_signal(number)
-            assert invite.stderr.readline().startswith("aioconnections: waiting for the answers")
-            invite.send_signal(number)
+            invite.send_signal(numbers[0])
+            if numbers[0] == numbers[1]:  # else both may be seen at the same moment
+                assert invite.stderr.readline().startswith("aioconnections: waiting for the answers")
+            invite.send_signal(numbers[1])
             _, err = invite.communicate(timeout=60)
         finally:
             invite.kill()
@@ -138,6 +158,23 @@ def test_the_second_signal_ends_it_at_once(
     assert "Traceback" not in err
     assert "aioconnections: interrupted" in err
     assert ("to go on: " in err) is ("--journal" in record)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into the pipe")
+@pytest.mark.parametrize("verb", ["invite", "profile"])
+def test_a_reader_that_sleeps_holds_nobody_up(start: Start, pairs_file: PairsFile, verb: str) -> None:
+    note = "x" * 5_000
+    rows = "".join(["userid,note\n", *(f'"{person.userid}",{note}\n' for person in STRANGERS)])
+    process = start(verb, pairs_file(rows), *["--no-journal"] * (verb == "invite"))
+    assert process.stdout is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # less than what is written at once
+    waiting = array.array("i", [0])
+    while not waiting[0]:
+        fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
 
 
 def test_a_second_run_in_the_same_process_gets_its_signals_too(
