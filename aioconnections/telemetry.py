@@ -16,6 +16,7 @@ from aioconnections.outcomes import Tally
 __all__ = ["LOG", "Attempt", "Progress", "Stats", "Telemetry"]
 
 LOG = logging.getLogger("aioconnections")
+LOG.addHandler(logging.NullHandler())  # who has not asked for it sees nothing of it
 
 
 @frozen(kw_only=True)

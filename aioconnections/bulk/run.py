@@ -111,12 +111,14 @@ class Outcomes(Generic[OutT]):
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._running and self._job.changes:
-            await self._settle()
-        tasks.cancel_scope.cancel()
-        # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
         try:
-            await tasks.__aexit__(None, None, None)
+            try:
+                if self._running and self._job.changes:
+                    await self._settle()
+            finally:  # asyncio's own cancelling goes through every shield
+                tasks.cancel_scope.cancel()
+                # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
+                await tasks.__aexit__(None, None, None)
         finally:
             with anyio.CancelScope(shield=True):
                 try:

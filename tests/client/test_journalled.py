@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from server import Place
 
@@ -290,3 +292,30 @@ async def test_no_journal_is_none_and_not_a_path() -> None:
             client.invite_many([])  # type: ignore[call-arg] # that is the point
         with pytest.raises(InvalidInputError):
             client.invite_many([], journal="run.sqlite")  # type: ignore[arg-type] # likewise
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_second_cancellation_of_asyncio_closes_the_journal_all_the_same(path: Path) -> None:
+    place = Place()
+    place.server.faults = [Fault("stall", operation="invite")]
+    journal, entered = Journal(path), anyio.Event()
+
+    async def run() -> None:
+        async with place.client(0) as client, client.invite_many(strangers(place, 3), journal=journal) as outcomes:
+            entered.set()
+            async for _ in outcomes:
+                pass
+
+    task = asyncio.ensure_future(run())
+    await entered.wait()
+    while not place.doors or not any(line.startswith("POST") for line, _ in place.doors[0].asked):
+        await anyio.lowlevel.checkpoint()
+    for _ in range(2):  # the first waits for what was sent, the second does not
+        task.cancel()
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "closed" in repr(journal)
+    with report(path) as told:
+        assert told.tally.in_doubt >= 1

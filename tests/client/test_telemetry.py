@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 import pickle
+import subprocess
+import sys
 import traceback
 from itertools import pairwise
 from pathlib import Path
@@ -272,3 +274,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.Log
     assert len([line for line in said if "answers again" in line]) == 1
     assert any("begins" in line for line in said)
     assert any("ended: 200 read, 200 checked" in line for line in said)
+
+
+def test_who_has_not_set_up_logging_sees_nothing_of_it() -> None:
+    code = "import aioconnections.telemetry as t; t.LOG.warning('something')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    assert ended.stdout + ended.stderr == b""
