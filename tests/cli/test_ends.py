@@ -42,6 +42,9 @@ def me(signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return signed_in
 
 
+SLOWLY = ("--max-per-second", 50)  # so that a run lasts much longer than it takes to see that it has begun
+
+
 def people(count: int) -> str:
     return "".join(["userid\n", *(f'"{person.userid}"\n' for person in STRANGERS[:count])])
 
@@ -82,22 +85,22 @@ def test_what_is_answered_after_ctrl_c_is_no_loss(command: Command, pairs_file: 
 def test_a_check_that_is_interrupted_has_every_pair_once(
     command: Command, pairs_file: PairsFile, me: Any, once: Once
 ) -> None:
-    path = pairs_file(count=400)
-    once(lambda: me.app.requests.total >= 100, interrupt())
-    said = command("check", path, "--max-per-second", 0, "-o", "result.csv")
+    path = pairs_file(count=1000)
+    once(lambda: me.app.requests.total >= 30, interrupt())
+    said = command("check", path, *SLOWLY, "-o", "result.csv")
     assert said.code == 130
     before, after = (Path(name).read_text("utf-8").splitlines() for name in (path, "result.csv"))
     assert Counter(",".join(line.split(",")[:3]) for line in after) == Counter(before)
     assert sum(line.endswith("unprocessed: interrupted") for line in after) > 100
-    assert sum(line.endswith(",") for line in after) >= 90
-    assert me.app.requests.total < 200
+    assert sum(line.endswith(",") for line in after) >= 20
+    assert me.app.requests.total < 900
 
 
 def test_an_end_while_the_rest_of_a_run_that_has_stopped_is_written_loses_nothing(
     command: Command, pairs_file: PairsFile, once: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
-    path = pairs_file("source,target\n" + "".join(f"a,{n}\n" for n in range(50_000)))
+    path = pairs_file("source,target\n" + "".join(f"a,{n}\n" for n in range(100_000)))
     result = Path("result.csv")
     once(lambda: result.exists() and result.stat().st_size > 100, interrupt())  # it is being written
     said = command("check", path, "--id-type", "userid", "-o", "result.csv")
@@ -105,7 +108,7 @@ def test_an_end_while_the_rest_of_a_run_that_has_stopped_is_written_loses_nothin
     assert "aioconnections: stopped: HTTP 401: the server refused the login\n" in said.err
     header, *lines = result.read_text("utf-8").splitlines()
     assert header.startswith("source,target,")
-    assert [line.split(",")[1] for line in lines] == [str(n) for n in range(50_000)]
+    assert [line.split(",")[1] for line in lines] == [str(n) for n in range(100_000)]
     assert {line.split(",")[-1] for line in lines} == {"unprocessed: HTTP 401: the server refused the login"}
 
 
@@ -184,7 +187,7 @@ def test_a_second_run_in_the_same_process_gets_its_signals_too(
     for _ in range(2):
         answered = me.app.requests.total
         once(lambda answered=answered: me.app.requests.total > answered + 10, interrupt())  # type: ignore[misc] # a default
-        assert command("check", pairs_file(count=400), "--max-per-second", 0).code == 130
+        assert command("check", pairs_file(count=1000), *SLOWLY).code == 130
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
