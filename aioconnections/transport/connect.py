@@ -16,6 +16,7 @@ from anyio.streams.tls import TLSStream
 from aioconnections.clock import on_asyncio
 from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
 from aioconnections.protocol.messages import Origin
+from aioconnections.transport.secure import SecureWire
 from aioconnections.transport.wire import SocketWire, StreamWire, Wire
 
 __all__ = ["open_wire"]
@@ -76,9 +77,10 @@ async def _open_socket(origin: Origin, context: ssl.SSLContext | None) -> Socket
     loop = asyncio.get_running_loop()
     sock = await _first_to_connect(loop, await _addresses(loop, origin))
     # asyncio owns the socket from here on, and closes it if this is cancelled
-    _, wire = await loop.create_connection(
-        lambda: SocketWire(loop), sock=sock, ssl=context, server_hostname=origin.host if context else None
-    )
+    if context is None:
+        return (await loop.create_connection(lambda: SocketWire(loop), sock=sock))[1]
+    _, wire = await loop.create_connection(lambda: SecureWire(loop, context, origin.host), sock=sock)
+    await wire.agree()
     return wire
 
 
@@ -152,9 +154,7 @@ async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> Stream
     stream: ByteStream = socket_stream
     if context is not None:
         try:
-            stream = await TLSStream.wrap(
-                socket_stream, server_side=False, hostname=origin.host, ssl_context=context, standard_compatible=False
-            )
+            stream = await TLSStream.wrap(socket_stream, server_side=False, hostname=origin.host, ssl_context=context)
         except BaseException:
             await anyio.aclose_forcefully(socket_stream)
             raise

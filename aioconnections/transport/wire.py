@@ -104,9 +104,8 @@ class SocketWire(asyncio.BufferedProtocol):
     # what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected, and TLS is agreed on."""
+        """The socket is connected."""
         self._transport = cast(asyncio.Transport, transport)
-        self._secure = transport.get_extra_info("ssl_object") is not None
         self._readable = _readable(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # asyncio passes it
@@ -114,12 +113,16 @@ class SocketWire(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes have arrived."""
+        self._received(bytes(self._buffer[:nbytes]))
+
+    def _received(self, data: bytes) -> None:
         """Feed the answer; without one, nobody asked for this."""
         answer = self._answer
         if answer is None:
             self.abort()
             return
-        answer.feed(bytes(self._buffer[:nbytes]))
+        answer.feed(data)
         if answer.ready:
             self._wake(answer)
             if answer.buffered > _FULL and self._reading and self._answer is not None:
@@ -170,7 +173,7 @@ class SocketWire(asyncio.BufferedProtocol):
         self._answer = answer
         transport.write(payload)
         # asyncio sends at once; if that fails the transport is closing already, and nothing has left
-        self.sent = self._secure or not transport.is_closing()
+        self.sent = not transport.is_closing()
         return waiter
 
     def attach(self, answer: Answer) -> None:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+from transport.tls import trusting
 
 from aioconnections.transport.pool import Lanes
 
@@ -19,3 +20,11 @@ async def lanes(anyio_backend: str) -> AsyncIterator[Lanes]:  # noqa: ARG001 -- 
     async with contextlib.aclosing(Lanes()) as lanes:
         yield lanes
         assert "0 opening, 0 lent" in repr(lanes) or "closed" in repr(lanes)
+
+
+@pytest.fixture
+async def secure(anyio_backend: str) -> AsyncIterator[Lanes]:  # noqa: ARG001 -- which event loop
+    """Lanes that trust the authority of the tests."""
+    async with contextlib.aclosing(Lanes(verify=trusting())) as lanes:
+        yield lanes
+        assert "0 opening, 0 lent" in repr(lanes)

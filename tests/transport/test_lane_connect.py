@@ -6,14 +6,12 @@ import contextlib
 import datetime
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import anyio
 import pytest
 import trustme
-from anyio.abc import ByteStream, SocketAttribute
 from transport.faulty import COMMON, Connection, StoppedClock, answer, ask, serving
+from transport.tls import CA, server_context, trusting
 
 from aioconnections.errors import (
     CertificateError,
@@ -27,32 +25,12 @@ from aioconnections.transport.pool import Lanes
 
 pytestmark = pytest.mark.anyio
 
-CA = trustme.CA()
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-
-
-def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
-def trusting() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    CA.configure_trust(context)
-    return context
 
 
 async def serve(connection: Connection) -> None:
     while await connection.request():
         await connection.say(answer(b"hello"))
-
-
-@pytest.fixture
-async def secure(anyio_backend: str) -> AsyncIterator[Lanes]:
-    assert anyio_backend
-    async with contextlib.aclosing(Lanes(verify=trusting())) as lanes:
-        yield lanes
 
 
 async def refused(lanes: Lanes, origin: Origin) -> TransportError:
@@ -233,37 +211,3 @@ async def test_a_handshake_that_stalls_ends_with_the_deadline(anyio_backend: str
             await lanes.exchange(Origin("https", "localhost", server.origin.port), Request("GET", "/"), COMMON, 10)
         assert raised.value.sent == "no"
         await server.until(0)
-
-
-@pytest.mark.parametrize("records", ["one record", "two records"])
-async def test_surplus_inside_tls_is_nobodys_answer(secure: Lanes, records: str) -> None:
-    said = [anyio.Event() for _ in range(4)]
-
-    async def surplus(connection: Connection) -> None:
-        while head := await connection.request():
-            number = int(head.split(b" ")[1][1:])
-            real, forged = answer(b"", f"X-Target: /{number}"), answer(b"forged")
-            if records == "one record":
-                await connection.say(real + forged)
-            else:
-                await together(connection, real, forged)
-            said[number].set()
-
-    async with serving(surplus, server_context(CA.issue_cert("localhost"))) as server:
-        origin = Origin("https", "localhost", server.origin.port)
-        for number, event in enumerate(said):
-            response = await secure.exchange(origin, Request("GET", f"/{number}"), COMMON, 20)
-            assert response.get(b"x-target") == f"/{number}"
-            await event.wait()
-        assert len(server.connections) == 4
-
-
-async def together(connection: Connection, *pieces: bytes) -> None:
-    """Send each piece as a TLS record of its own, all of them at once."""
-    stream = connection.stream
-    transport: ByteStream = stream.transport_stream  # type: ignore[attr-defined]
-    raw = transport.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-    for piece in pieces:
-        await connection.say(piece)
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)

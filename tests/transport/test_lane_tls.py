@@ -1,0 +1,228 @@
+"""What TLS adds to a connection once it has come about."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import httpx
+import pytest
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSStream
+from OpenSSL import SSL
+from transport.faulty import COMMON, Connection, answer, ask, serving
+from transport.tls import CA, server_context, trusting
+
+from aioconnections.errors import CertificateError, ProtocolError
+from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport.as_httpx import LaneTransport
+from aioconnections.transport.pool import Lanes
+
+pytestmark = pytest.mark.anyio
+
+LOCALHOST = server_context(CA.issue_cert("localhost", "127.0.0.1"))
+ENDLESS = b"HTTP/1.1 200 OK\r\n\r\nall of it"
+
+
+async def bye(connection: Connection) -> None:
+    """Close with the farewell that TLS has, and do not wait for the client's."""
+    stream = connection.stream
+    assert isinstance(stream, TLSStream)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        stream._ssl_object.unwrap()
+    await stream.transport_stream.send(stream._write_bio.read())
+    await connection.stream.aclose()
+
+
+async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: Lanes) -> None:
+    """Without it anybody on the way may have cut it short (RFC 9112, section 9.8)."""
+
+    async def serve(connection: Connection) -> None:
+        head = await connection.request()
+        await connection.say(ENDLESS)
+        if head.startswith(b"GET"):
+            await bye(connection)
+
+    async with serving(serve, LOCALHOST) as server:
+        assert (await ask(secure, server, "GET")).body == b"all of it"
+        with pytest.raises(ProtocolError) as raised:
+            await ask(secure, server, "POST")
+        assert raised.value.sent == "maybe"
+
+
+async def test_an_answer_that_says_how_long_it_is_needs_none(secure: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(b"all of it"))
+
+    async with serving(serve, LOCALHOST) as server:
+        for number in range(1, 4):
+            assert (await ask(secure, server)).body == b"all of it"
+            await server.until(0)
+            assert len(server.connections) == number
+
+
+async def test_a_farewell_between_two_requests(secure: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(answer(b"hello"))
+        await bye(connection)
+
+    async with serving(serve, LOCALHOST) as server:
+        for number in range(1, 4):
+            assert (await ask(secure, server)).body == b"hello"
+            await server.until(0)
+            assert len(server.connections) == number
+
+
+async def test_a_record_that_nobody_has_encrypted(secure: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        assert isinstance(connection.stream, TLSStream)
+        await connection.stream.transport_stream.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        with contextlib.suppress(ssl.SSLError):  # as which the alert arrives
+            await connection.until_closed()
+
+    async with serving(serve, LOCALHOST) as server:
+        with pytest.raises(ProtocolError) as raised:
+            await ask(secure, server, "POST")
+        assert raised.value.sent == "maybe"
+        await server.until(0)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_server_that_is_not_trusted_is_told_so(lanes: Lanes) -> None:
+    said: list[str] = []
+
+    async def serve(connection: Connection) -> None:
+        try:
+            await TLSStream.wrap(connection.stream, server_side=True, ssl_context=LOCALHOST)
+        except ssl.SSLError as error:
+            said.append(error.reason)
+
+    async with serving(serve) as server:
+        with pytest.raises(CertificateError):
+            await lanes.exchange(Origin("https", "127.0.0.1", server.origin.port), Request("GET", "/"), COMMON, 30)
+        await server.until(0)
+    assert said == ["TLSV1_ALERT_UNKNOWN_CA"]
+
+
+async def test_large_bodies_go_both_ways(anyio_backend: str) -> None:
+    assert anyio_backend
+    body = bytes(range(256)) * 8_000
+
+    async def serve(connection: Connection) -> None:
+        head = await connection.request()
+        await connection.say(answer(head.partition(b"\r\n\r\n")[2]))
+
+    transport = LaneTransport(verify=trusting())
+    async with serving(serve, LOCALHOST) as server, httpx.AsyncClient(transport=transport) as client:
+        response = await client.post(f"https://127.0.0.1:{server.origin.port}/", content=body)
+        assert response.content == body
+
+
+# --- a server that wants to agree anew, as one does that asks for a certificate in some of its folders ---
+
+
+class Renegotiating:
+    """A server on TLS 1.2 that wants a new handshake in the middle of a request, and then takes its time."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.received = b""
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+        self._listener = listener
+        self._context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        self._context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        CA.issue_cert("127.0.0.1").configure_cert(self._context)
+
+    def serve(self) -> None:
+        plain, _ = self._listener.accept()
+        with plain:
+            plain.settimeout(None)
+            connection = SSL.Connection(self._context, plain)
+            connection.set_accept_state()
+            connection.do_handshake()
+            self._receive(connection, b"one half")
+            assert connection.renegotiate()
+            connection.do_handshake()  # only says that it wants to
+            self.asked.set()
+            self.go_on.wait(30)
+            self._receive(connection, b"the end")
+            assert not connection.renegotiate_pending()
+            connection.sendall(answer(b"agreed"))
+            connection.shutdown()
+
+    def _receive(self, connection: SSL.Connection, until: bytes) -> None:
+        while until not in self.received:
+            self.received += connection.recv(65536)
+
+
+@contextlib.contextmanager
+def renegotiating() -> Iterator[tuple[Renegotiating, str]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Renegotiating(listener)
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            yield server, f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            thread.join(30)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio, anyio's streams see to it
+async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) -> None:
+    """What is sent meanwhile waits for it, and arrives whole."""
+    assert anyio_backend
+    with renegotiating() as (server, url):
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b"one half, "
+            await anyio.to_thread.run_sync(server.asked.wait)
+            await anyio.sleep(0.05)  # for what the server has said to arrive: the client answers that first
+            yield b"the other half, "
+            yield b"the end"
+            server.go_on.set()
+
+        async with httpx.AsyncClient(transport=LaneTransport(verify=trusting())) as client:
+            response = await client.post(url, content=body())
+        assert response.content == b"agreed"
+        assert b"the other half" in server.received
+
+
+@pytest.mark.parametrize("records", ["one record", "two records"])
+async def test_surplus_inside_tls_is_nobodys_answer(secure: Lanes, records: str) -> None:
+    said = [anyio.Event() for _ in range(4)]
+
+    async def surplus(connection: Connection) -> None:
+        while head := await connection.request():
+            number = int(head.split(b" ")[1][1:])
+            real, forged = answer(b"", f"X-Target: /{number}"), answer(b"forged")
+            if records == "one record":
+                await connection.say(real + forged)
+            else:
+                await together(connection, real, forged)
+            said[number].set()
+
+    async with serving(surplus, server_context(CA.issue_cert("localhost"))) as server:
+        origin = Origin("https", "localhost", server.origin.port)
+        for number, event in enumerate(said):
+            response = await secure.exchange(origin, Request("GET", f"/{number}"), COMMON, 20)
+            assert response.get(b"x-target") == f"/{number}"
+            await event.wait()
+        assert len(server.connections) == 4
+
+
+async def together(connection: Connection, *pieces: bytes) -> None:
+    """Send each piece as a TLS record of its own, all of them at once."""
+    stream = connection.stream
+    transport: ByteStream = stream.transport_stream  # type: ignore[attr-defined]
+    raw = transport.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    for piece in pieces:
+        await connection.say(piece)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
