@@ -68,7 +68,7 @@ class SecureWire(SocketWire):
         """The connection is over: for sure only if the server has said so."""
         if exc is None and not self._farewell:
             exc = ConnectionResetError()
-        self._settle(exc)
+        self._settle(ConnectionResetError())
         super().connection_lost(exc)
 
     # what a lane calls
@@ -88,7 +88,7 @@ class SecureWire(SocketWire):
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
-        except (OSError, ValueError) as error:
+        except OSError as error:
             self._flush()  # the server is told why
             self._settle(error)
         else:
