@@ -5,8 +5,9 @@
 Measured is `check_many` end to end: pairs from a generator in, outcome records in an ``async for`` out, limiter on. The
 rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. Server and client
 are pinned to a core each; the runs of one setting take turns, and the table shows medians: CPU microseconds of the
-client process per HEAD, HEADs per second, and the CPU of each as a multiple of ours. ``wrk``, where it is installed,
-shows what C can do. On a busy machine only the ratios mean something.
+client process per HEAD, HEADs per second, and the CPU of each as a multiple of ours. Where the server waits before it
+answers, nobody can have more than connections / latency of them. ``wrk``, where it is installed, shows what C can do.
+On a busy machine only the ratios mean something.
 """
 
 from __future__ import annotations
@@ -143,6 +144,9 @@ def table(figures: list[Figure]) -> str:
         here = [figure for figure in figures if figure.setting == setting]
         ours = next(figure for figure in here if figure.rival == OURS)
         lines.append(f"\n{setting} (server: {ours.server})")
+        if setting.latency:
+            most = setting.connections / setting.latency
+            lines[-1] += f": at most {most:,.0f} HEAD/s, ours are {ours.per_second / most:.1%} of them"
         lines.append(f"  {'':24}{'µs CPU/HEAD':>12}{'HEAD/s':>10}{'× our CPU':>11}{'our rate is':>13}")
         for one in here:
             cpu, rate = one.microseconds / ours.microseconds, ours.per_second / one.per_second
