@@ -128,6 +128,16 @@ async def test_a_bad_item_fails_alone() -> None:
     assert outcomes.tally.failed == 5
 
 
+async def test_a_source_may_say_why_it_has_no_pair() -> None:
+    why = InvalidInputError("line 2: no target")
+    items: list[object] = [*pairs(1), why, *pairs(1)]
+    async with client_of(Script(connected)) as client, client.check_many(items, ordered=True) as outcomes:  # type: ignore[arg-type] # that is the point
+        first, none, last = [outcome async for outcome in outcomes]
+    assert (type(first), type(last)) == (Checked, Checked)
+    assert isinstance(none, Failed)
+    assert none.error is none.item is why
+
+
 async def test_the_servers_verdict_is_rejected_and_a_failing_server_is_failed() -> None:
     answers = {0: 400, 1: 403, 2: 500, 3: 418}
 

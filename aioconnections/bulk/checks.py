@@ -68,10 +68,12 @@ def pair_of(item: object) -> Pair:
     """The pair that an item is.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is none, or it is an error of this kind itself: why a source has no pair in its place.
     """
     if isinstance(item, Pair):
         return item
+    if isinstance(item, InvalidInputError):
+        raise item
     if not isinstance(item, tuple):
         raise InvalidInputError(f"expected a Pair or a tuple of two identities, not {type(item).__name__}")
     people = cast("tuple[Identity | Person, ...]", item)  # Pair itself refuses whatever else they are

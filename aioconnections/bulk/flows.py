@@ -63,8 +63,10 @@ class FlowJob(SessionJob, Generic[DoneT]):
         """What `item` is about.
 
         Raises:
-            InvalidInputError: it is none.
+            InvalidInputError: it is none, or it is an error of this kind itself: why a source has none in its place.
         """
+        if isinstance(item, InvalidInputError):
+            raise item
         return self._understand(item)
 
     def duplicate_of(self, index: int, subject: Subject[DoneT]) -> int | None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aioconnections.cli.items import Item, RowPerson
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.rows import BadRowError, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.cli.writing import Writing
 from aioconnections.errors import InvalidInputError
@@ -22,11 +22,11 @@ ItemT = TypeVar("ItemT", bound=Item)
 PLAN = ("method", "url", "body", "then", "error")
 
 
-def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRow], address: Address, writing: Writing[ItemT]) -> None:
+def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRowError], address: Address, writing: Writing[ItemT]) -> None:
     """Write for every row what would be sent."""
     seen: dict[Identity, int] = {}
     for index, item in enumerate(rows):
-        if isinstance(item, BadRow):
+        if isinstance(item, BadRowError):
             writing.refuse(item)
             continue
         first = seen.setdefault(item.identity, index) if verb.once and isinstance(item, RowPerson) else index

@@ -19,7 +19,7 @@ from aioconnections.cli.interrupts import Signals, in_order
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.rows import BadRowError, Row
 from aioconnections.cli.source import Ahead
 from aioconnections.cli.verbs import Options
 from aioconnections.cli.writing import Writing
@@ -30,7 +30,7 @@ from aioconnections.outcomes import Outcome, Unprocessed
 __all__ = ["Engine", "Given"]
 
 ItemT = TypeVar("ItemT", bound=Item)
-Given: TypeAlias = Ahead[ItemT | BadRow] | Iterator[ItemT | BadRow]
+Given: TypeAlias = Ahead[ItemT | BadRowError] | Iterator[ItemT | BadRowError]
 
 _LATEST = 10_000  # more than a run has under way
 _NO_TIME = 0.05  # seconds; to close a journal takes less
@@ -54,7 +54,7 @@ class Engine(Generic[ItemT]):
     interrupted: bool = False
     begun: bool = False
     _deaf: bool = False
-    _unsaid: dict[int, ItemT | BadRow] = field(factory=dict)  # read, and without a row in the result
+    _unsaid: dict[int, ItemT | BadRowError] = field(factory=dict)  # read, and without a row in the result
     _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
 
     def __attrs_post_init__(self) -> None:
@@ -176,7 +176,7 @@ class Engine(Generic[ItemT]):
                 await asyncio.sleep(0)  # for Ctrl-C
 
     def _noted(self, rows: Given[ItemT]) -> Iterable[ItemT] | AsyncIterable[ItemT]:
-        """The rows for the client, which says of a `BadRow` that it is none, and gives it back."""
+        """The rows for the client, which gives a `BadRowError` back."""
         noted = _noted_async(rows, self._unsaid) if isinstance(rows, Ahead) else _noted(rows, self._unsaid)
         return cast("Iterable[ItemT] | AsyncIterable[ItemT]", noted)
 
@@ -185,13 +185,17 @@ def _nowhere(row: Row) -> None:
     del row
 
 
-def _noted(rows: Iterator[ItemT | BadRow], unsaid: dict[int, ItemT | BadRow]) -> Iterator[ItemT | BadRow]:
+def _noted(
+    rows: Iterator[ItemT | BadRowError], unsaid: dict[int, ItemT | BadRowError]
+) -> Iterator[ItemT | BadRowError]:
     for index, row in enumerate(rows):
         unsaid[index] = row
         yield row
 
 
-async def _noted_async(rows: Ahead[ItemT | BadRow], unsaid: dict[int, ItemT | BadRow]) -> AsyncIterator[ItemT | BadRow]:
+async def _noted_async(
+    rows: Ahead[ItemT | BadRowError], unsaid: dict[int, ItemT | BadRowError]
+) -> AsyncIterator[ItemT | BadRowError]:
     index = 0
     async for row in rows:
         unsaid[index] = row

@@ -1,4 +1,4 @@
-"""Items from a file: CSV or JSON lines in, one item or `BadRow` for each row; what an item is, its `Shape` says.
+"""Items from a file: CSV or JSON lines in, one item or `BadRowError` for each row; what an item is, its `Shape` says.
 
 A row that cannot be read is a value like any other, so that one broken line never hides the others: a quoted field
 that never ends spoils the line in which it starts, and no more.
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import frozen
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["BadRow", "IdType", "Row", "Shape", "Table", "read_rows"]
+__all__ = ["BadRowError", "IdType", "Row", "Shape", "Table", "read_rows"]
 
 ItemT = TypeVar("ItemT")
 
@@ -42,9 +42,8 @@ class Shape(Generic[ItemT]):
     item: Callable[[Row, int, IdType | None], ItemT]
 
 
-@frozen
-class BadRow:
-    """A row that holds no item.
+class BadRowError(InvalidInputError):
+    """A row that holds no item; in the place of one it tells the client why there is none.
 
     Attributes:
         line: number of its first line, from 1.
@@ -52,9 +51,11 @@ class BadRow:
         row: as much of it as could be read.
     """
 
-    line: int
-    problem: str
-    row: Row = field(factory=dict, repr=False)
+    def __init__(self, line: int, problem: str, row: Row | None = None) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line: int = line
+        self.problem: str = problem
+        self.row: Row = row or {}
 
 
 @frozen
@@ -69,7 +70,7 @@ class Table(Generic[ItemT]):
 
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
-    rows: Iterator[ItemT | BadRow]
+    rows: Iterator[ItemT | BadRowError]
 
 
 def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
@@ -142,12 +143,12 @@ def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
 
 def _csv_rows(
     lines: _Lines, columns: tuple[str, ...], delimiter: str, shape: Shape[ItemT], id_type: IdType | None
-) -> Iterator[ItemT | BadRow]:
+) -> Iterator[ItemT | BadRowError]:
     while lines.skip_blank() is not None:
         fields, taken = _fields(lines, delimiter)
         number = taken[0][0]
         if fields is None:
-            yield BadRow(number, "not valid CSV; most likely its quotes do not match")
+            yield BadRowError(number, "not valid CSV; most likely its quotes do not match")
             continue
         row: Row = dict(zip(columns, fields, strict=False))
         if len(fields) == len(columns):
@@ -155,7 +156,7 @@ def _csv_rows(
             yield item
         else:
             lines.put_back(taken[1:])  # what looks like one row of several lines is most likely a stray quote
-            yield BadRow(number, f"{len(fields)} fields where the header has {len(columns)}", row)
+            yield BadRowError(number, f"{len(fields)} fields where the header has {len(columns)}", row)
 
 
 def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple[int, str]]]:
@@ -176,7 +177,7 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
     return None, taken[:1]
 
 
-def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRow]:
+def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:
     while (line := lines.take()) is not None:
         number, text = line
         if not text.strip():
@@ -188,11 +189,11 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
             item = _item(number, cast("Row", row), shape, id_type)
             yield item
         else:
-            yield BadRow(number, "not a JSON object")
+            yield BadRowError(number, "not a JSON object")
 
 
-def _item(line: int, row: Row, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRow:
+def _item(line: int, row: Row, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRowError:
     try:
         return shape.item(row, line, id_type)
     except InvalidInputError as error:
-        return BadRow(line, str(error), row)
+        return BadRowError(line, str(error), row)

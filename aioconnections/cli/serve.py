@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from aioconnections.cli.exits import GOOD
-from aioconnections.cli.rows import BadRow, read_rows
+from aioconnections.cli.rows import BadRowError, read_rows
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.records import Identity
 
@@ -102,7 +102,7 @@ def _tokens(path: Path | None) -> dict[str, Identity] | None:
     found: dict[str, Identity] = {}
     with opened(path) as file:
         for number, person in enumerate(read_rows(file, PEOPLE, None).rows, start=1):
-            if isinstance(person, BadRow):
+            if isinstance(person, BadRowError):
                 raise InvalidInputError(f"{path}: line {person.line}: {person.problem}")
             token = person.row.get("token")
             if not isinstance(token, str) or not token:

@@ -12,7 +12,7 @@ from attrs import define, field
 from aioconnections.cli.items import Item
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRow, Row
+from aioconnections.cli.rows import BadRowError, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 
@@ -52,7 +52,7 @@ class Writing(Generic[ItemT]):
 
     def take(self, outcome: Outcome) -> None:
         """Write the row of one outcome."""
-        if isinstance(outcome.item, BadRow):
+        if isinstance(outcome.item, BadRowError):
             self.refuse(outcome.item)
             return
         error = _problem(outcome)
@@ -63,26 +63,26 @@ class Writing(Generic[ItemT]):
         cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
         self.write(cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error})
 
-    def leave(self, rows: Iterable[ItemT | BadRow], why: str) -> None:
+    def leave(self, rows: Iterable[ItemT | BadRowError], why: str) -> None:
         """Write rows that nothing was done with."""
         for row in rows:
-            if isinstance(row, BadRow):
+            if isinstance(row, BadRowError):
                 self.refuse(row)
             else:
                 self._undone += 1
                 self.write(row.row | self.empty(f"unprocessed: {why}", outcome="unprocessed"))
 
-    def doubt(self, row: ItemT | BadRow, why: str) -> None:
+    def doubt(self, row: ItemT | BadRowError, why: str) -> None:
         """Write a row of which it is not known what became of it."""
-        if isinstance(row, BadRow):
+        if isinstance(row, BadRowError):
             self.refuse(row)
         else:
             self._in_doubt += 1
             self.write(row.row | self.empty(f"InDoubtError: {why}", outcome="in_doubt"))
 
-    def refuse(self, row: BadRow) -> None:
+    def refuse(self, row: BadRowError) -> None:
         """Write a row that could not be read, and say so."""
-        problem = f"line {row.line}: {row.problem}"
+        problem = str(row)
         self._unreadable += 1
         self.write(row.row | self.empty(problem, outcome="unreadable"))
         say(problem)

@@ -99,7 +99,8 @@ class Colleagues(Base):
         The source is read as the outcomes are consumed, never more than ``2 × max_connections`` ahead.
 
         Args:
-            pairs: any iterable or async iterable of `Pair` or of tuples of two identities.
+            pairs: any iterable or async iterable of `Pair` or of tuples of two identities. Whatever else comes fails
+                alone, and so does an `InvalidInputError`, with which a source says why it has no pair.
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: where to record the run, so that it can go on after whatever ends it.
             on_progress: told twice a second where the run stands.

@@ -115,6 +115,16 @@ def test_the_same_command_again_writes_the_same_rows_and_does_nothing(
     assert (told.code, len(told.rows)) == (0, count)
 
 
+def test_the_report_says_what_was_wrong_with_a_row(command: Command, me: Any) -> None:
+    assert me
+    assert command("invite", table("userid", (STRANGERS[0].userid,), ("",)), *JOURNAL).code == 1
+    said = command("report", "my journal.sqlite")
+    assert [(row["outcome"], row["error"]) for row in said.rows] == [
+        ("invited", ""),
+        ("failed", "InvalidInputError: line 3: no person"),
+    ]
+
+
 def test_a_killed_run_goes_on_and_nobody_is_invited_twice(command: Command, start: Start, me: Any) -> None:
     me.app.faults = [Fault("stall", at="commit", operation="invite", person=STRANGERS[5])]
     invite = start("invite", people(20), *JOURNAL, "--max-connections", 2, "-o", "result.csv")

@@ -6,7 +6,7 @@ from itertools import count, islice
 import pytest
 
 from aioconnections.cli.items import PAIRS, RowPair
-from aioconnections.cli.rows import BadRow, IdType, Table, read_rows
+from aioconnections.cli.rows import BadRowError, IdType, Table, read_rows
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Key, Pair, Userid
 
@@ -17,13 +17,13 @@ def table(text: str, id_type: IdType | None = None) -> Table[RowPair]:
     return read_rows(io.StringIO(text, newline=""), PAIRS, id_type)
 
 
-def rows(text: str, id_type: IdType | None = None) -> list[RowPair | BadRow]:
+def rows(text: str, id_type: IdType | None = None) -> list[RowPair | BadRowError]:
     return list(table(text, id_type).rows)
 
 
 def seen(text: str) -> list[tuple[int, str]]:
     """Line and source, or the problem, of every row."""
-    return [(row.line, row.problem if isinstance(row, BadRow) else row.source.value) for row in rows(text)]
+    return [(row.line, row.problem if isinstance(row, BadRowError) else row.source.value) for row in rows(text)]
 
 
 def only(text: str, id_type: IdType | None = None) -> Pair:
@@ -129,7 +129,7 @@ def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_onl
 )
 def test_a_row_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
     bad, good = rows(f"{HEADER}{line}\nc,d,x\n")
-    assert isinstance(bad, BadRow)
+    assert isinstance(bad, BadRowError)
     assert bad.line == 2
     assert problem in bad.problem
     assert isinstance(good, RowPair)
@@ -172,7 +172,7 @@ def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, probl
     good = '{"source_email": "a", "target_email": "b"}'
     before, bad, after = rows(f"{good}\n{line}\n{good}\n")
     assert isinstance(before, RowPair)
-    assert isinstance(bad, BadRow)
+    assert isinstance(bad, BadRowError)
     assert (bad.line, bad.problem) == (2, problem)
     assert isinstance(after, RowPair)
 

@@ -171,6 +171,16 @@ async def test_an_item_that_was_none_may_be_mended_and_failures_are_tried_again(
     assert (tally.read, tally.invited, tally.unprocessed) == (3, 2, 1)
 
 
+async def test_why_a_source_has_nobody_is_recorded(path: Path) -> None:
+    place = Place()
+    people: list[Any] = [*strangers(place, 1), InvalidInputError("line 2: no userid")]
+    async with place.client(0) as client:
+        outcomes = await everything(client.invite_many(people, journal=Journal(path), ordered=True))
+    assert [type(outcome) for outcome in outcomes] == [Invited, Failed]
+    with report(path) as run:
+        assert [row.as_dict().get("error") for row in run.rows()] == [None, "InvalidInputError: line 2: no userid"]
+
+
 @pytest.mark.parametrize("broken", ["intent", "outcome"])
 async def test_a_failing_disk_stops_the_run_before_the_next_change_is_sent(
     path: Path, broken: str, monkeypatch: pytest.MonkeyPatch
