@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     loopback_guard.install(Path(folder.name) / "attempts.log")
     loopback_guard.watch_children()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # we were started in the background of a script; what the tests start was not, and has to be interrupted
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
