@@ -84,7 +84,8 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:
-        say(f"aioconnections: to go on: {command_line(arguments)}")
+        how = "to go on, with the same input" if end.piped else "to go on"
+        say(f"aioconnections: {how}: {command_line(arguments)}")
     if end.unwritten:
         _give_up_stdout()
     return end.code

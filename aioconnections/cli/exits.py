@@ -54,6 +54,7 @@ class Ended(Exception):  # noqa: N818 # that it ended is all it says
         code: to exit with.
         resumable: whether the same command goes on from there.
         unwritten: whether the result could not be written.
+        piped: whether the input came through a pipe, so that it has to come again.
     """
 
     def __init__(self, code: int, *, resumable: bool, unwritten: bool = False) -> None:
@@ -61,6 +62,7 @@ class Ended(Exception):  # noqa: N818 # that it ended is all it says
         self.code = code
         self.resumable = resumable
         self.unwritten = unwritten
+        self.piped: bool = False
 
 
 def of_error(error: ConnectionsError) -> int:

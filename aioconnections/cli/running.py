@@ -46,6 +46,15 @@ class Source:
     path: Path | None = None
     given: Row = field(factory=dict)
 
+    @property
+    def piped(self) -> bool:
+        """Whether it is standard input."""
+        return not self._given and (self.path is None or str(self.path) == "-")
+
+    @property
+    def _given(self) -> Row:
+        return {name: value for name, value in self.given.items() if value is not None}
+
     @contextmanager
     def table(self, verb: Verb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
         """The rows, and the file that they are read from.
@@ -53,7 +62,7 @@ class Source:
         Raises:
             InvalidInputError: a file that cannot be opened, an input of another kind, or both a file and a row.
         """
-        given = {name: value for name, value in self.given.items() if value is not None}
+        given = self._given
         if not given:
             with opened(self.path) as file:
                 yield read_rows(file, verb.shape, options.id_type), file
@@ -83,7 +92,11 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         journal = run.record  # before a password is asked for
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
-            return do_all(verb, client, source, rows, journal)
+            try:
+                return do_all(verb, client, source, rows, journal)
+            except Ended as end:
+                end.piped = source.piped
+                raise
     address = server.address()
     with (
         source.table(verb, rows) as (table, file),

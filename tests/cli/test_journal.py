@@ -185,6 +185,25 @@ def test_ctrl_c_says_how_to_go_on(
     assert f"; {done['invited']} of them by an earlier run" in again.err
 
 
+def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) -> None:
+    rows = people(30).read_text(encoding="utf-8")
+    invite = start("invite", *JOURNAL, "--max-per-second", "5")
+    assert invite.stdin is not None
+    invite.stdin.write(rows)
+    invite.stdin.close()
+    invite.stdin = None
+    while len(me.app.commits) < 3:
+        assert invite.poll() is None
+    invite.send_signal(signal.SIGINT)
+    _, err = invite.communicate(timeout=30)
+    how = err.splitlines()[-1]
+    assert how.startswith("aioconnections: to go on, with the same input: ")
+    again = subprocess.run(
+        shlex.split(how.partition("input: ")[2]), input=rows, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (again.returncode, len(again.stdout.splitlines()), len(me.app.commits)) == (0, 31, 30)
+
+
 def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: Once, impatient: None) -> None:
     del impatient
     me.app.faults = [Fault("stall", at="commit", operation="invite")]
