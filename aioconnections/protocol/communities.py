@@ -105,6 +105,11 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
         except TransportError as error:
             lost, failure = lost or error.sent == "maybe", error
             continue
+        except ConnectionsError as error:  # what keeps it from being sent again says nothing of the first one
+            if not lost:
+                raise
+            failure = error
+            continue
         if lost and is_missing(response):
             return Removed()
         if response.status < 500 and not (lost and response.status in (401, 429)):  # these say nothing of the first one

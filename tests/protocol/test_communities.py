@@ -16,6 +16,7 @@ from aioconnections.errors import (
     NotFoundError,
     ProtocolError,
     ServerError,
+    ServerUnavailableError,
     ThrottledError,
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
@@ -140,6 +141,14 @@ def test_when_the_second_answer_says_nothing_it_asks(lost: Response | Exception,
         doubt = fails(end_invitation(ADDRESS, INVITATION), lost, again, silent)
         assert type(doubt) is InDoubtError
         assert isinstance(doubt.__cause__, ConnectionsError)
+
+
+def test_a_deletion_that_cannot_be_sent_again_is_no_less_in_doubt() -> None:
+    closed = ServerUnavailableError("away")
+    assert type(fails(end_invitation(ADDRESS, INVITATION), LOST, closed, closed)) is InDoubtError
+    assert talk(end_invitation(ADDRESS, INVITATION), LOST, closed, GONE)[0] == Removed()
+    assert fails(end_invitation(ADDRESS, INVITATION), LOST, closed, THERE) is closed
+    assert fails(end_invitation(ADDRESS, INVITATION), closed) is closed
 
 
 def test_what_never_left_is_no_doubt() -> None:
