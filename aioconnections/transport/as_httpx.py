@@ -243,7 +243,8 @@ class LaneTransport(httpx.AsyncBaseTransport):
     async def _answered(self, origin: Origin, outgoing: _Outgoing, times: _Times, method: str) -> Lane:
         """A lane on which the head of the answer has arrived."""
         site = self._lanes.enter(origin)
-        lane = site.lend(self._watch.now())
+        while (lane := site.lend(self._watch.now())) is not None and not lane.wire.quiet():
+            lane.drop()
         if lane is not None:
             try:
                 return await self._ask(lane, outgoing, times, method)

@@ -17,7 +17,7 @@ from aioconnections.clock import on_asyncio
 from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.secure import SecureWire
-from aioconnections.transport.wire import SocketWire, StreamWire, Wire
+from aioconnections.transport.wire import Outbox, SocketWire, StreamWire, Wire
 
 __all__ = ["open_wire"]
 
@@ -31,15 +31,20 @@ _NOT_NOW = frozenset({9, 10})
 _Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-async def open_wire(origin: Origin, context: ssl.SSLContext | None) -> Wire:
+async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outbox) -> Wire:
     """A new connection to `origin`, over TLS if there is a `context`.
+
+    Args:
+        origin: where to.
+        context: what to speak TLS with; None for plain HTTP.
+        outbox: what wires on asyncio send through.
 
     Raises:
         ConnectFailedError: it did not come about.
         CertificateError: the server's certificate was not accepted.
     """
     try:
-        return await (_open_socket if on_asyncio() else _open_stream)(origin, context)
+        return await (_open_socket(origin, context, outbox) if on_asyncio() else _open_stream(origin, context))
     except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         failure = _meaning(error)
     raise failure
@@ -73,13 +78,13 @@ def _reason(code: int) -> str:
 # --- asyncio ---
 
 
-async def _open_socket(origin: Origin, context: ssl.SSLContext | None) -> SocketWire:
+async def _open_socket(origin: Origin, context: ssl.SSLContext | None, outbox: Outbox) -> SocketWire:
     loop = asyncio.get_running_loop()
     sock = await _first_to_connect(loop, await _addresses(loop, origin))
     # asyncio owns the socket from here on, and closes it if this is cancelled
     if context is None:
-        return (await loop.create_connection(lambda: SocketWire(loop), sock=sock))[1]
-    _, wire = await loop.create_connection(lambda: SecureWire(loop, context, origin.host), sock=sock)
+        return (await loop.create_connection(lambda: SocketWire(loop, outbox), sock=sock))[1]
+    _, wire = await loop.create_connection(lambda: SecureWire(loop, outbox, context, origin.host), sock=sock)
     await wire.agree()
     return wire
 

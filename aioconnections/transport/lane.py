@@ -148,11 +148,11 @@ class Site:
         self._constant = b""
 
     def lend(self, now: float) -> Lane | None:
-        """The lane that was used last of those that are fit for use."""
+        """The lane that was used last of those that can be used. That it is quiet, its wire sees to."""
         idle = self.idle
         while idle:
             lane = idle[-1]
-            if now < lane.deadline and lane.wire.quiet():
+            if now < lane.deadline and not lane.wire.lost:
                 idle.pop()
                 lane.state = "lent"
                 return lane

@@ -27,7 +27,7 @@ from aioconnections.transport.http1 import Answer, BadAnswerError
 from aioconnections.transport.lane import Lane, Site, Waiting, Watch
 from aioconnections.transport.streaming import LaneStream
 from aioconnections.transport.tls import Trust, Verify
-from aioconnections.transport.wire import Wire
+from aioconnections.transport.wire import Outbox, Wire
 
 __all__ = ["Lanes"]
 
@@ -72,6 +72,7 @@ class Lanes:
         self._max_connections = max_connections
         self._max_body = max_body
         self._trust = Trust(verify)
+        self._outbox = Outbox()
         self._sites: dict[Origin, Site] = {}
         self._site: Site | None = None
 
@@ -175,7 +176,7 @@ class Lanes:
         wire: Wire | None = None
         try:
             with Waiting(self.watch, "opening", deadline):
-                wire = await open_wire(site.origin, context)
+                wire = await open_wire(site.origin, context, self._outbox)
         except BaseException:
             if wire is not None:
                 wire.abort()

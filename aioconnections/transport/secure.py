@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from aioconnections.transport.http1 import Answer
-from aioconnections.transport.wire import SocketWire
+from aioconnections.transport.wire import Outbox, SocketWire
 
 __all__ = ["SecureWire"]
 
@@ -24,8 +23,8 @@ class SecureWire(SocketWire):
     is not complete (RFC 9112, section 9.8).
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext, host: str) -> None:
-        super().__init__(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(loop, outbox)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._agreed: asyncio.Future[Exception | None] = loop.create_future()  # what was wrong, if anything
@@ -71,17 +70,10 @@ class SecureWire(SocketWire):
         self._settle(ConnectionResetError())
         super().connection_lost(exc)
 
-    # what a lane calls
-
-    def ask(self, answer: Answer, payload: bytes) -> asyncio.Future[None]:
-        """See `Wire.ask`."""
-        return super().ask(answer, self._encrypted(payload))
-
-    async def send(self, data: bytes) -> None:
-        """See `Wire.send`."""
-        await super().send(self._encrypted(data))
-
     # inside
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(self._encrypted(data))
 
     def _shake_hands(self) -> None:
         try:
@@ -117,7 +109,7 @@ class SecureWire(SocketWire):
         except ssl.SSLError:
             self._break()
         if self._backlog:
-            self._transport.write(self._encrypted(b""))
+            self._write(b"")
         elif self._outgoing.pending:
             self._flush()
 

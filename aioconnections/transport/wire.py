@@ -23,11 +23,12 @@ from anyio.streams.tls import TLSAttribute
 
 from aioconnections.transport.http1 import Answer
 
-__all__ = ["RESET", "SocketWire", "StreamWire", "Wire"]
+__all__ = ["RESET", "Outbox", "SocketWire", "StreamWire", "Wire"]
 
 _FULL = 256 * 1024  # bytes of content that wait for a slow reader before reading pauses
 _AT_ONCE = 64 * 1024
 RESET = "the connection was reset before the answer was complete"
+_UNASKED = "the server spoke, or hung up, before it was asked"
 _OURS = "the connection was closed on this side before the answer was complete"
 
 
@@ -49,11 +50,17 @@ class Wire(Protocol):
         ...
 
     def ask(self, answer: Answer, payload: bytes) -> Awaitable[object]:
-        """Send `payload`; what arrives from now on belongs to `answer`. To be awaited until that is ready."""
+        """Send `payload`, unless the wire is not quiet; what arrives afterwards belongs to `answer`.
+
+        To be awaited until the answer is ready. If nothing was sent it has failed, and `sent` says so.
+        """
         ...
 
     def attach(self, answer: Answer) -> None:
-        """What arrives from now on belongs to `answer`; a request is about to be sent piece by piece."""
+        """What arrives from now on belongs to `answer`; a request is about to be sent piece by piece.
+
+        Whoever does that makes sure that the wire is quiet.
+        """
         ...
 
     def more(self) -> Awaitable[object]:
@@ -82,6 +89,28 @@ def _readable(sock: socket.socket) -> Callable[[], object]:
     return partial(poll.poll, 0)
 
 
+class Outbox:
+    """Sends what was asked in one turn of asyncio's loop at the end of it, all at once.
+
+    A server with nothing to do sleeps, and whoever sends has to wake it, which costs more than the sending. Were each
+    of many lanes to send between other work, most of them would.
+    """
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[SocketWire, bytes]] = []
+
+    def put(self, loop: asyncio.AbstractEventLoop, wire: SocketWire, payload: bytes) -> None:
+        """Have `wire` deliver `payload` soon."""
+        if not self._asked:
+            loop.call_soon(self._send)
+        self._asked.append((wire, payload))
+
+    def _send(self) -> None:
+        asked, self._asked = self._asked, []
+        for wire, payload in asked:
+            wire.deliver(payload)
+
+
 class SocketWire(asyncio.BufferedProtocol):
     """A wire on asyncio.
 
@@ -89,12 +118,14 @@ class SocketWire(asyncio.BufferedProtocol):
     rest of an answer to HEAD. What lies in the buffer is copied before anything else can be read into it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self.lost: bool = False
         self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
-        self._future = loop.create_future
-        self._answer: Answer | None = None
+        self._loop = loop
+        self._outbox = outbox
+        self._asked: Answer | None = None  # its request has not been delivered
+        self._answer: Answer | None = None  # what arrives belongs to it
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = loop.create_future()
@@ -136,13 +167,10 @@ class SocketWire(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, which may be how an answer ends."""
         self.lost = True
-        answer = self._answer
-        if answer is not None:
-            if exc is None:
-                answer.eof()
-            else:
-                answer.fail(RESET)
-            self._wake(answer)
+        if self._answer is not None and exc is None:
+            self._answer.eof()
+            self._wake(self._answer)
+        self._give_up(RESET)
         self.resume_writing()
         if not self._gone.done():
             self._gone.set_result(None)
@@ -168,13 +196,28 @@ class SocketWire(asyncio.BufferedProtocol):
 
     def ask(self, answer: Answer, payload: bytes) -> asyncio.Future[None]:
         """See `Wire.ask`."""
-        waiter = self._waiter = self._future()
-        transport = self._transport
-        self._answer = answer
-        transport.write(payload)
-        # asyncio sends at once; if that fails the transport is closing already, and nothing has left
-        self.sent = not transport.is_closing()
+        self.sent = False
+        self._asked = answer
+        self._outbox.put(self._loop, self, payload)
+        waiter = self._waiter = self._loop.create_future()
         return waiter
+
+    def deliver(self, payload: bytes) -> None:
+        """Send what was asked, unless somebody has given up on it meanwhile."""
+        answer, waiter = self._asked, self._waiter
+        if answer is None or waiter is None or waiter.cancelled():
+            return
+        if self._readable():
+            # the loop has to read that first: it belongs to nobody, and mostly it is the end of the connection
+            self._outbox.put(self._loop, self, payload)
+            return
+        self._asked, self._answer = None, answer
+        self._write(payload)
+        # asyncio sends at once; if that fails the transport is closing already, and nothing has left
+        self.sent = not self._transport.is_closing()
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
 
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
@@ -187,28 +230,34 @@ class SocketWire(asyncio.BufferedProtocol):
             self._reading = True
             if not self._transport.is_closing():
                 self._transport.resume_reading()
-        waiter = self._waiter = self._future()
+        waiter = self._waiter = self._loop.create_future()
         return waiter
 
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
-        self._transport.write(data)
+        self._write(data)
         if not self._writable and not self.lost:
-            self._drained = self._future()
+            self._drained = self._loop.create_future()
             await self._drained
 
     def abort(self) -> None:
         """See `Wire.abort`."""
         self.lost = True
-        if self._answer is not None:
-            self._answer.fail(_OURS)
-            self._wake(self._answer)
+        self._give_up(_OURS)
         self.resume_writing()
         self._transport.abort()
 
     async def closed(self) -> None:
         """See `Wire.closed`."""
         await asyncio.shield(self._gone)
+
+    def _give_up(self, reason: str) -> None:
+        """Nothing will come any more."""
+        for answer in (self._answer, self._asked):
+            if answer is not None:
+                answer.fail(reason)
+                self._wake(answer)
+        self._asked = None
 
     def _wake(self, answer: Answer) -> None:
         if answer.done or answer.failure is not None:
@@ -229,6 +278,7 @@ class StreamWire:
         self.on_lost: Callable[[], object] | None = None
         self._stream = stream
         self._socket_stream = socket_stream
+        self._used = False  # before that, TLS has things to say unasked
         self._answer: Answer | None = None
         self._raw = raw = socket_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -253,6 +303,11 @@ class StreamWire:
 
     async def ask(self, answer: Answer, payload: bytes) -> None:
         """See `Wire.ask`."""
+        self.sent = False
+        if self._used and not self.quiet():
+            self.lost = True
+            answer.fail(_UNASKED)
+            return
         self.attach(answer)
         await self.send(payload)
         if not answer.ready:
@@ -260,7 +315,7 @@ class StreamWire:
 
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
-        self.sent = True
+        self.sent = self._used = True
         self._answer = answer
 
     async def more(self) -> None:

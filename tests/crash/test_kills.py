@@ -51,7 +51,9 @@ def kill(folder: Path, *, people: int, kills: int, most: int, max_connections: i
         told.append(live(plan, site, url))
     assert complaints(plan, site, told) == []
     with report(plan.journal) as run:
-        assert run.tally.invited >= people * 0.99
+        # In doubt is who was sent twice and lost twice. A kill finds as many under way as there are connections, and
+        # only who is under way at two of them, or at one and then meets a fault, is lost twice.
+        assert run.tally.in_doubt <= kills * max_connections / 2
     assert len(site.checks) >= kills
 
 

@@ -16,8 +16,8 @@ from transport.faulty import COMMON, Connection, answer, ask, serving
 
 from aioconnections.errors import ProtocolError, TransportError, UsageError
 from aioconnections.protocol.messages import Origin, Request, Response
+from aioconnections.transport import wire
 from aioconnections.transport.pool import Lanes
-from aioconnections.transport.wire import SocketWire
 
 NOWHERE = Origin("http", "127.0.0.1", 1)
 
@@ -176,9 +176,38 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("other", [False, True])
+async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(*, other: bool) -> None:
+    """What is sent at the end of the turn goes without him."""
+    lanes, heads = Lanes(), []
+
+    async def note(connection: Connection) -> None:
+        while head := await connection.request():
+            heads.append(head.split()[:2])
+            await connection.say(answer(b"hello"))
+
+    def post(target: str) -> asyncio.Task[Response]:
+        return asyncio.create_task(lanes.exchange(server.origin, Request("POST", target), COMMON, 20))
+
+    async with serving(note) as server:
+        await asyncio.gather(post("/1"), post("/2"))
+        tasks = [post("/never"), *([post("/3")] if other else [])]
+        await asyncio.sleep(0)  # each has asked
+        tasks[0].cancel()
+        for task in tasks[1:]:
+            assert (await task).status == 200
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+        await server.until(1)
+        assert (await ask(lanes, server, "POST", "/4")).status == 200
+        assert sorted(heads) == [[b"POST", b"/%d" % n] for n in (1, 2, *([3] if other else []), 4)]
+    await lanes.aclose()
+
+
+@pytest.mark.asyncio
 async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is reset between the last look at it and the first byte: no doubt about the POST."""
-    monkeypatch.setattr(SocketWire, "quiet", lambda wire: not wire.lost)
+    monkeypatch.setattr(wire, "_readable", lambda _: lambda: False)
     loop = asyncio.get_running_loop()
     lanes = Lanes()
     with socket.create_server(("127.0.0.1", 0)) as listener:

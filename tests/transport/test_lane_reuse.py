@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 from ssl import SSLContext
 
 import anyio
 import pytest
-from transport.faulty import Connection, StoppedClock, answer, ask, serving
+from transport.faulty import COMMON, Connection, StoppedClock, answer, ask, serving
 
 from aioconnections.errors import ConnectFailedError, ProtocolError
-from aioconnections.protocol.messages import Origin
+from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport import pool
 from aioconnections.transport.connect import open_wire
 from aioconnections.transport.pool import Lanes
-from aioconnections.transport.wire import Wire
+from aioconnections.transport.wire import Outbox, Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -82,6 +84,49 @@ async def test_surplus_is_nobodys_answer(
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
+async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
+    lanes: Lanes, method: str, surplus: bytes
+) -> None:
+    """It arrives while the loop does something else, and the next request is made before the loop looks."""
+    go_on, said = threading.Event(), threading.Event()
+    heads = []
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                if not (head := connection.recv(65536)):
+                    return
+                heads.append(head)
+                connection.sendall(own(head))
+                go_on.wait(30)
+                connection.sendall(surplus[:1000])
+                said.set()
+                while connection.recv(65536):
+                    """Wait for the client to close."""
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
+        server = threading.Thread(target=serve, args=(listener,))
+        server.start()
+        try:
+            for number in range(4):
+                response = await lanes.exchange(origin, Request(method, f"/{number}"), COMMON, 30)
+                assert response.get(b"x-target") == f"/{number}"
+                go_on.set()
+                said.wait(30)  # the loop stands still
+                go_on.clear()
+                said.clear()
+            assert len(heads) == 4
+        finally:
+            await lanes.aclose()
+            go_on.set()
+            socket.create_connection(listener.getsockname()).close()
+            server.join(30)
+
+
+@pytest.mark.parametrize("method", METHODS)
 async def test_bytes_before_the_first_request_are_nobodys_answer(
     lanes: Lanes, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,8 +137,8 @@ async def test_bytes_before_the_first_request_are_nobodys_answer(
         said.set()
         await connection.until_closed()
 
-    async def open_slowly(origin: Origin, context: SSLContext | None) -> Wire:
-        wire = await open_wire(origin, context)
+    async def open_slowly(origin: Origin, context: SSLContext | None, outbox: Outbox) -> Wire:
+        wire = await open_wire(origin, context, outbox)
         await said.wait()
         return wire
 
@@ -297,8 +342,8 @@ async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: Lanes, monkey
     async def serve(_: Connection) -> None:
         """Hang up."""
 
-    async def open_slowly(origin: Origin, context: SSLContext | None) -> Wire:
-        wire = await open_wire(origin, context)
+    async def open_slowly(origin: Origin, context: SSLContext | None, outbox: Outbox) -> Wire:
+        wire = await open_wire(origin, context, outbox)
         while not server.connections:
             await anyio.lowlevel.checkpoint()
         await server.until(0)
