@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator
 import pytest
 from transport.tls import trusting
 
+from aioconnections.transport import wire
 from aioconnections.transport.pool import Lanes
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(params=[0, 8], ids=["all at once", "each at once"])
+def sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes on asyncio send at the end of a turn of the loop, or as they are asked."""
+    monkeypatch.setattr(wire, "_MANY", request.param)
 
 
 @pytest.fixture

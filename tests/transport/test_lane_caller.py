@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -176,9 +177,52 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("lanes_there", "together"), [(3, False), (12, True)])
+async def test_many_lanes_that_are_answered_in_one_turn_send_together(
+    monkeypatch: pytest.MonkeyPatch, lanes_there: int, *, together: bool
+) -> None:
+    """A few do not wait for each other."""
+    steps = []
+    for step in ("ask", "deliver"):
+        real = getattr(wire.SocketWire, step)
+
+        def noted(*arguments: object, real: Callable[..., object] = real, step: str = step) -> object:
+            steps.append(step)
+            return real(*arguments)
+
+        monkeypatch.setattr(wire.SocketWire, step, noted)
+    all_there, heads = asyncio.Event(), []
+
+    async def serve_all(connection: Connection) -> None:
+        heads.append(await connection.request())
+        await all_there.wait()
+        await connection.say(answer(b"hello"))
+        await serve(connection)
+
+    async def answer_in_one_turn() -> None:
+        while len(heads) < lanes_there:  # noqa: ASYNC110 # the server has no event for it
+            await asyncio.sleep(0)
+        all_there.set()
+
+    async def twice() -> None:
+        for _ in range(2):
+            assert (await ask(lanes, server)).body == b"hello"
+
+    lanes = Lanes()
+    async with serving(serve_all) as server:
+        await asyncio.gather(answer_in_one_turn(), *(twice() for _ in range(lanes_there)))
+    await lanes.aclose()
+    order = ["ask"] * lanes_there + ["deliver"] * lanes_there if together else ["ask", "deliver"] * lanes_there
+    assert steps[2 * lanes_there :] == order
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("other", [False, True])
-async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(*, other: bool) -> None:
+async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
+    monkeypatch: pytest.MonkeyPatch, *, other: bool
+) -> None:
     """What is sent at the end of the turn goes without him."""
+    monkeypatch.setattr(wire, "_MANY", 0)
     lanes, heads = Lanes(), []
 
     async def note(connection: Connection) -> None:

@@ -17,7 +17,7 @@ from transport.faulty import Connection, Server, StoppedClock, answer, ask, serv
 
 from aioconnections.transport.pool import Lanes
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
 METHODS = ["HEAD", "GET", "POST", "PUT", "DELETE"]
 SOME, ALL = 10_000, 100_000

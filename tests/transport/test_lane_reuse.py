@@ -18,7 +18,7 @@ from aioconnections.transport.connect import open_wire
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.wire import Outbox, Wire
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
 METHODS = ["HEAD", "GET", "POST", "PUT", "DELETE"]
 REPEATABLE = ["HEAD", "GET", "PUT", "DELETE"]
