@@ -98,7 +98,8 @@ class SecureWire(SocketWire):
             while not self.lost:
                 count: int = tls.read(_RECORD, plain)  # type: ignore[assignment] # typeshed knows less
                 if not count:
-                    self.lost = self._farewell = True
+                    self._farewell = True
+                    self.eof_received()
                     self._transport.close()
                     break
                 self._received(bytes(plain[:count]))
@@ -129,7 +130,7 @@ class SecureWire(SocketWire):
     def _break(self) -> None:
         """What came is not what the other side has encrypted."""
         self._flush()
-        self.lost = True
+        self.eof_received()
         self._transport.abort()
 
     def _flush(self) -> None:
