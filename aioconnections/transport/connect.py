@@ -17,6 +17,7 @@ from aioconnections.clock import on_asyncio
 from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.secure import SecureWire
+from aioconnections.transport.tlsrecords import RecordEnds
 from aioconnections.transport.wire import Outbox, SocketWire, StreamWire, Wire
 
 __all__ = ["open_wire"]
@@ -80,12 +81,13 @@ def _reason(code: int) -> str:
 
 async def _open_socket(origin: Origin, context: ssl.SSLContext | None, outbox: Outbox) -> SocketWire:
     loop = asyncio.get_running_loop()
+    secure = None if context is None else SecureWire(loop, outbox, context, origin.host)
+    wire = secure or SocketWire(loop, outbox)
     sock = await _first_to_connect(loop, await _addresses(loop, origin))
     # asyncio owns the socket from here on, and closes it if this is cancelled
-    if context is None:
-        return (await loop.create_connection(lambda: SocketWire(loop, outbox), sock=sock))[1]
-    _, wire = await loop.create_connection(lambda: SecureWire(loop, outbox, context, origin.host), sock=sock)
-    await wire.agree()
+    await loop.create_connection(lambda: wire, sock=sock)
+    if secure is not None:
+        await secure.agree()
     return wire
 
 
@@ -156,11 +158,34 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket
 
 async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> StreamWire:
     socket_stream = await anyio.connect_tcp(origin.host, origin.port)
-    stream: ByteStream = socket_stream
-    if context is not None:
-        try:
-            stream = await TLSStream.wrap(socket_stream, server_side=False, hostname=origin.host, ssl_context=context)
-        except BaseException:
-            await anyio.aclose_forcefully(socket_stream)
-            raise
-    return StreamWire(socket_stream, stream)
+    if context is None:
+        return StreamWire(socket_stream, socket_stream)
+    followed = _Followed(socket_stream)
+    try:
+        stream = await TLSStream.wrap(followed, server_side=False, hostname=origin.host, ssl_context=context)
+    except BaseException:
+        await anyio.aclose_forcefully(socket_stream)
+        raise
+    return StreamWire(socket_stream, stream, followed.ends)
+
+
+class _Followed(ByteStream):
+    """A stream that notes where the records of TLS end in what it receives."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.ends = RecordEnds()
+        self._stream = stream
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        data = await self._stream.receive(max_bytes)
+        self.ends.feed(data)
+        return data
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -195,6 +195,7 @@ class Lanes:
         now = watch.now()
         deadline = now + timeout
         lane = site.lend(now) or await self.connect(site, deadline)
+        first: TransportError | None = None
         while True:
             lane.deadline = deadline
             if deadline < watch.at:
@@ -209,8 +210,11 @@ class Lanes:
                 return lane
             failure = lane.failure()
             lane.drop()
-            if not lane.used or not _repeatable(method, failure):
+            if first is not None and first.sent == "maybe":
+                failure.sent = "maybe"
+            if not lane.used or not _repeatable(method, failure) or self._home.closed:
                 raise failure
+            first = failure
             lane = await self._connect_again(site, deadline, failure)
 
     async def _connect_again(self, site: Site, deadline: float, first: TransportError) -> Lane:

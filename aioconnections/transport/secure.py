@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from aioconnections.transport.tlsrecords import RecordEnds
 from aioconnections.transport.wire import Outbox, SocketWire
 
 __all__ = ["SecureWire"]
@@ -32,6 +33,7 @@ class SecureWire(SocketWire):
         self._farewell = False
         self._backlog = b""  # plain text that cannot be encrypted before more has arrived
         self._plain = memoryview(bytearray(_RECORD))
+        self._ends = RecordEnds()
 
     async def agree(self) -> None:
         """Wait for the handshake, and close the connection if there is none.
@@ -57,7 +59,9 @@ class SecureWire(SocketWire):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes have arrived, encrypted."""
-        self._incoming.write(self._buffer[:nbytes])
+        arrived = self._buffer[:nbytes]
+        self._ends.feed(arrived)
+        self._incoming.write(arrived)
         if self._agreeing:
             self._shake_hands()
         else:
@@ -70,10 +74,26 @@ class SecureWire(SocketWire):
         self._settle(ConnectionResetError())
         super().connection_lost(exc)
 
+    # what a lane calls
+
+    def quiet(self) -> bool:
+        """See `Wire.quiet`."""
+        return super().quiet() and not self._amid_something()
+
+    async def send(self, data: bytes) -> None:
+        """See `Wire.send`."""
+        await super().send(data)
+        if self._backlog and not self.lost:
+            self._drained = self._loop.create_future()
+            await self._drained
+
     # inside
 
+    def _amid_something(self) -> bool:
+        return self._used and not self._ends.whole  # before it was used, that is the server's part of the handshake
+
     def _write(self, data: bytes) -> None:
-        self._transport.write(self._encrypted(data))
+        super()._write(self._encrypted(data))
 
     def _shake_hands(self) -> None:
         try:
@@ -111,6 +131,8 @@ class SecureWire(SocketWire):
             self._break()
         if self._backlog:
             self._write(b"")
+            if not self._backlog:
+                self._wake_sender()
         elif self._outgoing.pending:
             self._flush()
 

@@ -22,12 +22,14 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
 from aioconnections.transport.http1 import Answer
+from aioconnections.transport.tlsrecords import RecordEnds
 
 __all__ = ["RESET", "Outbox", "SocketWire", "StreamWire", "Wire"]
 
 _MANY = 8  # lanes; with 64 of them on a fast server a dozen to all are answered in one turn
 _FULL = 256 * 1024  # bytes of content that wait for a slow reader before reading pauses
 _AT_ONCE = 64 * 1024
+_SMALL = 4 * 1024  # bytes that the system takes at once, where nothing else is under way
 RESET = "the connection was reset before the answer was complete"
 _UNASKED = "the server spoke, or hung up, before it was asked"
 _OURS = "the connection was closed on this side before the answer was complete"
@@ -122,9 +124,13 @@ class Outbox:
 
     def _send(self) -> None:
         self.woken = 0  # some of them may never have asked again
-        asked, self._asked = self._asked, []
-        for wire, payload in asked:
-            wire.deliver(payload)
+        asked, self._asked = iter(self._asked), []
+        try:
+            for wire, payload in asked:
+                wire.deliver(payload)
+        finally:  # if one has raised, which none should, the others still have their turn
+            for wire, payload in asked:
+                self.put_off(wire, payload)
 
 
 class SocketWire(asyncio.BufferedProtocol):
@@ -146,6 +152,7 @@ class SocketWire(asyncio.BufferedProtocol):
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] = loop.create_future()
         self._reading = self._writable = True
+        self._used = self._bulky = False
         self._buffer = memoryview(bytearray(_AT_ONCE))
 
     # what asyncio calls
@@ -200,6 +207,9 @@ class SocketWire(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """It has been sent."""
         self._writable = True
+        self._wake_sender()
+
+    def _wake_sender(self) -> None:
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -223,35 +233,43 @@ class SocketWire(asyncio.BufferedProtocol):
         answer, waiter = self._asked, self._waiter
         if answer is None or waiter is None or waiter.cancelled():
             return
+        if self.lost or self._amid_something():
+            self._give_up(_UNASKED)
+            self.abort()
+            return
         if self._readable():
             # the loop has to read that first: it belongs to nobody, and mostly it is the end of the connection
             self._outbox.put_off(self, payload)
             return
         self._asked, self._answer = None, answer
+        self._used = True
         self._write(payload)
         # asyncio sends at once; if that fails the transport is closing already, and nothing has left
         self.sent = not self._transport.is_closing()
 
+    def _amid_something(self) -> bool:
+        """Whether part of something lies here that nobody asked for."""
+        return False
+
     def _write(self, data: bytes) -> None:
+        self._bulky = self._bulky or len(data) > _SMALL
         self._transport.write(data)
 
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
-        self.sent = True
+        self.sent = self._used = True
         self._answer = answer
 
     def more(self) -> asyncio.Future[None]:
         """See `Wire.more`."""
-        if not self._reading:
-            self._reading = True
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        self._resume_reading()
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
         self._write(data)
+        self._bulky = True  # many small pieces are no less
         if not self._writable and not self.lost:
             self._drained = self._loop.create_future()
             await self._drained
@@ -275,9 +293,20 @@ class SocketWire(asyncio.BufferedProtocol):
                 self._wake(answer)
         self._asked = None
 
+    def _resume_reading(self) -> None:
+        if not self._reading:
+            self._reading = True
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
     def _wake(self, answer: Answer) -> None:
         if answer.done or answer.failure is not None:
             self._answer = None
+            self._resume_reading()
+            if self._bulky:
+                self._bulky = False
+                # a server that answers before it has read all is not asked again behind what it may never read
+                self.lost = self.lost or bool(self._transport.get_write_buffer_size())
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -289,7 +318,7 @@ class SocketWire(asyncio.BufferedProtocol):
 class StreamWire:
     """A wire over anyio's streams."""
 
-    def __init__(self, socket_stream: ByteStream, stream: ByteStream) -> None:
+    def __init__(self, socket_stream: ByteStream, stream: ByteStream, ends: RecordEnds | None = None) -> None:
         self.lost: bool = False
         self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
@@ -301,6 +330,7 @@ class StreamWire:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._readable = _readable(raw)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 -- not Django's
+        self._ends = ends
 
     def quiet(self) -> bool:
         """See `Wire.quiet`."""
@@ -310,6 +340,8 @@ class StreamWire:
         """Whether surplus lies in what TLS has read already, where the socket does not show it."""
         if self._tls is None:
             return False
+        if self._ends is not None and not self._ends.whole:
+            return True
         try:
             self._tls.read(1)
         except ssl.SSLWantReadError:

@@ -83,6 +83,23 @@ async def test_surplus_is_nobodys_answer(
         assert len(server.connections) == requests
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio the whole request is sent first
+async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes: Lanes) -> None:
+    """Nobody knows whether the server reads the rest, so nothing is asked behind it."""
+
+    async def serve(connection: Connection) -> None:
+        await connection.more()
+        await connection.say(answer(b"", status="413 Content Too Large"))
+        await connection.until_closed()
+
+    async with serving(serve) as server:
+        for number in range(1, 4):
+            assert (await ask(lanes, server, "POST", body=b"x" * 30_000_000)).status == 413
+            assert "0 idle" in repr(lanes)
+            await server.until(0)
+            assert len(server.connections) == number
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
 async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(

@@ -179,19 +179,78 @@ async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) ->
     """What is sent meanwhile waits for it, and arrives whole."""
     assert anyio_backend
     with renegotiating() as (server, url):
+        provided: list[bytes] = []
 
         async def body() -> AsyncIterator[bytes]:
-            yield b"one half, "
+            for piece in (b"one half, ", b"the other half, ", b"the end"):
+                if provided:
+                    await anyio.to_thread.run_sync(server.asked.wait)
+                    await anyio.sleep(0.05)  # for what the server has said to arrive: the client answers that first
+                provided.append(piece)
+                yield piece
+
+        async def let_it_go_on() -> None:
             await anyio.to_thread.run_sync(server.asked.wait)
-            await anyio.sleep(0.05)  # for what the server has said to arrive: the client answers that first
-            yield b"the other half, "
-            yield b"the end"
+            with anyio.move_on_after(30):
+                while len(provided) < 2:  # noqa: ASYNC110 # httpx has no event for it
+                    await anyio.sleep(0.01)
+            await anyio.sleep(0.1)
+            assert len(provided) == 2  # no more is taken than can be sent
             server.go_on.set()
 
-        async with httpx.AsyncClient(transport=LaneTransport(verify=trusting())) as client:
+        client = httpx.AsyncClient(transport=LaneTransport(verify=trusting()))
+        async with client, anyio.create_task_group() as tasks:
+            tasks.start_soon(let_it_go_on)
             response = await client.post(url, content=body())
         assert response.content == b"agreed"
         assert b"the other half" in server.received
+
+
+async def test_a_lane_reads_again_after_a_slow_reader(secure: Lanes) -> None:
+    """Reading pauses in the middle of what one read has brought, and the answer ends there as well."""
+
+    async def serve(connection: Connection) -> None:
+        while head := await connection.request():
+            await connection.say(answer(b"x" * int(head.split()[1][1:])))
+
+    async with serving(serve, LOCALHOST) as server:
+        for size in range(255_000, 330_000, 5_000):
+            async with secure.stream(server.origin, Request("GET", f"/{size}"), COMMON, 30) as stream:
+                await anyio.sleep(0.02)
+                assert sum([len(piece) async for piece in stream]) == size
+            assert (await ask(secure, server, "POST", "/5", b"")).body == b"xxxxx"
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("cut", [3, 5, 40])
+async def test_part_of_a_record_that_nobody_asked_for(secure: Lanes, cut: int) -> None:
+    """The rest of it comes after the next request has been made."""
+    go_on = anyio.Event()
+
+    async def serve(connection: Connection) -> None:
+        stream = connection.stream
+        assert isinstance(stream, TLSStream)
+        await connection.request()
+        if connection.number:
+            await connection.say(answer(b"real"))
+            go_on.set()
+            await connection.until_closed()
+            return
+        pieces = []
+        for piece in (answer(b"", "X-Target: /1"), answer(b"forged")):
+            stream._ssl_object.write(piece)
+            pieces.append(stream._write_bio.read())
+        await stream.transport_stream.send(pieces[0] + pieces[1][:cut])
+        await go_on.wait()
+        await stream.transport_stream.send(pieces[1][cut:])
+
+    async with serving(serve, LOCALHOST) as server:
+        assert (await ask(secure, server)).get(b"x-target") == "/1"
+        await anyio.sleep(0.05)
+        with anyio.move_on_after(0.5):
+            assert (await ask(secure, server, "POST", "/2", b"")).body == b"real"
+        go_on.set()
+        assert len(server.connections) == 2
 
 
 @pytest.mark.parametrize("records", ["one record", "two records"])
