@@ -10,15 +10,15 @@ import ssl
 from collections.abc import Sequence
 
 import anyio
-from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from aioconnections.clock import on_asyncio
 from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.secure import SecureWire
-from aioconnections.transport.tlsrecords import RecordEnds
-from aioconnections.transport.wire import Outbox, SocketWire, StreamWire, Wire
+from aioconnections.transport.socketwire import Outbox, SocketWire
+from aioconnections.transport.streamwire import Followed, StreamWire
+from aioconnections.transport.wire import Wire
 
 __all__ = ["open_wire"]
 
@@ -160,32 +160,10 @@ async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> Stream
     socket_stream = await anyio.connect_tcp(origin.host, origin.port)
     if context is None:
         return StreamWire(socket_stream, socket_stream)
-    followed = _Followed(socket_stream)
+    followed = Followed(socket_stream)
     try:
         stream = await TLSStream.wrap(followed, server_side=False, hostname=origin.host, ssl_context=context)
     except BaseException:
         await anyio.aclose_forcefully(socket_stream)
         raise
     return StreamWire(socket_stream, stream, followed.ends)
-
-
-class _Followed(ByteStream):
-    """A stream that notes where the records of TLS end in what it receives."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self.ends = RecordEnds()
-        self._stream = stream
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        data = await self._stream.receive(max_bytes)
-        self.ends.feed(data)
-        return data
-
-    async def send(self, item: bytes) -> None:
-        await self._stream.send(item)
-
-    async def send_eof(self) -> None:
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -25,9 +25,10 @@ from aioconnections.transport.connect import open_wire
 from aioconnections.transport.home import Home
 from aioconnections.transport.http1 import Answer, BadAnswerError
 from aioconnections.transport.lane import Lane, Site, Waiting, Watch
+from aioconnections.transport.socketwire import Outbox
 from aioconnections.transport.streaming import LaneStream
 from aioconnections.transport.tls import Trust, Verify
-from aioconnections.transport.wire import Outbox, Wire
+from aioconnections.transport.wire import Wire
 
 __all__ = ["Lanes"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from aioconnections.transport.socketwire import Outbox, SocketWire
 from aioconnections.transport.tlsrecords import RecordEnds
-from aioconnections.transport.wire import Outbox, SocketWire
 
 __all__ = ["SecureWire"]
 

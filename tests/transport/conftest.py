@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from transport.tls import trusting
 
-from aioconnections.transport import wire
+from aioconnections.transport import socketwire
 from aioconnections.transport.pool import Lanes
 
 
@@ -18,7 +18,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[0, 8], ids=["all at once", "each at once"])
 def sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lanes on asyncio send at the end of a turn of the loop, or as they are asked."""
-    monkeypatch.setattr(wire, "_MANY", request.param)
+    monkeypatch.setattr(socketwire, "_MANY", request.param)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from transport.faulty import COMMON, Connection, answer, ask, serving
 
 from aioconnections.errors import DeadlineError, ProtocolError, TransportError, UsageError
 from aioconnections.protocol.messages import Origin, Request, Response
-from aioconnections.transport import wire
+from aioconnections.transport import socketwire
 from aioconnections.transport.pool import Lanes
 
 NOWHERE = Origin("http", "127.0.0.1", 1)
@@ -185,7 +185,7 @@ async def test_what_the_first_of_two_attempts_may_have_done_is_not_forgotten(mon
         await connection.request()
         await connection.say(answer(b"hello"))
         await connection.request()
-        monkeypatch.setattr(wire.Outbox, "put", lambda *_: None)
+        monkeypatch.setattr(socketwire.Outbox, "put", lambda *_: None)
         await connection.reset()
 
     async with serving(once) as server:
@@ -231,13 +231,13 @@ async def test_many_lanes_that_are_answered_in_one_turn_send_together(
     """A few do not wait for each other."""
     steps = []
     for step in ("ask", "deliver"):
-        real = getattr(wire.SocketWire, step)
+        real = getattr(socketwire.SocketWire, step)
 
         def noted(*arguments: object, real: Callable[..., object] = real, step: str = step) -> object:
             steps.append(step)
             return real(*arguments)
 
-        monkeypatch.setattr(wire.SocketWire, step, noted)
+        monkeypatch.setattr(socketwire.SocketWire, step, noted)
     all_there, heads = asyncio.Event(), []
 
     async def serve_all(connection: Connection) -> None:
@@ -269,7 +269,7 @@ async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
     monkeypatch: pytest.MonkeyPatch, *, other: bool
 ) -> None:
     """What is sent at the end of the turn goes without him."""
-    monkeypatch.setattr(wire, "_MANY", 0)
+    monkeypatch.setattr(socketwire, "_MANY", 0)
     lanes, heads = Lanes(), []
 
     async def note(connection: Connection) -> None:
@@ -298,7 +298,7 @@ async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
 @pytest.mark.asyncio
 async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is reset between the last look at it and the first byte: no doubt about the POST."""
-    monkeypatch.setattr(wire, "_readable", lambda _: lambda: False)
+    monkeypatch.setattr(socketwire, "readable", lambda _: lambda: False)
     loop = asyncio.get_running_loop()
     lanes = Lanes()
     with socket.create_server(("127.0.0.1", 0)) as listener:

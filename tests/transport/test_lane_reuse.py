@@ -16,7 +16,8 @@ from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport import pool
 from aioconnections.transport.connect import open_wire
 from aioconnections.transport.pool import Lanes
-from aioconnections.transport.wire import Outbox, Wire
+from aioconnections.transport.socketwire import Outbox
+from aioconnections.transport.wire import Wire
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
