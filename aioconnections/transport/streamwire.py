@@ -119,7 +119,7 @@ class Followed(ByteStream):
     """A stream that notes where the records of TLS end in what it receives."""
 
     def __init__(self, stream: ByteStream) -> None:
-        self.ends = RecordEnds()
+        self.ends: RecordEnds = RecordEnds()
         self._stream = stream
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
