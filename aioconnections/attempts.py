@@ -11,7 +11,7 @@ from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import retry_after
-from aioconnections.protocol.messages import NO_HEADERS, Headers, Request, Response
+from aioconnections.protocol.messages import Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.telemetry import Attempt
 from aioconnections.traffic import Meter, Run, Traffic
@@ -72,7 +72,8 @@ class Attempts:
                 if request.is_change:
                     await meter.change(moment)
                 meter.attempts += 1
-                signed = login.signed or NO_HEADERS  # as it is now: it may have been renewed during the wait
+                signed = login.signed  # as it is now: it may have been renewed during the wait
+                assert signed is not None  # noqa: S101 # a login that was ready remains so
                 return await self._exchange(request, signed, meter, moment, seconds, page), signed
             finally:
                 slots.release()

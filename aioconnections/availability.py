@@ -35,6 +35,7 @@ class Availability:
     """What the requests of one client have learned of the server, and where they wait for it.
 
     Attributes:
+        is_clear: whether requests may be sent at a moment.
         doubts: how often the server could have lost a login without a word: new connections that were refused, answers
             that made no sense, outages. A login that was proved before the last of them is proved again.
         steady: whether there is nothing to learn from one more good answer.
@@ -53,6 +54,7 @@ class Availability:
     ) -> None:
         self.budget: RetryBudget = RetryBudget()
         self.outage: Outage = Outage(chance)
+        self.is_clear: Callable[[float], bool] = self.outage.is_clear
         self.concurrency: Concurrency = Concurrency(most)
         self.pace: Pace = Pace()
         self.doubts: int = 0
@@ -65,10 +67,6 @@ class Availability:
         self._waiting = 0
         self._probing = False
         self._news = anyio.Event()
-
-    def is_clear(self, now: float) -> bool:
-        """Whether requests may be sent."""
-        return self.outage.is_clear(now)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
         """A request was answered, and not with a refusal.

@@ -225,31 +225,25 @@ class Session:
         Raises:
             ConnectionsError: there is none.
         """
-        retry = self._traffic.retry
-        repeatable = request.method != "POST" and not request.once
         if request.delay:
             await self._delay(request, meter)
         attempt = 0
         while True:
             attempt += 1
-            wish: float | None = None
-            answer: Response | TransportError
+            end: Response | TransportError
             try:
                 answer, signed = await self._attempts.once(request, meter, page)
                 if answer.status in SETTLED:
                     return answer
-                answer = await self._settled(answer, request, signed, meter, page)
+                end = answer = await self._settled(answer, request, signed, meter, page)
                 if answer.status in SETTLED:
                     return answer
-                wish = retry_after(answer)
-                worth_it = retry.after_answer(answer.status, wish, repeatable=repeatable)
             except TransportError as error:
-                answer = error
-                worth_it = retry.after_failure(error, repeatable=repeatable)
-            if not (worth_it and await self._may_try_again(attempt, wish, meter)):
-                if isinstance(answer, TransportError):
-                    raise answer
-                return answer
+                end = error
+            if not await self._may_try_again(request, end, attempt, meter):
+                if isinstance(end, TransportError):
+                    raise end
+                return end
 
     async def _delay(self, request: Request, meter: Meter) -> None:
         if meter.run is not None:
@@ -257,15 +251,27 @@ class Session:
         await self._traffic.clock.sleep(request.delay)
         meter.waited += request.delay
 
-    async def _may_try_again(self, attempt: int, wish: float | None, meter: Meter) -> bool:
-        """Whether there is to be one more attempt; if so, the pause before it is over.
+    def _worth_it(self, request: Request, end: Response | TransportError) -> tuple[bool, float | None]:
+        """Whether another attempt could end otherwise than in `end`, and how long the server asks to wait with it."""
+        retry = self._traffic.retry
+        repeatable = request.method != "POST" and not request.once
+        if isinstance(end, TransportError):
+            return retry.after_failure(end, repeatable=repeatable), None
+        wish = retry_after(end)
+        return retry.after_answer(end.status, wish, repeatable=repeatable), wish
+
+    async def _may_try_again(
+        self, request: Request, end: Response | TransportError, attempt: int, meter: Meter
+    ) -> bool:
+        """Whether there is to be one more attempt after `end`; if so, the pause before it is over.
 
         An outage costs an item of a run no attempts: it waits for the server. A single call does not wait longer than
         an item may take.
         """
         traffic, availability = self._traffic, self._traffic.availability
         patient = meter.run is not None
-        if meter.run is not None and meter.run.ended is not None:
+        worth_it, wish = self._worth_it(request, end)
+        if not worth_it or (meter.run is not None and meter.run.ended is not None):
             return False
         if attempt >= traffic.retry.max_attempts and not (patient and availability.outage.away):
             return False

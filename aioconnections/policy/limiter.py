@@ -37,10 +37,13 @@ class Limiter:
 
     def reserve(self, now: float) -> float:
         """The time, `now` or later, at which this caller may start; it must not start earlier."""
-        if not self._interval and self._last <= now:
-            return now
-        start = max(now, self._last, self._next - (self._burst - 1) * self._interval)
-        self._next = max(self._next, start) + self._interval
+        following = self._next
+        if following <= now:  # nobody is ahead
+            start = following = now
+        else:
+            start = max(now, self._last, following - (self._burst - 1) * self._interval)
+            following = max(following, start)
+        self._next = following + self._interval
         self._last = start
         return start
 

@@ -58,11 +58,11 @@ def check_result(request: Request, response: Response, *, proved: bool) -> Statu
 
 
 def _status(response: Response) -> Status:
-    values = response.get_all(b"x-profiles-connection-status")
-    if not values:
+    statuses = {_STATUSES.get(value.lower()) for value in response.get_all(b"x-profiles-connection-status")}
+    if not statuses:
         raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
-    status = _STATUSES.get(values[0].lower())
-    if status is None or (len(values) > 1 and any(value.lower() != status for value in values)):
+    status = statuses.pop()
+    if status is None or statuses:
         raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
     return status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.protocol.messages import Headers, Request
+from aioconnections.protocol.messages import NO_HEADERS, Headers, Request
 
 __all__ = ["constant_part", "foreign_head", "request_bytes"]
 
@@ -43,7 +43,7 @@ def request_bytes(request: Request, constant: bytes) -> bytes:
     """
     method = _METHODS[request.method]  # a request that exists has one of ours
     own = request.headers
-    if own:
+    if own is not NO_HEADERS:
         _refuse_framing(own)
     body = request.body
     if body is None and request.method in _WITHOUT_BODY:
