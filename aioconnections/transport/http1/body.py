@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from aioconnections.transport.http1.head import BadAnswerError, Head
 
@@ -114,7 +114,7 @@ class _Chunked:
     def _accepts(self, data: memoryview) -> bool:
         try:
             self._parser.feed_data(data)
-        except HttpParserError:
+        except (HttpParserError, HttpParserUpgrade):  # llhttp reads surplus as the next answer, which may be an upgrade
             return False
         return True
 

@@ -10,6 +10,7 @@ from aioconnections.transport.http1.head import BadAnswerError
 __all__ = ["Decoder", "decoded"]
 
 _STEP = 64 * 1024
+_MOST_MEMBERS = 1000  # of gzip in one answer; each costs time, even an empty one
 _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
@@ -25,6 +26,7 @@ class Decoder:
             raise BadAnswerError("the answer has a content coding that nobody asked for")
         self._gzip = coding != b"deflate"
         self._start = b""
+        self._members = 1
         self._stream = zlib.decompressobj(_GZIP) if self._gzip else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -39,18 +41,27 @@ class Decoder:
                 return
             framed = data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
             self._stream = zlib.decompressobj(_ZLIB if framed else _RAW)
+        for start in range(0, len(data), _STEP):  # zlib copies what it has not used yet, each time that it is asked
+            yield from self._feed(data[start : start + _STEP])
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
         stream = self._stream
+        assert stream is not None  # noqa: S101 # the caller has looked
         while data:
             if stream.eof:
-                if not self._gzip:
-                    raise BadAnswerError("the answer has more content than its coding says")
-                stream = self._stream = zlib.decompressobj(_GZIP)
+                stream = self._stream = self._next_member()
             piece = self._step(stream, data)
             data = stream.unused_data if stream.eof else stream.unconsumed_tail
             if piece:
                 yield piece
         while not stream.eof and (piece := self._step(stream, b"")):
             yield piece
+
+    def _next_member(self) -> zlib._Decompress:
+        self._members += 1
+        if not self._gzip or self._members > _MOST_MEMBERS:
+            raise BadAnswerError("the answer has more content than its coding says")
+        return zlib.decompressobj(_GZIP)
 
     def _step(self, stream: zlib._Decompress, data: bytes) -> bytes:
         try:

@@ -11,6 +11,7 @@ import pytest
 from aioconnections.transport.http1 import Answer
 
 LIMIT = 1_000_000
+UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\0"
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
 
 
@@ -198,7 +199,7 @@ class TestComplete:
         assert answer.persistent == good.persistent
         assert response.fields == read(good.method, [good.data]).response().fields
 
-    @pytest.mark.parametrize("behind", [b"\r\n", b"\0", b"HTTP", OTHER, b"0\r\n\r\n"])
+    @pytest.mark.parametrize("behind", [b"\r\n", b"\0", b"HTTP", OTHER, UPGRADE, b"0\r\n\r\n"])
     def test_with_something_behind(self, good: Good, behind: bytes) -> None:
         data = good.data
         for pieces in ([data + behind], [data, behind], single_bytes(data + behind), [data[:-1], data[-1:] + behind]):

@@ -14,6 +14,7 @@ CODED = {
     "gzip": (b"gzip", gzip.compress(TEXT)),
     "x-gzip": (b"x-gzip", gzip.compress(TEXT)),
     "gzip in two members": (b"gzip", gzip.compress(TEXT[:1000]) + gzip.compress(TEXT[1000:])),
+    "gzip in many members": (b"gzip", b"".join(gzip.compress(TEXT[i : i + 1000]) for i in range(0, len(TEXT), 1000))),
     "deflate with zlib's frame": (b"deflate", zlib.compress(TEXT)),
     "deflate bare": (b"deflate", RAW.compress(TEXT) + RAW.flush()),
 }
@@ -70,6 +71,7 @@ MISLABELLED = {
     "deflate that is none": ("deflate", b"hello"),
     "deflate with a surplus": ("deflate", zlib.compress(TEXT) + b"hello"),
     "an unknown coding": ("br", b"hello"),
+    "gzip of nothing, over and over": ("gzip", gzip.compress(b"") * 40_000),
     "gzip twice": ("gzip, gzip", gzip.compress(gzip.compress(TEXT))),
 }
 
