@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from aioconnections.errors import DeadlineError, TransportError
+from attrs import evolve
+
+from aioconnections.errors import DeadlineError, ProtocolError, TransportError
 from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import retry_after
-from aioconnections.protocol.messages import Headers, Request, Response
+from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.telemetry import Attempt
 from aioconnections.traffic import Meter, Run, Traffic
+from aioconnections.transport import Engine
 
-__all__ = ["SETTLED", "Attempts", "Prove"]
+__all__ = ["SETTLED", "Attempts", "Prove", "asked", "reused"]
 
 Prove: TypeAlias = Callable[[Run | None], Awaitable[None]]
 """Lets the canary go first where it is due."""
@@ -25,6 +28,25 @@ SETTLED = frozenset({200, 404})
 """Nearly every answer; neither retry nor redirect nor login is about them."""
 
 _AWAY = frozenset({502, 503, 504})
+
+
+def reused(error: TransportError) -> bool:
+    """Whether a request failed because it met a connection that had served before at its end, most likely."""
+    return isinstance(error, ProtocolError) and error.reused
+
+
+async def asked(engine: Engine, origin: Origin, request: Request, common: Headers, seconds: float) -> Response:
+    """The answer to a request that belongs to no conversation, on a fresh connection if a reused one has ended.
+
+    Raises:
+        TransportError: there is no complete answer.
+    """
+    try:
+        return await engine.exchange(origin, request, common, seconds)
+    except TransportError as error:
+        if request.method == "POST" or not reused(error):
+            raise
+    return await engine.exchange(origin, evolve(request, fresh=True), common, seconds)
 
 
 class Attempts:
@@ -93,7 +115,8 @@ class Attempts:
         except TransportError as error:
             ended, name = self._now(), type(error).__name__
             telemetry.failures[name] += 1
-            availability.failed(error, moment, ended)
+            if not reused(error):  # connections end; that says nothing of the server
+                availability.failed(error, moment, ended)
             if telemetry.tells:
                 self._tell(request, meter, None, name, ended - moment)
             raise
@@ -153,8 +176,8 @@ class Attempts:
         traffic = self._traffic
         request = next(prove_login(self._address))
         try:
-            answer = await traffic.engine.exchange(
-                self._address.origin, request, self._login.constant, traffic.attempt_timeout
+            answer = await asked(
+                traffic.engine, self._address.origin, request, self._login.constant, traffic.attempt_timeout
             )
         except TransportError as error:
             traffic.telemetry.failures[type(error).__name__] += 1

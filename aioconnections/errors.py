@@ -125,7 +125,13 @@ class DeadlineError(TransportError):
 
 
 class ProtocolError(TransportError):
-    """The connection broke off in the middle, or what came over it was not valid HTTP."""
+    """The connection broke off in the middle, or what came over it was not valid HTTP.
+
+    Attributes:
+        reused: whether the connection had served before, and may have met its end for no fault of this request.
+    """
+
+    reused: bool = False
 
 
 class AnswerError(ConnectionsError):

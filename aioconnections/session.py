@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import anyio
 from attrs import evolve
 
-from aioconnections.attempts import SETTLED, Attempts
+from aioconnections.attempts import SETTLED, Attempts, asked, reused
 from aioconnections.auth import Auth
 from aioconnections.clock import LoopClock
 from aioconnections.errors import (
@@ -244,6 +244,8 @@ class Session:
                 if isinstance(end, TransportError):
                     raise end
                 return end
+            if isinstance(end, TransportError) and reused(end):
+                request = evolve(request, fresh=True)
 
     async def _delay(self, request: Request, meter: Meter) -> None:
         if meter.run is not None:
@@ -273,6 +275,9 @@ class Session:
         worth_it, wish = self._worth_it(request, end)
         if not worth_it or (meter.run is not None and meter.run.ended is not None):
             return False
+        if attempt == 1 and isinstance(end, TransportError) and reused(end):
+            traffic.telemetry.retries += 1  # at once, on a fresh connection: nothing is wrong with the server
+            return True
         if attempt >= traffic.retry.max_attempts and not (patient and availability.outage.away):
             return False
         pause = traffic.retry.pause(attempt, traffic.chance)
@@ -324,7 +329,7 @@ class Session:
         """What an `Auth` sends its own requests with: no credential of ours goes along."""
         origin, target = split_url(urljoin(f"{self.address.origin}/", url))
         request = Request(method, target, Headers((headers or {}).items()), body)
-        return await self._traffic.engine.exchange(origin, request, NO_HEADERS, self._traffic.attempt_timeout)
+        return await asked(self._traffic.engine, origin, request, NO_HEADERS, self._traffic.attempt_timeout)
 
 
 class _Shared:

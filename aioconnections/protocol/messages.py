@@ -113,6 +113,7 @@ class Request:
         body: the whole body, or None for a request without one.
         once: what follows a failure is for the conversation to decide: it is not tried again on its own.
         delay: seconds to wait before it is sent.
+        fresh: it is to go over a connection that has not served before, where the transport can see to that.
 
     Raises:
         InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
@@ -124,6 +125,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     once: bool = False
     delay: float = 0.0
+    fresh: bool = False
 
     def __attrs_post_init__(self) -> None:
         target = self.target

@@ -26,7 +26,7 @@ from aioconnections.errors import (
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.http1 import Answer, foreign_head
 from aioconnections.transport.lane import Lane, Waiting
-from aioconnections.transport.pool import REPEATABLE, REST, Lanes
+from aioconnections.transport.pool import REST, Lanes
 from aioconnections.transport.tls import Verify
 from aioconnections.transport.wire import RESET
 
@@ -35,6 +35,7 @@ __all__ = ["LaneTransport"]
 Phase = Literal["pool", "connect", "write", "read"]
 
 _NO_LIMIT = 1 << 62
+_REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
 _TOO_LATE: dict[Phase, type[httpx.TimeoutException]] = {
     "pool": httpx.PoolTimeout,
     "connect": httpx.ConnectTimeout,
@@ -249,7 +250,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
             try:
                 return await self._ask(lane, outgoing, times, method)
             except (httpx.RemoteProtocolError, httpx.ReadError):
-                if not outgoing.replayable or (lane.wire.sent and method not in REPEATABLE):
+                if not outgoing.replayable or (lane.wire.sent and method not in _REPEATABLE):
                     raise
         with _translating("connect"):
             lane = await self._lanes.connect(site, times.until("connect", self._watch.now()))

@@ -18,7 +18,6 @@ from aioconnections.errors import (
     DeadlineError,
     InvalidInputError,
     ProtocolError,
-    TransportError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport.connect import open_wire
@@ -35,20 +34,15 @@ __all__ = ["Lanes"]
 REST = 8.0  # seconds that an idle lane is kept; servers close theirs after 10 and more
 LARGEST_BODY = 64 * 1024 * 1024
 _MOST_SITES = 1000
-REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
-
-
-def _repeatable(method: str, failure: TransportError) -> bool:
-    """Whether a failure on a used lane may be the fault of the lane alone, and another try does no harm."""
-    return isinstance(failure, ProtocolError) and (failure.sent == "no" or method in REPEATABLE)
 
 
 class Lanes:
     """An `Engine` over kept-alive HTTP/1.1 connections of its own.
 
-    It gives no answer to the wrong request: whatever a server sends beyond an answer closes the connection. A request
-    that fails on a connection that was used before, as happens when the server closes an idle one, is repeated once
-    on a fresh one if its method allows it (HEAD, GET, PUT, DELETE).
+    It gives no answer to the wrong request: whatever a server sends beyond an answer closes the connection. Where a
+    connection that was used before turns out to be closed, a fresh one takes its place. If that is found only after
+    something was sent, the request fails with a `ProtocolError` that says so, `reused`: whether it may be repeated, as
+    a request that wants a `fresh` connection, is not decided here.
 
     Not thread-safe, and bound to the event loop and the process that used it first.
 
@@ -88,7 +82,7 @@ class Lanes:
         """
         site = self.enter(origin)
         payload = site.payload(request, common)
-        lane = await self._ask(site, request.method, payload, timeout)
+        lane = await self._ask(site, request, payload, timeout)
         answer = lane.answer
         lane.release(REST)
         try:
@@ -109,7 +103,7 @@ class Lanes:
         """
         site = self.enter(origin)
         payload = site.payload(request, common)
-        lane = await self._ask(site, request.method, payload, timeout, whole=False)
+        lane = await self._ask(site, request, payload, timeout, whole=False)
         stream = LaneStream(lane, self.watch, self._max_body)
         try:
             yield stream
@@ -190,18 +184,17 @@ class Lanes:
 
     # --- inside ---
 
-    async def _ask(self, site: Site, method: str, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
+    async def _ask(self, site: Site, request: Request, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
         """A lane on which the request was answered: completely, or with ``whole=False`` at least with a head."""
         watch = self.watch
         now = watch.now()
         deadline = now + timeout
-        lane = site.lend(now) or await self.connect(site, deadline)
-        first: TransportError | None = None
+        lane = (None if request.fresh else site.lend(now)) or await self.connect(site, deadline)
         while True:
             lane.deadline = deadline
             if deadline < watch.at:
                 watch.arm(deadline)
-            answer = lane.answer = Answer(method, limit=self._max_body, whole=whole)
+            answer = lane.answer = Answer(request.method, limit=self._max_body, whole=whole)
             try:
                 await lane.wire.ask(answer, payload)
             except BaseException:
@@ -211,24 +204,12 @@ class Lanes:
                 return lane
             failure = lane.failure()
             lane.drop()
-            if first is not None and first.sent == "maybe":
-                failure.sent = "maybe"
-            if not lane.used or not _repeatable(method, failure) or self._home.closed:
+            if not lane.used or not isinstance(failure, ProtocolError) or self._home.closed:
                 raise failure
-            first = failure
-            lane = await self._connect_again(site, deadline, failure)
-
-    async def _connect_again(self, site: Site, deadline: float, first: TransportError) -> Lane:
-        """A fresh lane, after a request failed on one that was used before."""
-        try:
-            return await self.connect(site, deadline)
-        except DeadlineError as error:
-            error.sent = first.sent
-            raise
-        except TransportError:
-            if first.sent == "no":
-                raise
-        raise first
+            if failure.sent == "maybe":
+                failure.reused = True
+                raise failure
+            lane = await self.connect(site, deadline)
 
     def _checked(self, wire: Wire, site: Site) -> Lane:
         # TLS has things to say unasked; what HTTP says unasked would be taken for the first answer

@@ -15,7 +15,7 @@ import anyio
 import pytest
 from transport.faulty import COMMON, Connection, answer, ask, serving
 
-from aioconnections.errors import DeadlineError, ProtocolError, TransportError, UsageError
+from aioconnections.errors import ProtocolError, TransportError, UsageError
 from aioconnections.protocol.messages import Origin, Request, Response
 from aioconnections.transport import socketwire
 from aioconnections.transport.pool import Lanes
@@ -173,27 +173,6 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
         loop.remove_signal_handler(signal.SIGINT)
         await server.until(0)
         assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
-    await lanes.aclose()
-
-
-@pytest.mark.asyncio
-async def test_what_the_first_of_two_attempts_may_have_done_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first reached the server; the time is over before the second leaves."""
-    lanes = Lanes()
-
-    async def once(connection: Connection) -> None:
-        await connection.request()
-        await connection.say(answer(b"hello"))
-        await connection.request()
-        monkeypatch.setattr(socketwire.Outbox, "put", lambda *_: None)
-        await connection.reset()
-
-    async with serving(once) as server:
-        await ask(lanes, server)
-        with pytest.raises(DeadlineError) as raised:
-            await ask(lanes, server, "DELETE", timeout=0.3)
-        assert raised.value.sent == "maybe"
-        assert len(server.connections) == 2
     await lanes.aclose()
 
 

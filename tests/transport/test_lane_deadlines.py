@@ -12,7 +12,6 @@ from transport.faulty import COMMON, Connection, Script, Server, StoppedClock, a
 
 from aioconnections.errors import DeadlineError
 from aioconnections.protocol.messages import Origin, Request
-from aioconnections.transport import pool
 from aioconnections.transport.pool import Lanes
 
 pytestmark = pytest.mark.anyio
@@ -98,46 +97,6 @@ async def test_a_drip_outlives_no_deadline(timed: Lanes, clock: StoppedClock) ->
         with pytest.raises(DeadlineError):
             await ask(timed, server, timeout=10)
         assert 1010 <= clock.time <= 1012
-
-
-async def test_a_second_try_has_what_is_left_of_the_time(timed: Lanes, clock: StoppedClock) -> None:
-    async def serve(connection: Connection) -> None:
-        await connection.request()
-        if connection.number == 0:
-            await connection.say(answer())
-            await connection.request()
-            clock.advance(6)
-        else:
-            clock.advance(6)
-            await connection.until_closed()
-
-    async with serving(serve) as server:
-        await ask(timed, server, timeout=10)
-        with pytest.raises(DeadlineError):
-            await ask(timed, server, timeout=10)
-        assert len(server.connections) == 2
-
-
-async def test_no_second_connection_within_what_is_left_of_the_time(
-    timed: Lanes, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first connection had the request, so it may have arrived."""
-
-    async def never(*_: object) -> None:
-        clock.advance(11)
-        await anyio.sleep_forever()
-
-    async def serve(connection: Connection) -> None:
-        await connection.request()
-        await connection.say(answer())
-        await connection.request()
-
-    async with serving(serve) as server:
-        await ask(timed, server, timeout=10)
-        monkeypatch.setattr(pool, "open_wire", never)
-        with pytest.raises(DeadlineError) as raised:
-            await ask(timed, server, "PUT", timeout=10)
-        assert raised.value.sent == "maybe"
 
 
 async def test_a_black_hole_ends_with_the_deadline(timed: Lanes, clock: StoppedClock) -> None:
