@@ -77,11 +77,7 @@ class Attempts:
             try:
                 start = traffic.limiter.reserve(moment)
                 if start > moment:
-                    if meter.run is not None:
-                        meter.run.check(start)
-                    await traffic.clock.sleep(start - moment)
-                    asked, moment = moment, now()
-                    meter.waited += moment - asked
+                    moment = await self._until(start, moment, meter)
                     if not availability.is_clear(moment):
                         continue
                 self._gate.check()
@@ -145,6 +141,20 @@ class Attempts:
                 run=run,
             )
         )
+
+    async def _until(self, start: float, moment: float, meter: Meter) -> float:
+        """Wait for the start that the limiter gave at `moment`; when that was over."""
+        traffic = self._traffic
+        try:
+            if meter.run is not None:
+                meter.run.check(start)
+            await traffic.clock.sleep(start - moment)
+        except BaseException:
+            traffic.limiter.give_back(start)
+            raise
+        now = self._now()
+        meter.waited += now - moment
+        return now
 
     async def _turn(self, meter: Meter) -> float:
         """Wait for the server, for a login, and with those for a slot; the time when all three were there."""

@@ -125,3 +125,20 @@ def test_requests_start_no_faster_than_the_rate_which_can_change_while_running()
 def windows(starts: list[float], until: float) -> Iterable[tuple[int, int]]:
     count = sum(start <= until for start in starts)
     return ((first, last) for first in range(count) for last in range(first, count))
+
+
+def test_calls_that_were_cancelled_while_they_waited_for_the_rate_cost_the_next_one_nothing() -> None:
+    async def main() -> None:
+        script = one_after_the_other(*(status("accepted") for _ in range(2)))
+        async with client_of(script, max_per_second=1.0, burst=1) as client:
+            await client.check(A, B)
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):
+                    nursery.start_soon(client.check, A, B)
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+            await client.check(A, B)
+            assert trio.current_time() - began == pytest.approx(1.0)
+
+    on_virtual_time(main)

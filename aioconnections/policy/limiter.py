@@ -6,6 +6,8 @@ The promise: in any window there are never more starts than ``burst + max_per_se
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["Limiter"]
@@ -13,6 +15,8 @@ __all__ = ["Limiter"]
 
 class Limiter:
     """Gives every caller the time at which it may start, in the order in which they ask.
+
+    A start that is given back goes to whoever asks next, so that those who give up cost the others nothing.
 
     Args:
         max_per_second: starts per second in the long run; None for no limit.
@@ -22,7 +26,7 @@ class Limiter:
         InvalidInputError: `max_per_second` is not positive and finite, or `burst` is no whole number from 1 on.
     """
 
-    __slots__ = ("_burst", "_interval", "_last", "_next", "_pace", "max_per_second")
+    __slots__ = ("_burst", "_interval", "_last", "_next", "_pace", "_returned", "max_per_second")
 
     max_per_second: float | None
     """Starts per second in the long run; None for no limit. Set it through `change`."""
@@ -34,9 +38,14 @@ class Limiter:
         self._burst = _whole(burst)
         self._next = float("-inf")  # when the next one would start if all of them kept exactly to the rate
         self._last = float("-inf")  # the last start that was given away
+        self._returned: list[float] = []  # starts that nobody will use, a heap
 
     def reserve(self, now: float) -> float:
         """The time, `now` or later, at which this caller may start; it must not start earlier."""
+        while self._returned:
+            start = heappop(self._returned)
+            if start >= now:
+                return start
         following = self._next
         if following <= now:  # nobody is ahead
             start = following = now
@@ -46,6 +55,10 @@ class Limiter:
         self._next = following + self._interval
         self._last = start
         return start
+
+    def give_back(self, start: float) -> None:
+        """Nothing starts at `start`, which this limiter gave away."""
+        heappush(self._returned, start)
 
     def change(self, max_per_second: float | None, now: float, burst: int | None = None) -> None:
         """Another rate from `now` on. Starts that were given away stand, and the later ones follow them.

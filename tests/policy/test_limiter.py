@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -132,7 +133,7 @@ def test_a_limit_that_is_set_later_starts_afresh() -> None:
     limiter = Limiter(None)
     assert [limiter.reserve(5.0) for _ in range(100)] == [5.0] * 100
     limiter.change(2.0, now=5.0)
-    assert [limiter.reserve(5.0) for _ in range(3)] == [5.0, 5.5, 6.0]
+    assert [limiter.reserve(4.995) for _ in range(3)] == [5.0, 5.5, 6.0]
     assert limiter.max_per_second == 2.0
 
 
@@ -156,6 +157,30 @@ def test_a_change_that_is_refused_changes_nothing(rate: float, burst: int) -> No
         limiter.change(rate, 0.0, burst)
     assert repr(limiter) == "Limiter(max_per_second=1.0, burst=1)"
     assert limiter.reserve(0.0) == 1.0
+
+
+@given(rates, bursts, st.lists(st.tuples(pauses, st.booleans()), max_size=40), st.randoms())
+def test_starts_that_are_given_back_are_given_away_again_and_the_law_holds(
+    rate: float | None, burst: int, script: list[tuple[float, bool]], dice: random.Random
+) -> None:
+    limiter, now, kept = Limiter(rate, burst), 0.0, list[float]()
+    for pause, stays in script:
+        now += pause
+        kept.append(limiter.reserve(now))
+        assert kept[-1] >= now
+        if not stays:
+            limiter.give_back(kept.pop(dice.randrange(len(kept))))
+    law(sorted(kept), [(NEVER, rate)], burst)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_those_who_give_up_cost_the_others_nothing(order: int) -> None:
+    limiter = Limiter(100.0)
+    starts = [limiter.reserve(0.0) for _ in range(2000)]
+    for start in starts[1::order] if order > 0 else starts[:0:order]:
+        limiter.give_back(start)
+    assert limiter.reserve(0.0) == pytest.approx(0.01)
+    assert [limiter.reserve(4.995) for _ in range(3)] == pytest.approx([5.0, 5.01, 5.02], abs=1e-6)
 
 
 def test_starts_are_strictly_spaced_at_burst_one() -> None:
