@@ -27,6 +27,9 @@ Prove: TypeAlias = Callable[[Run | None], Awaitable[None]]
 SETTLED = frozenset({200, 404})
 """Nearly every answer; neither retry nor redirect nor login is about them."""
 
+_ADMITTED = SETTLED | {201, 204, 400, 403, 409}
+"""Whoever is answered so has signed in."""
+
 _AWAY = frozenset({502, 503, 504})
 
 
@@ -118,7 +121,7 @@ class Attempts:
             raise
         status = answer.status
         telemetry.answers[status] += 1
-        if status in SETTLED:
+        if status in _ADMITTED:
             self._login.accepted(signed)
         if status == 429 or status >= 500:
             availability.refused(status, retry_after(answer), moment, self._now())

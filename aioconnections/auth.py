@@ -45,8 +45,8 @@ class Auth(Protocol):
         """The headers that go with every request; asked once, and reused until the server answers 401.
 
         Then it is asked once more, however many requests are under way, with the headers that were refused. To give
-        the same ones again, or to raise a `ConnectionsError`, means that there are no better ones: the client stops
-        using this credential.
+        the same ones again, or to raise anything, means that there are no better ones: the client stops using this
+        credential. What is raised when nothing was refused goes to the caller, as it is.
         """
         ...
 

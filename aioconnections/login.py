@@ -9,6 +9,7 @@ import anyio
 from aioconnections.auth import Auth, Send
 from aioconnections.errors import ConnectionsError, DeadlineError
 from aioconnections.protocol.messages import NO_HEADERS, Headers
+from aioconnections.telemetry import LOG
 from aioconnections.traffic import Meter
 
 __all__ = ["Login"]
@@ -74,6 +75,9 @@ class Login:
         try:
             credential = await self._ask(self.credential)
         except ConnectionsError:
+            return False
+        except Exception as error:  # noqa: BLE001 # of the caller's own code, and no better login either
+            LOG.warning("a login was not renewed: its Auth has raised %s", type(error).__name__)
             return False
         if credential == self.credential:
             return False

@@ -191,6 +191,8 @@ class Session:
             await self.nobody_found(*people)
         except InvalidInputError as hidden:
             return hidden.with_traceback(None)
+        except ConnectionsError:
+            return error  # what kept us from asking is no news of this one
         return error
 
     async def nobody_found(self, *people: Identity) -> None:

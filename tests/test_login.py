@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import anyio
 import anyio.lowlevel
 import httpx
@@ -26,7 +28,11 @@ from aioconnections import (
     Client,
     ConnectFailedError,
     DeadlineError,
+    Email,
+    Failed,
+    Invited,
     NotFoundError,
+    Rejected,
     ServerUnavailableError,
     Status,
     UnexpectedAnswerError,
@@ -214,6 +220,61 @@ async def test_a_token_can_go_stale_more_than_once() -> None:
     assert auth.asked == 3
 
 
+async def test_an_auth_that_raises_loses_no_item_of_a_run() -> None:
+    class Defective(Tokens):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            if refused is not None:
+                raise OSError("the file with the token is gone")
+            return await super().headers(send, refused)
+
+    left = iter(range(50))
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        return httpx.Response(401) if next(left, None) is None else status("accepted")
+
+    pairs = [(A, Userid(str(n))) for n in range(200)]
+    async with client_of(Script(answer), auth=Defective("good")) as client, client.check_many(pairs) as outcomes:
+        seen = [outcome async for outcome in outcomes]
+    assert isinstance(outcomes.stopped, AuthenticationError)
+    assert sorted(outcome.index for outcome in seen) == list(range(outcomes.tally.read))
+    assert outcomes.tally.checked == 50
+
+
+async def test_a_change_vouches_for_a_token_as_a_question_does() -> None:
+    """Tokens that last for five requests each, in a run that asks nothing."""
+    auth, sent = Tokens(*(str(n) for n in range(8))), Counter[str]()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        token = request.headers["authorization"]
+        sent[token] += 1
+        return httpx.Response(401) if sent[token] > 5 else httpx.Response(201, html="")
+
+    client = client_of(Script(answer), auth=auth, max_connections=1)
+    async with client, client.invite_many([Userid(str(n)) for n in range(40)], journal=None) as outcomes:
+        assert {type(outcome) async for outcome in outcomes} == {Invited}
+    assert outcomes.tally.invited == 40
+    assert auth.asked == 8
+
+
+def test_that_nobody_can_ask_whether_addresses_are_hidden_is_no_news_of_the_item() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if "unknown" not in str(request.url):
+            return httpx.Response(401)
+        await trio.testing.wait_all_tasks_blocked()  # until the login is known to be refused
+        return httpx.Response(400)
+
+    async def main() -> None:
+        people = [Email("unknown@example.com"), Email("b@example.com")]
+        async with client_of(Script(answer)) as client:
+            async with client.check_many([(A, person) for person in people], ordered=True) as outcomes:
+                kinds = [type(outcome) async for outcome in outcomes]
+            assert isinstance(outcomes.stopped, AuthenticationError)
+        assert kinds == [Rejected, Failed]
+
+    on_virtual_time(main)
+
+
 async def test_a_token_that_stays_refused_costs_two_requests() -> None:
     auth, script = Tokens("stale", "stale too"), only("other")
     async with client_of(script, auth=auth) as client:
@@ -306,7 +367,13 @@ async def test_the_same_token_again_or_an_error_closes_the_gate() -> None:
                 raise ConnectFailedError("the token endpoint is away")
             return await super().headers(send, refused)
 
-    for auth in (Tokens("stale"), Broken("stale", "fresh"), Bearer("stale")):
+    class Defective(Tokens):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            if refused is not None:
+                raise OSError("the keyring is locked")
+            return await super().headers(send, refused)
+
+    for auth in (Tokens("stale"), Broken("stale", "fresh"), Defective("stale", "fresh"), Bearer("stale")):
         script = only("fresh")
         async with client_of(script, auth=auth) as client:
             for _ in range(2):
