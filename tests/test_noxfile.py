@@ -90,11 +90,15 @@ def test_pyenv_is_sought_at_home_unless_said_otherwise(
 
 
 def test_each_python_has_its_session_and_the_full_size_is_not_run_by_default(noxfile: ModuleType) -> None:
-    running = "tests-{}.{}".format(*sys.version_info)
+    running = "{}.{}".format(*sys.version_info)
     chosen = noxfile.nox.options.sessions
-    assert running in chosen
+    assert {f"tests-{running}", f"wheel-{running}"} & set(chosen)
+    assert set(noxfile.PYTHONS) == {name.partition("-")[2] for name in chosen if "-" in name}
     assert "full" not in chosen
-    assert chosen.index("lint") < chosen.index("types") < chosen.index(running) < chosen.index("coverage")
+    tested = [chosen.index(name) for name in chosen if name.startswith("tests-")]
+    assert chosen.index("lint") < chosen.index("types") < min(tested) <= max(tested) < chosen.index("coverage")
+    wheels = [chosen.index(name) for name in chosen if name.startswith("wheel-")]
+    assert chosen.index("build") < min(wheels)
 
 
 def test_a_line_that_no_test_ran_is_named_where_each_must_be_run(noxfile: ModuleType) -> None:

@@ -39,8 +39,18 @@ class Reference:
         await self.app(scope, receive, send)
 
 
+@pytest.fixture(scope="session")
+def ending() -> Generator[list[threading.Thread]]:
+    """Threads of servers that were told to end: they need a tenth of a second to see it, which no test waits for."""
+    threads: list[threading.Thread] = []
+    yield threads
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
-def reference() -> Generator[Reference]:
+def reference(ending: list[threading.Thread]) -> Generator[Reference]:
     server = Reference()
     started = threading.Event()
     ends: list[Callable[[], object]] = []
@@ -58,7 +68,7 @@ def reference() -> Generator[Reference]:
     assert started.wait(10)
     yield server
     ends[0]()
-    thread.join(10)
+    ending.append(thread)
 
 
 @pytest.fixture(autouse=True)

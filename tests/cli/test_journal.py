@@ -166,22 +166,22 @@ def test_ctrl_c_says_how_to_go_on(
     command: Command, me: Any, once: Once, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("message").write_text("Shall we connect?", encoding="utf-8")
-    line = ["invite", people(30), *JOURNAL, "--message-file", "message", "--max-connections", 2]
+    line = ["invite", people(15), *JOURNAL, "--message-file", "message", "--max-connections", 2]
     line += ["--max-per-second", "5"]  # so that the run lasts much longer than it takes to see that it has begun
     once(lambda: len(me.app.commits) > 4, lambda: os.kill(os.getpid(), number))
     said = command(*line)
     assert said.code == 130
-    assert len(said.rows) == 30
+    assert len(said.rows) == 15
     done = Counter(row["outcome"] for row in said.rows)
-    assert done["invited"] == len(me.app.commits) < 30
-    assert done["unprocessed"] == 30 - done["invited"]
+    assert done["invited"] == len(me.app.commits) < 15
+    assert done["unprocessed"] == 15 - done["invited"]
     *_, interrupted, how = said.err.splitlines()
     assert interrupted == "aioconnections: interrupted"
     words = shlex.split(how.removeprefix("aioconnections: to go on: "))
     assert words == ["aioconnections", *map(str, line)]
     monkeypatch.setattr("sys.argv", words)
     again = command(*words[1:])
-    assert (again.code, len(again.rows), len(me.app.commits)) == (0, 30, 30)
+    assert (again.code, len(again.rows), len(me.app.commits)) == (0, 15, 15)
     assert f"; {done['invited']} of them by an earlier run" in again.err
 
 

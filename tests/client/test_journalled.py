@@ -215,7 +215,7 @@ async def test_a_failing_disk_stops_the_run_before_the_next_change_is_sent(
 async def test_what_an_earlier_run_may_have_sent_is_asked_after(path: Path, tmp_path: Path) -> None:
     place = Place(dedup=False)
     bob = strangers(place, 1)[0]
-    async with place.client(0) as client:
+    async with place.client(0, max_attempts=1) as client:
         whole = tmp_path / "whole.sqlite"
         await everything(client.invite_many([bob], journal=Journal(whole)))
         with report(whole) as run:
