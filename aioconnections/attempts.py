@@ -151,7 +151,7 @@ class Attempts:
         try:
             if meter.run is not None:
                 meter.run.check(start)
-            await traffic.clock.sleep(start - moment)
+            await meter.wait(traffic.clock.sleep(start - moment))
         except BaseException:
             traffic.limiter.give_back(start)
             raise
@@ -168,7 +168,7 @@ class Attempts:
             if not availability.is_clear(came):
                 self._gate.check()
                 until = came + traffic.item_timeout - meter.elapsed if meter.run is None else meter.run.until
-                await availability.clear(self._probe, until)
+                await meter.wait(availability.clear(self._probe, until))
                 if not meter.proving:
                     await self._prove(meter.run)  # it may have lost the login
                 if meter.run is not None:

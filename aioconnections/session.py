@@ -21,6 +21,7 @@ from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ConnectionsError,
+    DeadlineError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -252,7 +253,7 @@ class Session:
     async def _delay(self, request: Request, meter: Meter) -> None:
         if meter.run is not None:
             meter.run.check(self._now() + request.delay)
-        await self._traffic.clock.sleep(request.delay)
+        await meter.wait(self._traffic.clock.sleep(request.delay))
         meter.waited += request.delay
 
     def _worth_it(self, request: Request, end: Response | TransportError) -> tuple[bool, float | None]:
@@ -288,7 +289,10 @@ class Session:
         if not availability.outage.away:
             availability.may_retry(self._now())  # if not, the server counts as away, and the next attempt waits
         traffic.telemetry.retries += 1
-        await traffic.clock.sleep(pause)
+        try:
+            await meter.wait(traffic.clock.sleep(pause))
+        except DeadlineError:
+            return False
         if not meter.proving and not self.is_proved():
             came = self._now()
             await self.prove(meter.run)  # a login that was lost without a word would turn answers into false 404s

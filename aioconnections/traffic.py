@@ -68,36 +68,41 @@ class Run:
         ended: why, once one could not start because of that; else None.
     """
 
-    __slots__ = ("_quiet", "_sent", "_why", "ended", "id", "until")
+    __slots__ = ("_waiting", "_why", "ended", "id", "until")
 
     def __init__(self, run_id: str) -> None:
         self.id: str = run_id
         self.until: float = float("inf")
         self.ended: DeadlineError | None = None
         self._why = ""
-        self._sent = 0  # changes that went out, and of which nothing is known yet
-        self._quiet: anyio.Event | None = None
+        self._waiting: set[anyio.CancelScope] = set()
 
     def end_at(self, moment: float, why: str) -> None:
         """Start no request from `moment` on."""
         self.until = moment
         self._why = why
 
-    def begun(self) -> None:
-        """A change of one more item is about to be sent."""
-        self._sent += 1
+    def end(self, now: float, why: str) -> None:
+        """Start no request from now on, and let nobody wait for a chance to; what is under way goes on."""
+        if now < self.until:
+            self.end_at(now, why)
+        for scope in self._waiting:
+            scope.cancel()
 
-    def settled(self) -> None:
-        """What became of it is known, and recorded."""
-        self._sent -= 1
-        if not self._sent and self._quiet is not None:
-            self._quiet.set()
+    async def wait(self, something: Awaitable[object]) -> None:
+        """Await `something`, unless the run ends meanwhile.
 
-    async def quiet(self) -> None:
-        """Wait until nothing that was sent is unknown."""
-        while self._sent:
-            self._quiet = anyio.Event()
-            await self._quiet.wait()
+        Raises:
+            DeadlineError: it has.
+        """
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                await something
+            finally:
+                self._waiting.discard(scope)
+        if scope.cancelled_caught:
+            self.check(self.until)
 
     def check(self, moment: float) -> None:
         """Let a request start at `moment`, or refuse.
@@ -110,7 +115,7 @@ class Run:
             raise copy(self.ended)
 
     def __repr__(self) -> str:
-        return f"Run({self.id}, {self._sent} sent)"
+        return f"Run({self.id}, {'ended' if self.ended else 'not ended'})"
 
 
 class Meter:
@@ -126,7 +131,6 @@ class Meter:
     """
 
     __slots__ = (
-        "_counted",
         "_now",
         "_started",
         "attempts",
@@ -148,7 +152,6 @@ class Meter:
         self.changes: int = 0
         self.changed_at: float | None = None
         self.proving: bool = proving
-        self._counted = False  # the run knows that something of it is under way
 
     @property
     def elapsed(self) -> float:
@@ -165,22 +168,23 @@ class Meter:
         Raises:
             ConnectionsError: it must not be.
         """
-        run = self.run
-        if run is not None and not self._counted:
-            self._counted = True
-            run.begun()
         if self.before_change is not None:
             await self.before_change(self.changes)
             moment = self._now()
-            if run is not None:
-                run.check(moment)  # it may have ended meanwhile
+            if self.run is not None:
+                self.run.check(moment)  # it may have ended meanwhile
         self.changed_at = moment
 
-    def settle(self) -> None:
-        """What became of the changes is known, and recorded; or nobody will ever know."""
-        if self._counted and self.run is not None:
-            self._counted = False
-            self.run.settled()
+    async def wait(self, something: Awaitable[object]) -> None:
+        """Await `something`; in a run, unless that ends meanwhile.
+
+        Raises:
+            DeadlineError: it has.
+        """
+        if self.run is None:
+            await something
+        else:
+            await self.run.wait(something)
 
     @property
     def lasted(self) -> float:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from doors import Script, client_of, collect, connected, number_of, pairs, status
 
-from aioconnections import Client, Pair, UsageError
+from aioconnections import Client, Pair, Unprocessed, UsageError
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,9 @@ async def test_leaving_the_block_early_cancels_what_is_under_way() -> None:
                 break
         assert script.under_way == 0
         assert cancelled in {4, 5}
-        assert outcomes.tally.in_flight == outcomes.tally.read - 1
+        assert outcomes.tally.in_flight == 0
+        assert {type(outcome) for outcome in outcomes.unread} == {Unprocessed}
+        assert sorted(outcome.index for outcome in outcomes.unread) == list(range(1, outcomes.tally.read))
         with pytest.raises(UsageError):
             await anext(outcomes)
     assert script.closed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from aioconnections.bulk.job import SessionJob
-from aioconnections.bulk.verdicts import known, undone
+from aioconnections.bulk.verdicts import cut_off, known, undone
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -42,6 +42,9 @@ class CheckJob(SessionJob):
             status = check_result(request, await session.ask(request, meter), proved=session.verifies)
         except ConnectionsError as error:
             unanswered = error
+        except BaseException:
+            self.cut.append(cut_off(known(index, item, meter, pair=pair)))
+            raise
         else:
             return Checked(
                 status,

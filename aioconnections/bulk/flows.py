@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from attrs import evolve
 
 from aioconnections.bulk.job import SessionJob, Subject
-from aioconnections.bulk.verdicts import known, undone
+from aioconnections.bulk.verdicts import cut_off, known, undone
 from aioconnections.errors import (
     BadRequestError,
     ConnectionsError,
@@ -88,8 +88,10 @@ class FlowJob(SessionJob, Generic[DoneT]):
             return Unprocessed(f"duplicate of {first}", **known(index, item, meter, person=subject.person))
         try:
             return await self.carry_out(index, item, subject, meter, Sends(0, meter.since_change))
-        finally:
-            meter.settle()
+        except BaseException:
+            facts = known(index, item, meter, pair=subject.pair, person=subject.person)
+            self.cut.append(cut_off(facts, sent=meter.changed_at is not None))
+            raise
 
     async def carry_out(
         self, index: int, item: object, subject: Subject[DoneT], meter: Meter, earlier: Sends

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from hashlib import blake2b
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -34,6 +34,11 @@ class Job(Protocol[OutT_co]):
     run: Run
     changes: bool
     over: ConnectionsError | None
+
+    @property
+    def cut(self) -> Sequence[OutT_co]:
+        """Outcomes of the items whose work was broken off."""
+        ...
 
     def is_ready(self) -> bool:
         """Whether `ready` would return at once."""
@@ -91,6 +96,7 @@ class SessionJob:
 
     Attributes:
         over: why the run has to end; None as long as it has not.
+        cut: outcomes of the items whose work was broken off.
     """
 
     changes: bool = False
@@ -99,6 +105,7 @@ class SessionJob:
         self.session: Session = session
         self.run: Run = run
         self.over: ConnectionsError | None = None
+        self.cut: list[Any] = []
 
     def is_ready(self) -> bool:
         """See `Job`."""

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import SessionJob, Subject
-from aioconnections.bulk.verdicts import Known, known
+from aioconnections.bulk.verdicts import Known, cut_off, known
 from aioconnections.errors import (
     AuthenticationError,
     InDoubtError,
@@ -62,38 +62,33 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
     async def do(self, index: int, item: object) -> Outcome:
         """The outcome of one item; see `Job`."""
-        meter = self.session.meter(self.run)
-        try:
-            return await self._do(index, item, meter)
-        finally:
-            meter.settle()
-
-    async def _do(self, index: int, item: object, meter: Meter) -> Outcome:
-        job, wanted = self._job, self._understood(item)
+        meter, wanted = self.session.meter(self.run), self._understood(item)
         if isinstance(wanted, InvalidInputError):
             facts, text, first = known(index, item, meter), NOTHING, None
         else:
             facts = known(index, item, meter, pair=wanted.pair, person=wanted.person)
             text = item_text(pair=wanted.pair, person=wanted.person, ref=wanted.ref, digest=wanted.digest)
-            first = job.duplicate_of(index, wanted)
+            first = self._job.duplicate_of(index, wanted)
+        past: Past | None = None
+        outcome: Outcome | None = None
         try:
             past = await self._journal.past(index, text)
-        except JournalError as error:
-            self.learn(error)
-            return Unprocessed(str(error), **facts)
-        if past is not None and past.finished and past.said is not None:
-            return replay(past.said, index=index, item=item, pair=facts["pair"], person=facts["person"])
-        outcome: Outcome
-        if isinstance(wanted, InvalidInputError):
-            outcome = Failed(wanted, **facts)
-        elif first is not None:
-            outcome = Unprocessed(f"duplicate of {first}", **facts)
-        else:
-            outcome = await self._carry_out(wanted, meter, facts, text, past)
-        try:
+            if past is not None and past.finished and past.said is not None:
+                return replay(past.said, index=index, item=item, pair=facts["pair"], person=facts["person"])
+            if isinstance(wanted, InvalidInputError):
+                outcome = Failed(wanted, **facts)
+            elif first is not None:
+                outcome = Unprocessed(f"duplicate of {first}", **facts)
+            else:
+                outcome = await self._carry_out(wanted, meter, facts, text, past)
             await self._journal.outcome(index, text, said_of(outcome), durable=self.changes)
         except JournalError as error:
             self.learn(error)
+            return outcome or Unprocessed(str(error), **facts)
+        except BaseException:
+            sent = meter.changed_at is not None or (past is not None and past.in_doubt)
+            self.cut.append(outcome or cut_off(facts, sent=sent))
+            raise
         return outcome
 
     def _understood(self, item: object) -> Subject[OutT] | InvalidInputError:

@@ -39,8 +39,8 @@ class Outcomes(Generic[OutT]):
 
     Leaving the block early ends the run: nothing more is read or sent, and questions under way are cancelled. Changes
     that were sent already get as long as one attempt may take, so that it is known and recorded what became of them;
-    `unread` has what was finished and not taken. The source remains the caller's, who may go on reading it, and closes
-    it if it wants to be closed.
+    `unread` has what was not taken, for every item that was read. The source remains the caller's, who may go on
+    reading it, and closes it if it wants to be closed.
     """
 
     def __init__(
@@ -72,12 +72,14 @@ class Outcomes(Generic[OutT]):
         self._count = Count()
         self._ready: deque[OutT] = deque()
         self._early: dict[int, OutT] = {}  # finished before their turn, in an ordered run
+        self._unread: tuple[OutT, ...] = ()  # when the block was left
         self._turn = 0  # index of the outcome that an ordered run gives next
         self._ended = False  # nothing more is read
         self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
         self._news: anyio.Event | None = None  # the consumer waits for it
         self._listening = False
         self._room: anyio.Event | None = None  # workers wait for it
+        self._all_left = anyio.Event()
         self._timer: Timer | None = None  # of the deadline of the run
         self.stopped: ConnectionsError | None = None
         """Why the run stopped before the source ended; None if it did not."""
@@ -97,7 +99,7 @@ class Outcomes(Generic[OutT]):
         if self._run_timeout is not None:
             clock, why = self._traffic.clock, f"the run was not done within {self._run_timeout:g} s"
             self._job.run.end_at(clock.now() + self._run_timeout, why)
-            self._timer = clock.call_at(self._job.run.until, lambda: self._stop(DeadlineError(why, sent="no")))
+            self._timer = clock.call_at(self._job.run.until, lambda: self._expire(why))
         self._reporter.start(lambda: self.tally, self._break_off)
         self._tasks.start_soon(self._start, self._tasks)
         return self
@@ -120,29 +122,41 @@ class Outcomes(Generic[OutT]):
                 # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
                 await tasks.__aexit__(None, None, None)
         finally:
-            with anyio.CancelScope(shield=True):
-                try:
+            for outcome in self._job.cut:
+                self._give(outcome)
+            self._unread = self.unread
+            self._ready.clear()
+            self._early.clear()
+            try:
+                with anyio.CancelScope(shield=True):
                     await self._job.aclose()
-                except ConnectionsError as failure:
-                    self._stop(failure)
-            self._reporter.end(self.stopped)
+            except ConnectionsError as failure:
+                self._stop(failure)
+            finally:
+                self._reporter.end(self.stopped)
 
     async def _settle(self) -> None:
         """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
-        traffic, run = self._traffic, self._job.run
-        now = traffic.clock.now()
-        run.end_at(now, "the run has ended")
+        clock = self._traffic.clock
+        now = clock.now()
+        self._job.run.end(now, "the run has ended")
+        self._end()
         with anyio.CancelScope(shield=True) as scope:
-            timer = traffic.clock.call_at(now + traffic.attempt_timeout, scope.cancel)
+            timer = clock.call_at(now + self._traffic.attempt_timeout, scope.cancel)
             try:
-                await run.quiet()
+                await self._all_left.wait()
             finally:
                 timer.cancel()
 
     @property
     def unread(self) -> tuple[OutT, ...]:
-        """Outcomes that are there and were not taken; after leaving the block early, those that nobody will take."""
-        return *self._ready, *(self._early[index] for index in sorted(self._early))
+        """Outcomes that are there and were not taken.
+
+        After leaving the block early, those that nobody will take: with those that were taken, one for each item that
+        was read. What could not be sent any more is `Unprocessed`, and a change that was sent without an answer in time
+        is `InDoubt`.
+        """
+        return *self._unread, *self._ready, *(self._early[index] for index in sorted(self._early))
 
     def __aiter__(self) -> AsyncIterator[OutT]:
         return self
@@ -271,7 +285,13 @@ class Outcomes(Generic[OutT]):
     def _stop(self, error: ConnectionsError) -> None:
         if self.stopped is None:
             self.stopped = error
+        if self._job.run.ended is None:  # else it has an end that is known, and whoever can start before it may
+            self._job.run.end(self._traffic.clock.now(), f"the run was stopped: {error}")
         self._end()
+
+    def _expire(self, why: str) -> None:
+        self._job.run.end(self._traffic.clock.now(), why)
+        self._stop(DeadlineError(why, sent="no"))
 
     def _break_off(self, failure: Exception) -> None:
         if self._failure is None:
@@ -292,6 +312,7 @@ class Outcomes(Generic[OutT]):
             return
         for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
             self._ready.append(self._early.pop(index))
+        self._all_left.set()
         self._tell()
 
     def __repr__(self) -> str:

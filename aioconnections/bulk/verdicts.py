@@ -23,7 +23,7 @@ from aioconnections.records import Identity, Pair
 from aioconnections.session import Session
 from aioconnections.traffic import Meter, Run
 
-__all__ = ["Known", "end_of_run", "known", "prove", "undone"]
+__all__ = ["Known", "cut_off", "end_of_run", "known", "prove", "undone"]
 
 _NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
 
@@ -71,6 +71,13 @@ def undone(
     if isinstance(error, _NOT_ITS_FAULT) and not facts["attempts"]:
         return Unprocessed(str(error), **facts)
     return Failed(error, **facts)
+
+
+def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
+    """The outcome of an item whose work was broken off, after a change may have been `sent` or before."""
+    if sent:
+        return InDoubt(InDoubtError("the run was left before it was known what became of it"), **facts)
+    return Unprocessed("the run was left before it was done", **facts)
 
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:

@@ -180,12 +180,14 @@ class Journal:
 
     async def _end(self, writer: Writer) -> None:
         writer.close()
-        with anyio.CancelScope(shield=True):  # it is local work that ends, and half a close helps nobody
-            if _teller() == writer.tell:
-                await writer.closed.wait()
-        writer.thread.join()  # at its end, unless another loop opened the journal and is gone
-        if self._writer is writer:
-            self._writer = None
+        try:
+            with anyio.CancelScope(shield=True):  # it is local work that ends, and half a close helps nobody
+                if _teller() == writer.tell:
+                    await writer.closed.wait()
+        finally:  # asyncio's own cancelling goes through every shield
+            writer.thread.join()  # at its end, unless another loop opened the journal and is gone
+            if self._writer is writer:
+                self._writer = None
 
     async def _add(self, index: int, kind: str, item: str, data: str, *, durable: bool) -> None:
         writer = self._opened()

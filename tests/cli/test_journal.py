@@ -210,8 +210,9 @@ def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: On
     once(lambda: len(me.app.commits) == 1, lambda: os.kill(os.getpid(), signal.SIGINT))
     said = command("invite", people(10), *JOURNAL, "--max-connections", 4, "--max-per-second", 0.5)
     assert said.code == 130
-    assert [row["outcome"] for row in said.rows] == ["in_doubt", *["unprocessed"] * 9]
-    assert [row["outcome"] for row in command("report", "my journal.sqlite").rows] == ["in_doubt"]
+    assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 1, "unprocessed": 9}
+    recorded = command("report", "my journal.sqlite").rows
+    assert Counter(row["outcome"] for row in recorded) == {"in_doubt": 1, "unprocessed": 3}
 
 
 @pytest.mark.parametrize("fault", ["reset", "refuse"])

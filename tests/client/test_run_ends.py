@@ -1,0 +1,160 @@
+"""Every item that was read has an outcome, however the run ends, and what cannot be sent any more is not waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+import trio.testing
+from doors import Script, answered, client_of, connected, on_virtual_time, pairs, status
+
+from aioconnections import (
+    Checked,
+    ForbiddenError,
+    InDoubt,
+    Journal,
+    Progress,
+    Rejected,
+    ServerUnavailableError,
+    Unprocessed,
+    Userid,
+)
+from aioconnections.journal.writer import Writer
+
+PEOPLE = [Userid(f"u{number}") for number in range(100)]
+MADE = httpx.Response(201, html="")
+
+
+async def everything(run: Any) -> list[Any]:
+    async with run:
+        return [outcome async for outcome in run]
+
+
+def test_a_pause_that_is_too_long_ends_the_run_for_those_who_wait_as_well() -> None:
+    async def main() -> None:
+        asked = 0
+
+        async def answer(_: httpx.Request) -> httpx.Response:
+            nonlocal asked
+            asked += 1
+            again = httpx.Response(429, headers={"retry-after": "4000"})
+            return await answered(again if asked == 1 else status("accepted"))
+
+        async with client_of(Script(answer), max_per_second=10, burst=1) as client:
+            began = trio.current_time()
+            run = client.check_many(pairs(100))
+            outcomes = await everything(run)
+        assert isinstance(run.stopped, ServerUnavailableError)
+        assert trio.current_time() - began < 1
+        assert asked == 1
+        kinds = [type(outcome) for outcome in outcomes if outcome.attempts == 0]
+        assert kinds == [Unprocessed] * (run.tally.read - 1)
+
+    on_virtual_time(main)
+
+
+def test_who_is_no_administrator_asks_once_and_not_once_for_each_connection() -> None:
+    async def main() -> None:
+        script = Script(lambda _: answered(httpx.Response(403)))
+        async with client_of(script, max_per_second=20, burst=1) as client:
+            run = client.admin.connect_many(pairs(100))
+            outcomes = await everything(run)
+        assert isinstance(run.stopped, ForbiddenError)
+        assert len(script.asked) == 1
+        assert [type(outcome) for outcome in outcomes].count(Rejected) == 1
+        assert run.tally.unprocessed == run.tally.read - 1
+
+    on_virtual_time(main)
+
+
+def test_whoever_leaves_early_learns_what_became_of_every_item() -> None:
+    """What was sent is waited for; what waits for the rate is sent no more."""
+
+    async def main() -> None:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            await trio.sleep(0.8)
+            return MADE
+
+        script = Script(answer)
+        async with client_of(script, max_per_second=1, burst=1, max_connections=5) as client:
+            began = trio.current_time()
+            async with client.invite_many(PEOPLE, journal=None) as outcomes:
+                seen = [await anext(outcomes)]
+                await trio.sleep_until(began + 2.5)  # the second is under way
+            seen += outcomes.unread
+            assert trio.current_time() - began == pytest.approx(2.8)
+        tally = outcomes.tally
+        assert sorted(outcome.index for outcome in seen) == list(range(tally.read))
+        assert (tally.invited, tally.unprocessed, tally.in_flight) == (2, tally.read - 2, 0)
+        assert len(script.asked) == 2
+
+    on_virtual_time(main)
+
+
+def test_a_change_that_is_broken_off_is_in_doubt_and_a_question_is_not() -> None:
+    """A cancellation that goes through every shield waits for nothing."""
+
+    async def main() -> None:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        for changes in (True, False):
+            async with client_of(Script(answer), max_connections=3) as client:
+                run: Any = client.invite_many(PEOPLE, journal=None) if changes else client.check_many(pairs(100))
+
+                async def take(run: Any = run) -> None:
+                    await everything(run)
+
+                task = asyncio.create_task(take())
+                while run.tally.read < 3:  # noqa: ASYNC110 # nothing tells of it
+                    await asyncio.sleep(0)
+                for _ in range(3):
+                    task.cancel()
+                    await asyncio.sleep(0)
+                await asyncio.wait([task])
+                assert [type(outcome) for outcome in run.unread] == [InDoubt if changes else Unprocessed] * 3
+                assert run.tally.in_flight == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.asyncio
+async def test_a_cancellation_at_the_very_end_ends_the_progress_and_closes_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing, go_on = asyncio.Event(), threading.Event()
+    told: list[Progress] = []
+    close, loop = Writer.close, asyncio.get_running_loop()
+
+    def slow(writer: Writer) -> None:
+        loop.call_soon(closing.set)
+        close(writer)
+
+    def held(*arguments: Any) -> Any:
+        go_on.wait(10)
+        return write(*arguments)
+
+    write = Writer._write
+    monkeypatch.setattr(Writer, "close", slow)
+    monkeypatch.setattr(Writer, "_write", held)
+    journal = Journal(tmp_path / "journal")
+    async with client_of(Script(connected)) as client:
+        run = client.check_many(pairs(3), journal=journal, on_progress=told.append)
+        task = asyncio.create_task(everything(run))
+        await closing.wait()
+        task.cancel()
+        threading.Timer(0.05, go_on.set).start()  # the loop waits for the journal's thread
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert told[-1].done
+    assert "closed" in repr(journal)
+    async with client_of(Script(connected)) as client:
+        again = await everything(client.check_many(pairs(3), journal=journal))
+    assert [type(outcome) for outcome in again] == [Checked] * 3
