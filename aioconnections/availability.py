@@ -108,9 +108,15 @@ class Availability:
         self.steady = False
         if self.budget.spend():
             return True
-        self.outage.begin(now)
-        LOG.warning("too much had to be tried again: the server is left alone until a probe is answered")
+        self.give_up(now)
         return False
+
+    def give_up(self, now: float) -> None:
+        """The server counts as away, though not that many requests in a row have failed."""
+        self.steady = False
+        if not self.outage.away:
+            self.outage.begin(now)
+            LOG.warning("too much had to be tried again: the server is left alone until a probe is answered")
 
     def _lost_one(self, now: float) -> None:
         was = self.outage.away

@@ -21,7 +21,6 @@ from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ConnectionsError,
-    DeadlineError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -110,7 +109,7 @@ class Session:
         self.used = self._now()
         while self.gate.refusal is None and not self.is_proved():
             if self._proof is not None:
-                await self._proof.wait(patient=run is not None)
+                await self._wait_for(self._proof, run)
                 continue
             self._proof = proof = _Shared(patient=run is not None)
             try:
@@ -123,6 +122,22 @@ class Session:
                 self._proof = None
                 proof.done.set()
         self.gate.check()
+
+    async def _wait_for(self, proof: _Shared, run: Run | None) -> None:
+        """Wait for a canary that somebody else has sent; a single call no longer than an item may take."""
+        if run is not None:
+            await run.wait(proof.done.wait())
+        else:
+            clock, seconds = self._traffic.clock, self._traffic.item_timeout
+            with anyio.CancelScope() as scope:
+                timer = clock.call_at(clock.now() + seconds, scope.cancel)
+                try:
+                    await proof.done.wait()
+                finally:
+                    timer.cancel()
+            if scope.cancelled_caught:
+                raise ServerUnavailableError(f"the server has not proved the login within {seconds:g} s")
+        proof.check(patient=run is not None)
 
     async def run(self, flow: Flow[R], meter: Meter) -> R:
         """Drive a conversation to its result.
@@ -282,7 +297,9 @@ class Session:
             traffic.telemetry.retries += 1  # at once, on a fresh connection: nothing is wrong with the server
             return True
         if attempt >= traffic.retry.max_attempts and not (patient and availability.outage.away):
-            return False
+            if not (patient and meter.proving and self._own is not None):
+                return False
+            availability.give_up(self._now())  # it was there before, and a run has patience
         pause = traffic.retry.pause(attempt, traffic.chance)
         if meter.elapsed + (pause if patient else max(pause, wish or 0.0)) >= traffic.item_timeout:
             return False
@@ -291,7 +308,7 @@ class Session:
         traffic.telemetry.retries += 1
         try:
             await meter.wait(traffic.clock.sleep(pause))
-        except DeadlineError:
+        except ConnectionsError:
             return False
         if not meter.proving and not self.is_proved():
             came = self._now()
@@ -346,9 +363,8 @@ class _Shared:
         self._patient = patient
         self.failure: ConnectionsError | None = None
 
-    async def wait(self, *, patient: bool) -> None:
-        """Wait for it. Who is patient does not mind that somebody less patient has given up waiting for the server."""
-        await self.done.wait()
+    def check(self, *, patient: bool) -> None:
+        """Raise what it failed with. Who is patient does not mind that somebody less patient has given up waiting."""
         gave_up = isinstance(self.failure, ServerUnavailableError) and not self._patient
         if self.failure is not None and not (patient and gave_up):
             raise copy(self.failure)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from aioconnections.availability import Availability
 from aioconnections.clock import Clock
-from aioconnections.errors import DeadlineError
+from aioconnections.errors import ConnectionsError, DeadlineError
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.slots import Slots
@@ -73,16 +73,16 @@ class Run:
     def __init__(self, run_id: str) -> None:
         self.id: str = run_id
         self.until: float = float("inf")
-        self.ended: DeadlineError | None = None
-        self._why = ""
+        self.ended: ConnectionsError | None = None
+        self._why: ConnectionsError = DeadlineError("the run has ended", sent="no")
         self._waiting: set[anyio.CancelScope] = set()
 
-    def end_at(self, moment: float, why: str) -> None:
-        """Start no request from `moment` on."""
+    def end_at(self, moment: float, why: ConnectionsError) -> None:
+        """Start no request from `moment` on; `why` is what whoever wants to is told."""
         self.until = moment
         self._why = why
 
-    def end(self, now: float, why: str) -> None:
+    def end(self, now: float, why: ConnectionsError) -> None:
         """Start no request from now on, and let nobody wait for a chance to; what is under way goes on."""
         if now < self.until:
             self.end_at(now, why)
@@ -93,7 +93,7 @@ class Run:
         """Await `something`, unless the run ends meanwhile.
 
         Raises:
-            DeadlineError: it has.
+            ConnectionsError: it has, and why.
         """
         with anyio.CancelScope() as scope:
             self._waiting.add(scope)
@@ -108,11 +108,11 @@ class Run:
         """Let a request start at `moment`, or refuse.
 
         Raises:
-            DeadlineError: the run is over by then.
+            ConnectionsError: the run is over by then, and why.
         """
         if moment >= self.until:
-            self.ended = DeadlineError(self._why, sent="no")
-            raise copy(self.ended)
+            self.ended = self._why
+            raise copy(self._why)
 
     def __repr__(self) -> str:
         return f"Run({self.id}, {'ended' if self.ended else 'not ended'})"
@@ -179,7 +179,7 @@ class Meter:
         """Await `something`; in a run, unless that ends meanwhile.
 
         Raises:
-            DeadlineError: it has.
+            ConnectionsError: it has, and why.
         """
         if self.run is None:
             await something

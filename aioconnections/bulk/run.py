@@ -20,7 +20,13 @@ from anyio.abc import TaskGroup
 from aioconnections.bulk.job import Job
 from aioconnections.bulk.reporting import Reporter
 from aioconnections.clock import Timer
-from aioconnections.errors import ConnectionsError, DeadlineError, InvalidInputError, UsageError
+from aioconnections.errors import (
+    ConnectionsError,
+    DeadlineError,
+    InvalidInputError,
+    ServerUnavailableError,
+    UsageError,
+)
 from aioconnections.outcomes import Count, Outcome, Tally
 from aioconnections.telemetry import Progress
 from aioconnections.traffic import Traffic
@@ -97,7 +103,8 @@ class Outcomes(Generic[OutT]):
         await self._tasks.__aenter__()
         self._running = 1
         if self._run_timeout is not None:
-            clock, why = self._traffic.clock, f"the run was not done within {self._run_timeout:g} s"
+            clock = self._traffic.clock
+            why = DeadlineError(f"the run was not done within {self._run_timeout:g} s", sent="no")
             self._job.run.end_at(clock.now() + self._run_timeout, why)
             self._timer = clock.call_at(self._job.run.until, lambda: self._expire(why))
         self._reporter.start(lambda: self.tally, self._break_off)
@@ -139,7 +146,7 @@ class Outcomes(Generic[OutT]):
         """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
         clock = self._traffic.clock
         now = clock.now()
-        self._job.run.end(now, "the run has ended")
+        self._job.run.end(now, DeadlineError("the run has ended", sent="no"))
         self._end()
         with anyio.CancelScope(shield=True) as scope:
             timer = clock.call_at(now + self._traffic.attempt_timeout, scope.cancel)
@@ -286,12 +293,14 @@ class Outcomes(Generic[OutT]):
         if self.stopped is None:
             self.stopped = error
         if self._job.run.ended is None:  # else it has an end that is known, and whoever can start before it may
-            self._job.run.end(self._traffic.clock.now(), f"the run was stopped: {error}")
+            away = isinstance(error, ServerUnavailableError)
+            why = error if away else DeadlineError(f"the run was stopped: {error}", sent="no")
+            self._job.run.end(self._traffic.clock.now(), why)
         self._end()
 
-    def _expire(self, why: str) -> None:
+    def _expire(self, why: DeadlineError) -> None:
         self._job.run.end(self._traffic.clock.now(), why)
-        self._stop(DeadlineError(why, sent="no"))
+        self._stop(why)
 
     def _break_off(self, failure: Exception) -> None:
         if self._failure is None:

@@ -158,3 +158,45 @@ async def test_a_cancellation_at_the_very_end_ends_the_progress_and_closes_the_j
     async with client_of(Script(connected)) as client:
         again = await everything(client.check_many(pairs(3), journal=journal))
     assert [type(outcome) for outcome in again] == [Checked] * 3
+
+
+class Lapses(Script):
+    """Answers, but for some time from its second canary on, when every connection is refused."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(connected)
+        self._seconds = seconds
+        self._back: float | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("profileService.do") and self.seen[request.url.path] == 1 and self._back is None:
+            self._back = trio.current_time() + self._seconds
+        if self._back is not None and trio.current_time() < self._back:
+            raise httpx.ConnectError("refused")
+        return await super().handle_async_request(request)
+
+
+def test_a_server_that_is_away_when_a_long_run_proves_its_login_again_is_waited_for() -> None:
+    async def main() -> None:
+        async with client_of(Lapses(6), max_per_second=2, burst=1) as client:
+            run = client.check_many(pairs(1500))
+            await everything(run)
+        assert run.stopped is None
+        assert run.tally.checked == 1500
+
+    on_virtual_time(main)
+
+
+def test_a_single_call_waits_no_longer_for_the_canary_of_a_run_than_an_item_may_take() -> None:
+    async def main() -> None:
+        client = client_of(Lapses(float("inf")), max_per_second=2, burst=1, max_outage=None, item_timeout=60)
+        async with client, client.check_many(pairs(10_000)) as outcomes:
+            with trio.move_on_after(700):
+                async for _ in outcomes:
+                    pass
+            began = trio.current_time()
+            with pytest.raises(ServerUnavailableError, match="within 60 s"):
+                await client.check(PEOPLE[0], PEOPLE[1])
+            assert trio.current_time() - began == pytest.approx(60)
+
+    on_virtual_time(main)
