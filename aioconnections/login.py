@@ -26,11 +26,11 @@ class Login:
     """
 
     __slots__ = (
-        "_asking", "_auth", "_seconds", "_send", "_untried", "constant", "credential", "on_renewal", "signed",
+        "_asking", "_seconds", "_send", "_untried", "auth", "constant", "credential", "on_renewal", "signed",
     )  # fmt: skip
 
     def __init__(self, auth: Auth | None, constant: Headers, send: Send, seconds: float) -> None:
-        self._auth = auth
+        self.auth: Auth | None = auth
         self.constant: Headers = constant
         self._send = send
         self._seconds = seconds
@@ -70,7 +70,7 @@ class Login:
             await self._asking.wait()
         if self.signed is not refused:
             return True  # somebody else has renewed it meanwhile
-        if self._auth is None or self._untried:
+        if self.auth is None or self._untried:
             return False
         try:
             credential = await self._ask(self.credential)
@@ -87,11 +87,11 @@ class Login:
         return True
 
     async def _ask(self, refused: Headers | None) -> Headers:
-        assert self._auth is not None  # noqa: S101 # without one there is nothing to sign in
+        assert self.auth is not None  # noqa: S101 # without one there is nothing to sign in
         asking = self._asking = anyio.Event()
         try:
             with anyio.move_on_after(self._seconds):
-                return await self._auth.headers(self._send, refused)
+                return await self.auth.headers(self._send, refused)
         finally:
             self._asking = None
             asking.set()

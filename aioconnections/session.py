@@ -5,7 +5,7 @@ What is said is decided in `protocol`, whether and when in `policy`; this module
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
@@ -62,6 +62,7 @@ class Session:
         self.login: Login = Login(auth, constant, self._send, traffic.item_timeout)
         self.emails: Emails = traffic.emails
         self.used: float = 0.0  # when somebody had to do with it, for whoever keeps it
+        self.on_use: Callable[[], object] = lambda: None
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
         self._attempts = self._make_attempts()
@@ -106,7 +107,7 @@ class Session:
             ConnectionsError: the canary got no answer, or one that does not come from Profiles.
         """
         availability = self._traffic.availability
-        self.used = self._now()
+        self.on_use()
         while self.gate.refusal is None and not self.is_proved():
             if self._proof is not None:
                 await self._wait_for(self._proof, run)

@@ -211,9 +211,22 @@ class Site:
             kind = _session_with_cookies() if self.options.cookies else Session
             verifies = self.options.verify_login
             session = kind(self.traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
-            session.login.on_renewal = lambda: self._remember(self._digest(auth), session)
-        self._remember(likeness, session)
+            self._follow(session, [likeness])
+        session.on_use()
         return session
+
+    def _follow(self, session: Session, likenesses: list[bytes]) -> None:
+        """Remember `session` as long as it is used. After a renewal it goes by what it was renewed to as well."""
+
+        def used() -> None:
+            for likeness in likenesses:
+                self._remember(likeness, session)
+
+        def renewed() -> None:
+            likenesses[:] = [likenesses[-1], self._digest(session.login.auth)]
+            used()
+
+        session.on_use, session.login.on_renewal = used, renewed
 
     def _remember(self, likeness: bytes, session: Session) -> None:
         sessions, now = self._sessions, self._now()

@@ -134,6 +134,28 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
     assert script.seen["/profiles/atom/profileService.do"] == 2
 
 
+def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
+    async def main() -> None:
+        async with client_of(counting()) as client:
+            sessions = client._site._sessions
+            for number in range(200):
+                client.as_user((f"user{number}", "secret"))
+            ann = client.as_user(("ann", "secret"))
+            for _ in range(4):
+                await anyio.sleep(500)
+                await client.check(A, B)
+                await ann.check(A, B)
+            assert len(sessions) == 2
+            for number in range(9_999):
+                client.as_user((f"user{number}", "secret"))
+                if number % 1000 == 0:
+                    await ann.check(A, B)
+            assert ann._session in sessions.values()
+            assert client._session not in sessions.values()  # it was used longest ago
+
+    on_virtual_time(main)
+
+
 async def test_a_renewed_login_is_equal_to_one_that_begins_with_what_it_was_renewed_to() -> None:
     async def renew() -> str:
         return "new"
