@@ -197,7 +197,7 @@ class Attempts:
             return False
         traffic.telemetry.answers[answer.status] += 1
         wish = retry_after(answer)
-        if answer.status in _AWAY and wish is not None:
+        if wish is not None and (answer.status == 429 or answer.status in _AWAY):
             traffic.availability.outage.hold(wish, self._now())
         return answer.status not in _AWAY
 

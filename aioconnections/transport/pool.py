@@ -216,6 +216,9 @@ class Lanes:
         if wire.lost or (site.origin.scheme == "http" and not wire.quiet()):
             wire.abort()
             raise ConnectFailedError("the server spoke, or hung up, before it was asked")
+        if self._home.closed:
+            wire.abort()
+            raise ConnectFailedError("the client was closed meanwhile")
         return Lane(wire, site, self.watch)
 
     def _make_room(self) -> None:

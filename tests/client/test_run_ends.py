@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from doors import Script, answered, client_of, connected, on_virtual_time, pairs, status
+from doors import Script, answered, client_of, connected, on_virtual_time, pairs, service_document, status
 
 from aioconnections import (
     Checked,
@@ -198,5 +198,42 @@ def test_a_single_call_waits_no_longer_for_the_canary_of_a_run_than_an_item_may_
             with pytest.raises(ServerUnavailableError, match="within 60 s"):
                 await client.check(PEOPLE[0], PEOPLE[1])
             assert trio.current_time() - began == pytest.approx(60)
+
+    on_virtual_time(main)
+
+
+def test_the_pause_that_a_probe_is_answered_with_is_kept() -> None:
+    async def main() -> None:
+        away_from, probed = float("inf"), float("inf")
+
+        def away() -> bool:
+            return away_from <= trio.current_time() < away_from + 60
+
+        async def answer(_: httpx.Request) -> httpx.Response:
+            nonlocal away_from
+            assert not probed < trio.current_time() < probed + 120
+            if len(script.asked) == 20:
+                away_from = trio.current_time()
+            if away():
+                raise httpx.ConnectError("refused")
+            return await answered(status("accepted"))
+
+        def canary(request: httpx.Request) -> httpx.Response:
+            nonlocal probed
+            if not away():
+                return service_document()
+            if "authorization" in request.headers:
+                assert probed == float("inf"), "only a probe comes before the pause is over"
+                raise httpx.ConnectError("refused")
+            probed = trio.current_time()
+            return httpx.Response(429, headers={"retry-after": "120"})
+
+        script = Script(answer, canary)
+        async with client_of(script) as client:
+            run = client.check_many(pairs(60))
+            await everything(run)
+        assert run.stopped is None
+        assert run.tally.checked == 60
+        assert probed < away_from + 60
 
     on_virtual_time(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
-from transport.faulty import COMMON, Connection, answer, ask, serving
+from transport.faulty import COMMON, Connection, answer, ask, echo, serving
 
 from aioconnections.errors import ProtocolError, TransportError, UsageError
 from aioconnections.protocol.messages import Origin, Request, Response
@@ -300,3 +301,25 @@ async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.Mo
         second = await serve(post())
         second.close()
     await lanes.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("steps", range(16))
+async def test_nothing_is_sent_after_the_end_whenever_it_comes(anyio_backend: str, steps: int) -> None:
+    assert anyio_backend
+    lanes = Lanes()
+
+    async def one() -> None:
+        with contextlib.suppress(TransportError, UsageError):
+            await ask(lanes, server)
+
+    async with serving(echo) as server:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one)
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            await lanes.aclose()
+            sent = [len(connection.requests) for connection in server.connections]
+        assert not lanes.watch.entries
+        await server.until(0)
+        assert [len(connection.requests) for connection in server.connections][: len(sent)] <= [1]
