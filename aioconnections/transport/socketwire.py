@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import cast
 
 from aioconnections.transport.http1 import Answer
-from aioconnections.transport.wire import AT_ONCE, OURS, RESET, UNASKED, readable
+from aioconnections.transport.wire import AT_ONCE, OURS, RESET, SMALL, UNASKED, readable
 
 __all__ = ["Outbox", "SocketWire"]
 
 _MANY = 8  # lanes; with 64 of them on a fast server a dozen to all are answered in one turn
 _FULL = 256 * 1024  # bytes of content that wait for a slow reader before reading pauses
-_SMALL = 4 * 1024  # bytes that the system takes at once, where nothing else is under way
 
 
 class Outbox:
@@ -179,7 +178,7 @@ class SocketWire(asyncio.BufferedProtocol):
         return False
 
     def _write(self, data: bytes) -> None:
-        self._bulky = self._bulky or len(data) > _SMALL
+        self._bulky = self._bulky or len(data) > SMALL
         self._transport.write(data)
 
     def attach(self, answer: Answer) -> None:
@@ -234,6 +233,8 @@ class SocketWire(asyncio.BufferedProtocol):
                 self._bulky = False
                 # a server that answers before it has read all is not asked again behind what it may never read
                 self.lost = self.lost or bool(self._transport.get_write_buffer_size())
+        if self._drained is not None:
+            self._wake_sender()
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None

@@ -12,7 +12,7 @@ from anyio.streams.tls import TLSAttribute
 
 from aioconnections.transport.http1 import Answer
 from aioconnections.transport.tlsrecords import RecordEnds
-from aioconnections.transport.wire import AT_ONCE, OURS, RESET, UNASKED, readable
+from aioconnections.transport.wire import AT_ONCE, OURS, RESET, SMALL, UNASKED, readable
 
 __all__ = ["Followed", "StreamWire"]
 
@@ -80,7 +80,7 @@ class StreamWire:
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             self.lost = True
             answer.eof()
-        except (anyio.BrokenResourceError, OSError):
+        except (anyio.BrokenResourceError, anyio.BusyResourceError, OSError):  # TLS may want to write while we do
             self.lost = True
             answer.fail(RESET)
         if answer.done or answer.failure is not None:
@@ -88,6 +88,24 @@ class StreamWire:
 
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
+        if len(data) <= SMALL:
+            await self._send(data)
+            return
+        done = False
+        async with anyio.create_task_group() as group:
+
+            async def listen() -> None:
+                await self.more()
+                if not done:
+                    self.lost = True  # it is not asked again behind what it may never read
+                    group.cancel_scope.cancel()
+
+            group.start_soon(listen)
+            await self._send(data)
+            done = True
+            group.cancel_scope.cancel()
+
+    async def _send(self, data: bytes) -> None:
         try:
             await self._stream.send(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):

@@ -14,9 +14,10 @@ from typing import Protocol
 
 from aioconnections.transport.http1 import Answer
 
-__all__ = ["AT_ONCE", "OURS", "RESET", "UNASKED", "Wire", "readable"]
+__all__ = ["AT_ONCE", "OURS", "RESET", "SMALL", "UNASKED", "Wire", "readable"]
 
 AT_ONCE = 64 * 1024  # bytes that one read takes
+SMALL = 4 * 1024  # bytes that the system takes at once, where nothing else is under way
 RESET = "the connection was reset before the answer was complete"
 UNASKED = "the server spoke, or hung up, before it was asked"
 OURS = "the connection was closed on this side before the answer was complete"
@@ -58,7 +59,10 @@ class Wire(Protocol):
         ...
 
     async def send(self, data: bytes) -> None:
-        """Send more of the request, and wait while too much of it is under way."""
+        """Send more of the request, and wait while too much of it is under way.
+
+        It returns early if the answer is ready: a server need not read all of what it refuses.
+        """
         ...
 
     def abort(self) -> None:

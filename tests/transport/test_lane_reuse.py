@@ -83,21 +83,31 @@ async def test_surplus_is_nobodys_answer(
         assert len(server.connections) == requests
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio the whole request is sent first
 async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes: Lanes) -> None:
     """Nobody knows whether the server reads the rest, so nothing is asked behind it."""
 
     async def serve(connection: Connection) -> None:
         await connection.more()
         await connection.say(answer(b"", status="413 Content Too Large"))
-        await connection.until_closed()
+        await answered[connection.number].wait()  # and it reads no more
 
+    answered = [anyio.Event() for _ in range(3)]
     async with serving(serve) as server:
-        for number in range(1, 4):
+        for number in range(3):
             assert (await ask(lanes, server, "POST", body=b"x" * 30_000_000)).status == 413
             assert "0 idle" in repr(lanes)
+            answered[number].set()
             await server.until(0)
-            assert len(server.connections) == number
+            assert len(server.connections) == number + 1
+
+
+async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(lanes: Lanes) -> None:
+    async with serving(echo) as server:
+        for _ in range(3):
+            response = await ask(lanes, server, "POST", body=b"x" * 3_000_000)
+            assert len(response.body) > 3_000_000
+        assert "1 idle" in repr(lanes)
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize("method", METHODS)

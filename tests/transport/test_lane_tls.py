@@ -67,6 +67,20 @@ async def test_an_answer_that_says_how_long_it_is_needs_none(secure: Lanes) -> N
             assert len(server.connections) == number
 
 
+async def test_an_answer_that_comes_before_the_request_is_sent(secure: Lanes) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.more()
+        await connection.say(answer(b"", status="413 Content Too Large"))
+        await answered.wait()
+
+    answered = anyio.Event()
+    async with serving(serve, LOCALHOST) as server:
+        assert (await ask(secure, server, "POST", body=b"x" * 30_000_000)).status == 413
+        assert "0 idle" in repr(secure)
+        answered.set()
+        await server.until(0)
+
+
 async def test_a_farewell_between_two_requests(secure: Lanes) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
