@@ -21,6 +21,7 @@ from doors import (
 from aioconnections import (
     AuthenticationError,
     BadRequestError,
+    Bearer,
     Client,
     Email,
     InvalidInputError,
@@ -141,6 +142,15 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
         {"auth": ("a", "b", "c")},
         {"auth": ("a:b", "c")},
         {"http_client": httpx.AsyncClient()},
+        {"max_per_second": "secret"},
+        {"attempt_timeout": "secret"},
+        {"item_timeout": True},
+        {"run_timeout": float("nan")},
+        {"max_outage": "secret"},
+        {"auth": Bearer},
+        {"on_attempt": "secret"},
+        {"transport": "secret"},
+        {"transport": None, "http_client": 5},
     ],
 )
 def test_options_that_cannot_be_used(options: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ they are gone.
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
@@ -55,6 +56,7 @@ class Outcomes(Generic[OutT]):
         source: Iterable[object] | AsyncIterable[object],
         traffic: Traffic,
         *,
+        admit: Callable[[], object],
         workers: int,
         ordered: bool,
         run_timeout: float | None = None,
@@ -62,6 +64,7 @@ class Outcomes(Generic[OutT]):
     ) -> None:
         self._job = job
         self._traffic = traffic
+        self._admit = admit  # raises a `UsageError` where the client cannot be used
         self._run_timeout = run_timeout
         self._reporter = Reporter(job.run, traffic, on_progress)
         self._items, self._asked = _iterators(source)
@@ -73,6 +76,7 @@ class Outcomes(Generic[OutT]):
         self._tasks: TaskGroup | None = None
         self._entered = False
         self._running = 0
+        self._hired = 0
         self._read = 0
         self._given = 0
         self._count = Count()
@@ -99,6 +103,7 @@ class Outcomes(Generic[OutT]):
         if self._entered:
             raise UsageError("a bulk run can be entered only once")
         self._entered = True
+        self._admit()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
@@ -197,15 +202,21 @@ class Outcomes(Generic[OutT]):
         """Start the workers, once the job says that it makes sense."""
         try:
             await self._job.ready()
-            self._running += self._workers
-            for _ in range(self._workers):
-                tasks.start_soon(self._work)
+            self._hire(tasks)
+        except UsageError as error:
+            self._break_off(error)
         except ConnectionsError as error:
             self._stop(error)
         except Exception as defect:  # noqa: BLE001 # handed to the consumer
             self._break_off(defect)
         finally:
             self._leave()
+
+    def _hire(self, tasks: TaskGroup) -> None:
+        """Start one more worker. Whoever finds something to do does so, so there are never many more than items."""
+        self._hired += 1
+        self._running += 1
+        tasks.start_soon(self._work)
 
     async def _work(self) -> None:
         job = self._job
@@ -220,9 +231,13 @@ class Outcomes(Generic[OutT]):
                     taken = await self._take()
                 if taken is None:
                     return
+                if self._hired < self._workers and self._tasks is not None:
+                    self._hire(self._tasks)
                 self._give(await job.do(*taken))
                 if job.over is not None and self._tasks is not None:  # else the consumer has left, and that is why
                     self._stop(copy(job.over))
+        except UsageError as error:
+            self._break_off(error)
         except ConnectionsError as error:
             self._stop(error)
         except Exception as defect:  # noqa: BLE001 # handed to the consumer
@@ -323,6 +338,10 @@ class Outcomes(Generic[OutT]):
             self._ready.append(self._early.pop(index))
         self._all_left.set()
         self._tell()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_entered", True):
+            warnings.warn("a bulk run was never entered: nothing was done", RuntimeWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"

@@ -204,10 +204,13 @@ class Base:
         self, job: Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
     ) -> Outcomes[Any]:
         options = self._site.options
+        if on_progress is not None and not callable(on_progress):
+            raise InvalidInputError("on_progress is a function, or None")
         return Outcomes(
             job,
             cast("Iterable[object] | AsyncIterable[object]", source),  # what is neither is refused there
             self._site.traffic,
+            admit=self._here,
             workers=options.max_connections,
             ordered=ordered,
             run_timeout=options.run_timeout,
@@ -224,7 +227,7 @@ class Base:
 
 
 def _auth(auth: tuple[str, str] | Auth | None) -> Auth | None:
-    if auth is None or isinstance(auth, Auth):
+    if auth is None or (isinstance(auth, Auth) and not isinstance(auth, type)):
         return auth
     match cast("object", auth):
         case (str(user), str(password)):

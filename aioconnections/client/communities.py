@@ -34,9 +34,9 @@ class Community:
     """One community, for its owners: ``community = client.community(uuid)``."""
 
     def __init__(self, client: Base, uuid: str) -> None:
-        if not uuid.strip():
+        self.uuid: str = _text(uuid, "a uuid").strip()
+        if not self.uuid:
             raise InvalidInputError("a community is named by its uuid")
-        self.uuid: str = uuid.strip()
         self._client = client
 
     async def invite(self, person: Who, *, title: str = "Invitation") -> Invited | AlreadyExists:
@@ -55,7 +55,7 @@ class Community:
             ConnectionsError: it was not done.
         """
         identity = identity_of(person)
-        flow = communities.invite_to_community(self._client._here().address, self.uuid, identity, title)
+        flow = communities.invite_to_community(self._client._here().address, self.uuid, identity, _text(title))
         return await self._client._done(flow, person, identity, person=identity)
 
     def invite_many(  # keyword-only options
@@ -80,7 +80,7 @@ class Community:
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: told twice a second where the run stands.
         """
-        address, digest = self._client._here().address, digest_of(title.encode(errors="surrogatepass"))
+        address, digest = self._client._here().address, digest_of(_text(title).encode(errors="surrogatepass"))
 
         def understand(item: object) -> Subject[Invited | AlreadyExists]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
@@ -229,3 +229,9 @@ def _invitation(item: object) -> Invitation:
 
 def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
     return "invitation_href", invitation.edit_href or invitation.self_href or f"{invitation.community_uuid}"
+
+
+def _text(value: object, what: str = "a title") -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{what} is text, not {type(value).__name__}")
+    return value

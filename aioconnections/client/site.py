@@ -71,10 +71,12 @@ class Options:
         if not _is_count(self.max_connections) or not _is_count(self.max_attempts):
             raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
         timeouts = self.attempt_timeout, self.item_timeout, 1.0 if self.run_timeout is None else self.run_timeout
-        if not all(timeout > 0 for timeout in timeouts):
+        if not all(_is_number(timeout) and timeout > 0 for timeout in timeouts):
             raise InvalidInputError("the timeouts must be positive")
-        if self.max_outage is not None and not self.max_outage >= 0:
+        if self.max_outage is not None and not (_is_number(self.max_outage) and self.max_outage >= 0):
             raise InvalidInputError("max_outage must be a number of seconds, or None for no end")
+        if self.on_attempt is not None and not callable(self.on_attempt):
+            raise InvalidInputError("on_attempt must be a function, or None")
 
 
 class Site:
@@ -272,6 +274,10 @@ def _session_with_cookies() -> type[Session]:
     from aioconnections.cookies import CookieSession  # brings http.cookiejar, and with it urllib.request
 
     return CookieSession
+
+
+def _is_number(number: object) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool)
 
 
 def _is_count(number: object) -> bool:

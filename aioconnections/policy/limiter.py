@@ -90,10 +90,10 @@ class Limiter:
         return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"
 
 
-def _interval(max_per_second: float | None) -> float:
+def _interval(max_per_second: object) -> float:
     if max_per_second is None:
         return 0.0
-    if not 0 < max_per_second < float("inf"):
+    if not isinstance(max_per_second, int | float) or not 0 < max_per_second < float("inf"):
         raise InvalidInputError("max_per_second must be a positive number, or None for no limit")
     return 1 / max_per_second
 

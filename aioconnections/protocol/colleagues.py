@@ -235,20 +235,27 @@ def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> byt
     """What is posted to invite with this message.
 
     Raises:
-        InvalidInputError: the message holds characters that XML cannot, or is of no kind that the page knows.
+        InvalidInputError: the message is no text or holds characters that XML cannot, or is of no kind that the page
+            knows.
     """
     if kind not in ("text", "html"):
         raise InvalidInputError("a message is of type text or html")
-    return write_entry(invite_entry(message, kind))
+    return write_entry(invite_entry(_text(message), kind))
 
 
 def connection_body(message: str) -> bytes:
     """What an administrator puts to connect two people.
 
     Raises:
-        InvalidInputError: the message holds characters that XML cannot.
+        InvalidInputError: the message is no text, or holds characters that XML cannot.
     """
-    return write_entry(connected_entry(message))
+    return write_entry(connected_entry(_text(message)))
+
+
+def _text(message: object) -> str:
+    if not isinstance(message, str):
+        raise InvalidInputError(f"a message is text, not {type(message).__name__}")
+    return message
 
 
 def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Entry | None]:

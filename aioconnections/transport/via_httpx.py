@@ -148,7 +148,7 @@ class DoorEngine(_Engine):
     that one user's requests never carry another's login.
 
     Raises:
-        InvalidInputError: the client carries a login or cookies.
+        InvalidInputError: it is neither, or the client carries a login or cookies.
     """
 
     def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient) -> None:
@@ -158,8 +158,10 @@ class DoorEngine(_Engine):
             if door.auth is not None or door.cookies:
                 raise InvalidInputError("http_client must not carry auth or cookies; pass auth to this client instead")
             self._send: _Send = partial(_through, door)
-        else:
+        elif isinstance(door, httpx.AsyncBaseTransport):
             self._send = door.handle_async_request
+        else:
+            raise InvalidInputError("transport is an httpx.AsyncBaseTransport, and http_client an httpx.AsyncClient")
 
     @asynccontextmanager
     async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # the door takes any

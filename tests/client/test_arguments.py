@@ -25,6 +25,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"message_type": "HTML"}, "text or html"),
     ({"message_type": []}, "text or html"),
     ({"message": "\x01"}, "XML"),
+    ({"message": 5}, "a message is text, not int"),
 ]
 
 
@@ -36,6 +37,26 @@ async def test_how_to_invite(options: dict[str, Any], problem: str) -> None:
             await client.invite(place.person(1), **options)
         with pytest.raises(InvalidInputError, match=problem):
             client.invite_many([place.person(1)], journal=None, **options)
+    assert place.server.requests.total == 0
+
+
+async def test_what_is_no_text_and_no_function_is_refused() -> None:
+    place = Place()
+    async with place.client(0) as client:
+        for uuid in ("", None, 5):
+            with pytest.raises(InvalidInputError, match="uuid"):
+                client.community(uuid)  # type: ignore[arg-type] # that is the point
+        group = client.community("g")
+        with pytest.raises(InvalidInputError, match="title"):
+            await group.invite(place.person(1), title=None)  # type: ignore[arg-type] # likewise
+        with pytest.raises(InvalidInputError, match="title"):
+            group.invite_many([place.person(1)], journal=None, title=5)  # type: ignore[arg-type] # likewise
+        with pytest.raises(InvalidInputError, match="message"):
+            await client.admin.connect(place.person(1), place.person(2), message=5)  # type: ignore[arg-type] # likewise
+        with pytest.raises(InvalidInputError, match="on_progress"):
+            client.check_many([], on_progress=5)  # type: ignore[arg-type] # likewise
+        with pytest.raises(InvalidInputError, match="max_per_second"):
+            client.max_per_second = "fast"  # type: ignore[assignment] # likewise
     assert place.server.requests.total == 0
 
 

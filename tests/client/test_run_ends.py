@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from aioconnections import (
     ForbiddenError,
     InDoubt,
     Journal,
+    Pair,
     Progress,
     Rejected,
     ServerUnavailableError,
     Unprocessed,
+    UsageError,
     Userid,
 )
 from aioconnections.journal.writer import Writer
@@ -237,3 +240,39 @@ def test_the_pause_that_a_probe_is_answered_with_is_kept() -> None:
         assert probed < away_from + 60
 
     on_virtual_time(main)
+
+
+@pytest.mark.anyio
+async def test_there_are_no_more_workers_than_items() -> None:
+    """Else a million connections that may be opened would cost memory for a million tasks."""
+    async with client_of(Script(connected), max_connections=10**9) as client:
+        before = len(anyio.get_running_tasks())
+        most = 0
+
+        async def watched() -> AsyncIterator[Pair]:
+            nonlocal most
+            for pair in pairs(20):
+                yield pair
+                await anyio.wait_all_tasks_blocked()
+                most = max(most, len(anyio.get_running_tasks()) - before)
+
+        run = client.check_many(watched())
+        await everything(run)
+    assert run.tally.checked == 20
+    assert most <= 22
+
+
+@pytest.mark.anyio
+async def test_a_run_that_is_never_entered_is_warned_of() -> None:
+    async with client_of(Script(connected)) as client:
+        run = client.check_many(pairs(3))
+        with pytest.warns(RuntimeWarning, match="never entered"):
+            del run
+
+
+@pytest.mark.anyio
+async def test_a_run_of_a_client_that_is_closed_is_a_mistake_of_the_caller() -> None:
+    async with client_of(Script(connected)) as client:
+        run = client.check_many(pairs(3))
+    with pytest.raises(UsageError, match="closed"):
+        await everything(run)
