@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ _NOT_THE_CALLERS = frozenset(
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_SESSIONS = 10_000
 _IDLE = 900.0  # seconds after which a session that nobody uses is forgotten
+_GRACE = 60.0  # seconds for which a credential that was renewed is taken for what it was renewed to
 
 
 @frozen(kw_only=True)
@@ -101,7 +102,8 @@ class Site:
         self._traffic: Traffic | None = None
         self._home: tuple[object, int] | None = None  # the event loop and the process that it belongs to
         self._key = secrets.token_bytes(32)
-        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the one that was asked for last comes last
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the one that was used last comes last
+        self._renewed: deque[tuple[float, bytes]] = deque()  # until when a former one counts
 
     def address_for(self, auth: Auth | None) -> Address:
         """The address of the server, for whoever signs in with `auth`.
@@ -152,6 +154,7 @@ class Site:
         """Close every connection."""
         self.closed = True
         self._sessions.clear()
+        self._renewed.clear()
         with anyio.CancelScope(shield=True):
             await self._engine.aclose()
 
@@ -205,27 +208,32 @@ class Site:
         """The session of whoever signs in with `auth`: the same one for equal credentials.
 
         So they share what was learned of the login, and a wrong password is refused once. Credentials that nobody uses
-        for fifteen minutes are forgotten, and so are the oldest of more than ten thousand.
+        for fifteen minutes are forgotten, and so are the oldest of more than ten thousand. One that was renewed counts
+        for a minute more, for those who had read it before.
         """
         likeness = self._digest(auth)
+        while self._renewed and self._renewed[0][0] <= self._now():
+            self._sessions.pop(self._renewed.popleft()[1], None)
         session = self._sessions.get(likeness)
         if session is None:
             kind = _session_with_cookies() if self.options.cookies else Session
             verifies = self.options.verify_login
             session = kind(self.traffic, self.address_for(auth), auth, self._constant, verify_login=verifies)
-            self._follow(session, [likeness])
+            self._follow(session, likeness)
         session.on_use()
         return session
 
-    def _follow(self, session: Session, likenesses: list[bytes]) -> None:
-        """Remember `session` as long as it is used. After a renewal it goes by what it was renewed to as well."""
+    def _follow(self, session: Session, likeness: bytes) -> None:
+        """Remember `session` as long as it is used. After a renewal it goes by what it was renewed to."""
 
         def used() -> None:
-            for likeness in likenesses:
-                self._remember(likeness, session)
+            self._remember(likeness, session)
 
         def renewed() -> None:
-            likenesses[:] = [likenesses[-1], self._digest(session.login.auth)]
+            nonlocal likeness
+            former, likeness = likeness, self._digest(session.login.auth)
+            if former != likeness:
+                self._renewed.append((self._now() + _GRACE, former))
             used()
 
         session.on_use, session.login.on_renewal = used, renewed

@@ -156,19 +156,31 @@ def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
     on_virtual_time(main)
 
 
-async def test_a_renewed_login_is_equal_to_one_that_begins_with_what_it_was_renewed_to() -> None:
+def test_a_renewed_login_is_equal_to_one_that_begins_with_what_it_was_renewed_to() -> None:
+    """And to what it was before for a moment, but not for good: that may have been revoked for a reason."""
+
     async def renew() -> str:
         return "new"
 
     def canary(request: httpx.Request) -> httpx.Response:
         return service_document() if request.headers["authorization"] == "Bearer new" else httpx.Response(401)
 
-    script = Script(counting()._answer, canary)
-    async with client_of(script, auth=None) as client:
-        await client.as_user(Bearer("old", renew=renew)).check(A, B)
-        await client.as_user(Bearer("new")).check(A, B)
-        await client.as_user(Bearer("old")).check(A, B)
-    assert script.seen["/profiles/oauth/atom/profileService.do"] == 2
+    async def main() -> None:
+        script = Script(counting()._answer, canary)
+        async with client_of(script, auth=None) as client:
+            await client.as_user(Bearer("old", renew=renew)).check(A, B)
+            await client.as_user(Bearer("new")).check(A, B)
+            await anyio.sleep(59)
+            await client.as_user(Bearer("old")).check(A, B)
+            assert script.seen["/profiles/oauth/atom/profileService.do"] == 2
+            await anyio.sleep(2)
+            await client.as_user(Bearer("new")).check(A, B)
+            for _ in range(2):
+                with pytest.raises(AuthenticationError):
+                    await client.as_user(Bearer("old")).check(A, B)
+            assert script.seen["/profiles/oauth/atom/profileService.do"] == 3
+
+    on_virtual_time(main)
 
 
 async def test_it_ends_with_its_parent_and_not_the_other_way_round() -> None:
