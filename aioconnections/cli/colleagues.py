@@ -133,6 +133,8 @@ def colleagues(
     who = person.identity
     if who is None:
         raise InvalidInputError("whose colleagues? Use --email, --userid or --key")
+    if since is not None and since.tzinfo is None:
+        raise InvalidInputError("--since needs a time zone, such as +0000 or Z at its end")
     return list_records(
         server,
         lambda client: client.colleagues(who, status=Status(status), since=since, sort_by=sort_by, message=messages),

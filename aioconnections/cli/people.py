@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
 from aioconnections.cli.runs import RUN, Run
 from aioconnections.cli.server import Server
+from aioconnections.errors import InvalidInputError
 
 __all__ = ["profile", "search"]
 
@@ -84,23 +85,25 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
     """
     from aioconnections.cli.listing import PROFILES, list_records
 
+    wanted: dict[str, Any] = {
+        "text": text,
+        "name": name,
+        "email": email,
+        "userid": userid,
+        "city": city,
+        "country": country,
+        "job_title": job_title,
+        "organization": organization,
+        "phone_number": phone_number,
+        "tags": tags,
+        "profile_type": profile_type,
+        "school": school,
+    }
+    if all(value is None for value in wanted.values()):
+        raise InvalidInputError("search for what? Give words of a profile, or an option such as --name or --tags")
     return list_records(
         server,
-        lambda client: client.search(
-            text=text,
-            name=name,
-            email=email,
-            userid=userid,
-            city=city,
-            country=country,
-            job_title=job_title,
-            organization=organization,
-            phone_number=phone_number,
-            tags=tags,
-            profile_type=profile_type,
-            school=school,
-            active_users_only=active_users_only or None,
-        ),
+        lambda client: client.search(**wanted, active_users_only=active_users_only or None),
         PROFILES,
         result,
     )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from aioconnections.cli.numbers import END, PATIENCE, Seconds
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["RECORDED", "RUN", "WARY", "WARY_INVITING", "InvitingRun", "RecordedRun", "Run", "Seconds", "WaryRun"]
+__all__ = ["RECORDED", "RUN", "WARY", "WARY_INVITING", "InvitingRun", "RecordedRun", "Run", "WaryRun"]
 
 _GROUP = Group("Run")
-
-Seconds: TypeAlias = float | Literal["none"]
 
 
 @Parameter(name="*", group=_GROUP)
@@ -24,9 +23,9 @@ class Run:
 
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Send nothing, and print what would be sent."""
-    max_outage: Seconds = 300
+    max_outage: Annotated[Seconds, PATIENCE] = 300
     """Seconds that the run waits for a server that is away, before it stops; "none" for as long as it takes."""
-    run_timeout: Seconds = "none"
+    run_timeout: Annotated[Seconds, END] = "none"
     """Seconds after which the run stops, whatever is left."""
 
     @property

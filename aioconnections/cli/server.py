@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from aioconnections.cli.logs import Level
+from aioconnections.cli.numbers import COUNT, RATE, Seconds
 from aioconnections.cli.progress import say
-from aioconnections.cli.runs import Seconds
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Server:
     """Certificates to trust instead of the system's."""
     trust_env: Annotated[bool, Parameter(negative="")] = False
     """Go through the proxy that the environment names."""
-    max_connections: int = 16
+    max_connections: Annotated[int, COUNT] = 16
     """Requests under way at once."""
-    max_per_second: float = 100
+    max_per_second: Annotated[float, RATE] = 100
     """Requests started per second; 0 for no limit."""
     log_level: Level | None = None
     """Log requests, runs and refused logins on standard error, from this level on; never whom they are about."""
@@ -63,6 +63,7 @@ class Server:
         """
         from aioconnections.client import Client
 
+        verify = True if self.ca_file is None else _certificates(self.ca_file)
         auth = self._auth()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -71,7 +72,7 @@ class Server:
                 auth=auth,
                 max_connections=self.max_connections,
                 max_per_second=self.max_per_second or None,
-                verify=self.ca_file or True,
+                verify=verify,
                 trust_env=self.trust_env,
                 max_outage=None if max_outage == "none" else max_outage,
                 run_timeout=None if run_timeout == "none" else run_timeout,
@@ -108,6 +109,24 @@ class Server:
             return Basic(self.user, _password(self.user))
         say("aioconnections: warning: without --user or a token the server is asked as nobody")
         return None
+
+
+def _certificates(path: Path) -> Path:
+    """The file, or folder, if there are certificates in it."""
+    import ssl
+
+    folder = path.is_dir()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cafile=None if folder else path, capath=path if folder else None
+        )
+    except ssl.SSLError:
+        problem = "it holds no certificates in PEM"
+    except OSError as error:
+        problem = str(error.strerror)
+    else:
+        return path
+    raise InvalidInputError(f"--ca-file {path}: {problem}")
 
 
 def _password(user: str) -> str:

@@ -216,8 +216,6 @@ def test_a_server_that_is_not_profiles(
         (["pairs.csv", "--format", "xml"], 'Invalid value "xml" for --format'),
         (["pairs.csv", "--id-type", "name"], 'Invalid value "name" for --id-type'),
         (["pairs.csv", "--oredered"], "Did you mean --ordered?"),
-        (["pairs.csv", "--max-connections", "0"], "whole numbers, at least 1"),
-        (["pairs.csv", "--max-per-second", "-1"], "max_per_second must be a positive number"),
         (["pairs.csv", "--url", "connections.example.com"], "a URL must look like https://connections.example.com"),
         (["pairs.csv", "--url", "https://me:gehe1m@example.com"], "a URL must not hold a user, a password"),
     ],

@@ -1,0 +1,67 @@
+"""What is wrong with an option is said by its own name and in values that the command line takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+
+COUNT = "a whole number, at least 1"
+RATE = "a positive number, or 0 for no limit"
+PATIENCE = "a number of seconds, 0 or more, or none for no end"
+END = "a positive number of seconds, or none for no end"
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["real", "dry"])
+@pytest.mark.parametrize(
+    ("option", "value", "must"),
+    [
+        ("--max-connections", "0", COUNT),
+        ("--max-connections", "1.5", COUNT),
+        ("--max-connections", "many", COUNT),
+        ("--max-per-second", "-1", RATE),
+        ("--max-per-second", "inf", RATE),
+        ("--max-per-second", "none", RATE),
+        ("--max-outage", "-1", PATIENCE),
+        ("--max-outage", "abc", PATIENCE),
+        ("--max-outage", "nan", PATIENCE),
+        ("--run-timeout", "0", END),
+        ("--run-timeout", "[b]1", END),
+    ],
+)
+def test_a_number_that_an_option_does_not_take(
+    command: Command, signed_in: Any, option: str, value: str, must: str, *, dry: bool
+) -> None:
+    said = command("invite", "--email", "a@x", "--no-journal", option, value, *["--dry-run"] * dry)
+    assert (said.code, said.out) == (2, "")
+    assert f"Invalid value for {option}: it must be {must}." in said.err
+    assert signed_in.app.requests.total == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--max-outage", "none"), ("--max-outage", "0"), ("--run-timeout", "none"), ("--max-per-second", "0")],
+    ids=" ".join,
+)
+def test_a_number_that_an_option_takes(command: Command, options: tuple[str, ...]) -> None:
+    assert command("profile", "--email", "a@x", *options).code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("missing.pem", "No such file or directory"), ("other.pem", "it holds no certificates in PEM")],
+)
+def test_a_file_of_certificates_that_is_none(command: Command, name: str, problem: str) -> None:
+    Path("other.pem").write_text("hello\n", encoding="utf-8")
+    said = command("check", "pairs.csv", "--ca-file", name)
+    assert (said.code, said.out, said.err) == (2, "", f"aioconnections: --ca-file {name}: {problem}\n")
+
+
+def test_a_folder_of_certificates_will_do(command: Command, tmp_path: Path) -> None:
+    assert command("profile", "--email", "a@x", "--ca-file", tmp_path).code == 0
