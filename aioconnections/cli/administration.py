@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aioconnections.cli.options import NO_MESSAGE, ROWS, File, Message, Rows
 from aioconnections.cli.runs import RECORDED, RecordedRun
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import SERVER, Server
 
 __all__ = ["connect", "disconnect"]
 
@@ -13,7 +13,7 @@ def connect(
     pairs: File = None,
     /,
     *,
-    server: Server,
+    server: Server = SERVER,
     letter: Message = NO_MESSAGE,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -36,7 +36,9 @@ def connect(
     return do_rows(verb(letter.text), server, Source(pairs), run, rows)
 
 
-def disconnect(pairs: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def disconnect(
+    pairs: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+) -> int:
     """End the connection or the invitation between the two people of every pair of a file; for administrators.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aioconnections.cli.options import ROWS, File, Rows
 from aioconnections.cli.runs import RECORDED, RecordedRun
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import SERVER, Server
 
 __all__ = ["check"]
 
 
-def check(pairs: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def check(pairs: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Check for every pair of a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.options import NOBODY, NOTHING_SAID, PLAIN, ROWS, File, One, Result, Rows, TypedMessage
 from aioconnections.cli.runs import RECORDED, WARY_INVITING, InvitingRun, RecordedRun
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import SERVER, Server
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Status
 
@@ -20,7 +20,7 @@ def invite(
     people: File = None,
     /,
     *,
-    server: Server,
+    server: Server = SERVER,
     person: One = NOBODY,
     letter: TypedMessage = NOTHING_SAID,
     run: InvitingRun = WARY_INVITING,
@@ -52,7 +52,7 @@ def accept(
     connections: File = None,
     /,
     *,
-    server: Server,
+    server: Server = SERVER,
     connection_id: str | None = None,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -81,7 +81,7 @@ def remove(
     connections: File = None,
     /,
     *,
-    server: Server,
+    server: Server = SERVER,
     connection_id: str | None = None,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -109,7 +109,7 @@ def remove(
 
 def colleagues(
     *,
-    server: Server,
+    server: Server = SERVER,
     person: One = NOBODY,
     status: Literal["accepted", "pending", "unconfirmed"] = "accepted",
     since: datetime | None = None,

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
 from aioconnections.cli.runs import RECORDED, WARY, RecordedRun, WaryRun
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import SERVER, Server
 
 __all__ = ["community", "invitations"]
 
@@ -20,7 +20,7 @@ def _invite(
     people: File = None,
     /,
     *,
-    server: Server,
+    server: Server = SERVER,
     person: One = NOBODY,
     title: str = "Invitation",
     run: WaryRun = WARY,
@@ -49,7 +49,7 @@ def _invite(
 
 
 @community.command(name="invitations")
-def _invitations_into(uuid: str, /, *, server: Server, result: Result = PLAIN) -> int:
+def _invitations_into(uuid: str, /, *, server: Server = SERVER, result: Result = PLAIN) -> int:
     """List the invitations into a community that wait for an answer.
 
     Args:
@@ -63,7 +63,7 @@ def _invitations_into(uuid: str, /, *, server: Server, result: Result = PLAIN) -
 
 
 @invitations.command(name="list")
-def _list(*, server: Server, result: Result = PLAIN) -> int:
+def _list(*, server: Server = SERVER, result: Result = PLAIN) -> int:
     """List your own invitations into communities.
 
     Args:
@@ -76,7 +76,7 @@ def _list(*, server: Server, result: Result = PLAIN) -> int:
 
 
 @invitations.command(name="accept")
-def _accept(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _accept(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Accept every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
@@ -96,7 +96,7 @@ def _accept(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED
 
 
 @invitations.command(name="decline")
-def _decline(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _decline(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Decline every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
@@ -116,7 +116,7 @@ def _decline(file: File = None, /, *, server: Server, run: RecordedRun = RECORDE
 
 
 @invitations.command(name="revoke")
-def _revoke(file: File = None, /, *, server: Server, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _revoke(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
     """Revoke every invitation of a file, which "community invitations" has written; for owners.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aioconnections.client import Client
     from aioconnections.protocol.address import Address
 
-__all__ = ["Server"]
+__all__ = ["SERVER", "Server"]
 
 _GROUP = Group("Server")
 
@@ -31,8 +31,8 @@ _GROUP = Group("Server")
 class Server:
     """Which server, as whom, and how fast. Secrets come from a file or the environment, never from an argument."""
 
-    url: Annotated[str, Parameter(env_var="AIOCONNECTIONS_URL")]
-    """Base URL, such as https://connections.example.com"""
+    url: Annotated[str, Parameter(env_var="AIOCONNECTIONS_URL", show_default=False)] = ""
+    """Base URL, such as https://connections.example.com; it has to be given."""
     user: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_USER")] = None
     """Login name. The password comes from --password-file, from AIOCONNECTIONS_PASSWORD, or is asked for."""
     password_file: Path | None = None
@@ -63,6 +63,7 @@ class Server:
         """
         from aioconnections.client import Client
 
+        self._must_have_url()
         verify = True if self.ca_file is None else _certificates(self.ca_file)
         auth = self._auth()
         with warnings.catch_warnings(record=True) as caught:
@@ -85,12 +86,18 @@ class Server:
         """Where the requests of a client would go; no secret is read for that.
 
         Raises:
-            InvalidInputError: the URL is none.
+            InvalidInputError: the URL is none, or missing.
         """
         from aioconnections.protocol.address import Address
 
+        self._must_have_url()
         token = self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN"))
         return Address.of(self.url, oauth=bool(token))
+
+    def _must_have_url(self) -> None:
+        """Only now: that an option is unknown is worth more to know."""
+        if not self.url:
+            raise InvalidInputError("--url is missing; give it, or set AIOCONNECTIONS_URL")
 
     def _auth(self) -> Auth | None:
         """What was said on the command line counts more than the environment, a token more than a password."""
@@ -109,6 +116,9 @@ class Server:
             return Basic(self.user, _password(self.user))
         say("aioconnections: warning: without --user or a token the server is asked as nobody")
         return None
+
+
+SERVER = Server()
 
 
 def _certificates(path: Path) -> Path:

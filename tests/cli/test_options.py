@@ -65,3 +65,30 @@ def test_a_file_of_certificates_that_is_none(command: Command, name: str, proble
 
 def test_a_folder_of_certificates_will_do(command: Command, tmp_path: Path) -> None:
     assert command("profile", "--email", "a@x", "--ca-file", tmp_path).code == 0
+
+
+@pytest.mark.parametrize("given", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize(
+    "words",
+    [("check",), ("invite", "--no-journal", "--dry-run"), ("search", "a"), ("invitations", "list")],
+    ids=" ".join,
+)
+def test_a_url_that_is_missing(
+    command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], given: str | None
+) -> None:
+    monkeypatch.delenv("AIOCONNECTIONS_URL")
+    if given is not None:
+        monkeypatch.setenv("AIOCONNECTIONS_URL", given)
+    said = command(*words)
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "aioconnections: --url is missing; give it, or set AIOCONNECTIONS_URL\n"
+
+
+def test_an_unknown_option_is_named_even_where_the_url_is_missing(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIOCONNECTIONS_URL")
+    said = command("invitations", "list", "--inv")
+    assert said.code == 2
+    assert "--inv" in said.err
+    assert "--url" not in said.err
