@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-__all__ = ["COUNT", "END", "PATIENCE", "RATE", "Seconds"]
+__all__ = ["COUNT", "END", "PATIENCE", "PAUSE", "RATE", "Seconds"]
 
 Seconds: TypeAlias = float | Literal["none"]
 
@@ -50,6 +50,7 @@ def _option(read: Callable[[str], Seconds | None], must: str) -> Parameter:
 
 COUNT: Parameter = _option(_count, "a whole number, at least 1")
 RATE: Parameter = _option(lambda text: _number(text, least=0), "a positive number, or 0 for no limit")
+PAUSE: Parameter = _option(lambda text: _number(text, least=0), "a number of seconds, 0 or more")
 PATIENCE: Parameter = _option(
     lambda text: _or_none(text, above=False), "a number of seconds, 0 or more, or none for no end"
 )

@@ -88,8 +88,8 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
+    journal = run.record  # before a password is asked for
     if not run.dry_run:
-        journal = run.record  # before a password is asked for
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
             try:
@@ -98,6 +98,7 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
                 end.piped = source.piped
                 raise
     address = server.address()
+    apart(journal, rows.output)
     with (
         source.table(verb, rows) as (table, file),
         rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from aioconnections.cli.numbers import END, PATIENCE, Seconds
+from aioconnections.cli.numbers import END, PATIENCE, PAUSE, Seconds
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["RECORDED", "RUN", "WARY", "WARY_INVITING", "InvitingRun", "RecordedRun", "Run", "WaryRun"]
@@ -81,7 +81,7 @@ class InvitingRun(WaryRun):
     on_unknown: Literal["recheck", "report"] = "recheck"
     """What follows a lost answer: "recheck" asks whether there is an invitation, and sends it once more if there is
     none; "report" leaves it in doubt."""
-    settle: float = 30
+    settle: Annotated[float, PAUSE] = 30
     """Seconds to wait before that is asked."""
 
 

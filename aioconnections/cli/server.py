@@ -63,8 +63,7 @@ class Server:
         """
         from aioconnections.client import Client
 
-        self._must_have_url()
-        verify = True if self.ca_file is None else _certificates(self.ca_file)
+        self._check()
         auth = self._auth()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -73,7 +72,7 @@ class Server:
                 auth=auth,
                 max_connections=self.max_connections,
                 max_per_second=self.max_per_second or None,
-                verify=verify,
+                verify=self.ca_file or True,
                 trust_env=self.trust_env,
                 max_outage=None if max_outage == "none" else max_outage,
                 run_timeout=None if run_timeout == "none" else run_timeout,
@@ -86,18 +85,19 @@ class Server:
         """Where the requests of a client would go; no secret is read for that.
 
         Raises:
-            InvalidInputError: the URL is none, or missing.
+            InvalidInputError: the URL is none, or missing, or there are no certificates.
         """
         from aioconnections.protocol.address import Address
 
-        self._must_have_url()
+        self._check()
         token = self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN"))
         return Address.of(self.url, oauth=bool(token))
 
-    def _must_have_url(self) -> None:
-        """Only now: that an option is unknown is worth more to know."""
-        if not self.url:
+    def _check(self) -> None:
+        if not self.url:  # only now: that an option is unknown is worth more to know
             raise InvalidInputError("--url is missing; give it, or set AIOCONNECTIONS_URL")
+        if self.ca_file is not None:
+            _check_certificates(self.ca_file)
 
     def _auth(self) -> Auth | None:
         """What was said on the command line counts more than the environment, a token more than a password."""
@@ -121,8 +121,8 @@ class Server:
 SERVER = Server()
 
 
-def _certificates(path: Path) -> Path:
-    """The file, or folder, if there are certificates in it."""
+def _check_certificates(path: Path) -> None:
+    """Pass if it is a file with certificates, or a folder."""
     import ssl
 
     folder = path.is_dir()
@@ -135,7 +135,7 @@ def _certificates(path: Path) -> Path:
     except OSError as error:
         problem = str(error.strerror)
     else:
-        return path
+        return
     raise InvalidInputError(f"--ca-file {path}: {problem}")
 
 

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 COUNT = "a whole number, at least 1"
 RATE = "a positive number, or 0 for no limit"
 PATIENCE = "a number of seconds, 0 or more, or none for no end"
+PAUSE = "a number of seconds, 0 or more"
 END = "a positive number of seconds, or none for no end"
 
 
@@ -33,6 +34,10 @@ END = "a positive number of seconds, or none for no end"
         ("--max-outage", "nan", PATIENCE),
         ("--run-timeout", "0", END),
         ("--run-timeout", "[b]1", END),
+        ("--settle", "nan", PAUSE),
+        ("--settle", "-1", PAUSE),
+        ("--settle", "inf", PAUSE),
+        ("--settle", "1e400", PAUSE),
     ],
 )
 def test_a_number_that_an_option_does_not_take(
@@ -53,13 +58,14 @@ def test_a_number_that_an_option_takes(command: Command, options: tuple[str, ...
     assert command("profile", "--email", "a@x", *options).code == 0
 
 
+@pytest.mark.parametrize("dry", [False, True], ids=["real", "dry"])
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("missing.pem", "No such file or directory"), ("other.pem", "it holds no certificates in PEM")],
 )
-def test_a_file_of_certificates_that_is_none(command: Command, name: str, problem: str) -> None:
+def test_a_file_of_certificates_that_is_none(command: Command, name: str, problem: str, *, dry: bool) -> None:
     Path("other.pem").write_text("hello\n", encoding="utf-8")
-    said = command("check", "pairs.csv", "--ca-file", name)
+    said = command("check", "pairs.csv", "--ca-file", name, *["--dry-run"] * dry)
     assert (said.code, said.out, said.err) == (2, "", f"aioconnections: --ca-file {name}: {problem}\n")
 
 

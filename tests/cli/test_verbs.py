@@ -88,7 +88,16 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
     monkeypatch.delenv("AIOCONNECTIONS_PASSWORD")  # it is not needed
     Path("message.html").write_text("<b>Hello</b>", encoding="utf-8")
     people = pairs_file('person\na@example.com\nA@example.com\n""\n')
-    options = ("--message-file", "message.html", "--message-type", "html", "--dry-run", "--id-type", "email")
+    options = (
+        "--message-file",
+        "message.html",
+        "--message-type",
+        "html",
+        "--dry-run",
+        "--no-journal",
+        "--id-type",
+        "email",
+    )
     said = command("invite", people, *options)
     first, second, third = said.rows
     assert list(first) == ["person", "method", "url", "body", "then", "error"]
@@ -128,15 +137,19 @@ def test_what_cannot_be_invited_is_said_in_a_line(command: Command, me: Any, opt
 
 @pytest.mark.parametrize("words", [("invite",), ("community", "invite", COMMUNITY.uuid)], ids=" ".join)
 def test_who_invites_has_to_say_whether_that_is_recorded(command: Command, me: Any, words: tuple[str, ...]) -> None:
-    said = command(*words, "--userid", STRANGERS[0].userid)
-    assert (said.code, said.out) == (2, "")
-    assert said.err == (
-        "aioconnections: say where to record who is invited, with --journal FILE, or do without, with --no-journal\n"
-    )
+    for dry in ([], ["--dry-run"]):
+        said = command(*words, "--userid", STRANGERS[0].userid, *dry)
+        assert (said.code, said.out) == (2, "")
+        assert said.err == (
+            "aioconnections: say where to record who is invited, with --journal FILE, or do without, with --no-journal"
+            "\n"
+        )
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--no-journal")
     assert (said.code, said.err) == (2, "aioconnections: --journal and --no-journal exclude each other\n")
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--dry-run")
     assert (said.code, Path("j.sqlite").exists()) == (0, False)
+    said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "-o", "j.sqlite", "--dry-run")
+    assert (said.code, Path("j.sqlite").exists()) == (2, False)
     assert me.app.requests.total == 0
 
 
@@ -202,7 +215,7 @@ def test_an_administrator_connects_and_disconnects(
 
 def test_a_dry_run_of_invitations_into_a_community_names_duplicates(command: Command, pairs_file: PairsFile) -> None:
     people = pairs_file("email\nann@example.com\nANN@example.com\n")
-    planned = command("community", "invite", COMMUNITY.uuid, people, "--dry-run")
+    planned = command("community", "invite", COMMUNITY.uuid, people, "--no-journal", "--dry-run")
     assert [row["error"] for row in planned.rows] == ["", "unprocessed: duplicate of 0"]
     assert [(row["method"], COMMUNITY.uuid in row["url"]) for row in planned.rows] == [("POST", True), ("", False)]
 
@@ -214,9 +227,9 @@ def test_a_dry_run_leaves_the_columns_of_the_input_alone(command: Command, pairs
 
 def test_a_dry_run_goes_where_the_login_would(command: Command, me: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "gehe1m")
-    said = command("invite", "--email", "a@x", "--dry-run")
+    said = command("invite", "--email", "a@x", "--no-journal", "--dry-run")
     assert said.rows[0]["url"].startswith(f"{me.url}/profiles/oauth/atom/")
-    said = command("community", "invite", COMMUNITY.uuid, "--key", "a", "--dry-run")
+    said = command("community", "invite", COMMUNITY.uuid, "--key", "a", "--no-journal", "--dry-run")
     assert (said.code, said.rows[0]["error"][:17]) == (1, "InvalidInputError")
     assert "gehe1m" not in said.out + said.err
 
