@@ -43,7 +43,7 @@ def error_of(request: Request, response: Response) -> AnswerError:
         return AuthenticationError(status, None, "the server sent an HTML page, most likely its login, as the answer")
     said = error_document(response.body, charset=response.charset) if response.body else None
     code = said.message_id if said else None
-    message = (said.message.removeprefix(f"{code}:").strip() if said else "") or _phrase(status)
+    message = (said.message.removeprefix(f"{code}:").strip() if said else "") or _meaning(status)
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
         return kind(status, code, message, retry_after(response))
@@ -112,7 +112,10 @@ def _redirect(request: Request, response: Response) -> AnswerError:
     return UnexpectedAnswerError(status, None, "the server redirects in a circle or to nowhere")
 
 
-def _phrase(status: int) -> str:
+def _meaning(status: int) -> str:
+    """What is said of an answer that says nothing itself, as one to HEAD never does."""
+    if status == 400:
+        return "the server found the request invalid, for example because it does not know a person in it"
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -128,7 +128,8 @@ def test_what_the_server_rejects_is_one_row_among_others(command: Command, pairs
         "http_status": "400",
         "attempts": "1",
         "elapsed_ms": "?",
-        "error": "BadRequestError: HTTP 400: Bad Request",
+        "error": "BadRequestError: HTTP 400: the server found the request invalid, for example because it does not "
+        "know a person in it",
     }
     assert said.err.endswith("s; 1 rejected\n")
 

@@ -56,6 +56,9 @@ def test_the_table_of_statuses(status: int, kind: type[AnswerError]) -> None:
 
 def test_a_status_without_a_name_is_said_to_be_one() -> None:
     assert str(error_of(REQUEST, answer(599))) == "HTTP 599: no standard status"
+    assert str(error_of(REQUEST, answer(400))) == (
+        "HTTP 400: the server found the request invalid, for example because it does not know a person in it"
+    )
     assert str(error_of(REQUEST, answer(503))) == "HTTP 503: Service Unavailable"
 
 

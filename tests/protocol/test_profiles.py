@@ -92,7 +92,7 @@ NOT_THE_TWO = [
     (answer(301, (b"Location", HERE)), UnexpectedAnswerError, "circle"),
     (answer(302, (b"Location", b"https://c.example.com" + HERE)), UnexpectedAnswerError, "https"),
     (answer(302), UnexpectedAnswerError, "nowhere"),
-    (answer(400, ERROR), BadRequestError, "Bad Request"),
+    (answer(400, ERROR), BadRequestError, "does not know a person"),
     (answer(401), AuthenticationError, "refused"),
     (answer(403), ForbiddenError, "Forbidden"),
     (answer(405), UnexpectedAnswerError, "Not Allowed"),
