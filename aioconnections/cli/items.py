@@ -157,10 +157,13 @@ def _lacks_invitation(columns: tuple[str, ...], id_type: IdType | None) -> str |
 
 
 _OF_PAIRS = frozenset((*_COLUMNS["source"], *_COLUMNS["target"]))
+_BARE = frozenset(("source", "target"))
 
-PAIRS: Shape[RowPair] = Shape(_OF_PAIRS, lambda columns, kind: _lacks(columns, kind, "source", "target"), _pair)
+PAIRS: Shape[RowPair] = Shape(_OF_PAIRS, _BARE, lambda columns, kind: _lacks(columns, kind, "source", "target"), _pair)
 PEOPLE: Shape[RowPerson] = Shape(
-    frozenset(_COLUMNS["person"]), lambda columns, kind: _lacks(columns, kind, "person"), _person
+    frozenset(_COLUMNS["person"]), frozenset({"person"}), lambda columns, kind: _lacks(columns, kind, "person"), _person
 )
-CONNECTIONS: Shape[RowRef] = Shape(_OF_PAIRS | {"connection_id"}, _lacks_connection, _connection)
-INVITATIONS: Shape[RowInvitation] = Shape(frozenset(("community_uuid", *_HREFS)), _lacks_invitation, _invitation)
+CONNECTIONS: Shape[RowRef] = Shape(_OF_PAIRS | {"connection_id"}, _BARE, _lacks_connection, _connection)
+INVITATIONS: Shape[RowInvitation] = Shape(
+    frozenset(("community_uuid", *_HREFS)), frozenset(), _lacks_invitation, _invitation
+)

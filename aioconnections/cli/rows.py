@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,6 +26,8 @@ IdType: TypeAlias = Literal["email", "userid", "key"]
 Row: TypeAlias = dict[str, object]
 
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
+_LONGEST_SHOWN = 60  # characters
+_EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # what Excel takes for the delimiter, and no row
 
 
 @frozen
@@ -33,11 +36,13 @@ class Shape(Generic[ItemT]):
 
     Attributes:
         own: names of the columns that are understood, which may come only once.
+        bare: names of those that only an `IdType` explains.
         lacks: what a header lacks, in words; None if it lacks nothing.
         item: of a row and its line; it raises `InvalidInputError` for a row that holds none.
     """
 
     own: frozenset[str]
+    bare: frozenset[str]
     lacks: Callable[[tuple[str, ...], IdType | None], str | None]
     item: Callable[[Row, int, IdType | None], ItemT]
 
@@ -76,6 +81,7 @@ class Table(Generic[ItemT]):
 def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
     """The items in the lines of `text`: CSV with a header, or one JSON object per line.
 
+    Names of CSV columns that are understood may be in any case, and the first line may say ``sep=;``, as for Excel.
     Columns with bare names hold identities of the kind that `id_type` names. Columns that are not understood are
     carried along.
 
@@ -83,17 +89,17 @@ def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) 
         InvalidInputError: the header lacks a column, or the input is empty or something else.
     """
     lines = _Lines(text)
-    first = lines.skip_blank()
-    if first is None:
-        raise InvalidInputError("the input is empty")
-    if "\0" in first:
-        raise InvalidInputError("the input is not text in UTF-8")
+    first = _first(lines)
+    told = _EXCEL.fullmatch(first.rstrip("\r\n"))
+    if told is not None:
+        lines.take()
+        return _csv_table(lines, _first(lines), told[1], shape, id_type)
     if first.lstrip().startswith("["):
         raise InvalidInputError("the input is neither CSV nor JSON lines: JSON must be one object per line")
     if first.lstrip().startswith("{"):
         rows = _json_rows(lines, shape, id_type)
         return Table("jsonl", (), rows)
-    return _csv_table(lines, max(",;\t", key=first.count), shape, id_type)
+    return _csv_table(lines, first, max(",;\t", key=first.count), shape, id_type)
 
 
 class _Lines:
@@ -118,16 +124,41 @@ class _Lines:
         return None
 
 
-def _csv_table(lines: _Lines, delimiter: str, shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
+def _first(lines: _Lines) -> str:
+    """The first line that is not blank, which stays to be taken."""
+    first = lines.skip_blank()
+    if first is None:
+        raise InvalidInputError("the input is empty")
+    if "\0" in first:
+        raise InvalidInputError("the input is not text in UTF-8")
+    return first
+
+
+def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
     names, _ = _fields(lines, delimiter)
     if names is None:
         raise InvalidInputError("the header is not valid CSV")
-    columns = _distinct([name.strip() for name in names], shape.own)
+    columns = _distinct(_understood([name.strip() for name in names], shape), shape.own)
     missing = shape.lacks(columns, id_type)
     if missing is not None:
-        raise InvalidInputError(f"the input has no column {missing}")
+        shown = f"the first line is: {_shown(first)}; is the header missing?"
+        raise InvalidInputError(f"the input has no column {missing}; {shown}")
     rows = _csv_rows(lines, columns, delimiter, shape, id_type)
     return Table("csv", columns, rows)
+
+
+def _understood(names: list[str], shape: Shape[ItemT]) -> list[str]:
+    """The names, those that are understood in small letters, as we write them ourselves."""
+    known = (shape.own | shape.bare) - {*names}
+    return [name.lower() if name.lower() in known else name for name in names]
+
+
+def _shown(line: str) -> str:
+    """The beginning of a line of the input, fit for a terminal."""
+    text = line.strip()
+    if len(text) > _LONGEST_SHOWN:
+        text = f"{text[: _LONGEST_SHOWN - 1]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:

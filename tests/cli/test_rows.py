@@ -43,6 +43,48 @@ def test_every_common_kind_of_csv_is_read(delimiter: str, line_end: str) -> None
     assert second.line == 4
 
 
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_that_tells_excel_the_delimiter_is_no_header(first: str) -> None:
+    read = table(f"{first}\r\n\r\nsource_email;target_email;a,b,c,d\r\na;b;1,2\r\n")
+    assert read.columns == ("source_email", "target_email", "a,b,c,d")
+    (row,) = read.rows
+    assert (row.line, row.row["a,b,c,d"]) == (4, "1,2")
+
+
+def test_the_delimiter_may_be_one_that_only_that_line_tells() -> None:
+    assert only("sep=|\nsource_email|target_email\na|b\n") == Pair(Email("a"), Email("b"))
+
+
+def test_names_of_columns_that_are_understood_may_be_in_any_case() -> None:
+    read = table("Source_Email,TARGET,Note,Target_Email\na,b,x,c\n", "userid")
+    assert read.columns == ("source_email", "target", "Note", "target_email")
+    (row,) = read.rows
+    assert isinstance(row, RowPair)
+    assert Pair(row.source, row.target) == Pair(Email("a"), Email("c"))
+
+
+def test_a_name_that_is_there_as_it_should_be_needs_no_other() -> None:
+    read = table("source_email,Source_Email,target_email\na,b,c\n")
+    assert read.columns == ("source_email", "Source_Email", "target_email")
+    with pytest.raises(InvalidInputError, match="two columns source_email"):
+        table("SOURCE_EMAIL,Source_Email,target_email\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "shown"),
+    [
+        ("ann@example.com,bob@example.com", "ann@example.com,bob@example.com"),
+        ("a\x1b[31m\tb\udce9ä", "a\\x1b[31m\\tb\\udce9ä"),
+        ("x" * 1_000, "x" * 59 + "…"),
+    ],
+    ids=["no header", "control characters", "long"],
+)
+def test_a_header_that_lacks_a_column_is_shown(first: str, shown: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        table(first + "\n")
+    assert str(caught.value).endswith(f" with --id-type; the first line is: {shown}; is the header missing?")
+
+
 @pytest.mark.parametrize(
     ("columns", "id_type", "pair"),
     [
@@ -69,6 +111,7 @@ def test_where_a_row_names_a_person_twice_the_identity_that_every_server_takes_i
     [
         ("", "empty"),
         ("\n \n", "empty"),
+        ("sep=;\n", "empty"),
         ("source_email,name\n", "no column for the target: target_userid, target_key, target_email, or target with"),
         ("source,target\n", "no column for the source: .*; for a bare one add --id-type"),
         ("source_email,target_email,source_email\n", "two columns source_email"),

@@ -275,7 +275,8 @@ def test_rows_that_name_no_invitation(command: Command, pairs_file: PairsFile, m
     assert said.rows[0]["error"] == "line 2: no community_uuid and no edit_href"
     assert (said.code, bool(said.rows[1]["error"])) == (1, verb == "decline")
     said = command("invitations", verb, pairs_file("title\nx\n"))
-    assert (said.code, said.err) == (2, "aioconnections: the input has no column community_uuid or edit_href\n")
+    problem = "the input has no column community_uuid or edit_href; the first line is: title; is the header missing?"
+    assert (said.code, said.err) == (2, f"aioconnections: {problem}\n")
     assert me.app.requests.total == 0
 
 
