@@ -10,8 +10,8 @@ import csv
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from attrs import frozen
@@ -26,6 +26,7 @@ IdType: TypeAlias = Literal["email", "userid", "key"]
 Row: TypeAlias = dict[str, object]
 
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
+_NO_LIMIT = 2**31 - 1  # characters; the largest number that csv takes on every system
 _LONGEST_SHOWN = 60  # characters
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # what Excel takes for the delimiter, and no row
 
@@ -204,8 +205,23 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
 
     with suppress(csv.Error):
         return next(csv.reader(feed(), delimiter=delimiter, strict=True)), taken
+    if sum(len(text) for _, text in taken) > csv.field_size_limit():  # that, and nothing else, may be what is wrong
+        lines.put_back(taken)
+        taken.clear()
+        with suppress(csv.Error), _fields_of_any_length():
+            return next(csv.reader(feed(), delimiter=delimiter, strict=True)), taken
     lines.put_back(taken[1:])
     return None, taken[:1]
+
+
+@contextmanager
+def _fields_of_any_length() -> Generator[None]:
+    """The limit is one for the whole process, so it is lifted for one record only."""
+    before = csv.field_size_limit(_NO_LIMIT)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 from itertools import count, islice
 
@@ -156,6 +157,26 @@ def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_onl
         (4, "e"),
         (5, "g"),
     ]
+
+
+LONG = "x" * (csv.field_size_limit() + 1)
+
+
+@pytest.mark.parametrize("note", [LONG, f'"{LONG}\n{LONG}"', f'"""{LONG}"'], ids=["bare", "lines", "quote"])
+def test_a_field_may_be_longer_than_csv_allows(note: str) -> None:
+    limit = csv.field_size_limit()
+    first, second = rows(f"{HEADER}a,b,{note}\nc,d,x\n")
+    assert isinstance(first, RowPair)
+    assert first.row["note"] == (note[1:-1].replace('""', '"') if note.startswith('"') else note)
+    assert second.line == 3 + note.count("\n")
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("more", [0, 1, 60])
+def test_a_quoted_field_that_never_ends_is_told_from_a_long_one(more: int) -> None:
+    good = [(number, "c") for number in range(3, 3 + more)]
+    problem = "not valid CSV; most likely its quotes do not match"
+    assert seen(f'{HEADER}a,b,"{LONG}\n' + f"c,d,{LONG}\n" * more) == [(2, problem), *good]
 
 
 @pytest.mark.parametrize(
