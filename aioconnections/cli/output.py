@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import os
@@ -60,7 +61,7 @@ def rows_to(
 
 def _stdout() -> nullcontext[IO[str]]:
     # as a file would be written, whatever the locale says
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors=_REPLACE, newline="")
     return nullcontext(sys.stdout)
 
 
@@ -69,8 +70,7 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input"
         else:
-            # lone surrogates stand for bytes of the input that are not UTF-8: they leave as they came
-            return path.open("a", encoding="utf-8", errors="surrogateescape", newline="")
+            return path.open("a", encoding="utf-8", errors=_REPLACE, newline="")
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     raise InvalidInputError(problem)
@@ -106,7 +106,24 @@ class _Rows:
 
 def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
     if form == "jsonl":
-        return lambda row: file.write(json.dumps(row) + "\n")
+        return lambda row: file.write(_json(row) + "\n")
     table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     return table.writerow
+
+
+def _json(row: Row) -> str:
+    text = json.dumps(row)
+    if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
+        text = json.dumps(json.loads(json.dumps(row, ensure_ascii=False).encode(errors=_REPLACE)))
+    return text
+
+
+def _replaced(error: UnicodeError) -> tuple[bytes, int]:
+    """Lone surrogates stand for bytes of the input that are not UTF-8, and are no text either."""
+    found = cast("UnicodeEncodeError", error)
+    return "\ufffd".encode() * (found.end - found.start), found.end
+
+
+_REPLACE = "aioconnections.replace"
+codecs.register_error(_REPLACE, _replaced)

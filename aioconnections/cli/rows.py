@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from attrs import frozen
 
+from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["BadRowError", "IdType", "Row", "Shape", "Table", "read_rows"]
@@ -107,7 +109,7 @@ class _Lines:
     """Numbered lines, of which some can be put back."""
 
     def __init__(self, text: Iterable[str]) -> None:
-        self._source = enumerate(text, start=1)
+        self._source = _watched(text)
         self._waiting = deque[tuple[int, str]]()
 
     def take(self) -> tuple[int, str] | None:
@@ -123,6 +125,24 @@ class _Lines:
                 self.put_back([line])
                 return line[1]
         return None
+
+
+def _watched(text: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines and their numbers. It is said of the first that holds something else than UTF-8."""
+    told = False
+    for number, line in enumerate(text, start=1):
+        if not (told or line.isascii() or _is_text(line)):
+            say(f"line {number} is not all text in UTF-8; what is not becomes \ufffd in the result")
+            told = True
+        yield number, line
+
+
+def _is_text(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _first(lines: _Lines) -> str:
@@ -225,18 +245,31 @@ def _fields_of_any_length() -> Generator[None]:
 
 
 def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:
+    foreign: list[str] = []  # what Python takes for a number, and JSON does not know
+
+    def number(text: str) -> float | None:
+        value = float(text)
+        if math.isfinite(value):
+            return value
+        foreign.append(text)
+        return None
+
+    decoder = json.JSONDecoder(parse_constant=number, parse_float=number)
     while (line := lines.take()) is not None:
-        number, text = line
+        at, text = line
         if not text.strip():
             continue
+        foreign.clear()
         row: object = None
         with suppress(ValueError, RecursionError):
-            row = json.loads(text)
-        if isinstance(row, dict):
-            item = _item(number, cast("Row", row), shape, id_type)
-            yield item
+            row = decoder.decode(text)
+        if not isinstance(row, dict):
+            yield BadRowError(at, "not a JSON object")
+        elif foreign:
+            yield BadRowError(at, f"{foreign[0]:.20} is no number that JSON can hold", cast("Row", row))
         else:
-            yield BadRowError(number, "not a JSON object")
+            item = _item(at, cast("Row", row), shape, id_type)
+            yield item
 
 
 def _item(line: int, row: Row, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRowError:

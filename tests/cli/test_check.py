@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import socket
 from collections.abc import Callable, Generator
@@ -112,10 +113,15 @@ def test_rows_that_cannot_be_read_are_named_and_stop_nothing(command: Command, p
     assert summary.endswith("; 2 unreadable")
 
 
-def test_bytes_that_are_no_utf8_come_out_as_they_went_in(command: Command, pairs_file: PairsFile) -> None:
-    text = pairs_file(count=1).read_bytes().replace(b"accepted", b"caf\xe9")
-    assert command("check", pairs_file(text), "-o", "result.csv").code == 0
-    assert b",caf\xe9,accepted," in Path("result.csv").read_bytes()
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["csv", "json"])
+def test_bytes_that_are_no_utf8_are_replaced(command: Command, pairs_file: PairsFile, options: list[str]) -> None:
+    text = pairs_file(count=1).read_bytes().replace(b"accepted", b"J\xf6rg")
+    said = command("check", pairs_file(text), "-o", "result", *options)
+    assert said.code == 0
+    assert said.err.startswith("line 2 is not all text in UTF-8; what is not becomes \ufffd in the result\n")
+    result = Path("result").read_text("utf-8")
+    row = json.loads(result) if options else dict(zip(*csv.reader(result.splitlines()), strict=True))
+    assert row["truth"] == "J\ufffdrg"
 
 
 def test_what_the_server_rejects_is_one_row_among_others(command: Command, pairs_file: PairsFile) -> None:

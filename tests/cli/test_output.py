@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.output import rows_to
+from aioconnections.cli.output import Format, rows_to
 from aioconnections.cli.progress import progress, say
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import Tally
@@ -31,8 +32,17 @@ def test_csv_holds_the_columns_and_nothing_else(source: Any, tmp_path: Path) -> 
 
 def test_json_lines_hold_everything(source: Any, tmp_path: Path) -> None:
     with rows_to(tmp_path / "out", "jsonl", (), source=source) as write:
-        write({"a": None, "ä": [1, {"b": "\ud800"}]})
-    assert (tmp_path / "out").read_text() == '{"a": null, "\\u00e4": [1, {"b": "\\ud800"}]}\n'
+        write({"a": None, "ä": [1, {"b": "x"}]})
+    assert (tmp_path / "out").read_text() == '{"a": null, "\\u00e4": [1, {"b": "x"}]}\n'
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_what_is_no_text_is_replaced(source: Any, tmp_path: Path, form: Format) -> None:
+    with rows_to(tmp_path / "out", form, ("a",), source=source) as write:
+        write({"a": "J\udcf6rg 😀 \\ud800 \ud800"})
+    text = (tmp_path / "out").read_text("utf-8")
+    found = json.loads(text)["a"] if form == "jsonl" else text.splitlines()[1]
+    assert found == "J\ufffdrg 😀 \\ud800 \ufffd"
 
 
 def test_standard_output_is_utf8_whatever_the_locale_says(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +50,7 @@ def test_standard_output_is_utf8_whatever_the_locale_says(source: Any, monkeypat
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", newline="\r\n"))
     with rows_to(None, "csv", ("Łukasz",), source=source) as write:
         write({"Łukasz": "caf\udce9"})
-    assert raw.getvalue() == "Łukasz\n".encode() + b"caf\xe9\n"
+    assert raw.getvalue() == "Łukasz\ncaf\ufffd\n".encode()
 
 
 def test_a_disk_that_is_full_is_named(source: Any) -> None:

@@ -199,10 +199,12 @@ def test_a_row_without_a_pair_says_why_and_hides_no_other(line: str, problem: st
     assert isinstance(good, RowPair)
 
 
-def test_bytes_that_are_no_utf8_are_no_matter_in_other_columns() -> None:
-    (row,) = rows(HEADER + "a,b,caf\udce9\n")
-    assert isinstance(row, RowPair)
-    assert row.row["note"] == "caf\udce9"
+def test_bytes_that_are_no_utf8_keep_nobody_back_in_other_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, third = rows(HEADER + "a,b,cafés\na,b,caf\udce9\na,b,\udce9\n")
+    assert isinstance(first, RowPair)
+    assert isinstance(second, RowPair)
+    assert isinstance(third, RowPair)
+    assert capsys.readouterr().err == "line 3 is not all text in UTF-8; what is not becomes \ufffd in the result\n"
 
 
 def test_json_lines() -> None:
@@ -225,6 +227,9 @@ def test_json_lines() -> None:
         ("null", "not a JSON object"),
         ("[" * 100_000, "not a JSON object"),
         ("1" * 5_000, "not a JSON object"),
+        ('{"source_email": "a", "target_email": "b", "n": NaN}', "NaN is no number that JSON can hold"),
+        ('{"source_email": "a", "target_email": "b", "n": [-Infinity]}', "-Infinity is no number that JSON can hold"),
+        ('{"source_email": "a", "target_email": "b", "n": -1e400}', "-1e400 is no number that JSON can hold"),
         ("{}", "no source"),
         ('{"source_email": null, "target_email": "b"}', "no source"),
         ('{"source_email": {"a": 1}, "target_email": "b"}', "source_email is neither text nor a whole number"),
@@ -239,6 +244,12 @@ def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, probl
     assert isinstance(bad, BadRowError)
     assert (bad.line, bad.problem) == (2, problem)
     assert isinstance(after, RowPair)
+
+
+def test_the_rest_of_a_json_line_with_a_number_that_is_none_is_kept() -> None:
+    bad, good = rows('{"source_email": "a", "n": [NaN, 1.5]}\n{"source_email": "a", "target_email": "b", "n": 1.5}\n')
+    assert bad.row == {"source_email": "a", "n": [None, 1.5]}
+    assert good.row["n"] == 1.5
 
 
 def test_rows_are_read_as_they_are_wanted() -> None:
