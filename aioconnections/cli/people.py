@@ -25,9 +25,9 @@ def profile(
 ) -> int:
     """Look up every person of a file in the directory, for example the userids behind e-mail addresses.
 
-    Each row is written with eight more columns, which replace columns of the same names: outcome (resolved, rejected,
-    failed, unprocessed or unreadable), name, found_userid, found_key, found_email, attempts, elapsed_ms and error. Of a
-    person who is not known nothing is found.
+    Each row is written with eight more columns, which replace columns of the same names: outcome (resolved, unknown,
+    rejected, failed, unprocessed or unreadable), name, found_userid, found_key, found_email, attempts, elapsed_ms and
+    error. Of a person who is unknown nothing is found.
 
     Args:
         people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out

@@ -115,8 +115,17 @@ def _checked(outcome: Outcome) -> Row:
             return {"status": None, "http_status": None}
 
 
-def _found(outcome: Outcome) -> str:
-    return "found" if isinstance(outcome, Resolved) and outcome.profile else "unknown"
+_FOUND = ("outcome", "name", "found_userid", "found_key", "found_email")
+
+
+def _resolved(outcome: Outcome) -> str:
+    """An outcome's name; that a person is not known is a good answer, and another one than that they are."""
+    return "unknown" if isinstance(outcome, Resolved) and outcome.profile is None else _label(outcome)
+
+
+def _found(outcome: Outcome) -> Row:
+    said = outcome.as_dict()
+    return {**{name: said.get(name) for name in _FOUND}, "outcome": _resolved(outcome)}
 
 
 def _removed(outcome: Outcome) -> str:
@@ -147,9 +156,10 @@ RESOLVE: Verb[RowPerson] = Verb(
         people, ordered=options["ordered"], on_progress=options["on_progress"]
     ),
     plan=lambda address, person: discovery.profile(address, person.identity),
-    added=("outcome", "name", "found_userid", "found_key", "found_email"),
-    label=_found,
-    labels=("found", "unknown"),
+    added=_FOUND,
+    says=_found,
+    label=_resolved,
+    labels=("resolved", "unknown"),
 )
 
 ACCEPT: Verb[RowConnection | RowPair] = Verb(

@@ -71,10 +71,10 @@ def test_a_search_for_nothing_is_refused(command: Command) -> None:
 def test_who_is_not_known_is_an_answer(command: Command, pairs_file: PairsFile) -> None:
     said = command("profile", pairs_file(f"email\n{ME.email}\nnobody@example.com\n"), "--ordered")
     assert said.code == 0
-    assert [row["outcome"] for row in said.rows] == ["resolved", "resolved"]
+    assert [row["outcome"] for row in said.rows] == ["resolved", "unknown"]
     assert [row["found_userid"] for row in said.rows] == [str(ME.userid), ""]
     assert said.rows[0]["name"] == ME.name
-    assert said.err.endswith("/s): 1 found, 1 unknown\n")
+    assert said.err.endswith("/s): 1 resolved, 1 unknown\n")
 
 
 def test_a_listing_that_fails_says_why(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
