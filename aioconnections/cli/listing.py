@@ -26,6 +26,7 @@ __all__ = ["CONNECTIONS", "INVITATIONS", "PROFILES", "Records", "list_records"]
 
 RecordT = TypeVar("RecordT")
 
+_MOST_FOUND = 250  # a recorded search ends there, whatever the size of its pages
 _PERSON = ("userid", "key", "email", "name")
 
 
@@ -36,10 +37,12 @@ class Records(Generic[RecordT]):
     Attributes:
         columns: their names, in order.
         row: of a record.
+        most: so many are listed by a server that has more; None if it lists them all.
     """
 
     columns: tuple[str, ...]
     row: Callable[[RecordT], Row]
+    most: int | None = None
 
 
 def list_records(
@@ -78,6 +81,8 @@ def list_records(
             except TransportError as error:
                 raise _named(error, server.url) from None
     say(f"{count:,} listed")
+    if records.most is not None and count >= records.most:
+        say(f"Servers stop at {records.most:,}, so there may be more: narrow the search to see the rest.")
     return GOOD
 
 
@@ -145,7 +150,7 @@ CONNECTIONS: Records[Connection] = Records(
     _of_connection,
 )
 PROFILES: Records[Profile] = Records(
-    (*_PERSON, "state", "external", "job_title", "profile_type", "updated"), _of_profile
+    (*_PERSON, "state", "external", "job_title", "profile_type", "updated"), _of_profile, most=_MOST_FOUND
 )
 INVITATIONS: Records[Invitation] = Records(
     (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aioconnections.records import Status
-from aioconnections.reference import Directory, Fault
+from aioconnections.reference import Directory, Fault, app
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
 ME = DIRECTORY.people[0]
@@ -60,6 +60,17 @@ def test_a_search_by_the_kind_of_profile(command: Command, value: str, found: ob
     said = command("search", "--profile-type", value, "--school", "*", "--name", f"{(ME.name or '')[:4]}*")
     assert said.code == 0
     assert (str(ME.userid) in {row["userid"] for row in said.rows}) is found
+
+
+@pytest.mark.parametrize(("people", "listed"), [(250, 234), (300, 250)])
+def test_a_search_that_ends_where_the_server_stops_says_so(
+    command: Command, signed_in: Any, people: int, listed: int
+) -> None:
+    signed_in.app = app(Directory.generate(people=people, seed=7))
+    said = command("search", "--email", "*")  # who is active
+    assert (said.code, len(said.rows)) == (0, listed)
+    more = "Servers stop at 250, so there may be more: narrow the search to see the rest.\n"
+    assert said.err == f"{listed} listed\n" + more * (listed == 250)
 
 
 def test_a_search_for_nothing_is_refused(command: Command) -> None:
