@@ -30,7 +30,7 @@ def invite(
 
     Each row is written with five more columns, which replace columns of the same names: outcome (invited,
     already_exists, in_doubt, rejected, failed, unprocessed or unreadable), connection_id (of the invitee's side),
-    attempts, elapsed_ms and error.
+    attempts, elapsed_ms and error. A person who comes again is unprocessed, and counts as no failure.
 
     Args:
         people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out

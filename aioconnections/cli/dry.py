@@ -9,7 +9,7 @@ from aioconnections.cli.items import Item, RowPerson
 from aioconnections.cli.progress import say
 from aioconnections.cli.rows import BadRowError, Row
 from aioconnections.cli.verbs import Verb
-from aioconnections.cli.writing import Writing
+from aioconnections.cli.writing import Writing, same_person
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Request
@@ -25,19 +25,18 @@ PLAN = ("method", "url", "body", "then", "error")
 def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRowError], address: Address, writing: Writing[ItemT]) -> None:
     """Write for every row what would be sent."""
     seen: dict[Identity, int] = {}
-    for index, item in enumerate(rows):
+    for item in rows:
         if isinstance(item, BadRowError):
             writing.refuse(item)
             continue
-        first = seen.setdefault(item.identity, index) if verb.once and isinstance(item, RowPerson) else index
+        line = item.line
+        first = seen.setdefault(item.identity, line) if verb.once and isinstance(item, RowPerson) else line
         try:
             request = next(verb.plan(address, item))
             said: Row = _planned(address, request) | {"then": verb.then}
-            if first != index:
-                said = {"error": f"unprocessed: duplicate of {first}"}
+            writing.plan(item, said if first == line else {"error": same_person(first)}, good=True)
         except InvalidInputError as error:
-            said = {"error": f"{type(error).__name__}: {error}"}
-        writing.plan(item, said)
+            writing.plan(item, {"error": f"{type(error).__name__}: {error}"}, good=False)
     say("nothing was sent")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from aioconnections.cli.exits import GOOD, SOME_BAD
 from aioconnections.cli.options import PLAIN, Result
 from aioconnections.cli.progress import say
@@ -12,6 +14,7 @@ from aioconnections.cli.progress import say
 if TYPE_CHECKING:
     from aioconnections.cli.rows import Row as Line
     from aioconnections.journal import Report, Row
+    from aioconnections.outcomes import Tally
 
 __all__ = ["report"]
 
@@ -36,13 +39,16 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
 
     form = result.form or "csv"
     apart(journal, result.output)
+    duplicates = 0
     with read(journal) as run:
         columns = _columns(run) if form == "csv" else ()
         with rows_to(result.output, form, columns, source=None) as write:
             for row in run.rows():
                 write(_line(row))
-        say(_summary(run))
-        return GOOD if run.tally.good else SOME_BAD
+                duplicates += _is_duplicate(row)
+        tally = evolve(run.tally, unprocessed=run.tally.unprocessed - duplicates)
+        say(_summary(run, tally, duplicates))
+        return GOOD if tally.good else SOME_BAD
 
 
 def _columns(run: Report) -> tuple[str, ...]:
@@ -61,6 +67,12 @@ def _said(row: Row) -> Line:
     if row.outcome == "checked":
         facts["status"] = facts["status"] or "none"
     return {name: value for name, value in facts.items() if name not in {"error", "reason"}}
+
+
+def _is_duplicate(row: Row) -> bool:
+    from aioconnections.cli.writing import first_of
+
+    return row.said is not None and first_of(str(row.said.facts.get("reason"))) is not None
 
 
 def _line(row: Row) -> Line:
@@ -82,13 +94,15 @@ def _line(row: Row) -> Line:
     }
 
 
-def _summary(run: Report) -> str:
+def _summary(run: Report, tally: Tally, duplicates: int) -> str:
     """Which run it was, and how many came to what."""
     who = "nobody" if run.userid is None else run.userid
-    counts = {name: f"{count:,} {name.replace('_', ' ')}" for name, count in run.tally.as_dict().items() if count}
+    counts = {name: f"{count:,} {name.replace('_', ' ')}" for name, count in tally.as_dict().items() if count}
     read = counts.pop("read", "0 read")
     statuses = [counts.pop(name).replace(" status", "") for name in [*counts] if name.startswith("status_")]
     if statuses:
         counts["checked"] += f" ({', '.join(statuses)})"
+    if duplicates:
+        counts["duplicate"] = f"{duplicates:,} duplicate"
     said = f": {', '.join(counts.values())}" if counts else ""
     return f"{run.verb} at {run.origin} as {who}, begun {run.created:%Y-%m-%d %H:%M:%S} UTC: {read}{said}"

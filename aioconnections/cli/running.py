@@ -135,7 +135,7 @@ def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, rec
                 rows_seen = options.output is None and sys.stdout.isatty()
                 with (
                     progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
-                    ready(table.rows, file) as rows,
+                    ready(engine.writing.numbered(table.rows), file) as rows,
                 ):
                     said: Options = {"ordered": options.ordered, "journal": journal, "on_progress": on_progress}
                     _run(engine, client, rows, said)

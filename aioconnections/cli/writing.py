@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar, cast
 
 from attrs import define, field
@@ -16,11 +18,12 @@ from aioconnections.cli.rows import BadRowError, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 
-__all__ = ["COST", "Writing", "milliseconds"]
+__all__ = ["COST", "Writing", "first_of", "milliseconds", "same_person"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
 COST = ("attempts", "elapsed_ms", "error")
+_DUPLICATE = re.compile(r"duplicate of (\d+)")  # the reason of an `Unprocessed` that comes of no stop
 
 
 @define
@@ -43,12 +46,21 @@ class Writing(Generic[ItemT]):
     _unreadable: int = 0
     _undone: int = 0
     _in_doubt: int = 0
+    _duplicates: int = 0
+    _lines: array[int] = field(factory=lambda: array("Q"))  # by index, where a row may be about the person of another
 
     @property
     def bad(self) -> bool:
-        """Whether any row went without what was asked for."""
+        """Whether any row went without what was asked for. Of a person who comes twice the first row decides."""
         rest = self._unreadable + self._undone + self._in_doubt
         return bool(rest) or not self._count.tally(self._count.finished).good
+
+    def numbered(self, rows: Iterator[ItemT | BadRowError]) -> Iterator[ItemT | BadRowError]:
+        """The rows, whose lines are kept where a person who comes twice is left alone."""
+        for row in rows:
+            if self.verb.once:
+                self._lines.append(row.line)
+            yield row
 
     def take(self, outcome: Outcome) -> None:
         """Write the row of one outcome."""
@@ -56,7 +68,12 @@ class Writing(Generic[ItemT]):
             self.refuse(outcome.item)
             return
         error = _problem(outcome)
-        self._count.add(outcome)
+        first = first_of(outcome.reason) if isinstance(outcome, Unprocessed) else None
+        if first is None:
+            self._count.add(outcome)
+        else:
+            self._duplicates += 1
+            error = same_person(self._lines[first])
         self._replayed += outcome.replayed
         if error is None:
             self._labels[self.verb.label(outcome)] += 1
@@ -87,9 +104,9 @@ class Writing(Generic[ItemT]):
         self.write(row.row | self.empty(problem, outcome="unreadable"))
         say(problem)
 
-    def plan(self, row: ItemT, said: Row) -> None:
+    def plan(self, row: ItemT, said: Row, *, good: bool) -> None:
         """Write a row that says what would be done."""
-        self._undone += "error" in said
+        self._undone += not good
         self.write(row.row | self.empty(None) | said)
 
     def empty(self, error: str | None, *, outcome: str | None = None) -> Row:
@@ -112,6 +129,7 @@ class Writing(Generic[ItemT]):
             "rejected": tally.rejected,
             "failed": tally.failed,
             "unreadable": self._unreadable,
+            "duplicate": self._duplicates,
             "unprocessed": tally.unprocessed + self._undone,
         }
         return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
@@ -120,6 +138,17 @@ class Writing(Generic[ItemT]):
 def milliseconds(seconds: float) -> float:
     """The same from a journal, which keeps microseconds, as from the run itself."""
     return round(round(seconds, 6) * 1000, 1)
+
+
+def same_person(line: int) -> str:
+    """What is said of a person who came before."""
+    return f"unprocessed: the same person as line {line}"
+
+
+def first_of(reason: str) -> int | None:
+    """The index of the item before that was about the same person, if that is why one was not tried."""
+    found = _DUPLICATE.fullmatch(reason)
+    return None if found is None else int(found[1])
 
 
 def _problem(outcome: Outcome) -> str | None:

@@ -75,8 +75,15 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
     }
     assert said.err == (
         "invite at https://connections.example.com as u1, begun 2023-11-14 22:13:20 UTC: "
-        "4 read: 1 invited, 2 in doubt, 1 unprocessed\n"
+        "4 read: 1 invited, 2 in doubt, 1 duplicate\n"
     )
+
+
+def test_a_person_who_comes_twice_is_no_failure(command: Command) -> None:
+    record((0, person(0), Invited("c1")), (1, person(0), Unprocessed("duplicate of 0")))
+    said = command("report", "j.sqlite")
+    assert said.code == 0
+    assert said.err.endswith(" UTC: 2 read: 1 invited, 1 duplicate\n")
 
 
 def test_json_lines_have_the_columns_of_each_row(command: Command) -> None:
