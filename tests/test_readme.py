@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def server() -> Iterator[str]:
 def test_python_block(block: Block, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
     run_python(substituted(block.text, PLACEHOLDERS | {URL: server}), str(README), block.line)
+
+
+@pytest.mark.parametrize("block", shown("python"))
+def test_python_block_at_the_prompt(block: Block, server: str, tmp_path: Path) -> None:
+    typed = substituted(block.text, PLACEHOLDERS | {URL: server}) + "\n"
+    environment = {**os.environ, "PYTHON_BASIC_REPL": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncio"],
+        input=typed, capture_output=True, encoding="utf-8", cwd=tmp_path, env=environment, timeout=60, check=True,
+    )  # fmt: skip
+    assert "Error" not in done.stderr
 
 
 @pytest.mark.parametrize("block", shown("console"))
