@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
 from functools import partial
+from importlib import import_module
 from typing import TypeAlias, TypeVar, cast
 
 import anyio
@@ -189,9 +190,16 @@ async def _through(client: httpx.AsyncClient, message: httpx.Request) -> httpx.R
 
 
 def _proxy(url: str) -> httpx.Proxy:
+    problem = "the proxy's URL is not one that httpx can use"
     with suppress(ValueError, httpx.InvalidURL):
-        return httpx.Proxy(url)
-    raise InvalidInputError("the proxy's URL is not one that httpx can use")
+        proxy = httpx.Proxy(url)
+        if not proxy.url.scheme.startswith("socks"):
+            return proxy
+        problem = 'a SOCKS proxy needs one more package: pip install "httpx[socks]"'
+        with suppress(ImportError):
+            import_module("socksio")  # httpx would only look for it when something is to be sent
+            return proxy
+    raise InvalidInputError(problem)
 
 
 def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:

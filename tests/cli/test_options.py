@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,14 @@ def test_an_unknown_option_is_named_even_where_the_url_is_missing(
     assert said.code == 2
     assert "--inv" in said.err
     assert "--url" not in said.err
+
+
+@pytest.mark.parametrize("words", [("check", "pairs.csv"), ("search", "a")], ids=" ".join)
+def test_a_socks_proxy_without_its_package(
+    command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
+    said = command(*words, "--url", "http://connections.example.com", "--trust-env")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == 'aioconnections: a SOCKS proxy needs one more package: pip install "httpx[socks]"\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -370,6 +371,17 @@ async def test_through_a_proxy() -> None:
     async with serving(saying(OK)) as server, closing(HttpxEngine(proxy=str(server.origin))) as engine:
         assert (await exchange(engine, NOWHERE)).status == 200
     assert server.heads[0].startswith(b"HEAD http://c.example.com/profiles/atom/connection.do?")
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+async def test_a_socks_proxy_needs_a_package_that_may_not_be_there(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(InvalidInputError, match=r'pip install "httpx\[socks\]"'):
+        HttpxEngine(proxy=f"{scheme}://proxy.example:1080")
+    monkeypatch.setitem(sys.modules, "socksio", sys)
+    assert repr(HttpxEngine(proxy=f"{scheme}://proxy.example:1080")) == "HttpxEngine(0 lent, 0 idle)"
 
 
 @pytest.mark.parametrize("proxy", ["ftp://proxy.example", "http://[::1", "proxy.example:3128"])
