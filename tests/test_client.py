@@ -25,7 +25,9 @@ from aioconnections import (
     Client,
     Email,
     InvalidInputError,
+    Journal,
     Key,
+    Outcomes,
     Pair,
     Person,
     ServerError,
@@ -34,6 +36,7 @@ from aioconnections import (
     UsageError,
     Userid,
 )
+from aioconnections.transport.pool import Lanes
 
 pytestmark = pytest.mark.anyio
 A, B = Userid("a"), Userid("b")
@@ -217,3 +220,10 @@ async def test_pairs_of_people_use_the_best_identity_there_is() -> None:
     async with client_of(script) as client, client.check_many([(ann, Person(key=Key("K2")))]) as outcomes:
         (outcome,) = [outcome async for outcome in outcomes]
     assert outcome.pair == Pair(Userid("U1"), Key("K2"))
+
+
+@pytest.mark.parametrize("kind", [Lanes, Journal, Outcomes])
+def test_ctrl_c_in_a_constructor_leaves_no_error_behind(kind: type[object]) -> None:
+    """Python would show an exception in ``__del__`` on stderr, and nowhere else."""
+    half_made = kind.__new__(kind)
+    del half_made

@@ -226,7 +226,8 @@ class Journal:
         return f"Journal({str(self._path)!r}, {'open' if self._writer else 'closed'})"
 
     def __del__(self) -> None:
-        if self._writer is not None:
+        # a constructor that was interrupted leaves nothing behind that would have to be told of
+        if hasattr(self, "_writer") and self._writer is not None:
             warnings.warn(f"the journal {self._path.name} was not closed", ResourceWarning, stacklevel=2, source=self)
             self._writer.close()
 

@@ -134,7 +134,8 @@ class Lanes:
         return f"<Lanes: {'closed' if self._home.closed else shown}>"
 
     def __del__(self) -> None:
-        if self.watch.entries and not self._home.forked:
+        # a constructor that was interrupted leaves nothing behind that would have to be told of
+        if hasattr(self, "watch") and self.watch.entries and not self._home.forked:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
             self.watch.stop()
             for entry in list(self.watch.entries):
