@@ -6,10 +6,8 @@ come at once.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -22,7 +20,7 @@ from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, of_error
 from aioconnections.cli.interrupts import terminable
 from aioconnections.cli.people import profile, search
-from aioconnections.cli.progress import say
+from aioconnections.cli.progress import give_up, say
 from aioconnections.cli.report import report
 from aioconnections.cli.serve import serve
 from aioconnections.errors import ConnectionsError
@@ -70,13 +68,26 @@ def run(arguments: Sequence[str]) -> int:
         return of_error(error)
     except (Ended, KeyboardInterrupt) as end:
         return _ended(end if isinstance(end, Ended) else Ended(INTERRUPTED, resumable=False), arguments)
-    except BrokenPipeError:  # whoever read what we found out, such as `head`, has seen enough
-        _give_up_stdout()
-        return GOOD
-    except OSError as error:
-        say(f"aioconnections: {error.filename}: {error.strerror}")
-        _give_up_stdout()
-        return SOME_BAD
+    except (OSError, SystemExit) as error:
+        return _unwritten(error)
+
+
+def _unwritten(error: OSError | SystemExit) -> int:
+    """The exit code where something could not be written, or rich ended the process because nobody reads."""
+    if _complained(error):
+        give_up(sys.stderr)
+        return USAGE
+    code = GOOD  # whoever read what we found out, such as `head`, has seen enough
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        say(f"aioconnections: {error.filename or 'standard output'}: {error.strerror}")  # no name: help, or the version
+        code = SOME_BAD
+    give_up(sys.stdout)
+    return code
+
+
+def _complained(error: BaseException | None) -> bool:
+    """Whether it came up while a usage error was shown."""
+    return error is not None and (isinstance(error, CycloptsError) or _complained(error.__context__))
 
 
 def _ended(end: Ended, arguments: Sequence[str]) -> int:
@@ -87,11 +98,5 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
         how = "to go on, with the same input" if end.piped else "to go on"
         say(f"aioconnections: {how}: {command_line(arguments)}")
     if end.unwritten:
-        _give_up_stdout()
+        give_up(sys.stdout)
     return end.code
-
-
-def _give_up_stdout() -> None:
-    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
-    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from aioconnections.client.base import OnProgress
     from aioconnections.telemetry import Progress
 
-__all__ = ["progress", "say"]
+__all__ = ["give_up", "progress", "say"]
 
 
 def say(text: str) -> None:
     """Tell the person something, apart from the results. That nobody listens is no reason to stop."""
-    with suppress(OSError):
+    try:
         print(text, file=sys.stderr)  # noqa: T201 # stderr is for people
+    except OSError:
+        give_up(sys.stderr)
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextmanager

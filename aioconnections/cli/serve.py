@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,8 @@ from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.records import Identity
 
 __all__ = ["serve"]
+
+_OF_STDOUT = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # no port can be taken or forbidden in these ways
 
 
 def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
@@ -86,6 +89,8 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
         try:
             listen(server, port=port)
         except OSError as error:
+            if error.errno in _OF_STDOUT:
+                raise OSError(None, error.strerror, "standard output") from None
             problem = f"port {port}: {error.strerror}"
         else:
             return GOOD

@@ -1,0 +1,66 @@
+"""Standard streams that are closed, full, or that nobody reads: a line that names them, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[str]"]
+Stream = Literal["stdin", "stdout", "stderr"]
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+ASKED = pytest.mark.parametrize("words", [["--help"], ["--version"], ["check", "--help"]], ids=" ".join)
+
+
+def to_nobody(start: Start, *words: str, stream: Stream = "stdout") -> tuple[int, str, str]:
+    """The exit code, and what is said to the other streams, if nobody reads one of them."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start(*words, **{stream: writer})
+    os.close(writer)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out or "", err or ""
+
+
+def to_a_full_disk(start: Start, *words: str, stream: Stream = "stdout") -> tuple[int, str, str]:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = start(*words, **{stream: full})
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out or "", err or ""
+
+
+@ASKED
+def test_who_has_seen_enough_of_the_help_is_told_nothing(start: Start, words: list[str]) -> None:
+    assert to_nobody(start, *words) == (0, "", "")
+
+
+@FULL
+@ASKED
+def test_a_full_disk_behind_the_help_is_named(start: Start, words: list[str]) -> None:
+    assert to_a_full_disk(start, *words) == (1, "", "aioconnections: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("lost", [to_nobody, pytest.param(to_a_full_disk, marks=FULL)], ids=["unread", "full"])
+def test_a_complaint_that_nobody_sees_remains_one(start: Start, lost: Callable[..., Any]) -> None:
+    assert lost(start, "chekc", stream="stderr") == (2, "", "")
+
+
+@pytest.mark.parametrize("lost", [to_nobody, pytest.param(to_a_full_disk, marks=FULL)], ids=["unread", "full"])
+def test_that_nobody_sees_why_does_not_change_the_exit_code(start: Start, lost: Callable[..., Any]) -> None:
+    assert lost(start, "report", "missing.sqlite", stream="stderr") == (2, "", "")
+
+
+def test_a_server_whose_address_nobody_reads_does_not_blame_its_port(start: Start) -> None:
+    said = to_nobody(start, "serve", "--people", "20")
+    assert said == (1, "", "aioconnections: standard output: Broken pipe\n")
+
+
+@FULL
+def test_a_full_disk_behind_the_address_of_a_server(start: Start) -> None:
+    said = to_a_full_disk(start, "serve", "--people", "20")
+    assert said == (1, "", "aioconnections: standard output: No space left on device\n")
