@@ -24,7 +24,8 @@ class Run:
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Send nothing, and print what would be sent."""
     max_outage: Annotated[Seconds, PATIENCE] = 300
-    """Seconds that the run waits for a server that is away, before it stops; "none" for as long as it takes."""
+    """Seconds that the run waits for a server that goes away, before it stops; "none" for as long as it takes. One that
+    does not answer at the beginning, before the login is proved, ends the run after a few attempts."""
     run_timeout: Annotated[Seconds, END] = "none"
     """Seconds after which the run stops, whatever is left."""
 

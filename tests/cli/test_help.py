@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -55,3 +56,14 @@ def test_a_dry_run_of_each_sends_nothing(
     assert bool(row["body"]) is (row["method"] in {"POST", "PUT"})
     assert said.err == "nothing was sent\n"
     assert signed_in.app.requests.total == 0
+
+
+def test_a_server_that_was_never_there_is_not_waited_for_and_the_help_says_so(
+    command: Command, pairs_file: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("AIOCONNECTIONS_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "secret")
+    assert command("check", pairs_file(PAIRS), "--user", "me", "--max-outage", "none").code == 5
+    told = re.sub(r"[│\s]+", " ", command("check", "--help").out)
+    assert "before the login is proved, ends the run after a few attempts" in told
