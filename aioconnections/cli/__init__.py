@@ -31,9 +31,9 @@ app: App = App(
     "aioconnections",
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
-    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, failed, in doubt or unprocessed, or the result "
-    "could not be written; 2 usage, or a journal that cannot be used; 3 login refused; 5 server unavailable; 75 "
-    "stopped, and the same command goes on with its journal; 130 interrupted.",
+    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, rejected, failed, in doubt or unprocessed, as after "
+    "--run-timeout, or the result could not be written; 2 usage, or a journal that cannot be used; 3 login refused; 5 "
+    "server unavailable; 75 stopped, and the same command goes on with its journal; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

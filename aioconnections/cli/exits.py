@@ -12,6 +12,7 @@ from aioconnections.errors import (
     AuthenticationError,
     CertificateError,
     ConnectionsError,
+    DeadlineError,
     InvalidInputError,
     JournalDiskError,
     JournalError,
@@ -82,13 +83,15 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
     """The exit code for an error that stopped a run.
 
     A login that is refused at the start stays what it is even where there is a journal: to try again and again with it
-    would lock the account.
+    would lock the account. That the time was over says nothing of the server.
 
     Args:
         error: why it stopped.
         resumable: whether there is a journal to go on with.
         begun: whether a row was read before.
     """
+    if isinstance(error, DeadlineError):  # of the run
+        return RESUMABLE if resumable else SOME_BAD
     code = of_error(error)
     passes = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
     return RESUMABLE if resumable and passes else code

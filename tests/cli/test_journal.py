@@ -265,6 +265,18 @@ def test_a_run_that_takes_too_long_can_go_on(command: Command, me: Any, impatien
     assert command("check", pairs, *JOURNAL).code == 0
 
 
+def test_without_a_journal_a_run_that_takes_too_long_leaves_rows_unprocessed(
+    command: Command, me: Any, impatient: None
+) -> None:
+    del impatient
+    me.app.faults = [Fault("stall", operation="check", person=OTHERS[5])]
+    pairs = table("source_userid,target_userid", *((ME.userid, other.userid) for other in OTHERS[:10]))
+    said = command("check", pairs, "--run-timeout", 0.3)
+    assert (said.code, len(said.rows)) == (1, 10)
+    assert said.err.splitlines()[-1] == "aioconnections: stopped: the run was not done within 0.3 s"
+    assert "--run-timeout" in next(line for line in command("--help").out.splitlines() if "Exit codes" in line)
+
+
 def test_a_full_disk_stops_the_run_before_the_next_invitation(
     command: Command, me: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
