@@ -95,8 +95,7 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:
-        how = "to go on, with the same input" if end.piped else "to go on"
-        say(f"aioconnections: {how}: {command_line(arguments)}")
+        say(f"aioconnections: to go on{end.terms}: {command_line(arguments)}")
     if end.unwritten:
         give_up(sys.stdout)
     return end.code

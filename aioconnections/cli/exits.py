@@ -55,15 +55,23 @@ class Ended(Exception):  # noqa: N818 # that it ended is all it says
         code: to exit with.
         resumable: whether the same command goes on from there.
         unwritten: whether the result could not be written.
+        refused: whether the login was refused, so that it must be another one.
         piped: whether the input came through a pipe, so that it has to come again.
     """
 
-    def __init__(self, code: int, *, resumable: bool, unwritten: bool = False) -> None:
+    def __init__(self, code: int, *, resumable: bool, unwritten: bool = False, refused: bool = False) -> None:
         super().__init__(code)
         self.code = code
         self.resumable = resumable
         self.unwritten = unwritten
+        self.refused = refused
         self.piped: bool = False
+
+    @property
+    def terms(self) -> str:
+        """On which the same command goes on."""
+        terms = ["a login that is not refused"] * self.refused + ["the same input"] * self.piped
+        return f", with {' and '.join(terms)}" if terms else ""
 
 
 def of_error(error: ConnectionsError) -> int:

@@ -27,7 +27,7 @@ from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.verbs import Options, Verb
 from aioconnections.cli.writing import COST, Writing
 from aioconnections.client import Client
-from aioconnections.errors import InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
 
 __all__ = ["Source", "do_all", "do_rows"]
 
@@ -180,11 +180,12 @@ def _end(engine: Engine[Any], *, resumable: bool) -> int:
         say(f"aioconnections: stopped: {stopped}")
     if isinstance(stopped, JournalMismatchError):
         say(f"aioconnections: {difference(stopped, engine.line_of(stopped.index))}")
+    refused = isinstance(stopped, AuthenticationError)
     if engine.interrupted:
-        raise Ended(INTERRUPTED, resumable=resumable)
+        raise Ended(INTERRUPTED, resumable=resumable, refused=refused)
     if stopped is not None:
         code = of_stop(stopped, resumable=resumable, begun=engine.begun)
-        raise Ended(code, resumable=resumable and code != USAGE)
+        raise Ended(code, resumable=resumable and code != USAGE, refused=refused)
     return SOME_BAD if engine.writing.bad else GOOD
 
 

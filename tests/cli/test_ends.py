@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.exits import command_line
+from aioconnections.cli.exits import Ended, command_line
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Outcome
 from aioconnections.reference import Directory, Fault
@@ -206,6 +206,14 @@ def test_the_line_that_runs_a_command_again(
     monkeypatch.setattr("sys.orig_argv", ["python3", "-m", "aioconnections", *arguments])
     assert shlex.split(command_line(arguments)) == ["python3", "-m", "aioconnections", *arguments]
     assert shlex.split(command_line(["report"])) == ["aioconnections", "report"]
+
+
+def test_on_which_terms_a_command_goes_on() -> None:
+    end = Ended(3, resumable=True, refused=True)
+    assert end.terms == ", with a login that is not refused"
+    end.piped = True
+    assert end.terms == ", with a login that is not refused and the same input"
+    assert Ended(75, resumable=True).terms == ""
 
 
 def test_a_defect_of_ours_passes_and_what_is_known_is_told(
