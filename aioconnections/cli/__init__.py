@@ -6,7 +6,6 @@ come at once.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -20,9 +19,10 @@ from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, of_error
 from aioconnections.cli.interrupts import terminable
 from aioconnections.cli.people import profile, search
-from aioconnections.cli.progress import give_up, say
+from aioconnections.cli.progress import say
 from aioconnections.cli.report import report
 from aioconnections.cli.serve import serve
+from aioconnections.cli.streams import give_up
 from aioconnections.errors import ConnectionsError
 
 __all__ = ["app", "run"]
@@ -75,13 +75,13 @@ def run(arguments: Sequence[str]) -> int:
 def _unwritten(error: OSError | SystemExit) -> int:
     """The exit code where something could not be written, or rich ended the process because nobody reads."""
     if _complained(error):
-        give_up(sys.stderr)
+        give_up("error")
         return USAGE
     code = GOOD  # whoever read what we found out, such as `head`, has seen enough
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         say(f"aioconnections: {error.filename or 'standard output'}: {error.strerror}")  # no name: help, or the version
         code = SOME_BAD
-    give_up(sys.stdout)
+    give_up("output")
     return code
 
 
@@ -97,5 +97,5 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
     if end.resumable:
         say(f"aioconnections: to go on{end.terms}: {command_line(arguments)}")
     if end.unwritten:
-        give_up(sys.stdout)
+        give_up("output")
     return end.code

@@ -7,13 +7,13 @@ import csv
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 from aioconnections.cli.rows import Row
+from aioconnections.cli.streams import needed
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def rows_to(
     A file that is there is left alone until the first row comes, or the end without one.
 
     Raises:
-        InvalidInputError: the file cannot be opened, or it is `source`, the file from which rows come.
+        InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, from which rows come.
         OSError: a row cannot be written; its ``filename`` says where.
     """
     made = output is not None and not output.exists()
@@ -61,8 +61,9 @@ def rows_to(
 
 def _stdout() -> nullcontext[IO[str]]:
     # as a file would be written, whatever the locale says
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors=_REPLACE, newline="")
-    return nullcontext(sys.stdout)
+    stream = needed("output", "name a file with --output")
+    cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", errors=_REPLACE, newline="")
+    return nullcontext(stream)
 
 
 def _file(path: Path, source: IO[str] | None) -> IO[str]:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+
+from aioconnections.cli.streams import give_up, is_terminal, standard
 
 if TYPE_CHECKING:
     from aioconnections.client.base import OnProgress
     from aioconnections.telemetry import Progress
 
-__all__ = ["give_up", "progress", "say"]
+__all__ = ["progress", "say"]
 
 
 def say(text: str) -> None:
     """Tell the person something, apart from the results. That nobody listens is no reason to stop."""
-    try:
-        print(text, file=sys.stderr)  # noqa: T201 # stderr is for people
-    except OSError:
-        give_up(sys.stderr)
-
-
-def give_up(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
-    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
-        os.dup2(nowhere.fileno(), stream.fileno())
+    listener = standard("error")
+    if listener is not None:  # print would take standard output instead
+        try:
+            print(text, file=listener)
+        except OSError:
+            give_up("error")
 
 
 @contextmanager
@@ -39,7 +35,7 @@ def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[
         doing: what is done with each, such as "checking".
         shown: False where something else is written to the terminal.
     """
-    if not shown or not sys.stderr.isatty():
+    if not shown or not is_terminal("error"):
         yield None
         return
     from rich.console import Console

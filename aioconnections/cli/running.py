@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from aioconnections.cli.rows import Row, Table, read_rows
 from aioconnections.cli.runs import Run
 from aioconnections.cli.server import Server
 from aioconnections.cli.source import count_rows, opened, ready
+from aioconnections.cli.streams import is_terminal
 from aioconnections.cli.verbs import Options, Verb
 from aioconnections.cli.writing import COST, Writing
 from aioconnections.client import Client
@@ -132,7 +132,7 @@ def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, rec
             with rows_to(options.output, form, columns, source=file) as write:
                 engine = Engine(Writing(write, verb, added), journal)
                 total = 1 if file is None else count_rows(source.path)
-                rows_seen = options.output is None and sys.stdout.isatty()
+                rows_seen = options.output is None and is_terminal("output")
                 with (
                     progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
                     ready(engine.writing.numbered(table.rows), file) as rows,

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.rows import BadRowError, read_rows
+from aioconnections.cli.streams import needed
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.records import Identity
 
@@ -60,6 +61,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
         invite_201_body: Whether what was made is answered with its entry.
         commit_log: File to which each change is appended as a line of JSON before it is answered.
     """
+    needed("output", "that is where it says on which port it listens")
     if (auth == "oauth") is not (tokens is not None):
         raise UsageError("--auth oauth and --tokens go together")
     try:

@@ -10,7 +10,6 @@ import asyncio
 import io
 import os
 import stat
-import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from aioconnections.cli.progress import say
+from aioconnections.cli.streams import needed
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["Ahead", "count_rows", "opened", "ready"]
@@ -36,10 +36,11 @@ def opened(path: Path | None) -> Generator[IO[str]]:
         InvalidInputError: the file cannot be opened.
     """
     if path is None or str(path) == "-":
-        if sys.stdin.isatty():
+        stream = needed("input", "name a file")
+        if stream.isatty():
             say("Reading from the terminal; Ctrl-D ends it.")
-        # not sys.stdin itself: its lock would be held by a thread that still reads when the interpreter ends
-        raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+        # not that itself: its lock would be held by a thread that still reads when the interpreter ends
+        raw = io.FileIO(stream.fileno(), closefd=False)
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
     try:

@@ -64,3 +64,47 @@ def test_a_server_whose_address_nobody_reads_does_not_blame_its_port(start: Star
 def test_a_full_disk_behind_the_address_of_a_server(start: Start) -> None:
     said = to_a_full_disk(start, "serve", "--people", "20")
     assert said == (1, "", "aioconnections: standard output: No space left on device\n")
+
+
+def closed(start: Start, *words: str, fd: int) -> tuple[int, str, str]:
+    """The exit code, and what is said, if a standard stream is closed before the command starts."""
+    process = start(*words, preexec_fn=lambda: os.close(fd))
+    out, err = process.communicate("", timeout=30)
+    return process.returncode, out, err
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_without_standard_input_a_file_has_to_be_named(start: Start) -> None:
+    said = closed(start, "check", fd=0)
+    assert said == (2, "", "aioconnections: standard input is closed; name a file\n")
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_without_standard_input_nobody_is_asked_for_a_password(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIOCONNECTIONS_PASSWORD")
+    code, out, err = closed(start, "check", "pairs.csv", fd=0)
+    assert (code, out) == (2, "")
+    assert err.startswith("aioconnections: a password is missing")
+
+
+@pytest.mark.parametrize("words", [["check", "pairs.csv"], ["search", "--name", "a*"]], ids=" ".join)
+def test_without_standard_output_a_file_has_to_be_named(
+    start: Start, pairs_file: Callable[..., Path], signed_in: Any, words: list[str]
+) -> None:
+    pairs_file()
+    said = closed(start, *words, fd=1)
+    assert said == (2, "", "aioconnections: standard output is closed; name a file with --output\n")
+    assert signed_in.app.requests.total == 0
+    assert closed(start, *words, "-o", "result.csv", fd=1)[0] == 0
+    assert len(Path("result.csv").read_text("utf-8").splitlines()) > 1
+
+
+def test_a_server_without_standard_output(start: Start) -> None:
+    problem = "standard output is closed; that is where it says on which port it listens"
+    assert closed(start, "serve", fd=1) == (2, "", f"aioconnections: {problem}\n")
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_without_standard_error_the_rows_are_alone(start: Start, pairs_file: Callable[..., Path]) -> None:
+    code, out, _ = closed(start, "check", str(pairs_file()), fd=2)
+    assert (code, len(out.splitlines())) == (0, 21)
