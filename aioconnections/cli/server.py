@@ -13,7 +13,7 @@ from cyclopts import Group, Parameter
 from aioconnections.cli.logs import Level
 from aioconnections.cli.numbers import COUNT, RATE, Seconds
 from aioconnections.cli.progress import say
-from aioconnections.cli.streams import is_terminal
+from aioconnections.cli.streams import somebody_to_ask
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _check_certificates(path: Path) -> None:
 
 def _password(user: str) -> str:
     password = os.environ.get("AIOCONNECTIONS_PASSWORD")
-    if not password and is_terminal("input"):
+    if not password and somebody_to_ask():
         from getpass import getpass
 
         try:

@@ -9,7 +9,7 @@ from typing import Literal, TextIO, TypeAlias
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["Stream", "give_up", "is_terminal", "needed", "standard"]
+__all__ = ["Stream", "give_up", "is_terminal", "needed", "somebody_to_ask", "standard"]
 
 Stream: TypeAlias = Literal["input", "output", "error"]
 
@@ -36,6 +36,23 @@ def is_terminal(name: Stream) -> bool:
     """Whether a person sits there."""
     stream = standard(name)
     return stream is not None and stream.isatty()
+
+
+def somebody_to_ask() -> bool:
+    """Whether a person sits at the terminal of this process, wherever its standard streams lead.
+
+    Nobody can be asked by a process in the background: the terminal would stop it.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except (OSError, AttributeError):  # there is none, or no such device on this system
+        return is_terminal("input")
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
 
 
 def give_up(name: Stream) -> None:
