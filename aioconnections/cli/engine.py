@@ -46,6 +46,7 @@ class Engine(Generic[ItemT]):
         stopped: why it stopped early; None if it did not, or was interrupted.
         interrupted: whether a signal has ended it.
         begun: whether it has read a row.
+        kept: whether nothing was done, so that the result of an earlier run stays where it is.
     """
 
     writing: Writing[ItemT]
@@ -53,6 +54,7 @@ class Engine(Generic[ItemT]):
     stopped: ConnectionsError | None = None
     interrupted: bool = False
     begun: bool = False
+    kept: bool = False
     _deaf: bool = False
     _unsaid: dict[int, ItemT | BadRowError] = field(factory=dict)  # read, and without a row in the result
     _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
@@ -91,7 +93,10 @@ class Engine(Generic[ItemT]):
         with self._in_order() as signals:
             try:
                 await self._run(client, rows, options)
-                if self.stopped is not None and self.unusable is None:
+                if self.stopped is None:
+                    self.writing.release()
+                elif self.unusable is None:
+                    self._keep()
                     await self._leave(rows)
             except asyncio.CancelledError:
                 if signals.at_once:
@@ -99,6 +104,7 @@ class Engine(Generic[ItemT]):
                 self.interrupted = True
             if self.interrupted:
                 self._deaf = True
+                self._keep()
                 self.writing.leave(rows.at_hand() if isinstance(rows, Ahead) else rows, self._why)
 
     @contextmanager
@@ -144,6 +150,13 @@ class Engine(Generic[ItemT]):
                 for outcome in outcomes.unread:
                     self._take(outcome)
                 self._settle()
+
+    def _keep(self) -> None:
+        """Only count what else is known, if nothing was done and there is a result of an earlier run."""
+        if self.writing.held is not None:
+            self.kept = True
+            self.writing.held = None
+            self.writing.write = _nowhere
 
     @property
     def _why(self) -> str:

@@ -130,7 +130,7 @@ def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, rec
             added = (*verb.added, *COST)
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
-                engine = Engine(Writing(write, verb, added), journal)
+                engine = Engine(Writing(write, verb, added, held=_held(options.output)), journal)
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
                 with (
@@ -142,6 +142,8 @@ def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, rec
                 if engine.unusable is not None:
                     raise engine.unusable
                 say(engine.writing.summary())
+                if engine.kept:  # this raises, so that nothing is written over it
+                    return _end(engine, resumable=_is_there(record), kept=options.output)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -173,13 +175,24 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
         raise
 
 
-def _end(engine: Engine[Any], *, resumable: bool) -> int:
-    """Say how a run has ended, and the exit code of one that was not cut short."""
+def _held(output: Path | None) -> list[Row] | None:
+    """What `Writing` holds at first: no rows yet, if there is a result of an earlier run; else nothing ever."""
+    return [] if output is not None and output.is_file() and output.stat().st_size else None
+
+
+def _end(engine: Engine[Any], *, resumable: bool, kept: Path | None = None) -> int:
+    """Say how a run has ended, and the exit code of one that was not cut short.
+
+    Raises:
+        Ended: it was.
+    """
     stopped = engine.stopped
     if stopped is not None:
         say(f"aioconnections: stopped: {stopped}")
     if isinstance(stopped, JournalMismatchError):
         say(f"aioconnections: {difference(stopped, engine.line_of(stopped.index))}")
+    if kept is not None:
+        say(f"aioconnections: {kept} is left as it was, because nothing was done")
     refused = isinstance(stopped, AuthenticationError)
     if engine.interrupted:
         raise Ended(INTERRUPTED, resumable=resumable, refused=refused)

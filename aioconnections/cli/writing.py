@@ -24,6 +24,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 COST = ("attempts", "elapsed_ms", "error")
 _DUPLICATE = re.compile(r"duplicate of (\d+)")  # the reason of an `Unprocessed` that comes of no stop
+_MOST_HELD = 1_000  # rows
 
 
 @define
@@ -34,11 +35,14 @@ class Writing(Generic[ItemT]):
         write: takes the rows.
         verb: what is done with each.
         added: the columns that are filled.
+        held: rows that say that nothing was done, which wait for one that says more: they are not worth an old result.
+            None if they need not.
     """
 
     write: RowWriter
     verb: Verb[ItemT]
     added: tuple[str, ...]
+    held: list[Row] | None = None
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
@@ -78,7 +82,22 @@ class Writing(Generic[ItemT]):
         if error is None:
             self._labels[self.verb.label(outcome)] += 1
         cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
-        self.write(cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error})
+        row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
+        self._put(row, idle=isinstance(outcome, Failed | Unprocessed))
+
+    def release(self) -> None:
+        """Write what is held, and hold nothing more."""
+        held, self.held = self.held, None
+        for row in held or ():
+            self.write(row)
+
+    def _put(self, row: Row, *, idle: bool) -> None:
+        if self.held is None:
+            self.write(row)
+            return
+        self.held.append(row)
+        if not idle or len(self.held) > _MOST_HELD:
+            self.release()
 
     def leave(self, rows: Iterable[ItemT | BadRowError], why: str) -> None:
         """Write rows that nothing was done with."""
@@ -87,7 +106,7 @@ class Writing(Generic[ItemT]):
                 self.refuse(row)
             else:
                 self._undone += 1
-                self.write(row.row | self.empty(f"unprocessed: {why}", outcome="unprocessed"))
+                self._put(row.row | self.empty(f"unprocessed: {why}", outcome="unprocessed"), idle=True)
 
     def doubt(self, row: ItemT | BadRowError, why: str) -> None:
         """Write a row of which it is not known what became of it."""
@@ -95,13 +114,13 @@ class Writing(Generic[ItemT]):
             self.refuse(row)
         else:
             self._in_doubt += 1
-            self.write(row.row | self.empty(f"InDoubtError: {why}", outcome="in_doubt"))
+            self._put(row.row | self.empty(f"InDoubtError: {why}", outcome="in_doubt"), idle=False)
 
     def refuse(self, row: BadRowError) -> None:
         """Write a row that could not be read, and say so."""
         problem = str(row)
         self._unreadable += 1
-        self.write(row.row | self.empty(problem, outcome="unreadable"))
+        self._put(row.row | self.empty(problem, outcome="unreadable"), idle=True)
         say(problem)
 
     def plan(self, row: ItemT, said: Row, *, good: bool) -> None:
