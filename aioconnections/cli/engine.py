@@ -56,6 +56,8 @@ class Engine(Generic[ItemT]):
     begun: bool = False
     kept: bool = False
     _deaf: bool = False
+    _hurried: bool = False
+    _next: int = 0  # index of the first row that the client has not read
     _unsaid: dict[int, ItemT | BadRowError] = field(factory=dict)  # read, and without a row in the result
     _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
 
@@ -105,7 +107,8 @@ class Engine(Generic[ItemT]):
             if self.interrupted:
                 self._deaf = True
                 self._keep()
-                self.writing.leave(rows.at_hand() if isinstance(rows, Ahead) else rows, self._why)
+                for row in rows.at_hand() if isinstance(rows, Ahead) else rows:
+                    self._leave_next(row)
 
     @contextmanager
     def _in_order(self) -> Generator[Signals]:
@@ -124,6 +127,7 @@ class Engine(Generic[ItemT]):
                 loop.call_later(_NO_TIME, hurry)
 
         def hurry_from_outside() -> None:
+            self._hurried = True
             self.writing.write = _nowhere  # whoever reads the result may be what is waited for
             loop.call_soon_threadsafe(hurry)
             if self._deaf:  # elsewhere, in a task of the client or in the loop itself, it would leave things half done
@@ -147,6 +151,7 @@ class Engine(Generic[ItemT]):
             if outcomes is not None:
                 self.stopped = outcomes.stopped or (None if self.journal is None else self.journal.failure)
                 self.begun = outcomes.tally.read > 0
+                self._next = max([outcomes.tally.read, *(index + 1 for index in self._unsaid)])
                 for outcome in outcomes.unread:
                     self._take(outcome)
                 self._settle()
@@ -175,18 +180,34 @@ class Engine(Generic[ItemT]):
             if changes and (journal is None or index in journal.in_doubt):
                 self.writing.doubt(row, "cut off: whether it was done is not known")
             else:
-                self.writing.leave([row], self._why)
+                self._give_back(index, row)
         self._unsaid.clear()
 
     async def _leave(self, rows: Given[ItemT]) -> None:
         """Write the rows that were never read."""
         if isinstance(rows, Ahead):
             async for row in rows:
-                self.writing.leave([row], self._why)
+                self._leave_next(row)
         else:
             for row in rows:
-                self.writing.leave([row], self._why)
+                self._leave_next(row)
                 await asyncio.sleep(0)  # for Ctrl-C
+
+    def _leave_next(self, row: ItemT | BadRowError) -> None:
+        index, self._next = self._next, self._next + 1
+        self._give_back(index, row)
+
+    def _give_back(self, index: int, row: ItemT | BadRowError) -> None:
+        """Write what an earlier run has recorded of a row that this one has not come to, or that there is nothing."""
+        past: Outcome | None = None
+        if not isinstance(row, BadRowError) and self.journal is not None and not self._hurried:
+            deaf, self._deaf = self._deaf, True
+            past = self.journal.recorded(index, row)
+            self._deaf = deaf
+        if past is None:
+            self.writing.leave([row], self._why)
+        else:
+            self.writing.take(past)
 
     def _noted(self, rows: Given[ItemT]) -> Iterable[ItemT] | AsyncIterable[ItemT]:
         """The rows for the client, which gives a `BadRowError` back."""

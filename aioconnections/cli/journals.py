@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from aioconnections.errors import InvalidInputError, JournalError, JournalMismatchError
-from aioconnections.journal import Journal, Past, Said, columns
+from aioconnections.cli.items import Item, RowConnection, RowInvitation, RowPair, RowPerson
+from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.journal import Journal, Past, Said, columns, item_text, replay, report
+from aioconnections.journal import Row as RecordedRow
+from aioconnections.outcomes import InDoubt, Outcome
 
 __all__ = ["WatchedJournal", "apart", "difference"]
 
@@ -17,15 +20,59 @@ _DIGEST = "message_digest"
 class WatchedJournal(Journal):
     """A journal that knows of which items something was sent, in this run or before, and no outcome is recorded.
 
+    Args:
+        path: of the file.
+        verb: of the run, as the client names it.
+        origin: of the server.
+
     Attributes:
-        in_doubt: their indices.
+        in_doubt: indices of these items.
         failure: what was wrong first, even where that did not end the run because it was about its last item.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verb: str, origin: str) -> None:
         super().__init__(path)
         self.in_doubt: set[int] = set()
         self.failure: JournalError | None = None
+        self._bound = verb, origin
+        self._last: float = float("inf")  # index that an earlier run recorded
+        self._rows: Iterator[RecordedRow] | None = None
+        self._row: RecordedRow | None = None
+        self._left = ExitStack()
+
+    async def open(self, *, verb: str, origin: str, userid: str | None) -> None:
+        """See `Journal`."""
+        await super().open(verb=verb, origin=origin, userid=userid)
+        if self._writer is not None:
+            self._last = self._writer.last_index
+
+    def recorded(self, index: int, item: Item) -> Outcome | None:
+        """What it holds of an item that the run, which is over, has not come to; None if nothing.
+
+        It is asked in the order of the input, and blocks; `forget` gives the file up again. If the run could not begin,
+        because the server was away, nobody can tell whether the same user would have signed in.
+        """
+        row, self._row = self._row, None
+        with suppress(JournalError):  # why it cannot be read was said, or will be by the next run
+            if self._rows is None:
+                self._rows = self._read() if index <= self._last else iter(())
+            while row is None or row.index < index:
+                row = next(self._rows, None)
+                if row is None:
+                    return None
+            self._row = row
+            named = {name: value for name, value in row.item.items() if name != _DIGEST}
+            return _outcome(row, item) if row.index == index and named == _named(item) else None
+        return None
+
+    def _read(self) -> Iterator[RecordedRow]:
+        run = self._left.enter_context(report(self.path))
+        return run.rows() if (run.verb, run.origin) == self._bound else iter(())
+
+    def forget(self) -> None:
+        """Read no more of what it holds."""
+        self._rows = self._row = None
+        self._left.close()
 
     async def past(self, index: int, item: str) -> Past | None:
         """See `Journal`."""
@@ -54,6 +101,28 @@ class WatchedJournal(Journal):
         except JournalError as error:
             self.failure = self.failure or error
             raise
+
+
+def _named(item: Item) -> dict[str, str]:
+    """How a journal names an item."""
+    match item:
+        case RowPair():
+            return columns(item_text(pair=item))
+        case RowPerson():
+            return columns(item_text(person=item.identity))
+        case RowConnection():
+            return columns(item_text(ref=("connection_id", str(item.id).strip())))
+        case RowInvitation():
+            href = item.edit_href or item.self_href or f"{item.community_uuid}"
+            return columns(item_text(ref=("invitation_href", href)))
+        case _:
+            return {}
+
+
+def _outcome(row: RecordedRow, item: Item) -> Outcome:
+    if row.said is not None:
+        return replay(row.said, index=row.index, item=item)
+    return InDoubt(InDoubtError(str(row.as_dict()["error"])), index=row.index, item=item, replayed=True)
 
 
 def apart(journal: Path | None, output: Path | None) -> None:

@@ -88,8 +88,10 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    journal = run.record  # before a password is asked for
+    record = run.record  # before a password is asked for
     if not run.dry_run:
+        origin = str(server.address().origin)
+        journal = None if record is None else WatchedJournal(record, verb=verb.name, origin=origin)
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
             try:
@@ -98,7 +100,7 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
                 end.piped = source.piped
                 raise
     address = server.address()
-    apart(journal, rows.output)
+    apart(record, rows.output)
     with (
         source.table(verb, rows) as (table, file),
         rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,
@@ -108,7 +110,9 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
     return SOME_BAD if writing.bad else GOOD
 
 
-def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, record: Path | None = None) -> int:
+def do_all(
+    verb: Verb[ItemT], client: Client, source: Source, options: Rows, journal: WatchedJournal | None = None
+) -> int:
     """Do `verb` with every row and return the exit code.
 
     Args:
@@ -116,15 +120,15 @@ def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, rec
         client: one that is not entered yet.
         source: of the rows.
         options: how they are read and written.
-        record: the file that records the run, if any.
+        journal: that records the run, if any.
 
     Raises:
         InvalidInputError: see `do_rows`.
         OSError: likewise.
         Ended: likewise.
     """
+    record = None if journal is None else journal.path
     apart(record, options.output)
-    journal = None if record is None else WatchedJournal(record)
     try:
         with source.table(verb, options) as (table, file):
             added = (*verb.added, *COST)
@@ -173,6 +177,9 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
             resumable = journal is not None and journal.path.exists()
             raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
         raise
+    finally:
+        if engine.journal is not None:
+            engine.journal.forget()
 
 
 def _held(output: Path | None) -> list[Row] | None:

@@ -69,6 +69,7 @@ class Verb(Generic[ItemT]):
     """One bulk verb.
 
     Attributes:
+        name: in a journal.
         doing: beside the progress bar.
         done: in the summary, after the number of those that were done.
         shape: of the input.
@@ -83,6 +84,7 @@ class Verb(Generic[ItemT]):
         labels: those that come first there.
     """
 
+    name: str
     doing: str
     done: str = "done"
     shape: Shape[ItemT]
@@ -135,6 +137,7 @@ def _removed(outcome: Outcome) -> str:
 
 
 CHECK: Verb[RowPair] = Verb(
+    name="check",
     doing="checking",
     done="checked",
     changes=False,
@@ -148,6 +151,7 @@ CHECK: Verb[RowPair] = Verb(
 )
 
 RESOLVE: Verb[RowPerson] = Verb(
+    name="resolve",
     doing="looking up",
     done="looked up",
     changes=False,
@@ -163,6 +167,7 @@ RESOLVE: Verb[RowPerson] = Verb(
 )
 
 ACCEPT: Verb[RowConnection | RowPair] = Verb(
+    name="accept",
     doing="accepting",
     shape=CONNECTIONS,
     start=lambda client, connections, options: client.accept_many(connections, **options),
@@ -171,6 +176,7 @@ ACCEPT: Verb[RowConnection | RowPair] = Verb(
 )
 
 REMOVE: Verb[RowConnection | RowPair] = Verb(
+    name="remove",
     doing="removing",
     shape=CONNECTIONS,
     start=lambda client, connections, options: client.remove_many(connections, **options),
@@ -181,6 +187,7 @@ REMOVE: Verb[RowConnection | RowPair] = Verb(
 )
 
 DISCONNECT: Verb[RowPair] = Verb(
+    name="disconnect",
     doing="disconnecting",
     shape=PAIRS,
     start=lambda client, pairs, options: client.admin.disconnect_many(pairs, **options),
@@ -190,6 +197,7 @@ DISCONNECT: Verb[RowPair] = Verb(
 )
 
 ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
+    name="accept invitation",
     doing="accepting",
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.accept_invitation_many(invitations, **options),
@@ -198,6 +206,7 @@ ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
 )
 
 DECLINE_INVITATION: Verb[RowInvitation] = Verb(
+    name="end invitation",
     doing="declining",
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.decline_invitation_many(invitations, **options),
@@ -205,6 +214,7 @@ DECLINE_INVITATION: Verb[RowInvitation] = Verb(
 )
 
 REVOKE_INVITATION: Verb[RowInvitation] = Verb(
+    name="end invitation",
     doing="revoking",
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.revoke_invitation_many(invitations, **options),
@@ -226,6 +236,7 @@ def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unk
     """
     body = colleagues.invitation_body(message, kind)
     return Verb(
+        name="invite",
         doing="inviting",
         shape=PEOPLE,
         start=lambda client, people, options: client.invite_many(
@@ -245,6 +256,7 @@ def connect(message: str) -> Verb[RowPair]:
     """
     body = colleagues.connection_body(message)
     return Verb(
+        name="connect",
         doing="connecting",
         shape=PAIRS,
         start=lambda client, pairs, options: client.admin.connect_many(pairs, message=message, **options),
@@ -255,6 +267,7 @@ def connect(message: str) -> Verb[RowPair]:
 def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
     """Invite people into a community."""
     return Verb(
+        name=f"invite into community {uuid.strip()}",
         doing="inviting",
         shape=PEOPLE,
         start=lambda client, people, options: client.community(uuid).invite_many(people, title=title, **options),

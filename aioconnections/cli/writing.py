@@ -78,8 +78,8 @@ class Writing(Generic[ItemT]):
         else:
             self._duplicates += 1
             error = same_person(self._lines[first])
-        self._replayed += outcome.replayed
         if error is None:
+            self._replayed += outcome.replayed
             self._labels[self.verb.label(outcome)] += 1
         cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
         row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
