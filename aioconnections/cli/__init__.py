@@ -7,6 +7,7 @@ come at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
@@ -17,7 +18,7 @@ from aioconnections.cli.colleagues import accept, colleagues, invite, remove
 from aioconnections.cli.communities import community, invitations
 from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, of_error
-from aioconnections.cli.interrupts import terminable
+from aioconnections.cli.interrupts import bear, end_with, take_over
 from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import say
 from aioconnections.cli.report import report
@@ -25,7 +26,7 @@ from aioconnections.cli.serve import serve
 from aioconnections.cli.streams import give_up
 from aioconnections.errors import ConnectionsError
 
-__all__ = ["app", "run"]
+__all__ = ["app", "main", "run"]
 
 app: App = App(
     "aioconnections",
@@ -58,9 +59,22 @@ app.command(demo)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    give_back = take_over()
     try:
-        with terminable():
-            return int(app(arguments, exit_on_error=False) or GOOD)
+        return _run(arguments)
+    finally:
+        give_back()
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run one command, and end the process with its exit code."""
+    take_over()
+    end_with(_run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        return int(app(arguments, exit_on_error=False) or GOOD)
     except CycloptsError:  # it has said what is wrong
         return USAGE
     except ConnectionsError as error:
@@ -92,6 +106,7 @@ def _complained(error: BaseException | None) -> bool:
 
 def _ended(end: Ended, arguments: Sequence[str]) -> int:
     """Say how to go on, if that is possible, and return the exit code."""
+    bear()
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:

@@ -15,7 +15,7 @@ from typing import Generic, TypeAlias, TypeVar, cast
 from attrs import define, field
 
 from aioconnections.bulk import Outcomes
-from aioconnections.cli.interrupts import Signals, in_order
+from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal
 from aioconnections.cli.progress import say
@@ -43,6 +43,7 @@ class Engine(Generic[ItemT]):
     Attributes:
         writing: of the result.
         journal: of the run.
+        signals: that have come.
         stopped: why it stopped early; None if it did not, or was interrupted.
         interrupted: whether a signal has ended it.
         begun: whether it has read a row.
@@ -51,12 +52,12 @@ class Engine(Generic[ItemT]):
 
     writing: Writing[ItemT]
     journal: WatchedJournal | None = None
+    signals: Signals = field(factory=Signals)
     stopped: ConnectionsError | None = None
     interrupted: bool = False
     begun: bool = False
     kept: bool = False
     _deaf: bool = False
-    _hurried: bool = False
     _next: int = 0  # index of the first row that the client has not read
     _unsaid: dict[int, ItemT | BadRowError] = field(factory=dict)  # read, and without a row in the result
     _untried: deque[tuple[int, int]] = field(factory=lambda: deque[tuple[int, int]](maxlen=_LATEST))
@@ -92,7 +93,7 @@ class Engine(Generic[ItemT]):
             asyncio.CancelledError: a second signal has come.
             KeyboardInterrupt: likewise, while a row was written.
         """
-        with self._in_order() as signals:
+        with self._in_order():
             try:
                 await self._run(client, rows, options)
                 if self.stopped is None:
@@ -101,7 +102,7 @@ class Engine(Generic[ItemT]):
                     self._keep()
                     await self._leave(rows)
             except asyncio.CancelledError:
-                if signals.at_once:
+                if self.signals.at_once:
                     raise
                 self.interrupted = True
             if self.interrupted:
@@ -111,7 +112,7 @@ class Engine(Generic[ItemT]):
                     self._leave_next(row)
 
     @contextmanager
-    def _in_order(self) -> Generator[Signals]:
+    def _in_order(self) -> Generator[None]:
         """See to signals: the first cancels the run, which waits for what was sent; the second that waiting, too."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101 # it is one
@@ -127,14 +128,13 @@ class Engine(Generic[ItemT]):
                 loop.call_later(_NO_TIME, hurry)
 
         def hurry_from_outside() -> None:
-            self._hurried = True
             self.writing.write = _nowhere  # whoever reads the result may be what is waited for
             loop.call_soon_threadsafe(hurry)
             if self._deaf:  # elsewhere, in a task of the client or in the loop itself, it would leave things half done
                 raise KeyboardInterrupt
 
-        with in_order(lambda: loop.call_soon_threadsafe(stop), hurry_from_outside) as signals:
-            yield signals
+        with self.signals.heard(lambda: loop.call_soon_threadsafe(stop), hurry_from_outside):
+            yield
 
     async def _run(self, client: Client, rows: Given[ItemT], options: Options) -> None:
         outcomes: Outcomes[Outcome] | None = None
@@ -200,7 +200,7 @@ class Engine(Generic[ItemT]):
     def _give_back(self, index: int, row: ItemT | BadRowError) -> None:
         """Write what an earlier run has recorded of a row that this one has not come to, or that there is nothing."""
         past: Outcome | None = None
-        if not isinstance(row, BadRowError) and self.journal is not None and not self._hurried:
+        if not isinstance(row, BadRowError) and self.journal is not None and not self.signals.at_once:
             deaf, self._deaf = self._deaf, True
             past = self.journal.recorded(index, row)
             self._deaf = deaf

@@ -19,7 +19,7 @@ from aioconnections.errors import InvalidInputError
 if TYPE_CHECKING:
     import io
 
-__all__ = ["Format", "RowWriter", "rows_to"]
+__all__ = ["Format", "RowWriter", "Sheet", "rows_to"]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 
@@ -29,9 +29,7 @@ RowWriter: TypeAlias = Callable[[Row], object]
 
 
 @contextmanager
-def rows_to(
-    output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None
-) -> Generator[RowWriter]:
+def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None) -> Generator[Sheet]:
     """A writer of rows: to the file `output`, or to stdout if that is None.
 
     A file that is there is left alone until the first row comes, or the end without one.
@@ -44,11 +42,10 @@ def rows_to(
     begun = False
     try:
         with _stdout() if output is None else _file(output, source) as file:
-            rows = _Rows(file, form, columns, fresh=output is not None)
+            rows = Sheet(file, form, columns, fresh=output is not None)
             try:
-                yield rows.write
-                rows.begin()
-                file.flush()
+                yield rows
+                rows.finish()
             finally:
                 begun = rows.begun
     except OSError as error:
@@ -77,7 +74,7 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
     raise InvalidInputError(problem)
 
 
-class _Rows:
+class Sheet:
     """Rows that begin with a header, where they have one, in a file that then holds nothing else."""
 
     def __init__(self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool) -> None:
@@ -100,9 +97,14 @@ class _Rows:
             self._write = _writer(self._file, self._form, self._columns)
         return self._write
 
-    def write(self, row: Row) -> None:
+    def __call__(self, row: Row) -> None:
         """Write one row."""
         (self._write or self.begin())(row)
+
+    def finish(self) -> None:
+        """Write what is still buffered, and the header if there were no rows."""
+        self.begin()
+        self._file.flush()
 
 
 def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:

@@ -13,11 +13,12 @@ from attrs import field, frozen
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import Engine, Given
 from aioconnections.cli.exits import GOOD, INTERRUPTED, RESUMABLE, SOME_BAD, USAGE, Ended, of_stop
+from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal, apart, difference
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Rows
-from aioconnections.cli.output import Format, rows_to
+from aioconnections.cli.output import Format, Sheet, rows_to
 from aioconnections.cli.progress import progress, say
 from aioconnections.cli.rows import Row, Table, read_rows
 from aioconnections.cli.runs import Run
@@ -134,7 +135,7 @@ def do_all(
             added = (*verb.added, *COST)
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
-                engine = Engine(Writing(write, verb, added, held=_held(options.output)), journal)
+                engine = Engine(Writing(write, verb, added, held=_held(options.output)), journal, Signals.counted())
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
                 with (
@@ -148,6 +149,7 @@ def do_all(
                 say(engine.writing.summary())
                 if engine.kept:  # this raises, so that nothing is written over it
                     return _end(engine, resumable=_is_there(record), kept=options.output)
+                _finish(write, engine, resumable=_is_there(record))
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -163,7 +165,9 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
     try:
         with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
             asyncio.run(doing)
+        engine.signals.bear()
     except BaseException as error:
+        engine.signals.bear()
         say(engine.writing.summary())
         if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
             # whoever read the result, such as `head`, may have seen enough; but that was not its purpose
@@ -180,6 +184,15 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
     finally:
         if engine.journal is not None:
             engine.journal.forget()
+
+
+def _finish(write: Sheet, engine: Engine[Any], *, resumable: bool) -> None:
+    """Write what is still buffered, unless somebody loses patience with who reads it."""
+    try:
+        with engine.signals.impatient():
+            write.finish()
+    except KeyboardInterrupt:
+        raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
 
 
 def _held(output: Path | None) -> list[Row] | None:
