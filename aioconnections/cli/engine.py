@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeAlias, TypeVar, cast
 
@@ -29,6 +29,7 @@ from aioconnections.outcomes import Outcome, Unprocessed
 
 __all__ = ["Engine", "Given"]
 
+DoneT = TypeVar("DoneT")
 ItemT = TypeVar("ItemT", bound=Item)
 Given: TypeAlias = Ahead[ItemT | BadRowError] | Iterator[ItemT | BadRowError]
 
@@ -64,14 +65,20 @@ class Engine(Generic[ItemT]):
 
     def __attrs_post_init__(self) -> None:
         write = self.writing.write
+        self.writing.write = lambda row: self._deafly(lambda: write(row))
 
-        def deafly(row: Row) -> None:
-            """The loop hears nothing meanwhile, and it takes as long as the reader likes."""
-            deaf, self._deaf = self._deaf, True
-            write(row)
+    def _deafly(self, do: Callable[[], DoneT]) -> DoneT:
+        """Do something that blocks, for as long as a reader or a disk likes; meanwhile the loop hears nothing."""
+        deaf, self._deaf = self._deaf, True
+        try:
+            return do()
+        finally:
             self._deaf = deaf
 
-        self.writing.write = deafly
+    def flush(self) -> None:
+        """Let the result be seen as far as it is written, and outlive this process, unless nobody waits any more."""
+        if not self.signals.at_once:
+            self._deafly(self.writing.flush)
 
     @property
     def unusable(self) -> JournalError | None:
@@ -201,9 +208,8 @@ class Engine(Generic[ItemT]):
         """Write what an earlier run has recorded of a row that this one has not come to, or that there is nothing."""
         past: Outcome | None = None
         if not isinstance(row, BadRowError) and self.journal is not None and not self.signals.at_once:
-            deaf, self._deaf = self._deaf, True
-            past = self.journal.recorded(index, row)
-            self._deaf = deaf
+            journal, item = self.journal, row
+            past = self._deafly(lambda: journal.recorded(index, item))
         if past is None:
             self.writing.leave([row], self._why)
         else:

@@ -104,6 +104,10 @@ class Sheet:
     def finish(self) -> None:
         """Write what is still buffered, and the header if there were no rows."""
         self.begin()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is still buffered."""
         self._file.flush()
 
 

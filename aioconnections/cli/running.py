@@ -28,7 +28,9 @@ from aioconnections.cli.streams import is_terminal
 from aioconnections.cli.verbs import Options, Verb
 from aioconnections.cli.writing import COST, Writing
 from aioconnections.client import Client
+from aioconnections.client.base import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.telemetry import Progress
 
 __all__ = ["Source", "do_all", "do_rows"]
 
@@ -135,14 +137,16 @@ def do_all(
             added = (*verb.added, *COST)
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
-                engine = Engine(Writing(write, verb, added, held=_held(options.output)), journal, Signals.counted())
+                writing = Writing(write, verb, added, held=_held(options.output), flush=write.flush)
+                engine = Engine(writing, journal, Signals.counted())
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
                 with (
                     progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
                     ready(engine.writing.numbered(table.rows), file) as rows,
                 ):
-                    said: Options = {"ordered": options.ordered, "journal": journal, "on_progress": on_progress}
+                    told = _told(engine, on_progress)
+                    said: Options = {"ordered": options.ordered, "journal": journal, "on_progress": told}
                     _run(engine, client, rows, said)
                 if engine.unusable is not None:
                     raise engine.unusable
@@ -158,6 +162,17 @@ def do_all(
         say(f"aioconnections: {error.filename}: {error.strerror}")
         raise Ended(RESUMABLE, resumable=True, unwritten=True) from None
     return _end(engine, resumable=_is_there(record))
+
+
+def _told(engine: Engine[Any], on_progress: OnProgress | None) -> OnProgress:
+    """What is done twice a second."""
+
+    def show(progress: Progress) -> None:
+        engine.flush()
+        if on_progress is not None:
+            on_progress(progress)
+
+    return show
 
 
 def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Options) -> None:

@@ -6,7 +6,7 @@ import re
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar, cast
 
 from attrs import define, field
@@ -37,12 +37,14 @@ class Writing(Generic[ItemT]):
         added: the columns that are filled.
         held: rows that say that nothing was done, which wait for one that says more: they are not worth an old result.
             None if they need not.
+        flush: has the rows leave this process.
     """
 
     write: RowWriter
     verb: Verb[ItemT]
     added: tuple[str, ...]
     held: list[Row] | None = None
+    flush: Callable[[], object] = lambda: None
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])

@@ -298,7 +298,6 @@ def test_a_result_that_cannot_be_written_can_be_had_again(command: Command, me: 
     assert said.code == 75
     assert "aioconnections: /dev/full: No space left on device\n" in said.err
     assert "to go on: " in said.err
-    assert len(me.app.commits) == 3
     again = command("invite", people(3), *JOURNAL)
     assert ([row["outcome"] for row in again.rows], len(me.app.commits)) == (["invited"] * 3, 3)
 

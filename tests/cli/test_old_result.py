@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,19 @@ def test_a_run_that_went_to_its_end_replaces_it_whatever_its_rows_say(
     said = command("check", pairs_file("source_email,target_email\n,b@x\n"), *OUTPUT)
     assert said.code == 1
     assert old.read_text("utf-8").endswith("line 2: no source\n")
+
+
+def test_a_killed_run_leaves_what_it_has_done(
+    start: Callable[..., subprocess.Popen[str]], pairs_file: PairsFile, old: Path
+) -> None:
+    check = start("check", pairs_file(count=1_000), *OUTPUT, "--max-per-second", 10)
+    while len(old.read_bytes().splitlines()) < 2:
+        assert check.poll() is None
+    check.kill()
+    check.wait(30)
+    text = old.read_bytes()
+    assert text.startswith(b"source_email,")
+    assert len(text) < io.DEFAULT_BUFFER_SIZE  # it had not to wait for more
 
 
 def outcomes(*kinds: type[Outcome]) -> list[Outcome]:
