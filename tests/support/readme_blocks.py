@@ -15,11 +15,12 @@ import re
 import shlex
 import subprocess
 import sys
+from codeop import CommandCompiler
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Block", "blocks_of", "commands_of", "run_console", "run_python", "substituted"]
+__all__ = ["Block", "blocks_of", "commands_of", "run_console", "run_python", "substituted", "typed"]
 
 _FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w-]*)[^\n`]*\n(?P<text>.*?)^ *(?P=fence)`* *$",
@@ -66,6 +67,26 @@ def run_python(text: str, name: str, line: int = 1) -> dict[str, object]:
     if inspect.iscoroutine(result):
         asyncio.run(result)
     return names
+
+
+def typed(text: str) -> list[str]:
+    """The statements of `text`, one after the other, as ``python -m asyncio`` tells them apart line by line.
+
+    Raises:
+        SyntaxError: it cannot be typed in like that, although it may be a valid program.
+    """
+    complete = CommandCompiler()
+    complete.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    statements, lines = [], ""
+    for line in text.splitlines(keepends=True):
+        lines += line
+        if complete(lines.removesuffix("\n")) is not None:
+            statements.append(lines)
+            lines = ""
+    if lines.strip():  # what Enter ends at the prompt
+        complete(f"{lines}\n")
+        statements.append(lines)
+    return statements
 
 
 def commands_of(text: str) -> list[str]:
