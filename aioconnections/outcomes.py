@@ -118,7 +118,7 @@ class Failed(Outcome):
 
 @frozen
 class Unprocessed(Outcome):
-    """Read from the source and never tried.
+    """Read from the source, and not done for no fault of its own: never tried, or a question that was broken off.
 
     Attributes:
         reason: why, in words.

@@ -117,7 +117,8 @@ class Session:
                 self._own = await self.run(prove_login(self.address), Meter(self._now, run, proving=True))
                 self.gate.proved(self._now(), availability.doubts)
             except ConnectionsError as error:
-                proof.failure = copy(error)
+                if run is None or not run.is_over:  # that a run has ended is no news for the others who wait
+                    proof.failure = copy(error)
                 raise
             finally:
                 self._proof = None
@@ -292,7 +293,7 @@ class Session:
         traffic, availability = self._traffic, self._traffic.availability
         patient = meter.run is not None
         worth_it, wish = self._worth_it(request, end)
-        if not worth_it or (meter.run is not None and meter.run.ended is not None):
+        if not worth_it or (meter.run is not None and meter.run.is_over):
             return False
         if attempt == 1 and isinstance(end, TransportError) and reused(end):
             traffic.telemetry.retries += 1  # at once, on a fresh connection: nothing is wrong with the server

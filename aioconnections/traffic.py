@@ -68,14 +68,22 @@ class Run:
         ended: why, once one could not start because of that; else None.
     """
 
-    __slots__ = ("_waiting", "_why", "ended", "id", "until")
+    __slots__ = ("_over", "_quiet", "_sent", "_waiting", "_why", "ended", "id", "until")
 
     def __init__(self, run_id: str) -> None:
         self.id: str = run_id
         self.until: float = float("inf")
         self.ended: ConnectionsError | None = None
         self._why: ConnectionsError = DeadlineError("the run has ended", sent="no")
+        self._over = False
         self._waiting: set[anyio.CancelScope] = set()
+        self._sent = 0  # changes that went out, and of which nothing is known yet
+        self._quiet: anyio.Event | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it starts any more."""
+        return self._over or self.ended is not None
 
     def end_at(self, moment: float, why: ConnectionsError) -> None:
         """Start no request from `moment` on; `why` is what whoever wants to is told."""
@@ -86,6 +94,7 @@ class Run:
         """Start no request from now on, and let nobody wait for a chance to; what is under way goes on."""
         if now < self.until:
             self.end_at(now, why)
+        self._over = True
         for scope in self._waiting:
             scope.cancel()
 
@@ -96,6 +105,8 @@ class Run:
             ConnectionsError: it has, and why.
         """
         with anyio.CancelScope() as scope:
+            if self._over:
+                scope.cancel()
             self._waiting.add(scope)
             try:
                 await something
@@ -103,6 +114,22 @@ class Run:
                 self._waiting.discard(scope)
         if scope.cancelled_caught:
             self.check(self.until)
+
+    def begun(self) -> None:
+        """A change of one more item is about to be sent."""
+        self._sent += 1
+
+    def settled(self) -> None:
+        """What became of it is known, and recorded."""
+        self._sent -= 1
+        if not self._sent and self._quiet is not None:
+            self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Wait until nothing that was sent is unknown."""
+        while self._sent:
+            self._quiet = anyio.Event()
+            await self._quiet.wait()
 
     def check(self, moment: float) -> None:
         """Let a request start at `moment`, or refuse.
@@ -115,7 +142,7 @@ class Run:
             raise copy(self._why)
 
     def __repr__(self) -> str:
-        return f"Run({self.id}, {'ended' if self.ended else 'not ended'})"
+        return f"Run({self.id}, {self._sent} sent)"
 
 
 class Meter:
@@ -124,6 +151,7 @@ class Meter:
     Attributes:
         run: that it belongs to; None for a single call, which does not wait for a server that is away any longer than
             an item may take.
+        intends: whether a change was about to be sent, or was.
         before_change: awaited before each attempt at a change, with the number of the change within the conversation.
         changes: how many changes the conversation has come to.
         changed_at: when the last of them was sent; None as long as none was.
@@ -137,6 +165,7 @@ class Meter:
         "before_change",
         "changed_at",
         "changes",
+        "intends",
         "proving",
         "run",
         "waited",
@@ -151,6 +180,7 @@ class Meter:
         self.before_change: Callable[[int], Awaitable[None]] | None = None
         self.changes: int = 0
         self.changed_at: float | None = None
+        self.intends: bool = False
         self.proving: bool = proving
 
     @property
@@ -168,12 +198,22 @@ class Meter:
         Raises:
             ConnectionsError: it must not be.
         """
+        run = self.run
+        if run is not None and not self.intends:
+            run.begun()
+        self.intends = True
         if self.before_change is not None:
             await self.before_change(self.changes)
             moment = self._now()
-            if self.run is not None:
-                self.run.check(moment)  # it may have ended meanwhile
+            if run is not None:
+                run.check(moment)  # it may have ended meanwhile
         self.changed_at = moment
+
+    def settle(self) -> None:
+        """What became of the changes is known, and recorded; or nobody will ever know."""
+        if self.intends and self.run is not None:
+            self.intends = False
+            self.run.settled()
 
     async def wait(self, something: Awaitable[object]) -> None:
         """Await `something`; in a run, unless that ends meanwhile.

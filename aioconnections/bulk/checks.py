@@ -57,9 +57,14 @@ class CheckJob(SessionJob):
             )
         if isinstance(unanswered, AuthenticationError):
             session.refused(unanswered)
-        unanswered = await session.explained(unanswered, pair.source, pair.target)
+        facts = known(index, item, meter, pair=pair)
+        try:
+            unanswered = await session.explained(unanswered, pair.source, pair.target)
+        except BaseException:
+            self.cut.append(undone(unanswered, facts, _VERDICTS))
+            raise
         self.learn(unanswered)
-        return cast("CheckOutcome", undone(unanswered, known(index, item, meter, pair=pair), _VERDICTS))
+        return cast("CheckOutcome", undone(unanswered, facts, _VERDICTS))
 
 
 def checked(address: Address, pair: Pair, *, proved: bool) -> Flow[Checked]:

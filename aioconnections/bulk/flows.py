@@ -92,6 +92,8 @@ class FlowJob(SessionJob, Generic[DoneT]):
             facts = known(index, item, meter, pair=subject.pair, person=subject.person)
             self.cut.append(cut_off(facts, sent=meter.changed_at is not None))
             raise
+        finally:
+            meter.settle()
 
     async def carry_out(
         self, index: int, item: object, subject: Subject[DoneT], meter: Meter, earlier: Sends

@@ -122,9 +122,9 @@ class SessionJob:
 
     def learn(self, error: ConnectionsError) -> None:
         """What happened to one item may mean the end of the run."""
-        self.end(self.run.ended or end_of_run(error))
+        self.end(end_of_run(error) or self.run.ended)
 
     def end(self, why: ConnectionsError | None) -> None:
-        """End the run, unless there is no reason; the first one counts."""
-        if self.over is None:
+        """End the run, unless there is no reason; the first one counts, but for the end that it has in any case."""
+        if self.over is None or (why is not None and self.over is self.run.ended):
             self.over = why

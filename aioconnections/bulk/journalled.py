@@ -71,8 +71,10 @@ class JournalledJob(SessionJob, Generic[OutT]):
             first = self._job.duplicate_of(index, wanted)
         past: Past | None = None
         outcome: Outcome | None = None
+        looked = False
         try:
             past = await self._journal.past(index, text)
+            looked = True
             if past is not None and past.finished and past.said is not None:
                 return replay(past.said, index=index, item=item, pair=facts["pair"], person=facts["person"])
             if isinstance(wanted, InvalidInputError):
@@ -86,9 +88,11 @@ class JournalledJob(SessionJob, Generic[OutT]):
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
         except BaseException:
-            sent = meter.changed_at is not None or (past is not None and past.in_doubt)
+            sent = meter.intends or not looked or (past is not None and past.in_doubt)
             self.cut.append(outcome or cut_off(facts, sent=sent))
             raise
+        finally:
+            meter.settle()
         return outcome
 
     def _understood(self, item: object) -> Subject[OutT] | InvalidInputError:

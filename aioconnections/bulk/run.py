@@ -89,7 +89,6 @@ class Outcomes(Generic[OutT]):
         self._news: anyio.Event | None = None  # the consumer waits for it
         self._listening = False
         self._room: anyio.Event | None = None  # workers wait for it
-        self._all_left = anyio.Event()
         self._timer: Timer | None = None  # of the deadline of the run
         self.stopped: ConnectionsError | None = None
         """Why the run stopped before the source ended; None if it did not."""
@@ -136,7 +135,8 @@ class Outcomes(Generic[OutT]):
         finally:
             for outcome in self._job.cut:
                 self._give(outcome)
-            self._unread = self.unread
+            unread = self.unread
+            self._unread = tuple(sorted(unread, key=lambda it: it.index)) if self._ordered else unread
             self._ready.clear()
             self._early.clear()
             try:
@@ -156,7 +156,7 @@ class Outcomes(Generic[OutT]):
         with anyio.CancelScope(shield=True) as scope:
             timer = clock.call_at(now + self._traffic.attempt_timeout, scope.cancel)
             try:
-                await self._all_left.wait()
+                await self._job.run.quiet()
             finally:
                 timer.cancel()
 
@@ -165,8 +165,8 @@ class Outcomes(Generic[OutT]):
         """Outcomes that are there and were not taken.
 
         After leaving the block early, those that nobody will take: with those that were taken, one for each item that
-        was read. What could not be sent any more is `Unprocessed`, and a change that was sent without an answer in time
-        is `InDoubt`.
+        was read. What was not sent, or was only a question, is `Unprocessed`, and a change that was sent without an
+        answer in time is `InDoubt`.
         """
         return *self._unread, *self._ready, *(self._early[index] for index in sorted(self._early))
 
@@ -305,9 +305,10 @@ class Outcomes(Generic[OutT]):
             news.set()
 
     def _stop(self, error: ConnectionsError) -> None:
-        if self.stopped is None:
+        timely = isinstance(error, DeadlineError)  # an end that is known, before which whoever can start may
+        if self.stopped is None or (isinstance(self.stopped, DeadlineError) and not timely):
             self.stopped = error
-        if self._job.run.ended is None:  # else it has an end that is known, and whoever can start before it may
+        if not timely or self._job.run.ended is None:
             away = isinstance(error, ServerUnavailableError)
             why = error if away else DeadlineError(f"the run was stopped: {error}", sent="no")
             self._job.run.end(self._traffic.clock.now(), why)
@@ -336,7 +337,6 @@ class Outcomes(Generic[OutT]):
             return
         for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
             self._ready.append(self._early.pop(index))
-        self._all_left.set()
         self._tell()
 
     def __del__(self) -> None:

@@ -232,7 +232,9 @@ class Site:
         def renewed() -> None:
             nonlocal likeness
             former, likeness = likeness, self._digest(session.login.auth)
-            if former != likeness:
+            current = likeness
+            self._renewed = deque(entry for entry in self._renewed if entry[1] != current)
+            if former != current:
                 self._renewed.append((self._now() + _GRACE, former))
             used()
 

@@ -26,7 +26,7 @@ class Limiter:
         InvalidInputError: `max_per_second` is not positive and finite, or `burst` is no whole number from 1 on.
     """
 
-    __slots__ = ("_burst", "_interval", "_last", "_next", "_pace", "_returned", "max_per_second")
+    __slots__ = ("_burst", "_interval", "_last", "_next", "_pace", "_returned", "_stale", "max_per_second")
 
     max_per_second: float | None
     """Starts per second in the long run; None for no limit. Set it through `change`."""
@@ -39,6 +39,7 @@ class Limiter:
         self._next = float("-inf")  # when the next one would start if all of them kept exactly to the rate
         self._last = float("-inf")  # the last start that was given away
         self._returned: list[float] = []  # starts that nobody will use, a heap
+        self._stale = float("-inf")  # starts up to this one belong to a former rate
 
     def reserve(self, now: float) -> float:
         """The time, `now` or later, at which this caller may start; it must not start earlier."""
@@ -58,7 +59,8 @@ class Limiter:
 
     def give_back(self, start: float) -> None:
         """Nothing starts at `start`, which this limiter gave away."""
-        heappush(self._returned, start)
+        if start > self._stale:
+            heappush(self._returned, start)
 
     def change(self, max_per_second: float | None, now: float, burst: int | None = None) -> None:
         """Another rate from `now` on. Starts that were given away stand, and the later ones follow them.
@@ -85,6 +87,8 @@ class Limiter:
         owed = max(0.0, self._next - since) / self._interval if self._interval else 0.0
         self._next = since + owed * interval
         self._interval = interval
+        self._returned.clear()
+        self._stale = self._last
 
     def __repr__(self) -> str:
         return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"

@@ -26,6 +26,7 @@ class StreamWire:
         self.on_lost: Callable[[], object] | None = None
         self._stream = stream
         self._socket_stream = socket_stream
+        self._begun = False  # something of the request has been sent
         self._used = False  # before that, TLS has things to say unasked
         self._answer: Answer | None = None
         self._raw = raw = socket_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
@@ -67,6 +68,7 @@ class StreamWire:
     def attach(self, answer: Answer) -> None:
         """See `Wire.attach`."""
         self.sent = self._used = True
+        self._begun = False
         self._answer = answer
 
     async def more(self) -> None:
@@ -88,7 +90,8 @@ class StreamWire:
 
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
-        if len(data) <= SMALL:
+        begun, self._begun = self._begun, True
+        if len(data) <= SMALL and not begun:  # the system takes it at once
             await self._send(data)
             return
         done = False

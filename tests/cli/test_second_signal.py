@@ -28,7 +28,7 @@ Command = Callable[..., Any]
 PairsFile = Callable[..., Path]
 Once = Callable[[Callable[[], bool], Callable[[], object]], None]
 
-RECORDED = ("--journal", "j.sqlite", "--max-per-second", 20)  # it lasts longer than it takes to see that it has begun
+RECORDED = ("--journal", "j.sqlite", "--max-per-second", 10)  # it lasts longer than it takes to see that it has begun
 
 
 @pytest.fixture(autouse=True)

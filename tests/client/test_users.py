@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import anyio
 import httpx
 import pytest
-from doors import Script, client_of, on_virtual_time, service_document, status
+from doors import Script, answered, client_of, on_virtual_time, service_document, status
 from server import DIRECTORY
 
 from aioconnections import (
@@ -179,6 +180,34 @@ def test_a_renewed_login_is_equal_to_one_that_begins_with_what_it_was_renewed_to
                 with pytest.raises(AuthenticationError):
                     await client.as_user(Bearer("old")).check(A, B)
             assert script.seen["/profiles/oauth/atom/profileService.do"] == 3
+
+    on_virtual_time(main)
+
+
+def test_a_login_that_returns_to_what_it_was_before_stays_the_same() -> None:
+    tokens = itertools.cycle(["b", "a"])
+
+    async def renew() -> str:
+        return next(tokens)
+
+    async def main() -> None:
+        refused: set[str] = set()
+
+        async def answer(request: httpx.Request) -> httpx.Response:
+            token = request.headers["authorization"]
+            if token in refused:
+                refused.clear()
+                return await answered(httpx.Response(401))
+            return await answered(status("accepted"))
+
+        async with client_of(Script(answer), auth=None) as client:
+            user = client.as_user(Bearer("a", renew=renew))
+            await user.check(A, B)
+            for token in "ab":
+                refused.add(f"Bearer {token}")
+                await user.check(A, B)
+            await anyio.sleep(61)
+            assert client.as_user(Bearer("a"))._session is user._session
 
     on_virtual_time(main)
 

@@ -183,6 +183,17 @@ def test_those_who_give_up_cost_the_others_nothing(order: int) -> None:
     assert [limiter.reserve(4.995) for _ in range(3)] == pytest.approx([5.0, 5.01, 5.02], abs=1e-6)
 
 
+def test_starts_of_a_former_rate_are_not_given_away_again() -> None:
+    limiter = Limiter(100.0)
+    starts = [limiter.reserve(0.0) for _ in range(101)]
+    for start in starts[1:50]:
+        limiter.give_back(start)
+    limiter.change(1.0, now=0.0)
+    for start in starts[50:]:
+        limiter.give_back(start)
+    assert [limiter.reserve(0.0) for _ in range(2)] == pytest.approx([2.0, 3.0])
+
+
 def test_starts_are_strictly_spaced_at_burst_one() -> None:
     limiter = Limiter(3.0)
     starts = [limiter.reserve(0.0) for _ in range(1000)]
