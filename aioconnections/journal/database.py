@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from aioconnections.errors import JournalDiskError, JournalError, JournalLockedError
 
-__all__ = ["Connection", "Mode", "connect", "make_durable", "one", "os_errors", "refusal"]
+__all__ = ["Connection", "Mode", "connect", "is_damage", "make_durable", "one", "os_errors", "refusal"]
 
 Mode: TypeAlias = Literal["rw", "ro", "peek"]
 """``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
@@ -53,6 +53,11 @@ def make_durable(db: Connection) -> None:
     """Make commits survive a power cut. The full flush is for macOS, whose plain one does not reach the disk."""
     for name in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"):
         list(db.execute(f"PRAGMA {name}"))
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file does not hold what it says that it holds."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def refusal(error: sqlite3.Error, name: str) -> JournalError:

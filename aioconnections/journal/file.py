@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sqlite3
 import stat
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
@@ -162,8 +163,14 @@ def recognise(path: Path, found: os.stat_result) -> None:
         raise JournalError(f"{path.name} belongs to another user, in a folder where anybody may put it")
     if not found.st_size:
         raise JournalError(f"{path.name} is empty, so it is no journal; a new one wants a new name")
-    with closing(database.connect(path, "peek")) as db:
-        marks = (*one(db, "PRAGMA application_id"), *one(db, "PRAGMA user_version"))
+    try:
+        with closing(database.connect(path, "peek")) as db:
+            marks = (*one(db, "PRAGMA application_id"), *one(db, "PRAGMA user_version"))
+    except sqlite3.Error as error:
+        log = path.with_name(path.name + "-wal")
+        if database.is_damage(error) and log.exists() and log.stat().st_size:
+            return  # killed while it copied its log: `read_through` tells, which reads that, too
+        raise
     if marks[0] != _APPLICATION:
         raise JournalError(f"{path.name} is no journal")
     if marks[1] != _FORMAT:
