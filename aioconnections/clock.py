@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
 
-__all__ = ["Clock", "LoopClock", "Timer", "on_asyncio"]
+__all__ = ["Clock", "LoopClock", "Timer", "on_asyncio", "within"]
 
 
 class Timer(Protocol):
@@ -34,6 +34,17 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call `callback`, which must neither wait nor raise, once `now` has reached `when`."""
         ...
+
+
+async def within(clock: Clock, seconds: float, something: Awaitable[object]) -> bool:
+    """Await `something`, no longer than `seconds` by `clock`; whether it came to its end."""
+    with anyio.CancelScope() as scope:
+        timer = clock.call_at(clock.now() + seconds, scope.cancel)
+        try:
+            await something
+        finally:
+            timer.cancel()
+    return not scope.cancelled_caught
 
 
 def on_asyncio() -> bool:

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from aioconnections.attempts import SETTLED, Attempts, asked, reused
 from aioconnections.auth import Auth
-from aioconnections.clock import LoopClock
+from aioconnections.clock import LoopClock, within
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -130,14 +130,8 @@ class Session:
         if run is not None:
             await run.wait(proof.done.wait())
         else:
-            clock, seconds = self._traffic.clock, self._traffic.item_timeout
-            with anyio.CancelScope() as scope:
-                timer = clock.call_at(clock.now() + seconds, scope.cancel)
-                try:
-                    await proof.done.wait()
-                finally:
-                    timer.cancel()
-            if scope.cancelled_caught:
+            seconds = self._traffic.item_timeout
+            if not await within(self._traffic.clock, seconds, proof.done.wait()):
                 raise ServerUnavailableError(f"the server has not proved the login within {seconds:g} s")
         proof.check(patient=run is not None)
 

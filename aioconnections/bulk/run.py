@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from aioconnections.bulk.job import Job
 from aioconnections.bulk.reporting import Reporter
-from aioconnections.clock import Timer
+from aioconnections.clock import Timer, within
 from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
@@ -149,16 +149,11 @@ class Outcomes(Generic[OutT]):
 
     async def _settle(self) -> None:
         """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
-        clock = self._traffic.clock
-        now = clock.now()
-        self._job.run.end(now, DeadlineError("the run has ended", sent="no"))
+        traffic, run = self._traffic, self._job.run
+        run.end(traffic.clock.now(), DeadlineError("the run has ended", sent="no"))
         self._end()
-        with anyio.CancelScope(shield=True) as scope:
-            timer = clock.call_at(now + self._traffic.attempt_timeout, scope.cancel)
-            try:
-                await self._job.run.quiet()
-            finally:
-                timer.cancel()
+        with anyio.CancelScope(shield=True):
+            await within(traffic.clock, traffic.attempt_timeout, run.quiet())
 
     @property
     def unread(self) -> tuple[OutT, ...]:
