@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from doors import everything
 from server import Place
 
 from aioconnections import (
@@ -39,11 +40,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "run.sqlite"
-
-
-async def everything(run: Outcomes[Any]) -> list[Any]:
-    async with run as outcomes:
-        return [outcome async for outcome in outcomes]
 
 
 def strangers(place: Place, count: int = 20) -> list[Any]:

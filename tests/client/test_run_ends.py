@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from doors import Script, answered, client_of, connected, on_virtual_time, pairs, service_document, status
+from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs, service_document, status
 
 from aioconnections import (
     Checked,
@@ -32,11 +32,6 @@ from aioconnections.journal.writer import Writer
 
 PEOPLE = [Userid(f"u{number}") for number in range(100)]
 MADE = httpx.Response(201, html="")
-
-
-async def everything(run: Any) -> list[Any]:
-    async with run:
-        return [outcome async for outcome in run]
 
 
 def test_a_pause_that_is_too_long_ends_the_run_for_those_who_wait_as_well() -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from doors import Script, answered, client_of, connected, on_virtual_time, pairs
+from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs
 
 from aioconnections import (
     Checked,
@@ -23,11 +23,6 @@ from aioconnections import (
 )
 
 PEOPLE = [Userid(f"u{number}") for number in range(10)]
-
-
-async def everything(run: Any) -> list[Any]:
-    async with run:
-        return [outcome async for outcome in run]
 
 
 def test_whoever_waits_for_the_canary_of_a_run_that_is_left_sends_another() -> None:

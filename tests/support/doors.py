@@ -20,6 +20,7 @@ __all__ = [
     "client_of",
     "collect",
     "connected",
+    "everything",
     "no_connection",
     "number_of",
     "on_virtual_time",
@@ -130,3 +131,9 @@ async def collect(outcomes: Outcomes[CheckOutcome], seen: list[int]) -> None:
 async def answered(response: httpx.Response) -> httpx.Response:
     await anyio.lowlevel.checkpoint()
     return response
+
+
+async def everything(run: Outcomes[Any]) -> list[Any]:
+    """Every outcome of a run."""
+    async with run:
+        return [outcome async for outcome in run]
