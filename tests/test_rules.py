@@ -14,8 +14,8 @@ from importlinter.cli import lint_imports
 pytestmark = pytest.mark.source
 
 ROOT = Path(__file__).parent.parent
-LONGEST_MODULE = 300
-LONGEST_FUNCTION = 60
+LONGEST_MODULE = 600
+LONGEST_FUNCTION = 80
 
 _NO_CODE = {
     tokenize.COMMENT,
@@ -94,12 +94,12 @@ class C:
     assert code_lines(source) == {5, 6, 10, 13, 15, 16, 17}
 
 
-@pytest.mark.parametrize(("lines", "verdict"), [(300, []), (301, ["the module: 301 lines of code"])])
+@pytest.mark.parametrize(("lines", "verdict"), [(600, []), (601, ["the module: 601 lines of code"])])
 def test_length_of_a_module(lines: int, verdict: list[str]) -> None:
     assert too_long("x = 1  # code\n\n# no code\n" * lines) == verdict
 
 
-@pytest.mark.parametrize(("statements", "verdict"), [(59, []), (60, ["f: 61 lines of code"])])
+@pytest.mark.parametrize(("statements", "verdict"), [(79, []), (80, ["f: 81 lines of code"])])
 @pytest.mark.parametrize("keyword", ["def", "async def"])
 def test_length_of_a_function(keyword: str, statements: int, verdict: list[str]) -> None:
     assert too_long(f"{keyword} f():\n" + "    x = 1\n\n" * statements) == verdict
