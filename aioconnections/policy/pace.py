@@ -12,6 +12,7 @@ from math import exp
 __all__ = ["Pace"]
 
 _MEMORY = 2.0  # seconds over which answers are counted
+_LONGEST_GAP = 0.5  # seconds between two responses that count as time
 _BETWEEN_CUTS = 0.5  # seconds: answers to what went out at the lower pace come back first
 _DECREASE = 0.95
 _LEAST = 0.5  # per second; a server that allows less says so with Retry-After
@@ -42,7 +43,7 @@ class Pace:
 
     def answered(self, now: float, most: float | None) -> bool:
         """A request was answered well, where `most` per second may be sent; whether the pace has changed."""
-        self._answered = self._answered * exp((self._at - now) / _MEMORY) + 1 / _MEMORY
+        self._answered = self._answered * self._faded(now) + 1 / _MEMORY
         self._at = now
         if self._began is None:
             self._began = now
@@ -62,11 +63,17 @@ class Pace:
 
         All that were under way count once, and so does what is refused before the lower pace can have shown itself.
         """
+        self._answered, self._at = self._answered * self._faded(now), now
         if started < self._cut_at or now < self._cut_at + _BETWEEN_CUTS:
             return False
         recent, pace = self._recent(now), self.per_second or most
-        if pace is None or (self._began is not None and now - self._began >= _MEMORY):
-            pace = _DECREASE * min(pace or recent, recent)
+        experienced = self._began is not None and now - self._began >= _MEMORY
+        if pace is None:
+            if not experienced:
+                return False  # there is neither a rate to reduce nor one that was measured
+            pace = _DECREASE * recent
+        elif experienced:
+            pace = max(_DECREASE * min(pace, recent), pace / 2)  # what was answered is also what was asked: not less
         else:
             pace /= 2  # too little was answered so far to say what goes through
         self.per_second = max(_LEAST, pace)
@@ -78,7 +85,11 @@ class Pace:
         if self._began is None:
             return 0.0
         remembered = 1 - exp((self._began - now - 0.1) / _MEMORY)
-        return self._answered * exp((self._at - now) / _MEMORY) / remembered
+        return self._answered * self._faded(now) / remembered
+
+    def _faded(self, now: float) -> float:
+        """What is left at `now` of the memory. Time in which the client asked for nothing hardly counts."""
+        return exp(-min(now - self._at, _LONGEST_GAP) / _MEMORY)
 
     def __repr__(self) -> str:
         return f"Pace({'free' if self.per_second is None else f'{self.per_second:.1f}/s'})"

@@ -52,30 +52,57 @@ def test_while_nothing_is_refused_nothing_changes() -> None:
 
 def test_all_who_were_under_way_count_once() -> None:
     pace = Pace()
-    for moment in range(100):
+    for moment in range(300):
         pace.answered(moment / 100, None)
-    assert pace.refused(started=0.9, now=1.0, most=None)
+    assert pace.refused(started=2.9, now=3.0, most=None)
     first = pace.per_second
     assert first == pytest.approx(95, rel=0.15)
-    assert not pace.refused(started=0.95, now=1.6, most=None)
-    assert not pace.refused(started=1.1, now=1.2, most=None)
+    assert not pace.refused(started=2.95, now=3.6, most=None)
+    assert not pace.refused(started=3.1, now=3.2, most=None)
     assert pace.per_second == first
     assert repr(pace).endswith("/s)")
 
 
-def test_it_is_given_up_once_it_holds_nobody_back() -> None:
+def restrained() -> Pace:
+    """A pace of a half per second, where nothing else limits the rate."""
     pace = Pace()
-    pace.refused(0.0, 1.0, None)
+    for moment in (-4.0, -2.0, 0.0):
+        pace.answered(moment, None)
+    for tenth in range(10, 61, 5):
+        assert pace.refused(tenth / 10, tenth / 10, None)
     assert pace.per_second == 0.5  # never less
+    return pace
+
+
+def test_without_a_rate_and_before_much_was_answered_a_refusal_says_nothing() -> None:
+    pace = Pace()
+    assert not pace.refused(0.0, 1.0, None)
+    pace.answered(1.0, None)
+    assert not pace.refused(1.5, 2.0, None)
+    assert pace.is_free
+
+
+def test_time_in_which_the_client_asked_for_nothing_does_not_lower_it() -> None:
+    pace = Pace()
+    for moment in range(300):
+        pace.answered(moment / 100, 100.0)
+    assert pace.refused(started=33.0, now=33.1, most=100.0)  # the first request after half a minute of silence
+    assert pace.per_second is not None
+    assert pace.per_second >= 50
+    assert pace.refused(started=33.7, now=33.8, most=100.0)
+    assert pace.per_second >= 25
+
+
+def test_it_is_given_up_once_it_holds_nobody_back() -> None:
+    pace = restrained()
     for tenth in range(600):
-        pace.answered(1 + tenth / 10, 100.0)
+        pace.answered(6 + tenth / 10, 100.0)
     assert repr(pace) == "Pace(free)"
 
 
 def test_it_is_given_up_where_somebody_else_is_slower() -> None:
-    pace = Pace()
-    pace.refused(0.0, 1.0, None)
-    for moment in range(2, 100):
+    pace = restrained()
+    for moment in range(7, 100):
         pace.answered(float(moment), None)
     assert repr(pace) == "Pace(free)"
 
