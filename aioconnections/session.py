@@ -29,6 +29,7 @@ from aioconnections.errors import (
 )
 from aioconnections.login import Login
 from aioconnections.page import Page
+from aioconnections.parking import Parking
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import retry_after
@@ -77,9 +78,9 @@ class Session:
         """Who is signed in, as the canary has told."""
         return None if self._own is None else self._own.userid or self._own.key
 
-    def meter(self, run: Run | None = None) -> Meter:
+    def meter(self, run: Run | None = None, parking: Parking | None = None) -> Meter:
         """A new meter, running."""
-        return Meter(self._now, run)
+        return Meter(self._now, run, parking)
 
     def refused(self, refusal: AuthenticationError) -> None:
         """An answer has meant that this login is not good: nothing more is sent with it."""
@@ -264,7 +265,8 @@ class Session:
     async def _delay(self, request: Request, meter: Meter) -> None:
         if meter.run is not None:
             meter.run.check(self._now() + request.delay)
-        await meter.wait(self._traffic.clock.sleep(request.delay))
+        with meter.parked():
+            await meter.wait(self._traffic.clock.sleep(request.delay))
         meter.waited += request.delay
 
     def _worth_it(self, request: Request, end: Response | TransportError) -> tuple[bool, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 
 import anyio
@@ -11,6 +12,7 @@ from attrs import frozen
 from aioconnections.availability import Availability
 from aioconnections.clock import Clock
 from aioconnections.errors import ConnectionsError, DeadlineError
+from aioconnections.parking import Parking
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.slots import Slots
@@ -156,6 +158,7 @@ class Meter:
         changes: how many changes the conversation has come to.
         changed_at: when the last of them was sent; None as long as none was.
         proving: whether this is the canary, which says nothing of the requests that it goes before.
+        parking: where the item waits without its worker; None for a single call.
     """
 
     __slots__ = (
@@ -166,17 +169,26 @@ class Meter:
         "changed_at",
         "changes",
         "intends",
+        "parking",
         "proving",
         "run",
         "waited",
     )
 
-    def __init__(self, now: Callable[[], float], run: Run | None = None, *, proving: bool = False) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        run: Run | None = None,
+        parking: Parking | None = None,
+        *,
+        proving: bool = False,
+    ) -> None:
         self._now = now
         self._started = now()
         self.attempts: int = 0
         self.waited: float = 0.0
         self.run: Run | None = run
+        self.parking: Parking | None = parking
         self.before_change: Callable[[int], Awaitable[None]] | None = None
         self.changes: int = 0
         self.changed_at: float | None = None
@@ -225,6 +237,10 @@ class Meter:
             await something
         else:
             await self.run.wait(something)
+
+    def parked(self) -> AbstractContextManager[None]:
+        """A block for a wait of seconds: the worker of the item, if there is one, goes on with other items."""
+        return nullcontext() if self.parking is None else self.parking()
 
     @property
     def lasted(self) -> float:

@@ -14,6 +14,7 @@ from aioconnections.errors import (
     InvalidInputError,
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Failed
+from aioconnections.parking import Parking
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow
 from aioconnections.protocol.profiles import check, check_request, check_result
@@ -27,7 +28,7 @@ _VERDICTS = (BadRequestError, ForbiddenError)
 class CheckJob(SessionJob):
     """Checks each pair with one HEAD request: the main job, on the shortest way there is."""
 
-    async def do(self, index: int, item: object) -> CheckOutcome:
+    async def do(self, index: int, item: object, parking: Parking) -> CheckOutcome:
         """The outcome of one pair."""
         try:
             pair = pair_of(item)
@@ -35,7 +36,7 @@ class CheckJob(SessionJob):
                 self.session.refuse_hidden(pair.source, pair.target)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        meter = self.session.meter(self.run)
+        meter = self.session.meter(self.run, parking)
         session = self.session
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always

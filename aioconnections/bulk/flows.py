@@ -19,6 +19,7 @@ from aioconnections.errors import (
     NotFoundError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
+from aioconnections.parking import Parking
 from aioconnections.protocol.messages import Sends
 from aioconnections.records import Identity
 from aioconnections.session import Session
@@ -76,13 +77,13 @@ class FlowJob(SessionJob, Generic[DoneT]):
         first = self._first.setdefault(subject.person, index)
         return first if first != index else None
 
-    async def do(self, index: int, item: object) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
+    async def do(self, index: int, item: object, parking: Parking) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item."""
         try:
             subject = self.understand(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        meter = self.session.meter(self.run)
+        meter = self.session.meter(self.run, parking)
         first = self.duplicate_of(index, subject)
         if first is not None:
             return Unprocessed(f"duplicate of {first}", **known(index, item, meter, person=subject.person))

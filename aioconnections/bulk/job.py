@@ -12,6 +12,7 @@ from attrs import frozen
 from aioconnections.bulk.verdicts import end_of_run, prove
 from aioconnections.errors import ConnectionsError
 from aioconnections.outcomes import Outcome
+from aioconnections.parking import Parking
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
 from aioconnections.session import Session
@@ -52,8 +53,8 @@ class Job(Protocol[OutT_co]):
         """
         ...
 
-    async def do(self, index: int, item: object) -> OutT_co:
-        """The outcome of one item; it never raises because of the item."""
+    async def do(self, index: int, item: object, parking: Parking) -> OutT_co:
+        """The outcome of one item; it never raises because of the item. Long waits go through `parking`."""
         ...
 
     async def aclose(self) -> None:

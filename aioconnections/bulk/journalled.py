@@ -18,6 +18,7 @@ from aioconnections.errors import (
 )
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
+from aioconnections.parking import Parking
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.traffic import Meter
@@ -60,9 +61,9 @@ class JournalledJob(SessionJob, Generic[OutT]):
             await self._journal.open(verb=self._verb, origin=str(session.address.origin), userid=userid)
             self._open = True
 
-    async def do(self, index: int, item: object) -> Outcome:
+    async def do(self, index: int, item: object, parking: Parking) -> Outcome:
         """The outcome of one item; see `Job`."""
-        meter, wanted = self.session.meter(self.run), self._understood(item)
+        meter, wanted = self.session.meter(self.run, parking), self._understood(item)
         if isinstance(wanted, InvalidInputError):
             facts, text, first = known(index, item, meter), NOTHING, None
         else:

@@ -29,12 +29,15 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.outcomes import Count, Outcome, Tally
+from aioconnections.parking import Parking
 from aioconnections.telemetry import Progress
 from aioconnections.traffic import Traffic
 
 __all__ = ["Outcomes"]
 
 OutT = TypeVar("OutT", bound=Outcome)
+
+_MOST_PARKED = 20_000
 
 
 class Outcomes(Generic[OutT]):
@@ -70,13 +73,13 @@ class Outcomes(Generic[OutT]):
         self._items, self._asked = _iterators(source)
         self._lock = anyio.Lock()  # an async source is asked by one worker at a time
         self._asking: anyio.CancelScope | None = None
+        self._parking: Parking
         self._workers = workers
         self._window = 2 * workers
         self._ordered = ordered
         self._tasks: TaskGroup | None = None
         self._entered = False
-        self._running = 0
-        self._hired = 0
+        self._running = 0  # tasks: workers, and items that are parked
         self._read = 0
         self._given = 0
         self._count = Count()
@@ -103,6 +106,8 @@ class Outcomes(Generic[OutT]):
             raise UsageError("a bulk run can be entered only once")
         self._entered = True
         self._admit()
+        # not before: a run that is never entered must not wait for the garbage collector to say so
+        self._parking = Parking(_capacity(self._workers, self._traffic.limiter.max_per_second), self._rebalance)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
@@ -121,7 +126,7 @@ class Outcomes(Generic[OutT]):
         if self._tasks is None:
             return
         tasks, self._tasks = self._tasks, None
-        self._ended = True
+        self._read_nothing_more()
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -177,9 +182,8 @@ class Outcomes(Generic[OutT]):
                 raise failure or StopAsyncIteration
             await self._next_news()
         self._given += 1
-        if self._room is not None and self._read - self._given <= self._window - self._workers:
-            self._room.set()
-            self._room = None
+        if self._room is not None and self._read - self._given - self._parking.parked <= self._window - self._workers:
+            self._make_room()
         return self._ready.popleft()
 
     async def _next_news(self) -> None:
@@ -208,10 +212,23 @@ class Outcomes(Generic[OutT]):
             self._leave()
 
     def _hire(self, tasks: TaskGroup) -> None:
-        """Start one more worker. Whoever finds something to do does so, so there are never many more than items."""
-        self._hired += 1
+        """Start one more worker. Only a worker with an item does so: there are few more workers than items."""
         self._running += 1
         tasks.start_soon(self._work)
+
+    @property
+    def _working(self) -> int:
+        """How many workers there are. A parked item has none."""
+        return self._running - self._parking.parked
+
+    def _rebalance(self) -> None:
+        """An item has parked, and its worker with it, or gone on: start another worker if one is missing."""
+        if self._ended or self._tasks is None or not self._has_room():
+            return
+        if self._room is not None:
+            self._make_room()
+        elif self._working < self._workers:
+            self._hire(self._tasks)
 
     async def _work(self) -> None:
         job = self._job
@@ -220,17 +237,17 @@ class Outcomes(Generic[OutT]):
                 if not job.is_ready():
                     await job.ready()
                     continue
-                if self._items is not None and self._read - self._given < self._window:
+                if self._items is not None and self._has_room():
                     taken = self._pull()  # the way of nearly every item: nothing to wait for
                 else:
                     taken = await self._take()
                 if taken is None:
                     return
-                if self._hired < self._workers and self._tasks is not None:
+                if self._working < self._workers and self._tasks is not None:
                     self._hire(self._tasks)
-                self._give(await job.do(*taken))
-                if job.over is not None and self._tasks is not None:  # else the consumer has left, and that is why
-                    self._stop(copy(job.over))
+                self._give(await job.do(*taken, self._parking))
+                if self._is_superfluous():
+                    return
         except UsageError as error:
             self._break_off(error)
         except ConnectionsError as error:
@@ -240,6 +257,12 @@ class Outcomes(Generic[OutT]):
         finally:
             self._leave()
 
+    def _is_superfluous(self) -> bool:
+        """Whether a worker that has done an item has to end: the run is over, or another one has taken its place."""
+        if self._job.over is not None and self._tasks is not None:  # else the consumer has left, and that is why
+            self._stop(copy(self._job.over))
+        return self._working > self._workers
+
     async def _take(self) -> tuple[int, object] | None:
         """The next item and its index, once there is room for its outcome; None if nothing more is read."""
         if self._items is not None:
@@ -247,9 +270,20 @@ class Outcomes(Generic[OutT]):
         async with self._lock:
             return await self._ask() if await self._roomy() else None
 
+    def _has_room(self) -> bool:
+        """Whether one more item may be read. Parked items do not count: there is a bound of their own for them."""
+        parking = self._parking
+        return self._read - self._given - parking.parked < self._window and not parking.is_full
+
+    def _make_room(self) -> None:
+        """Wake the workers that wait for room."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
     async def _roomy(self) -> bool:
         """Wait until one more may be read; False if nothing more is."""
-        while not self._ended and self._read - self._given >= self._window:
+        while not self._ended and not self._has_room():
             if self._room is None:
                 self._room = anyio.Event()
             await self._room.wait()
@@ -262,7 +296,7 @@ class Outcomes(Generic[OutT]):
             self._read += 1
             return self._read - 1, item
         except StopIteration:
-            self._ended = True
+            self._read_nothing_more()
         except Exception as error:  # noqa: BLE001 # the source's own: raised after all that was read
             self._break_off(error)
         return None
@@ -275,7 +309,7 @@ class Outcomes(Generic[OutT]):
                 self._read += 1
                 return self._read - 1, item
         except StopAsyncIteration:
-            self._ended = True
+            self._read_nothing_more()
         except Exception as error:  # noqa: BLE001 # see _pull
             self._break_off(error)
         return None
@@ -319,12 +353,16 @@ class Outcomes(Generic[OutT]):
         self._end()
 
     def _end(self) -> None:
-        """Read nothing more; wake whoever waits to read."""
-        self._ended = True
+        """Read nothing more; wake the workers that wait to read."""
+        self._read_nothing_more()
         if self._asking is not None:
             self._asking.cancel()
         if self._room is not None:
             self._room.set()
+
+    def _read_nothing_more(self) -> None:
+        self._ended = True
+        self._parking.close()
 
     def _leave(self) -> None:
         self._running -= 1
@@ -341,6 +379,12 @@ class Outcomes(Generic[OutT]):
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
         return f"Outcomes({state}, {self._read} read, {self._given} given)"
+
+
+def _capacity(workers: int, max_per_second: float | None) -> int:
+    """How many items of a run may be parked: those of two seconds, but within bounds."""
+    per_second = float("inf") if max_per_second is None else max_per_second
+    return int(min(max(2 * workers, 2 * per_second), _MOST_PARKED))
 
 
 def _iterators(
