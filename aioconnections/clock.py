@@ -9,7 +9,7 @@ from typing import Protocol
 
 import anyio
 
-__all__ = ["Clock", "LoopClock", "Timer", "on_asyncio", "within"]
+__all__ = ["Clock", "LoopClock", "Timer", "is_cancelled", "on_asyncio", "within"]
 
 
 class Timer(Protocol):
@@ -53,6 +53,15 @@ def on_asyncio() -> bool:
         return asyncio.current_task() is not None
     except RuntimeError:
         return False
+
+
+def is_cancelled() -> bool:
+    """Whether the current task is being cancelled, as opposed to code that raised a cancellation of its own."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True  # trio: only a cancelled scope raises Cancelled
+    return task is None or task.cancelling() > 0
 
 
 class LoopClock:

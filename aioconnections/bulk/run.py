@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from aioconnections.bulk.job import Job
 from aioconnections.bulk.reporting import Reporter
-from aioconnections.clock import Timer, within
+from aioconnections.clock import Timer, is_cancelled, within
 from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
@@ -88,6 +89,7 @@ class Outcomes(Generic[OutT]):
         self._unread: tuple[OutT, ...] = ()  # when the block was left
         self._turn = 0  # index of the outcome that an ordered run gives next
         self._ended = False  # nothing more is read
+        self._cancelled = False  # from outside: the outcomes are not complete
         self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
         self._news: anyio.Event | None = None  # the consumer waits for it
         self._listening = False
@@ -178,6 +180,9 @@ class Outcomes(Generic[OutT]):
             if self._tasks is None:
                 raise UsageError("outcomes are read inside of their own `async with` block")
             if not self._running:
+                if self._cancelled:
+                    await anyio.lowlevel.checkpoint()  # where the same cancellation reaches the consumer
+                    raise UsageError("the bulk run was cancelled")
                 failure, self._failure = self._failure, None
                 raise failure or StopAsyncIteration
             await self._next_news()
@@ -202,12 +207,9 @@ class Outcomes(Generic[OutT]):
         try:
             await self._job.ready()
             self._hire(tasks)
-        except UsageError as error:
-            self._break_off(error)
-        except ConnectionsError as error:
-            self._stop(error)
-        except Exception as defect:  # noqa: BLE001 # handed to the consumer
-            self._break_off(defect)
+        except BaseException as error:
+            if not self._ends_with(error):
+                raise
         finally:
             self._leave()
 
@@ -248,14 +250,22 @@ class Outcomes(Generic[OutT]):
                 self._give(await job.do(*taken, self._parking))
                 if self._is_superfluous():
                     return
-        except UsageError as error:
-            self._break_off(error)
-        except ConnectionsError as error:
-            self._stop(error)
-        except Exception as defect:  # noqa: BLE001 # handed to the consumer
-            self._break_off(defect)
+        except BaseException as error:
+            if not self._ends_with(error):
+                raise
         finally:
             self._leave()
+
+    def _ends_with(self, error: BaseException) -> bool:
+        """End the run because of `error`; False if it only says that the task is being cancelled."""
+        if isinstance(error, ConnectionsError) and not isinstance(error, UsageError):
+            self._stop(error)
+        elif isinstance(error, Exception) or _is_its_own(error):
+            self._break_off(error)
+        else:
+            self._cancelled = True
+            return False
+        return True
 
     def _is_superfluous(self) -> bool:
         """Whether a worker that has done an item has to end: the run is over, or another one has taken its place."""
@@ -297,8 +307,9 @@ class Outcomes(Generic[OutT]):
             return self._read - 1, item
         except StopIteration:
             self._read_nothing_more()
-        except Exception as error:  # noqa: BLE001 # the source's own: raised after all that was read
-            self._break_off(error)
+        except BaseException as error:  # raised to the consumer after the outcomes of all that was read
+            if not self._ends_with_source(error):
+                raise
         return None
 
     async def _ask(self) -> tuple[int, object] | None:
@@ -310,9 +321,17 @@ class Outcomes(Generic[OutT]):
                 return self._read - 1, item
         except StopAsyncIteration:
             self._read_nothing_more()
-        except Exception as error:  # noqa: BLE001 # see _pull
-            self._break_off(error)
+        except BaseException as error:
+            if not self._ends_with_source(error):
+                raise
         return None
+
+    def _ends_with_source(self, error: BaseException) -> bool:
+        """Break off because the source raised `error`; False if it only says that the task is being cancelled."""
+        if not (isinstance(error, Exception) or _is_its_own(error)):
+            return False
+        self._break_off(error)
+        return True
 
     def _give(self, outcome: OutT) -> None:
         """Hand an outcome to the consumer, in its turn."""
@@ -347,7 +366,7 @@ class Outcomes(Generic[OutT]):
         self._job.run.end(self._traffic.clock.now(), why)
         self._stop(why)
 
-    def _break_off(self, failure: Exception) -> None:
+    def _break_off(self, failure: BaseException) -> None:
         if self._failure is None:
             self._failure = failure
         self._end()
@@ -379,6 +398,11 @@ class Outcomes(Generic[OutT]):
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
         return f"Outcomes({state}, {self._read} read, {self._given} given)"
+
+
+def _is_its_own(error: BaseException) -> bool:
+    """Whether code raised a cancellation although its task is not being cancelled: then its work is not complete."""
+    return isinstance(error, anyio.get_cancelled_exc_class()) and not is_cancelled()
 
 
 def _capacity(workers: int, max_per_second: float | None) -> int:
