@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeAlias
 
 from attrs import evolve
 
-from aioconnections.errors import DeadlineError, ProtocolError, TransportError
+from aioconnections.applications import Monitor
+from aioconnections.errors import CertificateError, DeadlineError, ProtocolError, TransportError
 from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import retry_after
+from aioconnections.protocol.answers import is_doubtful, retry_after
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
-from aioconnections.protocol.profiles import prove_login
-from aioconnections.telemetry import Attempt
-from aioconnections.traffic import Meter, Run, Traffic
+from aioconnections.protocol.sight import Sight, View, look
+from aioconnections.telemetry import LOG, Attempt
+from aioconnections.traffic import CanaryMeter, Meter, Run, Traffic
 from aioconnections.transport import Engine
 
 __all__ = ["SETTLED", "Attempts", "Prove", "asked", "reused"]
@@ -24,13 +25,15 @@ __all__ = ["SETTLED", "Attempts", "Prove", "asked", "reused"]
 Prove: TypeAlias = Callable[[Run | None], Awaitable[None]]
 """Lets the canary go first where it is due."""
 
-SETTLED = frozenset({200, 404})
-"""Nearly every answer; neither retry nor redirect nor login is about them."""
+SETTLED = frozenset({200, 201, 204})
+"""Neither a retry nor a redirect nor the login is about these."""
 
-_ADMITTED = SETTLED | {201, 204, 400, 403, 409}
+_ADMITTED = SETTLED | {400, 403, 404, 409}
 """Whoever is answered so has signed in."""
 
 _AWAY = frozenset({502, 503, 504})
+_GOOD = frozenset({Sight.GOOD})
+_NOT_AWAY = frozenset({Sight.GOOD, Sight.ABSENT, Sight.PROTECTED})
 
 
 def reused(error: TransportError) -> bool:
@@ -63,7 +66,7 @@ class Attempts:
         self._gate = gate
         self._login = login
         self._prove = prove
-        self._now = now
+        self.now: Callable[[], float] = now
 
     async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         """Send one request when it is its turn; the answer, and what the request was signed with.
@@ -71,19 +74,23 @@ class Attempts:
         Raises:
             ConnectionsError: there is no answer, or it was not sent at all.
         """
-        traffic, now = self._traffic, self._now
+        traffic, now = self._traffic, self.now
         availability, slots, login = traffic.availability, traffic.slots, self._login
+        monitor = traffic.applications.named(self._address.application_of(request.target))
         while True:
             moment = now()
-            if not (availability.is_clear(moment) and login.is_ready and slots.take()):
-                moment = await self._turn(meter)
+            if not (availability.is_clear(moment) and not monitor.is_away and login.is_ready and slots.take()):
+                moment = await self._turn(meter, monitor)
             try:
                 start = traffic.limiter.reserve(moment)
                 if start > moment:
                     moment = await self._until(start, moment, meter)
-                    if not availability.is_clear(moment):
+                    if not availability.is_clear(moment) or (monitor.is_away and not meter.is_canary):
                         continue
                 self._gate.check()
+                if monitor.application.is_stale(moment) and not meter.is_canary:
+                    await self._canary(monitor, meter.run, moment)  # in place of this request
+                    continue
                 seconds = traffic.item_timeout - meter.elapsed_at(moment)
                 if seconds <= 0:
                     raise self._late()
@@ -92,10 +99,14 @@ class Attempts:
                     meter.run.check(moment)
                 if request.is_change:
                     await meter.change(moment)
-                meter.attempts += 1
-                signed = login.signed  # as it is now: it may have been renewed during the wait
+                meter.attempt(moment)
+                # as it is now: it may have been renewed during the wait
+                signed = login.constant if request.anonymous else login.signed
                 assert signed is not None  # noqa: S101 # a login that was ready remains so
-                return await self._exchange(request, signed, meter, moment, seconds, page), signed
+                answer = await self._exchange(request, signed, meter, moment, seconds, page)
+                if not monitor.application.proved or monitor.application.outage.since is not None:
+                    monitor.answered(answer, proving=meter.proving)
+                return answer, signed
             finally:
                 slots.release()
 
@@ -112,7 +123,7 @@ class Attempts:
                 async with traffic.engine.stream(self._address.origin, request, signed, seconds) as arriving:
                     answer = await page.take(arriving)
         except TransportError as error:
-            ended, name = self._now(), type(error).__name__
+            ended, name = self.now(), type(error).__name__
             telemetry.failures[name] += 1
             if not reused(error):  # connections end; that says nothing of the server
                 availability.failed(error, moment, ended)
@@ -121,14 +132,14 @@ class Attempts:
             raise
         status = answer.status
         telemetry.answers[status] += 1
-        if status in _ADMITTED:
+        if status in _ADMITTED and not is_doubtful(answer):
             self._login.accepted(signed)
         if status == 429 or status >= 500:
-            availability.refused(status, retry_after(answer), moment, self._now())
-        elif not availability.steady:
-            availability.went_well(self._now(), proving=meter.proving)
+            availability.refused(status, retry_after(answer), moment, self.now())
+        elif not availability.steady and not is_doubtful(answer):
+            availability.went_well(self.now(), proving=meter.proving)
         if telemetry.tells:
-            self._tell(request, meter, status, None, self._now() - moment)
+            self._tell(request, meter, status, None, self.now() - moment)
         return answer
 
     def _tell(self, request: Request, meter: Meter, status: int | None, error: str | None, elapsed: float) -> None:
@@ -155,20 +166,22 @@ class Attempts:
         except BaseException:
             traffic.limiter.give_back(start)
             raise
-        now = self._now()
+        now = self.now()
         meter.waited += now - moment
         return now
 
-    async def _turn(self, meter: Meter) -> float:
+    async def _turn(self, meter: Meter, monitor: Monitor) -> float:
         """Wait for the server, for a login, and with those for a slot; the time when all three were there."""
-        traffic, now = self._traffic, self._now
+        traffic, now = self._traffic, self.now
         availability, slots, login = traffic.availability, traffic.slots, self._login
         while True:
             came = now()
-            if not availability.is_clear(came):
+            if not availability.is_clear(came) or self._waits_for(monitor, meter):
                 self._gate.check()
                 until = came + traffic.item_timeout - meter.elapsed if meter.run is None else meter.run.until
-                await meter.wait(availability.clear(self._probe, until))
+                await meter.wait(availability.clear(lambda: self._probe(monitor, there=_NOT_AWAY), until))
+                if self._waits_for(monitor, meter):
+                    await meter.wait(monitor.clear(lambda: self._probe(monitor, there=_GOOD), until))
                 if not meter.proving:
                     await self._prove(meter.run)  # it may have lost the login
                 if meter.run is not None:
@@ -180,26 +193,114 @@ class Attempts:
                 await slots.acquire()
                 meter.waited += now() - came
             moment = now()
-            if login.is_ready and availability.is_clear(moment):
+            if login.is_ready and availability.is_clear(moment) and not self._waits_for(monitor, meter):
                 return moment
             slots.release()
 
-    async def _probe(self) -> bool:
-        """Whether the server is there. No credential goes along: it is not the login that is looked at."""
-        traffic = self._traffic
-        request = next(prove_login(self._address))
+    def _waits_for(self, monitor: Monitor, meter: Meter) -> bool:
+        return monitor.is_away and not meter.is_canary
+
+    async def look(self, monitor: Monitor, run: Run | None) -> None:
+        """Send a canary in its turn.
+
+        Raises:
+            ConnectionsError: it could not be sent.
+        """
+        meter = CanaryMeter(self.now, run, monitor)
+        await self._see(monitor, meter, lambda request: self._once_renewed(request, meter))
+
+    async def answers_head(self, monitor: Monitor, meter: Meter) -> bool:
+        """Whether a HEAD that must succeed does so.
+
+        Raises:
+            ConnectionsError: it could not be sent.
+        """
+        known = monitor.application.needs_login
+        flow = look(
+            self._address,
+            monitor.name,
+            signs_in=self._login.auth is not None,
+            needs_login=known,
+            method="HEAD",
+        )
         try:
-            answer = await asked(
-                traffic.engine, self._address.origin, request, self._login.constant, traffic.attempt_timeout
-            )
+            request = next(flow)
+            while True:
+                answer, _ = await self.once(request, meter, None)
+                request = flow.send(answer)
+        except StopIteration as stop:
+            view: View = stop.value
+            return view.sight is Sight.GOOD
+
+    async def _canary(self, monitor: Monitor, run: Run | None, moment: float) -> None:
+        """Send a canary at `moment`, with the slot and the start that the caller holds."""
+        meter = CanaryMeter(self.now, run, monitor)
+
+        async def send(request: Request) -> Response:
+            started = moment if meter.first is None else self.now()
+            meter.attempt(started)
+            signed = self._login.constant if request.anonymous else self._login.signed
+            assert signed is not None  # noqa: S101 # the caller's turn has come, so there is a login
+            return await self._exchange(request, signed, meter, started, self._traffic.attempt_timeout, None)
+
+        await self._see(monitor, meter, send)
+
+    async def _probe(self, monitor: Monitor, *, there: Collection[Sight]) -> bool:
+        """Look at an application during an outage; it takes no turn, and waits for nothing."""
+        meter = CanaryMeter(self.now, None, monitor)
+
+        async def send(request: Request) -> Response:
+            meter.attempt(self.now())
+            common = (not request.anonymous and self._login.signed) or self._login.constant
+            return await self._asked(request, common)
+
+        return await self._see(monitor, meter, send, tells=there is _GOOD) in there
+
+    async def _asked(self, request: Request, common: Headers) -> Response:
+        traffic = self._traffic
+        try:
+            answer = await asked(traffic.engine, self._address.origin, request, common, traffic.attempt_timeout)
         except TransportError as error:
             traffic.telemetry.failures[type(error).__name__] += 1
-            return False
+            raise
         traffic.telemetry.answers[answer.status] += 1
         wish = retry_after(answer)
         if wish is not None and (answer.status == 429 or answer.status in _AWAY):
-            traffic.availability.outage.hold(wish, self._now())
-        return answer.status not in _AWAY
+            traffic.availability.outage.hold(wish, self.now())
+        return answer
+
+    async def _see(
+        self,
+        monitor: Monitor,
+        meter: CanaryMeter,
+        send: Callable[[Request], Awaitable[Response]],
+        *,
+        tells: bool = True,
+    ) -> Sight:
+        """What a look at the application shows; the monitor is told, unless the whole server is away anyhow."""
+        known = monitor.application.needs_login
+        flow = look(self._address, monitor.name, signs_in=self._login.auth is not None, needs_login=known)
+        view = View(Sight.AWAY, known)
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(await send(request))
+        except StopIteration as stop:
+            view = stop.value
+        except CertificateError:
+            raise
+        except TransportError:
+            LOG.debug("a look at %s was not answered", monitor.name)
+        if meter.first is not None and (tells or view.sight is not Sight.AWAY):
+            monitor.canary_ended(*meter.first, view)
+        return view.sight
+
+    async def _once_renewed(self, request: Request, meter: Meter) -> Response:
+        """The answer to a request whose login is renewed if it was refused."""
+        answer, signed = await self.once(request, meter, None)
+        if answer.status == 401 and not request.anonymous and await self._login.renew(signed):
+            answer, _ = await self.once(request, meter, None)
+        return answer
 
     def _late(self) -> DeadlineError:
         return DeadlineError(f"not done within {self._traffic.item_timeout:g} s", sent="no")

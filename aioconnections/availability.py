@@ -22,13 +22,92 @@ from aioconnections.policy.pace import Pace
 from aioconnections.slots import Slots
 from aioconnections.telemetry import LOG
 
-__all__ = ["Availability", "Probe"]
+__all__ = ["Availability", "Probe", "WaitingRoom"]
 
 Probe: TypeAlias = Callable[[], Awaitable[bool]]
 """Asks the server for something small; whether it is there."""
 
 _REFUSALS = frozenset({429, 503})
 _AWAY = frozenset({502, 503, 504})
+
+
+class WaitingRoom:
+    """Where requests wait for the end of one outage; one of those that wait sends the probes.
+
+    Args:
+        name: of what is waited for, in messages.
+        outage: what is known of it.
+        clock: where the time comes from.
+        max_outage: seconds after which waiting is given up.
+        is_back: called when a probe has been answered.
+
+    Attributes:
+        probes: how many were sent.
+    """
+
+    def __init__(
+        self, name: str, outage: Outage, clock: Clock, max_outage: float | None, is_back: Callable[[], object]
+    ) -> None:
+        self.probes: int = 0
+        self._name = name
+        self._outage = outage
+        self._clock = clock
+        self._max_outage = float("inf") if max_outage is None else max_outage
+        self._is_back = is_back
+        self._waiting = 0
+        self._probing = False
+        self._news = anyio.Event()
+
+    async def clear(self, probe: Probe, until: float) -> None:
+        """Wait until requests may be sent, at the longest until the moment `until`.
+
+        Raises:
+            ServerUnavailableError: that moment comes first, or the outage lasts longer than is allowed.
+        """
+        outage, now = self._outage, self._clock.now
+        if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
+            outage.since = now()  # nobody has been waiting for it: whoever comes now has the same patience
+        self._waiting += 1
+        try:
+            while not outage.is_clear(moment := now()):
+                self._check(moment, until)
+                if not outage.away:
+                    await self._clock.sleep(outage.held_until - moment)
+                elif self._probing:
+                    await self._news.wait()
+                else:
+                    await self._probe(probe, until)
+        finally:
+            self._waiting -= 1
+
+    def _check(self, now: float, until: float) -> None:
+        outage = self._outage
+        if not outage.away:
+            if outage.held_until > until:
+                raise ServerUnavailableError(f"{self._name} asks for a pause of {outage.held_until - now:.0f} s")
+        elif outage.since is not None and now >= min(until, outage.since + self._max_outage):
+            raise ServerUnavailableError(f"{self._name} has been away for {now - outage.since:.0f} s")
+
+    async def _probe(self, probe: Probe, until: float) -> None:
+        """Wait for the time of the next probe, and send it; the others hear what came of it."""
+        outage, now = self._outage, self._clock.now
+        self._probing = True
+        try:
+            last = min(until, (outage.since or 0.0) + self._max_outage)
+            due = min(max(outage.probe_at, outage.held_until), last)
+            await self._clock.sleep(max(0.0, due - now()))
+            if now() >= last:
+                return
+            self.probes += 1
+            there = await probe()
+            outage.probed(now(), there=there)
+            if there:
+                LOG.info("%s answers again, after %d probes in all", self._name, self.probes)
+                self._is_back()
+        finally:
+            self._probing = False
+            news, self._news = self._news, anyio.Event()
+            news.set()
 
 
 class Availability:
@@ -39,7 +118,6 @@ class Availability:
         doubts: how often the server could have lost a login without a word: new connections that were refused, answers
             that made no sense, outages. A login that was proved before the last of them is proved again.
         steady: whether there is nothing to learn from one more good answer.
-        probes: how many were sent.
     """
 
     def __init__(
@@ -58,15 +136,11 @@ class Availability:
         self.concurrency: Concurrency = Concurrency(most)
         self.pace: Pace = Pace()
         self.doubts: int = 0
-        self.probes: int = 0
         self.steady: bool = True
         self._clock = clock
         self._slots = slots
         self._limiter = limiter
-        self._max_outage = float("inf") if max_outage is None else max_outage
-        self._waiting = 0
-        self._probing = False
-        self._news = anyio.Event()
+        self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.is_back)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
         """A request was answered, and not with a refusal.
@@ -125,57 +199,19 @@ class Availability:
             LOG.warning("the server does not answer: nothing is sent until a probe is answered")
 
     async def clear(self, probe: Probe, until: float) -> None:
-        """Wait until requests may be sent, at the longest until the moment `until`.
+        """Wait until requests may be sent; see `WaitingRoom.clear`."""
+        await self._room.clear(probe, until)
 
-        Raises:
-            ServerUnavailableError: that moment comes first, or the outage lasts longer than is allowed.
-        """
-        outage, now = self.outage, self._clock.now
-        if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
-            outage.since = now()  # nobody has been waiting for it: whoever comes now has the same patience
-        self._waiting += 1
-        try:
-            while not outage.is_clear(moment := now()):
-                self._check(moment, until)
-                if not outage.away:
-                    await self._clock.sleep(outage.held_until - moment)
-                elif self._probing:
-                    await self._news.wait()
-                else:
-                    await self._probe(probe, until)
-        finally:
-            self._waiting -= 1
+    @property
+    def probes(self) -> int:
+        """How many probes were sent."""
+        return self._room.probes
 
-    def _check(self, now: float, until: float) -> None:
-        outage = self.outage
-        if not outage.away:
-            if outage.held_until > until:
-                raise ServerUnavailableError(f"the server asks for a pause of {outage.held_until - now:.0f} s")
-        elif outage.since is not None and now >= min(until, outage.since + self._max_outage):
-            raise ServerUnavailableError(f"the server has been away for {now - outage.since:.0f} s")
-
-    async def _probe(self, probe: Probe, until: float) -> None:
-        """Wait for the time of the next probe, and send it; the others hear what came of it."""
-        outage, now = self.outage, self._clock.now
-        self._probing = True
-        try:
-            last = min(until, (outage.since or 0.0) + self._max_outage)
-            due = min(max(outage.probe_at, outage.held_until), last)
-            await self._clock.sleep(max(0.0, due - now()))
-            if now() >= last:
-                return
-            self.probes += 1
-            there = await probe()
-            outage.probed(now(), there=there)
-            if there:
-                LOG.info("the server answers again, after %d probes in all", self.probes)
-                self.doubts += 1
-                self.concurrency.restart(now())
-                self._slots.change(self.concurrency.bound)
-        finally:
-            self._probing = False
-            news, self._news = self._news, anyio.Event()
-            news.set()
+    def is_back(self) -> None:
+        """The server, or an application of it, is there again after an outage."""
+        self.doubts += 1
+        self.concurrency.restart(self._clock.now())
+        self._slots.change(self.concurrency.bound)
 
     def _slow_down(self, started: float, now: float) -> None:
         self.concurrency.refused(started, now)

@@ -17,6 +17,7 @@
     │   ├── ThrottledError              429; ``retry_after`` in seconds, if the server said
     │   ├── ServerError                 5xx
     │   └── UnexpectedAnswerError       anything else that the protocol does not foresee
+    │       └── ForeignAnswerError      a page of something in front of Connections: no verdict, nothing was done
     ├── ServerUnavailableError          the server was away for longer than the caller allows
     ├── InDoubtError                    a change was sent and its fate is not known
     ├── AtomError                       a document that is not acceptable Atom
@@ -45,6 +46,7 @@ __all__ = [
     "ConnectionsError",
     "DeadlineError",
     "ForbiddenError",
+    "ForeignAnswerError",
     "InDoubtError",
     "InvalidInputError",
     "JournalBoundError",
@@ -194,6 +196,18 @@ class ServerError(AnswerError):
 
 class UnexpectedAnswerError(AnswerError):
     """An answer that the protocol does not foresee."""
+
+
+class ForeignAnswerError(UnexpectedAnswerError):
+    """A 4xx response that does not come from Connections itself, for example the HTML page of a web server.
+
+    It is no verdict on what was asked for, and a change that was answered like this was not made.
+
+    Attributes:
+        wrong_address: whether there is no such application at this address at all.
+    """
+
+    wrong_address: bool = False
 
 
 class ServerUnavailableError(ConnectionsError):

@@ -14,9 +14,11 @@ from urllib.parse import urljoin
 import anyio
 from attrs import evolve
 
+from aioconnections.applications import Monitor
 from aioconnections.attempts import SETTLED, Attempts, asked, reused
 from aioconnections.auth import Auth
 from aioconnections.clock import LoopClock, within
+from aioconnections.doubts import Doubts, Next
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -31,8 +33,9 @@ from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.parking import Parking
 from aioconnections.policy.gate import Gate
+from aioconnections.policy.retry import LONGEST_WISH
 from aioconnections.protocol.address import Address, split_url
-from aioconnections.protocol.answers import retry_after
+from aioconnections.protocol.answers import DOUBTFUL, foreign_error, is_doubtful, retry_after
 from aioconnections.protocol.discovery import emails_hidden
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
@@ -67,6 +70,7 @@ class Session:
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
         self._attempts = self._make_attempts()
+        self._doubts = Doubts(traffic, address, self._attempts)
         self._proof: _Shared | None = None
         self._own: ServiceDocument | None = None  # what the canary brought back
 
@@ -117,6 +121,7 @@ class Session:
             try:
                 self._own = await self.run(prove_login(self.address), Meter(self._now, run, proving=True))
                 self.gate.proved(self._now(), availability.doubts)
+                self._traffic.applications.profiles.application.proved = True
             except ConnectionsError as error:
                 if run is None or not run.is_over:  # that a run has ended is no news for the others who wait
                     proof.failure = copy(error)
@@ -179,13 +184,15 @@ class Session:
         try:
             answer = await self.ask(request, self.meter(), page)
             if answer.status != 200:
-                pager.begin(answer)  # it raises, unless this only means that there is nobody
-                page.records = pager.end()
-                await self.nobody_found(*pager.people)
+                pager.begin(answer)  # raises what the answer means
         except AuthenticationError as refusal:
             self.refused(refusal)
             raise
-        return page.records
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        else:
+            return page.records
+        raise await self.explained(error, *pager.people)
 
     def refuse_hidden(self, *people: Identity) -> None:
         """Refuse e-mail addresses to a server that is known to hide them: it would answer 400 to each.
@@ -226,7 +233,7 @@ class Session:
     async def _learn_whether_emails_are_hidden(self) -> None:
         flow, meter, emails = emails_hidden(self.address), self.meter(), self.emails
         with suppress(TransportError, ServerUnavailableError):  # then whoever comes next asks again
-            answer = await self.ask(next(flow), meter)
+            answer = await self.ask(next(flow), meter, judged=False)
             emails.hidden = False  # a server that does not say so does not hide them
             with suppress(ConnectionsError):  # not even a refusal says anything about the login: this is open to all
                 try:
@@ -234,33 +241,71 @@ class Session:
                 except StopIteration as said:
                     emails.hidden = said.value
 
-    async def ask(self, request: Request, meter: Meter, page: Page[Any] | None = None) -> Response:
+    async def ask(
+        self, request: Request, meter: Meter, page: Page[Any] | None = None, *, judged: bool = True
+    ) -> Response:
         """The final answer to one request, tried again where that may help.
+
+        Args:
+            request: to send.
+            meter: of its conversation.
+            page: reads the answer while it arrives; None: it is read as a whole.
+            judged: whether a refusal that may not come from the application is looked into.
 
         Raises:
             ConnectionsError: there is none.
         """
         if request.delay:
             await self._delay(request, meter)
-        attempt = 0
+        attempt = free = 0
         while True:
             attempt += 1
-            end: Response | TransportError
             try:
-                answer, signed = await self._attempts.once(request, meter, page)
-                if answer.status in SETTLED:
-                    return answer
-                end = answer = await self._settled(answer, request, signed, meter, page)
-                if answer.status in SETTLED:
-                    return answer
+                answer = await self._answer(request, meter, page)
             except TransportError as error:
-                end = error
-            if not await self._may_try_again(request, end, attempt, meter):
-                if isinstance(end, TransportError):
-                    raise end
-                return end
-            if isinstance(end, TransportError) and reused(end):
-                request = evolve(request, fresh=True)
+                if not await self._may_try_again(request, error, attempt, meter):
+                    raise
+                request = evolve(request, fresh=request.fresh or reused(error))
+                continue
+            if self._is_settled(request, answer):
+                return answer
+            doubtful = judged and is_doubtful(answer)
+            decision = await self._judged(request, answer, meter, free) if doubtful else Next.RETRY
+            if isinstance(decision, Response):
+                return decision
+            if decision is Next.ASK_AGAIN:
+                attempt, free = attempt - 1, free + 1
+            elif not await self._may_try_again(request, answer, attempt, meter):
+                if doubtful:
+                    raise foreign_error(answer)
+                return answer
+
+    async def _answer(self, request: Request, meter: Meter, page: Page[Any] | None) -> Response:
+        """The answer to one attempt, after redirects within the origin and with a renewed login."""
+        answer, signed = await self._attempts.once(request, meter, page)
+        if answer.status in SETTLED or answer.status in DOUBTFUL:
+            return answer
+        return await self._settled(answer, request, signed, meter, page)
+
+    def _is_settled(self, request: Request, answer: Response) -> bool:
+        """Whether this is a success, or a refusal by the application itself: a retry would change nothing."""
+        if answer.status in SETTLED:
+            return True
+        if answer.status not in DOUBTFUL or not answer.is_own_form:
+            return False
+        self._monitor(request).application.saw_own_form(request.method, answer.status)
+        return True
+
+    def _monitor(self, request: Request) -> Monitor:
+        return self._traffic.applications.named(self.address.application_of(request.target))
+
+    async def _judged(self, request: Request, answer: Response, meter: Meter, asked: int) -> Response | Next:
+        """What a doubtful answer means; see `Doubts.decide`."""
+        if meter.proving and not self._monitor(request).application.proved:
+            return answer  # the proof of the login tells best what is wrong with the address
+        if request.is_change:
+            await meter.not_made(foreign_error(answer))
+        return await self._doubts.decide(request, answer, meter, asked=asked)
 
     async def _delay(self, request: Request, meter: Meter) -> None:
         if meter.run is not None:
@@ -276,6 +321,8 @@ class Session:
         if isinstance(end, TransportError):
             return retry.after_failure(end, repeatable=repeatable), None
         wish = retry_after(end)
+        if is_doubtful(end):  # it passes, and nothing was done
+            return (wish or 0.0) <= LONGEST_WISH, wish
         return retry.after_answer(end.status, wish, repeatable=repeatable), wish
 
     async def _may_try_again(

@@ -9,6 +9,7 @@ from copy import copy
 import anyio
 from attrs import frozen
 
+from aioconnections.applications import Applications, Monitor
 from aioconnections.availability import Availability
 from aioconnections.clock import Clock
 from aioconnections.errors import ConnectionsError, DeadlineError
@@ -19,7 +20,7 @@ from aioconnections.slots import Slots
 from aioconnections.telemetry import Telemetry
 from aioconnections.transport import Engine
 
-__all__ = ["Emails", "Meter", "Run", "Traffic"]
+__all__ = ["CanaryMeter", "Emails", "Meter", "Run", "Traffic"]
 
 
 class Emails:
@@ -53,12 +54,18 @@ class Traffic:
     limiter: Limiter
     retry: Retry
     availability: Availability
+    applications: Applications
     telemetry: Telemetry
     emails: Emails
     clock: Clock
     chance: Callable[[], float]
     attempt_timeout: float
     item_timeout: float
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests wait for the server, or for one of its applications."""
+        return self.applications.away or not self.availability.is_clear(self.clock.now())
 
 
 class Run:
@@ -159,9 +166,12 @@ class Meter:
         changed_at: when the last of them was sent; None as long as none was.
         proving: whether this is the canary, which says nothing of the requests that it goes before.
         parking: where the item waits without its worker; None for a single call.
+        sent_at: when the last request was sent.
+        refuted: awaited when a change that was sent was certainly not made, with the reason.
     """
 
     __slots__ = (
+        "_changed_before",
         "_now",
         "_started",
         "attempts",
@@ -171,7 +181,9 @@ class Meter:
         "intends",
         "parking",
         "proving",
+        "refuted",
         "run",
+        "sent_at",
         "waited",
     )
 
@@ -192,6 +204,9 @@ class Meter:
         self.before_change: Callable[[int], Awaitable[None]] | None = None
         self.changes: int = 0
         self.changed_at: float | None = None
+        self.sent_at: float = float("-inf")
+        self.refuted: Callable[[ConnectionsError], Awaitable[None]] | None = None
+        self._changed_before: float | None = None
         self.intends: bool = False
         self.proving: bool = proving
 
@@ -219,7 +234,24 @@ class Meter:
             moment = self._now()
             if run is not None:
                 run.check(moment)  # it may have ended meanwhile
-        self.changed_at = moment
+        self._changed_before, self.changed_at = self.changed_at, moment
+
+    async def not_made(self, reason: ConnectionsError) -> None:
+        """The change that was sent last was certainly not made."""
+        self.changed_at = self._changed_before
+        if self.refuted is not None:
+            await self.refuted(reason)
+        self.settle()
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether its requests look after an application, so that they do not wait for it."""
+        return False
+
+    def attempt(self, moment: float) -> None:
+        """A request is sent at `moment`."""
+        self.attempts += 1
+        self.sent_at = moment
 
     def settle(self) -> None:
         """What became of the changes is known, and recorded; or nobody will ever know."""
@@ -250,3 +282,30 @@ class Meter:
     def since_change(self) -> float | None:
         """Seconds since a change was sent last; None if none was."""
         return None if self.changed_at is None else self._now() - self.changed_at
+
+
+class CanaryMeter(Meter):
+    """The meter of a canary, which tells `monitor` when it is sent.
+
+    Attributes:
+        first: number and time of its first request; None as long as none was sent.
+    """
+
+    __slots__ = ("_monitor", "first")
+
+    def __init__(self, now: Callable[[], float], run: Run | None, monitor: Monitor) -> None:
+        super().__init__(now, run, proving=True)
+        self._monitor = monitor
+        self.first: tuple[int, float] | None = None
+
+    @property
+    def is_canary(self) -> bool:
+        """See `Meter`."""
+        return True
+
+    def attempt(self, moment: float) -> None:
+        """See `Meter`."""
+        super().attempt(moment)
+        number = self._monitor.application.canary_sent(moment)
+        if self.first is None:
+            self.first = number, moment

@@ -15,6 +15,7 @@ from doors import (
     client_of,
     no_connection,
     one_after_the_other,
+    refusal,
     status,
 )
 
@@ -68,11 +69,11 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is() -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (httpx.Response(400), BadRequestError),
+        (refusal(400), BadRequestError),
         (httpx.Response(200, headers={"content-type": "text/html"}), AuthenticationError),
         (httpx.Response(302, headers={"location": f"{URL}/login.jsp"}), AuthenticationError),
         (httpx.Response(500), ServerError),
-        (httpx.Response(410), UnexpectedAnswerError),
+        (refusal(410), UnexpectedAnswerError),
     ],
 )
 async def test_other_answers_are_typed_errors(answer: httpx.Response, error: type[Exception]) -> None:

@@ -51,6 +51,7 @@ EXAMPLES: list[ConnectionsError] = [
             errors.ForbiddenError,
             errors.NotFoundError,
             errors.UnexpectedAnswerError,
+            errors.ForeignAnswerError,
         )
     ),
     ThrottledError(429, None, "m", 3.0),

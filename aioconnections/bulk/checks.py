@@ -40,7 +40,7 @@ class CheckJob(SessionJob):
         session = self.session
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
-            status = check_result(request, await session.ask(request, meter), proved=session.verifies)
+            status = check_result(request, await session.ask(request, meter))
         except ConnectionsError as error:
             unanswered = error
         except BaseException:
@@ -68,9 +68,9 @@ class CheckJob(SessionJob):
         return cast("CheckOutcome", undone(unanswered, facts, _VERDICTS))
 
 
-def checked(address: Address, pair: Pair, *, proved: bool) -> Flow[Checked]:
+def checked(address: Address, pair: Pair) -> Flow[Checked]:
     """The same as a conversation, for a run that keeps a journal."""
-    return Checked((yield from check(address, pair, proved=proved)))
+    return Checked((yield from check(address, pair)))
 
 
 def pair_of(item: object) -> Pair:

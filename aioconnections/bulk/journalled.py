@@ -10,6 +10,8 @@ from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, cut_off, known
 from aioconnections.errors import (
     AuthenticationError,
+    ConnectionsError,
+    ForeignAnswerError,
     InDoubtError,
     InvalidInputError,
     JournalError,
@@ -122,7 +124,12 @@ class JournalledJob(SessionJob, Generic[OutT]):
             await journal.intent(index, text, send=sent + number)
             intended = number
 
-        meter.before_change = intend
+        async def refuted(reason: ConnectionsError) -> None:
+            """What was sent last was certainly not made: a run that is killed now leaves nothing in doubt."""
+            not_made = Failed(reason, **known(index, facts["item"], meter, pair=subject.pair, person=subject.person))
+            await journal.outcome(index, text, said_of(not_made), durable=True)
+
+        meter.before_change, meter.refuted = intend, refuted
         outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age, not doubt))
         self.end(self._job.over)
         if intended == meter.changes > 0 and not (doubt and _may_be_made(outcome)):
@@ -152,5 +159,5 @@ def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:
 def _may_be_made(outcome: Outcome) -> bool:
     """Whether the change may have been made that this outcome is about."""
     error = outcome.error if isinstance(outcome, Failed) else None
-    refused = isinstance(error, AuthenticationError | ThrottledError)
+    refused = isinstance(error, AuthenticationError | ForeignAnswerError | ThrottledError)
     return error is not None and not refused and getattr(error, "sent", None) != "no"

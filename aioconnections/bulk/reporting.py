@@ -70,7 +70,7 @@ class Reporter:
             elapsed=now - self._began,
             rate=(finished - before) / (now - since) if now > since else 0.0,
             max_per_second=traffic.limiter.max_per_second,
-            waiting_for_server=not traffic.availability.is_clear(now),
+            waiting_for_server=traffic.is_waiting,
             done=done,
         )
         try:

@@ -10,6 +10,7 @@ from aioconnections.errors import (
     CertificateError,
     ConnectionsError,
     DeadlineError,
+    ForeignAnswerError,
     InDoubtError,
     JournalError,
     ServerError,
@@ -83,6 +84,8 @@ def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
     """Why the run has to end, if what happened to one item means that no other will fare better."""
     if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError | CertificateError):
+        return error
+    if isinstance(error, ForeignAnswerError) and error.wrong_address:
         return error
     if isinstance(error, ThrottledError | ServerError) and (error.retry_after or 0.0) > LONGEST_WISH:
         return ServerUnavailableError(f"the server asks for a pause of {error.retry_after:.0f} s")

@@ -143,7 +143,7 @@ CHECK: Verb[RowPair] = Verb(
     changes=False,
     shape=PAIRS,
     start=lambda client, pairs, options: client.check_many(pairs, **options),
-    plan=lambda address, pair: profiles.check(address, pair, proved=True),
+    plan=profiles.check,
     added=("status", "http_status"),
     says=_checked,
     label=lambda outcome: str(outcome.as_dict()["status"] or "none"),

@@ -16,6 +16,7 @@ import anyio.lowlevel
 from attrs import field, frozen
 
 from aioconnections._version import __version__
+from aioconnections.applications import Applications
 from aioconnections.auth import Auth
 from aioconnections.availability import Availability
 from aioconnections.clock import Clock, LoopClock
@@ -124,14 +125,16 @@ class Site:
         self._home = (anyio.lowlevel.current_token(), os.getpid())
         clock = self._clock = self._clock or LoopClock()
         options, slots, chance = self.options, Slots(self.options.max_connections), self.options.rng.random
+        availability = Availability(
+            clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.max_outage
+        )
         self._traffic = Traffic(
             engine=self._engine,
             slots=slots,
             limiter=self.limiter,
             retry=self._retry,
-            availability=Availability(
-                clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.max_outage
-            ),
+            availability=availability,
+            applications=Applications(clock, chance, options.max_outage, availability.is_back),
             telemetry=Telemetry(options.on_attempt),
             emails=Emails(),
             clock=clock,
@@ -183,12 +186,12 @@ class Site:
             failures=failures,
             retries=telemetry.retries,
             retries_left=availability.budget.left,
-            probes=availability.probes,
+            probes=availability.probes + traffic.applications.probes,
             under_way=traffic.slots.taken,
             bound=availability.concurrency.bound,
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
-            waiting_for_server=not availability.is_clear(traffic.clock.now()),
+            waiting_for_server=traffic.is_waiting,
         )
 
     def check_here(self) -> None:

@@ -84,7 +84,7 @@ class Colleagues(Base):
         """
         pair = Pair(source, target)
         session = self._here()
-        return await self._call(check(session.address, pair, proved=session.verifies), pair.source, pair.target)
+        return await self._call(check(session.address, pair), pair.source, pair.target)
 
     def check_many(
         self,
@@ -116,7 +116,7 @@ class Colleagues(Base):
 
         def understand(item: object) -> Subject[Checked]:
             pair = pair_of(item)
-            flow = checked(session.address, pair, proved=session.verifies)
+            flow = checked(session.address, pair)
             return Subject(lambda _: flow, pair=pair, people=(pair.source, pair.target))
 
         run = self._many(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
+from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from attrs import field, frozen
@@ -11,7 +12,10 @@ from attrs import field, frozen
 from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 
-__all__ = ["Address", "encode", "split_url"]
+__all__ = ["Address", "ApplicationName", "encode", "split_url"]
+
+ApplicationName: TypeAlias = Literal["profiles", "communities"]
+"""A web application of the server. Each can be stopped on its own."""
 
 _UNRESERVED_OR_AT = re.compile(r"[A-Za-z0-9_.~@-]*")
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
@@ -48,6 +52,10 @@ class Address:
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "profiles", f"{self.context}/profiles{self.segment}/atom")
+
+    def application_of(self, target: str) -> ApplicationName:
+        """The web application that a request target belongs to."""
+        return "communities" if target.startswith(f"{self.context}/communities/") else "profiles"
 
     @property
     def administration(self) -> str:

@@ -7,6 +7,8 @@ reads the words of a message: they are localised.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,6 +19,7 @@ from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ForbiddenError,
+    ForeignAnswerError,
     NotFoundError,
     ServerError,
     ThrottledError,
@@ -25,10 +28,25 @@ from aioconnections.errors import (
 from aioconnections.protocol.errordoc import error_document
 from aioconnections.protocol.messages import Request, Response
 
-__all__ = ["error_of", "expect", "is_missing", "login_page", "retry_after"]
+__all__ = [
+    "DOUBTFUL",
+    "error_of",
+    "expect",
+    "foreign_error",
+    "head_of",
+    "holds_error_document",
+    "is_doubtful",
+    "is_missing",
+    "login_page",
+    "names_stopped_application",
+    "retry_after",
+]
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _CHANGES = frozenset({"POST", "PUT", "DELETE"})
+DOUBTFUL = frozenset({400, 403, 404, 409, 410, 417, 421, 426})
+"""Refusals that are a verdict only if the application itself made them."""
+_APPLICATION_SERVER = re.compile(rb"SRVE[0-9]{4}E")
 _PLAIN: dict[int, type[AnswerError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
 
 
@@ -61,8 +79,45 @@ def expect(request: Request, response: Response, *statuses: int) -> None:
 
 
 def is_missing(response: Response) -> bool:
-    """Whether a 404 says that there is no such thing; in HTML it says that there is no such application (recorded)."""
-    return response.status == 404 and not (response.body and response.media_type in _HTML)
+    """Whether there is no such thing. A 404 that comes from something in front of the server never gets here."""
+    return response.status == 404
+
+
+def is_doubtful(response: Response) -> bool:
+    """Whether a refusal may come from something else than the application that was asked.
+
+    A web server in front answers ``404 text/html`` for every path while the application behind it is stopped
+    (recorded: SRVE0255E), and gateways answer other refusals with pages of their own.
+    """
+    return response.status in DOUBTFUL and not response.is_own_form
+
+
+def head_of(response: Response) -> Hashable:
+    """What responses of one origin have in common: status, media type, length, and the names of the fields."""
+    names = frozenset(name.lower() for name, _ in response.fields)
+    return response.status, response.media_type, response.get(b"content-length"), names
+
+
+def holds_error_document(response: Response) -> bool:
+    """Whether the body is an error document of Connections, whatever the head says of it."""
+    return bool(response.body) and error_document(response.body, charset=response.charset) is not None
+
+
+def names_stopped_application(response: Response) -> bool:
+    """Whether the body is a page of the application server that names an error of its own (``SRVE0255E``)."""
+    return _APPLICATION_SERVER.search(response.body) is not None
+
+
+def foreign_error(response: Response, service: str | None = None) -> ForeignAnswerError:
+    """The error for a doubtful response. With `service`, there is no such service at the address."""
+    if service is not None:
+        error = ForeignAnswerError(response.status, None, f"there is no {service}: check the URL")
+        error.wrong_address = True
+        return error
+    kind = response.media_type or "no type"
+    return ForeignAnswerError(
+        response.status, None, f"the response ({kind}) does not come from Connections but from something in front of it"
+    )
 
 
 def login_page(request: Request, response: Response) -> bool:

@@ -111,7 +111,7 @@ def invite(
             if on_unknown == "report":
                 break
             own = me() or (yield from _settling("invitation", signed_in(address)))
-            asking = check(address, Pair(own, person), proved=True, headers=_NO_CACHE, delay=max(pause, 0.0))
+            asking = check(address, Pair(own, person), headers=_NO_CACHE, delay=max(pause, 0.0))
             status = yield from _settling("invitation", asking)
             if status is not None:
                 return Invited() if status is Status.UNCONFIRMED else AlreadyExists()
@@ -199,7 +199,7 @@ def connect(
             return Connected()
         if answer is not None and not again:
             return AlreadyExists()
-        status = yield from _settling("connection", check(address, pair, proved=True, headers=_NO_CACHE))
+        status = yield from _settling("connection", check(address, pair, headers=_NO_CACHE))
         if status is Status.ACCEPTED:
             return Connected()
         if answer is not None:
@@ -216,7 +216,7 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
         AnswerError: the server's verdict; `NotFoundError` if there is no connection.
         InDoubtError: the answer was lost, and asking did not settle it.
     """
-    was = yield from check(address, pair, proved=True, headers=_NO_CACHE)
+    was = yield from check(address, pair, headers=_NO_CACHE)
     target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
     if was is None:  # what is not accepted may be hidden from all but the two (inferred), administrators among them
         request = Request("DELETE", target, once=True)
@@ -227,7 +227,7 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
             expect(request, answer, 200, 204)
         return Removed()
     request = Request("DELETE", target, once=True)
-    yield from _deleted(request, "removal", lambda: check(address, pair, proved=True, headers=_NO_CACHE))
+    yield from _deleted(request, "removal", lambda: check(address, pair, headers=_NO_CACHE))
     return Removed(was)
 
 

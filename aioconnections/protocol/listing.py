@@ -17,7 +17,6 @@ from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import expect
 from aioconnections.protocol.connections import connection_from
-from aioconnections.protocol.discovery import nobody
 from aioconnections.protocol.entries import query_value
 from aioconnections.protocol.invitations import invitation_from
 from aioconnections.protocol.messages import Headers, Request, Response
@@ -82,7 +81,7 @@ class FeedPager(Generic[R]):
         build: makes a record of an entry.
         key: what tells whether two records are the same.
         page_size: how many entries to ask for at once.
-        people: whose feed it is, if it is somebody's; of somebody whom the server does not know it is empty.
+        people: whom the requests name.
     """
 
     def __init__(
@@ -111,7 +110,6 @@ class FeedPager(Generic[R]):
         self._gained = 0  # records that this sweep brought
         self._sweep = 1
         self._done = False
-        self._nobody = False
         self._known: set[Hashable] = set()
         self._fresh: set[Hashable] = set()
         self._entries = 0
@@ -129,22 +127,17 @@ class FeedPager(Generic[R]):
         return self._request
 
     def begin(self, response: Response) -> None:
-        """See `Pager`. A person whom the server does not know has nothing to list: 400 from 5.0 on, empty before."""
+        """See `Pager`. An unknown person is refused with 400 from 5.0 on; before that the feed is empty (recorded)."""
         assert self._request is not None  # noqa: S101 # a page is asked for before it comes
         self._reader = Reader(charset=response.charset, base=f"{self._address.origin}{self._path}")
-        self._nobody = bool(self.people) and nobody(self._request, response)
-        if not self._nobody:
-            expect(self._request, response, 200)
+        expect(self._request, response, 200)
 
     def feed(self, chunk: bytes) -> list[R]:
         """See `Pager`."""
-        return [] if self._nobody else self._built(self._reader.feed(chunk))
+        return self._built(self._reader.feed(chunk))
 
     def end(self) -> list[R]:
         """See `Pager`."""
-        if self._nobody:
-            self._done = True
-            return []
         feed = self._reader.close()
         records = self._built(list(feed.entries))
         self._turn(feed)

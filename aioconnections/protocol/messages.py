@@ -22,6 +22,7 @@ R = TypeVar("R")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
+_OWN_TYPES = frozenset({"text/xml", "application/atom+xml"})
 _QUESTIONS = frozenset({"HEAD", "GET"})
 _METHODS = _QUESTIONS | {"POST", "PUT", "DELETE"}
 
@@ -114,6 +115,7 @@ class Request:
         once: what follows a failure is for the conversation to decide: it is not tried again on its own.
         delay: seconds to wait before it is sent.
         fresh: it is to go over a connection that has not served before, where the transport can see to that.
+        anonymous: it is sent without the credential of the signed-in user.
 
     Raises:
         InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
@@ -126,6 +128,7 @@ class Request:
     once: bool = False
     delay: float = 0.0
     fresh: bool = False
+    anonymous: bool = False
 
     def __attrs_post_init__(self) -> None:
         target = self.target
@@ -159,6 +162,7 @@ class Response:
     fields: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     _values: dict[bytes, list[str]] | None = field(default=None, init=False, eq=False, repr=False)
+    _own: bool | None = field(default=None, init=False, eq=False, repr=False)
 
     def get(self, name: bytes) -> str | None:
         """The first value of the field `name` (lower case), without the blanks around it, or None."""
@@ -176,6 +180,20 @@ class Response:
             values.setdefault(key.lower(), []).append(value.decode("latin-1").strip())
         object.__setattr__(self, "_values", values)
         return values
+
+    @property
+    def is_own_form(self) -> bool:
+        """Whether Profiles or Communities itself wrote this, as far as the head tells.
+
+        Their documents are of type ``text/xml`` or ``application/atom+xml``, and Profiles adds ``X-Profiles-*`` fields
+        (recorded). Pages of a web server or of a gateway have neither.
+        """
+        if self._own is None:
+            names = self._values or self._by_name()
+            own = self.media_type in _OWN_TYPES or any(name.startswith(b"x-profiles-") for name in names)
+            object.__setattr__(self, "_own", own)
+            return own
+        return self._own
 
     @property
     def media_type(self) -> str:

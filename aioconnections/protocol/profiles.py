@@ -31,28 +31,26 @@ def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, d
     return Request("HEAD", target, headers, delay=delay)
 
 
-def check(
-    address: Address, pair: Pair, *, proved: bool, headers: Headers = NO_HEADERS, delay: float = 0.0
-) -> Flow[Status | None]:
+def check(address: Address, pair: Pair, *, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Flow[Status | None]:
     """What stands between two people, seen from the source: `check_request`, and `check_result` of its answer."""
     request = check_request(address, pair, headers, delay)
     response = yield request
-    return check_result(request, response, proved=proved)
+    return check_result(request, response)
 
 
-def check_result(request: Request, response: Response, *, proved: bool) -> Status | None:
+def check_result(request: Request, response: Response) -> Status | None:
     """The status that an answer to `check_request` gives; None if no connection is visible to the signed-in user.
 
     The page promises 200 with ``X-Profiles-Connection-Status`` or 404. A 200 without that header comes from something
-    else, so it never counts as connected. `proved` says that address and login are known to be good: without that, a
-    404 in HTML may just as well come from a server that has no Profiles at this address.
+    else, so it never counts as connected. A 404 that may come from something in front of Profiles never gets here: the
+    session decides first what it means.
 
     Raises:
         AnswerError: neither of the two.
     """
     if response.status == 200:
         return _status(response)
-    if response.status == 404 and (proved or response.media_type not in {"text/html", "application/xhtml+xml"}):
+    if response.status == 404:
         return None
     raise error_of(request, response)
 

@@ -37,6 +37,7 @@ def app(  # noqa: PLR0913  # a switch for each contradiction of the pages
     cache_headers: bool = True,
     rootless_profile_entry: bool = True,
     dedup: bool = True,
+    front_end_pages: bool = False,
     faults: Iterable[Fault] = (),
     fault_seed: int = 0,
     commit_log: str | PathLike[str] | None = None,
@@ -79,6 +80,7 @@ def app(  # noqa: PLR0913  # a switch for each contradiction of the pages
             as recorded, or with 404.
         dedup: False: whoever invites again is not refused, but the invitation is made and committed once more, so that
             the commits show what a client sends twice.
+        front_end_pages: True: a web server in front puts HTML pages of its own in the place of error documents.
         faults: trouble that requests meet with; also `App.faults`, while it runs.
         fault_seed: what the chances of faults depend on.
         commit_log: a file to which each change is appended as a line of JSON before it is answered; see `Commit`.
@@ -102,6 +104,7 @@ def app(  # noqa: PLR0913  # a switch for each contradiction of the pages
         cache_headers=cache_headers,
         rootless_profile_entry=rootless_profile_entry,
         dedup=dedup,
+        front_end_pages=front_end_pages,
     )
     logins = tokens or {}, refresh_tokens or {}
     made = App(

@@ -239,7 +239,7 @@ class App:
     def _met(self, request: Request) -> Sequence[Fault]:
         """The faults for this request."""
         name = request.route.methods[request.method].name
-        return self._faults.striking(name, lambda: self._concerned(request)) if name else ()
+        return self._faults.striking(name, request.route.path, lambda: self._concerned(request)) if name else ()
 
     def _concerned(self, request: Request) -> set[int]:
         """Everybody with whom a request has to do."""

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from attrs.validators import ge, in_, le, optional
 
 from aioconnections.records import Email, Identity, Key, Person, Userid, identity_of
+from aioconnections.reference.answers import Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,6 +73,7 @@ class Fault:
             was said. ``half``: besides, the head of the answer and half of its body are out; with ``delay``, ``reset``
             and ``stall`` only.
         operation: which operation; all, if None.
+        application: only requests to this application; both, if None.
         person: only requests that concern this person: who has signed in, or is named in the query or in the entry.
         every: of those that match, each so many-th.
         times: not more often than this.
@@ -90,6 +92,7 @@ class Fault:
     operation: OperationName | None = field(
         default=None, kw_only=True, validator=optional(in_(get_args(OperationName)))
     )
+    application: Application | None = field(default=None, kw_only=True, validator=optional(in_(get_args(Application))))
     person: Identity | None = field(default=None, kw_only=True, converter=_whom)
     every: int = field(default=1, kw_only=True, validator=ge(1))
     times: int | None = field(default=None, kw_only=True, validator=optional(ge(1)))
@@ -160,11 +163,11 @@ class Faults:
         """How often each fault struck."""
         return [watch.struck for watch in self._watches]
 
-    def striking(self, operation: str, concerned: Callable[[], set[int]]) -> list[Fault]:
+    def striking(self, operation: str, path: str, concerned: Callable[[], set[int]]) -> list[Fault]:
         """What this request meets with: every delay, and the first fault that ends it."""
         met: list[Fault] = []
         for watch in self._watches:
-            if watch.strikes(operation, concerned):
+            if watch.strikes(operation, path, concerned):
                 met.append(watch.fault)
                 if watch.fault.kind != "delay":
                     break
@@ -181,9 +184,11 @@ class _Watch:
         if fault.person is not None and self._person is None:
             raise ValueError(f"a fault is for {fault.person}, who is not in the directory")
 
-    def strikes(self, operation: str, concerned: Callable[[], set[int]]) -> bool:
+    def strikes(self, operation: str, path: str, concerned: Callable[[], set[int]]) -> bool:
         fault = self.fault
         if fault.operation not in (None, operation):
+            return False
+        if fault.application is not None and not path.startswith(f"/{fault.application}/"):
             return False
         if fault.person is not None and self._person not in concerned():
             return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from aioconnections.reference.answers import Document, Done, Header, Look, Plain, Refused
@@ -42,6 +43,7 @@ class Replies:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._dialect = dialect = settings.dialect
+        self._front_end_pages = settings.front_end_pages
         self._clock = clock
         self._every: list[Header] = [
             (b"x-lconn-auth", dialect.auth_header.encode()),
@@ -83,6 +85,8 @@ class Replies:
         return plain(answer, cookies)
 
     def _error_document(self, refused: Refused) -> Reply:
+        if self._front_end_pages:
+            return page(refused.status, HTTPStatus(refused.status).phrase)
         of_profiles = refused.application == "profiles"
         body = error_document(
             str(refused.status) if refused.code is None else refused.code,

@@ -35,6 +35,7 @@ class Settings:
     cache_headers: bool = field(validator=instance_of(bool))
     rootless_profile_entry: bool = field(validator=instance_of(bool))
     dedup: bool = field(validator=instance_of(bool))
+    front_end_pages: bool = field(validator=instance_of(bool))
 
     @property
     def dialect(self) -> Dialect:

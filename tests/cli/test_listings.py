@@ -88,6 +88,12 @@ def test_who_is_not_known_is_an_answer(command: Command, pairs_file: PairsFile) 
     assert said.err.endswith("/s): 1 resolved, 1 unknown\n")
 
 
+def test_the_colleagues_of_an_unknown_person_are_an_error_and_no_empty_list(command: Command) -> None:
+    said = command("colleagues", "--email", "nobody@example.com")
+    assert (said.code, said.rows) == (1, [])
+    assert "CLFRN1172E" in said.err
+
+
 def test_a_listing_that_fails_says_why(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
     said = command("colleagues", "--email", ME.email)

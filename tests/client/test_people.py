@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import anyio
 import httpx
@@ -24,11 +26,13 @@ from aioconnections import (
     InvalidInputError,
     Invite,
     Invited,
+    Key,
     NotFoundError,
     Pair,
     Rejected,
     Resolved,
     ServerError,
+    Stream,
     Unprocessed,
     UsageError,
     Userid,
@@ -37,6 +41,36 @@ from aioconnections.reference import ADMINISTRATOR, Fault
 
 pytestmark = pytest.mark.anyio
 NOBODY = Email("nobody@example.com")
+
+
+async def listed(stream: Stream[Any]) -> list[Any]:
+    return [it async for it in stream]
+
+
+@pytest.mark.parametrize("version", ["5.0", "6.0"])
+async def test_a_listing_of_an_unknown_person_is_refused_as_every_other_verb_is(version: str) -> None:
+    place = Place(version=version)
+    async with place.client(3) as client:
+        for unknown in (NOBODY, Userid("20000001"), Key("k")):
+            known = place.person(3, unknown.kind)
+            calls: list[Callable[[], Awaitable[object]]] = [
+                partial(listed, client.colleagues(unknown)),
+                partial(listed, client.colleagues_in_common(known, unknown)),
+                partial(client.check, known, unknown),
+                partial(client.invite, unknown),
+            ]
+            for call in calls:
+                with pytest.raises(BadRequestError, match=r"CLFRN1172E|does not know a person"):
+                    await call()
+    hidden = Place(version=version, emails="hidden")
+    async with hidden.client(3) as client:
+        with pytest.raises(InvalidInputError, match="hides e-mail addresses"):
+            await listed(client.colleagues(NOBODY))
+
+
+async def test_a_server_that_answers_for_an_unknown_person_with_an_empty_feed_has_said_so() -> None:
+    async with Place(version="4.5").client(3) as client:
+        assert await listed(client.colleagues(NOBODY)) == []
 
 
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
@@ -55,7 +89,6 @@ async def test_who_is_who(version: str) -> None:
             assert document.userid == ann.userid
         assert await client.profile(NOBODY) is None
         assert await client.service_document(NOBODY) is None
-        assert [it async for it in client.colleagues(NOBODY)] == []
         async with client.resolve_many([ann.email, NOBODY, "ann"], ordered=True) as outcomes:  # type: ignore[list-item] # that is the point
             known, unknown, wrong = [outcome async for outcome in outcomes]
     assert isinstance(known, Resolved)

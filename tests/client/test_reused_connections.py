@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 DATA = Path(__file__).parent.parent / "data"
 PAIR = Pair(Userid("ajones"), Userid("bsmith"))
 SERVICE = answer(b"", "Content-Type: application/atomsvc+xml")
-MISSING = answer(status="404 Not Found")
+MISSING = answer(b"<error/>", "Content-Type: text/xml;charset=UTF-8", status="404 Not Found")
 COLLEAGUES = answer(b"", "X-Profiles-Connection-Status: accepted")
 EXISTS = answer(
     b'<error xmlns="http://www.ibm.com/xmlns/prod/sn"><message>CLFRN1168E: There is one already.</message></error>',

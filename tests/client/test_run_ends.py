@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs, service_document, status
+from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs, refusal, status, there
 
 from aioconnections import (
     Checked,
@@ -59,7 +59,7 @@ def test_a_pause_that_is_too_long_ends_the_run_for_those_who_wait_as_well() -> N
 
 def test_who_is_no_administrator_asks_once_and_not_once_for_each_connection() -> None:
     async def main() -> None:
-        script = Script(lambda _: answered(httpx.Response(403)))
+        script = Script(lambda _: answered(refusal(403)))
         async with client_of(script, max_per_second=20, burst=1) as client:
             run = client.admin.connect_many(pairs(100))
             outcomes = await everything(run)
@@ -219,7 +219,7 @@ def test_the_pause_that_a_probe_is_answered_with_is_kept() -> None:
         def canary(request: httpx.Request) -> httpx.Response:
             nonlocal probed
             if not away():
-                return service_document()
+                return there(request)
             if "authorization" in request.headers:
                 assert probed == float("inf"), "only a probe comes before the pause is over"
                 raise httpx.ConnectError("refused")

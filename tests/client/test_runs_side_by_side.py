@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs
+from doors import Script, answered, client_of, connected, everything, on_virtual_time, pairs, refusal
 
 from aioconnections import (
     Checked,
@@ -72,7 +72,7 @@ def test_leaving_a_run_of_changes_does_not_wait_for_questions(*, canary: bool) -
 
 def test_that_a_run_has_a_last_moment_keeps_no_other_reason_from_ending_it() -> None:
     async def main() -> None:
-        script = Script(lambda _: answered(httpx.Response(403)))
+        script = Script(lambda _: answered(refusal(403)))
         async with client_of(script, max_per_second=10, burst=1, run_timeout=1.5) as client:
             run = client.admin.connect_many(pairs(100))
             await everything(run)
@@ -89,7 +89,7 @@ def test_an_item_that_was_answered_before_the_run_stopped_keeps_its_answer() -> 
         async def answer(_: httpx.Request) -> httpx.Response:
             if len(script.asked) == 1:
                 await trio.sleep(1)
-                return httpx.Response(403)
+                return refusal(403)
             await trio.sleep(1.5)
             return httpx.Response(429)
 
@@ -113,7 +113,7 @@ def test_a_verdict_that_is_being_explained_when_the_run_is_left_is_told() -> Non
                     await trio.sleep_forever()
                 return await super().handle_async_request(request)
 
-        script = Unsaid(lambda _: answered(httpx.Response(400)))
+        script = Unsaid(lambda _: answered(refusal(400)))
         async with client_of(script, max_connections=3) as client:
             items = [(Email(f"a{n}@example.com"), Email("b@example.com")) for n in range(9)]
             async with client.check_many(items, ordered=True) as outcomes:

@@ -20,6 +20,7 @@ from doors import (
     answered,
     client_of,
     connected,
+    no_connection,
     on_virtual_time,
     one_after_the_other,
     pairs,
@@ -114,7 +115,7 @@ def test_the_time_left_never_expects_more_than_the_limit_allows(
 def test_statistics_count_what_was_sent_for_all_users() -> None:
     async def main() -> None:
         broken = httpx.ReadError("reset")
-        script = one_after_the_other(httpx.Response(503), broken, status("accepted"), httpx.Response(404))
+        script = one_after_the_other(httpx.Response(503), broken, status("accepted"), no_connection())
         client = client_of(script, max_connections=4, max_per_second=50)
         with pytest.raises(UsageError):
             client.stats()
@@ -141,7 +142,7 @@ async def test_a_hook_is_told_of_each_attempt_and_may_fail(caplog: pytest.LogCap
         told.append(attempt)
         raise ZeroDivisionError
 
-    script = Script(lambda _: answered(httpx.Response(404)))
+    script = Script(lambda _: answered(no_connection()))
     async with client_of(script, on_attempt=hook) as client:
         await client.check(Email("ann@example.com"), B)
         async with client.check_many([(A, B)]) as outcomes:

@@ -49,6 +49,7 @@ ERRORS: list[ConnectionsError] = [
     errors.ThrottledError(429, None, "m", 2.5),
     errors.ServerError(503, None, "m", None),
     errors.UnexpectedAnswerError(200, None, "m"),
+    errors.ForeignAnswerError(404, None, "m"),
     errors.ServerUnavailableError("m"),
     errors.InDoubtError("m"),
     errors.AtomError("r", 1, 2, "entry"),

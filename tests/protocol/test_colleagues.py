@@ -12,13 +12,13 @@ from colleague_answers import (
     CREATED,
     DONE,
     FORBIDDEN,
+    FOREIGN,
     HEAD,
     INVALID,
     LATE,
     LOGIN,
     LOST,
     ME,
-    NO_APP,
     NONE,
     OAUTH,
     PAIR,
@@ -38,6 +38,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     ForbiddenError,
+    ForeignAnswerError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -100,7 +101,7 @@ def test_an_invitation_is_one_post(reply: Response, result: object) -> None:
         (answer(302, Location="https://sso.example.com/login"), AuthenticationError),
         (LOGIN, AuthenticationError),
         (FORBIDDEN, ForbiddenError),
-        (NO_APP, NotFoundError),
+        (FOREIGN, ForeignAnswerError),
         (answer(409), UnexpectedAnswerError),
         (answer(429), ThrottledError),
         (answer(204), UnexpectedAnswerError),
@@ -217,14 +218,14 @@ def test_one_connection(which: ConnectionRef, query: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (NO_APP, NotFoundError),
+        (FOREIGN, ForeignAnswerError),
         (INVALID, BadRequestError),
         (LOGIN, AuthenticationError),
         (answer(200, '<?xml version="1.0"?>', ATOM), UnexpectedAnswerError),
         (BUSY, ServerError),
     ],
 )
-def test_no_connection_and_no_answer_are_told_apart(reply: Response, kind: type[AnswerError]) -> None:
+def test_no_connection_and_no_answer_are_told_apart(reply: Response | Exception, kind: type[AnswerError]) -> None:
     assert type(fails(get(ADDRESS, PAIR), reply)) is kind
 
 

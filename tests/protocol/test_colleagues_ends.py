@@ -11,11 +11,11 @@ from colleague_answers import (
     CREATED,
     DONE,
     FORBIDDEN,
+    FOREIGN,
     HEAD,
     INVALID,
     LOGIN,
     LOST,
-    NO_APP,
     NONE,
     OAUTH,
     PAIR,
@@ -31,6 +31,7 @@ from aioconnections.errors import (
     BadRequestError,
     ConnectFailedError,
     ForbiddenError,
+    ForeignAnswerError,
     InDoubtError,
     NotFoundError,
     ServerError,
@@ -65,11 +66,11 @@ def test_removing_says_what_it_was(was: Status, reply: Response) -> None:
     [
         (FORBIDDEN, ForbiddenError),
         (answer(401), AuthenticationError),
-        (NO_APP, NotFoundError),
+        (FOREIGN, ForeignAnswerError),
         (LOGIN, AuthenticationError),
     ],
 )
-def test_what_is_certainly_not_removed(reply: Response, kind: type[Exception]) -> None:
+def test_what_is_certainly_not_removed(reply: Response | Exception, kind: type[Exception]) -> None:
     assert type(fails(remove(ADDRESS, "c1"), entry("accepted"), reply)) is kind
     assert type(fails(remove(ADDRESS, "c1"), NONE)) is NotFoundError
 

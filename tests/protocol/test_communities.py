@@ -11,6 +11,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     ForbiddenError,
+    ForeignAnswerError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -43,7 +44,7 @@ THERE = answer(
     ATOM,
 )
 GONE = error(404, "The invitation does not exist.", "404")
-NO_APP = answer(404, "<html>SRVE0255E</html>", HTML)
+FOREIGN = ForeignAnswerError(404, None, "a page of the web server")  # what the session makes of such a page
 EMPTY_201 = answer(201, b"", HTML, Location="https://c.example.com/x")
 POST = "POST /communities/service/atom/community/invites?communityUuid=c%201"
 JOIN = "POST /communities/service/atom/community/members?communityUuid=c%201"
@@ -128,7 +129,8 @@ def test_gone_after_a_lost_answer_is_ended(lost: Response | Exception) -> None:
     assert (done, targets(asked)) == (Removed(), [DELETE, DELETE])
     assert [request.once for request in asked] == [True, False]
     assert talk(end_invitation(ADDRESS, INVITATION), lost, answer(204))[0] == Removed()
-    assert type(fails(end_invitation(ADDRESS, INVITATION), lost, NO_APP)) is NotFoundError
+    assert fails(end_invitation(ADDRESS, INVITATION), lost, FOREIGN, THERE) is FOREIGN
+    assert talk(end_invitation(ADDRESS, INVITATION), lost, FOREIGN, GONE)[0] == Removed()
 
 
 @pytest.mark.parametrize("lost", [LOST, answer(503)])
@@ -137,7 +139,7 @@ def test_when_the_second_answer_says_nothing_it_asks(lost: Response | Exception,
     done, asked = talk(end_invitation(ADDRESS, INVITATION), lost, again, GONE)
     assert (done, targets(asked)) == (Removed(), [DELETE, DELETE, DELETE.replace("DELETE", "GET")])
     assert not isinstance(fails(end_invitation(ADDRESS, INVITATION), lost, again, THERE), InDoubtError)
-    for silent in (LOST, UNSENT, answer(500), answer(401), NO_APP):
+    for silent in (LOST, UNSENT, answer(500), answer(401), FOREIGN):
         doubt = fails(end_invitation(ADDRESS, INVITATION), lost, again, silent)
         assert type(doubt) is InDoubtError
         assert isinstance(doubt.__cause__, ConnectionsError)
@@ -173,5 +175,5 @@ def test_getting_one() -> None:
     assert asked[0].headers.get("Cache-Control") == "no-cache"
     assert talk(get_invitation(ADDRESS, INVITATION), GONE)[0] is None
     assert talk(get_invitation(ADDRESS, INVITATION), answer(200, '<?xml version="1.0"?>', ATOM))[0] is None
-    assert type(fails(get_invitation(ADDRESS, INVITATION), NO_APP)) is NotFoundError
+    assert fails(get_invitation(ADDRESS, INVITATION), FOREIGN) is FOREIGN
     assert type(fails(get_invitation(ADDRESS, INVITATION), answer(403))) is ForbiddenError

@@ -10,6 +10,7 @@ from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ForbiddenError,
+    ForeignAnswerError,
     NotFoundError,
     ServerError,
     UnexpectedAnswerError,
@@ -30,7 +31,7 @@ NOBODY = [
     answer(200, '<?xml version="1.0" encoding="UTF-8"?>', ATOM),
 ]
 REFUSALS = [
-    (answer(404, "<html>SRVE0255E</html>", HTML), NotFoundError),
+    (ForeignAnswerError(404, None, "a page of the web server"), ForeignAnswerError),
     (error(400, "CLFRN9999E: Something else.", "400"), BadRequestError),
     (answer(400), BadRequestError),
     (answer(401), AuthenticationError),
@@ -54,7 +55,7 @@ def test_nobody_has_no_service_document(reply: Response) -> None:
 
 
 @pytest.mark.parametrize(("reply", "kind"), REFUSALS)
-def test_errors_are_not_nobody(reply: Response, kind: type[AnswerError]) -> None:
+def test_errors_are_not_nobody(reply: Response | Exception, kind: type[AnswerError]) -> None:
     for flow in (profile(ADDRESS, ANN), service_document_of(ADDRESS, ANN), emails_hidden(ADDRESS)):
         with pytest.raises(AnswerError) as caught:
             talk(flow, reply)

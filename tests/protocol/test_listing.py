@@ -176,19 +176,14 @@ def test_a_page_that_broke_off_is_begun_anew() -> None:
     assert read(listing, page)[0] == ids(1, 2, 3)
 
 
-def test_nobody_has_nothing_to_list() -> None:
-    for reply in (UNKNOWN, answer(404)):
-        assert read(pager(), reply) == ([], [pager().next_request()])
-        assert read(in_common(ADDRESS, Userid("a"), Userid("b")), reply)[0] == []
-
-
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
         (answer(400), BadRequestError),
+        (UNKNOWN, BadRequestError),
+        (answer(404), NotFoundError),
         (answer(401), AuthenticationError),
         (answer(200, "<html>Log in</html>", HTML), AuthenticationError),
-        (answer(404, "<html>SRVE0255E</html>", HTML), NotFoundError),
         (answer(200, "<feed xmlns='http://www.w3.org/2005/Atom'><entry>", ATOM), AtomError),
         (answer(200, "<feed xmlns='http://www.w3.org/2005/Atom'><entry/></feed>", ATOM), AtomError),
     ],
@@ -198,9 +193,11 @@ def test_an_error_is_no_empty_list(reply: Response, kind: type[Exception]) -> No
         read(pager(), reply)
 
 
-def test_what_is_not_about_a_person_cannot_be_nobodys() -> None:
+def test_a_refusal_is_an_error_for_every_listing() -> None:
     with pytest.raises(NotFoundError):
         read(invitations(ADDRESS, "c1"), error(404, "The community does not exist.", "404"))
+    with pytest.raises(BadRequestError):
+        read(in_common(ADDRESS, Userid("a"), Userid("b")), UNKNOWN)
     with pytest.raises(BadRequestError):
         read(search(ADDRESS, {"name": "x"}), UNKNOWN)
 

@@ -104,10 +104,8 @@ def test_an_origin_names_its_port_where_it_is_not_the_schemes_own(origin: Origin
 def test_a_request_shows_its_path_and_no_more() -> None:
     request = Request("POST", "/profiles?email=amy%40example.com", Headers([("Cookie", "x")]), b"private words")
     assert request.path == "/profiles"
-    assert (
-        repr(request)
-        == "Request(method='POST', target='/profiles', headers=Headers(Cookie), once=False, delay=0.0, fresh=False)"
-    )
+    shown = "method='POST', target='/profiles', headers=Headers(Cookie), once=False, delay=0.0, fresh=False"
+    assert repr(request) == f"Request({shown}, anonymous=False)"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 import trio
-from doors import client_of, on_virtual_time, service_document
+from doors import client_of, no_connection, on_virtual_time, service_document
 from simulation.worlds import Gateway, Queue, World, without_end
 
 from aioconnections import Checked, Userid
@@ -67,7 +67,7 @@ def test_a_hundred_clients_do_not_come_back_in_step() -> None:
                 seen.add(user)
                 return httpx.Response(503, headers={"Retry-After": "20"})
             comebacks.append(trio.current_time() - began)
-            return httpx.Response(404)
+            return no_connection()
 
     seen: set[str] = set()
     began = 0.0

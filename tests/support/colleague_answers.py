@@ -9,6 +9,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     DeadlineError,
+    ForeignAnswerError,
     ProtocolError,
 )
 from aioconnections.protocol.address import Address
@@ -28,6 +29,7 @@ __all__ = [
     "DONE",
     "EDIT",
     "FORBIDDEN",
+    "FOREIGN",
     "HEAD",
     "INVALID",
     "LATE",
@@ -35,7 +37,6 @@ __all__ = [
     "LOST",
     "ME",
     "NONE",
-    "NO_APP",
     "OAUTH",
     "PAIR",
     "POST",
@@ -58,7 +59,7 @@ ALREADY = error(400, "CLFRN1168E: Il existe déjà une connexion.")
 INVALID = error(400, "CLFRN1172E: The request is invalid.", "400")
 FORBIDDEN = error(403, "CLFRN1174E: You are not authorized to perform that action.", "403")
 NONE = answer(404)
-NO_APP = answer(404, "<html>SRVE0255E: A WebGroup has not been defined.</html>", HTML)
+FOREIGN = ForeignAnswerError(404, None, "a page of the web server")  # what the session makes of such a page
 LOGIN = answer(200, "<html>Log in</html>", HTML)
 CREATED = answer(
     201, b"", HTML, Location="https://c.example.com/profiles/atom/connection.do?connectionId=793f&inclMessage=true"

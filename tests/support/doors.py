@@ -26,8 +26,11 @@ __all__ = [
     "on_virtual_time",
     "one_after_the_other",
     "pairs",
+    "refusal",
+    "service_configs",
     "service_document",
     "status",
+    "there",
 ]
 
 URL = "https://connections.example.com"
@@ -35,6 +38,26 @@ URL = "https://connections.example.com"
 
 def service_document() -> httpx.Response:
     return httpx.Response(200, headers={"content-type": "application/atomsvc+xml; charset=UTF-8"})
+
+
+def service_configs() -> httpx.Response:
+    return httpx.Response(
+        200,
+        headers={"content-type": "application/atom+xml;charset=UTF-8"},
+        content=b'<?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><category'
+        b' term="email-exposed" scheme="http://www.ibm.com/xmlns/prod/sn/configuration"></category></feed>',
+    )
+
+
+def there(request: httpx.Request) -> httpx.Response:
+    """What a server that is there says to the canaries."""
+    return service_configs() if request.url.path.endswith("serviceconfigs") else service_document()
+
+
+def refusal(status: int) -> httpx.Response:
+    """A refusal as Profiles writes it."""
+    document = f'<error xmlns="http://www.ibm.com/xmlns/prod/sn"><code>{status}</code><message>No.</message></error>'
+    return httpx.Response(status, headers={"content-type": "text/xml;charset=UTF-8"}, content=document.encode())
 
 
 def status(word: str) -> httpx.Response:
@@ -48,7 +71,7 @@ def no_connection() -> httpx.Response:
 
 
 class Script(httpx.AsyncBaseTransport):
-    """Answers each check as `answer` says, and the canary with a service document.
+    """Answers each check as `answer` says, and canaries as a server does that is there.
 
     Attributes:
         asked: the URLs of the checks, in order.
@@ -60,7 +83,7 @@ class Script(httpx.AsyncBaseTransport):
     def __init__(
         self,
         answer: Callable[[httpx.Request], Awaitable[httpx.Response]],
-        canary: Callable[[httpx.Request], httpx.Response] = lambda _: service_document(),
+        canary: Callable[[httpx.Request], httpx.Response] = there,
     ) -> None:
         self._answer = answer
         self._canary = canary
@@ -72,7 +95,7 @@ class Script(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.seen[request.url.path] += 1
-        if request.url.path.endswith("profileService.do"):
+        if request.url.path.endswith(("profileService.do", "serviceconfigs")):
             await anyio.lowlevel.checkpoint()  # no real transport answers without one
             return self._canary(request)
         self.asked.append(request.url)

@@ -1,0 +1,166 @@
+"""What a client knows of one web application of its server, and what follows from a doubtful response.
+
+A 4xx response that does not have the application's own form (see `Response.is_own_form`) may come from a web server
+whose application is stopped. The states of knowledge, from strong to weak:
+
+===========================  ==========================================================================
+what is known                what a doubtful response means
+===========================  ==========================================================================
+its head is known            ``OWN``: the application wrote it. ``FOREIGN``: something else did
+own form seen for the status ``FOREIGN``: the application answers otherwise
+a head never seen            ``None``: ask by GET, once for each distinct head
+the GET settled nothing      ``UNDECIDED``: a verdict only between two good canaries
+===========================  ==========================================================================
+
+A *canary* is a small request that tells whether the application is there. A response is vouched for if one good canary
+was sent at most a second before its request, another one after it arrived, and no bad one lately.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from enum import Enum
+
+from attrs import frozen
+
+from aioconnections.policy.outage import Outage
+
+__all__ = ["CANARY_HOLDS", "Application", "Canary", "Form"]
+
+CANARY_HOLDS = 1.0
+"""Seconds for which a canary says something of the requests after it."""
+_SHAKY = 60.0  # seconds after a bad canary in which one doubtful response is not enough
+_MOST_HEADS = 64  # each costs a GET; further ones count as undecided
+_KEPT = 256  # canaries: those of the last minutes
+
+
+class Form(Enum):
+    """Who wrote a doubtful response."""
+
+    OWN = "the application"
+    FOREIGN = "something in front of it"
+    UNDECIDED = "either"
+
+
+@frozen
+class Canary:
+    """One canary that came back.
+
+    Attributes:
+        number: how many canaries had been sent when it was, itself included.
+        sent: when it was sent.
+        good: whether the application is there.
+    """
+
+    number: int
+    sent: float
+    good: bool
+
+
+class Application:
+    """The knowledge about one application.
+
+    Args:
+        chance: gives a number from 0 to 1; see `Outage`.
+
+    Attributes:
+        outage: whether it is there at all.
+        proved: whether it has ever answered in its own form. If not, the address may be wrong.
+        needs_login: which canary can be used; see `protocol.sight.View`.
+        answers_head: whether HEAD reaches it through what is in front of it; None: not known yet.
+        is_watched: whether there are undecided responses, so that requests go out only soon after a canary.
+        last_sent: when the last canary was sent.
+        sent_count: how many canaries were sent.
+    """
+
+    __slots__ = (
+        "_bad_at",
+        "_canaries",
+        "_heads",
+        "_own",
+        "answers_head",
+        "is_watched",
+        "last_sent",
+        "needs_login",
+        "outage",
+        "proved",
+        "sent_count",
+    )
+
+    def __init__(self, chance: Callable[[], float]) -> None:
+        self.outage: Outage = Outage(chance)
+        self.proved: bool = False
+        self.needs_login: bool | None = None
+        self.answers_head: bool | None = None
+        self.is_watched: bool = False
+        self.last_sent: float = float("-inf")
+        self.sent_count: int = 0
+        self._own: set[tuple[str, int]] = set()
+        self._heads: dict[Hashable, Form] = {}
+        self._canaries: deque[Canary] = deque(maxlen=_KEPT)
+        self._bad_at = float("-inf")
+
+    def saw_own_form(self, method: str, status: int) -> None:
+        """A refusal with this status came in the application's own form."""
+        self.proved = True
+        self._own.add((method, status))
+
+    def form_of(self, method: str, status: int, head: Hashable) -> Form | None:
+        """Who wrote a doubtful response to `method`; None if its head has to be asked about by GET first."""
+        known = self._heads.get(head)
+        if known is Form.OWN:
+            return known
+        if known is Form.FOREIGN or (method, status) in self._own:
+            return Form.FOREIGN
+        if known is None and len(self._heads) >= _MOST_HEADS:
+            return Form.UNDECIDED
+        return known
+
+    def learn(self, head: Hashable, form: Form) -> None:
+        """The GET for `head` has shown who writes such responses."""
+        self._heads[head] = form
+        if form is Form.OWN:
+            self.proved = True
+
+    def canary_sent(self, moment: float) -> int:
+        """A canary is on its way; its number."""
+        self.last_sent = max(self.last_sent, moment)
+        self.sent_count += 1
+        return self.sent_count
+
+    def canary_ended(self, canary: Canary, now: float) -> None:
+        """A canary has come back, or it is known by now that it will not."""
+        self._canaries.append(canary)
+        if canary.good:
+            self.proved = True
+        else:
+            self._bad_at = now
+
+    def is_stale(self, moment: float) -> bool:
+        """Whether a request that starts at `moment` needs a canary before it."""
+        return self.is_watched and moment - self.last_sent > CANARY_HOLDS
+
+    def is_shaky(self, moment: float) -> bool:
+        """Whether the application was not there a short time before `moment`."""
+        return moment - self._bad_at < _SHAKY
+
+    def vouches_for(self, sent: float, count: int) -> bool:
+        """Whether good canaries enclose a response, and no bad one lies between them.
+
+        The request was sent at `sent`; `count` canaries had been sent when the response arrived. Numbers and not times
+        tell what came later: a clock may stand still in between.
+        """
+        before = after = False
+        for canary in reversed(self._canaries):
+            if canary.sent < sent - CANARY_HOLDS:
+                break
+            if not canary.good:
+                return False
+            after = after or canary.number > count
+            before = before or (canary.sent <= sent and canary.number <= count)
+        return before and after
+
+    def __repr__(self) -> str:
+        state = "away" if self.outage.away else "there" if self.proved else "not seen yet"
+        return f"Application({state}, {len(self._heads)} heads)"
