@@ -6,13 +6,13 @@ In this domain a *connection* is a colleague relation, never a socket.
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
 from attrs import field, frozen
 
+from aioconnections import identifiers
 from aioconnections.errors import InvalidInputError
 
 __all__ = [
@@ -42,29 +42,24 @@ class Status(StrEnum):
     """The source has invited the target, who has not answered yet."""
 
 
-def _identifier(value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidInputError(f"an identity is text, not {type(value).__name__}")
-    text = value.strip()
-    if not text:
-        raise InvalidInputError("an identity must not be empty")
-    if not text.isprintable() and any(unicodedata.category(c) in {"Cc", "Cs"} for c in text):
-        raise InvalidInputError("an identity must not hold control characters or lone surrogates")
-    return text
-
-
 @frozen
 class Email:
     """A person by internet e-mail address. Compared without regard to case, sent as given.
 
     Servers that hide e-mail addresses answer 400 to it: use `Userid` or `Key` there.
 
+    White space around the value is removed. The value has one ``@`` with text on both sides. It holds no white space,
+    comma, bracket, colon, semicolon, backslash or double quote, and nothing invisible. So a list of addresses, an
+    address with a name, and a ``mailto:`` link are refused: a server takes the first for several people, and the other
+    two for an unknown person.
+
     Raises:
-        InvalidInputError: the value is empty or holds control characters.
+        InvalidInputError: the value is no address of one person, or has more than 2,048 bytes in UTF-8. The message
+            names the character by its position and not the address.
     """
 
     kind: ClassVar[str] = "email"
-    value: str = field(converter=_identifier, eq=str.casefold)
+    value: str = field(converter=identifiers.email, eq=str.casefold)
 
     def __str__(self) -> str:
         return self.value
@@ -72,14 +67,17 @@ class Email:
 
 @frozen
 class Userid:
-    """A person by the directory's id, the text of ``<snx:userid>``. Any text; compared and sent exactly as given.
+    """A person by the directory's id, the text of ``<snx:userid>``. Compared and sent exactly as given.
+
+    White space around the value is removed. The value may be a distinguished name, with spaces and commas in it.
 
     Raises:
-        InvalidInputError: the value is empty or holds control characters.
+        InvalidInputError: the value is empty, holds other white space, a control character or something invisible, or
+            has more than 2,048 bytes in UTF-8.
     """
 
     kind: ClassVar[str] = "userid"
-    value: str = field(converter=_identifier)
+    value: str = field(converter=identifiers.userid)
 
     def __str__(self) -> str:
         return self.value
@@ -89,12 +87,15 @@ class Userid:
 class Key:
     """A person by the id that Profiles itself gave them. Compared without regard to case, sent as given.
 
+    White space around the value is removed.
+
     Raises:
-        InvalidInputError: the value is empty or holds control characters.
+        InvalidInputError: the value is empty, holds white space, a comma, a control character or something invisible,
+            or has more than 2,048 bytes in UTF-8.
     """
 
     kind: ClassVar[str] = "key"
-    value: str = field(converter=_identifier, eq=str.casefold)
+    value: str = field(converter=identifiers.key, eq=str.casefold)
 
     def __str__(self) -> str:
         return self.value

@@ -53,7 +53,7 @@ def imported(then: str) -> set[str]:
 
 
 def test_the_vocabulary_costs_neither_httpx_nor_an_event_loop() -> None:
-    names = imported("aioconnections.Pair(aioconnections.Email('a'), aioconnections.Key('b'))")
+    names = imported("aioconnections.Pair(aioconnections.Email('a@x'), aioconnections.Key('b'))")
     assert "attrs" in names
     assert not names & {
         "sqlite3",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from attrs.exceptions import FrozenInstanceError
@@ -16,28 +17,226 @@ from aioconnections.records import identity_of
 KINDS: list[type[Identity]] = [Email, Userid, Key]
 
 
+TEXTS: dict[type[Identity], str] = {
+    Email: "Zoë.O'Neill+x@Example.com",
+    Userid: "cn=Zoë O'Neill+x,ou=Einkauf & Vertrieb,dc=example,dc=com",
+    Key: "7f3c9a80-1234-4bcd-9e01-aa00bb11cc22",
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_identity_is_stripped_and_otherwise_kept(kind: type[Identity]) -> None:
-    identity = kind("  Zoë O'Neill+x@Example.com\n")
-    assert identity.value == str(identity) == "Zoë O'Neill+x@Example.com"
+@pytest.mark.parametrize("around", ["", " ", "\t\r\n", "\u00a0", "\u3000", "\x85", "\u2028"], ids=ascii)
+def test_an_identity_is_stripped_and_otherwise_kept(kind: type[Identity], around: str) -> None:
+    identity = kind(f"{around}{TEXTS[kind]}{around}")
+    assert identity.value == str(identity) == TEXTS[kind]
     assert identity.kind == kind.__name__.lower()
     with pytest.raises(FrozenInstanceError):
         identity.value = "other"  # type: ignore[misc]
 
 
+def refusal(kind: type[Identity], value: Any) -> str:
+    with pytest.raises(InvalidInputError) as info:
+        kind(value)
+    assert info.value.__context__ is None
+    return str(info.value)
+
+
+NAMES = {Email: "e-mail address", Userid: "userid", Key: "key"}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "value",
-    ["", "   ", "\n", "a\x00b", "a\nb", "a\tb", "a\x7fb", "a\x85b", "\ud800", None, 7, b"a", Email("a@b.example")],
+    ("value", "problem"),
+    [
+        ("", "the {} is empty"),
+        ("   ", "the {} is empty"),
+        ("\n\u00a0", "the {} is empty"),
+        (None, "the {} is text, not NoneType"),
+        (7, "the {} is text, not int"),
+        (b"a@x", "the {} is text, not bytes"),
+        (Email("a@b.example"), "the {} is text, not Email"),
+    ],
+    ids=ascii,
 )
-def test_what_cannot_be_sent_is_refused(kind: type[Identity], value: str) -> None:
-    with pytest.raises(InvalidInputError):
-        kind(value)
+def test_an_identity_is_text_that_is_not_empty(kind: type[Identity], value: object, problem: str) -> None:
+    assert refusal(kind, value) == problem.format(NAMES[kind])
 
 
-@pytest.mark.parametrize("value", ["a\u00a0b", "zero\u200bwidth", "🦀", "عربى"])
+UNSEEN = [
+    ("\u200b", "U+200B ZERO WIDTH SPACE, which is invisible: remove it"),
+    ("\ufeff", "U+FEFF ZERO WIDTH NO-BREAK SPACE, which is invisible: remove it"),
+    ("\u00ad", "U+00AD SOFT HYPHEN, which is invisible: remove it"),
+    ("\u200e", "U+200E LEFT-TO-RIGHT MARK, which is invisible: remove it"),
+    ("\u202e", "U+202E RIGHT-TO-LEFT OVERRIDE, which is invisible: remove it"),
+    ("\u2066", "U+2066 LEFT-TO-RIGHT ISOLATE, which is invisible: remove it"),
+    ("\u2060", "U+2060 WORD JOINER, which is invisible: remove it"),
+    ("\U000e0041", "U+E0041 TAG LATIN CAPITAL LETTER A, which is invisible: remove it"),
+    ("\ufe0f", "U+FE0F VARIATION SELECTOR-16, which is invisible: remove it"),  # printable for Python
+    ("\u3164", "U+3164 HANGUL FILLER, which is invisible: remove it"),  # likewise
+    ("\u2800", "U+2800 BRAILLE PATTERN BLANK, which is invisible: remove it"),  # likewise
+    ("\x00", "U+0000 NULL, a control character: remove it"),
+    ("\x07", "U+0007, a control character: remove it"),
+    ("\x1c", "U+001C, a control character: remove it"),  # which str.strip() takes for white space
+    ("\x7f", "U+007F, a control character: remove it"),
+    ("\ud800", "U+D800, a lone surrogate: correct the encoding of the input, which is not text in UTF-8"),
+    ("\udce9", "U+DCE9, a lone surrogate: correct the encoding of the input, which is not text in UTF-8"),
+    (
+        "\ufffd",
+        "U+FFFD REPLACEMENT CHARACTER, which stands for text that was lost: take the value from its source again",
+    ),
+    ("\ufffe", "U+FFFE, which is no character: remove it"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("character", "problem"), UNSEEN, ids=[ascii(character) for character, _ in UNSEEN])
+def test_what_cannot_be_seen_is_refused_wherever_it_is(kind: type[Identity], character: str, problem: str) -> None:
+    text, name = TEXTS[kind], NAMES[kind]
+    assert refusal(kind, f"{character}{text}") == f"character 1 of the {name} is {problem}"
+    assert refusal(kind, f" {character} {text}") == f"character 2 of the {name} is {problem}"
+    assert refusal(kind, f"{text[:2]}{character}{text[2:]}") == f"character 3 of the {name} is {problem}"
+    assert refusal(kind, f" {text}{character}") == f"character {len(text) + 2} of the {name} is {problem}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("\t", "U+0009 TAB, a control character: remove it"),
+        ("\n", "U+000A LINE FEED, a control character: remove it"),
+        ("\x85", "U+0085, a control character: remove it"),
+        ("\u00a0", "U+00A0 NO-BREAK SPACE: remove it; one value names one person"),
+        ("\u2003", "U+2003 EM SPACE: remove it; one value names one person"),
+        ("\u2028", "U+2028 LINE SEPARATOR: remove it; one value names one person"),
+    ],
+    ids=ascii,
+)
+def test_white_space_inside_of_an_identity_is_refused(kind: type[Identity], character: str, name: str) -> None:
+    text = TEXTS[kind]
+    assert refusal(kind, f"{text[:4]}{character}{text[4:]}") == f"character 5 of the {NAMES[kind]} is {name}"
+
+
+@pytest.mark.parametrize("kind", [Email, Key])
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [(" ", "U+0020 SPACE: remove it; one value names one person"), (",", "U+002C COMMA: name one person at a time")],
+)
+def test_a_space_and_a_comma_are_refused_but_for_userids(kind: type[Email | Key], character: str, name: str) -> None:
+    text = TEXTS[kind]
+    assert refusal(kind, f"{text}{character}{text}") == f"character {len(text) + 1} of the {NAMES[kind]} is {name}"
+    assert Userid(f"{text}{character}{text}").value == f"{text}{character}{text}"
+
+
+_ALONE = "give the address alone, without a name, quotes, brackets or a scheme such as mailto:"
+_DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("mailto:ann@example.com", f"character 7 of the e-mail address is U+003A COLON: {_ALONE}"),
+        ("<ann@example.com>", f"character 1 of the e-mail address is U+003C LESS-THAN SIGN: {_ALONE}"),
+        ("Ann<a@x>", f"character 4 of the e-mail address is U+003C LESS-THAN SIGN: {_ALONE}"),
+        (
+            "Ann <a@x>",
+            "character 4 of the e-mail address is U+0020 SPACE: remove it; one value names one person",
+        ),
+        ('"ann"@example.com', f"character 1 of the e-mail address is U+0022 QUOTATION MARK: {_ALONE}"),
+        ("“a@x”", f"character 1 of the e-mail address is U+201C LEFT DOUBLE QUOTATION MARK: {_ALONE}"),
+        ("ann(work)@x", f"character 4 of the e-mail address is U+0028 LEFT PARENTHESIS: {_ALONE}"),
+        ("ann@[192.0.2.1]", f"character 5 of the e-mail address is U+005B LEFT SQUARE BRACKET: {_ALONE}"),
+        ("a@x,b@x", "character 4 of the e-mail address is U+002C COMMA: name one person at a time"),
+        ("a@x, b@x", "character 4 of the e-mail address is U+002C COMMA: name one person at a time"),
+        ("a@x;b@x", "character 4 of the e-mail address is U+003B SEMICOLON: name one person at a time"),
+        ("a@x\uff0cb@x", "character 4 of the e-mail address is U+FF0C FULLWIDTH COMMA: name one person at a time"),
+        (
+            "a@b@x",
+            "character 4 of the e-mail address is U+0040 COMMERCIAL AT, the second one: name one person at a time",
+        ),
+        ("'ann@x", "character 1 of the e-mail address is U+0027 APOSTROPHE: remove the quotation mark"),
+        (
+            "o\u2019hara@x",
+            "character 2 of the e-mail address is U+2019 RIGHT SINGLE QUOTATION MARK: write the apostrophe of ASCII",
+        ),
+        ("ann\u2013lee@x", "character 4 of the e-mail address is U+2013 EN DASH: write the hyphen of ASCII"),
+        ("ann\uff20x", "character 4 of the e-mail address is U+FF20 FULLWIDTH COMMERCIAL AT: write the @ of ASCII"),
+        ("ann.lee", "the e-mail address has no @; if it is a userid or a key, give it as one"),
+        ("20000001.0", "the e-mail address has no @; if it is a userid or a key, give it as one"),
+        ("@x", "the e-mail address has nothing before its @"),
+        ("ann@", "the e-mail address has nothing after its @"),
+        *(
+            (
+                value,
+                f"character {at} of the e-mail address is {name}: {_DOMAIN}",
+            )
+            for value, at, name in [
+                ("ann@x?subject=Hi", 6, "U+003F QUESTION MARK"),
+                (" ann@x/", 7, "U+002F SOLIDUS"),
+                ("ann@x'", 6, "U+0027 APOSTROPHE"),
+                ("ann@.x", 5, "U+002E FULL STOP"),
+                ("ann@x..y", 6, "U+002E FULL STOP"),
+                ("ann@x.y.", 8, "U+002E FULL STOP"),
+            ]
+        ),
+    ],
+    ids=ascii,
+)
+def test_what_is_no_address_of_one_person_is_refused(value: str, problem: str) -> None:
+    assert refusal(Email, value) == problem
+    assert value not in problem
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "o'hara@example.com",
+        "a.b+c_d=e&f!g#h$i%j*k/l?m^n`o{p|q}r~s-t@sub.example-1.co.uk",
+        "Ann_Lee/Org@NOTES",
+        "a..b.@example.com",
+        "1@x",
+        "用户@例え.jp",
+        "δοκιμή@παράδειγμα.δοκιμή",
+        f"{'a' * 1_100}@example.com",
+    ],
+)
+def test_addresses_that_may_exist_are_kept(value: str) -> None:
+    assert Email(value).value == value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("letter", "size"), [("a", 1), ("é", 2), ("\U0001f980", 4)])
+def test_an_identity_has_2048_bytes_at_the_most(kind: type[Identity], letter: str, size: int) -> None:
+    end = "@x" if kind is Email else "--"
+    longest = letter * (2_046 // size) + "-" * (2_046 % size) + end
+    assert len(kind(longest).value.encode()) == 2_048
+    problem = f"the {NAMES[kind]} has {{}} bytes in UTF-8; 2,048 is the most"
+    assert refusal(kind, f"-{longest}") == problem.format("2,049")
+    assert refusal(kind, letter * (10_000_000 // size)) == problem.format("10,000,000")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "🦀",
+        "عربى",
+        "uid=ann,ou=people,dc=example,dc=com",
+        "山田\u3000太郎",
+        "\ue000",
+        "葛\U000e0100城",
+        "mailto:a@x",
+        "<a>",
+    ],
+)
 def test_odd_but_sendable_text_is_kept(value: str) -> None:
     assert Userid(value).value == value
+
+
+def test_a_string_of_another_class_becomes_plain_text() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    for kind in KINDS:
+        assert type(kind(Text(TEXTS[kind])).value) is str
 
 
 @pytest.mark.parametrize("kind", [Email, Key])
@@ -51,17 +250,20 @@ def test_case_tells_userids_apart() -> None:
 
 
 def test_kinds_do_not_mix() -> None:
-    assert len({kind("a") for kind in KINDS}) == 3
+    assert len({kind("a@x") for kind in KINDS}) == 3
 
 
-@given(st.text())
-def test_any_text_is_sendable_or_refused(text: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.text() | st.from_regex(r"\A[^@]{1,8}@[a-z.]{1,8}\Z"))
+def test_any_text_is_sendable_or_refused(kind: type[Identity], text: str) -> None:
     try:
-        value = Userid(text).value
+        value = kind(text).value
     except InvalidInputError:
         return
     assert value == text.strip() != ""
     value.encode()
+    assert kind is Userid or not set(value) & {" ", ","}
+    assert kind is not Email or value.count("@") == 1
 
 
 def test_statuses_are_text() -> None:

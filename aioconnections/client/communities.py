@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from aioconnections.bulk import Outcomes, Subject, digest_of
 from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import plain_text
 from aioconnections.listing import Stream
 from aioconnections.outcomes import (
     Accepted,
@@ -34,9 +35,7 @@ class Community:
     """One community, for its owners: ``community = client.community(uuid)``."""
 
     def __init__(self, client: Base, uuid: str) -> None:
-        self.uuid: str = _text(uuid, "a uuid").strip()
-        if not self.uuid:
-            raise InvalidInputError("a community is named by its uuid")
+        self.uuid: str = plain_text(uuid, "uuid of the community")
         self._client = client
 
     async def invite(self, person: Who, *, title: str = "Invitation") -> Invited | AlreadyExists:
@@ -112,7 +111,7 @@ class Communities(Base):
         """One community, by its uuid.
 
         Raises:
-            InvalidInputError: the uuid is empty.
+            InvalidInputError: the uuid is empty, or cannot be one.
         """
         return Community(self, uuid)
 
@@ -231,7 +230,7 @@ def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
     return "invitation_href", invitation.edit_href or invitation.self_href or f"{invitation.community_uuid}"
 
 
-def _text(value: object, what: str = "a title") -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidInputError(f"{what} is text, not {type(value).__name__}")
+        raise InvalidInputError(f"a title is text, not {type(value).__name__}")
     return value

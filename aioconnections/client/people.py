@@ -8,6 +8,7 @@ from typing import cast
 from aioconnections.bulk import Outcomes, Subject
 from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import plain_text
 from aioconnections.listing import Stream
 from aioconnections.outcomes import Resolved, ResolveOutcome
 from aioconnections.protocol import discovery, listing
@@ -75,7 +76,8 @@ class People(Base):
         Page "Searching profiles". ``%`` stands for any one character and ``*`` for any number of them.
 
         Raises:
-            InvalidInputError: nothing to search for, or a page size below 1.
+            InvalidInputError: nothing to search for, a page size below 1, or a term that is empty, has more than 2,048
+                bytes in UTF-8, or holds control characters or something invisible.
         """
         given = {
             "search": text,
@@ -91,7 +93,7 @@ class People(Base):
             "profileType": profile_type,
             "school": school,
         }
-        terms = {key: value for key, value in given.items() if value is not None}
+        terms = {key: plain_text(value, f"{key} to search for") for key, value in given.items() if value is not None}
         if not terms or page_size < 1:
             raise InvalidInputError("a search needs at least one thing to search for, and a positive page_size")
         if active_users_only is not None:

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from aioconnections.bulk import CheckJob, Outcomes, Subject, checked, digest_of, pair_of
 from aioconnections.client.base import Base, OnProgress, Who
 from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import plain_text
 from aioconnections.listing import Stream
 from aioconnections.outcomes import (
     Accepted,
@@ -384,7 +385,9 @@ def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def _ref(which: object) -> ConnectionRef:
-    if isinstance(which, Connection | Pair | str):
+    if isinstance(which, str):
+        return plain_text(which, "connection id")
+    if isinstance(which, Connection | Pair):
         return which
     if isinstance(which, tuple):
         return pair_of(cast("object", which))

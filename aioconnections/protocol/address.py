@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from aioconnections.identifiers import plain_text
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 
 __all__ = ["Address", "ApplicationName", "encode", "split_url"]
@@ -26,10 +27,17 @@ def encode(value: str) -> str:
     """A query value as UTF-8, with everything percent-encoded that is not unreserved in RFC 3986.
 
     The vendor's pages ask for it ("the encoded form of the @ symbol is %40"). ``%20`` and not ``+`` stands for a blank.
+
+    Raises:
+        InvalidInputError: it holds a lone surrogate.
     """
     if _UNRESERVED_OR_AT.fullmatch(value):  # nearly every identity; an order of magnitude cheaper than quote()
         return value.replace("@", "%40")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        pass
+    raise InvalidInputError("text with a lone surrogate cannot be sent; correct the encoding of its source")
 
 
 @frozen
@@ -78,12 +86,13 @@ class Address:
         """
         try:
             origin, target = split_url(urljoin(f"{self.origin}/", href))
-        except ValueError:
+            target = quote(target, safe="/?:@!$&'()*+,;=%~-._")
+        except ValueError:  # a lone surrogate, which UTF-8 cannot write, among them
             origin, target = None, ""
         roots = (f"{self.context}/profiles/", f"{self.context}/communities/")
         if origin is None or (origin != self.origin and not target.startswith(roots)):
             raise UnexpectedAnswerError(200, None, "a link in the answer leads to another server")
-        return self._with_segment(quote(target, safe="/?:@!$&'()*+,;=%~-._"))
+        return self._with_segment(target)
 
     def _with_segment(self, target: str) -> str:
         for before, after in (("/profiles", ("/atom/", "/admin/atom/")), ("/communities/service/atom", ("/",))):
@@ -100,7 +109,7 @@ class Address:
         Raises:
             InvalidInputError: not an http(s) URL with a host, or one with a user, a query or a fragment in it.
         """
-        origin, target = split_url(url)
+        origin, target = split_url(plain_text(url, "URL"))
         if "?" in target:
             raise InvalidInputError("the base URL must not hold a query")
         context = target.rstrip("/")

@@ -6,7 +6,7 @@ from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from aioconnections.atom import AtomPerson, Content, Entry, Reader, Text
-from aioconnections.errors import InvalidInputError
+from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
 from aioconnections.protocol.messages import Response
 from aioconnections.records import Email, Key, Person, Userid
 
@@ -23,7 +23,7 @@ __all__ = [
     "text_of",
 ]
 
-IdentityT = TypeVar("IdentityT", Email, Userid)
+IdentityT = TypeVar("IdentityT", Email, Userid, Key)
 
 SN = "http://www.ibm.com/xmlns/prod/sn"
 TYPE_SCHEME = f"{SN}/type"
@@ -42,14 +42,18 @@ def bare_id(entry: Entry) -> str | None:
 
 
 def lone_entry(response: Response) -> Entry | None:
-    """The first entry of an answer, which is a lone entry or a feed; None if there is none.
+    """The only entry of a response, which is a lone entry or a feed; None if there is none.
 
     Raises:
-        AtomError: the answer is not acceptable Atom.
+        AtomError: the response is not acceptable Atom.
+        UnexpectedAnswerError: it holds several entries, and nothing tells which of them was asked for.
     """
     reader = Reader(charset=response.charset)
     entries = reader.feed(response.body)
-    return next(iter((*entries, *reader.close().entries)), None)
+    entries += reader.close().entries
+    if len(entries) > 1:
+        raise UnexpectedAnswerError(200, None, f"the response holds {len(entries):,} entries where one was asked for")
+    return entries[0] if entries else None
 
 
 def href_of(entry: Entry, rel: str) -> str | None:

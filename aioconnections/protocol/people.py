@@ -32,7 +32,7 @@ def profile_from(entry: Entry) -> Profile:
     card = dict(reversed(properties))  # the first of each name counts
     key = bare_id(entry) or _of(card, "profile-key") or query_value(href_of(entry, "self"), "key")
     return Profile(
-        person=_person(entry, card, Key(key) if key and key.strip() else None),
+        person=_person(entry, card, identity(Key, key)),
         job_title=_of(card, "title"),
         profile_type=_of(card, "profile-type"),
         uid=_of(card, "profile-uid"),

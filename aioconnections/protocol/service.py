@@ -50,7 +50,7 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     key = next((key for key in (query_value(href, "key", "targetKey") for href in candidates) if key), None)
     return ServiceDocument(
         userid=identity(Userid, (userid or "").strip()),
-        key=Key(key) if key and key.strip() else None,
+        key=identity(Key, key),
         colleagues_href=colleagues,
         links=links,
     )

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
 from server import Place
 
-from aioconnections import InvalidInputError
+from aioconnections import (
+    Client,
+    Connection,
+    Failed,
+    InvalidInputError,
+    Invitation,
+    Person,
+    UnexpectedAnswerError,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -92,3 +101,49 @@ async def test_a_status_may_be_given_as_its_text() -> None:
         await client.invite(place.person(b))
         listing = client.colleagues(place.person(a), status="unconfirmed")  # type: ignore[arg-type] # a text is equal
         assert place.person(b).userid in [it.target.userid async for it in listing]
+
+
+CANNOT_BE_SENT = [
+    ("a\u200bb", "character 2 of the {} is U\\+200B ZERO WIDTH SPACE, which is invisible"),
+    ("\ufeffab", "character 1 of the {} is U\\+FEFF ZERO WIDTH NO-BREAK SPACE, which is invisible"),
+    ("ab\x08c", "character 3 of the {} is U\\+0008, a control character"),
+    ("a\nb", "character 2 of the {} is U\\+000A LINE FEED, a control character"),
+    ("\ud800", "character 1 of the {} is U\\+D800, a lone surrogate"),
+    ("  ", "the {} is empty"),
+    ("x" * 2_049, "the {} has 2,049 bytes in UTF-8; 2,048 is the most"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), CANNOT_BE_SENT, ids=[ascii(text)[:12] for text, _ in CANNOT_BE_SENT])
+async def test_text_that_cannot_name_anything_is_not_sent(text: str, problem: str) -> None:
+    place = Place()
+    async with place.client(0) as client:
+        for change in (client.accept, client.remove):
+            with pytest.raises(InvalidInputError, match=problem.format("connection id")):
+                await change(text)
+        for many in (client.accept_many, client.remove_many):
+            async with many([text]) as outcomes:
+                (failed,) = [outcome async for outcome in outcomes]
+            assert isinstance(failed, Failed)
+            assert re.match(problem.format("connection id"), str(failed.error))
+        with pytest.raises(InvalidInputError, match=problem.format("uuid of the community")):
+            client.community(text)
+        for term, name in (("text", "search"), ("name", "name"), ("job_title", "jobTitle"), ("email", "email")):
+            with pytest.raises(InvalidInputError, match=problem.format(f"{name} to search for")):
+                client.search(**{term: text})  # type: ignore[arg-type] # all of these are text
+        with pytest.raises(InvalidInputError, match=problem.format("URL")):
+            Client(text)
+    assert place.server.requests.total <= 2  # the login is proved for the two runs, and nothing else
+
+
+async def test_a_record_with_an_id_that_cannot_be_written_in_a_url_is_not_sent() -> None:
+    place = Place()
+    odd = Connection("\ud800", None, Person(), Person())
+    async with place.client(0) as client:
+        for change in (client.accept, client.remove):
+            with pytest.raises(InvalidInputError, match="lone surrogate"):
+                await change(odd)
+        with pytest.raises(UnexpectedAnswerError, match="leads to another server"):
+            await client.get_invitation(Invitation("i", None, edit_href="/communities/\ud800"))
+        with pytest.raises(InvalidInputError, match="lone surrogate"):
+            await client.accept_invitation(Invitation("i", "\ud800"))

@@ -28,14 +28,14 @@ def test_the_text_never_changes(text: str, expected: str) -> None:
     assert text == expected
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(str.strip)
+NAMES = st.text(st.characters(categories=["L", "N"], include_characters="'+-=/"), min_size=1)
 
 
 @given(kind=st.sampled_from([Email, Userid, Key]), name=NAMES, ref=st.text(), digest=st.none() | st.text())
 def test_columns_give_back_what_the_text_was_made_of(
     kind: type[Email | Userid | Key], name: str, ref: str, digest: str | None
 ) -> None:
-    person: Identity = kind(name)
+    person: Identity = kind(f"x{name}@example.com" if kind is Email else name)
     what: Ref = ("connection_id", ref)
     text = item_text(person=person, ref=what, digest=digest)
     assert text.isascii()

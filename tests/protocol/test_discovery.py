@@ -62,6 +62,15 @@ def test_errors_are_not_nobody(reply: Response | Exception, kind: type[AnswerErr
         assert type(caught.value) is kind
 
 
+def test_a_response_about_several_people_is_about_none() -> None:
+    entries = "".join(
+        f"<entry><id>tag:profiles.ibm.com,2006:entryk{number}</id><title>Ann</title></entry>" for number in (1, 2)
+    )
+    feed = f'<feed xmlns="http://www.w3.org/2005/Atom">{entries}</feed>'
+    with pytest.raises(UnexpectedAnswerError, match="the response holds 2 entries where one was asked for"):
+        talk(profile(ADDRESS, ANN), answer(200, feed, ATOM))
+
+
 def test_a_profile() -> None:
     entry = (
         '<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>tag:profiles.ibm.com,2006:entryk1</id>'

@@ -1,10 +1,11 @@
 """Service documents, error documents, and the entries that are sent."""
 
 import xml.etree.ElementTree as ET
+from urllib.parse import quote
 
 import pytest
 
-from aioconnections.atom import Category, Content, Entry, Link, Reader, Text, write_entry
+from aioconnections.atom import AtomPerson, Category, Content, Entry, Link, Reader, Text, write_entry
 from aioconnections.errors import AtomError, InvalidInputError
 from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
 from aioconnections.protocol.entries import query_value
@@ -243,6 +244,17 @@ def test_a_profile_without_a_card() -> None:
 def test_an_identity_that_could_not_be_sent_is_none() -> None:
     found = profile_from(Entry(content=Content("BEGIN:VCARD\nUID:a\x85b")))
     assert found.person.userid is None
+
+
+@pytest.mark.parametrize("odd", ["a\u200bb", "a b", "a,b", "k" * 2_049, " "])
+def test_an_odd_key_of_the_server_keeps_no_person_from_being_listed(odd: str) -> None:
+    ann = AtomPerson("Ann", "not an address", userid="u1")
+    entry = Entry(id=f"tag:profiles.ibm.com,2006:entry{odd}", contributors=(ann,))
+    assert profile_from(entry).person == Person(name="Ann", userid=Userid("u1"))
+    href = f"https://c.example.com/profiles/atom/connections.do?key={quote(odd)}"
+    link = f'<link xmlns="http://www.w3.org/2005/Atom" rel="{SN}/connections/colleague" href="{href}"/>'
+    found = service_document(f'<service xmlns="http://www.w3.org/2007/app">{link}</service>'.encode())
+    assert found == ServiceDocument(None, None, href, ((f"{SN}/connections/colleague", href),))
 
 
 def test_hrefs_that_are_none() -> None:
