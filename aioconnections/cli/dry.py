@@ -37,7 +37,7 @@ def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRowError], address: Addres
             writing.plan(item, said if first == line else {"error": same_person(first)}, good=True)
         except InvalidInputError as error:
             writing.plan(item, {"error": f"{type(error).__name__}: {error}"}, good=False)
-    say("nothing was sent")
+    say("; ".join(["nothing was sent", *writing.skipped()]))
 
 
 def _planned(address: Address, request: Request) -> Row:

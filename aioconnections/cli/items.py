@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import re
 from typing import Protocol, TypeAlias
 
 from attrs import field, frozen
 
 from aioconnections.cli.rows import IdType, Row, Shape
 from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import LONGEST, plain_text
 from aioconnections.records import Connection, Email, Identity, Invitation, Key, Pair, Person, Userid
 
 __all__ = [
@@ -25,6 +26,12 @@ __all__ = [
 
 _KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
 _HREFS = ("edit_href", "self_href")
+_LONGEST_HREF = 8_192  # bytes
+_LONGEST_HINT = 20  # digits
+_EXACT = 2**53  # below, every whole number is one of the floats that JSON readers make
+# What spreadsheets and pandas make of an id that is a number. Their exponents have a sign, which no hexadecimal id has.
+_DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
+_EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
 
 
 class Item(Protocol):
@@ -86,7 +93,7 @@ def _person(row: Row, line: int, id_type: IdType | None) -> RowPerson:
 
 
 def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
-    connection_id = _text(row, "connection_id")
+    connection_id = _name(row, "connection_id")
     if connection_id is not None:
         return RowConnection(connection_id, None, Person(), Person(), row=row, line=line)
     try:
@@ -97,10 +104,11 @@ def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
 
 def _invitation(row: Row, line: int, id_type: IdType | None) -> RowInvitation:
     del id_type
-    uuid, hrefs = _text(row, "community_uuid"), [_text(row, name) for name in _HREFS]
-    if uuid is None and not any(hrefs):
+    uuid = _name(row, "community_uuid")
+    edit, own = (_name(row, column, longest=_LONGEST_HREF) for column in _HREFS)
+    if uuid is None and edit is None and own is None:
         raise InvalidInputError("no community_uuid and no edit_href")
-    return RowInvitation(None, uuid, self_href=hrefs[1], edit_href=hrefs[0], row=row, line=line)
+    return RowInvitation(None, uuid, self_href=own, edit_href=edit, row=row, line=line)
 
 
 def _columns(who: str) -> dict[str, type[Identity]]:
@@ -113,15 +121,38 @@ def _identity(row: Row, who: str, id_type: IdType | None) -> Identity:
     for column, make in candidates.items():
         text = _text(row, column)
         if text is not None:
-            return make(text)
+            return _made(make, text, column)
     if id_type is not None:
         text = _text(row, who)
         if text is not None:
-            return _KINDS[id_type](text)
+            return _made(_KINDS[id_type], text, who)
     raise InvalidInputError(f"no {who}")
 
 
+def _made(make: type[Identity], text: str, column: str) -> Identity:
+    if make is not Email:  # which has an @
+        whole = _DECIMAL.fullmatch(text)
+        if whole is not None:
+            hint = f"; write {whole[1]}" if len(whole[1]) <= _LONGEST_HINT else ""
+            raise InvalidInputError(f"{column} ends in .0, as spreadsheets and pandas write a whole number{hint}")
+        if _EXPONENT.fullmatch(text):
+            raise InvalidInputError(
+                f"{column} is a number with an exponent, as spreadsheets write a long one; write all of its digits"
+            )
+    try:
+        return make(text)
+    except InvalidInputError as error:
+        problem = str(error)
+    raise InvalidInputError(f"{column}: {problem}")
+
+
 _COLUMNS = {who: _columns(who) for who in ("source", "target", "person")}
+
+
+def _name(row: Row, column: str, *, longest: int = LONGEST) -> str | None:
+    """The name of something in a column, which may be sent; None if there is none."""
+    text = _text(row, column)
+    return None if text is None else plain_text(text, column, longest=longest)
 
 
 def _text(row: Row, column: str) -> str | None:
@@ -129,13 +160,17 @@ def _text(row: Row, column: str) -> str | None:
     value = row.get(column)
     if value is None or value == "" or (isinstance(value, str) and value.isspace()):
         return None
-    if not isinstance(value, str) and type(value) is not int:  # some directories count people: JSON has a number
+    if isinstance(value, str):
+        return value
+    if type(value) is float:
+        if not value.is_integer():
+            raise InvalidInputError(f"{column} is a number with a fraction; an id is text or a whole number")
+        if abs(value) >= _EXACT:
+            raise InvalidInputError(f"{column} is a number whose last digits may be lost; write the id as text")
+        value = int(value)
+    if type(value) is not int:  # some directories count people: JSON has a number
         raise InvalidInputError(f"{column} is neither text nor a whole number")
-    text = str(value)
-    with suppress(UnicodeEncodeError):
-        text.encode()
-        return text
-    raise InvalidInputError(f"{column} is not text in UTF-8")
+    return str(value)
 
 
 def _lacks(columns: tuple[str, ...], id_type: IdType | None, *everybody: str) -> str | None:

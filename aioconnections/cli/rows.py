@@ -15,12 +15,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["BadRowError", "IdType", "Row", "Shape", "Table", "read_rows"]
+__all__ = ["BadRowError", "IdType", "Repeats", "Row", "Shape", "Table", "read_rows"]
 
 ItemT = TypeVar("ItemT")
 
@@ -30,6 +30,7 @@ Row: TypeAlias = dict[str, object]
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 _NO_LIMIT = 2**31 - 1  # characters; the largest number that csv takes on every system
 _LONGEST_SHOWN = 60  # characters
+_BOM = "\ufeff"
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # what Excel takes for the delimiter, and no row
 
 
@@ -66,6 +67,24 @@ class BadRowError(InvalidInputError):
         self.row: Row = row or {}
 
 
+@define
+class Repeats:
+    """Lines that repeat the header of a CSV file, as concatenated files have them. They are skipped.
+
+    Attributes:
+        count: of them, so far.
+        first: number of the first of these lines; 0 if there is none.
+    """
+
+    count: int = 0
+    first: int = 0
+
+    def add(self, line: int) -> None:
+        """Count one more."""
+        self.count += 1
+        self.first = self.first or line
+
+
 @frozen
 class Table(Generic[ItemT]):
     """The rows of one input.
@@ -74,11 +93,13 @@ class Table(Generic[ItemT]):
         form: what the input is.
         columns: names of the columns, in order; empty for JSON lines, where each row has its own.
         rows: lazily read.
+        repeats: lines that were skipped, as far as the rows were read.
     """
 
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
     rows: Iterator[ItemT | BadRowError]
+    repeats: Repeats = field(factory=Repeats)
 
 
 def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
@@ -86,7 +107,8 @@ def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) 
 
     Names of CSV columns that are understood may be in any case, and the first line may say ``sep=;``, as for Excel.
     Columns with bare names hold identities of the kind that `id_type` names. Columns that are not understood are
-    carried along.
+    carried along. Further lines that repeat the header are skipped, and a byte order mark counts at no line, because
+    inputs are made by concatenating files. Rows below a header with other columns cannot be read.
 
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or something else.
@@ -119,11 +141,12 @@ class _Lines:
         self._waiting.extendleft(reversed(list(lines)))
 
     def skip_blank(self) -> str | None:
-        """The next line that is not blank, which stays to be taken."""
+        """The next line that is not blank, which stays to be taken, without a byte order mark."""
         while (line := self.take()) is not None:
-            if line[1].strip():
-                self.put_back([line])
-                return line[1]
+            text = line[1].lstrip(_BOM)
+            if text.strip():
+                self.put_back([(line[0], text)])
+                return text
         return None
 
 
@@ -164,8 +187,9 @@ def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], i
     if missing is not None:
         shown = f"the first line is: {_shown(first)}; is the header missing?"
         raise InvalidInputError(f"the input has no column {missing}; {shown}")
-    rows = _csv_rows(lines, columns, delimiter, shape, id_type)
-    return Table("csv", columns, rows)
+    repeats, header = Repeats(), _Header(columns, shape, id_type)
+    rows = _csv_rows(lines, header, delimiter, repeats)
+    return Table("csv", columns, rows, repeats)
 
 
 def _understood(names: list[str], shape: Shape[ItemT]) -> list[str]:
@@ -193,22 +217,60 @@ def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _csv_rows(
-    lines: _Lines, columns: tuple[str, ...], delimiter: str, shape: Shape[ItemT], id_type: IdType | None
-) -> Iterator[ItemT | BadRowError]:
+@frozen
+class _Header(Generic[ItemT]):
+    """The columns of a CSV file, and what to make of the rows below them."""
+
+    columns: tuple[str, ...]
+    shape: Shape[ItemT]
+    id_type: IdType | None
+    _known: frozenset[str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_known", self.shape.own | self.shape.bare)
+
+    def again(self, fields: list[str]) -> Literal["same", "other"] | None:
+        """Whether these fields are a header themselves: the same columns where it matters, or others."""
+        if not any(len(name) <= _LONGEST_SHOWN and name.strip().lower() in self._known for name in fields):
+            return None  # nearly always
+        names = _understood([name.strip() for name in fields], self.shape)
+        there = [name for name, column in zip(names, self.columns, strict=False) if column in self._known]
+        if len(names) == len(self.columns) and there == [name for name in self.columns if name in self._known]:
+            return "same"
+        # One cell that is the name of a column proves little: it may say by what a person likes to be reached.
+        known = sum(name in self._known for name in names) > 1 or not self._known.isdisjoint(there)
+        if known or sorted(names) == sorted(self.columns):
+            return "other" if self.shape.lacks(tuple(names), self.id_type) is None else None
+        return None
+
+    def item(self, line: int, row: Row) -> ItemT | BadRowError:
+        return _item(line, row, self.shape, self.id_type)
+
+
+def _csv_rows(lines: _Lines, header: _Header[ItemT], delimiter: str, repeats: Repeats) -> Iterator[ItemT | BadRowError]:
+    other: int | None = None  # line of a header with other columns
     while lines.skip_blank() is not None:
         fields, taken = _fields(lines, delimiter)
         number = taken[0][0]
         if fields is None:
             yield BadRowError(number, "not valid CSV; most likely its quotes do not match")
             continue
-        row: Row = dict(zip(columns, fields, strict=False))
-        if len(fields) == len(columns):
-            item = _item(number, row, shape, id_type)
-            yield item
-        else:
+        row: Row = dict(zip(header.columns, fields, strict=False))
+        again = header.again(fields)
+        if again == "same":
+            repeats.add(number)
+            other = None
+        elif again == "other":
+            other = number
+            yield BadRowError(number, "a header with other columns than the first one; read the files one by one", row)
+        elif len(fields) != len(header.columns):
             lines.put_back(taken[1:])  # what looks like one row of several lines is most likely a stray quote
-            yield BadRowError(number, f"{len(fields)} fields where the header has {len(columns)}", row)
+            yield BadRowError(number, f"{len(fields)} fields where the header has {len(header.columns)}", row)
+        elif other is not None:
+            yield BadRowError(number, f"it belongs to the header in line {other}, not to the first one", row)
+        else:
+            item = header.item(number, row)
+            yield item
 
 
 def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple[int, str]]]:
@@ -256,7 +318,7 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
 
     decoder = json.JSONDecoder(parse_constant=number, parse_float=number)
     while (line := lines.take()) is not None:
-        at, text = line
+        at, text = line[0], line[1].lstrip(_BOM)
         if not text.strip():
             continue
         foreign.clear()

@@ -108,7 +108,7 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         source.table(verb, rows) as (table, file),
         rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,
     ):
-        writing = Writing(write, verb, PLAN)
+        writing = Writing(write, verb, PLAN, repeats=table.repeats)
         plan(verb, table.rows, address, writing)
     return SOME_BAD if writing.bad else GOOD
 
@@ -137,7 +137,8 @@ def do_all(
             added = (*verb.added, *COST)
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
-                writing = Writing(write, verb, added, held=_held(options.output), flush=write.flush)
+                held = _held(options.output)
+                writing = Writing(write, verb, added, held=held, flush=write.flush, repeats=table.repeats)
                 engine = Engine(writing, journal, Signals.counted())
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")

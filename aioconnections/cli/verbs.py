@@ -23,6 +23,7 @@ from aioconnections.cli.rows import Row, Shape
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
 from aioconnections.errors import AnswerError
+from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Checked, Failed, Outcome, Rejected, Removed, Resolved
 from aioconnections.protocol import colleagues, communities, discovery, profiles
@@ -265,9 +266,14 @@ def connect(message: str) -> Verb[RowPair]:
 
 
 def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
-    """Invite people into a community."""
+    """Invite people into a community.
+
+    Raises:
+        InvalidInputError: `uuid` cannot be the id of one.
+    """
+    uuid = plain_text(uuid, "uuid of the community")
     return Verb(
-        name=f"invite into community {uuid.strip()}",
+        name=f"invite into community {uuid}",
         doing="inviting",
         shape=PEOPLE,
         start=lambda client, people, options: client.community(uuid).invite_many(people, title=title, **options),

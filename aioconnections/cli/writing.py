@@ -14,7 +14,7 @@ from attrs import define, field
 from aioconnections.cli.items import Item
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Row
+from aioconnections.cli.rows import BadRowError, Repeats, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 
@@ -38,6 +38,7 @@ class Writing(Generic[ItemT]):
         held: rows that say that nothing was done, which wait for one that says more: they are not worth an old result.
             None if they need not.
         flush: has the rows leave this process.
+        repeats: lines of the input that repeat its header.
     """
 
     write: RowWriter
@@ -45,6 +46,7 @@ class Writing(Generic[ItemT]):
     added: tuple[str, ...]
     held: list[Row] | None = None
     flush: Callable[[], object] = lambda: None
+    repeats: Repeats = field(factory=Repeats)
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
@@ -153,7 +155,19 @@ class Writing(Generic[ItemT]):
             "duplicate": self._duplicates,
             "unprocessed": tally.unprocessed + self._undone,
         }
-        return "; ".join([text, *(f"{count:,} {what}" for what, count in others.items() if count)])
+        counts = (f"{count:,} {what}" for what, count in others.items() if count)
+        return "; ".join([text, *counts, *self.skipped()])
+
+    def skipped(self) -> list[str]:
+        """What is said of lines that repeat the header; nothing if there are none."""
+        count, first = self.repeats.count, self.repeats.first
+        if not count:
+            return []
+        return [
+            f"line {first:,} repeats the header"
+            if count == 1
+            else f"{count:,} lines repeat the header, from line {first:,} on"
+        ]
 
 
 def milliseconds(seconds: float) -> float:

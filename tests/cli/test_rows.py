@@ -6,12 +6,12 @@ from itertools import count, islice
 
 import pytest
 
-from aioconnections.cli.items import PAIRS, RowPair
+from aioconnections.cli.items import PAIRS, PEOPLE, RowPair
 from aioconnections.cli.rows import BadRowError, IdType, Table, read_rows
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Key, Pair, Userid
 
-HEADER = "source_email,target_email,note\n"
+HEADER = "source_userid,target_userid,note\n"
 
 
 def table(text: str, id_type: IdType | None = None) -> Table[RowPair]:
@@ -46,27 +46,27 @@ def test_every_common_kind_of_csv_is_read(delimiter: str, line_end: str) -> None
 
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_the_line_that_tells_excel_the_delimiter_is_no_header(first: str) -> None:
-    read = table(f"{first}\r\n\r\nsource_email;target_email;a,b,c,d\r\na;b;1,2\r\n")
-    assert read.columns == ("source_email", "target_email", "a,b,c,d")
+    read = table(f"{first}\r\n\r\nsource_userid;target_userid;a,b,c,d\r\na;b;1,2\r\n")
+    assert read.columns == ("source_userid", "target_userid", "a,b,c,d")
     (row,) = read.rows
     assert (row.line, row.row["a,b,c,d"]) == (4, "1,2")
 
 
 def test_the_delimiter_may_be_one_that_only_that_line_tells() -> None:
-    assert only("sep=|\nsource_email|target_email\na|b\n") == Pair(Email("a"), Email("b"))
+    assert only("sep=|\nsource_userid|target_userid\na|b\n") == Pair(Userid("a"), Userid("b"))
 
 
 def test_names_of_columns_that_are_understood_may_be_in_any_case() -> None:
-    read = table("Source_Email,TARGET,Note,Target_Email\na,b,x,c\n", "userid")
-    assert read.columns == ("source_email", "target", "Note", "target_email")
+    read = table("Source_Userid,TARGET,Note,Target_Userid\na,b,x,c\n", "userid")
+    assert read.columns == ("source_userid", "target", "Note", "target_userid")
     (row,) = read.rows
     assert isinstance(row, RowPair)
-    assert Pair(row.source, row.target) == Pair(Email("a"), Email("c"))
+    assert Pair(row.source, row.target) == Pair(Userid("a"), Userid("c"))
 
 
 def test_a_name_that_is_there_as_it_should_be_needs_no_other() -> None:
-    read = table("source_email,Source_Email,target_email\na,b,c\n")
-    assert read.columns == ("source_email", "Source_Email", "target_email")
+    read = table("source_userid,Source_Userid,target_userid\na,b,c\n")
+    assert read.columns == ("source_userid", "Source_Userid", "target_userid")
     with pytest.raises(InvalidInputError, match="two columns source_email"):
         table("SOURCE_EMAIL,Source_Email,target_email\n")
 
@@ -89,11 +89,11 @@ def test_a_header_that_lacks_a_column_is_shown(first: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("columns", "id_type", "pair"),
     [
-        ("source_email,target_email", None, Pair(Email("ä"), Email("b"))),
+        ("source_key,target_key", None, Pair(Key("ä"), Key("b"))),
         ("source_userid,target_key", None, Pair(Userid("ä"), Key("b"))),
         (" source_key , target_userid ", None, Pair(Key("ä"), Userid("b"))),
         ("source,target", "key", Pair(Key("ä"), Key("b"))),
-        ("source,target_email", "userid", Pair(Userid("ä"), Email("b"))),
+        ("source,target_key", "userid", Pair(Userid("ä"), Key("b"))),
     ],
 )
 def test_columns_name_the_kind_of_identity(columns: str, id_type: IdType | None, pair: Pair) -> None:
@@ -127,10 +127,90 @@ def test_an_input_without_a_header_that_makes_sense_is_refused(text: str, proble
 
 
 def test_columns_of_the_same_name_are_all_carried_along() -> None:
-    read = table("source_email,target_email,x,x,x_2,,\na,b,1,2,3,4,5\n")
-    assert read.columns == ("source_email", "target_email", "x", "x_3", "x_2", "", "_2")
+    read = table("source_userid,target_userid,x,x,x_2,,\na,b,1,2,3,4,5\n")
+    assert read.columns == ("source_userid", "target_userid", "x", "x_3", "x_2", "", "_2")
     (row,) = read.rows
     assert list(row.row.values()) == ["a", "b", "1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        HEADER,
+        "SOURCE_USERID, Target_Userid,note\n",
+        "\ufeffsource_userid,target_userid,comment\n",
+        '\ufeff"source_userid","target_userid","note"\n',
+        "\ufeff\ufeff" + HEADER,
+    ],
+)
+def test_a_header_that_comes_again_is_skipped(again: str) -> None:
+    read = table(f"{HEADER}a,b,x\n{again}\ufeffc,d,y\n{again}")
+    assert [row.line for row in read.rows] == [2, 4]
+    assert (read.repeats.count, read.repeats.first) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "target_userid,source_userid,note",
+        "target_userid,note,source_userid",
+        "source_email,target_email,note",
+        "\ufeffNOTE,source_userid,target_userid",
+        "source_email,target_email",
+    ],
+)
+def test_rows_below_another_header_are_not_read_as_if_they_were_below_the_first(other: str) -> None:
+    assert seen(f"{HEADER}a,b,x\n{other}\nc,d,y\n{HEADER}e,f,z\n") == [
+        (2, "a"),
+        (3, "a header with other columns than the first one; read the files one by one"),
+        (4, "it belongs to the header in line 3, not to the first one"),
+        (6, "e"),
+    ]
+
+
+def people(text: str) -> list[str]:
+    table = read_rows(io.StringIO(text), PEOPLE, None)
+    return [row.problem if isinstance(row, BadRowError) else row.identity.value for row in table.rows]
+
+
+def test_a_cell_that_is_called_like_a_column_makes_no_header() -> None:
+    assert people("userid,reached by\nann,email\nbob,key\n") == ["ann", "bob"]
+
+
+def test_another_header_of_people_is_told_by_its_names() -> None:
+    problems = [
+        "a header with other columns than the first one; read the files one by one",
+        "it belongs to the header in line 2, not to the first one",
+    ]
+    assert people("userid,name\nname,userid\nAnn,u1\n") == problems
+    assert people("userid\nemail\nann@example.com\n") == problems
+
+
+def test_a_byte_order_mark_belongs_to_no_line_of_json() -> None:
+    first, second = rows('\ufeff{"source_userid": "a", "target_userid": "b"}\n' * 2)
+    assert isinstance(first, RowPair)
+    assert isinstance(second, RowPair)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("20000001.0", "source_userid ends in .0, as spreadsheets and pandas write a whole number; write 20000001"),
+        (" 7.000 ", "source_userid ends in .0, as spreadsheets and pandas write a whole number; write 7"),
+        (f"{'1' * 30}.0", "source_userid ends in .0, as spreadsheets and pandas write a whole number"),
+        (
+            "2E+07",
+            "source_userid is a number with an exponent, as spreadsheets write a long one; write all of its digits",
+        ),
+    ],
+)
+def test_what_a_spreadsheet_makes_of_a_number_is_no_id(text: str, problem: str) -> None:
+    assert seen(f"{HEADER}{text},b,\nc,d,1.0\n") == [(2, problem), (3, "c")]
+
+
+@pytest.mark.parametrize("text", ["1.5", "10.0.0.0", "v1.0", "12345e67", "1234E567", "007", "1,0,0"])
+def test_ids_that_only_look_a_little_like_it_are_kept(text: str) -> None:
+    assert seen(f'{HEADER}"{text}",b,\n') == [(2, text)]
 
 
 def test_a_quoted_field_may_hold_line_ends_and_line_numbers_go_on() -> None:
@@ -186,9 +266,9 @@ def test_a_quoted_field_that_never_ends_is_told_from_a_long_one(more: int) -> No
         ("a,b,c,d", "4 fields where the header has 3"),
         (",b,", "no source"),
         ("a, ,", "no target"),
-        ("a@example.com,A@EXAMPLE.com,", "source and target are the same person"),
-        ("a\x07,b,", "control characters"),
-        ("a\udce9,b,", "source_email is not text in UTF-8"),
+        ("a,a,", "source and target are the same person"),
+        ("a\x07,b,", "source_userid: character 2 of the userid is U+0007, a control character"),
+        ("a\udce9,b,", "source_userid: character 2 of the userid is U+DCE9, a lone surrogate"),
     ],
 )
 def test_a_row_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
@@ -208,15 +288,21 @@ def test_bytes_that_are_no_utf8_keep_nobody_back_in_other_columns(capsys: pytest
 
 
 def test_json_lines() -> None:
-    text = '\n{"source_email": "ä", "target_userid": 12, "tags": [1]}\n\n{"source": "c", "target_key": "d"}'
+    text = '\n{"source_key": "ä", "target_userid": 12, "tags": [1]}\n\n{"source": "c", "target_key": "d"}'
     read = table(text, "key")
     assert (read.form, read.columns) == ("jsonl", ())
     first, second = read.rows
     assert isinstance(first, RowPair)
-    assert (first.source, first.target, first.line) == (Email("ä"), Userid("12"), 2)
-    assert first.row == {"source_email": "ä", "target_userid": 12, "tags": [1]}
+    assert (first.source, first.target, first.line) == (Key("ä"), Userid("12"), 2)
+    assert first.row == {"source_key": "ä", "target_userid": 12, "tags": [1]}
     assert isinstance(second, RowPair)
     assert (second.source, second.target, second.line) == (Key("c"), Key("d"), 4)
+
+
+SURROGATE = (
+    "character 1 of the userid is U+D800, a lone surrogate: correct the encoding of the input, "
+    "which is not text in UTF-8"
+)
 
 
 @pytest.mark.parametrize(
@@ -227,18 +313,18 @@ def test_json_lines() -> None:
         ("null", "not a JSON object"),
         ("[" * 100_000, "not a JSON object"),
         ("1" * 5_000, "not a JSON object"),
-        ('{"source_email": "a", "target_email": "b", "n": NaN}', "NaN is no number that JSON can hold"),
-        ('{"source_email": "a", "target_email": "b", "n": [-Infinity]}', "-Infinity is no number that JSON can hold"),
-        ('{"source_email": "a", "target_email": "b", "n": -1e400}', "-1e400 is no number that JSON can hold"),
+        ('{"source_userid": "a", "target_userid": "b", "n": NaN}', "NaN is no number that JSON can hold"),
+        ('{"source_userid": "a", "target_userid": "b", "n": [-Infinity]}', "-Infinity is no number that JSON can hold"),
+        ('{"source_userid": "a", "target_userid": "b", "n": -1e400}', "-1e400 is no number that JSON can hold"),
         ("{}", "no source"),
-        ('{"source_email": null, "target_email": "b"}', "no source"),
-        ('{"source_email": {"a": 1}, "target_email": "b"}', "source_email is neither text nor a whole number"),
-        ('{"source_email": true, "target_email": "b"}', "source_email is neither text nor a whole number"),
-        ('{"source_email": "\\ud800", "target_email": "b"}', "source_email is not text in UTF-8"),
+        ('{"source_userid": null, "target_userid": "b"}', "no source"),
+        ('{"source_userid": {"a": 1}, "target_userid": "b"}', "source_userid is neither text nor a whole number"),
+        ('{"source_userid": true, "target_userid": "b"}', "source_userid is neither text nor a whole number"),
+        ('{"source_userid": "\\ud800", "target_userid": "b"}', f"source_userid: {SURROGATE}"),
     ],
 )
 def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
-    good = '{"source_email": "a", "target_email": "b"}'
+    good = '{"source_userid": "a", "target_userid": "b"}'
     before, bad, after = rows(f"{good}\n{line}\n{good}\n")
     assert isinstance(before, RowPair)
     assert isinstance(bad, BadRowError)
@@ -247,8 +333,10 @@ def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, probl
 
 
 def test_the_rest_of_a_json_line_with_a_number_that_is_none_is_kept() -> None:
-    bad, good = rows('{"source_email": "a", "n": [NaN, 1.5]}\n{"source_email": "a", "target_email": "b", "n": 1.5}\n')
-    assert bad.row == {"source_email": "a", "n": [None, 1.5]}
+    bad, good = rows(
+        '{"source_userid": "a", "n": [NaN, 1.5]}\n{"source_userid": "a", "target_userid": "b", "n": 1.5}\n'
+    )
+    assert bad.row == {"source_userid": "a", "n": [None, 1.5]}
     assert good.row["n"] == 1.5
 
 
