@@ -33,7 +33,7 @@ def connect(
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import connect as verb
 
-    return do_rows(verb(letter.text), server, Source(pairs), run, rows)
+    return do_rows(verb(letter.text), server, Source(pairs, letter=letter), run, rows)
 
 
 def disconnect(

@@ -45,7 +45,7 @@ def invite(
     from aioconnections.cli.verbs import invite as verb
 
     invitation = verb(letter.text, letter.message_type, settle=run.settle, on_unknown=run.on_unknown)
-    return do_rows(invitation, server, Source(people, person.row), run, rows)
+    return do_rows(invitation, server, Source(people, person.row, letter), run, rows)
 
 
 def accept(

@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from aioconnections.cli.items import Item, RowConnection, RowInvitation, RowPair, RowPerson
-from aioconnections.errors import InDoubtError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.errors import InDoubtError, JournalError, JournalMismatchError
 from aioconnections.journal import Journal, Past, Said, columns, item_text, replay, report
 from aioconnections.journal import Row as RecordedRow
 from aioconnections.outcomes import InDoubt, Outcome
 
-__all__ = ["WatchedJournal", "apart", "difference"]
+__all__ = ["WatchedJournal", "difference"]
 
 _DIGEST = "message_digest"
 
@@ -123,23 +123,6 @@ def _outcome(row: RecordedRow, item: Item) -> Outcome:
     if row.said is not None:
         return replay(row.said, index=row.index, item=item)
     return InDoubt(InDoubtError(str(row.as_dict()["error"])), index=row.index, item=item, replayed=True)
-
-
-def apart(journal: Path | None, output: Path | None) -> None:
-    """Pass if the result is not written over the journal.
-
-    Raises:
-        InvalidInputError: it would be.
-    """
-    if journal is None or output is None:
-        return
-    files = [journal, *(journal.with_name(journal.name + rest) for rest in ("-wal", "-shm"))]
-    if any(output.resolve() == file.resolve() or _same(output, file) for file in files):
-        raise InvalidInputError("the result cannot be written over the journal")
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
 
 
 def difference(error: JournalMismatchError, line: int | None) -> str:

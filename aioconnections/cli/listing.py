@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from aioconnections.cli.apart import keep_apart, option_files
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
@@ -57,6 +58,7 @@ def list_records(
         result: how these are written.
 
     Raises:
+        InvalidInputError: the result would be written over a file that the command reads.
         ConnectionsError: the server refuses, or does not answer.
         OSError: a row cannot be written.
     """
@@ -69,6 +71,7 @@ def list_records(
                 count += 1
         return count
 
+    keep_apart([*option_files(server)], output=result.output)
     client = server.client()
     with (
         logged(server.log_level),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from attrs import field, frozen
 
+from aioconnections.cli.apart import INPUT, File, keep_apart, option_files, stream_file
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import Engine, Given
 from aioconnections.cli.exits import GOOD, INTERRUPTED, RESUMABLE, SOME_BAD, USAGE, Ended, of_stop
 from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.items import Item
-from aioconnections.cli.journals import WatchedJournal, apart, difference
+from aioconnections.cli.journals import WatchedJournal, difference
 from aioconnections.cli.logs import logged
-from aioconnections.cli.options import Rows
+from aioconnections.cli.options import Message, Rows
 from aioconnections.cli.output import Format, Sheet, rows_to
 from aioconnections.cli.progress import progress, say
 from aioconnections.cli.rows import Row, Table, read_rows
@@ -44,10 +45,21 @@ class Source:
     Attributes:
         path: CSV or JSON lines; None for standard input.
         given: the only row, by the options of the command; those that were not given are None.
+        letter: what goes along with each row, if anything.
     """
 
     path: Path | None = None
     given: Row = field(factory=dict)
+    letter: Message | None = None
+
+    @property
+    def files(self) -> Iterator[File]:
+        """The file of the rows, and that of what goes along."""
+        if self.piped:
+            yield from stream_file("input", INPUT)
+        elif self.path is not None:
+            yield File.at(self.path, INPUT)
+        yield from option_files(self.letter)
 
     @property
     def piped(self) -> bool:
@@ -92,6 +104,7 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         Ended: the run ended early.
     """
     record = run.record  # before a password is asked for
+    keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
         origin = str(server.address().origin)
         journal = None if record is None else WatchedJournal(record, verb=verb.name, origin=origin)
@@ -103,7 +116,6 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
                 end.piped = source.piped
                 raise
     address = server.address()
-    apart(record, rows.output)
     with (
         source.table(verb, rows) as (table, file),
         rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,
@@ -131,7 +143,6 @@ def do_all(
         Ended: likewise.
     """
     record = None if journal is None else journal.path
-    apart(record, options.output)
     try:
         with source.table(verb, options) as (table, file):
             added = (*verb.added, *COST)

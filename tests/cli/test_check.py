@@ -217,7 +217,10 @@ def test_a_server_that_is_not_profiles(
     [
         (["missing.csv"], "aioconnections: missing.csv: No such file or directory"),
         (["."], "aioconnections: .: Is a directory"),
-        (["pairs.csv", "-o", "pairs.csv"], "aioconnections: the result cannot be written over its own input"),
+        (
+            ["pairs.csv", "-o", "pairs.csv"],
+            "aioconnections: the result cannot be written over its own input; choose another file",
+        ),
         (["pairs.csv", "-o", "no/such.csv"], "aioconnections: no/such.csv: No such file or directory"),
         (["pairs.csv", "-o", "."], "aioconnections: .: Is a directory"),
         (["pairs.csv", "--format", "xml"], 'Invalid value "xml" for --format'),

@@ -119,7 +119,10 @@ def test_the_result_is_not_written_over_the_journal(command: Command, me: Any, o
     before, asked = Path("j.sqlite").read_bytes(), me.app.requests.total
     for words in (["invite", people(1), "--journal"], ["report"]):
         said = command(*words, "j.sqlite", "-o", output)
-        assert (said.code, said.err) == (2, "aioconnections: the result cannot be written over the journal\n")
+        assert (said.code, said.err) == (
+            2,
+            "aioconnections: the result cannot be written over the journal; choose another file\n",
+        )
     assert Path("j.sqlite").read_bytes() == before
     assert me.app.requests.total == asked
 
