@@ -28,8 +28,8 @@ Prove: TypeAlias = Callable[[Run | None], Awaitable[None]]
 SETTLED = frozenset({200, 201, 204})
 """Neither a retry nor a redirect nor the login is about these."""
 
-_ADMITTED = SETTLED | {400, 403, 404, 409}
-"""Whoever is answered so has signed in."""
+_ADMITTED = frozenset({400, 403, 404, 409})
+"""Refusals of a request whose login was good, if the application made them."""
 
 _AWAY = frozenset({502, 503, 504})
 _GOOD = frozenset({Sight.GOOD})
@@ -67,6 +67,9 @@ class Attempts:
         self._login = login
         self._prove = prove
         self.now: Callable[[], float] = now
+        self._profiles = traffic.applications.profiles
+        self._communities = traffic.applications.communities
+        self._communities_root = f"{address.context}/communities/"
 
     async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         """Send one request when it is its turn; the answer, and what the request was signed with.
@@ -76,19 +79,21 @@ class Attempts:
         """
         traffic, now = self._traffic, self.now
         availability, slots, login = traffic.availability, traffic.slots, self._login
-        monitor = traffic.applications.named(self._address.application_of(request.target))
+        monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
+        application = monitor.application
+        outage = application.outage
         while True:
             moment = now()
-            if not (availability.is_clear(moment) and not monitor.is_away and login.is_ready and slots.take()):
+            if not (availability.is_clear(moment) and not outage.away and login.is_ready and slots.take()):
                 moment = await self._turn(meter, monitor)
             try:
                 start = traffic.limiter.reserve(moment)
                 if start > moment:
                     moment = await self._until(start, moment, meter)
-                    if not availability.is_clear(moment) or (monitor.is_away and not meter.is_canary):
+                    if not availability.is_clear(moment) or (outage.away and not meter.is_canary):
                         continue
                 self._gate.check()
-                if monitor.application.is_stale(moment) and not meter.is_canary:
+                if application.is_watched and not meter.is_canary and application.is_stale(moment):
                     await self._canary(monitor, meter.run, moment)  # in place of this request
                     continue
                 seconds = traffic.item_timeout - meter.elapsed_at(moment)
@@ -104,7 +109,7 @@ class Attempts:
                 signed = login.constant if request.anonymous else login.signed
                 assert signed is not None  # noqa: S101 # a login that was ready remains so
                 answer = await self._exchange(request, signed, meter, moment, seconds, page)
-                if not monitor.application.proved or monitor.application.outage.since is not None:
+                if not application.proved or outage.since is not None:
                     monitor.answered(answer, proving=meter.proving)
                 return answer, signed
             finally:
@@ -132,7 +137,7 @@ class Attempts:
             raise
         status = answer.status
         telemetry.answers[status] += 1
-        if status in _ADMITTED and not is_doubtful(answer):
+        if status in SETTLED or (status in _ADMITTED and answer.is_own_form):
             self._login.accepted(signed)
         if status == 429 or status >= 500:
             availability.refused(status, retry_after(answer), moment, self.now())

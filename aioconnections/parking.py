@@ -20,12 +20,17 @@ class Parking:
     Args:
         capacity: how many items may be parked before the run stops reading.
         changed: called after an item has parked, and after it has gone on.
+
+    Attributes:
+        parked: how many items are parked now.
+        used: whether any item ever was.
     """
 
-    __slots__ = ("_capacity", "_changed", "_closed", "_pressing", "parked")
+    __slots__ = ("_capacity", "_changed", "_closed", "_pressing", "parked", "used")
 
     def __init__(self, capacity: int, changed: Callable[[], object]) -> None:
         self.parked: int = 0
+        self.used: bool = False
         self._capacity = capacity
         self._changed = changed
         self._closed = False  # the run reads nothing more
@@ -40,6 +45,7 @@ class Parking:
     def __call__(self) -> Generator[None]:
         """Park the current item for the duration of the block."""
         self.parked += 1
+        self.used = True
         if self.is_full:
             self._pressing.set()
         self._changed()

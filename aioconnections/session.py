@@ -69,6 +69,8 @@ class Session:
         self.on_use: Callable[[], object] = lambda: None
         self._traffic = traffic
         self._now = traffic.clock.here() if isinstance(traffic.clock, LoopClock) else traffic.clock.now
+        self._communities = f"{address.context}/communities/"
+        self._refusals: set[tuple[str, int, bool]] = set()  # kinds of refusals in own form that were noted
         self._attempts = self._make_attempts()
         self._doubts = Doubts(traffic, address, self._attempts)
         self._proof: _Shared | None = None
@@ -257,43 +259,59 @@ class Session:
         """
         if request.delay:
             await self._delay(request, meter)
-        attempt = free = 0
+        try:
+            answer, signed = await self._attempts.once(request, meter, page)
+            if answer.status in SETTLED or self._is_own_refusal(request, answer):
+                return answer  # nearly every one
+            end: Response | TransportError = await self._settled(answer, request, signed, meter, page)
+        except TransportError as error:
+            end = error
+        return await self._pursue(request, end, meter, page, judged=judged)
+
+    async def _pursue(
+        self, request: Request, end: Response | TransportError, meter: Meter, page: Page[Any] | None, *, judged: bool
+    ) -> Response:
+        """The final answer, where the first attempt came to an `end` that settled nothing."""
+        attempt, free = 1, 0
         while True:
-            attempt += 1
-            try:
-                answer = await self._answer(request, meter, page)
-            except TransportError as error:
-                if not await self._may_try_again(request, error, attempt, meter):
-                    raise
-                request = evolve(request, fresh=request.fresh or reused(error))
-                continue
-            if self._is_settled(request, answer):
-                return answer
-            doubtful = judged and is_doubtful(answer)
-            decision = await self._judged(request, answer, meter, free) if doubtful else Next.RETRY
+            doubtful = False
+            decision: Response | Next = Next.RETRY
+            if isinstance(end, Response):
+                if end.status in SETTLED or self._is_own_refusal(request, end):
+                    return end
+                doubtful = judged and is_doubtful(end)
+                if doubtful:
+                    decision = await self._judged(request, end, meter, free)
             if isinstance(decision, Response):
                 return decision
             if decision is Next.ASK_AGAIN:
-                attempt, free = attempt - 1, free + 1
-            elif not await self._may_try_again(request, answer, attempt, meter):
-                if doubtful:
-                    raise foreign_error(answer)
-                return answer
+                free += 1
+            elif await self._may_try_again(request, end, attempt, meter):
+                attempt += 1
+            else:
+                return _final(end, doubtful=doubtful)
+            if isinstance(end, TransportError) and reused(end):
+                request = evolve(request, fresh=True)
+            end = await self._end_of_attempt(request, meter, page)
 
-    async def _answer(self, request: Request, meter: Meter, page: Page[Any] | None) -> Response:
-        """The answer to one attempt, after redirects within the origin and with a renewed login."""
-        answer, signed = await self._attempts.once(request, meter, page)
-        if answer.status in SETTLED or answer.status in DOUBTFUL:
-            return answer
-        return await self._settled(answer, request, signed, meter, page)
+    async def _end_of_attempt(
+        self, request: Request, meter: Meter, page: Page[Any] | None
+    ) -> Response | TransportError:
+        """How one attempt ends, with redirects within the origin and a renewed login."""
+        try:
+            answer, signed = await self._attempts.once(request, meter, page)
+            return await self._settled(answer, request, signed, meter, page)
+        except TransportError as error:
+            return error
 
-    def _is_settled(self, request: Request, answer: Response) -> bool:
-        """Whether this is a success, or a refusal by the application itself: a retry would change nothing."""
-        if answer.status in SETTLED:
-            return True
+    def _is_own_refusal(self, request: Request, answer: Response) -> bool:
+        """Whether the application itself has refused the request: a retry would change nothing."""
         if answer.status not in DOUBTFUL or not answer.is_own_form:
             return False
-        self._monitor(request).application.saw_own_form(request.method, answer.status)
+        kind = request.method, answer.status, request.target.startswith(self._communities)
+        if kind not in self._refusals:
+            self._refusals.add(kind)
+            self._monitor(request).application.saw_own_form(request.method, answer.status)
         return True
 
     def _monitor(self, request: Request) -> Monitor:
@@ -367,7 +385,7 @@ class Session:
     ) -> Response:
         """What `answer` leads to: a renewed login where the old one was refused, redirects within the origin."""
         redirects = refusals = 0
-        while answer.status not in SETTLED:
+        while answer.status not in SETTLED and answer.status not in DOUBTFUL:
             if answer.status == 401:
                 if refusals == _MOST_REFUSALS or self.gate.refusal is not None or not await self.login.renew(signed):
                     break
@@ -398,6 +416,15 @@ class Session:
         origin, target = split_url(urljoin(f"{self.address.origin}/", url))
         request = Request(method, target, Headers((headers or {}).items()), body)
         return await asked(self._traffic.engine, origin, request, NO_HEADERS, self._traffic.attempt_timeout)
+
+
+def _final(end: Response | TransportError, *, doubtful: bool) -> Response:
+    """What is handed out when nothing more is tried."""
+    if isinstance(end, TransportError):
+        raise end
+    if doubtful:
+        raise foreign_error(end)
+    return end
 
 
 class _Shared:

@@ -167,6 +167,7 @@ class Meter:
         proving: whether this is the canary, which says nothing of the requests that it goes before.
         parking: where the item waits without its worker; None for a single call.
         sent_at: when the last request was sent.
+        is_canary: whether its requests look after an application, so that they do not wait for it.
         refuted: awaited when a change that was sent was certainly not made, with the reason.
     """
 
@@ -186,6 +187,8 @@ class Meter:
         "sent_at",
         "waited",
     )
+
+    is_canary: bool = False
 
     def __init__(
         self,
@@ -243,11 +246,6 @@ class Meter:
             await self.refuted(reason)
         self.settle()
 
-    @property
-    def is_canary(self) -> bool:
-        """Whether its requests look after an application, so that they do not wait for it."""
-        return False
-
     def attempt(self, moment: float) -> None:
         """A request is sent at `moment`."""
         self.attempts += 1
@@ -293,15 +291,12 @@ class CanaryMeter(Meter):
 
     __slots__ = ("_monitor", "first")
 
+    is_canary = True
+
     def __init__(self, now: Callable[[], float], run: Run | None, monitor: Monitor) -> None:
         super().__init__(now, run, proving=True)
         self._monitor = monitor
         self.first: tuple[int, float] | None = None
-
-    @property
-    def is_canary(self) -> bool:
-        """See `Meter`."""
-        return True
 
     def attempt(self, moment: float) -> None:
         """See `Meter`."""

@@ -233,22 +233,22 @@ class Outcomes(Generic[OutT]):
             self._hire(self._tasks)
 
     async def _work(self) -> None:
-        job = self._job
+        job, parking = self._job, self._parking
         try:
             while not self._ended:
                 if not job.is_ready():
                     await job.ready()
                     continue
-                if self._items is not None and self._has_room():
+                if self._items is not None and not parking.parked and self._read - self._given < self._window:
                     taken = self._pull()  # the way of nearly every item: nothing to wait for
                 else:
                     taken = await self._take()
                 if taken is None:
                     return
-                if self._working < self._workers and self._tasks is not None:
+                if self._running - parking.parked < self._workers and self._tasks is not None:
                     self._hire(self._tasks)
-                self._give(await job.do(*taken, self._parking))
-                if self._is_superfluous():
+                self._give(await job.do(*taken, parking))
+                if (parking.used or job.over is not None) and self._is_superfluous():
                     return
         except BaseException as error:
             if not self._ends_with(error):
