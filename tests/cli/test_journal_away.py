@@ -150,10 +150,10 @@ def test_what_an_earlier_run_left_is_told_from_what_it_has_done(
     longer = table("userid", *((p.userid,) for p in STRANGERS[:3]), ("",), *((p.userid,) for p in STRANGERS[4:7]))
     said = command("invite", longer, *JOURNAL)
     assert [row["outcome"] for row in said.rows] == [
-        *("invited", "in_doubt", "rejected", "unreadable"),
+        *("invited", "in_doubt", "failed", "unreadable"),
         *["unprocessed"] * 3,
     ]
-    assert "; 1 of them by an earlier run; 1 in doubt; 1 rejected; 1 unreadable; 3 unprocessed\n" in said.err
+    assert "; 1 of them by an earlier run; 1 in doubt; 1 failed; 1 unreadable; 3 unprocessed\n" in said.err
 
 
 def test_what_a_killed_run_has_sent_is_in_doubt(
