@@ -123,7 +123,7 @@ def test_a_bad_canary_begins_an_outage_and_a_good_probe_ends_it() -> None:
     async def main() -> None:
         it, began = Watcher(Sight.AWAY), trio.current_time()
         assert await it.wait() is Sight.AWAY
-        assert it.monitor.is_away
+        away = [it.monitor.is_away]
 
         async def probe() -> bool:
             await it.look()
@@ -134,7 +134,7 @@ def test_a_bad_canary_begins_an_outage_and_a_good_probe_ends_it() -> None:
                 nursery.start_soon(it.monitor.clear, probe, FOREVER)
             await trio.sleep(2)
             it.sight = Sight.GOOD
-        assert not it.monitor.is_away
+        assert [*away, it.monitor.is_away] == [True, False]
         assert (it.back, it.monitor.probes) == (1, 2)
         assert [round(sent - began, 1) for sent in it.sent] == [0.0, 1.1, 3.2]
 
@@ -145,10 +145,10 @@ def test_something_else_at_a_new_address_is_no_outage() -> None:
     async def main() -> None:
         it = Watcher(Sight.ABSENT)
         assert await it.wait() is Sight.ABSENT
-        assert not it.monitor.is_away
+        away = [it.monitor.is_away]
         it.monitor.application.proved = True
         assert await it.wait() is Sight.ABSENT
-        assert it.monitor.is_away
+        assert [*away, it.monitor.is_away] == [False, True]
         protected = Watcher(Sight.PROTECTED)
         assert await protected.wait() is Sight.PROTECTED
         assert not protected.monitor.is_away
