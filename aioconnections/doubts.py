@@ -125,7 +125,7 @@ class Doubts:
             answer, _ = await self._attempts.once(evolve(request, method="GET"), meter, None)
             return await self._learned(request, response, answer, meter, monitor)
         except TransportError:
-            return Form.UNDECIDED  # this time; the next response like this is asked about again
+            return Form.FOREIGN  # this time: nothing was learned, so the pair is asked again
         finally:
             del monitor.asking[head]
             asking.set()
@@ -147,7 +147,7 @@ class Doubts:
                     application.learn(head, Form.OWN)
             return answer
         if not is_doubtful(answer):
-            return Form.UNDECIDED
+            return Form.FOREIGN  # a failure, which says nothing of the pair
         form = _form_of_body(evolve(request, method="GET"), answer, application)
         if form is Form.OWN and answer.media_type != response.media_type:
             return answer

@@ -167,3 +167,16 @@ def test_behind_a_front_end_that_refuses_every_head_each_pair_is_asked_by_get(
     _, run = checks(front)
     assert (run.tally.status_none, run.tally.status_accepted) == (20, 10)
     assert front.methods.count("GET") >= 30
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadTimeout("late"), httpx.ReadError("reset"), 401, 405, 500])
+def test_a_head_is_no_verdict_while_its_get_fails(failure: Exception | int) -> None:
+    def get(_: httpx.Request) -> httpx.Response:
+        if isinstance(failure, Exception):
+            raise failure
+        return httpx.Response(failure, headers=HTML, content="<html>No.</html>")
+
+    front = Front(always(html), get)
+    found, run = checks(front, count=3)
+    assert run.tally.checked == 0
+    assert len(found) == 3
