@@ -53,7 +53,7 @@ class Monitor:
         self.application: Application = Application(chance)
         self.asking: dict[object, anyio.Event] = {}
         self._clock = clock
-        self._room = WaitingRoom(f"{name.capitalize()}", self.application.outage, clock, max_outage, is_back)
+        self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, is_back)
         self._latest: tuple[int, Sight] = 0, Sight.AWAY  # number of the last canary, and what came of it
         self._sending = False  # an item sends a canary for all that wait
         self._timing = False  # an item waits for the time to do so
@@ -92,7 +92,7 @@ class Monitor:
             application.canary_ended(Canary(number, sent, good=False), now)
             if not application.outage.away:
                 application.outage.begin(now)
-                LOG.warning("%s is not there: nothing is sent to it until a probe is answered", self.name)
+                LOG.warning("%s is not there: nothing is sent to it until a probe is answered", self.name.capitalize())
         self._announce()
 
     async def clear(self, probe: Probe, until: float) -> None:

@@ -18,7 +18,7 @@ from aioconnections.cli import run
 from aioconnections.client.base import Base
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
-from aioconnections.reference import App, Directory, app
+from aioconnections.reference import App, Directory, Fault, app
 from aioconnections.reference.server import listening
 
 DIRECTORY = Directory.generate(people=60, seed=7)
@@ -32,10 +32,14 @@ class Reference:
     url: str = ""
     refuses_after: float = float("inf")
     """So many requests are answered; then every login is refused."""
+    stops_after: float = float("inf")
+    """So many requests are answered; then every application is stopped behind its web server."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self.app.requests.total >= self.refuses_after:
             scope["headers"] = [header for header in scope["headers"] if header[0] != b"authorization"]
+        if self.app.requests.total >= self.stops_after and not self.app.faults:
+            self.app.faults = [Fault("missing")]
         await self.app(scope, receive, send)
 
 
