@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Literal, TypeAlias
 
 from attrs import evolve
 
 from aioconnections.applications import Monitor
-from aioconnections.errors import CertificateError, DeadlineError, ProtocolError, TransportError
+from aioconnections.errors import AuthenticationError, DeadlineError, ProtocolError, TransportError
 from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
@@ -16,7 +17,7 @@ from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import is_doubtful, retry_after
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.protocol.sight import Sight, View, look
-from aioconnections.telemetry import LOG, Attempt
+from aioconnections.telemetry import Attempt
 from aioconnections.traffic import CanaryMeter, Meter, Run, Traffic
 from aioconnections.transport import Engine
 
@@ -32,8 +33,6 @@ _ADMITTED = frozenset({400, 403, 404, 409})
 """Refusals of a request whose login was good, if the application made them."""
 
 _AWAY = frozenset({502, 503, 504})
-_GOOD = frozenset({Sight.GOOD})
-_NOT_AWAY = frozenset({Sight.GOOD, Sight.ABSENT, Sight.PROTECTED})
 
 
 def reused(error: TransportError) -> bool:
@@ -93,8 +92,9 @@ class Attempts:
                     if not availability.is_clear(moment) or (outage.away and not meter.is_canary):
                         continue
                 self._gate.check()
-                if application.is_watched and not meter.is_canary and application.is_stale(moment):
-                    await self._canary(monitor, meter.run, moment)  # in place of this request
+                if application.is_watched and not meter.is_canary and application.is_stale(moment, monitor.holds):
+                    with meter.parked():
+                        await self._canary(monitor, meter.run, moment)  # in place of this request
                     continue
                 seconds = traffic.item_timeout - meter.elapsed_at(moment)
                 if seconds <= 0:
@@ -184,9 +184,9 @@ class Attempts:
             if not availability.is_clear(came) or self._waits_for(monitor, meter):
                 self._gate.check()
                 until = came + traffic.item_timeout - meter.elapsed if meter.run is None else meter.run.until
-                await meter.wait(availability.clear(lambda: self._probe(monitor, there=_NOT_AWAY), until))
+                await meter.wait(availability.clear(lambda: self._probe(monitor, whole_server=True), until))
                 if self._waits_for(monitor, meter):
-                    await meter.wait(monitor.clear(lambda: self._probe(monitor, there=_GOOD), until))
+                    await meter.wait(monitor.clear(lambda: self._probe(monitor, whole_server=False), until))
                 if not meter.proving:
                     await self._prove(meter.run)  # it may have lost the login
                 if meter.run is not None:
@@ -205,37 +205,36 @@ class Attempts:
     def _waits_for(self, monitor: Monitor, meter: Meter) -> bool:
         return monitor.is_away and not meter.is_canary
 
-    async def look(self, monitor: Monitor, run: Run | None) -> None:
-        """Send a canary in its turn.
+    @property
+    def signs_in(self) -> bool:
+        """Whether there is a credential."""
+        return self._login.auth is not None
+
+    async def look(self, monitor: Monitor, run: Run | None) -> Sight:
+        """Send a canary in its turn; what it means for the requests.
 
         Raises:
+            AuthenticationError: it needs the credential, and that was refused.
             ConnectionsError: it could not be sent.
         """
         meter = CanaryMeter(self.now, run, monitor)
-        await self._see(monitor, meter, lambda request: self._once_renewed(request, meter))
+        view = await self._see(monitor, meter, lambda request: self._once_renewed(request, meter))
+        return self._told(monitor, meter, view)
 
     async def answers_head(self, monitor: Monitor, meter: Meter) -> bool:
-        """Whether a HEAD that must succeed does so.
+        """Whether HEAD reaches the application through what is in front of it. It is asked once.
 
         Raises:
-            ConnectionsError: it could not be sent.
+            ConnectionsError: it could not be asked.
         """
-        known = monitor.application.needs_login
-        flow = look(
-            self._address,
-            monitor.name,
-            signs_in=self._login.auth is not None,
-            needs_login=known,
-            method="HEAD",
-        )
-        try:
-            request = next(flow)
-            while True:
-                answer, _ = await self.once(request, meter, None)
-                request = flow.send(answer)
-        except StopIteration as stop:
-            view: View = stop.value
-            return view.sight is Sight.GOOD
+        application = monitor.application
+        known = application.answers_head(self.now())
+        if known is not None:
+            return known
+        view = await self._see(monitor, meter, lambda request: self._once_renewed(request, meter), method="HEAD")
+        if view.sight in {Sight.GOOD, Sight.ABSENT, Sight.UNCLEAR}:
+            application.asked_by_head(self.now(), answered=view.sight is Sight.GOOD)
+        return view.sight is Sight.GOOD
 
     async def _canary(self, monitor: Monitor, run: Run | None, moment: float) -> None:
         """Send a canary at `moment`, with the slot and the start that the caller holds."""
@@ -248,18 +247,35 @@ class Attempts:
             assert signed is not None  # noqa: S101 # the caller's turn has come, so there is a login
             return await self._exchange(request, signed, meter, started, self._traffic.attempt_timeout, None)
 
-        await self._see(monitor, meter, send)
+        with suppress(AuthenticationError):  # the request that follows is refused as well, and says so
+            self._told(monitor, meter, await self._see(monitor, meter, send))
 
-    async def _probe(self, monitor: Monitor, *, there: Collection[Sight]) -> bool:
-        """Look at an application during an outage; it takes no turn, and waits for nothing."""
+    async def _probe(self, monitor: Monitor, *, whole_server: bool) -> bool:
+        """Look at an application during an outage; it takes no turn, and waits for nothing.
+
+        Where the whole server is away, any response tells that it is back. A refused login does so in any case: the
+        next request is to meet it.
+        """
         meter = CanaryMeter(self.now, None, monitor)
 
         async def send(request: Request) -> Response:
             meter.attempt(self.now())
-            common = (not request.anonymous and self._login.signed) or self._login.constant
-            return await self._asked(request, common)
+            signed = self._login.signed
+            if request.anonymous or signed is None:
+                return await self._asked(request, self._login.constant)
+            response = await self._asked(request, signed)
+            if response.status == 401 and await self._login.renew(signed):
+                response = await self._asked(request, self._login.signed or signed)
+            return response
 
-        return await self._see(monitor, meter, send, tells=there is _GOOD) in there
+        try:
+            view = await self._see(monitor, meter, send)
+        except AuthenticationError:
+            return True
+        if view.sight is Sight.AWAY and whole_server:
+            return False
+        sight = self._told(monitor, meter, view)
+        return whole_server or sight is Sight.GOOD
 
     async def _asked(self, request: Request, common: Headers) -> Response:
         traffic = self._traffic
@@ -277,31 +293,39 @@ class Attempts:
     async def _see(
         self,
         monitor: Monitor,
-        meter: CanaryMeter,
+        meter: Meter,
         send: Callable[[Request], Awaitable[Response]],
         *,
-        tells: bool = True,
-    ) -> Sight:
-        """What a look at the application shows; the monitor is told, unless the whole server is away anyhow."""
+        method: Literal["GET", "HEAD"] = "GET",
+    ) -> View:
+        """What a look at the application shows. A connection that had ended is no failure of the application."""
         known = monitor.application.needs_login
-        flow = look(self._address, monitor.name, signs_in=self._login.auth is not None, needs_login=known)
-        view = View(Sight.AWAY, known)
+        flow = look(self._address, monitor.name, signs_in=self.signs_in, needs_login=known, method=method)
         try:
             request = next(flow)
             while True:
-                request = flow.send(await send(request))
+                before = meter.attempts
+                try:
+                    response = await send(request)
+                except TransportError as error:
+                    if meter.attempts == before:
+                        raise  # it was not sent: the run is over, or the time
+                    again = reused(error) and not request.fresh
+                    request = evolve(request, fresh=True) if again else flow.throw(error)
+                else:
+                    request = flow.send(response)
         except StopIteration as stop:
-            view = stop.value
-        except CertificateError:
-            raise
-        except TransportError:
-            LOG.debug("a look at %s was not answered", monitor.name)
-        if meter.first is not None and (tells or view.sight is not Sight.AWAY):
-            monitor.canary_ended(*meter.first, view)
-        return view.sight
+            view: View = stop.value
+            return view
+
+    def _told(self, monitor: Monitor, meter: CanaryMeter, view: View) -> Sight:
+        """Tell the monitor what a canary has shown; what that means for the requests."""
+        if meter.first is None:
+            return view.sight
+        return monitor.canary_ended(*meter.first, view, signs_in=self.signs_in)
 
     async def _once_renewed(self, request: Request, meter: Meter) -> Response:
-        """The answer to a request whose login is renewed if it was refused."""
+        """The response to a request whose login is renewed if it was refused."""
         answer, signed = await self.once(request, meter, None)
         if answer.status == 401 and not request.anonymous and await self._login.renew(signed):
             answer, _ = await self.once(request, meter, None)

@@ -7,17 +7,19 @@ and no worker.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import anyio
 from attrs import evolve
 
-from aioconnections.applications import Monitor
+from aioconnections.applications import Look, Monitor
 from aioconnections.attempts import Attempts
 from aioconnections.errors import TransportError
 from aioconnections.policy.application import Application, Form
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import (
+    DOUBTFUL,
     foreign_error,
     head_of,
     holds_error_document,
@@ -32,6 +34,9 @@ __all__ = ["Doubts", "Next"]
 
 _VOUCHED = frozenset({400, 404})  # a gateway answers the other statuses itself, whatever state the application is in
 _MOST_FREE = 8
+_MOST_ASKED = 64  # heads whose first question is remembered
+_CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # a connection, or a login that was refused
+_OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
 class Next(Enum):
@@ -44,10 +49,17 @@ class Next(Enum):
 class Doubts:
     """The doubtful responses of one signed-in user."""
 
-    def __init__(self, traffic: Traffic, address: Address, attempts: Attempts) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        address: Address,
+        attempts: Attempts,
+        send: Callable[[Request, Meter], Awaitable[Response]],
+    ) -> None:
         self._traffic = traffic
         self._address = address
         self._attempts = attempts
+        self._send = send  # one request, with redirects and a renewed login
 
     async def decide(self, request: Request, response: Response, meter: Meter, *, asked: int) -> Response | Next:
         """What a doubtful `response` means.
@@ -70,7 +82,7 @@ class Doubts:
         if monitor.is_away:
             return Next.ASK_AGAIN  # which waits until it is back
         with meter.parked():
-            decision = await self._decided(request, response, meter, monitor)
+            decision = await meter.wait(self._decided(request, response, meter, monitor))
         if meter.run is not None:
             meter.waited += self._attempts.now() - received
         if decision is Next.ASK_AGAIN and asked >= _MOST_FREE:
@@ -87,8 +99,10 @@ class Doubts:
         if form is Form.OWN:
             return response
         application = monitor.application
-        sight = await monitor.sight_after(count, lambda: self._attempts.look(monitor, meter.run), meter.parking)
-        if sight is Sight.PROTECTED:
+        attempts, run = self._attempts, meter.run
+        look: Look = lambda: attempts.look(monitor, run)  # noqa: E731 # it is one argument
+        sight = await monitor.sight_after(count, look, meter.parking, signs_in=attempts.signs_in)
+        if sight is Sight.UNCLEAR:
             raise foreign_error(response)
         if sight is Sight.ABSENT and not application.proved:
             service = f"{monitor.name.capitalize()} service at {self._address.origin}{self._address.context}"
@@ -97,7 +111,7 @@ class Doubts:
             return Next.ASK_AGAIN
         if form is Form.FOREIGN or meter.proving or response.status not in _VOUCHED:
             return Next.RETRY
-        return response if application.vouches_for(sent, count) else Next.ASK_AGAIN
+        return response if application.vouches_for(sent, count, monitor.holds) else Next.ASK_AGAIN
 
     async def _form(self, request: Request, response: Response, meter: Meter, monitor: Monitor) -> Form | Response:
         """Who wrote `response`; or, if it was asked by GET, the response to that, if it is clear."""
@@ -113,47 +127,70 @@ class Doubts:
         self, request: Request, response: Response, meter: Meter, monitor: Monitor
     ) -> Form | Response:
         application, method, head = monitor.application, request.method, head_of(response)
-        while (asking := monitor.asking.get(head)) is not None:
-            await meter.wait(asking.wait())
+        if (asking := monitor.asking.get(head)) is not None:
+            await asking.wait()  # for the first one, which may settle it for all
         form = application.form_of(method, response.status, head)
-        if form is Form.FOREIGN or (form is not None and application.answers_head):
+        if form is Form.FOREIGN or (form is not None and application.answers_head(self._attempts.now())):
             return form
-        monitor.asking[head] = asking = anyio.Event()
+        asking = monitor.asking.setdefault(head, anyio.Event())
         try:
-            if application.answers_head is None:
-                application.answers_head = await self._attempts.answers_head(monitor, meter)
-            answer, _ = await self._attempts.once(evolve(request, method="GET"), meter, None)
-            return await self._learned(request, response, answer, meter, monitor)
+            reaches = await self._attempts.answers_head(monitor, meter)
+            answer = await self._send(evolve(request, method="GET"), meter)
+            return await self._learned(request, response, answer, meter, application, reaches=reaches)
         except TransportError:
+            if meter.run is not None and meter.run.is_over:
+                raise
             return Form.FOREIGN  # this time: nothing was learned, so the pair is asked again
         finally:
-            del monitor.asking[head]
             asking.set()
+            if len(monitor.asking) > _MOST_ASKED:
+                monitor.asking.clear()
 
-    async def _learned(
-        self, request: Request, response: Response, answer: Response, meter: Meter, monitor: Monitor
+    async def _learned(  # what is compared with what
+        self,
+        request: Request,
+        response: Response,
+        answer: Response,
+        meter: Meter,
+        application: Application,
+        *,
+        reaches: bool,
     ) -> Form | Response:
-        """Who wrote the `response` to a HEAD, by the `answer` to a GET; or the answer itself, if it is clear.
+        """What the `answer` to a GET says of the `response` to a HEAD: who wrote it, or the answer itself.
 
-        Only where HEAD is known to reach the application, the heads that follow can be judged by this one.
+        A head is learned only where HEAD is known to reach the application, and where the same head comes once more:
+        else the application may have stopped, or come back, between the two.
         """
-        application, head = monitor.application, head_of(response)
-        if answer.status == 200:
-            return answer
-        if answer.is_own_form and answer.status == response.status:
-            if not response.media_type and application.answers_head:
-                again, _ = await self._attempts.once(request, meter, None)
-                if head_of(again) == head:  # so nothing has changed in between: HEAD has no type here
-                    application.learn(head, Form.OWN)
+        if answer.status in _CLEAR or (answer.status in DOUBTFUL and answer.is_own_form):
+            if reaches and answer.is_own_form and _is_bare(response, answer):
+                await self._learn(request, response, Form.OWN, meter, application)
             return answer
         if not is_doubtful(answer):
             return Form.FOREIGN  # a failure, which says nothing of the pair
         form = _form_of_body(evolve(request, method="GET"), answer, application)
-        if form is Form.OWN and answer.media_type != response.media_type:
-            return answer
-        if form is Form.FOREIGN or application.answers_head:
-            application.learn(head, form)
-        return form
+        if form is Form.UNDECIDED:
+            if reaches and head_of(answer) == head_of(response):
+                application.learn(head_of(response), form)
+            return form if answer.status == response.status else Form.FOREIGN
+        if head_of(answer) == head_of(response) and (reaches or form is Form.FOREIGN):
+            await self._learn(request, response, form, meter, application)
+        return answer if form is Form.OWN else form
+
+    async def _learn(
+        self, request: Request, response: Response, form: Form, meter: Meter, application: Application
+    ) -> None:
+        """Learn who writes such heads, if HEAD is answered in the same way once more."""
+        again = await self._send(request, meter)
+        if head_of(again) == head_of(response):
+            application.learn(head_of(response), form)
+
+
+def _is_bare(response: Response, answer: Response) -> bool:
+    """Whether a HEAD was answered with the head of the GET, without what describes the body."""
+    if response.media_type or response.status != answer.status:
+        return False
+    names, others = ({name.lower() for name, _ in each.fields} for each in (response, answer))
+    return names - _OF_THE_BODY == others - _OF_THE_BODY
 
 
 def _form_of_body(request: Request, response: Response, application: Application) -> Form:

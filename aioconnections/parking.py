@@ -23,13 +23,15 @@ class Parking:
 
     Attributes:
         parked: how many items are parked now.
+        behind: how many outcomes wait for the turn of a parked item, in an ordered run.
         used: whether any item ever was.
     """
 
-    __slots__ = ("_capacity", "_changed", "_closed", "_pressing", "parked", "used")
+    __slots__ = ("_capacity", "_changed", "_closed", "_pressing", "behind", "parked", "used")
 
     def __init__(self, capacity: int, changed: Callable[[], object]) -> None:
         self.parked: int = 0
+        self.behind: int = 0
         self.used: bool = False
         self._capacity = capacity
         self._changed = changed
@@ -39,23 +41,37 @@ class Parking:
     @property
     def is_full(self) -> bool:
         """Whether the run must not read another item before a parked one goes on."""
-        return self.parked >= self._capacity
+        return self.held >= self._capacity
+
+    @property
+    def held(self) -> int:
+        """How many items are read and hold up no other one: those that are parked, and those behind them."""
+        return self.parked + self.behind if self.parked else 0
 
     @contextmanager
     def __call__(self) -> Generator[None]:
         """Park the current item for the duration of the block."""
         self.parked += 1
         self.used = True
-        if self.is_full:
-            self._pressing.set()
+        self._review()
         self._changed()
         try:
             yield
         finally:
             self.parked -= 1
-            if not self._closed and not self.is_full and self._pressing.is_set():
-                self._pressing = anyio.Event()
+            self._review()
             self._changed()
+
+    def hold_behind(self, count: int) -> None:
+        """Note how many outcomes wait for their turn."""
+        self.behind = count
+        self._review()
+
+    def _review(self) -> None:
+        if self._closed or self.is_full:
+            self._pressing.set()
+        elif self._pressing.is_set():
+            self._pressing = anyio.Event()
 
     def close(self) -> None:
         """Note that the run reads nothing more: from now on it has nothing to do but its parked items."""

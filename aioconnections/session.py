@@ -72,7 +72,7 @@ class Session:
         self._communities = f"{address.context}/communities/"
         self._refusals: set[tuple[str, int, bool]] = set()  # kinds of refusals in own form that were noted
         self._attempts = self._make_attempts()
-        self._doubts = Doubts(traffic, address, self._attempts)
+        self._doubts = Doubts(traffic, address, self._attempts, self._answered)
         self._proof: _Shared | None = None
         self._own: ServiceDocument | None = None  # what the canary brought back
 
@@ -123,7 +123,7 @@ class Session:
             try:
                 self._own = await self.run(prove_login(self.address), Meter(self._now, run, proving=True))
                 self.gate.proved(self._now(), availability.doubts)
-                self._traffic.applications.profiles.application.proved = True
+                self._traffic.applications.profiles.login_proved()
             except ConnectionsError as error:
                 if run is None or not run.is_over:  # that a run has ended is no news for the others who wait
                     proof.failure = copy(error)
@@ -299,10 +299,14 @@ class Session:
     ) -> Response | TransportError:
         """How one attempt ends, with redirects within the origin and a renewed login."""
         try:
-            answer, signed = await self._attempts.once(request, meter, page)
-            return await self._settled(answer, request, signed, meter, page)
+            return await self._answered(request, meter, page)
         except TransportError as error:
             return error
+
+    async def _answered(self, request: Request, meter: Meter, page: Page[Any] | None = None) -> Response:
+        """The response to one attempt, after redirects within the origin and with a renewed login."""
+        answer, signed = await self._attempts.once(request, meter, page)
+        return await self._settled(answer, request, signed, meter, page)
 
     def _is_own_refusal(self, request: Request, answer: Response) -> bool:
         """Whether the application itself has refused the request: a retry would change nothing."""

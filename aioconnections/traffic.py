@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from typing import TypeVar
 
 import anyio
 from attrs import frozen
@@ -21,6 +22,8 @@ from aioconnections.telemetry import Telemetry
 from aioconnections.transport import Engine
 
 __all__ = ["CanaryMeter", "Emails", "Meter", "Run", "Traffic"]
+
+T = TypeVar("T")
 
 
 class Emails:
@@ -107,8 +110,8 @@ class Run:
         for scope in self._waiting:
             scope.cancel()
 
-    async def wait(self, something: Awaitable[object]) -> None:
-        """Await `something`, unless the run ends meanwhile.
+    async def wait(self, something: Awaitable[T]) -> T:
+        """What `something` gives, unless the run ends meanwhile.
 
         Raises:
             ConnectionsError: it has, and why.
@@ -118,11 +121,11 @@ class Run:
                 scope.cancel()
             self._waiting.add(scope)
             try:
-                await something
+                return await something
             finally:
                 self._waiting.discard(scope)
-        if scope.cancelled_caught:
-            self.check(self.until)
+        self.ended = self._why
+        raise copy(self._why)
 
     def begun(self) -> None:
         """A change of one more item is about to be sent."""
@@ -257,16 +260,13 @@ class Meter:
             self.intends = False
             self.run.settled()
 
-    async def wait(self, something: Awaitable[object]) -> None:
-        """Await `something`; in a run, unless that ends meanwhile.
+    async def wait(self, something: Awaitable[T]) -> T:
+        """What `something` gives; in a run, unless that ends meanwhile.
 
         Raises:
             ConnectionsError: it has, and why.
         """
-        if self.run is None:
-            await something
-        else:
-            await self.run.wait(something)
+        return await (something if self.run is None else self.run.wait(something))
 
     def parked(self) -> AbstractContextManager[None]:
         """A block for a wait of seconds: the worker of the item, if there is one, goes on with other items."""

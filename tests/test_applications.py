@@ -9,6 +9,7 @@ from doors import on_virtual_time
 from aioconnections.applications import Monitor
 from aioconnections.clock import LoopClock
 from aioconnections.parking import Parking
+from aioconnections.policy.limiter import Limiter
 from aioconnections.protocol.sight import Sight, View
 
 FOREVER = float("inf")
@@ -19,7 +20,9 @@ class Watcher:
 
     def __init__(self, sight: Sight = Sight.GOOD) -> None:
         self.back = 0
-        self.monitor = Monitor("profiles", LoopClock(), lambda: 0.0, 300.0, self.is_back)
+        self.monitor = Monitor("profiles", Limiter(None), LoopClock(), lambda: 0.0, 300.0, self.is_back)
+        self.monitor.login_proved()
+        self.monitor.application.proved = False
         self.parking = Parking(3, lambda: None)
         self.sight = sight
         self.sent: list[float] = []
@@ -27,16 +30,16 @@ class Watcher:
     def is_back(self) -> None:
         self.back += 1
 
-    async def look(self) -> None:
+    async def look(self) -> Sight:
         sent = trio.current_time()
         number = self.monitor.application.canary_sent(sent)
         self.sent.append(sent)
         await trio.sleep(0.1)
-        self.monitor.canary_ended(number, sent, View(self.sight, needs_login=False))
+        return self.monitor.canary_ended(number, sent, View(self.sight, needs_login=None), signs_in=True)
 
     async def wait(self, parking: Parking | None = None) -> Sight:
         count = self.monitor.application.sent_count
-        return await self.monitor.sight_after(count, self.look, parking or self.parking)
+        return await self.monitor.sight_after(count, self.look, parking or self.parking, signs_in=True)
 
 
 def test_one_canary_serves_all_that_wait_and_the_next_one_is_due_a_second_later() -> None:
@@ -83,7 +86,7 @@ def test_a_single_call_waits_for_nobody() -> None:
         it, began = Watcher(), trio.current_time()
         for _ in range(3):
             count = it.monitor.application.sent_count
-            assert await it.monitor.sight_after(count, it.look, None) is Sight.GOOD
+            assert await it.monitor.sight_after(count, it.look, None, signs_in=True) is Sight.GOOD
         assert trio.current_time() - began == pytest.approx(0.3)
 
     on_virtual_time(main)
@@ -149,8 +152,8 @@ def test_something_else_at_a_new_address_is_no_outage() -> None:
         it.monitor.application.proved = True
         assert await it.wait() is Sight.ABSENT
         assert [*away, it.monitor.is_away] == [False, True]
-        protected = Watcher(Sight.PROTECTED)
-        assert await protected.wait() is Sight.PROTECTED
-        assert not protected.monitor.is_away
+        unclear = Watcher(Sight.UNCLEAR)
+        assert await unclear.wait() is Sight.UNCLEAR
+        assert not unclear.monitor.is_away
 
     on_virtual_time(main)

@@ -187,7 +187,7 @@ class Outcomes(Generic[OutT]):
                 raise failure or StopAsyncIteration
             await self._next_news()
         self._given += 1
-        if self._room is not None and self._read - self._given - self._parking.parked <= self._window - self._workers:
+        if self._room is not None and self._read - self._given - self._parking.held <= self._window - self._workers:
             self._make_room()
         return self._ready.popleft()
 
@@ -283,7 +283,7 @@ class Outcomes(Generic[OutT]):
     def _has_room(self) -> bool:
         """Whether one more item may be read. Parked items do not count: there is a bound of their own for them."""
         parking = self._parking
-        return self._read - self._given - parking.parked < self._window and not parking.is_full
+        return self._read - self._given - parking.held < self._window and not parking.is_full
 
     def _make_room(self) -> None:
         """Wake the workers that wait for room."""
@@ -341,6 +341,8 @@ class Outcomes(Generic[OutT]):
             while (following := self._early.pop(self._turn, None)) is not None:
                 self._turn += 1
                 self._ready.append(following)
+            if self._parking.used:
+                self._parking.hold_behind(len(self._early))
         else:
             self._ready.append(outcome)
         if self._news is not None:

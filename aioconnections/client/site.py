@@ -134,7 +134,7 @@ class Site:
             limiter=self.limiter,
             retry=self._retry,
             availability=availability,
-            applications=Applications(clock, chance, options.max_outage, availability.is_back),
+            applications=Applications(self.limiter, clock, chance, options.max_outage, availability.is_back),
             telemetry=Telemetry(options.on_attempt),
             emails=Emails(),
             clock=clock,

@@ -29,10 +29,11 @@ from aioconnections.policy.outage import Outage
 __all__ = ["CANARY_HOLDS", "Application", "Canary", "Form"]
 
 CANARY_HOLDS = 1.0
-"""Seconds for which a canary says something of the requests after it."""
+"""Seconds for which a canary says something of the requests after it; longer where the rate allows no such pace."""
+_HEAD_REFUSED_FOR = 600.0  # seconds after which it is asked again whether HEAD gets through
 _SHAKY = 60.0  # seconds after a bad canary in which one doubtful response is not enough
 _MOST_HEADS = 64  # each costs a GET; further ones count as undecided
-_KEPT = 256  # canaries: those of the last minutes
+_KEPT = 64  # canaries: those of the last minute
 
 
 class Form(Enum):
@@ -68,7 +69,7 @@ class Application:
         outage: whether it is there at all.
         proved: whether it has ever answered in its own form. If not, the address may be wrong.
         needs_login: which canary can be used; see `protocol.sight.View`.
-        answers_head: whether HEAD reaches it through what is in front of it; None: not known yet.
+        document_known: whether the signed-in user's own document was served, so that it can be a canary.
         is_watched: whether there are undecided responses, so that requests go out only soon after a canary.
         last_sent: when the last canary was sent.
         sent_count: how many canaries were sent.
@@ -77,9 +78,11 @@ class Application:
     __slots__ = (
         "_bad_at",
         "_canaries",
+        "_head_answered",
+        "_head_refused_at",
         "_heads",
         "_own",
-        "answers_head",
+        "document_known",
         "is_watched",
         "last_sent",
         "needs_login",
@@ -92,7 +95,9 @@ class Application:
         self.outage: Outage = Outage(chance)
         self.proved: bool = False
         self.needs_login: bool | None = None
-        self.answers_head: bool | None = None
+        self.document_known: bool = False
+        self._head_answered = False
+        self._head_refused_at = float("-inf")
         self.is_watched: bool = False
         self.last_sent: float = float("-inf")
         self.sent_count: int = 0
@@ -123,6 +128,22 @@ class Application:
         if form is Form.OWN:
             self.proved = True
 
+    def answers_head(self, now: float) -> bool | None:
+        """Whether HEAD reaches it through what is in front of it; None: it is time to ask."""
+        if self._head_answered:
+            return True
+        return False if now - self._head_refused_at < _HEAD_REFUSED_FOR else None
+
+    def asked_by_head(self, now: float, *, answered: bool) -> None:
+        """A HEAD that must succeed has succeeded, or was refused by something in front of the application."""
+        self._head_answered = answered
+        if not answered:
+            self._head_refused_at = now
+
+    def is_known(self, *, signs_in: bool) -> bool:
+        """Whether a canary that goes wrong means an outage, because one went well before."""
+        return self.needs_login is False or (signs_in and (self.needs_login is True or self.document_known))
+
     def canary_sent(self, moment: float) -> int:
         """A canary is on its way; its number."""
         self.last_sent = max(self.last_sent, moment)
@@ -137,24 +158,24 @@ class Application:
         else:
             self._bad_at = now
 
-    def is_stale(self, moment: float) -> bool:
-        """Whether a request that starts at `moment` needs a canary before it."""
-        return self.is_watched and moment - self.last_sent > CANARY_HOLDS
+    def is_stale(self, moment: float, holds: float = CANARY_HOLDS) -> bool:
+        """Whether a request that starts at `moment` needs a canary before it, where one holds for so many seconds."""
+        return self.is_watched and moment - self.last_sent > holds
 
     def is_shaky(self, moment: float) -> bool:
         """Whether the application was not there a short time before `moment`."""
         return moment - self._bad_at < _SHAKY
 
-    def vouches_for(self, sent: float, count: int) -> bool:
+    def vouches_for(self, sent: float, count: int, holds: float = CANARY_HOLDS) -> bool:
         """Whether good canaries enclose a response, and no bad one lies between them.
 
         The request was sent at `sent`; `count` canaries had been sent when the response arrived. Numbers and not times
         tell what came later: a clock may stand still in between.
         """
         before = after = False
-        for canary in reversed(self._canaries):
-            if canary.sent < sent - CANARY_HOLDS:
-                break
+        for canary in self._canaries:
+            if canary.sent < sent - holds:
+                continue
             if not canary.good:
                 return False
             after = after or canary.number > count

@@ -41,6 +41,11 @@ class Limiter:
         self._returned: list[float] = []  # starts that nobody will use, a heap
         self._stale = float("-inf")  # starts up to this one belong to a former rate
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two starts in the long run; 0 without a limit."""
+        return self._interval
+
     def reserve(self, now: float) -> float:
         """The time, `now` or later, at which this caller may start; it must not start earlier."""
         while self._returned:

@@ -116,7 +116,10 @@ def foreign_error(response: Response, service: str | None = None) -> ForeignAnsw
         return error
     kind = response.media_type or "no type"
     return ForeignAnswerError(
-        response.status, None, f"the response ({kind}) does not come from Connections but from something in front of it"
+        response.status,
+        None,
+        f"the response ({kind}) does not come from Connections but from a web server or gateway in front of it;"
+        " try again later, and if it stays, ask who runs the server",
     )
 
 

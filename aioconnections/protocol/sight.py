@@ -11,8 +11,9 @@ from typing import Literal
 
 from attrs import frozen
 
+from aioconnections.errors import CertificateError, TransportError
 from aioconnections.protocol.address import Address, ApplicationName
-from aioconnections.protocol.answers import login_page
+from aioconnections.protocol.answers import DOUBTFUL, error_of, login_page, names_stopped_application
 from aioconnections.protocol.messages import Flow, Request, Response
 
 __all__ = ["Sight", "View", "look"]
@@ -24,10 +25,11 @@ _SERVICE_DOCUMENT = "application/atomsvc+xml"
 class Sight(Enum):
     """What came of a look at an application."""
 
-    GOOD = "it answers"
-    ABSENT = "something else answers in its place"
-    AWAY = "nothing answers, or only a failure"
-    PROTECTED = "it may be there, but a login is needed to tell"
+    GOOD = "the application responds"
+    ABSENT = "something else responds in its place"
+    AWAY = "no response, or a failure"
+    BUSY = "the server asks for fewer requests"
+    UNCLEAR = "a login is needed to tell"
 
 
 @frozen
@@ -37,10 +39,12 @@ class View:
     Attributes:
         sight: what came of it.
         needs_login: whether the next look has to use the signed-in user's own document; None: not known yet.
+        stopped: whether the application server itself says that the application is stopped (``SRVE0255E``).
     """
 
     sight: Sight
     needs_login: bool | None
+    stopped: bool = False
 
 
 def look(
@@ -59,28 +63,50 @@ def look(
         signs_in: whether there is a credential to ask with.
         needs_login: from the `View` of an earlier look at the same server.
         method: ``HEAD`` tells whether a front end lets this method through.
+
+    Raises:
+        AuthenticationError: the credential was refused.
     """
+    stopped = False
     if needs_login is not True:
         request = Request(method, f"{address.context}/{application}/serviceconfigs", anonymous=True)
-        sight = _sight(request, (yield request), _FEED)
+        response = yield from _asked(request)
+        sight = _sight(request, response, _FEED)
         if sight is Sight.GOOD:
             return View(sight, needs_login=False)
-        if needs_login is False or sight is Sight.AWAY or not signs_in:
-            return View(sight, needs_login)
+        stopped = response is not None and names_stopped_application(response)
+        if sight is Sight.BUSY or needs_login is False or not signs_in:
+            return View(sight, needs_login, stopped)
     if application == "profiles":
         request, expected = Request(method, f"{address.profiles}/profileService.do"), _SERVICE_DOCUMENT
     else:
         request, expected = Request(method, f"{address.communities}/community/invites/my?page=1&ps=1"), _FEED
-    sight = _sight(request, (yield request), expected)
-    return View(sight, needs_login=True if sight is Sight.GOOD else needs_login)
+    response = yield from _asked(request)
+    sight = _sight(request, response, expected)
+    if response is not None:
+        if response.status != 403 and sight is Sight.UNCLEAR:
+            raise error_of(request, response)
+        stopped = stopped or names_stopped_application(response)
+    return View(sight, True if sight is Sight.GOOD else needs_login, stopped)
 
 
-def _sight(request: Request, response: Response, expected: str) -> Sight:
-    status = response.status
-    if status == 200 and response.media_type == expected:
-        return Sight.GOOD
-    if status == 429 or status >= 500:
+def _asked(request: Request) -> Flow[Response | None]:
+    try:
+        return (yield request)
+    except CertificateError:
+        raise
+    except TransportError:
+        return None
+
+
+def _sight(request: Request, response: Response | None, expected: str) -> Sight:
+    if response is None or response.status >= 500:
         return Sight.AWAY
+    status = response.status
+    if (status == 200 and response.media_type == expected) or (status in DOUBTFUL and response.is_own_form):
+        return Sight.GOOD  # a refusal in its own form proves as well that the application is there
+    if status == 429:
+        return Sight.BUSY
     if status in (401, 403) or 300 <= status < 400 or login_page(request, response):
-        return Sight.PROTECTED
+        return Sight.UNCLEAR
     return Sight.ABSENT

@@ -15,17 +15,21 @@ from aioconnections.reference import Directory, Fault
 SETTLE = 30.0
 
 
+@pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("max_per_second", [100, None])
 @pytest.mark.parametrize("seed", [1, 5, 7])
-def test_settle_waits_run_side_by_side_with_the_other_invitations(seed: int, max_per_second: float | None) -> None:
+def test_settle_waits_run_side_by_side_with_the_other_invitations(
+    seed: int, max_per_second: float | None, *, ordered: bool
+) -> None:
     async def main() -> None:
         place = Place(directory=Directory.generate(people=200, seed=11), dedup=False, fault_seed=seed)
         strangers = [n for n in range(1, 200) if place.status(place.person(0), place.person(n)) is None][:60]
+        people = [place.person(n) for n in strangers]
         place.server.faults = [Fault("refuse", operation="invite", chance=0.3)]
         began = trio.current_time()
         async with (
             place.client(0, max_per_second=max_per_second, rng=random.Random(seed)) as client,
-            client.invite_many([place.person(n) for n in strangers], settle=SETTLE, journal=None) as outcomes,
+            client.invite_many(people, settle=SETTLE, journal=None, ordered=ordered) as outcomes,
         ):
             found = [outcome async for outcome in outcomes]
         assert trio.current_time() - began <= 2 * SETTLE + 5

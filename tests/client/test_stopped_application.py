@@ -9,19 +9,22 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 import trio.lowlevel
-from doors import everything
-from server import Place, in_time
+from doors import everything, refusal
+from server import Door, Place, in_time
 
 from aioconnections import (
     Accepted,
     Attempt,
+    AuthenticationError,
     Checked,
     Client,
     Connected,
     ConnectionsError,
+    DeadlineError,
     Failed,
     ForeignAnswerError,
     InDoubt,
@@ -184,8 +187,11 @@ def test_without_a_canary_that_can_be_asked_a_doubtful_response_is_a_failure_and
     in_time(main)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("protected", [True, False])
-def test_where_every_404_is_a_page_of_the_front_end_ninety_percent_of_the_rate_remain(*, protected: bool) -> None:
+def test_where_every_404_is_a_page_of_the_front_end_ninety_percent_of_the_rate_remain(
+    *, protected: bool, ordered: bool
+) -> None:
     async def main() -> None:
         place = Stoppable(front_end_pages=True)
         if protected:
@@ -193,7 +199,7 @@ def test_where_every_404_is_a_page_of_the_front_end_ninety_percent_of_the_rate_r
         pairs = all_pairs(place, 3000)
         async with place.client(None, max_per_second=100) as client:
             began = trio.current_time()
-            found = await everything(client.check_many(pairs))
+            found = await everything(client.check_many(pairs, ordered=ordered))
             took = trio.current_time() - began
         assert len(found) == 3000
         assert [o for o in found if not isinstance(o, Checked) or o.status != truth(place, o.pair)] == []
@@ -352,10 +358,12 @@ async def _search(place: Stoppable, client: Client, other: int) -> object:
     return [it.person.userid async for it in client.search(name=place.person(other).name)] != []
 
 
-@verb("in common", list)
+@verb("in common", YES)
 async def _in_common(place: Stoppable, client: Client, other: int) -> object:
     one, two = place.person(0, "userid"), place.person(other, "userid")
-    return type([it async for it in client.colleagues_in_common(one, two)])
+    common = {it.person.userid async for it in client.colleagues_in_common(one, two)}
+    mutual = [n for n in range(120) if {place.status(place.person(n), p) for p in (one, two)} == {Status.ACCEPTED}]
+    return common == {place.person(n).userid for n in mutual}
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -555,5 +563,163 @@ def test_communities_may_be_stopped_while_profiles_goes_on(seconds: float) -> No
 
     async def listed(client: Client) -> list[object]:
         return [it async for it in client.invitations()]
+
+    in_time(main)
+
+
+@pytest.mark.parametrize("moment", ["GET", "canary"])
+@pytest.mark.parametrize("seconds", [0.3, 5.0, 1e9])
+@pytest.mark.parametrize("front_end_pages", [True, False])
+def test_the_application_stops_while_a_response_is_looked_into(
+    moment: str, seconds: float, *, front_end_pages: bool
+) -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=front_end_pages)
+        pairs = all_pairs(place, 400)
+
+        def stop(attempt: Attempt) -> None:
+            looks = attempt.path.endswith("serviceconfigs") if moment == "canary" else attempt.path.endswith("tion.do")
+            if attempt.method == "GET" and looks and not stopped:
+                stopped.append(attempt)
+                place.stop()
+                nursery.start_soon(place.start_after, seconds)
+
+        stopped: list[Attempt] = []
+        if not front_end_pages:  # else nothing would be looked into
+            place.server.faults = [Fault("missing", operation="check", times=1 if moment == "GET" else 3)]
+        async with trio.open_nursery() as nursery, place.client(None, max_per_second=100, on_attempt=stop) as client:
+            run = client.check_many(pairs)
+            found = await everything(run)
+            nursery.cancel_scope.cancel()
+        assert [o for o in found if isinstance(o, Checked) and o.status != truth(place, o.pair)] == []
+        assert stopped
+        if seconds < 1e9:
+            assert run.tally.checked == 400
+        else:
+            assert isinstance(run.stopped, ServerUnavailableError)
+
+    in_time(main)
+
+
+@pytest.mark.parametrize("options", [{"run_timeout": 3.0}, {"run_timeout": 0.2}])
+def test_a_run_that_ends_while_items_wait_for_a_canary_ends(options: dict[str, Any]) -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=True)
+        began = trio.current_time()
+        async with place.client(None, max_per_second=100, **options) as client:
+            run = client.check_many(all_pairs(place, 3000))
+            found = await everything(run)
+        assert isinstance(run.stopped, DeadlineError)
+        assert trio.current_time() - began == pytest.approx(options["run_timeout"], abs=0.1)
+        assert len(found) == run.tally.read
+
+    in_time(main)
+
+
+def test_leaving_a_run_whose_invitations_wait_for_the_application_does_not_wait_for_it() -> None:
+    async def main() -> None:
+        place = Stoppable(dedup=False)
+        people = [place.person(n) for n in place.strangers(6)]
+        place.server.faults = [Fault("missing", operation="invite", every=2), Fault("missing", operation="check")]
+        async with place.client(place.strangers(6)[0], max_per_second=5) as client:
+            async with client.invite_many(people[1:], journal=None) as run:
+                await trio.sleep(0.7)
+            began = trio.current_time()
+        assert trio.current_time() == began
+        assert len(run.unread) == run.tally.read
+
+    in_time(main)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9, 1, 2])
+def test_a_rate_of_a_request_a_second_is_enough_for_canaries_too(rate: float) -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=True)
+        pairs = all_pairs(place, 10)
+        began = trio.current_time()
+        async with place.client(None, max_per_second=rate) as client:
+            found = await everything(client.check_many(pairs))
+        assert [o for o in found if not isinstance(o, Checked) or o.status != truth(place, o.pair)] == []
+        assert trio.current_time() - began <= 40 / rate
+
+    in_time(main)
+
+
+def test_a_wrong_password_costs_one_refusal_where_the_canary_needs_a_login() -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=True, anonymous_read=True)
+        place.server.faults = [Fault("login", operation="service configs")]
+        pairs = [pair for pair in all_pairs(place, 400) if truth(place, pair) is None][:100]
+        async with place.client(0, verify_login=False, auth=("ajones", "wrong"), max_per_second=100) as client:
+            run = client.check_many(pairs)
+            found = await everything(run)
+            assert isinstance(run.stopped, AuthenticationError)
+            assert client.stats().answers[401] == 1
+            assert not any(isinstance(o, Checked) for o in found)
+            other = client.as_user((str(place.person(1).userid), "secret"))
+            assert await other.check(pairs[0].source, pairs[0].target) is None
+
+    in_time(main)
+
+
+def test_a_refusal_in_its_own_form_shows_as_well_that_the_application_is_there() -> None:
+    async def main() -> None:
+        place = Stoppable(anonymous_read=True)
+        strangers = [pair for pair in all_pairs(place, 500) if truth(place, pair) is None][:50]
+        script = Refusing(place.server)
+        async with place.client(0, auth=None, transport=script, max_per_second=100) as client:
+            found = await everything(client.check_many(strangers))
+        assert [type(o) for o in found] == [Checked] * 50
+        assert script.pages == 1
+
+    in_time(main)
+
+
+class Refusing(Door):
+    """A server without `serviceconfigs`, whose front end gives one HTML page."""
+
+    pages = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("serviceconfigs"):
+            return refusal(404)
+        if not self.pages:
+            self.pages += 1
+            return httpx.Response(404, headers={"content-type": "text/html"}, content="<html>Not Found</html>")
+        return await super().handle_async_request(request)
+
+
+def test_profiles_may_be_stopped_while_communities_goes_on() -> None:
+    async def main() -> None:
+        place = Stoppable()
+        pairs = all_pairs(place, 50)
+        async with place.client(None, max_per_second=100) as client, trio.open_nursery() as nursery:
+            assert [it async for it in client.invitations()] == []
+            await client.check(pairs[0].source, pairs[0].target)
+            place.stop("profiles")
+            nursery.start_soon(place.start_after, 30)
+            nursery.start_soon(everything, run := client.check_many(pairs))
+            await trio.sleep(2)
+            began = trio.current_time()
+            assert [it async for it in client.invitations()] == []
+            assert trio.current_time() - began < 1
+            await trio.sleep(60)
+            assert run.tally.checked == 50
+
+    in_time(main)
+
+
+@pytest.mark.parametrize("options", [{"base_url": "https://gateway.example.com/social"}, {"cookies": True}])
+@pytest.mark.parametrize("front_end_pages", [True, False])
+def test_below_a_context_path_and_with_cookies_it_is_the_same(
+    options: dict[str, Any], *, front_end_pages: bool
+) -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=front_end_pages)
+        pairs = all_pairs(place, 400)
+        async with place.client(None, max_per_second=100, **options) as client:
+            run, found = await checked(place, client, pairs, 50, 5.0)
+        assert run.stopped is None
+        assert [o for o in found if not isinstance(o, Checked) or o.status != truth(place, o.pair)] == []
 
     in_time(main)
