@@ -100,10 +100,10 @@ class Monitor:
         application.needs_login = view.needs_login
         known = view.stopped or application.is_known(signs_in=signs_in)
         if sight is Sight.GOOD:
-            application.canary_ended(Canary(number, sent, good=True), now)
+            application.canary_ended(Canary(number, sent, now, good=True))
         elif sight is Sight.AWAY or (sight is Sight.ABSENT and application.proved):
             if known:
-                application.canary_ended(Canary(number, sent, good=False), now)
+                application.canary_ended(Canary(number, sent, now, good=False))
                 self._begin_outage(now)
             else:
                 sight = Sight.UNCLEAR

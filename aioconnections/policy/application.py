@@ -51,11 +51,13 @@ class Canary:
     Attributes:
         number: how many canaries had been sent when it was, itself included.
         sent: when it was sent.
+        back: when its response came, or was known not to come.
         good: whether the application is there.
     """
 
     number: int
     sent: float
+    back: float
     good: bool
 
 
@@ -78,6 +80,7 @@ class Application:
     __slots__ = (
         "_bad_at",
         "_canaries",
+        "_good_at",
         "_head_answered",
         "_head_refused_at",
         "_heads",
@@ -105,6 +108,7 @@ class Application:
         self._heads: dict[Hashable, Form] = {}
         self._canaries: deque[Canary] = deque(maxlen=_KEPT)
         self._bad_at = float("-inf")
+        self._good_at = float("-inf")
 
     def saw_own_form(self, method: str, status: int) -> None:
         """A refusal with this status came in the application's own form."""
@@ -150,17 +154,18 @@ class Application:
         self.sent_count += 1
         return self.sent_count
 
-    def canary_ended(self, canary: Canary, now: float) -> None:
-        """A canary has come back, or it is known by now that it will not."""
+    def canary_ended(self, canary: Canary) -> None:
+        """A canary has come back, or it is known that it will not."""
         self._canaries.append(canary)
         if canary.good:
             self.proved = True
+            self._good_at = max(self._good_at, canary.back)
         else:
-            self._bad_at = now
+            self._bad_at = max(self._bad_at, canary.back)
 
     def is_stale(self, moment: float, holds: float = CANARY_HOLDS) -> bool:
         """Whether a request that starts at `moment` needs a canary before it, where one holds for so many seconds."""
-        return self.is_watched and moment - self.last_sent > holds
+        return self.is_watched and moment - max(self.last_sent, self._good_at) > holds
 
     def is_shaky(self, moment: float) -> bool:
         """Whether the application was not there a short time before `moment`."""
@@ -170,11 +175,12 @@ class Application:
         """Whether good canaries enclose a response, and no bad one lies between them.
 
         The request was sent at `sent`; `count` canaries had been sent when the response arrived. Numbers and not times
-        tell what came later: a clock may stand still in between.
+        tell what came later: a clock may stand still in between. A slow canary counts from its response on, which shows
+        that the application was there until then.
         """
         before = after = False
         for canary in self._canaries:
-            if canary.sent < sent - holds:
+            if canary.back < sent - holds:
                 continue
             if not canary.good:
                 return False

@@ -645,6 +645,20 @@ def test_a_rate_of_a_request_a_second_is_enough_for_canaries_too(rate: float) ->
     in_time(main)
 
 
+def test_a_slow_canary_keeps_no_item_for_ever() -> None:
+    async def main() -> None:
+        place = Stoppable(front_end_pages=True)
+        place.server.faults = [Fault("delay", operation="service configs", seconds=9)]
+        pairs = all_pairs(place, 150)
+        began = trio.current_time()
+        async with place.client(None, max_per_second=100) as client:
+            found = await everything(client.check_many(pairs))
+        assert [o for o in found if not isinstance(o, Checked) or o.status != truth(place, o.pair)] == []
+        assert trio.current_time() - began < 90
+
+    in_time(main)
+
+
 def test_a_wrong_password_costs_one_refusal_where_the_canary_needs_a_login() -> None:
     async def main() -> None:
         place = Stoppable(front_end_pages=True, anonymous_read=True)
