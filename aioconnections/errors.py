@@ -7,6 +7,7 @@
     ├── TransportError                  no complete answer; ``sent`` says whether the request may have arrived
     │   ├── ConnectFailedError          name lookup, refused, unreachable, TLS handshake broken off
     │   ├── CertificateError            the server's certificate was not accepted: final, never retried
+    │   ├── LocalLimitError             no file descriptor or socket memory is left on this machine; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run is over
     │   └── ProtocolError               the connection broke off, or what came was not valid HTTP
     ├── AnswerError                     a complete answer that is not the one hoped for
@@ -54,6 +55,7 @@ __all__ = [
     "JournalError",
     "JournalLockedError",
     "JournalMismatchError",
+    "LocalLimitError",
     "NotFoundError",
     "ProtocolError",
     "ServerError",
@@ -100,7 +102,11 @@ class TransportError(ConnectionsError):
     Attributes:
         sent: ``"no"`` if the server certainly did not get the request, else ``"maybe"``.
         status: HTTP status code of the answer, if its head arrived before the rest of it was lost; else None.
+        deterministic: whether the same request would fail in the same way again, because of how the server answered:
+            not in HTTP, with an ambiguous length, not in TLS, with a certificate that is not trusted.
     """
+
+    deterministic: bool = False
 
     def __init__(self, message: str, *, sent: Sent, status: int | None = None) -> None:
         super().__init__(message)
@@ -117,6 +123,18 @@ class ConnectFailedError(TransportError):
 
 class CertificateError(TransportError):
     """The server's certificate was not accepted; nothing was sent, and trying again would not help."""
+
+    deterministic: bool = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent="no")
+
+
+class LocalLimitError(TransportError):
+    """No connection could be opened, because this process or machine has reached a limit of its own.
+
+    File descriptors, memory for sockets or threads have run out. Nothing was sent, and it says nothing of the server.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent="no")

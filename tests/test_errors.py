@@ -26,6 +26,7 @@ from aioconnections.errors import (
     JournalError,
     JournalLockedError,
     JournalMismatchError,
+    LocalLimitError,
     ProtocolError,
     ServerError,
     ServerUnavailableError,
@@ -42,6 +43,7 @@ EXAMPLES: list[ConnectionsError] = [
     CertificateError("m"),
     DeadlineError("m", sent="no"),
     ProtocolError("m", sent="maybe"),
+    LocalLimitError("m"),
     *(
         kind(400, "CLFRN1172E", "m")
         for kind in (

@@ -1,8 +1,10 @@
 """Whether one more attempt may help, and how long to pause before it.
 
 Only what can pass is tried again: 429, 502, 503, 504, a connection that broke, a deadline. An attempt that may have
-arrived is repeated only if doing it twice is the same as doing it once. A certificate does not become valid by asking
-again.
+arrived is repeated only if doing it twice is the same as doing it once. A response that is no HTTP, a certificate that
+is not trusted and a port that does not speak TLS stay as they are, so a deterministic failure is not tried again; but a
+connection that had served before may have been given up by the server, so there one more, fresh connection decides. A
+limit of this machine is not for the server's retries either: the request waits for a connection instead.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen, validators
 
-from aioconnections.errors import CertificateError, TransportError
+from aioconnections.errors import LocalLimitError, ProtocolError, TransportError
 
 __all__ = ["LONGEST_WISH", "Retry"]
 
@@ -34,7 +36,9 @@ class Retry:
 
     def after_failure(self, error: TransportError, *, repeatable: bool) -> bool:
         """Whether it may help to try again after an attempt brought no answer."""
-        return not isinstance(error, CertificateError) and (repeatable or error.sent == "no")
+        if isinstance(error, LocalLimitError) or (error.deterministic and not _was_reused(error)):
+            return False
+        return repeatable or error.sent == "no"
 
     def after_answer(self, status: int, wish: float | None, *, repeatable: bool) -> bool:
         """Whether it may help to try again after an attempt was answered with `status`.
@@ -51,3 +55,7 @@ class Retry:
         `chance` gives a number from 0 to 1.
         """
         return _FIRST_PAUSE * 2.0 ** min(attempt - 1, _DOUBLINGS) * chance()
+
+
+def _was_reused(error: TransportError) -> bool:
+    return isinstance(error, ProtocolError) and error.reused

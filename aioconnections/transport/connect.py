@@ -20,14 +20,20 @@ from aioconnections.transport.socketwire import Outbox, SocketWire
 from aioconnections.transport.streamwire import Followed, StreamWire
 from aioconnections.transport.wire import Wire
 
-__all__ = ["open_wire"]
+__all__ = ["open_wire", "tls_refusal"]
 
 _HEAD_START = 0.25  # seconds before the next address joins the race (RFC 8305, section 5)
+
+_BROKE_OFF = "the connection broke off while it was being set up"
 
 # OpenSSL's X509_V_ERR_ codes
 _WRONG_HOST = frozenset({62, 64})
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
 _NOT_NOW = frozenset({9, 10})
+
+# OpenSSL's reasons for a handshake that fails because the other side speaks no TLS, or no version of it that we accept
+_NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
+_OTHER_TLS = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
 
 _Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
@@ -57,15 +63,32 @@ def _meaning(error: Exception) -> TransportError:
         return CertificateError(f"the server's certificate was not accepted: {_reason(error.verify_code)}")
     if isinstance(error, socket.gaierror | UnicodeError):
         return ConnectFailedError("the name of the server could not be looked up")
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ssl.SSLError):
+        return tls_refusal(error) or ConnectFailedError(_BROKE_OFF)
+    if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
         return ConnectFailedError("the server refused the connection")
-    if isinstance(error, ssl.SSLError | ConnectionError | anyio.EndOfStream | anyio.BrokenResourceError):
-        return ConnectFailedError("the connection broke off while it was being set up")
-    # anyio wraps what the addresses said, in a group if there were several
-    cause = error.__cause__
-    if any(isinstance(one, ConnectionRefusedError) for one in getattr(cause, "exceptions", (cause,))):
-        return ConnectFailedError("the server refused the connection")
+    if isinstance(error, ConnectionError | anyio.EndOfStream | anyio.BrokenResourceError):
+        return ConnectFailedError(_BROKE_OFF)
     return ConnectFailedError("the server could not be reached")
+
+
+def _causes(error: Exception) -> list[BaseException | None]:
+    """The error itself, and what it wraps: anyio's holds what the addresses said, in a group if there were several."""
+    cause = error.__cause__
+    return [error, *getattr(cause, "exceptions", (cause,))]
+
+
+def tls_refusal(error: ssl.SSLError) -> ConnectFailedError | None:
+    """The error for a server that will never agree on TLS with us; None if the handshake failed in another way."""
+    reason = getattr(error, "reason", None)
+    if reason in _NO_TLS:
+        refusal = ConnectFailedError("the server does not speak TLS at this port; check the scheme and port of the URL")
+    elif reason in _OTHER_TLS:
+        refusal = ConnectFailedError("the server and this client have no version or cipher of TLS in common")
+    else:
+        return None
+    refusal.deterministic = True
+    return refusal
 
 
 def _reason(code: int) -> str:

@@ -25,9 +25,16 @@ from aioconnections.protocol.messages import Headers, Origin, Request
 from aioconnections.transport.http1 import Answer, constant_part, request_bytes
 from aioconnections.transport.wire import Wire
 
-__all__ = ["Lane", "Site", "Waiting", "Watch"]
+__all__ = ["Lane", "Site", "Waiting", "Watch", "malformed"]
 
 _NOTHING_ASKED = Answer("HEAD", limit=0)
+
+
+def malformed(reason: str, status: int | None = None) -> ProtocolError:
+    """The error for a response that is complete and not acceptable."""
+    failure = ProtocolError(reason, sent="maybe", status=status)
+    failure.deterministic = True
+    return failure
 
 
 class Watched(Protocol):
@@ -201,7 +208,9 @@ class Lane:
         sent: Sent = "maybe" if self.wire.sent else "no"
         if self.expired:
             return DeadlineError("the answer was not complete when its time was over", sent=sent, status=status)
-        return ProtocolError(self.answer.failure or "there is no answer", sent=sent, status=status)
+        failure = ProtocolError(self.answer.failure or "there is no answer", sent=sent, status=status)
+        failure.deterministic = self.answer.malformed
+        return failure
 
     def release(self, rest: float) -> None:
         """The answer has been taken. Wait for the next request, for `rest` seconds unless the server said otherwise."""

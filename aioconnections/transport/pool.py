@@ -23,7 +23,7 @@ from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport.connect import open_wire
 from aioconnections.transport.home import Home
 from aioconnections.transport.http1 import Answer, BadAnswerError
-from aioconnections.transport.lane import Lane, Site, Waiting, Watch
+from aioconnections.transport.lane import Lane, Site, Waiting, Watch, malformed
 from aioconnections.transport.socketwire import Outbox
 from aioconnections.transport.streaming import LaneStream
 from aioconnections.transport.tls import Trust, Verify
@@ -88,8 +88,8 @@ class Lanes:
         try:
             return answer.response()
         except BadAnswerError as error:
-            unreadable = str(error)
-        raise ProtocolError(unreadable, sent="maybe", status=answer.status)
+            failure = malformed(str(error), answer.status)
+        raise failure
 
     @contextlib.asynccontextmanager
     async def stream(

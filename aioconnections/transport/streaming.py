@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from aioconnections.errors import ProtocolError, UsageError
+from aioconnections.errors import UsageError
 from aioconnections.protocol.messages import Response
 from aioconnections.transport.http1 import BadAnswerError, Decoder
-from aioconnections.transport.lane import Lane, Watch
+from aioconnections.transport.lane import Lane, Watch, malformed
 
 __all__ = ["LaneStream"]
 
@@ -43,13 +43,13 @@ class LaneStream:
         try:
             piece = await self._next(lane)
         except BadAnswerError as error:
-            unreadable = str(error)
+            failure = malformed(str(error), self.head.status)
         else:
             if piece is None:
                 raise StopAsyncIteration
             return piece
         lane.drop()
-        raise ProtocolError(unreadable, sent="maybe", status=self.head.status)
+        raise failure
 
     async def _next(self, lane: Lane) -> bytes | None:
         answer = lane.answer

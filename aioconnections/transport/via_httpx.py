@@ -34,7 +34,9 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport import StreamedResponse
+from aioconnections.transport.connect import tls_refusal
 from aioconnections.transport.http1 import BadAnswerError, Decoder
+from aioconnections.transport.lane import malformed
 from aioconnections.transport.tls import Trust, Verify
 
 __all__ = ["DoorEngine", "HttpxEngine"]
@@ -50,10 +52,11 @@ _CLOSING = 2.0  # seconds that closing a broken connection may take while the ca
 class _Loan:
     """A way to send one message. Whoever has read the answer to its end says so with `whole`."""
 
-    __slots__ = ("send", "whole")
+    __slots__ = ("fresh", "send", "whole")
 
-    def __init__(self, send: _Send) -> None:
+    def __init__(self, send: _Send, *, fresh: bool) -> None:
         self.send = send
+        self.fresh = fresh  # whether the connection is known not to have served before
         self.whole = False
 
 
@@ -111,8 +114,9 @@ class HttpxEngine(_Engine):
     @asynccontextmanager
     async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:
         idle = self._idle.setdefault(origin, [])
-        lane = idle.pop() if idle else self._new(origin)
-        loan = _Loan(lane.handle_async_request)
+        fresh = not idle
+        lane = self._new(origin) if fresh else idle.pop()
+        loan = _Loan(lane.handle_async_request, fresh=fresh)
         self._lent += 1
         try:
             yield loan
@@ -166,7 +170,7 @@ class DoorEngine(_Engine):
 
     @asynccontextmanager
     async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # the door takes any
-        yield _Loan(self._send)
+        yield _Loan(self._send, fresh=False)
 
     async def aclose(self) -> None:
         """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
@@ -210,7 +214,14 @@ def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request
 @asynccontextmanager
 async def _answered(loan: _Loan, origin: Origin, request: Request, common: Headers) -> AsyncGenerator[httpx.Response]:
     """The answer once its head is there; closed at the end of the block."""
-    answer = await loan.send(_message(origin, request, common))
+    answer: httpx.Response | ProtocolError
+    try:
+        answer = await loan.send(_message(origin, request, common))
+    except httpx.RemoteProtocolError as error:
+        answer = _broken_protocol(error)
+    if isinstance(answer, ProtocolError):
+        answer.reused = answer.deterministic and not loan.fresh  # it may be what an earlier response left behind
+        raise answer
     if not isinstance(answer.stream, httpx.AsyncByteStream):
         raise UsageError("the transport's answers cannot be read asynchronously")
     try:
@@ -231,7 +242,7 @@ async def _body(answer: httpx.Response) -> AsyncGenerator[bytes]:
         for piece in (chunk,) if decoder is None else decoder.feed(chunk):
             size += len(piece)
             if size > _LARGEST_BODY:
-                raise ProtocolError("the body of the answer is larger than allowed", sent="maybe")
+                raise BadAnswerError("the body of the answer is larger than allowed")
             yield piece
     if decoder is not None:
         decoder.end()
@@ -280,7 +291,7 @@ async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
         except ConnectionsError as error:
             failure = error.with_traceback(None)  # its frames hold the message
         except BadAnswerError as error:
-            failure = ProtocolError(str(error), sent="maybe")
+            failure = malformed(str(error))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             failure = _translated(error)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -294,6 +305,14 @@ def _broken() -> ProtocolError:
     return ProtocolError("the connection broke off before the answer was complete", sent="maybe")
 
 
+def _broken_protocol(error: httpx.RemoteProtocolError) -> ProtocolError:
+    """Tell what is not valid HTTP/1.1 from a connection that ended early: h11 and httpx have one class for both."""
+    for cause in _causes(error):
+        if type(cause).__module__.partition(".")[0] == "h11" and not str(cause).startswith("peer "):
+            return malformed("what came is not valid HTTP")
+    return _broken()
+
+
 def _translated(error: Exception) -> TransportError:
     """Our error for one of httpx's: no text of it is kept, it may hold a URL."""
     match error:
@@ -305,6 +324,8 @@ def _translated(error: Exception) -> TransportError:
             return _not_connected(error)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
             return ConnectFailedError(f"httpx refused to send the request: {type(error).__name__}")
+        case httpx.RemoteProtocolError():
+            return _broken_protocol(error)
         case _:
             return _broken()
 
@@ -313,8 +334,9 @@ def _not_connected(error: Exception) -> TransportError:
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return CertificateError("the server's certificate was not accepted")
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return ConnectFailedError("the TLS handshake failed")
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return tls_refusal(cause) or ConnectFailedError("the TLS handshake failed")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return ConnectFailedError("the name of the server does not resolve")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):

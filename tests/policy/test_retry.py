@@ -10,6 +10,7 @@ from aioconnections.errors import (
     CertificateError,
     ConnectFailedError,
     DeadlineError,
+    LocalLimitError,
     ProtocolError,
     TransportError,
 )
@@ -20,6 +21,21 @@ REPEATABLE_AGAIN = {429, 502, 503, 504}
 POST_AGAIN = {429}  # "nothing was done"; after the others a POST is in doubt
 
 NEVER_SENT = [ConnectFailedError("refused")]
+LOCAL = LocalLimitError("no descriptor is left")
+
+
+def deterministic(error: TransportError, *, reused: bool = False) -> TransportError:
+    error.deterministic = True
+    if isinstance(error, ProtocolError):
+        error.reused = reused
+    return error
+
+
+FOR_GOOD = [
+    CertificateError("not accepted"),
+    deterministic(ConnectFailedError("no TLS")),
+    deterministic(ProtocolError("no HTTP", sent="maybe")),
+]
 MAYBE_SENT = [DeadlineError("late", sent="maybe"), ProtocolError("broken", sent="maybe")]
 
 
@@ -37,7 +53,10 @@ def test_the_table_of_answers(status: int, *, repeatable: bool) -> None:
         *((error, True, True) for error in MAYBE_SENT),
         *((error, False, False) for error in MAYBE_SENT),
         (DeadlineError("no time left", sent="no"), False, True),
-        *((CertificateError("not accepted"), repeatable, False) for repeatable in (True, False)),
+        *((error, repeatable, False) for error in FOR_GOOD for repeatable in (True, False)),
+        *((LOCAL, repeatable, False) for repeatable in (True, False)),
+        (deterministic(ProtocolError("no HTTP", sent="maybe"), reused=True), True, True),
+        (deterministic(ProtocolError("no HTTP", sent="maybe"), reused=True), False, False),
     ],
 )
 def test_the_table_of_failures(error: TransportError, *, repeatable: bool, again: bool) -> None:

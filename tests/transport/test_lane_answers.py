@@ -66,6 +66,30 @@ CASES: dict[str, tuple[str, bytes, Ends]] = {
     "surplus of 1 MB": ("HEAD", answer() + b"x" * 1_000_000, surplus_ignored()),
     "two lengths": ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", REFUSED),
     "two lengths to HEAD": ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", REFUSED),
+    "the same length twice": (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: x\r\ncontent-length: 5\r\n\r\nhello",
+        answers(b"hello"),
+    ),
+    "the same length twice to HEAD": (
+        "HEAD",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        answers(status=404),
+    ),
+    "none twice, and a body": (
+        "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\nhello", surplus_ignored()
+    ),
+    "204 with the same length twice": (
+        "GET", b"HTTP/1.1 204 \r\nContent-Length: 5, 5\r\n\r\n", surplus_ignored(status=204)
+    ),
+    "304 with the same length twice": (
+        "GET", b"HTTP/1.1 304 \r\nContent-Length: 5, 5\r\n\r\n", answers(status=304)
+    ),
+    "the same length twice and chunks": (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        REFUSED,
+    ),
     "negative length": ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", REFUSED),
     "length and chunks": ("GET", answer(b"x", "Transfer-Encoding: chunked"), REFUSED),
     "bad chunks": ("GET", CHUNKS.encode() + b"zz\r\nhello\r\n", REFUSED),

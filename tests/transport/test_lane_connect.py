@@ -182,8 +182,26 @@ async def test_a_folder_of_certificates_is_accepted(tmp_path: Path) -> None:
     assert "0 idle" in repr(Lanes(verify=str(tmp_path)))
 
 
-@pytest.mark.parametrize("said", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
-async def test_a_handshake_that_breaks_off(secure: Lanes, said: bytes | None) -> None:
+BROKE_OFF = "the connection broke off while it was being set up"
+NO_TLS = "the server does not speak TLS at this port; check the scheme and port of the URL"
+OTHER_TLS = "the server and this client have no version or cipher of TLS in common"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "deterministic"),
+    [
+        (None, BROKE_OFF, False),
+        (b"", BROKE_OFF, False),
+        (b"\x15\x03\x03\x00\x02\x02\x50", BROKE_OFF, False),  # the alert "internal error"
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", NO_TLS, True),
+        (b"220 mail.example.com ESMTP\r\n", NO_TLS, True),
+        (b"\x15\x03\x03\x00\x02\x02\x28", OTHER_TLS, True),  # the alert "handshake failure"
+        (b"\x15\x03\x03\x00\x02\x02\x46", OTHER_TLS, True),  # the alert "protocol version"
+    ],
+)
+async def test_a_handshake_that_breaks_off(
+    secure: Lanes, said: bytes | None, reason: str, *, deterministic: bool
+) -> None:
     async def close(connection: Connection) -> None:
         await connection.stream.receive()
         if said is None:
@@ -194,7 +212,8 @@ async def test_a_handshake_that_breaks_off(secure: Lanes, said: bytes | None) ->
     async with serving(close) as server:
         error = await refused(secure, Origin("https", "localhost", server.origin.port))
         assert type(error) is ConnectFailedError
-        assert str(error) == "the connection broke off while it was being set up"
+        assert str(error) == reason
+        assert error.deterministic is deterministic
 
 
 async def test_a_handshake_that_stalls_ends_with_the_deadline(anyio_backend: str) -> None:

@@ -7,12 +7,22 @@ from httptools import HttpParserError, HttpResponseParser
 from aioconnections.protocol.messages import Response
 from aioconnections.transport.http1.body import Body, body_after
 from aioconnections.transport.http1.coding import decoded
-from aioconnections.transport.http1.head import BLANK_LINE, LONGEST_HEAD, BadAnswerError, Head, read_head
+from aioconnections.transport.http1.head import (
+    BLANK_LINE,
+    LONGEST_HEAD,
+    BadAnswerError,
+    Head,
+    read_head,
+    without_lengths,
+)
 
 __all__ = ["Answer"]
 
 _MOST_INFORMATIONAL = 8
 _LONG_HEAD = "the head of the answer is longer than allowed"
+_NO_HTTP = "what came is not HTTP"
+_TLS = "what came is TLS and not HTTP; check the scheme and port of the URL"
+_ALERT = b"\x15\x03"  # how TLS complains of a request that is not encrypted (RFC 8446, section 5.1)
 _WITHOUT_BODY = frozenset({204, 304})
 _HEADS_BEGIN = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
@@ -30,12 +40,14 @@ class Answer:
         surplus: something followed it.
         persistent: the connection may be used again: the answer is complete, alone, and leaves no doubt about its end.
         failure: why what came is no answer, in words that hold nothing of it, or None.
+        malformed: it failed because of what the server sent, and not because the connection ended.
         buffered: bytes of content that wait to be taken.
     """
 
     # defaults of the class: one of these is made for every request, and most of them never change
     head: Head | None = None
     failure: str | None = None
+    malformed: bool = False
     ready: bool = False
     done: bool = False
     surplus: bool = False
@@ -114,28 +126,31 @@ class Answer:
         if end >= 0:
             self._end_head(bytes(start), end + 4)
         elif len(start) > LONGEST_HEAD:
-            self.fail(_LONG_HEAD)
+            self._refuse(_LONG_HEAD)
         elif not self._may_become_head(start, data, first=not known):
-            self.fail("what came is not HTTP")
+            self._refuse(_TLS if start.startswith(_ALERT) else _NO_HTTP)
 
     def _may_become_head(self, start: bytearray, data: bytes, *, first: bool) -> bool:
         """Garbage is told from a slow head at once, not when the time is up."""
-        if first or self._early is None:
+        if first:
             self._early = HttpResponseParser(object())
-        try:
-            self._early.feed_data(data)
-        except HttpParserError:
-            return False
+        if self._early is not None:
+            try:
+                self._early.feed_data(data)
+            except HttpParserError:
+                if not _repeats_length(start):
+                    return False
+                self._early = None  # several equal lengths are one, which the whole head will show
         return any(line.startswith(start[:9]) for line in _HEADS_BEGIN)
 
     def _end_head(self, data: bytes, end: int) -> None:
         if end > LONGEST_HEAD:
-            self.fail(_LONG_HEAD)
+            self._refuse(_LONG_HEAD)
             return
         try:
             head = read_head(data[:end])
         except BadAnswerError as error:
-            self.fail(str(error))
+            self._refuse(str(error))
             return
         rest = data[end:]
         if head.status < 200:
@@ -154,7 +169,7 @@ class Answer:
         self._start = None
         self._informational += 1
         if self._informational > _MOST_INFORMATIONAL:
-            self.fail("the server keeps sending informational answers")
+            self._refuse("the server keeps sending informational answers")
         elif rest:
             self.feed(rest)
 
@@ -167,7 +182,7 @@ class Answer:
         try:
             piece = body.feed(data) if data else b""
         except BadAnswerError as error:
-            self.fail(str(error))
+            self._refuse(str(error))
             return
         if piece:
             self._keep(piece)
@@ -175,6 +190,10 @@ class Answer:
         self.surplus = body.surplus
         self.persistent = self.done and head.persistent and not self.surplus
         self.ready = self.ready or self.done or not self._whole
+
+    def _refuse(self, reason: str) -> None:
+        self.malformed = self.malformed or self.failure is None
+        self.fail(reason)
 
     def _spoil(self) -> None:
         self.surplus = True
@@ -187,4 +206,16 @@ class Answer:
         self.buffered += len(piece)
         self._received += len(piece)
         if self._received > self._limit:
-            self.fail("the answer is longer than allowed")
+            self._refuse("the answer is longer than allowed")
+
+
+def _repeats_length(start: bytes | bytearray) -> bool:
+    """Whether the beginning of a head would be a good one if it told a length once, or not at all."""
+    lines, end, last = bytes(start).rpartition(b"\r\n")
+    if not last.lower().startswith(b"content-length:"):
+        end += last
+    try:
+        HttpResponseParser(object()).feed_data(without_lengths(lines + end))
+    except HttpParserError:
+        return False
+    return True

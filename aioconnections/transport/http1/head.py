@@ -9,7 +9,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from aioconnections.protocol.messages import Response
 
-__all__ = ["BLANK_LINE", "LONGEST_HEAD", "BadAnswerError", "Head", "read_head"]
+__all__ = ["BLANK_LINE", "LONGEST_HEAD", "BadAnswerError", "Head", "read_head", "without_lengths"]
 
 LONGEST_HEAD = 64 * 1024
 BLANK_LINE = b"\r\n\r\n"
@@ -18,6 +18,9 @@ _LONGEST_REST = 60.0
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9][0-9])(?: ([\t !-~\x80-\xff]*))?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
+_LENGTH_LINE = re.compile(
+    rb"(?<=\r\n)content-length:[\t ]*([0-9]{1,18}(?:[\t ]*,[\t ]*[0-9]{1,18})*)[\t ]*\r\n", re.IGNORECASE
+)
 _KEEP_ALIVE = re.compile(rb"\b(timeout|max)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE)
 
 _Fields = tuple[tuple[bytes, bytes], ...]
@@ -81,7 +84,35 @@ class _Gathered:
         self.ended = True
 
 
+def without_lengths(raw: bytes) -> bytes:
+    """A head, or the beginning of one, without its lines that say nothing but a length, or several."""
+    return _LENGTH_LINE.sub(b"", raw)
+
+
+def _with_one_length(raw: bytes) -> bytes | None:
+    """The head with one Content-Length in place of several equal ones; None if there are not several equal ones.
+
+    RFC 9112, section 6.3: a list whose members are all valid and the same counts as that one value, and lines of one
+    name are a list (RFC 9110, section 5.3).
+    """
+    said = [length.strip(b"\t ") for value in _LENGTH_LINE.findall(raw) for length in value.split(b",")]
+    if len(said) < 2 or len({int(length) for length in said}) > 1:
+        return None
+    status_line, _, rest = without_lengths(raw).partition(b"\r\n")
+    return b"%b\r\nContent-Length: %b\r\n%b" % (status_line, said[0], rest)
+
+
 def _fields(raw: bytes) -> _Fields:
+    found = _valid_fields(raw)
+    if found is None and (single := _with_one_length(raw)) is not None:  # llhttp refuses several, equal or not
+        found = _valid_fields(single)
+    if found is None:
+        raise BadAnswerError("the head of the answer is not valid HTTP")
+    return found
+
+
+def _valid_fields(raw: bytes) -> _Fields | None:
+    """The fields of a head; None if it is not valid."""
     lines = raw.count(b"\r\n")
     if lines > _MOST_FIELDS + 2:
         raise BadAnswerError("the head of the answer has too many fields")
@@ -93,9 +124,7 @@ def _fields(raw: bytes) -> _Fields:
     else:
         # one field per line and no other line end: nothing was folded, skipped or ended early
         valid = gathered.ended and len(gathered.found) == lines - 2 == raw.count(b"\n") - 2 == raw.count(b"\r") - 2
-    if not valid:
-        raise BadAnswerError("the head of the answer is not valid HTTP")
-    return tuple(gathered.found)
+    return tuple(gathered.found) if valid else None
 
 
 def _values(fields: _Fields, wanted: bytes) -> list[bytes]:
