@@ -47,6 +47,8 @@ class CheckJob(SessionJob):
             self.cut.append(cut_off(known(index, item, meter, pair=pair)))
             raise
         else:
+            if self.repeats.counts:
+                self.repeats.went_well()
             return Checked(
                 status,
                 index=index,
@@ -65,6 +67,10 @@ class CheckJob(SessionJob):
             self.cut.append(undone(unanswered, facts, _VERDICTS))
             raise
         self.learn(unanswered)
+        if isinstance(unanswered, _VERDICTS):
+            self.repeats.went_well()
+        else:
+            self.noticed(unanswered)
         return cast("CheckOutcome", undone(unanswered, facts, _VERDICTS))
 
 

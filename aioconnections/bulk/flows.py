@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from attrs import evolve
 
@@ -17,10 +17,11 @@ from aioconnections.errors import (
     InvalidInputError,
     JournalError,
     NotFoundError,
+    TransportError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
 from aioconnections.parking import Parking
-from aioconnections.protocol.messages import Sends
+from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity
 from aioconnections.session import Session
 from aioconnections.traffic import Meter, Run
@@ -103,12 +104,13 @@ class FlowJob(SessionJob, Generic[DoneT]):
         session = self.session
         try:
             session.refuse_hidden(*subject.people)
-            done = await session.run(subject.begin(earlier), meter)
+            done = await session.run(self._followed(subject.begin(earlier)), meter)
             if isinstance(done, Resolved) and done.profile is None:
                 await session.nobody_found(*subject.people)
         except ConnectionsError as error:
             failure = error
         else:
+            self.repeats.went_well()
             return evolve(done, **known(index, item, meter, pair=subject.pair, person=subject.person))
         failure = await session.explained(failure, *subject.people)
         self.learn(failure)
@@ -121,5 +123,32 @@ class FlowJob(SessionJob, Generic[DoneT]):
         if self._privileged and isinstance(error, ForbiddenError):
             self.end(error)
         super().learn(error)
-        if isinstance(error, InDoubtError) and isinstance(error.__cause__, ConnectionsError):
-            super().learn(error.__cause__)  # what kept it from being asked after keeps the others as well
+        if isinstance(error, _VERDICTS):
+            self.repeats.went_well()
+        cause = error.__cause__ if isinstance(error, InDoubtError) else None
+        if isinstance(cause, ConnectionsError):
+            super().learn(cause)  # what kept it from being asked after keeps the others as well
+            error = cause
+        if not isinstance(error, TransportError):  # which was counted when it came
+            self.noticed(error)
+
+    def _followed(self, flow: Flow[DoneT]) -> Flow[DoneT]:
+        """The same conversation, whose failures are counted as they come.
+
+        A change that fails is in doubt, and it takes its item half a minute and more to find out what became of it.
+        """
+        try:
+            request = next(flow)
+            while True:
+                try:
+                    response = yield request
+                except ConnectionsError as error:
+                    if isinstance(error, TransportError):
+                        self.noticed(error, request.method)
+                    request = flow.throw(error)
+                else:
+                    if response.status < 500 and response.status != 429:
+                        self.repeats.went_well(request.method)
+                    request = flow.send(response)
+        except StopIteration as stop:
+            return cast("DoneT", stop.value)

@@ -10,12 +10,14 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from attrs import frozen
 
 from aioconnections.bulk.verdicts import end_of_run, prove
-from aioconnections.errors import ConnectionsError
+from aioconnections.errors import ConnectionsError, DeadlineError, TransportError
 from aioconnections.outcomes import Outcome
 from aioconnections.parking import Parking
+from aioconnections.policy.repeats import Repeats
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
 from aioconnections.session import Session
+from aioconnections.telemetry import LOG
 from aioconnections.traffic import Run
 
 __all__ = ["Job", "SessionJob", "Subject", "digest_of"]
@@ -98,6 +100,7 @@ class SessionJob:
     Attributes:
         over: why the run has to end; None as long as it has not.
         cut: outcomes of the items whose work was broken off.
+        repeats: identical failures since the last success.
     """
 
     changes: bool = False
@@ -107,6 +110,8 @@ class SessionJob:
         self.run: Run = run
         self.over: ConnectionsError | None = None
         self.cut: list[Any] = []
+        self.repeats: Repeats = Repeats()
+        self._proved = False
 
     def is_ready(self) -> bool:
         """See `Job`."""
@@ -116,7 +121,14 @@ class SessionJob:
         """Prove the login; see `Job`."""
         if self.over is not None:
             raise copy(self.over)
-        await prove(self.session, self.run)
+        try:
+            await prove(self.session, self.run)
+        except TransportError as error:  # one odd response does not end a run whose login was proved before
+            if not self._proved or self.noticed(error, "canary"):
+                raise
+        else:
+            self._proved = True
+            self.repeats.went_well("canary")
 
     async def aclose(self) -> None:
         """See `Job`."""
@@ -124,6 +136,16 @@ class SessionJob:
     def learn(self, error: ConnectionsError) -> None:
         """What happened to one item may mean the end of the run."""
         self.end(end_of_run(error) or self.run.ended)
+
+    def noticed(self, error: ConnectionsError, about: str = "") -> bool:
+        """Count a failure that may come for every item; whether it ends the run, at once for items that wait."""
+        if not self.repeats.failed(error, about):
+            return False
+        if self.over is None:
+            LOG.warning("run %s ends: the same %s came again and again", self.run.id, type(error).__name__)
+            self.over = copy(error)
+            self.run.end(float("-inf"), DeadlineError(f"the run was stopped: {error}", sent="no"))
+        return True
 
     def end(self, why: ConnectionsError | None) -> None:
         """End the run, unless there is no reason; the first one counts, but for the end that it has in any case."""

@@ -13,6 +13,7 @@ from aioconnections.errors import (
     ForeignAnswerError,
     InDoubtError,
     JournalError,
+    LocalLimitError,
     ServerError,
     ServerUnavailableError,
     ThrottledError,
@@ -100,7 +101,7 @@ async def prove(session: Session, run: Run) -> None:
     """
     try:
         await session.prove(run)
-    except CertificateError:
-        raise
     except (TransportError, ServerError, ThrottledError) as error:
+        if isinstance(error, TransportError) and (error.deterministic or isinstance(error, LocalLimitError)):
+            raise
         raise ServerUnavailableError(f"{session.address.origin} does not answer: {error}") from None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aioconnections.errors import (
+    AtomError,
     AuthenticationError,
     CertificateError,
     ConnectionsError,
@@ -16,6 +17,7 @@ from aioconnections.errors import (
     InvalidInputError,
     JournalDiskError,
     JournalError,
+    LocalLimitError,
     NotFoundError,
     ServerError,
     ServerUnavailableError,
@@ -81,6 +83,8 @@ def of_error(error: ConnectionsError) -> int:
             return LOGIN
         case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedAnswerError():
             return USAGE  # the last two: what answers at this URL is not Profiles
+        case LocalLimitError():
+            return SOME_BAD  # of this machine: the server is available
         case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
@@ -91,16 +95,18 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
     """The exit code for an error that stopped a run.
 
     A login that is refused at the start stays what it is even where there is a journal: to try again and again with it
-    would lock the account. That the time was over says nothing of the server.
+    would lock the account. A deadline, or a limit of this machine, says nothing of the server. A server that answered
+    before and then answers every request with the same unusable response is not available.
 
     Args:
         error: why it stopped.
         resumable: whether there is a journal to go on with.
         begun: whether a row was read before.
     """
-    if isinstance(error, DeadlineError):  # of the run
+    if isinstance(error, DeadlineError | LocalLimitError):  # a deadline is that of the run
         return RESUMABLE if resumable else SOME_BAD
-    code = of_error(error)
+    nonsense = begun and isinstance(error, AtomError | UnexpectedAnswerError)
+    code = UNAVAILABLE if nonsense else of_error(error)
     passes = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
     return RESUMABLE if resumable and passes else code
 
