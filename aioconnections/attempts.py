@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import evolve
 
 from aioconnections.applications import Monitor
-from aioconnections.errors import AuthenticationError, DeadlineError, ProtocolError, TransportError
+from aioconnections.errors import AuthenticationError, DeadlineError, LocalLimitError, ProtocolError, TransportError
 from aioconnections.login import Login
 from aioconnections.page import Page
 from aioconnections.policy.gate import Gate
@@ -32,6 +32,7 @@ SETTLED = frozenset({200, 201, 204})
 _ADMITTED = frozenset({400, 403, 404, 409})
 """Refusals of a request whose login was good, if the application made them."""
 
+_PAUSE = 0.05  # seconds before a connection is tried for again; descriptors may be freed elsewhere in the process
 _AWAY = frozenset({502, 503, 504})
 
 
@@ -73,9 +74,23 @@ class Attempts:
     async def once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         """Send one request when it is its turn; the answer, and what the request was signed with.
 
+        Where this machine allows fewer connections than requests are under way, it waits in line for one that is open.
+
         Raises:
             ConnectionsError: there is no answer, or it was not sent at all.
         """
+        traffic, attempts = self._traffic, meter.attempts
+        while True:
+            try:
+                return await self._once(request, meter, page)
+            except LocalLimitError:
+                if traffic.slots.capped is None:  # none is open
+                    raise
+            meter.attempts = attempts
+            await meter.wait(traffic.clock.sleep(_PAUSE))
+            meter.waited += _PAUSE
+
+    async def _once(self, request: Request, meter: Meter, page: Page[Any] | None) -> tuple[Response, Headers]:
         traffic, now = self._traffic, self.now
         availability, slots, login = traffic.availability, traffic.slots, self._login
         monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
@@ -308,8 +323,8 @@ class Attempts:
                 try:
                     response = await send(request)
                 except TransportError as error:
-                    if meter.attempts == before:
-                        raise  # it was not sent: the run is over, or the time
+                    if meter.attempts == before or isinstance(error, LocalLimitError):
+                        raise  # it was not sent: the run is over, or the time, or this machine allows no connection
                     again = reused(error) and not request.fresh
                     request = evolve(request, fresh=True) if again else flow.throw(error)
                 else:

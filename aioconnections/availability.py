@@ -13,7 +13,13 @@ from typing import TypeAlias
 import anyio
 
 from aioconnections.clock import Clock
-from aioconnections.errors import CertificateError, DeadlineError, ServerUnavailableError, TransportError
+from aioconnections.errors import (
+    CertificateError,
+    DeadlineError,
+    LocalLimitError,
+    ServerUnavailableError,
+    TransportError,
+)
 from aioconnections.policy.budget import RetryBudget
 from aioconnections.policy.concurrency import Concurrency
 from aioconnections.policy.limiter import Limiter
@@ -168,7 +174,7 @@ class Availability:
 
     def failed(self, error: TransportError, started: float, now: float) -> None:
         """A request that had started at `started` got no answer."""
-        if isinstance(error, CertificateError):
+        if isinstance(error, CertificateError | LocalLimitError):
             return
         self.steady = False
         if isinstance(error, DeadlineError):

@@ -12,13 +12,18 @@ __all__ = ["Slots"]
 class Slots:
     """So many requests may be under way; who comes later waits in line.
 
+    The bound is the lower of two: what the server bears, which `change` sets, and how many connections this machine
+    allows, which `cap` sets. Neither changes the other.
+
     A released slot is handed to the first in line at once, so nobody who comes later can overtake. The bound may change
     at any time: a lower one is reached as requests end.
     """
 
-    __slots__ = ("_free", "_limit", "_line")
+    __slots__ = ("_bound", "_cap", "_free", "_limit", "_line")
 
     def __init__(self, limit: int) -> None:
+        self._bound = limit
+        self._cap: int | None = None
         self._limit = limit
         self._free = limit  # below zero while more are under way than the bound now allows
         self._line: deque[anyio.Event] = deque()
@@ -28,8 +33,21 @@ class Slots:
         """How many requests are under way."""
         return self._limit - self._free
 
+    @property
+    def capped(self) -> int | None:
+        """How many connections this machine allows; None if it has not come to its limit."""
+        return self._cap
+
+    def cap(self, most: int | None) -> None:
+        """This machine allows so many connections from now on; None for any number."""
+        self._cap = most
+        self.change(self._bound)
+
     def change(self, limit: int) -> None:
         """Another bound from now on."""
+        self._bound = limit
+        if self._cap is not None and self._cap < limit:
+            limit = self._cap
         self._free += limit - self._limit
         self._limit = limit
         while self._free > 0 and self._line:

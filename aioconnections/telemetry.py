@@ -92,7 +92,10 @@ class Stats:
         retries_left: how many may still be tried again before the server counts as away.
         probes: how many only looked whether the server is back.
         under_way: requests that are under way now.
-        bound: how many may be under way now; less than `max_connections` where the server has refused some.
+        bound: how many may be under way now; less than `max_connections` where the server has refused some, or this
+            machine allows no more connections.
+        local_limit: how many connections were open when this machine allowed no further one, the last time; None if
+            that has not happened.
         max_connections: how many may be under way at the most.
         max_per_second: how many may start per second; None for no limit.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
@@ -109,6 +112,7 @@ class Stats:
     max_connections: int
     max_per_second: float | None
     waiting_for_server: bool
+    local_limit: int | None = None
 
 
 class Telemetry:

@@ -157,3 +157,27 @@ async def test_a_higher_bound_lets_in_who_waits() -> None:
         assert repr(slots) == "Slots(0 free, 1 waiting)"
         slots.change(5)
     assert repr(slots) == "Slots(1 free, 0 waiting)"
+
+
+async def test_the_lower_of_two_bounds_holds_and_neither_changes_the_other() -> None:
+    slots = Slots(8)
+    seen: list[tuple[str, int | None]] = []
+    for step, bound in ((slots.cap, 3), (slots.change, 2), (slots.change, 6), (slots.cap, None)):
+        step(bound)  # type: ignore[arg-type] # only a cap may be None
+        seen.append((repr(slots).partition(",")[0], slots.capped))
+    assert seen == [("Slots(3 free", 3), ("Slots(2 free", 3), ("Slots(3 free", 3), ("Slots(6 free", None)]
+
+
+async def test_a_cap_is_reached_as_slots_come_back_and_is_lifted_for_who_waits() -> None:
+    slots = Slots(4)
+    for _ in range(4):
+        assert slots.take()
+    slots.cap(1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(slots.acquire)
+        for taken in (3, 2, 1):
+            slots.release()
+            await settle()
+            assert slots.taken == taken
+        slots.cap(2)
+    assert slots.taken == 2

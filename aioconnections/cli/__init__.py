@@ -17,7 +17,7 @@ from aioconnections.cli.check import check
 from aioconnections.cli.colleagues import accept, colleagues, invite, remove
 from aioconnections.cli.communities import community, invitations
 from aioconnections.cli.demo import demo
-from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, of_error
+from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
 from aioconnections.cli.interrupts import bear, end_with, take_over
 from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import say
@@ -93,7 +93,7 @@ def _unwritten(error: OSError | SystemExit) -> int:
         return USAGE
     code = GOOD  # whoever read what we found out, such as `head`, has seen enough
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        say(f"aioconnections: {error.filename or 'standard output'}: {error.strerror}")  # no name: help, or the version
+        say(f"aioconnections: {in_words(error)}")
         code = SOME_BAD
     give_up("output")
     return code

@@ -48,6 +48,7 @@ class Engine(Generic[ItemT]):
         stopped: why it stopped early; None if it did not, or was interrupted.
         interrupted: whether a signal has ended it.
         begun: whether it has read a row.
+        local_limit: how many connections could be open, if this machine has allowed no more.
         kept: whether nothing was done, so that the result of an earlier run stays where it is.
     """
 
@@ -57,6 +58,7 @@ class Engine(Generic[ItemT]):
     stopped: ConnectionsError | None = None
     interrupted: bool = False
     begun: bool = False
+    local_limit: int | None = None
     kept: bool = False
     _deaf: bool = False
     _next: int = 0  # index of the first row that the client has not read
@@ -158,6 +160,7 @@ class Engine(Generic[ItemT]):
             if outcomes is not None:
                 self.stopped = outcomes.stopped or (None if self.journal is None else self.journal.failure)
                 self.begun = outcomes.tally.read > 0
+                self.local_limit = client.stats().local_limit
                 self._next = max([outcomes.tally.read, *(index + 1 for index in self._unsaid)])
                 for outcome in outcomes.unread:
                     self._take(outcome)

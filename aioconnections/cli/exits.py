@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import shutil
 import sys
@@ -31,12 +32,14 @@ __all__ = [
     "GOOD",
     "INTERRUPTED",
     "LOGIN",
+    "MORE_FILES",
     "RESUMABLE",
     "SOME_BAD",
     "UNAVAILABLE",
     "USAGE",
     "Ended",
     "command_line",
+    "in_words",
     "of_error",
     "of_stop",
 ]
@@ -48,6 +51,16 @@ LOGIN = 3
 UNAVAILABLE = 5
 RESUMABLE = 75
 INTERRUPTED = 130
+
+
+MORE_FILES = "raise the limit of open files (ulimit -n)"
+
+
+def in_words(error: OSError) -> str:
+    """What the system refused. Without a name it was standard output: a help text, or the version."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:  # the file that happened to be the next one is not at fault
+        return f"{error.strerror}; {MORE_FILES}"
+    return f"{error.filename or 'standard output'}: {error.strerror}"
 
 
 class Ended(Exception):  # noqa: N818 # that it ended is all it says

@@ -13,7 +13,17 @@ from attrs import field, frozen
 from aioconnections.cli.apart import INPUT, File, keep_apart, option_files, stream_file
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import Engine, Given
-from aioconnections.cli.exits import GOOD, INTERRUPTED, RESUMABLE, SOME_BAD, USAGE, Ended, of_stop
+from aioconnections.cli.exits import (
+    GOOD,
+    INTERRUPTED,
+    MORE_FILES,
+    RESUMABLE,
+    SOME_BAD,
+    USAGE,
+    Ended,
+    in_words,
+    of_stop,
+)
 from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal, difference
@@ -162,7 +172,7 @@ def do_all(
                     _run(engine, client, rows, said)
                 if engine.unusable is not None:
                     raise engine.unusable
-                say(engine.writing.summary())
+                _sum_up(engine)
                 if engine.kept:  # this raises, so that nothing is written over it
                     return _end(engine, resumable=_is_there(record), kept=options.output)
                 _finish(write, engine, resumable=_is_there(record))
@@ -171,9 +181,16 @@ def do_all(
     except OSError as error:
         if not _is_there(record):
             raise
-        say(f"aioconnections: {error.filename}: {error.strerror}")
+        say(f"aioconnections: {in_words(error)}")
         raise Ended(RESUMABLE, resumable=True, unwritten=True) from None
     return _end(engine, resumable=_is_there(record))
+
+
+def _sum_up(engine: Engine[Any]) -> None:
+    """Say what was done, and that it took longer because this machine allows few connections."""
+    say(engine.writing.summary())
+    if engine.local_limit is not None:
+        say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
 
 
 def _told(engine: Engine[Any], on_progress: OnProgress | None) -> OnProgress:
@@ -195,7 +212,7 @@ def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Opt
         engine.signals.bear()
     except BaseException as error:
         engine.signals.bear()
-        say(engine.writing.summary())
+        _sum_up(engine)
         if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
             # whoever read the result, such as `head`, may have seen enough; but that was not its purpose
             problem = "nobody reads the result any more, so nothing more was done"

@@ -27,9 +27,10 @@ from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Headers
 from aioconnections.session import Session
 from aioconnections.slots import Slots
-from aioconnections.telemetry import Attempt, Stats, Telemetry
+from aioconnections.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.traffic import Emails, Run, Traffic
 from aioconnections.transport import Engine
+from aioconnections.transport.limits import Ceiling
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.proxies import proxy_from_environment
 from aioconnections.transport.tls import Verify
@@ -97,6 +98,8 @@ class Site:
         self._base_url = base_url
         self._address = self.address_for(auth)
         self._constant = _constant_headers(options.headers)
+        self.local_limit: int | None = None
+        self._slots = Slots(options.max_connections)
         self._retry = Retry(options.max_attempts)
         self._engine = self._make_engine(door, signs_in=auth is not None)
         self._clock = options.clock
@@ -124,7 +127,7 @@ class Site:
             raise UsageError("a client can be entered only once")
         self._home = (anyio.lowlevel.current_token(), os.getpid())
         clock = self._clock = self._clock or LoopClock()
-        options, slots, chance = self.options, Slots(self.options.max_connections), self.options.rng.random
+        options, slots, chance = self.options, self._slots, self.options.rng.random
         availability = Availability(
             clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.max_outage
         )
@@ -169,6 +172,14 @@ class Site:
         """
         self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
 
+    def _limit(self, most: int | None) -> None:
+        """This machine allows `most` connections: requests beyond that wait for one, whatever the server bears."""
+        self._slots.cap(most)
+        if most is not None:
+            if self.local_limit is None:
+                LOG.warning("this machine allows no further connection: requests wait for one of those that are open")
+            self.local_limit = most
+
     def stats(self) -> Stats:
         """What was done so far.
 
@@ -188,7 +199,8 @@ class Site:
             retries_left=availability.budget.left,
             probes=availability.probes + traffic.applications.probes,
             under_way=traffic.slots.taken,
-            bound=availability.concurrency.bound,
+            bound=min(availability.concurrency.bound, self._slots.capped or self.options.max_connections),
+            local_limit=self.local_limit,
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
             waiting_for_server=traffic.is_waiting,
@@ -262,10 +274,11 @@ class Site:
         return self._clock.now()
 
     def _make_engine(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
+        ceiling = Ceiling(self._limit, self.options.max_connections, self.options.clock or LoopClock())
         if door is not None:
             from aioconnections.transport.via_httpx import DoorEngine  # httpx costs 100 ms to import
 
-            return DoorEngine(door)
+            return DoorEngine(door, ceiling=ceiling)
         origin, options = self._address.origin, self.options
         proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
         if proxy is not None and not options.trust_env:
@@ -275,8 +288,9 @@ class Site:
         if proxy is not None and options.trust_env:
             from aioconnections.transport.via_httpx import HttpxEngine
 
-            return HttpxEngine(verify=options.verify, proxy=proxy[1])
-        return Lanes(max_connections=options.max_connections, verify=options.verify, clock=options.clock)
+            return HttpxEngine(verify=options.verify, proxy=proxy[1], ceiling=ceiling)
+        most = options.max_connections
+        return Lanes(max_connections=most, verify=options.verify, clock=options.clock, ceiling=ceiling)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self._traffic is not None else "not entered"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from aioconnections.errors import JournalDiskError, JournalError, JournalLockedError
+from aioconnections.transport.limits import has_descriptors
 
 __all__ = ["Connection", "Mode", "connect", "is_damage", "make_durable", "one", "os_errors", "refusal"]
 
@@ -22,6 +23,7 @@ Mode: TypeAlias = Literal["rw", "ro", "peek"]
 """``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
 
 _QUERY: dict[Mode, str] = {"rw": "mode=rw", "ro": "mode=ro", "peek": "mode=ro&immutable=1"}
+_NEEDED = 4  # file descriptors: of the database, its log and its folder, and one more
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
@@ -69,6 +71,8 @@ def refusal(error: sqlite3.Error, name: str) -> JournalError:
         return JournalDiskError(f"the journal {name}: {error}")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return JournalError(f"{name} is no journal, or a damaged one: {error}")
+    if code == sqlite3.SQLITE_CANTOPEN and not has_descriptors(_NEEDED):
+        return JournalError(f"the journal {name}: too few file descriptors are left; raise their limit (ulimit -n)")
     return JournalError(f"the journal {name}: {error}")
 
 

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from types import TracebackType
 from typing import Literal, Self
 
-import anyio
 import httpx
 
 from aioconnections.clock import Clock, LoopClock
@@ -21,11 +20,14 @@ from aioconnections.errors import (
     ConnectFailedError,
     DeadlineError,
     InvalidInputError,
+    LocalLimitError,
     TransportError,
 )
 from aioconnections.protocol.messages import Origin
+from aioconnections.slots import Slots
 from aioconnections.transport.http1 import Answer, foreign_head
 from aioconnections.transport.lane import Lane, Waiting
+from aioconnections.transport.limits import Ceiling
 from aioconnections.transport.pool import REST, Lanes
 from aioconnections.transport.tls import Verify
 from aioconnections.transport.wire import RESET
@@ -35,6 +37,7 @@ __all__ = ["LaneTransport"]
 Phase = Literal["pool", "connect", "write", "read"]
 
 _NO_LIMIT = 1 << 62
+_PAUSE = 0.05  # seconds before a connection is tried for again, where this machine allowed none
 _REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
 _TOO_LATE: dict[Phase, type[httpx.TimeoutException]] = {
     "pool": httpx.PoolTimeout,
@@ -57,6 +60,8 @@ def _meaning(error: TransportError, phase: Phase) -> httpx.TransportError:
 def _translating(phase: Phase) -> Generator[None]:
     try:
         yield
+    except LocalLimitError:
+        raise
     except TransportError as error:
         raise _meaning(error, phase) from None
 
@@ -157,9 +162,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, *, max_connections: int = 100, verify: Verify = True, clock: Clock | None = None) -> None:
         clock = LoopClock() if clock is None else clock
-        self._lanes = Lanes(max_connections=max_connections, verify=verify, clock=clock)
+        self._clock = clock
+        self._places = Slots(max_connections)
+        ceiling = Ceiling(self._places.cap, max_connections, clock)
+        self._lanes = Lanes(max_connections=max_connections, verify=verify, clock=clock, ceiling=ceiling)
         self._watch = self._lanes.watch
-        self._places = anyio.Semaphore(max_connections)
         self._origins: dict[tuple[str, bytes, int | None], Origin] = {}
 
     async def __aenter__(self) -> Self:
@@ -189,12 +196,19 @@ class LaneTransport(httpx.AsyncBaseTransport):
         """
         origin = self._origin(request.url)
         outgoing, times = _Outgoing(request), _Times(request)
-        await self._place(times)
-        try:
-            lane = await self._answered(origin, outgoing, times, request.method)
-        except BaseException:
-            self._places.release()
-            raise
+        lane: Lane | None = None
+        while lane is None:
+            await self._place(times)
+            try:
+                lane = await self._answered(origin, outgoing, times, request.method)
+            except LocalLimitError as error:
+                self._places.release()
+                if self._places.capped is None:
+                    raise httpx.ConnectError(str(error)) from None
+                await self._clock.sleep(_PAUSE)  # and then wait in line for one of the connections that are open
+            except BaseException:
+                self._places.release()
+                raise
         head = lane.answer.head
         assert head is not None  # noqa: S101 -- which is what "answered" means
         return httpx.Response(
@@ -233,8 +247,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     async def _place(self, times: _Times) -> None:
         """Wait for one of the places."""
-        if self._places.value:
-            self._places.acquire_nowait()
+        if self._places.take():
             return
         with Waiting(self._watch, "queued", times.until("pool", self._watch.now())) as waiting:
             await self._places.acquire()

@@ -13,8 +13,9 @@ import anyio
 from anyio.streams.tls import TLSStream
 
 from aioconnections.clock import on_asyncio
-from aioconnections.errors import CertificateError, ConnectFailedError, TransportError
+from aioconnections.errors import CertificateError, ConnectFailedError, LocalLimitError, TransportError
 from aioconnections.protocol.messages import Origin
+from aioconnections.transport.limits import has_descriptors, local_limit, no_descriptor, trust_was_unreadable
 from aioconnections.transport.secure import SecureWire
 from aioconnections.transport.socketwire import Outbox, SocketWire
 from aioconnections.transport.streamwire import Followed, StreamWire
@@ -49,11 +50,19 @@ async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outb
     Raises:
         ConnectFailedError: it did not come about.
         CertificateError: the server's certificate was not accepted.
+        LocalLimitError: this machine allows no further connection.
     """
+    if context is not None and not has_descriptors():  # it would begin without the certificates that it trusts
+        raise LocalLimitError(str(local_limit([no_descriptor()])))
     try:
         return await (_open_socket(origin, context, outbox) if on_asyncio() else _open_stream(origin, context))
     except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        failure = _meaning(error)
+        failure = local_limit(_causes(error)) or _meaning(error)
+    except (ImportError, LookupError, RuntimeError) as error:  # of a module that is imported when it is first needed
+        limit = local_limit([error] if has_descriptors() else [no_descriptor()])
+        if limit is None:
+            raise
+        failure = limit
     raise failure
 
 
@@ -161,7 +170,13 @@ async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence
         late.close()
     if connected:
         return connected[0]
-    raise failures[0] if failures else OSError("no address")
+    raise _first_to_tell(failures)
+
+
+def _first_to_tell(failures: Sequence[OSError]) -> OSError:
+    """Of what the addresses said, that this machine has come to a limit; else what the first said."""
+    limits = (failure for failure in failures if local_limit([failure]) is not None)
+    return next(limits, failures[0] if failures else OSError("no address"))
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket.socket:
@@ -186,7 +201,10 @@ async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> Stream
     followed = Followed(socket_stream)
     try:
         stream = await TLSStream.wrap(followed, server_side=False, hostname=origin.host, ssl_context=context)
-    except BaseException:
+    except BaseException as error:
+        unreadable = trust_was_unreadable(error)
         await anyio.aclose_forcefully(socket_stream)
+        if unreadable:
+            raise no_descriptor() from None
         raise
     return StreamWire(socket_stream, stream, followed.ends)

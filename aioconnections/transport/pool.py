@@ -17,6 +17,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     DeadlineError,
     InvalidInputError,
+    LocalLimitError,
     ProtocolError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
@@ -24,6 +25,7 @@ from aioconnections.transport.connect import open_wire
 from aioconnections.transport.home import Home
 from aioconnections.transport.http1 import Answer, BadAnswerError
 from aioconnections.transport.lane import Lane, Site, Waiting, Watch, malformed
+from aioconnections.transport.limits import Ceiling
 from aioconnections.transport.socketwire import Outbox
 from aioconnections.transport.streaming import LaneStream
 from aioconnections.transport.tls import Trust, Verify
@@ -34,6 +36,7 @@ __all__ = ["Lanes"]
 REST = 8.0  # seconds that an idle lane is kept; servers close theirs after 10 and more
 LARGEST_BODY = 64 * 1024 * 1024
 _MOST_SITES = 1000
+_OPEN = frozenset({"opening", "lent"})
 
 
 class Lanes:
@@ -52,6 +55,8 @@ class Lanes:
             verification at all, which gives a warning.
         clock: where time comes from.
         max_body: bytes that a body may have, decoded; a longer one is a `ProtocolError`.
+        ceiling: learns how many connections this machine allows. A request that finds none fails with a
+            `LocalLimitError`, and may be made again when one of those that are open is free.
     """
 
     def __init__(
@@ -61,9 +66,12 @@ class Lanes:
         verify: Verify = True,
         clock: Clock | None = None,
         max_body: int = LARGEST_BODY,
+        ceiling: Ceiling | None = None,
     ) -> None:
         self._home = Home()
-        self.watch: Watch = Watch(LoopClock() if clock is None else clock)
+        clock = LoopClock() if clock is None else clock
+        self.watch: Watch = Watch(clock)
+        self._ceiling = ceiling or Ceiling(lambda _: None, max_connections, clock)
         self._max_connections = max_connections
         self._max_body = max_body
         self._trust = Trust(verify)
@@ -121,6 +129,7 @@ class Lanes:
             return
         self._home.admit()
         self._home.close()
+        self._ceiling.close()
         self.watch.stop()
         entries = list(self.watch.entries)
         for entry in entries:
@@ -166,8 +175,21 @@ class Lanes:
             ConnectFailedError: it did not come about.
             CertificateError: the server's certificate was not accepted.
             DeadlineError: it took too long.
+            LocalLimitError: this machine allows no further connection, and none that is open is idle.
         """
         self._make_room()
+        while True:
+            try:
+                return await self._open(site, deadline)
+            except LocalLimitError as error:
+                limit = error.with_traceback(None)
+            if not await self._give_up_one():
+                self._ceiling.reached(sum(entry.state in _OPEN for entry in self.watch.entries))
+                raise limit
+
+    # --- inside ---
+
+    async def _open(self, site: Site, deadline: float) -> Lane:
         context = self._trust.context() if site.origin.scheme == "https" else None
         wire: Wire | None = None
         try:
@@ -182,8 +204,6 @@ class Lanes:
         if self._home.closed:
             raise ConnectFailedError("the client was closed meanwhile")
         raise DeadlineError("no connection came about before its time was over", sent="no")
-
-    # --- inside ---
 
     async def _ask(self, site: Site, request: Request, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
         """A lane on which the request was answered: completely, or with ``whole=False`` at least with a head."""
@@ -221,6 +241,17 @@ class Lanes:
             wire.abort()
             raise ConnectFailedError("the client was closed meanwhile")
         return Lane(wire, site, self.watch)
+
+    async def _give_up_one(self) -> bool:
+        """Wait until a lane that nobody uses has given its descriptor back; False if there is none."""
+        entries = self.watch.entries
+        closing = next((entry for entry in entries if entry.state == "dropped"), None)
+        closing = closing or next((site.idle[0] for site in self._sites.values() if site.idle), None)
+        if closing is None:
+            return False
+        closing.drop()
+        await closing.closed()
+        return True
 
     def _make_room(self) -> None:
         """Close the idle lane that has waited longest at some site, if there are enough connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from aioconnections.transport.limits import no_descriptor, trust_was_unreadable
 from aioconnections.transport.socketwire import Outbox, SocketWire
 from aioconnections.transport.tlsrecords import RecordEnds
 
@@ -101,8 +102,9 @@ class SecureWire(SocketWire):
         except ssl.SSLWantReadError:
             self._flush()
         except OSError as error:
+            unreadable = trust_was_unreadable(error)
             self._flush()  # the server is told why
-            self._settle(error)
+            self._settle(no_descriptor() if unreadable else error)
         else:
             self._agreeing = False
             self._settle(None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import truststore
 
 from aioconnections.errors import InvalidInputError
+from aioconnections.transport.limits import local_limit
 
 __all__ = ["Trust", "Verify"]
 
@@ -25,6 +26,7 @@ class Trust:
 
     Raises:
         InvalidInputError: the path does not name certificates.
+        LocalLimitError: no file descriptor is left to read them.
     """
 
     def __init__(self, verify: Verify) -> None:
@@ -61,10 +63,8 @@ def _trusting(path: Path) -> ssl.SSLContext:
     folder = path.is_dir()
     try:
         context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
-    except OSError:
-        readable = False
+    except OSError as error:
+        failure = local_limit([error]) or InvalidInputError(f"verify: {path} holds no certificates that can be read")
     else:
-        readable = True
-    if not readable:
-        raise InvalidInputError(f"verify: {path} holds no certificates that can be read")
-    return context
+        return context
+    raise failure

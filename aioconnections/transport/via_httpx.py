@@ -13,8 +13,15 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from functools import partial
 from importlib import import_module
 from typing import TypeAlias, TypeVar, cast
@@ -28,6 +35,7 @@ from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
     InvalidInputError,
+    LocalLimitError,
     ProtocolError,
     TransportError,
     UsageError,
@@ -37,6 +45,7 @@ from aioconnections.transport import StreamedResponse
 from aioconnections.transport.connect import tls_refusal
 from aioconnections.transport.http1 import BadAnswerError, Decoder
 from aioconnections.transport.lane import malformed
+from aioconnections.transport.limits import Ceiling, local_limit, no_descriptor, trust_was_unreadable
 from aioconnections.transport.tls import Trust, Verify
 
 __all__ = ["DoorEngine", "HttpxEngine"]
@@ -63,6 +72,36 @@ class _Loan:
 class _Engine(ABC):
     """What both kinds share: one deadline around the whole exchange, bodies under a limit, errors translated."""
 
+    def __init__(self, ceiling: Ceiling | None) -> None:
+        self._ceiling = ceiling
+        self._under_way = 0
+        self._served = False  # since a limit was met without another request under way
+
+    def _close_ceiling(self) -> None:
+        if self._ceiling is not None:
+            self._ceiling.close()
+
+    @contextmanager
+    def _counted(self) -> Generator[None]:
+        """A request is under way; where this machine allows no connection for it, the others show how many it does.
+
+        Without another request there may be an idle connection all the same, which httpx has not come to use.
+        """
+        self._under_way += 1
+        try:
+            yield
+        except LocalLimitError:
+            others = self._under_way - 1
+            if not others and self._served:
+                others, self._served = 1, False
+            if self._ceiling is not None:
+                self._ceiling.reached(others)
+            raise
+        else:
+            self._served = True
+        finally:
+            self._under_way -= 1
+
     async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
         """Send one request and return its whole answer, as `Engine` says."""
 
@@ -72,7 +111,8 @@ class _Engine(ABC):
                 loan.whole = True
             return Response(answer.status_code, tuple(answer.headers.raw), body)
 
-        return await _within(_Budget(timeout), carry)
+        with self._counted():
+            return await _within(_Budget(timeout), carry)
 
     @asynccontextmanager
     async def stream(
@@ -81,6 +121,7 @@ class _Engine(ABC):
         """Send one request and hand its answer over while it arrives, as `Engine` says."""
         budget = _Budget(timeout)
         async with self._lend(origin) as loan, AsyncExitStack() as stack:
+            stack.enter_context(self._counted())
             arriving = _answered(loan, origin, request, common)
             answer = await _within(budget, lambda: stack.enter_async_context(arriving))
             async with aclosing(_body(answer)) as chunks:
@@ -104,7 +145,8 @@ class HttpxEngine(_Engine):
         InvalidInputError: httpx cannot go through a proxy of this kind.
     """
 
-    def __init__(self, *, verify: Verify = True, proxy: str | None = None) -> None:
+    def __init__(self, *, verify: Verify = True, proxy: str | None = None, ceiling: Ceiling | None = None) -> None:
+        super().__init__(ceiling)
         self._trust = Trust(verify)
         self._proxy = None if proxy is None else _proxy(proxy)
         self._idle: dict[Origin, list[httpx.AsyncHTTPTransport]] = {}
@@ -138,6 +180,7 @@ class HttpxEngine(_Engine):
     async def aclose(self) -> None:
         """Close every connection; one that is lent closes when it comes back."""
         self._closed = True
+        self._close_ceiling()
         for idle in self._idle.values():
             while idle:
                 await idle.pop().aclose()
@@ -156,7 +199,8 @@ class DoorEngine(_Engine):
         InvalidInputError: it is neither, or the client carries a login or cookies.
     """
 
-    def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient) -> None:
+    def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient, *, ceiling: Ceiling | None = None) -> None:
+        super().__init__(ceiling)
         self._door = door
         self._closed = False
         if isinstance(door, httpx.AsyncClient):
@@ -174,6 +218,7 @@ class DoorEngine(_Engine):
 
     async def aclose(self) -> None:
         """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
+        self._close_ceiling()
         if isinstance(self._door, httpx.AsyncBaseTransport) and not self._closed:
             self._closed = True
             await self._door.aclose()
@@ -294,8 +339,8 @@ async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
             failure = malformed(str(error))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             failure = _translated(error)
-        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            failure = _broken()
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            failure = local_limit([error]) or _broken()
         finally:
             budget.left -= anyio.current_time() - began
     raise failure or DeadlineError(f"no answer within {budget.whole:g} s", sent="maybe")
@@ -332,6 +377,10 @@ def _translated(error: Exception) -> TransportError:
 
 def _not_connected(error: Exception) -> TransportError:
     causes = list(_causes(error))
+    if any(trust_was_unreadable(cause, 2) for cause in causes):  # its socket is closed by now
+        causes = [no_descriptor()]
+    if (limit := local_limit(causes)) is not None:
+        return limit
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return CertificateError("the server's certificate was not accepted")
     for cause in causes:

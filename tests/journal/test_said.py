@@ -32,6 +32,7 @@ from aioconnections import (
     outcomes,
 )
 from aioconnections.journal import Past, Said, replay, said_of
+from aioconnections.transport.lane import malformed
 
 ERRORS: list[ConnectionsError] = [
     errors.ConnectionsError("m"),
@@ -41,6 +42,8 @@ ERRORS: list[ConnectionsError] = [
     errors.CertificateError("m"),
     errors.DeadlineError("m", sent="no"),
     errors.ProtocolError("m", sent="maybe"),
+    errors.LocalLimitError("m"),
+    malformed("m", 201),
     errors.AnswerError(418, None, "m"),
     errors.BadRequestError(400, "CLFRN1172E", "Zoë is unknown"),
     errors.AuthenticationError(401, None, "m"),

@@ -1,0 +1,235 @@
+"""Limits of this machine: how they are told from failures of the server, and how many connections they leave."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from transport.faulty import COMMON, StoppedClock, ask, echo, serving, url
+from transport.tls import CA
+
+from aioconnections.errors import InvalidInputError, LocalLimitError
+from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport.as_httpx import LaneTransport
+from aioconnections.transport.limits import Ceiling, has_descriptors, local_limit
+from aioconnections.transport.pool import Lanes
+from aioconnections.transport.socketwire import SocketWire
+from aioconnections.transport.tls import Trust
+from aioconnections.transport.via_httpx import DoorEngine
+
+EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC]
+
+
+def refused(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize("number", EXHAUSTED)
+def test_what_the_system_has_run_out_of(number: int) -> None:
+    error = local_limit([None, OSError("wrapped"), refused(number)])
+    assert error is not None
+    assert (error.sent, error.deterministic, error.__cause__) == ("no", False, None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(errno.ECONNREFUSED),
+        refused(errno.EADDRNOTAVAIL),
+        socket.gaierror(socket.EAI_NONAME, "unknown"),
+        ssl.SSLError(errno.EMFILE, "a code of OpenSSL that means something else"),
+        RuntimeError("cannot schedule new futures after shutdown"),
+        OSError("no number"),
+    ],
+)
+def test_what_is_no_limit_of_this_machine(error: Exception) -> None:
+    assert local_limit([error]) is None
+
+
+def test_a_thread_that_cannot_be_started() -> None:
+    assert "thread" in str(local_limit([RuntimeError("can't start new thread")]))
+
+
+def test_descriptors_are_free_and_remain_so() -> None:
+    first = os.open(os.devnull, os.O_RDONLY)
+    os.close(first)
+    assert has_descriptors(20)
+    again = os.open(os.devnull, os.O_RDONLY)
+    os.close(again)
+    assert again == first, "the lowest one that is free"
+
+
+class TestCeiling:
+    def test_it_rises_carefully_and_is_gone_at_the_top(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        ceiling = Ceiling(told.append, 6, clock)
+        for others in (5, 4, 3):
+            ceiling.reached(others)
+        assert told == [5, 4, 3]
+        clock.advance(29)
+        assert told == [5, 4, 3]
+        for _ in range(10):
+            clock.advance(30)
+        assert told == [5, 4, 3, 4, 5, None]
+        assert clock.timers == []
+
+    def test_a_further_failure_puts_it_off(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        ceiling = Ceiling(told.append, 6, clock)
+        ceiling.reached(3)
+        for _ in range(5):
+            clock.advance(20)
+            ceiling.reached(3)
+        assert told == [3]
+        assert len(clock.timers) == 1
+
+    def test_without_any_connection_there_is_none(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        ceiling = Ceiling(told.append, 6, clock)
+        ceiling.reached(0)
+        assert told == []
+        ceiling.reached(2)
+        ceiling.reached(0)
+        assert told == [2, None]
+        assert clock.timers == []
+
+    def test_more_than_there_may_be_is_no_limit(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        Ceiling(told.append, 6, clock).reached(6)
+        assert (told, clock.timers) == ([], [])
+
+    def test_closed_it_leaves_no_timer(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        ceiling = Ceiling(told.append, 6, clock)
+        ceiling.reached(2)
+        ceiling.close()
+        ceiling.close()
+        clock.advance(100)
+        assert (told, clock.timers) == ([2], [])
+
+
+def test_a_file_of_certificates_that_cannot_be_opened_is_not_said_to_be_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    path = tmp_path / "ca.pem"
+    CA.cert_pem.write_to_path(str(path))
+
+    def load(*_: object, **__: object) -> None:
+        raise refused(errno.EMFILE)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    with pytest.raises(LocalLimitError) as raised:
+        Trust(path)
+    assert raised.value.__context__ is None
+    monkeypatch.undo()
+    with pytest.raises(InvalidInputError):
+        Trust(tmp_path / "none.pem")
+
+
+Refuse = Callable[[OSError | None], None]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
+    """Makes the system refuse sockets to asyncio's way of connecting, until None is given."""
+
+    def call(error: OSError | None) -> None:
+        def refusing(*_: object) -> socket.socket:
+            assert error is not None
+            raise error
+
+        if error is None:
+            monkeypatch.undo()
+        else:
+            monkeypatch.setattr(socket, "socket", refusing)
+
+    return call
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", EXHAUSTED)
+async def test_without_a_lane_it_is_an_error_of_the_call(refuse: Refuse, number: int) -> None:
+    told = list[int | None]()
+    ceiling = Ceiling(told.append, 16, StoppedClock())
+    async with serving(echo) as server, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+        refuse(refused(number))
+        with pytest.raises(LocalLimitError) as raised:
+            await ask(lanes, server)
+        refuse(None)
+        assert raised.value.sent == "no"
+        assert told == []
+        assert (await ask(lanes, server)).status == 200
+
+
+@pytest.mark.asyncio
+async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one connection can be open; another origin gets it once it is not needed."""
+    told = list[int | None]()
+    ceiling = Ceiling(told.append, 16, StoppedClock())
+    async with serving(echo) as one, serving(echo) as other, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+        open_socket = socket.socket
+
+        def scarce(*arguments: Any, **accepted: Any) -> socket.socket:
+            if one.open and not accepted:
+                raise refused(errno.EMFILE)
+            return open_socket(*arguments, **accepted)
+
+        await ask(lanes, one)
+        closed = SocketWire.closed
+
+        async def closed_and_seen(wire: SocketWire) -> None:
+            await closed(wire)
+            await one.until(0)
+
+        monkeypatch.setattr(socket, "socket", scarce)
+        monkeypatch.setattr(SocketWire, "closed", closed_and_seen)
+        assert (await ask(lanes, other)).status == 200
+        assert told == []
+        monkeypatch.undo()
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_cannot_be_looked_up_for_want_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with contextlib.aclosing(Lanes()) as lanes:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        with pytest.raises(LocalLimitError, match="thread"):
+            await lanes.exchange(Origin("http", "localhost", 80), Request("GET", "/"), COMMON, 30)
+        monkeypatch.undo()
+
+
+@pytest.mark.asyncio
+async def test_lanes_for_httpx_say_it_in_httpx_own_way(refuse: Refuse) -> None:
+    async with serving(echo) as server, httpx.AsyncClient(transport=LaneTransport()) as client:
+        refuse(refused(errno.EMFILE))
+        with pytest.raises(httpx.ConnectError, match="ulimit"):
+            await client.get(url(server))
+        refuse(None)
+        assert (await client.get(url(server))).status_code == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", EXHAUSTED)
+async def test_through_httpx_it_is_found_behind_its_own_error(anyio_backend: str, number: int) -> None:
+    assert anyio_backend
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        error = httpx.ConnectError("All connection attempts failed")
+        error.__cause__ = OSError("All connection attempts failed")
+        error.__cause__.__cause__ = ExceptionGroup("", [ConnectionRefusedError(), refused(number)])
+        raise error
+
+    engine = DoorEngine(httpx.MockTransport(handle))
+    with pytest.raises(LocalLimitError) as raised:
+        await engine.exchange(Origin("http", "c.example.com", 80), Request("GET", "/"), COMMON, 30)
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
