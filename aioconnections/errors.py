@@ -26,6 +26,8 @@
     │   ├── JournalLockedError          another process has it open
     │   ├── JournalBoundError           it records a run of another verb, server or user
     │   ├── JournalMismatchError        the input differs from the run that the journal records
+    │   ├── JournalFinishedError        it records a check that is finished, and how old answers may be was not said
+    │   ├── JournalLogMissingError      it was not closed, and the file with its latest rows is missing
     │   └── JournalDiskError            the disk is full or failing
     └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
 
@@ -53,7 +55,9 @@ __all__ = [
     "JournalBoundError",
     "JournalDiskError",
     "JournalError",
+    "JournalFinishedError",
     "JournalLockedError",
+    "JournalLogMissingError",
     "JournalMismatchError",
     "LocalLimitError",
     "NotFoundError",
@@ -286,8 +290,22 @@ class JournalMismatchError(JournalError):
         self.now = now
 
 
+class JournalFinishedError(JournalError):
+    """The journal records a check that is finished, and the run did not say how old its answers may be.
+
+    Pass ``Journal(path, max_age=…)``, or choose another path.
+    """
+
+
+class JournalLogMissingError(JournalError):
+    """The journal was not closed, and its log, the file with ``-wal`` at the end of its name, is missing.
+
+    The log may hold what was sent last. Put it back; if it is lost, pass ``Journal(path, lost_log="in_doubt")``.
+    """
+
+
 class JournalDiskError(JournalError):
-    """The disk under the journal is full or failing."""
+    """The disk under the journal is full or failing, or another program has removed or replaced one of its files."""
 
 
 class UsageError(ConnectionsError, RuntimeError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TypeAlias
 
 from attrs import asdict, frozen
@@ -51,6 +52,9 @@ class Outcome:
         elapsed: seconds from the first attempt to the answer, pauses between attempts included, `waited` not.
         waited: seconds spent waiting for a free connection and for the rate limit.
         replayed: True if this was read from the journal of an earlier run.
+        recorded_at: when it was recorded in a journal, for the first time if it is `replayed`: what it says held then,
+            and may not hold now. Aware, UTC; None in a run without a journal, whose answers are as old as the run, and
+            for an outcome that is not recorded because the run ended before.
     """
 
     index: int = 0
@@ -61,9 +65,13 @@ class Outcome:
     elapsed: float = 0.0
     waited: float = 0.0
     replayed: bool = False
+    recorded_at: datetime | None = None
 
     def as_dict(self) -> dict[str, str | int | float | bool | None]:
-        """A flat dictionary that JSON and CSV can hold: ``outcome`` is the class in lower case, seconds are floats."""
+        """A flat dictionary that JSON and CSV can hold.
+
+        ``outcome`` is the class in lower case, seconds are floats, and ``recorded_at`` is in ISO 8601.
+        """
         row: dict[str, str | int | float | bool | None] = {"index": self.index, "outcome": _name(type(self))}
         if self.pair is not None:
             row[f"source_{self.pair.source.kind}"] = self.pair.source.value
@@ -76,6 +84,7 @@ class Outcome:
             "elapsed": self.elapsed,
             "waited": self.waited,
             "replayed": self.replayed,
+            "recorded_at": self.recorded_at.isoformat() if self.recorded_at else None,
         }
 
     def _said(self) -> dict[str, str | None]:

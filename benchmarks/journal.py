@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +28,7 @@ from attrs import asdict, frozen
 from aioconnections import Email, Invited, Journal, Pair, Userid
 from aioconnections.journal import item_text, report, said_of
 
-BINDING = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
+BINDING: Any = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
 SAID = said_of(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
 ANSWER = 0.02  # seconds
 

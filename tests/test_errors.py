@@ -24,7 +24,9 @@ from aioconnections.errors import (
     JournalBoundError,
     JournalDiskError,
     JournalError,
+    JournalFinishedError,
     JournalLockedError,
+    JournalLogMissingError,
     JournalMismatchError,
     LocalLimitError,
     ProtocolError,
@@ -65,6 +67,8 @@ EXAMPLES: list[ConnectionsError] = [
     JournalLockedError("m"),
     JournalBoundError("m"),
     JournalMismatchError(3, "a", "b"),
+    JournalFinishedError("m"),
+    JournalLogMissingError("m"),
     JournalDiskError("m"),
     UsageError("m"),
 ]

@@ -27,7 +27,7 @@ from aioconnections import (
 from aioconnections.outcomes import Count
 
 PAIR = Pair(Email("a@example.com"), Key("k"))
-SAID = {"attempts": 0, "elapsed": 0.0, "waited": 0.0, "replayed": False}
+SAID = {"attempts": 0, "elapsed": 0.0, "waited": 0.0, "replayed": False, "recorded_at": None}
 
 
 def outcomes_of_every_kind() -> list[Outcome]:
@@ -57,7 +57,7 @@ def test_a_row_for_each_kind() -> None:
 def test_figures_are_kept() -> None:
     outcome = Checked(None, index=7, item="x", pair=PAIR, attempts=2, elapsed=1.5, waited=0.25, replayed=True)
     row = outcome.as_dict()
-    assert [row[name] for name in SAID] == [2, 1.5, 0.25, True]
+    assert [row[name] for name in SAID] == [2, 1.5, 0.25, True, None]
 
 
 def test_an_outcome_says_nothing_by_itself() -> None:

@@ -59,8 +59,8 @@ class Job(Protocol[OutT_co]):
         """The outcome of one item; it never raises because of the item. Long waits go through `parking`."""
         ...
 
-    async def aclose(self) -> None:
-        """The run is over.
+    async def aclose(self, *, complete: bool = False) -> None:
+        """The run is over; `complete` says that the source is exhausted and each outcome was taken.
 
         Raises:
             ConnectionsError: what it did could not be recorded.
@@ -130,7 +130,7 @@ class SessionJob:
             self._proved = True
             self.repeats.went_well("canary")
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, complete: bool = False) -> None:
         """See `Job`."""
 
     def learn(self, error: ConnectionsError) -> None:

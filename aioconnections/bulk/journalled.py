@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from attrs import evolve
+
 from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import SessionJob, Subject
 from aioconnections.bulk.verdicts import Known, cut_off, known
@@ -16,9 +18,10 @@ from aioconnections.errors import (
     InvalidInputError,
     JournalError,
     ThrottledError,
+    TransportError,
     UnexpectedAnswerError,
 )
-from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of
+from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of, settles
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.parking import Parking
 from aioconnections.protocol.messages import Sends
@@ -28,6 +31,8 @@ from aioconnections.traffic import Meter
 __all__ = ["JournalledJob"]
 
 OutT = TypeVar("OutT", bound=Outcome)
+
+_LOG_LOST = "the log of the journal was lost, so this may have been sent, and is not sent again"
 
 
 class JournalledJob(SessionJob, Generic[OutT]):
@@ -44,6 +49,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self._journal = journal
         self._verb = verb
         self._open = False
+        self._unsettled = 0  # outcomes that leave something to ask or to do
 
     def is_ready(self) -> bool:
         """See `Job`."""
@@ -60,7 +66,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
                 with suppress(UnexpectedAnswerError):  # a server that does not say who has signed in
                     me = await session.run(signed_in(session.address), session.meter(self.run))
             userid = None if me is None else me.value
-            await self._journal.open(verb=self._verb, origin=str(session.address.origin), userid=userid)
+            origin = str(session.address.origin)
+            await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self.changes)
             self._open = True
 
     async def do(self, index: int, item: object, parking: Parking) -> Outcome:
@@ -74,19 +81,30 @@ class JournalledJob(SessionJob, Generic[OutT]):
             first = self._job.duplicate_of(index, wanted)
         past: Past | None = None
         outcome: Outcome | None = None
-        looked = False
+        looked = local = False
         try:
             past = await self._journal.past(index, text)
             looked = True
             if past is not None and past.finished and past.said is not None:
-                return replay(past.said, index=index, item=item, pair=facts["pair"], person=facts["person"])
+                return replay(
+                    past.said,
+                    index=index,
+                    item=item,
+                    recorded_at=past.recorded_at,
+                    pair=facts["pair"],
+                    person=facts["person"],
+                )
             if isinstance(wanted, InvalidInputError):
-                outcome = Failed(wanted, **facts)
+                outcome, local = Failed(wanted, **facts), True
             elif first is not None:
-                outcome = Unprocessed(f"duplicate of {first}", **facts)
+                outcome, local = Unprocessed(f"duplicate of {first}", **facts), True
             else:
                 outcome = await self._carry_out(wanted, meter, facts, text, past)
-            await self._journal.outcome(index, text, said_of(outcome), durable=self.changes)
+            self._unsettled += not (local or settles(outcome))
+            said = said_of(outcome)
+            if local and past is not None and past.says(said):  # it would only make it look younger
+                return evolve(outcome, recorded_at=past.recorded_at)
+            recorded_at = await self._journal.outcome(index, text, said, durable=self.changes)
         except JournalError as error:
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
@@ -96,7 +114,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             raise
         finally:
             meter.settle()
-        return outcome
+        return evolve(outcome, recorded_at=recorded_at)
 
     def _understood(self, item: object) -> Subject[OutT] | InvalidInputError:
         try:
@@ -121,6 +139,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
         async def intend(number: int) -> None:
             nonlocal intended
+            if past is not None and past.log_lost:
+                raise _not_sent_again(number)
             await journal.intent(index, text, send=sent + number)
             intended = number
 
@@ -134,13 +154,40 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self.end(self._job.over)
         if intended == meter.changes > 0 and not (doubt and _may_be_made(outcome)):
             return outcome  # of the last change that the conversation came to, and whatever was before is settled
+        if past is not None and past.log_lost:
+            return _log_lost(outcome, meter)
         return _still_in_doubt(outcome, meter) if doubt or intended else outcome
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, complete: bool = False) -> None:
         """Write what is left to write; see `Job`."""
         if self._open:
             self._open = False
-            await self._journal.aclose()
+            try:
+                if complete and self.over is None and not self._unsettled:
+                    await self._journal.finish()
+            finally:
+                await self._journal.aclose()
+
+
+def _not_sent_again(number: int) -> ConnectionsError:
+    """Why a change of which an intent may be lost is not sent.
+
+    Its conversation takes the first one for a lost answer, so that it asks; the second one ends it.
+    """
+    if number == 1:
+        return TransportError(_LOG_LOST, sent="maybe")
+    return InDoubtError(_LOG_LOST)
+
+
+def _log_lost(outcome: Outcome, meter: Meter) -> Outcome:
+    """What is said of an item of which an intent may be lost: in doubt, unless asking has settled it."""
+    if not isinstance(outcome, InDoubt | Failed | Unprocessed):
+        return outcome
+    why: BaseException | str | None = outcome.reason if isinstance(outcome, Unprocessed) else outcome.error
+    if isinstance(outcome, InDoubt):  # why asking did not settle it, if that failed
+        why = outcome.error.__cause__
+    doubt = InDoubtError(f"{_LOG_LOST}: {why}" if why else _LOG_LOST)
+    return InDoubt(doubt, **known(outcome.index, outcome.item, meter, pair=outcome.pair, person=outcome.person))
 
 
 def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:

@@ -90,6 +90,7 @@ class Outcomes(Generic[OutT]):
         self._turn = 0  # index of the outcome that an ordered run gives next
         self._ended = False  # nothing more is read
         self._cancelled = False  # from outside: the outcomes are not complete
+        self._exhausted = False  # because the source had no more
         self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
         self._news: anyio.Event | None = None  # the consumer waits for it
         self._listening = False
@@ -140,6 +141,7 @@ class Outcomes(Generic[OutT]):
                 # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
                 await tasks.__aexit__(None, None, None)
         finally:
+            complete = self._exhausted and kind is None and self._given == self._read
             for outcome in self._job.cut:
                 self._give(outcome)
             unread = self.unread
@@ -148,7 +150,7 @@ class Outcomes(Generic[OutT]):
             self._early.clear()
             try:
                 with anyio.CancelScope(shield=True):
-                    await self._job.aclose()
+                    await self._job.aclose(complete=complete)
             except ConnectionsError as failure:
                 self._stop(failure)
             finally:
@@ -306,6 +308,7 @@ class Outcomes(Generic[OutT]):
             self._read += 1
             return self._read - 1, item
         except StopIteration:
+            self._exhausted = True
             self._read_nothing_more()
         except BaseException as error:  # raised to the consumer after the outcomes of all that was read
             if not self._ends_with_source(error):
@@ -320,6 +323,7 @@ class Outcomes(Generic[OutT]):
                 self._read += 1
                 return self._read - 1, item
         except StopAsyncIteration:
+            self._exhausted = True
             self._read_nothing_more()
         except BaseException as error:
             if not self._ends_with_source(error):

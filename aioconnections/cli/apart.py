@@ -7,6 +7,7 @@ file that is not there yet is known by its resolved name.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from attrs import frozen
 
 from aioconnections.cli.streams import Stream, standard
 from aioconnections.errors import InvalidInputError
+from aioconnections.journal import is_journal
 
 __all__ = ["INPUT", "JOURNAL", "File", "journal_files", "keep_apart", "option_files", "stream_file"]
 
@@ -84,10 +86,19 @@ def _certificates(path: Path) -> Iterator[Path]:
 
 
 def journal_files(path: Path) -> Iterator[File]:
-    """A journal and the files beside it, which SQLite puts where a link to it leads."""
+    """A journal, the files beside it, which SQLite puts where a link to it leads, and those kept of earlier runs."""
     yield File.at(path, JOURNAL)
     for base in (path, Path(os.path.realpath(path))):
         yield from (File.at(base.with_name(base.name + end), JOURNAL) for end in _BESIDE)
+        with suppress(OSError, ValueError):
+            kept = re.compile(rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _BESIDE))})?")
+            yield from (File.at(file, JOURNAL) for file in base.parent.iterdir() if kept.fullmatch(file.name))
+
+
+def _belongs_to_a_journal(path: Path) -> bool:
+    """Whether a file is a journal, or stands beside one."""
+    beside = [path.with_name(path.name.removesuffix(end)) for end in _BESIDE if path.name != end]
+    return path.is_file() and any(is_journal(file) for file in (path, *beside))
 
 
 def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None = None) -> None:
@@ -105,6 +116,8 @@ def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None 
     results = [*stream_file("output", "standard output")] if output is None else [File.at(output, "--output")]
     for result in results:
         _refuse("the result", result, [*inputs, *record])
+    if output is not None and _belongs_to_a_journal(output):
+        raise InvalidInputError(f"{output} is a journal, or belongs to one: choose another file for the result")
     for file in record:
         _refuse(JOURNAL, file, inputs)
 

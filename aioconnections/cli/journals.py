@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aioconnections.cli.items import Item, RowConnection, RowInvitation, RowPair, RowPerson
+from aioconnections.cli.progress import say
 from aioconnections.errors import InDoubtError, JournalError, JournalMismatchError
-from aioconnections.journal import Journal, Past, Said, columns, item_text, replay, report
+from aioconnections.journal import Journal, Past, Report, Said, columns, item_text, replay, report
 from aioconnections.journal import Row as RecordedRow
 from aioconnections.outcomes import InDoubt, Outcome
 
@@ -24,27 +26,36 @@ class WatchedJournal(Journal):
         path: of the file.
         verb: of the run, as the client names it.
         origin: of the server.
+        oldest: seconds that the answers of a finished check may be old.
+        log_may_be_lost: whether to go on if its log is lost.
 
     Attributes:
         in_doubt: indices of these items.
         failure: what was wrong first, even where that did not end the run because it was about its last item.
     """
 
-    def __init__(self, path: Path, *, verb: str, origin: str) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: Path, *, verb: str, origin: str, oldest: float | None = None, log_may_be_lost: bool = False
+    ) -> None:
+        super().__init__(path, max_age=oldest, lost_log="in_doubt" if log_may_be_lost else None)
         self.in_doubt: set[int] = set()
         self.failure: JournalError | None = None
         self._bound = verb, origin
+        self._oldest = oldest
+        self._was_open = False
         self._last: float = float("inf")  # index that an earlier run recorded
         self._rows: Iterator[RecordedRow] | None = None
         self._row: RecordedRow | None = None
         self._left = ExitStack()
 
-    async def open(self, *, verb: str, origin: str, userid: str | None) -> None:
+    async def open(self, *, verb: str, origin: str, userid: str | None, changes: bool = True) -> None:
         """See `Journal`."""
-        await super().open(verb=verb, origin=origin, userid=userid)
+        await super().open(verb=verb, origin=origin, userid=userid, changes=changes)
+        self._was_open = True
         if self._writer is not None:
             self._last = self._writer.last_index
+        if self.kept is not None:
+            say(f"aioconnections: the journal of a check that is finished is kept as {self.kept}; all is asked anew")
 
     def recorded(self, index: int, item: Item) -> Outcome | None:
         """What it holds of an item that the run, which is over, has not come to; None if nothing.
@@ -67,7 +78,13 @@ class WatchedJournal(Journal):
 
     def _read(self) -> Iterator[RecordedRow]:
         run = self._left.enter_context(report(self.path))
-        return run.rows() if (run.verb, run.origin) == self._bound else iter(())
+        return run.rows() if (run.verb, run.origin) == self._bound and not self._is_too_old(run) else iter(())
+
+    def _is_too_old(self, run: Report) -> bool:
+        """Whether a finished check would have been asked anew, had the run begun."""
+        if self._was_open or self._oldest is None or run.finished is None:
+            return False
+        return (datetime.now(UTC) - run.finished).total_seconds() >= self._oldest
 
     def forget(self) -> None:
         """Read no more of what it holds."""
@@ -88,11 +105,12 @@ class WatchedJournal(Journal):
         with self._noticing():
             await super().intent(index, item, send=send)
 
-    async def outcome(self, index: int, item: str, said: Said, *, durable: bool) -> None:
+    async def outcome(self, index: int, item: str, said: Said, *, durable: bool) -> datetime:
         """See `Journal`."""
         with self._noticing():
-            await super().outcome(index, item, said, durable=durable)
+            recorded_at = await super().outcome(index, item, said, durable=durable)
         self.in_doubt.discard(index)
+        return recorded_at
 
     @contextmanager
     def _noticing(self) -> Generator[None]:
@@ -121,8 +139,9 @@ def _named(item: Item) -> dict[str, str]:
 
 def _outcome(row: RecordedRow, item: Item) -> Outcome:
     if row.said is not None:
-        return replay(row.said, index=row.index, item=item)
-    return InDoubt(InDoubtError(str(row.as_dict()["error"])), index=row.index, item=item, replayed=True)
+        return replay(row.said, index=row.index, item=item, recorded_at=row.outcome_at)
+    doubt = InDoubtError(str(row.as_dict()["error"]))
+    return InDoubt(doubt, index=row.index, item=item, replayed=True, recorded_at=row.intent_at)
 
 
 def difference(error: JournalMismatchError, line: int | None) -> str:

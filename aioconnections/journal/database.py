@@ -1,8 +1,8 @@
 """The one door to SQLite: how a database is opened, and what its errors are called outside.
 
-What holds while a run has its journal open: nobody else has (``locking_mode=EXCLUSIVE``, which also does without
-shared memory), and a commit returns once the write-ahead log is on the disk (``synchronous=FULL``; NORMAL would lose
-commits in a power cut).
+What holds while a run has its journal open: foreign programs are kept out (``locking_mode=EXCLUSIVE``, which also does
+without shared memory; `lock` says what keeps out other runs), and a commit returns once the write-ahead log is on the
+disk (``synchronous=FULL``; NORMAL would lose commits in a power cut).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from aioconnections.errors import JournalDiskError, JournalError, JournalLockedError
 from aioconnections.transport.limits import has_descriptors
 
-__all__ = ["Connection", "Mode", "connect", "is_damage", "make_durable", "one", "os_errors", "refusal"]
+__all__ = ["Connection", "Mode", "connect", "is_damage", "is_read_only", "make_durable", "one", "os_errors", "refusal"]
 
 Mode: TypeAlias = Literal["rw", "ro", "peek"]
 """``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
@@ -60,6 +60,11 @@ def make_durable(db: Connection) -> None:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file does not hold what it says that it holds."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def is_read_only(error: sqlite3.Error) -> bool:
+    """Whether a file that SQLite needs cannot be made or written."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 def refusal(error: sqlite3.Error, name: str) -> JournalError:

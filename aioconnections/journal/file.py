@@ -1,8 +1,12 @@
-"""The file of a journal: made as a whole or not at all, recognised before it is opened, read through before it is used.
+"""The file of a journal: made as a whole or not at all, and recognised before it is opened.
 
-One row per intent and per outcome, only ever added. Each carries a hash over itself and the hash before it, and the
-last of them stands a second time beside what the run is bound to, so that neither a changed nor a missing row goes
-unseen.
+One row per intent and per outcome, only ever added. Each carries a hash over itself and the hash before it. The last of
+them stands a second time in the one row of `run`, beside what the run is bound to, so that a changed or missing row is
+noticed.
+
+While a journal is open, it is two files: SQLite's write-ahead log (NAME-wal) holds rows that the main file does not
+have yet. The row of `run` therefore holds a mark that says so, and the main file gets it before the first intent: a
+marked file without its log is refused, because it would show fewer intents than were sent.
 """
 
 from __future__ import annotations
@@ -12,34 +16,51 @@ import os
 import secrets
 import sqlite3
 import stat
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
-from aioconnections.errors import JournalBoundError, JournalError
+from aioconnections.errors import JournalError, JournalLogMissingError
 from aioconnections.journal import database
 from aioconnections.journal.database import Connection, make_durable, one, os_errors
-from aioconnections.journal.said import SET_BACK
+from aioconnections.journal.items import APPLICATION
 
-__all__ = ["Binding", "Head", "ensure", "fold", "link", "opened", "read_through", "reading", "recognise", "verified"]
+__all__ = [
+    "LOG_HEADER_SIZE",
+    "RUN",
+    "SCHEMA",
+    "Binding",
+    "Mark",
+    "check_log",
+    "ensure",
+    "link",
+    "log_path",
+    "log_state",
+    "mark_of",
+    "not_its_log",
+    "recognise",
+    "recognise_at_once",
+    "root",
+    "sync_folder",
+]
 
-_APPLICATION = 0x61696F63
-_FORMAT = 1
-_SCHEMA = (
-    "CREATE TABLE run (verb TEXT, origin TEXT, userid TEXT, created INTEGER, seq INTEGER, chain BLOB)",
+_FORMAT = 2
+_BOUND = "verb TEXT, origin TEXT, userid TEXT, created INT, id TEXT"
+SCHEMA = (
+    f"CREATE TABLE run ({_BOUND}, generation INT, open INT, seq INT, chain BLOB, seal BLOB)",
     "CREATE TABLE entry (seq INTEGER PRIMARY KEY, idx INT, kind TEXT, item TEXT, data TEXT, wall INT, chain BLOB)",
 )
-_FOLD = """
-CREATE TEMP TABLE fold (idx INTEGER PRIMARY KEY, intent INTEGER, outcome INTEGER, sends INTEGER);
-INSERT INTO fold SELECT idx,
-    max(CASE kind WHEN 'intent' THEN seq END),
-    max(CASE kind WHEN 'outcome' THEN seq END),
-    max(CASE kind WHEN 'intent' THEN CAST(data AS INTEGER) END)
-FROM entry GROUP BY idx
-"""
+RUN = "SELECT verb, origin, userid, created, id, generation, open, seq, chain, seal FROM run"
+
+# https://www.sqlite.org/fileformat2.html#wal_file_format: magic number, whose last bit is the byte order of the
+# checksums, and version of the format; the header has 32 bytes
+_LOG_HEADERS = (bytes.fromhex("377f0682002de218"), bytes.fromhex("377f0683002de218"))
+LOG_HEADER_SIZE = 32
+
+LogState: TypeAlias = Literal["missing", "foreign", "there"]
 
 
 @frozen
@@ -52,26 +73,38 @@ class Binding:
 
 
 @frozen
-class Head:
-    """Where a verified journal ends.
+class Mark:
+    """The row of `run`.
 
     Attributes:
+        binding: of the run.
+        created: microseconds of the wall clock when the file was made.
+        id: random, so that no two files have the same chain.
+        generation: how often the journal was opened for writing.
+        is_open: whether it is open, so that it consists of two files.
         seq: number of its rows.
         chain: hash of the last one.
-        wall: its time, in microseconds; of the creation if there is none.
-        set_back: the last row whose time is before that of the row before it; 0 if there is none.
     """
 
     binding: Binding
     created: int
-    seq: int
-    chain: bytes
-    wall: int
-    set_back: int = 0
+    id: str
+    generation: int = 0
+    is_open: bool = False
+    seq: int = 0
+    chain: bytes = field(repr=False, default=b"")
+
+    @property
+    def seal(self) -> bytes:
+        """A hash over all of it: a page that a power cut left half written is not mistaken for another file's."""
+        what = f"{self.generation} {int(self.is_open)} {self.seq} "
+        return blake2b(root(self) + what.encode() + self.chain, digest_size=8).digest()
 
 
-def _root(binding: Binding, created: int) -> bytes:
-    bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, created], default=repr)
+def root(mark: Mark) -> bytes:
+    """The hash that the first row follows."""
+    binding = mark.binding
+    bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, mark.created, mark.id], default=repr)
     return blake2b(bound.encode(), digest_size=16).digest()
 
 
@@ -81,8 +114,13 @@ def link(chain: bytes, seq: int, index: int, kind: str, item: str, data: str, wa
     return blake2b(chain + row.encode(), digest_size=16).digest()
 
 
-def ensure(path: Path, binding: Binding, created: int) -> None:
-    """Make the journal if there is none; refuse what is no journal without touching it.
+def log_path(path: Path) -> Path:
+    """The write-ahead log of a journal."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def ensure(path: Path, binding: Binding, created: int) -> Mark | None:
+    """Make the journal if there is none; refuse what is no journal without touching it. It gives what `recognise` does.
 
     Raises:
         JournalError: something else has that name.
@@ -91,14 +129,23 @@ def ensure(path: Path, binding: Binding, created: int) -> None:
         try:
             found = path.lstat()
         except FileNotFoundError:
-            if _create(path, binding, created):
-                return
+            _create(path, binding, created)
             found = path.lstat()
+        return recognise(path, found)
+
+
+def recognise_at_once(path: Path) -> None:
+    """Refuse what is no journal before a lock file is made beside it; see `recognise`."""
+    with os_errors(path.name):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return
         recognise(path, found)
 
 
-def _create(path: Path, binding: Binding, created: int) -> bool:
-    """Make it under another name and give it its own when it is complete; False if somebody else was faster."""
+def _create(path: Path, binding: Binding, created: int) -> None:
+    """Make it under another name and give it its own when it is complete, unless another program is faster."""
     for rest in ("-wal", "-journal"):
         if os.path.lexists(f"{path}{rest}"):
             raise JournalError(f"{path.name} is gone, but {path.name}{rest} is still there: it would be lost")
@@ -107,28 +154,27 @@ def _create(path: Path, binding: Binding, created: int) -> bool:
     os.close(os.open(new, flags, 0o600))
     try:
         with closing(database.connect(new, "rw")) as db:
-            _lay_out(db, binding, created)
-        try:
+            _lay_out(db, Mark(binding, created, secrets.token_hex(8)))
+        with suppress(FileExistsError):
             _name(new, path)
-        except FileExistsError:
-            return False
     finally:
         for rest in ("", "-wal", "-journal"):
             new.with_name(new.name + rest).unlink(missing_ok=True)
-    _sync_folder(path)
-    return True
+    sync_folder(path)
 
 
-def _lay_out(db: Connection, binding: Binding, created: int) -> None:
+def _lay_out(db: Connection, mark: Mark) -> None:
     make_durable(db)
     list(db.execute("BEGIN IMMEDIATE"))
-    list(db.execute(f"PRAGMA application_id={_APPLICATION}"))
+    list(db.execute(f"PRAGMA application_id={APPLICATION}"))
     list(db.execute(f"PRAGMA user_version={_FORMAT}"))
-    for table in _SCHEMA:
+    for table in SCHEMA:
         list(db.execute(table))
-    root = _root(binding, created)
-    values = (binding.verb, binding.origin, binding.userid, created, 0, root)
-    list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?)", values))
+    binding = mark.binding
+    bound = (binding.verb, binding.origin, binding.userid, mark.created, mark.id)
+    mark = Mark(binding, mark.created, mark.id, chain=root(mark))
+    values = (*bound, mark.generation, int(mark.is_open), mark.seq, mark.chain, mark.seal)
+    list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
     list(db.execute("COMMIT"))
     list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
     list(db.execute("PRAGMA journal_mode=WAL"))
@@ -146,7 +192,8 @@ def _name(new: Path, path: Path) -> None:
         new.rename(path)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in the folder of `path` durable."""
     if os.name != "nt":  # where a folder cannot be opened
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -155,150 +202,101 @@ def _sync_folder(path: Path) -> None:
             os.close(folder)
 
 
-def recognise(path: Path, found: os.stat_result) -> None:
-    """Refuse what is no journal, without a lock, a write or a look at a log that may be somebody else's."""
+def recognise(path: Path, found: os.stat_result) -> Mark | None:
+    """Refuse what is no journal, without a lock or a write, and without its log.
+
+    Returns:
+        What the main file by itself says, which may be less than the log says. None if it cannot be read without the
+        log: the run was killed while SQLite copied the log into the file.
+
+    Raises:
+        JournalError: it is no journal, or one that this version does not know.
+    """
     if not stat.S_ISREG(found.st_mode):
         raise JournalError(f"{path.name} is no regular file")
     if os.name != "nt" and found.st_uid != os.geteuid() and path.absolute().parent.stat().st_mode & 0o022:
         raise JournalError(f"{path.name} belongs to another user, in a folder where anybody may put it")
     if not found.st_size:
-        raise JournalError(f"{path.name} is empty, so it is no journal; a new one wants a new name")
+        raise JournalError(f"{path.name} is empty, so it is no journal; choose another path for a new one")
     try:
         with closing(database.connect(path, "peek")) as db:
             marks = (*one(db, "PRAGMA application_id"), *one(db, "PRAGMA user_version"))
+            if marks == (APPLICATION, _FORMAT):
+                return _mark(db)
     except sqlite3.Error as error:
-        log = path.with_name(path.name + "-wal")
-        if database.is_damage(error) and log.exists() and log.stat().st_size:
-            return  # killed while it copied its log: `read_through` tells, which reads that, too
+        if database.is_damage(error) and log_state(path) == "there":
+            return None  # `read_through` tells, which reads the log as well
         raise
-    if marks[0] != _APPLICATION:
+    if marks[0] != APPLICATION:
         raise JournalError(f"{path.name} is no journal")
-    if marks[1] != _FORMAT:
-        raise JournalError(f"{path.name} is a journal of format {marks[1]}; this version knows format {_FORMAT} only")
+    old = ", which cannot show whether its log is missing" if marks[1] == 1 else ""
+    raise JournalError(
+        f"{path.name} is a journal of format {marks[1]}{old}; this version knows format {_FORMAT} only: go on with the "
+        f"version that made it, or choose another path"
+    )
 
 
-def verified(path: Path, binding: Binding | None, wanted: Callable[[], bool]) -> Head:
-    """Read all of the journal, without changing it, and say where it ends.
+def _mark(db: Connection) -> Mark | None:
+    try:
+        rows = list(db.execute(RUN))
+    except sqlite3.Error:
+        return None
+    return mark_of(rows[0]) if len(rows) == 1 else None
+
+
+def mark_of(row: tuple[object, ...]) -> Mark | None:
+    """The mark in a row of `run`; None if its seal is not the right one."""
+    verb, origin, userid, created, name, generation, is_open, seq, chain, seal = row
+    if not (type(generation) is int and type(seq) is int and type(chain) is bytes and is_open in {0, 1}):
+        return None
+    bound: object = Binding(verb, origin, userid)  # type: ignore[arg-type] # what is no text has another seal
+    mark = Mark(bound, created, name, generation, bool(is_open), seq, chain)  # type: ignore[arg-type] # likewise
+    return mark if mark.seal == seal else None
+
+
+def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> bool:
+    """Refuse a journal that was not closed and has no log; whether that is so.
 
     Args:
         path: of the journal.
-        binding: what it must be bound to, if that matters.
-        wanted: asked now and then whether to go on.
+        alone: see `recognise`.
+        may_be_lost: whether the journal is wanted without its log.
 
     Raises:
-        JournalError: it is damaged, bound to something else, in use, or not wanted any more.
+        JournalLogMissingError: there is none, or something else has its name.
     """
-    with os_errors(path.name), reading(path) as db:
-        return read_through(db, path.name, binding, wanted)
+    if alone is None or not alone.is_open:
+        return False
+    state = log_state(path)
+    if state == "foreign":
+        raise not_its_log(path.name)
+    lost = state == "missing"
+    if lost and not may_be_lost:
+        raise JournalLogMissingError(
+            f"the journal {path.name} was not closed, and its log, {path.name}-wal, is missing or empty: what was sent "
+            f"last is not known. Put the log back, or pass lost_log='in_doubt' (--lost-log in-doubt)"
+        )
+    return lost
 
 
-@contextmanager
-def reading(path: Path) -> Generator[Connection]:
-    """A connection that reads alone, shuts out runs, and leaves nothing behind."""
-    log, shared = (path.with_name(path.name + rest) for rest in ("-wal", "-shm"))
-    found = os.path.lexists(shared)
-    with closing(database.connect(path, "ro")) as db:
-        one(db, "PRAGMA schema_version")  # from here on no run can begin, so what is removed is nobody's
-        try:
-            yield db
-        finally:
-            with suppress(OSError):
-                if not log.stat().st_size:
-                    log.unlink()
-            with suppress(OSError):
-                if not found:
-                    shared.unlink()
+def not_its_log(name: str) -> JournalLogMissingError:
+    """The error for a log that belongs to something else."""
+    return JournalLogMissingError(
+        f"the journal {name} was not closed, and {name}-wal is not its log: it belongs to another file or an earlier "
+        f"time. Put the right one back; if it is lost, move this one away"
+    )
 
 
-def read_through(db: Connection, name: str, binding: Binding | None, wanted: Callable[[], bool]) -> Head:
-    """Verify every row; see `verified`."""
-    if [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != list(_SCHEMA):
-        raise JournalError(f"{name} is no journal, or a damaged one: its tables are not ours")
-    runs = list(db.execute("SELECT * FROM run"))
-    if one(db, "PRAGMA quick_check(1)") != ("ok",) or len(runs) != 1:
-        raise _damaged(name)
-    verb, origin, userid, created, last, chained = runs[0]
-    bound = Binding(verb, origin, userid)
-    head = _follow(db, Head(bound, created, 0, _root(bound, created), created), wanted)
-    if head is None or (head.seq, head.chain) != (last, chained):
-        raise _damaged(name)
-    if binding is not None:
-        _compare(name, bound, binding)
-    return head
+def log_state(path: Path) -> LogState:
+    """What stands where the log should be.
 
-
-def _damaged(name: str) -> JournalError:
-    return JournalError(f"the journal {name} is damaged: its rows are not those that were written")
-
-
-def _follow(db: Connection, head: Head, wanted: Callable[[], bool]) -> Head | None:
-    """The end of the chain that begins at `head`; None if it is broken."""
-    number, chain, before, set_back = head.seq, head.chain, head.wall, 0
-    for seq, index, kind, item, data, wall, chained in db.execute("SELECT * FROM entry ORDER BY seq"):
-        number += 1
-        if type(item) is not str:
-            return None
-        chain = link(chain, number, index, kind, item, data, wall)
-        if seq != number or chain != chained:
-            return None
-        if wall < before - SET_BACK:
-            set_back = number
-        before = wall
-        if not number % 1000 and not wanted():
-            raise JournalError("opening the journal was given up")
-    return Head(head.binding, head.created, number, chain, before, set_back)
-
-
-def _compare(name: str, was: Binding, now: Binding) -> None:
-    differs = [
-        f"its {what} is {old}, not {new}"
-        for what, old, new in (("verb", was.verb, now.verb), ("server", was.origin, now.origin))
-        if old != new
-    ]
-    if was.userid != now.userid:
-        differs.append("another user was signed in")
-    if differs:
-        raise JournalBoundError(f"the journal {name} belongs to another run: {' and '.join(differs)}")
-
-
-def opened(path: Path, head: Head) -> Connection:
-    """The journal that `head` was found in, to be added to; locked until it is closed.
-
-    Raises:
-        JournalError: it is in use, or was changed since it was verified.
+    A log that was cut off at the end of any of its commits looks like one that was written until then.
     """
-    with os_errors(path.name):
-        for name in (path, path.with_name(path.name + "-wal")):
-            _keep_private(name)
-        db = database.connect(path, "rw")
-        try:
-            _take(db, path.name, head)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-
-def _take(db: Connection, name: str, head: Head) -> None:
-    list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
-    make_durable(db)
-    (mode,) = one(db, "PRAGMA journal_mode=WAL")
-    if (mode, *one(db, "SELECT seq, chain FROM run")) != ("wal", head.seq, head.chain):
-        raise JournalError(f"the journal {name} was changed while it was opened")
-
-
-def _keep_private(path: Path) -> None:
-    """Take away from others what somebody gave them since: the file holds addresses."""
-    if os.name != "nt":
-        with suppress(FileNotFoundError):
-            if stat.S_IMODE(path.lstat().st_mode) & 0o077:
-                path.chmod(0o600)
-
-
-def fold(db: Connection) -> None:
-    """Note the last intent, the last outcome and the number of sends of each index, in a table of this connection.
-
-    It is made anew from rows that were verified, where an index kept in the file would be verified by nothing.
-    """
-    for statement in _FOLD.split(";"):
-        list(db.execute(statement))
+    try:
+        with log_path(path).open("rb") as file:
+            header = file.read(LOG_HEADER_SIZE)
+    except FileNotFoundError:
+        return "missing"
+    if not any(known.startswith(header[:8]) for known in _LOG_HEADERS):
+        return "foreign"
+    return "there" if len(header) == LOG_HEADER_SIZE else "missing"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from aioconnections.records import Identity, Pair
 
-__all__ = ["NOTHING", "Ref", "columns", "item_text"]
+__all__ = ["APPLICATION", "NOTHING", "Ref", "columns", "is_journal", "item_text"]
+
+APPLICATION = 0x61696F63
+"""What the header of an SQLite database says of a journal."""
 
 NOTHING = "{}"
 """The text of an item that was none; whatever stands in its place in a later run is fine."""
@@ -52,3 +57,16 @@ def columns(item: str) -> dict[str, str]:
         return {str(name): str(value) for name, value in named.items()}
     except (ValueError, AttributeError):
         return {"item": item}
+
+
+def is_journal(path: Path) -> bool:
+    """Whether a file is a journal, of any format, damaged or not; it is looked at without SQLite.
+
+    https://www.sqlite.org/fileformat2.html#the_database_header has the application id at offset 68.
+    """
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                header = file.read(72)
+            return header.startswith(b"SQLite format 3\0") and header[68:] == APPLICATION.to_bytes(4, "big")
+    return False

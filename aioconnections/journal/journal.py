@@ -9,8 +9,9 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import copy
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
@@ -22,9 +23,10 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.journal.items import NOTHING
-from aioconnections.journal.said import SET_BACK, Past, Said
+from aioconnections.journal.said import SET_BACK, Past, Said, moment
 
 if TYPE_CHECKING:
+    from aioconnections.journal.opening import Opened
     from aioconnections.journal.writer import Page, Reply, Tell, Writer
 
 __all__ = ["Journal"]
@@ -32,6 +34,7 @@ __all__ = ["Journal"]
 _PAGE = 512  # indices that are read at once
 _KEPT = 4  # pages: the items of a run come nearly in order
 _SECOND = 1_000_000
+_ALL_SENDS = 2  # nothing is sent more often
 
 
 class Journal:
@@ -47,63 +50,115 @@ class Journal:
       are asked again.
     - One file is one run: it is bound to the verb, the server and the signed-in user, and each item to its index. A run
       that differs is refused.
-    - One run at a time: while it is open, a second one is refused, in this process or another.
+    - One run at a time: while it is open, a second one is refused, in this process or another. What holds it is a lock
+      on a file of the same name with ``.lock`` at its end, which stays there; on Windows it is SQLite's own lock.
     - A file that was cut off after the last commit goes on there. One that is damaged before is refused, never misread,
       and so is one that is no journal.
-    - A full or failing disk stops the run before the next change is sent.
+    - A full or failing disk stops the run before the next change is sent, and so does another program that removes or
+      replaces one of the files.
+    - While it is open, a journal is two files: the latest rows are in the log, a file of the same name with ``-wal`` at
+      its end. If the log is missing afterwards, the journal is refused with `JournalLogMissingError`. A log that was
+      cut off at the end of a commit cannot be told from one that was written until then: keep the two files together.
+    - A finished check is not given again without its date: see `max_age`, and `Outcome.recorded_at`.
     - It holds who was asked for, times, outcomes, and hashes of messages; no text of a message, cookie or header. Only
       the file's owner may read it.
 
-    The file is made when a run with the journal is entered; its folder must be there, and on a disk of this machine. A
-    file of the same name with ``-wal`` at its end belongs to it.
+    The file is made when a run with the journal is entered; its folder must be there, and on a disk of this machine.
 
     Args:
         path: of the file.
+        max_age: seconds that a finished run may be old if it changed nothing, which is a check; `math.inf` for any age.
+            A younger one is given again; an older one keeps its file under the next free name of the form
+            ``invites.sqlite.1``, and the run starts from nothing. Without it, a finished check is refused with
+            `JournalFinishedError`. A run that is not finished goes on, however old it is, and so do changes.
+        lost_log: ``"in_doubt"`` goes on with a journal whose log is lost. From then on, in this run and in later ones,
+            each item without a final outcome may have been sent: it is asked after, and never sent again, nor are
+            items that the journal does not show. Of a check nothing is lost but answers, which are asked for again.
+
+    Raises:
+        InvalidInputError: an argument cannot be what it is.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_age: float | None = None,
+        lost_log: Literal["in_doubt"] | None = None,
+    ) -> None:
         self._writer: Writer | None = None
+        if lost_log not in (None, "in_doubt"):
+            raise InvalidInputError(f'lost_log is "in_doubt" or None, not {lost_log!r}')
         self._path = Path(path)
+        self._max_age = _seconds(max_age)
+        self._may_be_lost = lost_log is not None
         self._wall: Callable[[], float] = time.time
         self._failure_told = False
         self._pages: OrderedDict[int, Reply[Page]] = OrderedDict()
         self._newest = 0  # the latest time that the journal or this run has seen, in microseconds
         self._known_from = 0  # the intents of earlier rows have no age that can be told
+        self._opened_as: Opened | None = None
+        self._changes = True
+        self._added = False  # whether there is a row of this run
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._path
 
-    async def open(self, *, verb: str, origin: str, userid: str | None) -> None:
+    @property
+    def kept(self) -> Path | None:
+        """Where the file of an earlier run went that was finished and older than `max_age`; None if there was none."""
+        return None if self._opened_as is None else self._opened_as.kept
+
+    async def open(self, *, verb: str, origin: str, userid: str | None, changes: bool = True) -> None:
         """Begin a run, or go on with the one that the file records.
+
+        Args:
+            verb: what the run does.
+            origin: of the server.
+            userid: of the signed-in user; None if there is none.
+            changes: whether it changes something on the server.
 
         Raises:
             JournalLockedError: it is open already, here or elsewhere.
             JournalBoundError: it records a run of another verb, server or user.
+            JournalFinishedError: it records a finished run that changed nothing, and there is no `max_age`.
+            JournalLogMissingError: its log is missing.
             JournalDiskError: the disk is full or failing.
             JournalError: the file is damaged, no journal, or cannot be opened.
         """
         from aioconnections.journal.file import Binding
+        from aioconnections.journal.opening import Wish
         from aioconnections.journal.writer import Writer
 
         if self._writer is not None:
             raise JournalLockedError(f"the journal {self._path.name} is open already")
         self._newest = 0
-        writer = Writer(self._path, Binding(verb, origin, userid), self._now(), _teller())
+        self._changes = changes
+        self._added = False
+        wish = Wish(
+            binding=Binding(verb, origin, userid),
+            now=self._now(),
+            changes=changes,
+            max_age=self._max_age,
+            may_be_lost=self._may_be_lost,
+        )
+        writer = Writer(self._path, wish, _teller())
         self._writer = writer
         self._failure_told = False
         self._pages.clear()
         writer.thread.start()
         try:
-            head = await writer.opening.wait()
+            opened = await writer.opening.wait()
         except BaseException:
             await self._end(writer)
             raise
-        assert head is not None  # noqa: S101 # it is there once it does not raise
+        assert opened is not None  # noqa: S101 # it is there once it does not raise
+        self._opened_as, head = opened, opened.head
         self._known_from = head.set_back
         if self._newest < head.wall - SET_BACK:
-            self._known_from = head.seq + 1
+            self._known_from = head.mark.seq + 1
         self._newest = max(self._newest, head.wall)
 
     async def past(self, index: int, item: str) -> Past | None:
@@ -114,8 +169,14 @@ class Journal:
             JournalError: it cannot be read any more.
         """
         writer = self._opened()
-        if index > writer.last_index:
-            return None
+        found = await self._found(writer, index, item) if index <= writer.last_index else None
+        lost = None if self._opened_as is None or not self._changes else self._opened_as.lost
+        if lost is None or (found is not None and found.finished):
+            return found
+        age = max(0, self._now() - lost) / _SECOND
+        return Past(None, _ALL_SENDS, None if found is None else found.intent_at, age, log_lost=True)
+
+    async def _found(self, writer: Writer, index: int, item: str) -> Past | None:
         number = index // _PAGE
         reply = self._pages.get(number)
         if reply is None:
@@ -126,15 +187,16 @@ class Journal:
         found = page.get(index) if page is not None else None
         if found is None:
             return None
-        was, sends, intent, wall, data = found
+        was, sends, intent, wall, data, said_at = found
         if was not in (item, NOTHING):
             raise JournalMismatchError(index, was, item)
         said = Said.from_text(data) if data is not None else None
+        recorded_at = None if said is None or said_at is None else moment(said_at)
         if intent is None or wall is None:
-            return Past(said)
+            return Past(said, recorded_at=recorded_at)
         now = self._now()
         age = max(0, now - wall) / _SECOND if intent >= self._known_from else None
-        return Past(said, sends, wall / _SECOND, age)
+        return Past(said, sends, wall / _SECOND, age, recorded_at)
 
     async def intent(self, index: int, item: str, *, send: int) -> None:
         """Record that something is about to be sent; returns once that is on the disk.
@@ -149,8 +211,8 @@ class Journal:
         """
         await self._add(index, "intent", item, str(send), durable=True)
 
-    async def outcome(self, index: int, item: str, said: Said, *, durable: bool) -> None:
-        """Record what came of an item.
+    async def outcome(self, index: int, item: str, said: Said, *, durable: bool) -> datetime:
+        """Record what came of an item, and give the time that is recorded with it.
 
         Args:
             index: of the item.
@@ -162,7 +224,19 @@ class Journal:
         Raises:
             JournalDiskError: this, or something before it, could not be written.
         """
-        await self._add(index, "outcome", item, said.to_text(), durable=durable)
+        return moment(await self._add(index, "outcome", item, said.to_text(), durable=durable))
+
+    async def finish(self) -> None:
+        """Record that the run is finished: the source is exhausted, and each item has a verdict.
+
+        A finished run that was given again stays as old as it was, also if items were added.
+
+        Raises:
+            JournalDiskError: it could not be written.
+        """
+        since = None if self._opened_as is None else self._opened_as.head.finished
+        if since is None or self._added:
+            await self._add(-1, "end", NOTHING, str(self._now() if since is None else since), durable=True)
 
     async def aclose(self) -> None:
         """Write what is left and give up the file. Closing twice is fine, and so is closing what was never opened.
@@ -189,25 +263,27 @@ class Journal:
             if self._writer is writer:
                 self._writer = None
 
-    async def _add(self, index: int, kind: str, item: str, data: str, *, durable: bool) -> None:
+    async def _add(self, index: int, kind: str, item: str, data: str, *, durable: bool) -> int:
+        """Queue a row; its time in microseconds."""
         writer = self._opened()
         if not (item.isascii() and data.isascii()):
             try:
                 _ = item.encode(), data.encode()
             except UnicodeEncodeError:
                 raise InvalidInputError("a journal holds no lone surrogates") from None
-        if writer.failure is None:
-            written = writer.add((index, kind, item, data, self._now()), durable=durable)
-            if written is None:
-                return
+        if writer.failure is not None:
+            self._failure_told = True
+            raise copy(writer.failure)
+        now = self._now()
+        written = writer.add((index, kind, item, data, now), durable=durable)
+        self._added = True
+        if written is not None:
             try:
                 await written.wait()
             except JournalDiskError:
                 self._failure_told = True
                 raise
-        else:
-            self._failure_told = True
-            raise copy(writer.failure)
+        return now
 
     def _opened(self) -> Writer:
         if self._writer is None:
@@ -218,7 +294,7 @@ class Journal:
         """The wall clock in microseconds; notices when it was set back."""
         now = int(self._wall() * _SECOND)
         if now < self._newest - SET_BACK and self._writer is not None and self._writer.opening.value is not None:
-            self._known_from = self._writer.opening.value.seq + 1
+            self._known_from = self._writer.opening.value.head.mark.seq + 1
         self._newest = max(self._newest, now)
         return now
 
@@ -230,6 +306,17 @@ class Journal:
         if hasattr(self, "_writer") and self._writer is not None:
             warnings.warn(f"the journal {self._path.name} was not closed", ResourceWarning, stacklevel=2, source=self)
             self._writer.close()
+
+
+def _seconds(value: object) -> float | None:
+    """A time that `max_age` may be.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+        raise InvalidInputError(f"max_age is a number of seconds, 0 or more, or None, not {value!r}")
+    return value
 
 
 def _teller() -> Tell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
@@ -12,7 +13,7 @@ from aioconnections.errors import ConnectionsError, JournalError, UsageError
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Identity, Pair, Status
 
-__all__ = ["FINISHED", "SET_BACK", "Past", "Said", "replay", "said_of"]
+__all__ = ["FINISHED", "SET_BACK", "Past", "Said", "moment", "replay", "said_of", "settles"]
 
 FINISHED = frozenset(
     {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved"}
@@ -80,18 +81,27 @@ class Past:
             longer holds.
         sends: the highest number of an intent: 0 if nothing was ever about to be sent.
         intent_at: seconds of the wall clock at the last intent; None if there is none.
-        age: seconds since then; None if there is no intent, or the clock was set back, so that it cannot be told.
+        age: seconds since then; None if there is no intent, or the clock was set back, so that it cannot be told. If
+            `log_lost`, at least so many seconds.
+        recorded_at: when `said` was recorded; None if that is None.
+        log_lost: whether rows about the item may be lost, so that it may have been sent once more than they show.
     """
 
     said: Said | None
     sends: int = 0
     intent_at: float | None = None
     age: float | None = None
+    recorded_at: datetime | None = None
+    log_lost: bool = False
 
     @property
     def finished(self) -> bool:
         """Whether the item needs nothing more."""
         return self.said is not None and self.said.outcome in FINISHED
+
+    def says(self, said: Said) -> bool:
+        """Whether the latest outcome is the same, whatever it cost."""
+        return self.said is not None and (self.said.outcome, self.said.detail) == (said.outcome, said.detail)
 
     @property
     def in_doubt(self) -> bool:
@@ -109,6 +119,18 @@ def said_of(outcome: Outcome) -> Said:
     if name is None:
         raise UsageError(f"a journal keeps no {type(outcome).__name__}")
     return Said(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
+
+
+def settles(outcome: Outcome) -> bool:
+    """Whether an outcome leaves nothing to ask in another run of the same input: a verdict, or an item that is none."""
+    if isinstance(outcome, outcomes.Failed):
+        return isinstance(outcome.error, errors.InvalidInputError)
+    return _NAMES.get(type(outcome)) in FINISHED
+
+
+def moment(wall: int) -> datetime:
+    """The time of a row, which is in microseconds."""
+    return datetime.fromtimestamp(wall / 1_000_000, UTC)
 
 
 def _detail(outcome: Outcome) -> str | None:
@@ -146,9 +168,15 @@ def _error_from(facts: dict[str, Any]) -> ConnectionsError:
 
 
 def replay(
-    said: Said, *, index: int, item: object, pair: Pair | None = None, person: Identity | None = None
+    said: Said,
+    *,
+    index: int,
+    item: object,
+    recorded_at: datetime | None = None,
+    pair: Pair | None = None,
+    person: Identity | None = None,
 ) -> Outcome:
-    """The outcome once more, with `replayed` set.
+    """The outcome once more, with `replayed` set, as it was `recorded_at` that time.
 
     Raises:
         JournalError: a newer version of the library wrote it.
@@ -172,5 +200,6 @@ def replay(
         elapsed=said.elapsed,
         waited=said.waited,
         replayed=True,
+        recorded_at=recorded_at,
     )
     return again

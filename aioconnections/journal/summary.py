@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from aioconnections.errors import UsageError
 from aioconnections.journal.items import columns
-from aioconnections.journal.said import Said
+from aioconnections.journal.said import Said, moment
 from aioconnections.outcomes import Tally
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Report:
         origin: of the server.
         userid: of the signed-in user; None if there was none.
         created: when the run began first; aware.
+        finished: when it was finished, the source exhausted and each item with a verdict, first; aware. None if it is
+            not.
         tally: every item that was recorded, by its latest outcome; one that was cut short is in doubt.
     """
 
@@ -102,6 +104,7 @@ class Report:
     origin: str
     userid: str | None
     created: datetime
+    finished: datetime | None
     tally: Tally
     _name: str = field(repr=False)
     _db: Connection = field(repr=False)
@@ -149,28 +152,37 @@ class Report:
 def report(path: str | os.PathLike[str]) -> Report:
     """Read a journal, of a run that is over or was cut short. It blocks while it verifies all of it.
 
+    Any number of reports can be open at a time. In a folder that is read-only, where no lock file can be made, it works
+    if the journal was closed, or if the lock file is there and SQLite can read the log; SQLite's own lock is then what
+    keeps out runs.
+
     Raises:
         JournalLockedError: a run has it open.
+        JournalLogMissingError: it was not closed, and the file with its latest rows is missing.
         JournalDiskError: the disk is failing.
         JournalError: the file is damaged, no journal, or cannot be opened.
     """
     from aioconnections.journal.database import os_errors
-    from aioconnections.journal.file import fold, read_through, reading, recognise
+    from aioconnections.journal.file import check_log, recognise
+    from aioconnections.journal.lock import take
+    from aioconnections.journal.reading import fold, read_through, reading
 
     file = Path(path)
     with ExitStack() as left, os_errors(file.name):
-        recognise(file, file.lstat())
+        recognise(file, file.lstat())  # before a lock file is made beside it
+        left.callback(take(file, shared=True).release)
+        alone = recognise(file, file.lstat())
+        check_log(file, alone)
         db = left.enter_context(reading(file))
-        head = read_through(db, file.name, None, lambda: True)
+        head = read_through(db, file, alone, None, lambda: True)
         fold(db)
         counts: dict[str, int] = {}
         for name, detail, count in db.execute(_COUNTS):
             _count(counts, name or "in_doubt", detail, count)
         tally = Tally(read=sum(n for name, n in counts.items() if not name.startswith("status_")), **counts)
-        bound = head.binding
-        made = _time(head.created)
-        assert made is not None  # noqa: S101 # a time always gives one
-        return Report(bound.verb, bound.origin, bound.userid, made, tally, file.name, db, left.pop_all())
+        bound = head.mark.binding
+        made, finished = moment(head.mark.created), _time(head.finished)
+        return Report(bound.verb, bound.origin, bound.userid, made, finished, tally, file.name, db, left.pop_all())
 
 
 def _count(counts: dict[str, int], name: str, detail: str | None, count: int) -> None:
@@ -181,4 +193,4 @@ def _count(counts: dict[str, int], name: str, detail: str | None, count: int) ->
 
 
 def _time(wall: int | None) -> datetime | None:
-    return None if wall is None else datetime.fromtimestamp(wall / 1_000_000, UTC)
+    return None if wall is None else moment(wall)

@@ -13,17 +13,22 @@ from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
+from attrs import evolve
 
 from aioconnections.errors import JournalDiskError, JournalError, UsageError
-from aioconnections.journal.database import Connection, os_errors
-from aioconnections.journal.file import Binding, Head, ensure, fold, link, opened, verified
+from aioconnections.journal.database import os_errors
+from aioconnections.journal.file import link
+from aioconnections.journal.holding import Held, Statement
+from aioconnections.journal.opening import Opened, Wish, begin
+from aioconnections.journal.reading import fold
 
 __all__ = ["Entry", "Page", "Reply", "Tell", "Writer"]
 
 Entry: TypeAlias = tuple[int, str, str, str, int]
 """Index, kind, item, data, and microseconds of the wall clock."""
-Page: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str | None]]
-"""By index: item, number of sends, number and time of the row with the last intent, data of the outcome after it."""
+Page: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str | None, int | None]]
+"""By index: item, number of sends, number and time of the row with the last intent, data and time of the outcome after
+it."""
 Tell: TypeAlias = Callable[[Callable[[], object]], object]
 """Has the loop call a function soon; may be called from any thread."""
 
@@ -37,7 +42,7 @@ _SIZES = (64, 32, 16, 8, 4, 2, 1)  # every statement gives the interpreter's loc
 _INSERT = {size: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * size)}" for size in _SIZES}  # noqa: S608
 _PAGE = """
 SELECT fold.idx, coalesce(said.item, sent.item), coalesce(fold.sends, 0), fold.intent, sent.wall,
-    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN said.data END,
+    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN said.data END, said.wall,
     (fold.intent IS NULL) = (sent.seq IS NULL) AND (fold.outcome IS NULL) = (said.seq IS NULL)
 FROM temp.fold
 LEFT JOIN entry AS sent ON sent.seq = fold.intent
@@ -79,16 +84,15 @@ class Writer:
     """A journal that is open, from the moment its thread starts to the moment it has ended.
 
     Attributes:
-        opening: settled once the journal is open, or cannot be; its value is where it ended then.
+        opening: settled once the journal is open, or cannot be; its value says where it ended then.
         closed: settled once nothing more will happen.
         failure: why nothing can be written any more.
         last_index: the greatest that an earlier run recorded; -1 if there is none.
     """
 
-    def __init__(self, path: Path, binding: Binding, created: int, tell: Tell) -> None:
+    def __init__(self, path: Path, wish: Wish, tell: Tell) -> None:
         self._path = path
-        self._binding = binding
-        self._created = created
+        self._wish = evolve(wish, wanted=lambda: not self._closing)
         self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
         self._entries: list[Entry] = []
@@ -96,9 +100,7 @@ class Writer:
         self._questions: list[tuple[int, int, Reply[Page]]] = []
         self._pressing = False  # somebody waits
         self._closing = False
-        self._seq = 0
-        self._chain = b""
-        self.opening: Reply[Head] = Reply()
+        self.opening: Reply[Opened] = Reply()
         self.closed: Reply[None] = Reply()
         self.failure: JournalDiskError | None = None
         self.last_index: int = -1
@@ -143,20 +145,18 @@ class Writer:
         self._wake.notify()
 
     def _main(self) -> None:
-        db: Connection | None = None
+        opened: Opened | None = None
         try:
-            db = self._open()
+            opened = self._open()
             self._settle(self.opening)
-            while self._turn(db):
+            while self._turn(opened):
                 pass
-        except Exception as error:  # noqa: BLE001 # whoever opens it is told
+        except Exception as error:  # noqa: BLE001 # raised where it is opened
             self.opening.failure = error
         finally:
-            if db is not None:
-                with suppress(
-                    Exception
-                ):  # all that was promised is on the disk, and whoever waits must hear of the end
-                    db.close()
+            if opened is not None:
+                with suppress(Exception):  # all that was promised is on the disk, and the end must be told
+                    opened.close()
             self._settle(self.opening)
             self._settle(self.closed)
 
@@ -164,23 +164,20 @@ class Writer:
         with suppress(RuntimeError):  # the loop is gone, and with it all who wait
             self.tell(reply.settle)
 
-    def _open(self) -> Connection:
-        ensure(self._path, self._binding, self._created)
-        head = verified(self._path, self._binding, lambda: not self._closing)
-        db = opened(self._path, head)
+    def _open(self) -> Opened:
+        opened = begin(self._path, self._wish)
         try:
             with os_errors(self._path.name):
-                fold(db)
-                ((last,),) = db.execute("SELECT max(idx) FROM temp.fold")
+                fold(opened.held.db)
+                ((last,),) = opened.held.db.execute("SELECT max(idx) FROM temp.fold")
         except BaseException:
-            db.close()
+            opened.close()
             raise
-        self._seq, self._chain = head.seq, head.chain
         self.last_index = -1 if last is None else last
-        self.opening.value = head
-        return db
+        self.opening.value = opened
+        return opened
 
-    def _turn(self, db: Connection) -> bool:
+    def _turn(self, opened: Opened) -> bool:
         """Do what has queued up; False once nothing more will."""
         with self._wake:
             while not self._entries and not self._pressing:
@@ -192,50 +189,47 @@ class Writer:
             questions, self._questions = self._questions, []
             self._pressing = closing = self._closing
         if entries:
-            self._commit(db, entries, batch)
+            self._commit(opened.held, entries, batch)
         for first, last, reply in questions:
-            self._answer(db, first, last, reply)
+            self._answer(opened.held, first, last, reply)
         return not closing
 
-    def _commit(self, db: Connection, entries: list[Entry], batch: Reply[None]) -> None:
+    def _commit(self, held: Held, entries: list[Entry], batch: Reply[None]) -> None:
         if self.failure is None:
             try:
-                self._write(db, entries)
+                _write(held, entries)
             except Exception as error:  # noqa: BLE001 # whatever it is, nothing more can be promised
                 self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
         batch.failure = self.failure
         if batch.awaited:
             self._settle(batch)
 
-    def _write(self, db: Connection, entries: list[Entry]) -> None:
-        seq, chain = self._seq, self._chain
-        values: list[Any] = []
-        for index, kind, item, data, wall in entries:
-            seq += 1
-            chain = link(chain, seq, index, kind, item, data, wall)
-            values += (seq, index, kind, item, data, wall, chain)
-        db.execute("BEGIN")
-        for statement, some in _statements(values):
-            db.execute(statement, some)
-        db.execute("UPDATE run SET seq = ?, chain = ?", (seq, chain))
-        db.execute("COMMIT")
-        self._seq, self._chain = seq, chain
-
-    def _answer(self, db: Connection, first: int, last: int, reply: Reply[Page]) -> None:
+    def _answer(self, held: Held, first: int, last: int, reply: Reply[Page]) -> None:
         try:
             with os_errors(self._path.name):
                 page: Page = {}
-                for index, item, sends, intent, wall, data, complete in db.execute(_PAGE, (first, last)):
+                rows = held.db.execute(_PAGE, (first, last))
+                for index, item, sends, intent, wall, data, said_at, complete in rows:
                     if not complete:
                         raise JournalError(f"the journal {self._path.name} is damaged: rows cannot be found again")  # noqa: TRY301
-                    page[index] = (item, sends, intent, wall, data)
+                    page[index] = (item, sends, intent, wall, data, said_at)
                 reply.value = page
         except Exception as error:  # noqa: BLE001 # handed to whoever asked
             reply.failure = error
         self._settle(reply)
 
 
-def _statements(values: list[Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _write(held: Held, entries: list[Entry]) -> None:
+    seq, chain = held.mark.seq, held.mark.chain
+    values: list[Any] = []
+    for index, kind, item, data, wall in entries:
+        seq += 1
+        chain = link(chain, seq, index, kind, item, data, wall)
+        values += (seq, index, kind, item, data, wall, chain)
+    held.commit(_statements(values), seq, chain)
+
+
+def _statements(values: list[Any]) -> Iterator[Statement]:
     """Rows as few statements, of lengths that come again and need not be prepared again."""
     begin, rows = 0, len(values) // 7
     for size in _SIZES:

@@ -28,6 +28,7 @@ from aioconnections import (
     UsageError,
     Userid,
 )
+from aioconnections.journal.holding import Held
 from aioconnections.journal.writer import Writer
 
 PEOPLE = [Userid(f"u{number}") for number in range(100)]
@@ -139,10 +140,10 @@ async def test_a_cancellation_at_the_very_end_ends_the_progress_and_closes_the_j
         go_on.wait(10)
         return write(*arguments)
 
-    write = Writer._write
+    write = Held.commit
     monkeypatch.setattr(Writer, "close", slow)
-    monkeypatch.setattr(Writer, "_write", held)
-    journal = Journal(tmp_path / "journal")
+    monkeypatch.setattr(Held, "commit", held)
+    journal = Journal(tmp_path / "journal", max_age=60)
     async with client_of(Script(connected)) as client:
         run = client.check_many(pairs(3), journal=journal, on_progress=told.append)
         task = asyncio.create_task(everything(run))

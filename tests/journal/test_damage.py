@@ -11,10 +11,11 @@ from pathlib import Path
 import anyio
 import pytest
 from attrs import frozen
-from journals import INVITED, item, open_once, opened
+from journals import INVITED, folder, item, log_of, open_once, opened
 
-from aioconnections import JournalError
+from aioconnections import JournalError, JournalLogMissingError
 from aioconnections.journal import report
+from aioconnections.journal.file import LOG_HEADER_SIZE
 
 Rows = tuple[tuple[int, str, str, bool, bool], ...]
 
@@ -34,10 +35,6 @@ def rows(path: Path) -> Rows:
             (row.index, str(row.item), row.outcome, row.intent_at is not None, row.outcome_at is not None)
             for row in run.rows()
         )
-
-
-def log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
 
 
 def placed(folder: Path, database: bytes, log: bytes) -> Path:
@@ -105,9 +102,14 @@ def test_a_log_that_was_cut_before_is_a_shorter_journal(path: Path, tmp_path: Pa
     taken = snapshots(path, tmp_path / "scratch")
     last = taken[-1]
     known = {(), *(one.rows for one in taken)}
-    seen = {
-        rows(placed(tmp_path / "cut", last.database, last.log[:cut])) for cut in places(0, len(last.log), step=step)
-    }
+    seen: set[Rows] = set()
+    for cut in places(0, len(last.log), step=step):
+        cut_off = placed(tmp_path / "cut", last.database, last.log[:cut])
+        if cut < LOG_HEADER_SIZE:
+            with pytest.raises(JournalLogMissingError):
+                report(cut_off)
+        else:
+            seen.add(rows(cut_off))
     assert seen <= known
     assert len(seen) > 8, "each commit is there once it is whole"
 
@@ -163,9 +165,14 @@ def test_a_log_and_a_database_that_do_not_belong_together_are_no_other_rows(path
     taken = snapshots(path, tmp_path / "scratch", before=5)
     other = snapshots(tmp_path / "other.sqlite", tmp_path / "scratch", before=300)
     chance = random.Random(1)
-    known = {None, *(one.rows for one in taken), *(one.rows for one in other)}
+    closed = path.read_bytes()
     for _ in range(50):
         one, two = chance.choice(taken), chance.choice(other)
-        for database, log in ((one.database, two.log), (two.database, one.log), (path.read_bytes(), one.log)):
-            found = read(placed(tmp_path / "mixed", database, log))
-            assert found in known
+        for database, log in ((one.database, two.log), (two.database, one.log)):
+            mixed = placed(tmp_path / "mixed", database, log)
+            for attempt in (open_once, report):
+                with pytest.raises(JournalLogMissingError, match="is not its log"):
+                    attempt(mixed)
+            assert folder(mixed) == {mixed.name: database, log_of(mixed).name: log}
+        later = placed(tmp_path / "mixed", closed, one.log)  # an older log beside what was closed since
+        assert read(later) == (taken[-1].rows if one is taken[-1] else None)

@@ -97,7 +97,11 @@ def changed(path: Path, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("PRAGMA user_version=2", "of format 2; this version knows format 1 only"),
+        ("PRAGMA user_version=3", "of format 3; this version knows format 2 only"),
+        (
+            "PRAGMA user_version=1",
+            "of format 1, which cannot show whether its log is missing; this version knows format 2",
+        ),
         ("DROP TABLE entry", "its tables are not ours"),
         ("CREATE TABLE mine (a)", "its tables are not ours"),
         ("DELETE FROM entry", "is damaged"),
@@ -116,6 +120,10 @@ def changed(path: Path, sql: str) -> None:
         ("UPDATE run SET verb = 'remove'", "is damaged"),
         ("UPDATE run SET created = 0", "is damaged"),
         ("UPDATE run SET seq = 0", "is damaged"),
+        ("UPDATE run SET id = 'x'", "is damaged"),
+        ("UPDATE run SET generation = 0", "is damaged"),
+        ("UPDATE run SET open = 1", "is damaged"),
+        ("UPDATE run SET seal = NULL", "is damaged"),
         ("DELETE FROM run", "is damaged"),
         ("INSERT INTO run SELECT * FROM run", "is damaged"),
         ("INSERT INTO entry SELECT 2, idx, kind, item, data, wall, chain FROM entry", "is damaged"),
@@ -187,7 +195,7 @@ def test_one_that_is_made_by_somebody_else_at_the_same_time(
     new, real = path.with_name("new.sqlite"), os.link
 
     def link(source: Path, target: Path) -> None:
-        real(path, target)
+        target.write_bytes(path.read_bytes())
         if not links:
             raise PermissionError
         real(source, target)
@@ -225,7 +233,7 @@ class Breaking:
         ("GROUP BY", None, JournalDiskError),
         ("locking_mode", None, JournalDiskError),
         ("BETWEEN", None, JournalDiskError),
-        ("BETWEEN", [(0, item(0), 1, 1, None, None, 0)], JournalError),
+        ("BETWEEN", [(0, item(0), 1, 1, None, None, None, 0)], JournalError),
     ],
 )
 def test_a_disk_that_fails_to_read(
@@ -254,7 +262,7 @@ def test_one_that_changes_while_it_is_opened(path: Path, monkeypatch: pytest.Mon
 
     def connect(path: Path, mode: database.Mode) -> database.Connection:
         if mode == "rw":
-            changed(path, "UPDATE run SET seq = 0")
+            changed(path, "UPDATE run SET generation = 7")
         return real(path, mode)
 
     monkeypatch.setattr(database, "connect", connect)

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
-from journals import INVITED, ORIGIN, USERID, VERB, item, opened, outcomes
+from journals import INVITED, ORIGIN, USERID, VERB, item, opened, outcomes, past_of
 
 from aioconnections import (
     InvalidInputError,
@@ -19,7 +19,7 @@ from aioconnections import (
     JournalMismatchError,
     UsageError,
 )
-from aioconnections.journal import Past, Said, file, report, writer
+from aioconnections.journal import Past, Said, file, reading, report, writer
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +34,9 @@ async def test_a_run_goes_on(path: Path) -> None:
         await journal.outcome(2, item(2), FAILED, durable=False)
         assert await journal.past(0, item(0)) is None, "it is this run's own"
     async with opened(path, wall=1_060.5) as journal:
-        assert await journal.past(0, item(0)) == Past(INVITED, 1, 1_000.0, 60.5)
+        assert await journal.past(0, item(0)) == past_of(INVITED, 1, 1_000.0, 60.5, at=1_000.0)
         assert await journal.past(1, item(1)) == Past(None, 1, 1_000.0, 60.5)
-        assert await journal.past(2, item(2)) == Past(FAILED)
+        assert await journal.past(2, item(2)) == past_of(FAILED, at=1_000.0)
         assert await journal.past(3, item(3)) is None
         await journal.intent(1, item(1), send=2)
         assert await journal.past(1, item(1)) == Past(None, 1, 1_000.0, 60.5), "it is an earlier run's"
@@ -59,19 +59,19 @@ async def test_an_intent_after_an_outcome_takes_it_back(path: Path) -> None:
 
 async def test_indices_in_any_order_and_far_apart(path: Path) -> None:
     indices = [0, 511, 512, 5_000, 3, 1_000_000, 2_560]
-    async with opened(path) as journal:
+    async with opened(path, wall=1_000.0) as journal:
         for index in indices:
             await journal.outcome(index, item(index), INVITED, durable=False)
     async with opened(path) as journal:
         for index in indices * 2:
-            assert await journal.past(index, item(index)) == Past(INVITED)
+            assert await journal.past(index, item(index)) == past_of(INVITED, at=1_000.0)
         assert await journal.past(4, item(4)) is None
         assert await journal.past(1_000_001, item(4)) is None
         assert len(journal._pages) == 4
 
 
 async def test_many_ask_for_one_page_at_once(path: Path) -> None:
-    async with opened(path) as journal:
+    async with opened(path, wall=1_000.0) as journal:
         for index in range(100):
             await journal.outcome(index, item(index), INVITED, durable=False)
     found: list[Past | None] = []
@@ -82,17 +82,17 @@ async def test_many_ask_for_one_page_at_once(path: Path) -> None:
 
         for index in range(100):
             tasks.start_soon(look, index)
-    assert found == [Past(INVITED)] * 100
+    assert found == [past_of(INVITED, at=1_000.0)] * 100
 
 
 async def test_another_item_at_its_index_is_refused(path: Path) -> None:
-    async with opened(path) as journal:
+    async with opened(path, wall=1_000.0) as journal:
         await journal.outcome(1, item(1), INVITED, durable=True)
     async with opened(path) as journal:
         with pytest.raises(JournalMismatchError) as caught:
             await journal.past(1, item(2))
         assert (caught.value.index, caught.value.was, caught.value.now) == (1, item(1), item(2))
-        assert await journal.past(1, item(1)) == Past(INVITED)
+        assert await journal.past(1, item(1)) == past_of(INVITED, at=1_000.0)
 
 
 async def test_a_second_one_is_refused_at_once(path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_an_opening_that_is_cancelled_does_not_read_to_the_end(path: Path)
 
     journal = Journal(path)
     with pytest.MonkeyPatch.context() as patched, anyio.CancelScope() as scope:
-        patched.setattr(file, "link", link)
+        patched.setattr(reading, "link", link)
         patched.setattr(writer.Writer, "close", close)
         scope.cancel()
         await journal.open(verb=VERB, origin=ORIGIN, userid=USERID)

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 import anyio
-from attrs import define
+from attrs import define, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import item, opened
+from journals import item, opened, past_of
 
 from aioconnections import Outcome, Tally, outcomes
 from aioconnections.errors import BadRequestError, InDoubtError
@@ -38,7 +38,8 @@ class Model:
 
     def past(self, now: float) -> Past:
         age = None if self.intent_at is None else now - self.intent_at
-        return Past(self.said, self.sends, self.intent_at, age)
+        said_at = None if self.said is None else self.said_at
+        return past_of(self.said, self.sends, self.intent_at, age, at=said_at)
 
 
 class World:
@@ -68,7 +69,7 @@ class World:
     def aged(self, past: Past | None) -> Past | None:
         if past is None or past.intent_at is None:
             return past
-        return Past(past.said, past.sends, past.intent_at, self.now - past.intent_at)
+        return evolve(past, age=self.now - past.intent_at)
 
     def check_report(self) -> None:
         with report(self.path) as run:

@@ -60,6 +60,8 @@ ERRORS: list[ConnectionsError] = [
     errors.JournalLockedError("m"),
     errors.JournalBoundError("m"),
     errors.JournalMismatchError(3, "a", "b"),
+    errors.JournalFinishedError("m"),
+    errors.JournalLogMissingError("m"),
     errors.JournalDiskError("m"),
     errors.UsageError("m"),
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 
 from aioconnections import Email, Journal, Pair, Userid
-from aioconnections.journal import Said, item_text, report
+from aioconnections.journal import Past, Said, item_text, report
 
 VERB, ORIGIN, USERID = "invite", "https://connections.example.com", "u1"
 
@@ -42,8 +43,8 @@ def open_once(
 
 
 def folder(path: Path) -> dict[str, bytes]:
-    """What stands beside a journal, and the journal."""
-    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    """What stands beside a journal, and the journal, but for its lock, which is never removed."""
+    return {file.name: file.read_bytes() for file in path.parent.iterdir() if file.suffix != ".lock"}
 
 
 def pair(number: int) -> Pair:
@@ -54,6 +55,18 @@ def pair(number: int) -> Pair:
 def item(number: int) -> str:
     """The text of that pair."""
     return item_text(pair=pair(number))
+
+
+def log_of(path: Path) -> Path:
+    """The log of a journal."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def past_of(
+    said: Said | None, sends: int = 0, intent_at: float | None = None, age: float | None = None, *, at: float | None
+) -> Past:
+    """What was recorded `at` that time by the wall clock."""
+    return Past(said, sends, intent_at, age, None if at is None else datetime.fromtimestamp(at, UTC))
 
 
 def outcomes(path: Path) -> dict[int, str]:

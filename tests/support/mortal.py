@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from server import Place
 
 from aioconnections import Client, ConnectionsError, Journal, Outcome, Outcomes
-from aioconnections.journal import file
+from aioconnections.journal import file, holding
 from aioconnections.journal.writer import Reply, Writer
 
 __all__ = ["FATES", "LATEST", "Asked", "Death", "Fate", "Life", "World", "in_time"]
@@ -106,6 +106,7 @@ def in_time(main: Callable[[], Awaitable[T]]) -> T:
         patch.object(Reply, "wait", wait),
         patch.object(Writer, "_settle", settle),
         patch.object(file, "make_durable", hurry),
+        patch.object(holding, "make_durable", hurry),
     ):
         return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
