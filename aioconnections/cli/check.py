@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from aioconnections.cli.options import ROWS, File, Rows
-from aioconnections.cli.runs import RECORDED, RecordedRun
+from aioconnections.cli.runs import CHECKING, CheckingRun
 from aioconnections.cli.server import SERVER, Server
 
 __all__ = ["check"]
 
 
-def check(pairs: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def check(pairs: File = None, /, *, server: Server = SERVER, run: CheckingRun = CHECKING, rows: Rows = ROWS) -> int:
     """Check for every pair of a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,
-    unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error.
+    unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error. With a
+    journal, recorded_at is a sixth: when the answer was given.
 
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-__all__ = ["COUNT", "END", "PATIENCE", "PAUSE", "RATE", "Seconds"]
+__all__ = ["AGE", "COUNT", "END", "PATIENCE", "PAUSE", "RATE", "Seconds"]
 
 Seconds: TypeAlias = float | Literal["none"]
 
@@ -35,6 +36,17 @@ def _or_none(text: str, *, above: bool) -> Seconds | None:
     return "none" if text == "none" else _number(text, least=0, above=above)
 
 
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _age(text: str) -> float | None:
+    """Seconds, of a number with or without a unit."""
+    found = _AGE.fullmatch(text)
+    seconds = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    return seconds if math.isfinite(seconds) else None
+
+
 def _option(read: Callable[[str], Seconds | None], must: str) -> Parameter:
     """An option whose value `read` reads; None: it cannot be one."""
 
@@ -48,6 +60,7 @@ def _option(read: Callable[[str], Seconds | None], must: str) -> Parameter:
     return Parameter(converter=convert)
 
 
+AGE: Parameter = _option(_age, "a number of seconds, or one with the unit s, m, h or d, such as 90m")
 COUNT: Parameter = _option(_count, "a whole number, at least 1")
 RATE: Parameter = _option(lambda text: _number(text, least=0), "a positive number, or 0 for no limit")
 PAUSE: Parameter = _option(lambda text: _number(text, least=0), "a number of seconds, 0 or more")

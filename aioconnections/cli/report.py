@@ -105,4 +105,5 @@ def _summary(run: Report, tally: Tally, duplicates: int) -> str:
     if duplicates:
         counts["duplicate"] = f"{duplicates:,} duplicate"
     said = f": {', '.join(counts.values())}" if counts else ""
-    return f"{run.verb} at {run.origin} as {who}, begun {run.created:%Y-%m-%d %H:%M:%S} UTC: {read}{said}"
+    ended = f", finished {run.finished:%Y-%m-%d %H:%M:%S} UTC" if run.finished else ""
+    return f"{run.verb} at {run.origin} as {who}, begun {run.created:%Y-%m-%d %H:%M:%S} UTC{ended}: {read}{said}"

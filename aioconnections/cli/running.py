@@ -37,7 +37,7 @@ from aioconnections.cli.server import Server
 from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.streams import is_terminal
 from aioconnections.cli.verbs import Options, Verb
-from aioconnections.cli.writing import COST, Writing
+from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
@@ -113,11 +113,14 @@ def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: R
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    record = run.record  # before a password is asked for
+    record, oldest = run.record, run.oldest  # before a password is asked for
     keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
         origin = str(server.address().origin)
-        journal = None if record is None else WatchedJournal(record, verb=verb.name, origin=origin)
+        journal = None
+        if record is not None:
+            lost = run.log_may_be_lost
+            journal = WatchedJournal(record, verb=verb.name, origin=origin, oldest=oldest, log_may_be_lost=lost)
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
             try:
@@ -155,7 +158,7 @@ def do_all(
     record = None if journal is None else journal.path
     try:
         with source.table(verb, options) as (table, file):
-            added = (*verb.added, *COST)
+            added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
                 held = _held(options.output)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from aioconnections.cli.numbers import END, PATIENCE, PAUSE, Seconds
+from aioconnections.cli.numbers import AGE, END, PATIENCE, PAUSE, Seconds
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["RECORDED", "RUN", "WARY", "WARY_INVITING", "InvitingRun", "RecordedRun", "Run", "WaryRun"]
+__all__ = [
+    "CHECKING",
+    "RECORDED",
+    "RUN",
+    "WARY",
+    "WARY_INVITING",
+    "CheckingRun",
+    "InvitingRun",
+    "RecordedRun",
+    "Run",
+    "WaryRun",
+]
 
 _GROUP = Group("Run")
+_HOUR = 3_600.0
 
 
 @Parameter(name="*", group=_GROUP)
@@ -38,6 +51,20 @@ class Run:
         """
         return None
 
+    @property
+    def log_may_be_lost(self) -> bool:
+        """Whether to go on with a journal whose log is lost."""
+        return False
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds that the answers of a finished check may be old; None for a run that changes something.
+
+        Raises:
+            InvalidInputError: options contradict each other.
+        """
+        return None
+
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +73,48 @@ class RecordedRun(Run):
 
     journal: Path | None = None
     """File that records the run. Whatever ends it, the same command goes on from there: what is done is written again
-    and not done again, and what is in doubt is asked after."""
+    and not done again, and what is in doubt is asked after. FILE-wal and FILE.lock belong to it."""
+    lost_log: Literal["in-doubt"] | None = None
+    """Go on with a journal that was not closed and whose FILE-wal is lost: "in-doubt" takes whatever has no final
+    outcome for sent, asks after it, and never sends it again."""
 
     @property
     def record(self) -> Path | None:
         """See `Run`."""
         return self.journal
+
+    @property
+    def log_may_be_lost(self) -> bool:
+        """See `Run`."""
+        return self.lost_log is not None
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True, kw_only=True)
+class CheckingRun(RecordedRun):
+    """A run that only asks."""
+
+    max_age: Annotated[float | None, AGE] = None
+    """How long ago a finished run may have ended for its answers to be written again, in seconds or as 90m, 6h or 2d.
+    By default an hour. An older one is kept as FILE.1 (2, 3 …), and everything is asked anew. A run that is not
+    finished goes on, however old it is."""
+    fresh: Annotated[bool, Parameter(negative="")] = False
+    """The same as --max-age 0."""
+    resume: Annotated[bool, Parameter(negative="")] = False
+    """Write the answers of a finished run again, however old they are."""
+
+    @property
+    def oldest(self) -> float | None:
+        """See `Run`."""
+        given = {"--max-age": self.max_age is not None, "--fresh": self.fresh, "--resume": self.resume}
+        named = [name for name, is_given in given.items() if is_given]
+        if len(named) > 1:
+            raise InvalidInputError(f"{' and '.join(named)} exclude each other")
+        if named and self.journal is None:
+            raise InvalidInputError(f"{named[0]} is about a journal, and there is no --journal")
+        if self.fresh or self.resume:
+            return 0.0 if self.fresh else math.inf
+        return _HOUR if self.max_age is None else self.max_age
 
 
 @Parameter(name="*", group=_GROUP)
@@ -88,5 +151,6 @@ class InvitingRun(WaryRun):
 
 RUN = Run()
 RECORDED = RecordedRun()
+CHECKING = CheckingRun()
 WARY = WaryRun()
 WARY_INVITING = InvitingRun()

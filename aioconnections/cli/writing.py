@@ -7,6 +7,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Generic, TypeVar, cast
 
 from attrs import define, field
@@ -18,11 +19,12 @@ from aioconnections.cli.rows import BadRowError, Repeats, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 
-__all__ = ["COST", "Writing", "first_of", "milliseconds", "same_person"]
+__all__ = ["COST", "RECORDED_AT", "Writing", "first_of", "milliseconds", "same_person"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
 COST = ("attempts", "elapsed_ms", "error")
+RECORDED_AT = "recorded_at"  # a column of runs with a journal
 _DUPLICATE = re.compile(r"duplicate of (\d+)")  # the reason of an `Unprocessed` that comes of no stop
 _MOST_HELD = 1_000  # rows
 
@@ -51,6 +53,8 @@ class Writing(Generic[ItemT]):
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
     _replayed: int = 0
+    _oldest: datetime | None = None  # when the first of the answers was recorded that an earlier run got
+    _latest: datetime | None = None
     _unreadable: int = 0
     _undone: int = 0
     _in_doubt: int = 0
@@ -82,11 +86,16 @@ class Writing(Generic[ItemT]):
         else:
             self._duplicates += 1
             error = same_person(self._lines[first])
+        if outcome.replayed and outcome.recorded_at is not None:
+            self._oldest = min(self._oldest or outcome.recorded_at, outcome.recorded_at)
+            self._latest = max(self._latest or outcome.recorded_at, outcome.recorded_at)
         if error is None:
             self._replayed += outcome.replayed
             self._labels[self.verb.label(outcome)] += 1
         cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
         row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
+        if RECORDED_AT in self.added:
+            row[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
         self._put(row, idle=isinstance(outcome, Failed | Unprocessed))
 
     def release(self) -> None:
@@ -155,8 +164,10 @@ class Writing(Generic[ItemT]):
             "duplicate": self._duplicates,
             "unprocessed": tally.unprocessed + self._undone,
         }
-        counts = (f"{count:,} {what}" for what, count in others.items() if count)
-        return "; ".join([text, *counts, *self.skipped()])
+        said = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
+        if self._oldest is not None and self._latest is not None:
+            said.append(f"what an earlier run recorded is {_ages(self._latest, self._oldest)} old")
+        return "; ".join(said)
 
     def skipped(self) -> list[str]:
         """What is said of lines that repeat the header; nothing if there are none."""
@@ -168,6 +179,21 @@ class Writing(Generic[ItemT]):
             if count == 1
             else f"{count:,} lines repeat the header, from line {first:,} on"
         ]
+
+
+def _ages(latest: datetime, oldest: datetime) -> str:
+    """How old what was recorded between two times is."""
+    now = datetime.now(UTC)
+    ages = [_age((now - moment).total_seconds()) for moment in (latest, oldest)]
+    return ages[0] if ages[0] == ages[1] else " to ".join(ages)
+
+
+def _age(seconds: float) -> str:
+    """A length of time for a person, in the largest unit of which there are two."""
+    for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"
 
 
 def milliseconds(seconds: float) -> float:
