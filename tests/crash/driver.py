@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import anyio
 
 from aioconnections import Client, Journal, Userid
-from aioconnections.journal import Past, Said
+from aioconnections.journal import Past, Said, reading
 from aioconnections.protocol import colleagues
 
 
@@ -77,8 +77,13 @@ def hurry() -> None:
     vars(colleagues)["check"] = check
 
 
+def ignore_log() -> None:
+    """A journal that lost its log is taken for all there is."""
+    vars(reading)["check_log"] = lambda *_, **__: False
+
+
 BREAKAGES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (no_intent, resend_blindly, forget_doubt, skip_in_doubt, hurry)
+    each.__name__: each for each in (no_intent, resend_blindly, forget_doubt, skip_in_doubt, hurry, ignore_log)
 }
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from attrs import evolve
 from crash_verdict import complaints
-from killing import Moment, Plan, Site, live, strangers
+from killing import Moment, Plan, Site, live, log_of, refused, strangers
 
 from aioconnections.reference import Directory
 from aioconnections.reference.server import listening_in_thread
@@ -48,6 +49,27 @@ def test_what_is_in_doubt_is_forgotten(tmp_path: Path) -> None:
 
 def test_what_is_in_doubt_is_taken_for_done(tmp_path: Path) -> None:
     assert noticed(tmp_path, "skip_in_doubt") >= {"in doubt", "unreported"}
+
+
+def without_logs(folder: Path, breakage: str | None) -> set[str]:
+    """What is complained of after a run that was killed, and lost its log."""
+    site = Site(DIRECTORY, folder / "commits")
+    user = str(DIRECTORY.people[0].userid)
+    plan = Plan(items=strangers(DIRECTORY, 20), folder=folder, user=user, settle=0.0, max_connections=3)
+    with listening_in_thread(cast("Any", site)) as url:
+        told = [live(plan, site, url, Moment("answer", 12))]
+        log_of(plan.journal).unlink()
+        if breakage is None:
+            assert "JournalLogMissingError" in refused(plan, site, url)
+            return set()
+        told.append(live(evolve(plan, breakage=breakage), site, url))
+    return {complaint.kind for complaint in complaints(plan, site, told)}
+
+
+def test_a_log_that_is_lost_is_ignored(tmp_path: Path) -> None:
+    for breakage, kinds in ((None, set[str]()), ("ignore_log", {"invited twice"})):
+        (folder := tmp_path / str(breakage)).mkdir()
+        assert without_logs(folder, breakage) >= kinds
 
 
 def test_what_is_in_doubt_is_asked_after_too_early(tmp_path: Path) -> None:

@@ -21,10 +21,24 @@ from urllib.parse import parse_qsl
 
 from attrs import asdict, frozen
 
+from aioconnections.journal.file import recognise
 from aioconnections.reference import App, Directory, Fault, app
 from aioconnections.reference.trouble import Receive, Scope, Send
 
-__all__ = ["Item", "Life", "Moment", "Plan", "Site", "live", "moments", "start", "strangers"]
+__all__ = [
+    "Item",
+    "Life",
+    "Logs",
+    "Moment",
+    "Plan",
+    "Site",
+    "live",
+    "log_of",
+    "moments",
+    "refused",
+    "start",
+    "strangers",
+]
 
 Item: TypeAlias = str | None
 """A userid; None is an item that is none."""
@@ -102,8 +116,13 @@ class Life:
             self._process.result().kill()
 
 
+def log_of(journal: Path) -> Path:
+    """The log of a journal."""
+    return journal.with_name(f"{journal.name}-wal")
+
+
 def _size(journal: Path) -> int:
-    files = (journal, journal.with_name(f"{journal.name}-wal"))
+    files = (journal, log_of(journal))
     return sum(file.stat().st_size for file in files if file.exists())
 
 
@@ -258,3 +277,60 @@ def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
         assert process.stderr is not None
         assert code == (_SIGKILLED if life.killed else 0), process.stderr.read().decode()
     return told
+
+
+def refused(plan: Plan, site: Site, url: str) -> str:
+    """Run with a journal that must be refused, before anything is sent; what was said."""
+    site.life = life = Life()
+    process, told = start(plan, url)
+    with process:
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        assert process.wait() == 1, said
+    assert told.read_text() == ""
+    assert not life.seen["post"]
+    told.unlink()
+    return said
+
+
+class Logs:
+    """Takes the log of a journal away between two lives, or puts something else in its place, and gives it back.
+
+    Args:
+        seed: of all chance.
+        share: of the lives after which that happens.
+
+    Attributes:
+        done: what was done, and how often.
+    """
+
+    def __init__(self, seed: int, share: float) -> None:
+        self.done: Counter[str] = Counter()
+        self._chance = random.Random(seed)
+        self._share = share
+        self._earlier: bytes | None = None
+
+    def lose(self, plan: Plan, site: Site, url: str) -> None:
+        """Perhaps lose it: the run is refused, and the journal left as it is."""
+        log = log_of(plan.journal)
+        if not log.exists() or self._chance.random() >= self._share:
+            return
+        mark, content = recognise(plan.journal, plan.journal.lstat()), log.read_bytes()
+        if mark is not None and mark.is_open:  # else it was killed before the first intent could follow
+            ways: dict[str, bytes | None] = {"removed": None, "emptied": b"", "swapped": self._chance.randbytes(5_000)}
+            if self._earlier not in (None, content):  # a run that is killed before it opens the journal changes nothing
+                ways["put back"] = self._earlier
+            how = self._chance.choice(sorted(ways))
+            self.done[how] += 1
+            self._put(log, ways[how])
+            before = plan.journal.read_bytes()
+            assert refused(plan, site, url).startswith("JournalLogMissingError: "), how
+            assert plan.journal.read_bytes() == before
+            assert (log.read_bytes() if log.exists() else None) == ways[how]
+            self._put(log, content)
+        self._earlier = content
+
+    def _put(self, log: Path, content: bytes | None) -> None:
+        log.unlink(missing_ok=True)
+        if content is not None:
+            log.write_bytes(content)
