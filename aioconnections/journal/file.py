@@ -36,7 +36,10 @@ __all__ = [
     "Mark",
     "check_log",
     "ensure",
+    "is_stray",
     "link",
+    "log_begins",
+    "log_header",
     "log_path",
     "log_state",
     "mark_of",
@@ -50,13 +53,14 @@ __all__ = [
 _FORMAT = 2
 _BOUND = "verb TEXT, origin TEXT, userid TEXT, created INT, id TEXT"
 SCHEMA = (
-    f"CREATE TABLE run ({_BOUND}, generation INT, open INT, seq INT, chain BLOB, seal BLOB)",
+    f"CREATE TABLE run ({_BOUND}, generation INT, open INT, log INT, seq INT, chain BLOB, seal BLOB)",
     "CREATE TABLE entry (seq INTEGER PRIMARY KEY, idx INT, kind TEXT, item TEXT, data TEXT, wall INT, chain BLOB)",
 )
-RUN = "SELECT verb, origin, userid, created, id, generation, open, seq, chain, seal FROM run"
+RUN = "SELECT verb, origin, userid, created, id, generation, open, log, seq, chain, seal FROM run"
 
 # https://www.sqlite.org/fileformat2.html#wal_file_format: magic number, whose last bit is the byte order of the
-# checksums, and version of the format; the header has 32 bytes
+# checksums, and version of the format; the header has 32 bytes. At offset 12 is the number of the checkpoint after
+# which the log began again, and after it the first salt: random in a new log, one more each time that it begins again.
 _LOG_HEADERS = (bytes.fromhex("377f0682002de218"), bytes.fromhex("377f0683002de218"))
 LOG_HEADER_SIZE = 32
 
@@ -82,6 +86,7 @@ class Mark:
         id: random, so that no two files have the same chain.
         generation: how often the journal was opened for writing.
         is_open: whether it is open, so that it consists of two files.
+        log: what its log began with, see `log_begins`; None if that is not known (yet).
         seq: number of its rows.
         chain: hash of the last one.
     """
@@ -91,13 +96,14 @@ class Mark:
     id: str
     generation: int = 0
     is_open: bool = False
+    log: int | None = None
     seq: int = 0
     chain: bytes = field(repr=False, default=b"")
 
     @property
     def seal(self) -> bytes:
         """A hash over all of it: a page that a power cut left half written is not mistaken for another file's."""
-        what = f"{self.generation} {int(self.is_open)} {self.seq} "
+        what = f"{self.generation} {int(self.is_open)} {self.log} {self.seq} "
         return blake2b(root(self) + what.encode() + self.chain, digest_size=8).digest()
 
 
@@ -119,8 +125,8 @@ def log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def ensure(path: Path, binding: Binding, created: int) -> Mark | None:
-    """Make the journal if there is none; refuse what is no journal without touching it. It gives what `recognise` does.
+def ensure(path: Path, binding: Binding, created: int) -> None:
+    """Make the journal if there is none; refuse what is no journal without touching it.
 
     Raises:
         JournalError: something else has that name.
@@ -131,7 +137,7 @@ def ensure(path: Path, binding: Binding, created: int) -> Mark | None:
         except FileNotFoundError:
             _create(path, binding, created)
             found = path.lstat()
-        return recognise(path, found)
+        recognise(path, found)
 
 
 def recognise_at_once(path: Path) -> None:
@@ -173,8 +179,8 @@ def _lay_out(db: Connection, mark: Mark) -> None:
     binding = mark.binding
     bound = (binding.verb, binding.origin, binding.userid, mark.created, mark.id)
     mark = Mark(binding, mark.created, mark.id, chain=root(mark))
-    values = (*bound, mark.generation, int(mark.is_open), mark.seq, mark.chain, mark.seal)
-    list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
+    values = (*bound, mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal)
+    list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
     list(db.execute("COMMIT"))
     list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
     list(db.execute("PRAGMA journal_mode=WAL"))
@@ -225,7 +231,7 @@ def recognise(path: Path, found: os.stat_result) -> Mark | None:
                 return _mark(db)
     except sqlite3.Error as error:
         if database.is_damage(error) and log_state(path) == "there":
-            return None  # `read_through` tells, which reads the log as well
+            return None  # reading it with the log tells
         raise
     if marks[0] != APPLICATION:
         raise JournalError(f"{path.name} is no journal")
@@ -246,11 +252,11 @@ def _mark(db: Connection) -> Mark | None:
 
 def mark_of(row: tuple[object, ...]) -> Mark | None:
     """The mark in a row of `run`; None if its seal is not the right one."""
-    verb, origin, userid, created, name, generation, is_open, seq, chain, seal = row
+    verb, origin, userid, created, name, generation, is_open, log, seq, chain, seal = row
     if not (type(generation) is int and type(seq) is int and type(chain) is bytes and is_open in {0, 1}):
         return None
     bound: object = Binding(verb, origin, userid)  # type: ignore[arg-type] # what is no text has another seal
-    mark = Mark(bound, created, name, generation, bool(is_open), seq, chain)  # type: ignore[arg-type] # likewise
+    mark = Mark(bound, created, name, generation, bool(is_open), log, seq, chain)  # type: ignore[arg-type] # likewise
     return mark if mark.seal == seal else None
 
 
@@ -292,11 +298,36 @@ def log_state(path: Path) -> LogState:
 
     A log that was cut off at the end of any of its commits looks like one that was written until then.
     """
-    try:
-        with log_path(path).open("rb") as file:
-            header = file.read(LOG_HEADER_SIZE)
-    except FileNotFoundError:
-        return "missing"
+    header = log_header(path)
     if not any(known.startswith(header[:8]) for known in _LOG_HEADERS):
         return "foreign"
     return "there" if len(header) == LOG_HEADER_SIZE else "missing"
+
+
+def log_header(path: Path) -> bytes:
+    """The header of the log; empty if there is none."""
+    try:
+        with log_path(path).open("rb") as file:
+            return file.read(LOG_HEADER_SIZE)
+    except FileNotFoundError:
+        return b""
+
+
+def log_begins(header: bytes) -> int | None:
+    """What a log began with: number of the checkpoint, and the salt less that, which stays the same."""
+    if len(header) != LOG_HEADER_SIZE:
+        return None
+    checkpoint, salt = (int.from_bytes(header[at : at + 4], "big") for at in (12, 16))
+    return checkpoint << 32 | (salt - checkpoint) % 2**32
+
+
+def is_stray(path: Path, alone: Mark | None) -> bool:
+    """Whether the log is not the one that the main file was marked with, nor that one begun again.
+
+    A log without rows, as it is when it has just begun again, says nothing else of the file that it belongs to.
+    """
+    now = log_begins(log_header(path))
+    if alone is None or not alone.is_open or alone.log is None or now is None:
+        return False
+    same = (now - alone.log) % 2**32 in {0, 2**32 - 1}  # the latter if a power cut left the salt of the one before
+    return not same or now >> 32 < alone.log >> 32

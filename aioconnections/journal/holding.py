@@ -1,8 +1,9 @@
 """A journal that is open for writing: the mark that says so, what is compared before each commit, and the way out.
 
-Opening commits the mark to the log and copies it into the main file before any intent may follow; the log stays.
-Closing commits that there is none, copies the log into the main file and removes it. Killed between any two of these
-steps, the two files together say the same as before, and no marked file is without a log.
+Opening closes first what a run left that was killed, so that the log begins again. Then it commits the mark to the log
+and copies it into the main file before any intent may follow; the log stays. Closing commits that there is no mark,
+copies the log into the main file and removes it. Killed between any two of these steps, the two files together say the
+same as before, and no marked file is without a log.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import evolve
 
 from aioconnections.errors import JournalDiskError, JournalError
 from aioconnections.journal import database
 from aioconnections.journal.database import Connection, make_durable, one, os_errors
-from aioconnections.journal.file import LOG_HEADER_SIZE, RUN, Mark, link, log_path, mark_of
+from aioconnections.journal.file import LOG_HEADER_SIZE, RUN, Mark, link, log_begins, log_header, log_path, mark_of
 from aioconnections.journal.items import NOTHING
 from aioconnections.journal.lock import Lock, lock_path
 from aioconnections.journal.reading import LOST, Head
@@ -30,7 +31,7 @@ __all__ = ["Held", "Statement"]
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 
 _INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
-_MARK = "UPDATE run SET generation = ?, open = ?, seq = ?, chain = ?, seal = ?"
+_MARK = "UPDATE run SET generation = ?, open = ?, log = ?, seq = ?, chain = ?, seal = ?"
 
 
 class Held:
@@ -73,6 +74,10 @@ class Held:
         (mode,) = one(db, "PRAGMA journal_mode=WAL")
         if (mode, mark_of(one(db, RUN))) != ("wal", self.mark):
             raise JournalError(f"the journal {name} was changed while it was opened")
+        if self.mark.is_open and lost_at is None:
+            self._commit((), evolve(self.mark, is_open=False))
+        if log_header(self._path):  # else the first salt of the new log would not be random
+            self._copied("TRUNCATE")
         mark = self.mark
         statements: list[Statement] = []
         if lost_at is not None:
@@ -80,11 +85,20 @@ class Held:
             chain = link(mark.chain, seq, -1, LOST, NOTHING, "", lost_at)
             statements.append((_INSERT, (seq, -1, LOST, NOTHING, "", lost_at, chain)))
             mark = evolve(mark, seq=seq, chain=chain)
-        self._commit(statements, evolve(mark, generation=mark.generation + 1, is_open=True))
-        busy, frames, copied = one(db, "PRAGMA wal_checkpoint(FULL)")
-        if busy or not frames or frames != copied:
-            raise JournalError(f"the journal {name} is in use by another program: its log could not be copied into it")
+        mark = evolve(mark, generation=mark.generation + 1, is_open=True, log=None)
+        self._commit(statements, mark)
+        self._commit((), evolve(mark, log=log_begins(log_header(self._path))))
+        if self._copied("FULL") == 0:
+            raise JournalError(f"the journal {name} has no log")
         self._note_files()
+
+    def _copied(self, how: Literal["FULL", "TRUNCATE"]) -> int:
+        """Copy the log into the main file; how many pages it has then."""
+        busy, pages, copied = one(self.db, f"PRAGMA wal_checkpoint({how})")
+        if busy or pages != copied:
+            name = self._path.name
+            raise JournalError(f"the journal {name} is in use by another program: its log could not be copied into it")
+        return int(pages)
 
     def commit(self, statements: Iterable[Statement], seq: int, chain: bytes) -> None:
         """Make rows durable, the last of which has this number and hash.
@@ -102,7 +116,7 @@ class Held:
         db.execute("BEGIN")
         for statement, values in statements:
             db.execute(statement, values)
-        db.execute(_MARK, (mark.generation, int(mark.is_open), mark.seq, mark.chain, mark.seal))
+        db.execute(_MARK, (mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal))
         db.execute("COMMIT")
         self.mark = mark
 
@@ -134,7 +148,7 @@ class Held:
 
         What was promised is on the disk before; so errors are of no consequence, but that the mark may stay.
         """
-        header = _header(log_path(self._path))
+        header = log_header(self._path)
         marked = True
         with suppress(sqlite3.Error):
             with suppress(sqlite3.Error):
@@ -149,12 +163,6 @@ class Held:
         finally:
             if marked:
                 _put_back(log_path(self._path), header)
-
-
-def _header(log: Path) -> bytes:
-    with suppress(OSError), log.open("rb") as file:
-        return file.read(LOG_HEADER_SIZE)
-    return b""
 
 
 def _put_back(log: Path, header: bytes) -> None:

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from aioconnections.errors import JournalError, JournalFinishedError, JournalLockedError
 from aioconnections.journal.database import os_errors
-from aioconnections.journal.file import Binding, Mark, check_log, ensure, log_path, recognise_at_once, sync_folder
+from aioconnections.journal.file import Binding, ensure, log_path, recognise_at_once, sync_folder
 from aioconnections.journal.holding import Held
 from aioconnections.journal.lock import Lock, take
 from aioconnections.journal.reading import Head, verified
@@ -80,21 +80,19 @@ def begin(path: Path, wish: Wish) -> Opened:
         with os_errors(path.name):
             lock = take(path)
         left.callback(lock.release)
-        alone, kept = ensure(path, wish.binding, wish.now), None
-        lost, head = _looked_at(path, alone, wish)
+        head, kept = _looked_at(path, wish), None
         if head.finished is not None and not wish.changes and _is_too_old(path, head.finished, wish):
             kept = _set_aside(path, lock, head)
-            lost, head = _looked_at(path, ensure(path, wish.binding, wish.now), wish)
-        held = Held(path, lock, head, lost_at=wish.now if lost else None)
+            head = _looked_at(path, wish)
+        held = Held(path, lock, head, lost_at=wish.now if head.log_lost else None)
         left.callback(held.close)
-        return Opened(held, head, wish.now if lost else head.lost, kept, left.pop_all())
+        return Opened(held, head, wish.now if head.log_lost else head.lost, kept, left.pop_all())
 
 
-def _looked_at(path: Path, alone: Mark | None, wish: Wish) -> tuple[bool, Head]:
-    """Whether the log is lost, and where the journal ends."""
-    with os_errors(path.name):
-        lost = check_log(path, alone, may_be_lost=wish.may_be_lost)
-    return lost, verified(path, wish.binding, wish.wanted)
+def _looked_at(path: Path, wish: Wish) -> Head:
+    """Where the journal ends, which is made if there is none."""
+    ensure(path, wish.binding, wish.now)
+    return verified(path, wish.binding, wish.wanted, may_be_lost=wish.may_be_lost)
 
 
 def _is_too_old(path: Path, finished: int, wish: Wish) -> bool:

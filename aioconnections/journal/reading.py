@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from aioconnections.errors import JournalBoundError, JournalError
 from aioconnections.journal import database
@@ -18,6 +18,8 @@ from aioconnections.journal.file import (
     SCHEMA,
     Binding,
     Mark,
+    check_log,
+    is_stray,
     link,
     log_path,
     log_state,
@@ -28,7 +30,7 @@ from aioconnections.journal.file import (
 )
 from aioconnections.journal.said import SET_BACK
 
-__all__ = ["END", "LOST", "Head", "fold", "read_through", "reading", "verified"]
+__all__ = ["END", "LOST", "Head", "fold", "verified", "whole"]
 
 END, LOST = "end", "lost"
 """Kinds of rows that are about the run: that it is finished, and since when; that it goes on without its log."""
@@ -54,6 +56,7 @@ class Head:
         set_back: the last row whose time is before that of the row before it; 0 if there is none.
         finished: when the run was finished first, if the last row says that it is; else None.
         lost: when the journal went on without its log, for the last time; None if it never did.
+        log_lost: whether it has to go on without its log now.
     """
 
     mark: Mark
@@ -61,28 +64,49 @@ class Head:
     set_back: int = 0
     finished: int | None = None
     lost: int | None = None
+    log_lost: bool = False
 
 
-def verified(path: Path, binding: Binding | None, wanted: Callable[[], bool]) -> Head:
-    """Read all of the journal, without changing it, and say where it ends. See `check_log` for what comes before.
+def verified(path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False) -> Head:
+    """Read all of the journal, without changing it, and say where it ends.
 
     Args:
         path: of the journal.
         binding: what it must be bound to, if that matters.
         wanted: asked now and then whether to go on.
+        may_be_lost: whether the journal is wanted without its log, if that is lost.
 
     Raises:
-        JournalLogMissingError: its log belongs to something else.
+        JournalLogMissingError: its log is missing, or belongs to something else.
         JournalError: it is damaged, bound to something else, in use, or not wanted any more.
     """
-    with os_errors(path.name):
-        alone = recognise(path, path.lstat())
-        with reading(path) as db:
-            return read_through(db, path, alone, binding, wanted)
+    with os_errors(path.name), whole(path, binding, wanted, may_be_lost=may_be_lost) as (_, head):
+        return head
 
 
 @contextmanager
-def reading(path: Path) -> Generator[Connection]:
+def whole(
+    path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False
+) -> Generator[tuple[Connection, Head]]:
+    """A connection to a journal that is `verified`, and where that ends."""
+    alone = recognise(path, path.lstat())
+    lost = check_log(path, alone, may_be_lost=may_be_lost)
+    with _reading(path) as db:
+        head = _read_through(db, path, alone, binding, wanted)
+        if not lost and _is_without_its_log(path, alone, head):
+            if not may_be_lost:
+                raise not_its_log(path.name)
+            lost = True  # what is there holds no rows
+        yield db, evolve(head, log_lost=lost)
+
+
+def _is_without_its_log(path: Path, alone: Mark | None, head: Head) -> bool:
+    """Whether the log is another one and holds nothing; a journal that went on without its log has another one, too."""
+    return alone is not None and head.mark.generation == alone.generation and is_stray(path, alone)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[Connection]:
     """A connection that only reads, and leaves nothing behind."""
     log, shared = log_path(path), path.with_name(f"{path.name}-shm")
     found = os.path.lexists(shared)
@@ -96,7 +120,7 @@ def reading(path: Path) -> Generator[Connection]:
             if database.is_read_only(error) and log_state(path) == "missing":
                 yield left.enter_context(closing(database.connect(path, "peek")))
                 return
-            if not database.is_damage(error):  # `read_through` meets that again, and finds out whose fault it is
+            if not database.is_damage(error):  # `_read_through` meets that again, and finds out whose fault it is
                 raise
         try:
             yield db
@@ -109,10 +133,14 @@ def reading(path: Path) -> Generator[Connection]:
                     shared.unlink()
 
 
-def read_through(
+def _read_through(
     db: Connection, path: Path, alone: Mark | None, binding: Binding | None, wanted: Callable[[], bool]
 ) -> Head:
-    """Verify every row; see `verified`. `alone` is what the main file says by itself."""
+    """Verify every row; see `verified`. `alone` is what the main file says by itself.
+
+    Raises:
+        JournalError: see `verified`.
+    """
     try:
         head = _whole(db, alone, wanted)
     except _WrongLogError:

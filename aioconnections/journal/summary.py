@@ -163,18 +163,15 @@ def report(path: str | os.PathLike[str]) -> Report:
         JournalError: the file is damaged, no journal, or cannot be opened.
     """
     from aioconnections.journal.database import os_errors
-    from aioconnections.journal.file import check_log, recognise
+    from aioconnections.journal.file import recognise
     from aioconnections.journal.lock import take
-    from aioconnections.journal.reading import fold, read_through, reading
+    from aioconnections.journal.reading import fold, whole
 
     file = Path(path)
     with ExitStack() as left, os_errors(file.name):
         recognise(file, file.lstat())  # before a lock file is made beside it
         left.callback(take(file, shared=True).release)
-        alone = recognise(file, file.lstat())
-        check_log(file, alone)
-        db = left.enter_context(reading(file))
-        head = read_through(db, file, alone, None, lambda: True)
+        db, head = left.enter_context(whole(file, None, lambda: True))
         fold(db)
         counts: dict[str, int] = {}
         for name, detail, count in db.execute(_COUNTS):

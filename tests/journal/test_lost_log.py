@@ -16,6 +16,7 @@ from journals import INVITED, ORIGIN, USERID, VERB, folder, item, log_of, open_o
 
 from aioconnections import InvalidInputError, Journal, JournalDiskError, JournalError, JournalLogMissingError
 from aioconnections.journal import Past, database, report
+from aioconnections.journal.file import LOG_HEADER_SIZE
 
 BOUND: Any = {"verb": VERB, "origin": ORIGIN, "userid": USERID}
 
@@ -66,10 +67,8 @@ class Watched:
         self.step("after close")
 
 
-def test_a_run_that_is_killed_at_any_step_of_opening_or_closing_goes_on(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    open_once(path)
+def steps_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, bytes]]]:
+    """The steps of a run that sends two items, with the files as they are at each."""
     steps: list[tuple[str, dict[str, bytes]]] = []
     real = database.connect
 
@@ -79,27 +78,41 @@ def test_a_run_that_is_killed_at_any_step_of_opening_or_closing_goes_on(
 
     async def run() -> None:
         async with opened(path) as journal:
-            await journal.intent(0, item(0), send=1)
-            await journal.intent(1, item(1), send=1)
+            await journal.intent(10, item(10), send=1)
+            await journal.intent(11, item(11), send=1)
 
     with monkeypatch.context() as patched:
         patched.setattr(database, "connect", connect)
         anyio.run(run)
-    names = [step for step, _ in steps]
-    assert [name for name in names if name.startswith("after PRAGMA wal_checkpoint")] == [
-        "after PRAGMA wal_checkpoint(FULL)",
-        "after PRAGMA wal_checkpoint(TRUNCATE)",
-    ]
-    sent = 0
-    for step, files in steps:
-        sent += step == "after COMMIT" and sent < 3  # the mark, and then the two
+    return steps
+
+
+@pytest.mark.parametrize("before", ["closed", "killed"])
+def test_a_run_that_is_killed_at_any_step_of_opening_or_closing_goes_on(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    files = killed(path)
+    earlier = {0, 1, 2, 3}
+    if before == "killed":
+        path = placed(tmp_path / "before", files)
+    steps = steps_of(path, monkeypatch)
+    checkpoints = [step for step, _ in steps if step.startswith("after PRAGMA wal_checkpoint")]
+    closing, opening = "after PRAGMA wal_checkpoint(TRUNCATE)", "after PRAGMA wal_checkpoint(FULL)"
+    assert checkpoints == [*[closing] * (before == "killed"), opening, closing]
+    marked = next(number for number, (step, _) in enumerate(steps) if step == opening)
+    sent: set[int] = set()
+    for number, (step, files) in enumerate(steps):
+        if number > marked and step == "after COMMIT" and len(sent) < 2:
+            sent.add(10 + len(sent))
         copy = placed(tmp_path / "killed", files)
-        assert set(outcomes(copy)) == set(range(max(0, sent - 1))), step
+        assert set(outcomes(copy)) == earlier | sent, step
         open_once(copy)
-        assert set(outcomes(copy)) == set(range(max(0, sent - 1))), step
-    marked = next(files for step, files in steps if step == "after PRAGMA wal_checkpoint(FULL)")
-    with pytest.raises(JournalLogMissingError):  # from here on, and before any intent
-        report(placed(tmp_path / "killed", {path.name: marked[path.name]}))
+        assert set(outcomes(copy)) == earlier | sent, step
+    for step, files in steps[marked:]:
+        if step == "after PRAGMA wal_checkpoint(TRUNCATE)":
+            break
+        with pytest.raises(JournalLogMissingError):
+            report(placed(tmp_path / "killed", {path.name: files[path.name]}))
 
 
 @pytest.mark.parametrize("log", [None, b"", b"7"])
@@ -154,6 +167,23 @@ def test_a_log_of_an_earlier_time_is_refused(path: Path, tmp_path: Path) -> None
     with pytest.raises(JournalLogMissingError, match="is not its log"):
         open_once(mixed)
     assert outcomes(placed(tmp_path / "mixed", late))[3] == "in_doubt"
+
+
+@pytest.mark.parametrize("twin", [True, False])
+def test_a_log_without_rows_is_of_this_journal_and_time(path: Path, tmp_path: Path, *, twin: bool) -> None:
+    """A run may be killed while SQLite begins its log again: then the log has a header and no rows."""
+    files = killed(path)
+    if twin:
+        early, late = files, killed(placed(tmp_path / "twin", {}))
+    else:  # killed twice, so that it is the same log
+        early, late = files, killed(placed(tmp_path / "again", files), rows=3)
+    own = placed(tmp_path / "own", {**late, log_of(path).name: late[log_of(path).name][:LOG_HEADER_SIZE]})
+    assert set(outcomes(own)) == ({0, 1, 2} if twin else {0, 1, 2, 3})
+    header = early[log_of(path).name][:LOG_HEADER_SIZE]
+    mixed = placed(tmp_path / "mixed", {**late, log_of(path).name: header + bytes(8_192)})
+    for attempt in (open_once, report):
+        with pytest.raises(JournalLogMissingError, match="is not its log"):
+            attempt(mixed)
 
 
 def lost_journal(path: Path, folder: Path, **options: int) -> Path:
