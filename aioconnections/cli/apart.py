@@ -18,7 +18,6 @@ from attrs import frozen
 
 from aioconnections.cli.streams import Stream, standard
 from aioconnections.errors import InvalidInputError
-from aioconnections.journal import is_journal
 
 __all__ = ["INPUT", "JOURNAL", "File", "journal_files", "keep_apart", "option_files", "stream_file"]
 
@@ -90,15 +89,24 @@ def journal_files(path: Path) -> Iterator[File]:
     yield File.at(path, JOURNAL)
     for base in (path, Path(os.path.realpath(path))):
         yield from (File.at(base.with_name(base.name + end), JOURNAL) for end in _BESIDE)
-        with suppress(OSError, ValueError):
-            kept = re.compile(rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _BESIDE))})?")
-            yield from (File.at(file, JOURNAL) for file in base.parent.iterdir() if kept.fullmatch(file.name))
+    with suppress(OSError):
+        yield from (File.at(file, JOURNAL) for file in path.parent.iterdir() if _is_kept(file, path))
+
+
+def _is_kept(path: Path, journal: Path) -> bool:
+    """Whether a file has the name of one that is kept of an earlier run with `journal`, or of a file beside that."""
+    where, base = Path(os.path.realpath(path)), Path(os.path.realpath(journal))
+    kept = rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _BESIDE))})?"
+    return where.parent == base.parent and re.fullmatch(kept, where.name) is not None
 
 
 def _belongs_to_a_journal(path: Path) -> bool:
     """Whether a file is a journal, or stands beside one."""
-    beside = [path.with_name(path.name.removesuffix(end)) for end in _BESIDE if path.name != end]
-    return path.is_file() and any(is_journal(file) for file in (path, *beside))
+    from aioconnections.journal import is_journal  # not needed for help
+
+    if not path.is_file():
+        return False
+    return any(is_journal(path.with_name(path.name.removesuffix(end) or path.name)) for end in ("", *_BESIDE))
 
 
 def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None = None) -> None:
@@ -116,8 +124,11 @@ def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None 
     results = [*stream_file("output", "standard output")] if output is None else [File.at(output, "--output")]
     for result in results:
         _refuse("the result", result, [*inputs, *record])
+    if output is not None and journal is not None and _is_kept(output, journal):
+        raise InvalidInputError(f"the result cannot be written over {JOURNAL}; choose another file")
     if output is not None and _belongs_to_a_journal(output):
-        raise InvalidInputError(f"{output} is a journal, or belongs to one: choose another file for the result")
+        advice = "the result cannot be written over it; choose another file"
+        raise InvalidInputError(f"{output} is a journal, or belongs to one: {advice}")
     for file in record:
         _refuse(JOURNAL, file, inputs)
 

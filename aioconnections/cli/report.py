@@ -33,12 +33,12 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
         journal: File that --journal was given.
         result: How the result is written.
     """
-    from aioconnections.cli.apart import journal_files, keep_apart
+    from aioconnections.cli.apart import keep_apart
     from aioconnections.cli.output import rows_to
     from aioconnections.journal import report as read
 
     form = result.form or "csv"
-    keep_apart([*journal_files(journal)], output=result.output)
+    keep_apart([], output=result.output, journal=journal)
     duplicates = 0
     with read(journal) as run:
         columns = _columns(run) if form == "csv" else ()
