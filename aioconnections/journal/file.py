@@ -100,11 +100,13 @@ class Mark:
     seq: int = 0
     chain: bytes = field(repr=False, default=b"")
 
-    @property
-    def seal(self) -> bytes:
-        """A hash over all of it: a page that a power cut left half written is not mistaken for another file's."""
+    def seal(self, bound: bytes) -> bytes:
+        """A hash over all of it: a page that a power cut left half written is not mistaken for another file's.
+
+        `bound` is the `root`, which is the same for all marks of a file.
+        """
         what = f"{self.generation} {int(self.is_open)} {self.log} {self.seq} "
-        return blake2b(root(self) + what.encode() + self.chain, digest_size=8).digest()
+        return blake2b(bound + what.encode() + self.chain, digest_size=8).digest()
 
 
 def root(mark: Mark) -> bytes:
@@ -179,7 +181,7 @@ def _lay_out(db: Connection, mark: Mark) -> None:
     binding = mark.binding
     bound = (binding.verb, binding.origin, binding.userid, mark.created, mark.id)
     mark = Mark(binding, mark.created, mark.id, chain=root(mark))
-    values = (*bound, mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal)
+    values = (*bound, mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal(mark.chain))
     list(db.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
     list(db.execute("COMMIT"))
     list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
@@ -257,7 +259,7 @@ def mark_of(row: tuple[object, ...]) -> Mark | None:
         return None
     bound: object = Binding(verb, origin, userid)  # type: ignore[arg-type] # what is no text has another seal
     mark = Mark(bound, created, name, generation, bool(is_open), log, seq, chain)  # type: ignore[arg-type] # likewise
-    return mark if mark.seal == seal else None
+    return mark if mark.seal(root(mark)) == seal else None
 
 
 def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> bool:

@@ -21,7 +21,17 @@ from attrs import evolve
 from aioconnections.errors import JournalDiskError, JournalError
 from aioconnections.journal import database
 from aioconnections.journal.database import Connection, make_durable, one, os_errors
-from aioconnections.journal.file import LOG_HEADER_SIZE, RUN, Mark, link, log_begins, log_header, log_path, mark_of
+from aioconnections.journal.file import (
+    LOG_HEADER_SIZE,
+    RUN,
+    Mark,
+    link,
+    log_begins,
+    log_header,
+    log_path,
+    mark_of,
+    root,
+)
 from aioconnections.journal.items import NOTHING
 from aioconnections.journal.lock import Lock, lock_path
 from aioconnections.journal.reading import LOST, Head
@@ -54,9 +64,11 @@ class Held:
     def __init__(self, path: Path, lock: Lock, head: Head, *, lost_at: int | None = None) -> None:
         self._path = path
         self._lock = lock
-        self._files: dict[Path, tuple[int, int]] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+        self._log = str(log_path(path))
         self._size = 0  # of the log
         self.mark: Mark = head.mark
+        self._root = root(head.mark)
         with os_errors(path.name):
             for name in (path, log_path(path)):
                 _keep_private(name)
@@ -116,31 +128,30 @@ class Held:
         db.execute("BEGIN")
         for statement, values in statements:
             db.execute(statement, values)
-        db.execute(_MARK, (mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal))
+        db.execute(_MARK, (mark.generation, int(mark.is_open), mark.log, mark.seq, mark.chain, mark.seal(self._root)))
         db.execute("COMMIT")
         self.mark = mark
 
     def _note_files(self) -> None:
         for file in (self._path, log_path(self._path)):
             found = file.lstat()
-            self._files[file] = (found.st_dev, found.st_ino)
+            self._files[str(file)] = (found.st_dev, found.st_ino)
             self._size = found.st_size
         if self._lock.identity is not None:
-            self._files[lock_path(self._path)] = self._lock.identity
+            self._files[str(lock_path(self._path))] = self._lock.identity
 
     def _compare_files(self, *, settled: bool) -> None:
         """Refuse to go on if a file was removed or replaced, or the log, if it is `settled`, grew or shrank."""
-        log = log_path(self._path)
         for file, identity in self._files.items():
             try:
-                found = os.lstat(file)  # faster than that of a path, and done at each commit
+                found = os.lstat(file)  # of a string, which is faster: this is done at each commit
             except FileNotFoundError:
-                raise JournalDiskError(f"another program has removed {file.name} during the run") from None
+                raise _meddled("removed", file) from None
             if (found.st_dev, found.st_ino) != identity:
-                raise JournalDiskError(f"another program has replaced {file.name} during the run")
-            if file == log:
+                raise _meddled("replaced", file)
+            if file == self._log:
                 if settled and found.st_size != self._size:
-                    raise JournalDiskError(f"another program has changed {file.name} during the run")
+                    raise _meddled("changed", file)
                 self._size = found.st_size
 
     def close(self) -> None:
@@ -163,6 +174,10 @@ class Held:
         finally:
             if marked:
                 _put_back(log_path(self._path), header)
+
+
+def _meddled(how: str, file: str) -> JournalDiskError:
+    return JournalDiskError(f"another program has {how} {Path(file).name} during the run")
 
 
 def _put_back(log: Path, header: bytes) -> None:

@@ -31,7 +31,7 @@ from aioconnections import (
     Unprocessed,
     Userid,
 )
-from aioconnections.journal import report
+from aioconnections.journal import lock, report
 from aioconnections.reference import Fault
 
 pytestmark = pytest.mark.anyio
@@ -205,12 +205,14 @@ async def test_a_name_that_is_taken_is_left_alone(path: Path) -> None:
     await world.check(NOON)
     await anyio.Path(f"{path}.1").write_bytes(b"a note")
     await anyio.Path(f"{path}.2-wal").write_bytes(b"a log")
+    third = lock.take(path.with_name("run.sqlite.3"))  # another run is about to make it
     journal = world.journal(NOON, max_age=0)
     async with world.place.client(None) as client:
         await everything(client.check_many(world.pairs, journal=journal))
-    assert journal.kept == path.with_name("run.sqlite.3")
+    third.release()
+    assert journal.kept == path.with_name("run.sqlite.4")
     assert await anyio.Path(f"{path}.1").read_bytes() == b"a note"
-    with report(f"{path}.3") as run:
+    with report(f"{path}.4") as run:
         assert run.tally.checked == 12
 
 
