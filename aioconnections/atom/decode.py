@@ -58,6 +58,8 @@ class Utf8Decoder:
 
     Args:
         charset: what HTTP says of the encoding, or None.
+        strict: refuse UTF-16 with lone surrogates; else they are given in the three bytes that UTF-8 would have for
+            them, for the `Mender` to replace.
 
     Attributes:
         declared: whether the document began with an XML declaration.
@@ -67,7 +69,8 @@ class Utf8Decoder:
         AtomError: the encoding is not allowed.
     """
 
-    def __init__(self, charset: str | None = None) -> None:
+    def __init__(self, charset: str | None = None, *, strict: bool = True) -> None:
+        self._errors = "strict" if strict else "surrogatepass"  # of which only the codecs of UTF know
         self._charset = _codec(charset) if charset else None
         self._start: bytes | None = b""
         self._codec = ""
@@ -94,10 +97,10 @@ class Utf8Decoder:
         if self._decoder is None:
             return data
         try:
-            return self._decoder.decode(data, last).encode("utf-8")
+            return self._decoder.decode(data, last).encode("utf-8", self._errors)
         except UnicodeDecodeError as broken:
             self.failure = AtomError("bytes that are not of the document's encoding")
-            return codecs.decode(broken.object[: broken.start], self._codec).encode("utf-8")
+            return broken.object[: broken.start].decode(self._codec, self._errors).encode("utf-8", self._errors)
 
     def _begin(self, start: bytes, *, last: bool) -> bytes | None:
         if len(start) < 4 and not last:
@@ -122,7 +125,7 @@ class Utf8Decoder:
         if codec == "utf-8":
             return blanked + text[len(blanked) :]
         self._codec = codec
-        self._decoder = codecs.getincrementaldecoder(codec)()
+        self._decoder = codecs.getincrementaldecoder(codec)(self._errors)
         whole = self._transcode(start[len(mark) :], last=last)
         return blanked + whole[len(blanked) :]
 

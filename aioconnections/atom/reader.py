@@ -11,10 +11,11 @@ from attrs import evolve
 from aioconnections.atom.build import Builder
 from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
+from aioconnections.atom.lenient import Mender
 from aioconnections.atom.limits import LimitOptions, Limits
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
-from aioconnections.atom.tree import Tree, count
+from aioconnections.atom.tree import PIECE, Tree, count
 from aioconnections.errors import AtomError, UsageError
 
 __all__ = ["Reader", "read_document", "read_entries"]
@@ -38,6 +39,9 @@ class Reader:
     Args:
         base: the URI that relative references resolve against where the document names no other.
         charset: of the HTTP ``Content-Type``, or None; a byte order mark outweighs it, and it the XML declaration.
+        strict: refuse characters that XML 1.0 forbids, and entities that it does not know. Else the characters, written
+            as they are or as references (``&#8;``), are read as U+FFFD, and the entities that HTML 4 and XHTML 1.0
+            define (``&nbsp;``) as what they name there. The client reads what servers send in this way.
         **limits: how much is borne, by name:
             max_bytes: of the document, as it came. 64 MiB.
             max_markup: most tags, comments, CDATA sections and processing instructions, counted by their ``<``: it is
@@ -53,9 +57,16 @@ class Reader:
         ValueError: a limit below 1.
     """
 
-    def __init__(self, *, base: str | None = None, charset: str | None = None, **limits: Unpack[LimitOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        base: str | None = None,
+        charset: str | None = None,
+        strict: bool = True,
+        **limits: Unpack[LimitOptions],
+    ) -> None:
         self._limits = Limits(**limits) if limits else _USUAL
-        self._source = _Source(self._limits, charset, _FEED)
+        self._source = _Source(self._limits, charset, _FEED, strict=strict)
         self._builder = Builder()
         self._outside: Scope = (None, None, base)
         self._scope: Scope = self._outside
@@ -173,7 +184,9 @@ async def read_entries(chunks: AsyncIterable[bytes], reader: Reader | None = Non
         yield entry
 
 
-def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1 << 22) -> XmlElement | None:
+def read_document(
+    data: bytes, *, charset: str | None = None, strict: bool = True, max_bytes: int = 1 << 22
+) -> XmlElement | None:
     """Read a small XML document that is not a feed: a service document or an error document.
 
     It is held to the rules of `Reader`; blank lines may stand before it, as the vendor's error documents have them.
@@ -181,6 +194,7 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
     Args:
         data: the whole document.
         charset: of the HTTP ``Content-Type``, or None.
+        strict: as in `Reader`.
         max_bytes: of the document. 4 MiB.
 
     Returns:
@@ -189,7 +203,7 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
     Raises:
         AtomError: the document is not acceptable, or is an HTML page.
     """
-    source = _Source(Limits(max_bytes=max_bytes), charset)
+    source = _Source(Limits(max_bytes=max_bytes), charset, strict=strict)
     for _ in source.push(data):
         pass
     for _ in source.close():
@@ -198,13 +212,17 @@ def read_document(data: bytes, *, charset: str | None = None, max_bytes: int = 1
 
 
 class _Source:
-    """Bytes to elements: the decoder, the limits of the whole, and the tree; the first failure of any is raised."""
+    """Bytes to elements: the decoder, the mender, the limits of the whole, and the tree.
 
-    def __init__(self, limits: Limits, charset: str | None, split: str | None = None) -> None:
+    The first failure of any is raised.
+    """
+
+    def __init__(self, limits: Limits, charset: str | None, split: str | None = None, *, strict: bool) -> None:
         self._limits = limits
         self._bytes = 0
         self._markup = 0
-        self._decoder = Utf8Decoder(charset)
+        self._decoder = Utf8Decoder(charset, strict=strict)
+        self._mender = None if strict else Mender()
         self._tree = Tree(limits, split)
 
     @property
@@ -219,17 +237,24 @@ class _Source:
             raise AtomError(f"a document of more than {self._limits.max_bytes} bytes")
 
     def close(self) -> Iterator[list[Element]]:
-        yield from self._parse(self._decoder.push(b"", last=True))
+        yield from self._parse(self._decoder.push(b"", last=True), last=True)
         yield self._tree.close()
         self._check()
         if self._tree.root is None and not self._decoder.declared:
             raise AtomError("an empty document")
 
-    def _parse(self, text: bytes) -> Iterator[list[Element]]:
+    def _parse(self, text: bytes, *, last: bool = False) -> Iterator[list[Element]]:
         allowed = self._limits.max_markup - self._markup
         found = text.count(b"<")
         self._markup += found
-        yield from self._tree.push(text if found <= allowed else b"<".join(text.split(b"<", allowed + 1)[:-1]))
+        text = text if found <= allowed else b"<".join(text.split(b"<", allowed + 1)[:-1])
+        if self._mender is None:
+            yield from self._tree.push(text)
+        else:
+            for start in range(0, len(text), PIECE):
+                yield from self._tree.push(self._mender.push(text[start : start + PIECE]))
+            if last or self._decoder.failure is not None or found > allowed:
+                yield from self._tree.push(self._mender.push(b"", last=True))
         self._check()
         if found > allowed:
             raise AtomError(f"more than {self._limits.max_markup} tags and other markup")

@@ -20,17 +20,17 @@ from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from aioconnections.errors import AtomError
 
-__all__ = ["HTML_REASON", "Scanner", "first_tag", "tag_at"]
+__all__ = ["HTML_REASON", "NO_TAG", "Scanner", "first_tag", "search", "tag_at"]
 
 HTML_REASON = "an HTML page where an XML document was expected"
 
 _TAG = re.compile(rb"""<[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+>""")
 _TAG_REST = re.compile(rb"""[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+""")
 _COMMENT = rb"<!--(?P<comment>[^-]*+(?:-(?!->)[^-]*+)*+)-->"
-_NO_TAG = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+\]\]>|<\?[^?]*+(?:\?(?!>)[^?]*+)*+\?>|" + _COMMENT
-_CONSTRUCT = re.compile(_NO_TAG + rb"|(?P<tag>(?!<[!?])" + _TAG.pattern + rb")")
+NO_TAG = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+\]\]>|<\?[^?]*+(?:\?(?!>)[^?]*+)*+\?>|" + _COMMENT
+_CONSTRUCT = re.compile(NO_TAG + rb"|(?P<tag>(?!<[!?])" + _TAG.pattern + rb")")
 _RUN = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
-_HIDEABLE = re.compile(_NO_TAG)
+_HIDEABLE = re.compile(NO_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
@@ -71,8 +71,8 @@ def first_tag(prolog: bytes) -> bytes:
     return next((found[0] for found in _CONSTRUCT.finditer(prolog) if found["tag"]), b"")
 
 
-def _search(data: bytes | bytearray, mark: bytes, start: int) -> int:
-    """Where ``<`` and `mark` stand next, or -1."""
+def search(data: bytes | bytearray, mark: bytes, start: int = 0) -> int:
+    """Where ``<`` and then `mark`, one byte, stand next, or -1."""
     # One rare byte is found ten times faster than two; where it is not rare, two are better.
     at = start
     for _ in range(_FEW):
@@ -112,7 +112,7 @@ class Scanner:
         # What is kept back is looked at again, which is cheap if it is not much.
         if kept <= len(piece) and kept + len(piece) <= self._max_token:
             data = bytes(self._buffer) + piece
-            if _search(data, b"!", 0) < 0 and _search(data, b"?", 0) < 0:
+            if search(data, b"!") < 0 and search(data, b"?") < 0:
                 return self._within_attributes(self._plain(data))
         self._buffer += piece
         self._ahead.clear()
@@ -202,7 +202,7 @@ class Scanner:
         """Where ``<`` and `mark` stand next, or -1; asked again only once that place is passed."""
         at = self._ahead.get(mark, -2)
         if at == -2 or -1 < at < start:
-            at = self._ahead[mark] = _search(self._buffer, mark, start)
+            at = self._ahead[mark] = search(self._buffer, mark, start)
         return at
 
     def _open(self) -> bool:

@@ -21,7 +21,7 @@ from aioconnections.atom.names import local
 from aioconnections.atom.scan import HTML_REASON, Scanner, first_tag, tag_at
 from aioconnections.errors import AtomError
 
-__all__ = ["Tree", "count"]
+__all__ = ["PIECE", "Tree", "count"]
 
 PIECE = 1 << 14
 """Most bytes that the parser is given at once."""

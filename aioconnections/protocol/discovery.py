@@ -68,7 +68,7 @@ def emails_hidden(address: Address) -> Flow[bool]:
     request = Request("GET", f"{address.context}/profiles/serviceconfigs")
     response = yield request
     expect(request, response, 200)
-    feed = read_document(response.body, charset=response.charset)
+    feed = read_document(response.body, charset=response.charset, strict=False)
     return feed is not None and any(
         element.get("scheme") == f"{SN}/configuration" and element.get("term") == "email-hidden"
         for element in feed.walk()

@@ -48,7 +48,7 @@ def lone_entry(response: Response) -> Entry | None:
         AtomError: the response is not acceptable Atom.
         UnexpectedAnswerError: it holds several entries, and nothing tells which of them was asked for.
     """
-    reader = Reader(charset=response.charset)
+    reader = Reader(charset=response.charset, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:

@@ -34,7 +34,7 @@ def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument 
         what it says, or None if the body is something else, for example an HTML page: the HTTP status stands.
     """
     try:
-        error = read_document(body, charset=charset)
+        error = read_document(body, charset=charset, strict=False)
     except AtomError:
         return None
     if error is None:

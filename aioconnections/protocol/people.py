@@ -70,7 +70,7 @@ def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
 
 
 def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
-    card = read_document(f'<div xmlns="{_XHTML}">{markup}</div>'.encode())
+    card = read_document(f'<div xmlns="{_XHTML}">{markup}</div>'.encode(), strict=False)
     for element in card.walk() if card is not None else ():
         for name in (element.get("class") or "").lower().split():
             if name != "vcard":

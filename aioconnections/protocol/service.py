@@ -33,7 +33,7 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     Raises:
         AtomError: it is no service document.
     """
-    service = read_document(body, charset=charset)
+    service = read_document(body, charset=charset, strict=False)
     if service is None:
         return None
     if service.tag != f"{_APP}service":
