@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import binascii
-import re
 from typing import Any, TypeAlias
-from urllib.parse import urljoin
 from xml.etree.ElementTree import Element
 
-from aioconnections.atom.markup import markup_inside
+from aioconnections.atom.inline import html_inside, xml_inside
 from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
 from aioconnections.atom.quick import quick
 from aioconnections.atom.records import (
@@ -21,6 +19,7 @@ from aioconnections.atom.records import (
     Text,
     XmlElement,
 )
+from aioconnections.atom.references import Resolver
 
 __all__ = [
     "Scope",
@@ -39,8 +38,8 @@ __all__ = [
     "text",
 ]
 
-Scope: TypeAlias = tuple[str | None, str | None, str | None]
-"""The language, the base that the document names, and the base from outside that counts where it names none."""
+Scope: TypeAlias = tuple[str | None, str | None, Resolver]
+"""The language, the base that the document names, and what resolves references."""
 
 _new_content = quick(Content)
 _new_element = quick(XmlElement)
@@ -52,7 +51,6 @@ _TEXT = _SCOPE | {"type"}
 _CONTENT = _TEXT | {"src"}
 _LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
 _WEB = ("https://", "http://")
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TYPE_ALONE = frozenset({"type"})
 _FLAT = frozenset({"text", "html"})
 _CATEGORY = frozenset({"term", "scheme", "label"})
@@ -60,22 +58,14 @@ _CATEGORY = frozenset({"term", "scheme", "label"})
 
 def scope_of(element: Element, scope: Scope) -> Scope:
     """What is in force inside `element`, given what is around it."""
-    lang, base, outside = scope
+    lang, base, resolver = scope
     lang = element.get(XML_LANG, lang)
     own = element.get(XML_BASE)
-    return lang or None, base if own is None else _resolve(scope, own) or None, outside
+    return lang or None, base if own is None else _resolve(scope, own) or None, resolver
 
 
 def _resolve(scope: Scope, reference: str) -> str:
-    """The reference as an absolute one; where no absolute base is known it stays as it is."""
-    reference = reference.strip()
-    base = scope[1] or scope[2]
-    if base is None or reference.startswith(_WEB) or not _ABSOLUTE.match(base):
-        return reference
-    try:
-        return urljoin(base, reference)
-    except ValueError:  # brackets that hold no address
-        return reference
+    return scope[2].resolve(scope[1], reference)
 
 
 def _stripped(element: Element) -> str:
@@ -118,15 +108,18 @@ def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
     """The text of a construct, and the scope that it is in."""
     if kind == "xhtml":
         return _xhtml(element, scope)
-    return element.text or "" if not len(element) else "".join(element.itertext()), scope
+    if not len(element):
+        return element.text or "", scope
+    # RFC 4287 allows no child elements here. In HTML that was not escaped they are its markup.
+    return html_inside(element) if kind == "html" else "".join(element.itertext()), scope
 
 
 def _xhtml(element: Element, scope: Scope) -> tuple[str, Scope]:
     """The markup inside the div that must wrap it and is not part of it (RFC 4287 section 3.1.1.3)."""
     div = element.find(f"{XHTML}div")
     if div is None:
-        return markup_inside(build_element(element), XHTML), scope
-    return markup_inside(build_element(div), XHTML), scope_of(div, scope)
+        return xml_inside(element, XHTML), scope
+    return xml_inside(div, XHTML), scope_of(div, scope)
 
 
 def content(element: Element, scope: Scope) -> Content:
@@ -147,8 +140,8 @@ def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scop
     """Content of a media type: markup, text, or else base64 (RFC 4287 section 4.1.3.3)."""
     media_type = kind.partition(";")[0].strip().lower()
     if media_type.endswith(("+xml", "/xml")):
-        return markup_inside(build_element(element)), scope
-    value, scope = _inline(element, "", scope)
+        return xml_inside(element), scope
+    value, scope = _inline(element, "html" if media_type == "text/html" else "", scope)
     return (value if media_type.startswith("text/") else _from_base64(value)), scope
 
 

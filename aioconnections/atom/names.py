@@ -13,6 +13,7 @@ __all__ = [
     "SNX",
     "THR",
     "XHTML",
+    "XML",
     "XML_BASE",
     "XML_LANG",
     "local",
@@ -25,8 +26,9 @@ OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 THR = "{http://purl.org/syndication/thread/1.0}"
 FH = "{http://purl.org/syndication/history/1.0}"
 XHTML = "{http://www.w3.org/1999/xhtml}"
-XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
-XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+XML = "{http://www.w3.org/XML/1998/namespace}"
+XML_BASE = f"{XML}base"
+XML_LANG = f"{XML}lang"
 
 
 def local(tag: str) -> str:

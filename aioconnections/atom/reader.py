@@ -15,6 +15,7 @@ from aioconnections.atom.lenient import Mender
 from aioconnections.atom.limits import LimitOptions, Limits
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
+from aioconnections.atom.references import Resolver
 from aioconnections.atom.tree import PIECE, Tree, count
 from aioconnections.errors import AtomError, UsageError
 
@@ -37,7 +38,9 @@ class Reader:
     Memory is bounded: by one entry, the longest token and what is fed at once, however long the document.
 
     Args:
-        base: the URI that relative references resolve against where the document names no other.
+        base: the URI that relative references resolve against where the document names no other. A base, and what a
+            relative reference resolves to, may have 8,192 characters; all references of a document together may grow by
+            1,048,576 characters, and by 4,096 more for every entry.
         charset: of the HTTP ``Content-Type``, or None; a byte order mark outweighs it, and it the XML declaration.
         strict: refuse characters that XML 1.0 forbids, and entities that it does not know. Else the characters, written
             as they are or as references (``&#8;``), are read as U+FFFD, and the entities that HTML 4 and XHTML 1.0
@@ -68,7 +71,9 @@ class Reader:
         self._limits = Limits(**limits) if limits else _USUAL
         self._source = _Source(self._limits, charset, _FEED, strict=strict)
         self._builder = Builder()
-        self._outside: Scope = (None, None, base)
+        self._base = base
+        self._resolver = Resolver(base)
+        self._outside: Scope = (None, None, self._resolver)
         self._scope: Scope = self._outside
         self._known = False  # what the root is
         self._head: list[Element] = []
@@ -125,9 +130,13 @@ class Reader:
 
     @property
     def head(self) -> Feed | None:
-        """What the feed has said of itself so far, without entries; None before it began, and for a lone entry."""
+        """What the feed has said of itself so far, without entries; None before it began, and for a lone entry.
+
+        Raises:
+            AtomError: a reference or markup in it is too long.
+        """
         root = self._source.root
-        return None if root is None or root.tag != _FEED else self._builder.feed(root, self._head, self._scope)
+        return None if root is None or root.tag != _FEED else self._said(root)
 
     def _finish(self) -> Feed:
         entries: list[Entry] = []
@@ -138,7 +147,12 @@ class Reader:
             return Feed()
         if root.tag == _ENTRY:
             return Feed(entries=(self._builder.entry(root, self._outside),))
-        return evolve(self._builder.feed(root, self._head, self._scope), entries=tuple(entries))
+        return evolve(self._said(root), entries=tuple(entries))
+
+    def _said(self, root: Element) -> Feed:
+        """What the feed has said of itself; it takes nothing from the budget of the entries' references."""
+        lang, base, _ = self._scope
+        return self._builder.feed(root, self._head, (lang, base, Resolver(self._base)))
 
     def _take(self, children: list[Element], entries: list[Entry]) -> None:
         root = self._source.root
@@ -154,6 +168,7 @@ class Reader:
             self._count += 1
             if self._count > self._limits.max_entries:
                 raise AtomError(f"more than {self._limits.max_entries} entries")
+            self._resolver.begin_entry()
             entries.append(self._builder.entry(child, self._scope))
 
     def _take_head(self, child: Element) -> None:

@@ -77,6 +77,8 @@ class Text:
 
     Attributes:
         value: the text; for ``xhtml`` the markup inside the wrapping div, in which names without a prefix are XHTML.
+            RFC 4287 allows child elements in no other type. Where a document has them nevertheless, ``html`` keeps them
+            as markup (a server that did not escape its HTML), and ``text`` keeps only their text.
         type: ``text``, ``html`` or ``xhtml``.
         lang: the language in scope, or None.
         base: the ``xml:base`` in scope, resolved, or None.

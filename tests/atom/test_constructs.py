@@ -26,7 +26,7 @@ BASE = "https://example.com/a/b"
 
 
 def entry(inside: str, attributes: str = "", base: str | None = None) -> Entry:
-    reader = Reader(base=base)
+    reader = Reader(base=base, strict=False)
     reader.feed(f'<entry xmlns="http://www.w3.org/2005/Atom" xmlns:snx="{SNX}" {attributes}>{inside}</entry>'.encode())
     return reader.close().entries[0]
 
@@ -55,6 +55,11 @@ def feed(inside: str, attributes: str = "", base: str | None = None) -> Feed:
         ),
         ('<title type="xhtml">no div</title>', Text("no div", "xhtml")),
         ("<title>not <b>allowed</b> here</title>", Text("not allowed here")),
+        ('<title type="text">not <b>allowed</b> here</title>', Text("not allowed here")),
+        (
+            '<title type="html">a &lt; <b CLASS="&quot;">c<br/>&amp;</b><i/> &nbsp;d</title>',
+            Text('a &lt; <b CLASS="&quot;">c<br/>&amp;</b><i></i> \xa0d', "html"),
+        ),
         ('<title type="text" xml:lang="de">a</title>', Text("a", lang="de")),
         ('<title xml:lang="">a</title>', Text("a")),
         ('<title type="text" snx:x="y">a</title>', Text("a", attributes=((f"{{{SNX}}}x", "y"),))),
@@ -82,6 +87,35 @@ def test_content(markup: str, expected: Content | None) -> None:
         assert found.value == '<atom:x xmlns:atom="http://www.w3.org/2005/Atom" y="1">z</atom:x>'
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("name", ["content", "title", "summary", "rights"])
+@pytest.mark.parametrize(
+    ("markup", "expected"),
+    [
+        ("<p>one</p>two<br/>", "<p>one</p>two<br/>"),
+        (
+            '<x:p xmlns:x="http://www.w3.org/1999/xhtml">one<x:img src="a&amp;b"/></x:p>',
+            '<p>one<img src="a&amp;b"/></p>',
+        ),
+        ('<p xmlns="">one<td/><BR/></p>', "<p>one<td></td><BR/></p>"),
+        ('<p xml:lang="de" xmlns:y="urn:y" y:z="1"/>', '<p xml:lang="de" xmlns:ns0="urn:y" ns0:z="1"></p>'),
+        ('<m:b xmlns:m="urn:m"><m:c/></m:b>', '<ns0:b xmlns:ns0="urn:m"><ns0:c></ns0:c></ns0:b>'),
+        ("<!-- <b> --><b>a<![CDATA[<&]]></b>", "<b>a&lt;&amp;</b>"),
+    ],
+)
+def test_html_that_was_not_escaped_keeps_its_markup(name: str, markup: str, expected: str) -> None:
+    found = getattr(entry(f'<{name} type="html">{markup}</{name}>'), name)
+    assert (found.value, found.type) == (expected, "html")
+    assert getattr(again(Entry(**{name: found})), name) == found
+
+
+def test_content_of_the_media_type_of_html_keeps_its_markup_and_other_text_does_not() -> None:
+    assert entry('<content type="text/html; charset=utf-8">a<b>c</b></content>').content == Content(
+        "a<b>c</b>", "text/html; charset=utf-8"
+    )
+    assert entry('<content type="text/plain">a<b>c</b></content>').content == Content("ac", "text/plain")
+    assert entry("<content>a<b>c</b></content>").content == Content("ac")
 
 
 def test_references_are_resolved() -> None:
