@@ -8,9 +8,9 @@ of children that occurs; people and categories that come again are the records t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from xml.etree.ElementTree import Element
 
 from attrs import fields, fields_dict
@@ -19,16 +19,16 @@ from aioconnections.atom import constructs as make
 from aioconnections.atom.constructs import Scope, scope_of
 from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
 from aioconnections.atom.quick import quick
-from aioconnections.atom.records import AtomPerson, Attributes, Category, ConnectionEnds, Entry, Feed, XmlElement
+from aioconnections.atom.records import AtomPerson, Attributes, Category, ConnectionEnds, Entry, Feed
 
 __all__ = ["Builder"]
 
+K = TypeVar("K", str, int)
+
 _Build: TypeAlias = Callable[[Element, Scope], Any]
 _Plan: TypeAlias = dict[str, tuple[str, _Build]]
-_Layout: TypeAlias = tuple[list[tuple[str, _Build, int]], list[tuple[str, _Build, list[int]]]]
-"""Which field is built how from which child; and those that hold what is made of many."""
-_EntryLayout: TypeAlias = tuple[list[tuple[int, _Build, int]], list[tuple[int, _Build, list[int]]]]
-"""The same with the places of the fields of `Entry` instead of their names."""
+_Layout: TypeAlias = tuple[list[tuple[K, _Build, int]], list[tuple[K, _Build, list[int]]]]
+"""Which field, by name or place, is built how from which child; and those that hold what is made of many."""
 _PersonKey: TypeAlias = tuple[tuple[str, str | None], ...]
 
 _SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
@@ -46,10 +46,12 @@ _NO_PERSON: list[Any] = [None] * len(_PERSON_FIELDS)
 _MANY = frozenset({"authors", "contributors", "links", "categories", "extensions"})
 _EMPTY_ENTRY: list[Any] = [field.default for field in fields(Entry)]
 _ENTRY_PLACES = {name: at for at, name in enumerate(fields_dict(Entry))}
-_ATTRIBUTES, _LANG, _BASE = (_ENTRY_PLACES[name] for name in ("attributes", "lang", "base"))
+_ATTRIBUTES, _LANG, _BASE, _EXTENSIONS = (_ENTRY_PLACES[name] for name in ("attributes", "lang", "base", "extensions"))
+_MANY_PLACES = frozenset(_ENTRY_PLACES[name] for name in _MANY)
 
 _new_ends = quick(ConnectionEnds)
 _new_entry = quick(Entry)
+_new_feed = quick(Feed)
 _new_person = quick(AtomPerson)
 
 _MOST_REMEMBERED = 128
@@ -65,7 +67,9 @@ class Builder:
     def __init__(self) -> None:
         self._people: dict[_PersonKey, AtomPerson] = {}
         self._categories: dict[tuple[tuple[str, str], ...], Category] = {}
-        self._layouts: dict[tuple[str, ...], _EntryLayout] = {}
+        self._leaves: make.Leaves = {}
+        self._empty: Entry | None = None
+        self._layouts: dict[tuple[str, ...], _Layout[int]] = {}
         common: _Plan = {
             f"{ATOM}id": ("id", make.plain),
             f"{ATOM}title": ("title", make.text),
@@ -76,7 +80,7 @@ class Builder:
             f"{ATOM}link": ("links", make.link),
             f"{ATOM}category": ("categories", self._category),
         }
-        self._of_entry: _Plan = {
+        of_entry: _Plan = {
             **common,
             f"{ATOM}published": ("published_text", make.plain),
             f"{ATOM}summary": ("summary", make.text),
@@ -84,6 +88,7 @@ class Builder:
             f"{ATOM}source": ("source", self._source),
             f"{SNX}connection": ("connection", self._ends),
         }
+        self._of_entry = {tag: (_ENTRY_PLACES[name], build) for tag, (name, build) in of_entry.items()}
         self._of_feed: _Plan = {
             **common,
             f"{ATOM}subtitle": ("subtitle", make.text),
@@ -97,6 +102,8 @@ class Builder:
 
     def entry(self, element: Element, scope: Scope) -> Entry:
         """An ``<entry>``; `scope` is that around it."""
+        if not len(element) and not element.keys():
+            return self._empty_entry(scope)
         values = _EMPTY_ENTRY.copy()
         if element.keys():
             scope = scope_of(element, scope)
@@ -108,38 +115,50 @@ class Builder:
         for place, build, at in one:
             values[place] = build(children[at], scope)
         for place, build, found in many:
-            values[place] = tuple([build(children[at], scope) for at in found])
+            if place == _EXTENSIONS:
+                values[place] = make.extensions([children[at] for at in found], self._leaves)
+            else:
+                values[place] = tuple([build(children[at], scope) for at in found])
         return _new_entry(*values)
+
+    def _empty_entry(self, scope: Scope) -> Entry:
+        lang, base, _ = scope
+        empty = self._empty
+        if empty is None or empty.lang is not lang or empty.base is not base:
+            empty = self._empty = Entry(lang=lang, base=base)
+        return empty
 
     def feed(self, element: Element, children: list[Element], scope: Scope) -> Feed:
         """A ``<feed>`` or ``<source>`` with these children; `scope` is that inside it."""
-        one, many = _layout(map(_tag_of, children), self._of_feed)
+        one, many = _layout(map(_tag_of, children), self._of_feed, _MANY, "extensions")
         values = {name: build(children[at], scope) for name, build, at in one}
-        values |= {name: tuple([build(children[at], scope) for at in found]) for name, build, found in many}
-        return Feed(**values, attributes=make.rest(element), lang=scope[0], base=scope[1])
+        for name, build, found in many:
+            there = [children[at] for at in found]
+            extensions = name == "extensions"
+            values[name] = (
+                make.extensions(there, self._leaves) if extensions else tuple([build(it, scope) for it in there])
+            )
+        attributes = make.rest(element) if element.keys() else ()
+        return _new_feed(**values, attributes=attributes, lang=scope[0], base=scope[1])
 
-    def _new_layout(self, tags: tuple[str, ...]) -> _EntryLayout:
-        one, many = _layout(tags, self._of_entry)
-        layout = (
-            [(_ENTRY_PLACES[name], build, at) for name, build, at in one],
-            [(_ENTRY_PLACES[name], build, found) for name, build, found in many],
-        )
+    def _new_layout(self, tags: tuple[str, ...]) -> _Layout[int]:
+        layout = _layout(tags, self._of_entry, _MANY_PLACES, _EXTENSIONS)
         if sum(map(len, tags)) < _LONGEST_REMEMBERED * 2:
             _remember(self._layouts, tags, layout)
         return layout
 
     def _person(self, element: Element, scope: Scope) -> AtomPerson:
         if element.keys():
-            return make.person(element, scope)
+            return make.person(element, scope, self._leaves)
         key = tuple(map(_tag_and_text_of, element))
-        return self._people.get(key) or self._new_person(key) or make.person(element, scope)
+        return self._people.get(key) or self._new_person(key) or make.person(element, scope, self._leaves)
 
     def _side(self, element: Element, scope: Scope) -> AtomPerson:
         """A person construct with ``snx:rel``, which is told by where it stands."""
         if len(element.keys()) > 1:
-            return make.person(element, scope, _REL)
+            return make.person(element, scope, self._leaves, _REL)
         key = tuple(map(_tag_and_text_of, element))
-        return self._people.get(key) or self._new_person(key) or make.person(element, scope, _REL)
+        return self._people.get(key) or self._new_person(key) or make.person(element, scope, self._leaves, _REL)
 
     def _new_person(self, key: _PersonKey) -> AtomPerson | None:
         """A person of names and texts alone, the only kind that may be remembered; None if it is of another kind."""
@@ -171,7 +190,7 @@ class Builder:
             attributes = make.rest(element, _NONE_KNOWN)
             scope = scope_of(element, scope)
         source = target = None
-        extensions: list[XmlElement] = []
+        others: list[Element] = []
         for child in element:
             rel = child.get(_REL, "").strip() if child.tag == _CONTRIBUTOR else ""
             if rel == _SOURCE and source is None:
@@ -179,8 +198,8 @@ class Builder:
             elif rel == _TARGET and target is None:
                 target = self._side(child, scope)
             else:
-                extensions.append(make.extension(child))
-        return _new_ends(source, target, tuple(extensions), attributes)
+                others.append(child)
+        return _new_ends(source, target, make.extensions(others, self._leaves), attributes)
 
     def _source(self, element: Element, scope: Scope) -> Feed:
         return self.feed(element, list(element), scope_of(element, scope))
@@ -192,23 +211,27 @@ def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:
     memory[key] = value
 
 
-def _extension(element: Element, _: Scope) -> XmlElement:
-    return make.extension(element)
-
-
-_EXTENSION: tuple[str, _Build] = ("extensions", _extension)
-
-
-def _layout(tags: Iterable[str], plan: _Plan) -> _Layout:
+def _layout(
+    tags: Iterable[str], plan: Mapping[str, tuple[K, _Build]], many_of: frozenset[K], extensions: K
+) -> _Layout[K]:
     """Which child goes into which field: of a field that holds one, the first; the others are extensions."""
-    one: dict[str, tuple[str, _Build, int]] = {}
-    many: dict[str, tuple[str, _Build, list[int]]] = {}
+    one: dict[K, tuple[K, _Build, int]] = {}
+    many: dict[K, tuple[K, _Build, list[int]]] = {}
+    others: list[int] = []
     for at, tag in enumerate(tags):
-        name, build = plan.get(tag, _EXTENSION)
+        planned = plan.get(tag)
+        if planned is None:
+            others.append(at)
+            continue
+        name, build = planned
         if name in one:
-            name, build = _EXTENSION
-        if name in _MANY:
-            many.setdefault(name, (name, build, []))[2].append(at)
+            others.append(at)
+        elif name in many:
+            many[name][2].append(at)
+        elif name in many_of:
+            many[name] = (name, build, [at])
         else:
             one[name] = (name, build, at)
+    if others:
+        many[extensions] = (extensions, make.plain, others)
     return list(one.values()), list(many.values())

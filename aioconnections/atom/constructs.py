@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element
 
@@ -22,11 +23,12 @@ from aioconnections.atom.records import (
 from aioconnections.atom.references import Resolver
 
 __all__ = [
+    "Leaves",
     "Scope",
     "build_element",
     "category",
     "content",
-    "extension",
+    "extensions",
     "generator",
     "link",
     "number",
@@ -41,11 +43,16 @@ __all__ = [
 Scope: TypeAlias = tuple[str | None, str | None, Resolver]
 """The language, the base that the document names, and what resolves references."""
 
+Leaves: TypeAlias = dict[tuple[str, str | None, str | None], XmlElement]
+"""Elements that hold only text, by tag, text and what follows."""
+
 _new_content = quick(Content)
 _new_element = quick(XmlElement)
 _new_link = quick(Link)
 _new_text = quick(Text)
 
+_MOST_LEAVES = 1024
+_LONGEST_LEAF = 200
 _SCOPE = frozenset({XML_LANG, XML_BASE})
 _TEXT = _SCOPE | {"type"}
 _CONTENT = _TEXT | {"src"}
@@ -74,24 +81,50 @@ def _stripped(element: Element) -> str:
 
 def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
     """Attributes that have no field of their own."""
-    return tuple(sorted((name, value) for name, value in element.items() if name not in known))
+    return (
+        ()
+        if known.issuperset(element.attrib)
+        else tuple(sorted((name, value) for name, value in element.items() if name not in known))
+    )
 
 
-def build_element(element: Element, *, tail: bool = True) -> XmlElement:
+def build_element(element: Element, leaves: Leaves, *, tail: bool = True) -> XmlElement:
     """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
     keys = element.keys()
     return _new_element(
         element.tag,
         tuple(sorted(element.items())) if keys else (),
         element.text or "",
-        tuple([build_element(child) for child in element]) if len(element) else (),
+        tuple(_elements(element, leaves)) if len(element) else (),
         (element.tail or "") if tail else "",
     )
 
 
-def extension(element: Element) -> XmlElement:
-    """An element that RFC 4287 does not define; what follows it is not its own."""
-    return build_element(element, tail=False)
+def _elements(parent: Iterable[Element], leaves: Leaves) -> list[XmlElement]:
+    """The children of an element. Those that hold only text, of which there may be many, are remembered."""
+    found: list[XmlElement] = []
+    for element in parent:
+        if len(element) or element.keys():
+            found.append(build_element(element, leaves))
+            continue
+        key = (element.tag, element.text, element.tail)
+        leaf = leaves.get(key)
+        if leaf is None:
+            tag, text, tail = key
+            leaf = _new_element(tag, (), text or "", (), tail or "")
+            if len(tag) + len(text or "") + len(tail or "") < _LONGEST_LEAF:
+                if len(leaves) >= _MOST_LEAVES:
+                    leaves.clear()
+                leaves[key] = leaf
+        found.append(leaf)
+    return found
+
+
+def extensions(elements: list[Element], leaves: Leaves) -> tuple[XmlElement, ...]:
+    """Elements that RFC 4287 does not define; what follows them is not their own."""
+    for element in elements:
+        element.tail = None
+    return tuple(_elements(elements, leaves))
 
 
 def text(element: Element, scope: Scope) -> Text:
@@ -101,7 +134,7 @@ def text(element: Element, scope: Scope) -> Text:
     if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
         return _new_text(element.text or "", kind, scope[0], scope[1])
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
-    return Text(value, kind, lang, base, rest(element, _TEXT))
+    return _new_text(value, kind, lang, base, rest(element, _TEXT))
 
 
 def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
@@ -133,7 +166,7 @@ def content(element: Element, scope: Scope) -> Content:
     if src is not None:
         src = _resolve(scope, src)
     value, (lang, base, _) = _media(element, kind, scope) if "/" in kind else _inline(element, kind, scope)
-    return Content(value, kind, src, lang, base, rest(element, _CONTENT))
+    return _new_content(value, kind, src, lang, base, rest(element, _CONTENT))
 
 
 def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scope]:
@@ -163,20 +196,20 @@ _PERSON = {
 }
 
 
-def person(element: Element, scope: Scope, known: str = "") -> AtomPerson:
+def person(element: Element, scope: Scope, leaves: Leaves, known: str = "") -> AtomPerson:
     """A person construct; the attribute `known` is told elsewhere."""
     values: dict[str, Any] = {}
-    extensions: list[XmlElement] = []
+    others: list[Element] = []
     for child in element:
         name = _PERSON.get(child.tag)
         if name is None or name in values:
-            extensions.append(extension(child))
+            others.append(child)
         else:
             values[name] = _stripped(child)
             if name == "uri":
                 values[name] = _resolve(scope_of(child, scope_of(element, scope)), values[name])
-    if extensions:
-        values["extensions"] = tuple(extensions)
+    if others:
+        values["extensions"] = extensions(others, leaves)
     if element.keys():
         values["attributes"] = rest(element, frozenset({known}))
     return AtomPerson(**values)

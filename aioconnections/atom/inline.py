@@ -6,7 +6,6 @@ What is written may be longer than what was read, because each outermost element
 
 from __future__ import annotations
 
-from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
 from aioconnections.atom.markup import escaped, prefix_for
@@ -17,9 +16,6 @@ __all__ = ["html_inside", "xml_inside"]
 
 LONGEST = 1 << 20
 """Most characters of markup in one construct."""
-
-_Scope: TypeAlias = dict[str, str]
-"""The prefix of each namespace that is declared."""
 
 _PLAIN_IN_HTML = (ATOM, XHTML)
 _VOID = frozenset(
@@ -50,9 +46,11 @@ def html_inside(element: Element) -> str:
 
 
 def _whole(element: Element, default: str, *, in_html: bool) -> str:
-    parts = [escaped(element.text or "")]
-    if len(element):
-        _Writer(parts, in_html=in_html).children(element, default, {})
+    text = escaped(element.text or "")
+    if not len(element) and len(text) <= LONGEST:
+        return text
+    parts = [text]
+    _Writer(parts, in_html=in_html).children(element, default)
     if sum(map(len, parts)) > LONGEST:
         raise AtomError(f"markup of more than {LONGEST} characters")
     return "".join(parts)
@@ -62,45 +60,47 @@ class _Writer:
     def __init__(self, parts: list[str], *, in_html: bool) -> None:
         self._parts = parts
         self._html = in_html
+        self._prefixes: dict[str, str] = {}  # of each namespace that is declared where we are
 
-    def children(self, parent: Element, default: str, scope: _Scope) -> None:
+    def children(self, parent: Element, default: str) -> None:
         """Write the children of an element, and what follows each."""
-        add, known = self._parts.append, len(default)
+        add, known, prefixes = self._parts.append, len(default), self._prefixes
         for child in parent:
-            tag = child.tag
+            tag, declared = child.tag, len(prefixes)
             if tag.startswith(default) if default else not tag.startswith("{"):
-                name, declared, inner, within = tag[known:], "", scope, default
+                self._element(child, tag[known:], self._attributes(child) if child.keys() else "", default)
             else:
-                name, declared, inner, within = self._named(tag, default, scope)
-            if child.keys():
-                attributes, inner = self._attributes(child, inner)
-                declared += attributes
-            self._element(child, name, declared, inner, within)
+                self._foreign(child, default)
             if child.tail:
                 add(escaped(child.tail))
+            while len(prefixes) > declared:
+                prefixes.popitem()
 
-    def _element(self, child: Element, name: str, declared: str, scope: _Scope, default: str) -> None:
+    def _element(self, child: Element, name: str, attributes: str, default: str) -> None:
         add, text = self._parts.append, child.text
         if not text and not len(child):
-            add(f"<{name}{declared}></{name}>" if self._html and name.lower() not in _VOID else f"<{name}{declared}/>")
+            void = not self._html or name.lower() in _VOID
+            add(f"<{name}{attributes}/>" if void else f"<{name}{attributes}></{name}>")
             return
-        add(f"<{name}{declared}>{escaped(text)}" if text else f"<{name}{declared}>")
+        add(f"<{name}{attributes}>{escaped(text)}" if text else f"<{name}{attributes}>")
         if len(child):
-            self.children(child, default, scope)
+            self.children(child, default)
         add(f"</{name}>")
 
-    def _named(self, tag: str, default: str, scope: _Scope) -> tuple[str, str, _Scope, str]:
-        """The name as it is written, declarations with a blank before each, and what is in force inside."""
-        at = tag.find("}") + 1
-        space, name = tag[:at], tag[at:]
-        if self._html and space in _PLAIN_IN_HTML:
-            return name, "", scope, default
-        if space in {"", XHTML}:
-            return name, f' xmlns="{space[1:-1]}"', scope, space
-        declared, scope = _declared(space, scope)
-        return f"{scope[space]}:{name}", declared, scope, default
+    def _foreign(self, child: Element, default: str) -> None:
+        """Write an element that is not in the namespace of names without a prefix."""
+        at = child.tag.find("}") + 1
+        space, name = child.tag[:at], child.tag[at:]
+        declared = ""
+        if space in {"", XHTML} and not self._html:
+            declared, default = f' xmlns="{space[1:-1]}"', space
+        elif space not in _PLAIN_IN_HTML or not self._html:
+            declared = self._declared(space)
+            name = f"{self._prefixes[space]}:{name}"
+        attributes = self._attributes(child) if child.keys() else ""
+        self._element(child, name, declared + attributes, default)
 
-    def _attributes(self, element: Element, scope: _Scope) -> tuple[str, _Scope]:
+    def _attributes(self, element: Element) -> str:
         written: list[str] = []
         for key, value in sorted(element.items()):
             name = key
@@ -108,16 +108,14 @@ class _Writer:
                 name = f"xml:{key[len(XML) :]}"
             elif key.startswith("{"):
                 at = key.find("}") + 1
-                declared, scope = _declared(key[:at], scope)
-                written.append(declared)
-                name = f"{scope[key[:at]]}:{key[at:]}"
+                written.append(self._declared(key[:at]))
+                name = f"{self._prefixes[key[:at]]}:{key[at:]}"
             written.append(f' {name}="{escaped(value, in_attribute=True)}"' if value else f' {name}=""')
-        return "".join(written), scope
+        return "".join(written)
 
-
-def _declared(space: str, scope: _Scope) -> tuple[str, _Scope]:
-    """The declaration of a namespace, where it needs one, and the scope with it."""
-    if space in scope:
-        return "", scope
-    prefix = prefix_for(space, scope)
-    return f' xmlns:{prefix}="{escaped(space[1:-1], in_attribute=True)}"', {**scope, space: prefix}
+    def _declared(self, space: str) -> str:
+        """The declaration of a namespace, where it is not in force yet."""
+        if space in self._prefixes:
+            return ""
+        prefix = self._prefixes[space] = prefix_for(space, self._prefixes)
+        return f' xmlns:{prefix}="{escaped(space[1:-1], in_attribute=True)}"'

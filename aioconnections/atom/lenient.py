@@ -23,8 +23,16 @@ _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _WIDE = b"\xed\xef"  # the bytes that these three-byte sequences begin with
 
 _PREDEFINED = {"amp", "lt", "gt", "quot", "apos"}
-# XHTML 1.0 has the 252 names of HTML 4 and `apos`.
-_NAMED = {f"&{name};".encode(): chr(code).encode() for name, code in name2codepoint.items() if name not in _PREDEFINED}
+_KNOWN = {
+    # XHTML 1.0 has the 252 names of HTML 4 and `apos`.
+    **{f"&{name};".encode(): chr(code).encode() for name, code in name2codepoint.items() if name not in _PREDEFINED},
+    # Forbidden characters as servers write them; other ways to write them are worked out.
+    **{
+        f"&#{form.format(code)};".encode(): _REPLACEMENT
+        for code in _CONTROLS
+        for form in ("{}", "{:02}", "{:03}", "x{:x}", "x{:X}", "x{:02x}", "x{:02X}")
+    },
+}
 _FOREIGN = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)")
 _LONGEST_REFERENCE = 32
 _UNFINISHED = re.compile(rb"(?:&#?[A-Za-z0-9]*|<)\Z")
@@ -124,7 +132,7 @@ def _reference(found: re.Match[bytes]) -> bytes:
 def _character(found: re.Match[bytes]) -> bytes:
     """What a reference stands for; a reference that the parser knows or has to refuse stays."""
     reference = found[0]
-    named = _NAMED.get(reference)
+    named = _KNOWN.get(reference)
     if named is not None or not reference.startswith(b"&#"):
         return named or reference
     digits = reference[2:-1]

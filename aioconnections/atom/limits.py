@@ -24,10 +24,12 @@ class Limits:
 
     max_bytes: int = field(default=1 << 26, validator=_at_least_one)
     max_markup: int = field(default=1 << 22, validator=_at_least_one)
-    max_token: int = field(default=1 << 20, validator=_at_least_one)
+    max_density: int = field(default=1_536, validator=_at_least_one)
+    max_token: int = field(default=1 << 18, validator=_at_least_one)
     max_depth: int = field(default=100, validator=_at_least_one)
     max_attributes: int = field(default=250, validator=_at_least_one)
-    max_elements: int = field(default=10_000, validator=_at_least_one)
+    max_elements: int = field(default=5_000, validator=_at_least_one)
+    max_entry: int = field(default=1 << 18, validator=_at_least_one)
     max_entries: int = field(default=100_000, validator=_at_least_one)
 
 
@@ -36,8 +38,10 @@ class LimitOptions(TypedDict, total=False):
 
     max_bytes: int
     max_markup: int
+    max_density: int
     max_token: int
     max_depth: int
     max_attributes: int
     max_elements: int
+    max_entry: int
     max_entries: int

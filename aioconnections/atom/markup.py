@@ -46,7 +46,7 @@ def markup(element: XmlElement, default: str = "") -> str:
 
 def escaped(value: str, *, in_attribute: bool = False) -> str:
     """Text as it is written in text, or in an attribute between double quotes."""
-    if value.isalnum():
+    if not value or value.isalnum():
         return value
     # Each of these is a loop in C, and much faster than `str.translate`.
     for character, reference in _IN_ATTRIBUTE if in_attribute else _IN_TEXT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Unpack
 from xml.etree.ElementTree import Element
@@ -16,7 +17,7 @@ from aioconnections.atom.limits import LimitOptions, Limits
 from aioconnections.atom.names import ATOM, local
 from aioconnections.atom.records import Entry, Feed, XmlElement
 from aioconnections.atom.references import Resolver
-from aioconnections.atom.tree import PIECE, Tree, count
+from aioconnections.atom.tree import PIECE, Tree, weight
 from aioconnections.errors import AtomError, UsageError
 
 __all__ = ["Reader", "read_document", "read_entries"]
@@ -25,6 +26,7 @@ _FEED = f"{ATOM}feed"
 _ENTRY = f"{ATOM}entry"
 _LONGEST_NAME = 64
 _USUAL = Limits()
+_BEGINS = re.compile(rb"""<(?![/!?])|=[ \t\r\n]*+["']""")
 
 
 class Reader:
@@ -49,10 +51,13 @@ class Reader:
             max_bytes: of the document, as it came. 64 MiB.
             max_markup: most tags, comments, CDATA sections and processing instructions, counted by their ``<``: it is
                 they that cost time, more than bytes do. 4,194,304, which is one for every 16 of these bytes.
-            max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 1 MiB.
+            max_density: most elements and attributes in any of the successive 16 KiB of the document in UTF-8. 1,536,
+                which is one for every 10 bytes.
+            max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 256 KiB.
             max_depth: most elements inside each other. 100.
             max_attributes: most attributes of one element, namespace declarations among them. 250.
-            max_elements: most elements in one entry, and in all that the feed says of itself. 10,000.
+            max_elements: most elements and attributes in one entry, and in all that the feed says of itself. 5,000.
+            max_entry: most bytes of one entry, give or take one token and 32 KiB. 256 KiB.
             max_entries: 100,000.
 
     Raises:
@@ -172,9 +177,9 @@ class Reader:
             entries.append(self._builder.entry(child, self._scope))
 
     def _take_head(self, child: Element) -> None:
-        self._head_elements += count(child)
+        self._head_elements += weight(child)
         if self._head_elements > self._limits.max_elements:
-            raise AtomError(f"more than {self._limits.max_elements} elements outside the entries")
+            raise AtomError(f"more than {self._limits.max_elements} elements and attributes outside the entries")
         self._head.append(child)
 
 
@@ -223,7 +228,7 @@ def read_document(
         pass
     for _ in source.close():
         pass
-    return None if source.root is None else build_element(source.root, tail=False)
+    return None if source.root is None else build_element(source.root, {}, tail=False)
 
 
 class _Source:
@@ -236,6 +241,8 @@ class _Source:
         self._limits = limits
         self._bytes = 0
         self._markup = 0
+        self._window = bytearray()  # the last of the successive pieces of the document in UTF-8
+        self._marks = 0  # how many elements and attributes begin in it, at most
         self._decoder = Utf8Decoder(charset, strict=strict)
         self._mender = None if strict else Mender()
         self._tree = Tree(limits, split)
@@ -259,20 +266,33 @@ class _Source:
             raise AtomError("an empty document")
 
     def _parse(self, text: bytes, *, last: bool = False) -> Iterator[list[Element]]:
-        allowed = self._limits.max_markup - self._markup
-        found = text.count(b"<")
+        at = 0
+        while at < len(text):
+            part = text[at : at + PIECE - len(self._window)]
+            at += len(part)
+            yield from self._parse_part(part)
+        if self._mender is not None and (last or self._decoder.failure is not None):
+            yield from self._tree.push(self._mender.push(b"", last=True))
+        self._check()
+
+    def _parse_part(self, part: bytes) -> Iterator[list[Element]]:
+        found, allowed = part.count(b"<"), self._limits.max_markup - self._markup
         self._markup += found
-        text = text if found <= allowed else b"<".join(text.split(b"<", allowed + 1)[:-1])
-        if self._mender is None:
-            yield from self._tree.push(text)
-        else:
-            for start in range(0, len(text), PIECE):
-                yield from self._tree.push(self._mender.push(text[start : start + PIECE]))
-            if last or self._decoder.failure is not None or found > allowed:
-                yield from self._tree.push(self._mender.push(b"", last=True))
+        self._marks += found + part.count(b"=")
+        self._window += part
+        if found > allowed:
+            part = b"<".join(part.split(b"<", allowed + 1)[:-1])
+        yield from self._tree.push(part if self._mender is None else self._mender.push(part, last=found > allowed))
         self._check()
         if found > allowed:
             raise AtomError(f"more than {self._limits.max_markup} tags and other markup")
+        if len(self._window) == PIECE:
+            # All marks are counted only where there are so many that it may matter.
+            most = self._limits.max_density
+            if self._marks > most and len(_BEGINS.findall(self._window)) > most:
+                raise AtomError(f"more than {most} elements and attributes in {PIECE} bytes")
+            self._window.clear()
+            self._marks = 0
 
     def _check(self) -> None:
         failure = self._tree.failure or self._decoder.failure

@@ -43,7 +43,8 @@ class Resolver:
 
     def begin_entry(self) -> None:
         """An entry begins. Each adds to the budget of the document, which never exceeds what it was at the start."""
-        self._growth = min(self._growth + _GROWTH_FOR_AN_ENTRY, _MOST_GROWTH)
+        if self._growth < _MOST_GROWTH:
+            self._growth = min(self._growth + _GROWTH_FOR_AN_ENTRY, _MOST_GROWTH)
 
     def resolve(self, base: str | None, reference: str) -> str:
         """The reference as an absolute one; where no base with a host is known it stays as it is.

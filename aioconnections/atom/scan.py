@@ -33,6 +33,8 @@ _RUN = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
 _HIDEABLE = re.compile(NO_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
+_LONGEST_NAMESPACE = 256
+_LONG_NAMESPACE = re.compile(rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{257}|'[^']{257})""")
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
 _LONGEST_DOCTYPE = 4096
 _DOCTYPE_SHOWN = re.compile(rb"[\[>]")
@@ -90,8 +92,9 @@ class Scanner:
         max_attributes: most attributes of an element, namespace declarations among them.
 
     Attributes:
-        failure: why nothing more can be taken: a token that is too long, too many attributes, or a declaration. What
-            the last `push` returned was complete before it.
+        failure: why nothing more can be taken: a token that is too long, too many attributes, a namespace whose name
+            is too long (each name in it repeats it), or a declaration. What the last `push` returned was complete
+            before it.
         last_tag: the last complete tag so far.
     """
 
@@ -267,25 +270,32 @@ class Scanner:
         return False
 
     def _within_attributes(self, whole: bytes) -> bytes:
-        """`whole`, up to the first tag that has too many attributes.
+        """`whole`, up to the first tag that has too many attributes or declares a namespace of a long name.
 
         Such a tag is long and holds no second ``<``.
         """
-        shortest = self._max_attributes * _SHORTEST_ATTRIBUTE
+        shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _LONGEST_NAMESPACE)
         tags: frozenset[int] | None = None
         start = 0
         while 0 <= start < len(whole) - shortest:
             after = whole.rfind(b"<", start + 1, start + shortest)
-            if after < 0 and self._too_many(tag_at(whole, start)):
+            reason = self._excess(tag_at(whole, start)) if after < 0 else None
+            if reason:
                 tags = _tags(whole) if tags is None else tags
                 if start in tags:
-                    self.failure = AtomError(f"more than {self._max_attributes} attributes in one tag")
+                    self.failure = AtomError(reason)
                     return whole[:start]
             start = after if after >= 0 else whole.find(b"<", start + 1)
         return whole
 
-    def _too_many(self, tag: bytes) -> bool:
-        return sum(1 for _ in _QUOTED.finditer(tag)) > self._max_attributes
+    def _excess(self, tag: bytes) -> str | None:
+        """Which limit on what is in a tag it breaks."""
+        most = self._max_attributes
+        if len(tag) > most * _SHORTEST_ATTRIBUTE and sum(1 for _ in _QUOTED.finditer(tag)) > most:
+            return f"more than {most} attributes in one tag"
+        if _LONG_NAMESPACE.search(tag):
+            return f"the name of a namespace of more than {_LONGEST_NAMESPACE} bytes"
+        return None
 
 
 def _hidden(found: re.Match[bytes]) -> bytes:

@@ -21,14 +21,14 @@ from aioconnections.atom.names import local
 from aioconnections.atom.scan import HTML_REASON, Scanner, first_tag, tag_at
 from aioconnections.errors import AtomError
 
-__all__ = ["PIECE", "Tree", "count"]
+__all__ = ["PIECE", "Tree", "weight"]
 
 PIECE = 1 << 14
 """Most bytes that the parser is given at once."""
 
-_FRESH_AFTER = 1 << 19
+_FRESH_AFTER = 1 << 17
 _SHORTEST_ELEMENT = len(b"<a/>")
-_ENTRY = re.compile(rb"<(?:[^\s<>/!?:\"'=]+:)?entry[\s>]")
+_ENTRY = re.compile(rb"<(?:[^\s<>/!?:\"'=]+:)?entry[\s/>]")
 _TAG_NAME = re.compile(rb"</?(?:[^\s/>:]*:)?([^\s/>]*)")
 _HTML_NAMES = {"html", "head", "body"}
 _ENDS_TOO_EARLY = {"no element found", "unclosed token", "unclosed CDATA section", "partial character"}
@@ -58,6 +58,8 @@ class Tree:
         self._since_fresh = 0
         self._unfinished = 0  # bytes that the child of the root that is being read may have
         self._counted_at = 0  # how many these were when its elements were last counted
+        self._attributes = 0  # how many attributes it, and what was completed last, have at most
+        self._latest = 0  # how many of these were in what the parser was given last
         # The line and column at which this parser started, in its own count and in that of the document.
         self._own_start = (1, 0)
         self._true_start = (1, 0)
@@ -111,6 +113,8 @@ class Tree:
         else:
             self._parse_afresh(whole)
         self._since_fresh += len(whole)
+        self._latest = whole.count(b"=")
+        self._attributes += self._latest
         self._handed = self._handed or bool(whole)
         if self.root is None:
             self.root = self._builder.close()
@@ -123,7 +127,7 @@ class Tree:
         for found in _ENTRY.finditer(whole):
             start = found.start()
             tag = tag_at(whole, start)
-            if root is None or start < done or not tag or tag.endswith(b"/>"):
+            if root is None or start < done or not tag:
                 continue
             self._parser.feed(whole[done:start])
             before = len(root)
@@ -136,11 +140,15 @@ class Tree:
         self._parser.feed(whole[done:])
 
     def _change_parser(self, root: Element, entry_tag: bytes) -> None:
+        if entry_tag.endswith(b"/>"):  # it is complete
+            entry_tag = b""
+            self._done += root
+        else:
+            self._done += root[:-1]
         known = self._root_tag + entry_tag
         self._true_start = self._position()
         lines = known.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._own_start = (len(lines), len(lines[-1].decode("utf-8")))
-        self._done += root[:-1]
         self._builder, self._parser = _parser()
         self._parser.feed(known)
         self.root = self._builder.close()
@@ -160,14 +168,15 @@ class Tree:
     def _harvest(self, size: int) -> list[Element]:
         """Take the complete children of the root out of the tree, up to one that breaks a limit."""
         done = self._take_complete()
-        self._unfinished = size if done else self._unfinished + size
-        if done:
-            self._counted_at = 0
+        # What a long token belongs to, a complete child or the next one, is not known.
+        self._unfinished = min(size, PIECE) if done else self._unfinished + size
         for index, child in enumerate(done):
             reason = self._unsound(child, 2)
             if reason:
                 self._stop(reason)
                 return done[:index]
+        if done:
+            self._counted_at, self._attributes = 0, self._latest
         if self.failure is None:
             self._count_unfinished()
         return done
@@ -200,8 +209,8 @@ class Tree:
 
     def _unsound(self, element: Element, depth: int) -> str | None:
         """Which limit a complete element at that depth breaks."""
-        elements = count(element)
-        if elements > self._limits.max_elements:
+        elements = count(element) if len(element) else 1
+        if elements + self._attributes > self._limits.max_elements and weight(element) > self._limits.max_elements:
             return self._too_many
         # Fewer elements than levels: no need to measure.
         if elements + depth > self._limits.max_depth and depth + _height(element) - 1 > self._limits.max_depth:
@@ -210,12 +219,15 @@ class Tree:
 
     def _count_unfinished(self) -> None:
         """Count what is still being read, unless it is too short to matter, or was counted not long ago."""
+        if self._split is not None and self._unfinished > self._limits.max_entry + 2 * PIECE:
+            self._stop(f"more than {self._limits.max_entry} bytes without the end of an entry")
+            return
         longest = self._limits.max_elements * _SHORTEST_ELEMENT
         if self.root is None or self._unfinished < max(longest, self._counted_at + PIECE):
             return
         self._counted_at = self._unfinished
         subject = self.root if self.root.tag != self._split or not len(self.root) else self.root[-1]
-        if count(subject) > self._limits.max_elements:
+        if weight(subject) > self._limits.max_elements:
             self._stop(self._too_many)
 
     @property
@@ -224,7 +236,7 @@ class Tree:
 
     @property
     def _too_many(self) -> str:
-        return f"more than {self._limits.max_elements} elements in one entry"
+        return f"more than {self._limits.max_elements} elements and attributes in one entry"
 
     def _broke(self, broken: ParseError, *, at_end: bool = False) -> None:
         reason = ErrorString(broken.code)
@@ -270,6 +282,11 @@ class Tree:
 def count(element: Element) -> int:
     """How many elements there are, this one included."""
     return len(list(element.iter()))
+
+
+def weight(element: Element) -> int:
+    """How many elements and attributes there are, this one and its own included."""
+    return sum(len(each.keys()) + 1 for each in element.iter())
 
 
 def _height(element: Element) -> int:

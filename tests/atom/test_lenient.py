@@ -193,8 +193,16 @@ def test_what_strict_reading_accepts_reads_the_same(pieces: list[str]) -> None:
 
 def test_time_does_not_grow_with_the_square() -> None:
     # Each of these takes minutes where what is held back is read again with every piece.
-    for unit in ("&nbsp;", "&#8;", "\x08", "&", "<![CDATA[&nbsp;]]>", "<!--&nbsp;\x08-->", "<a b='&nbsp;'/>"):
-        document = f"{FEED}<title>{unit * 9_000}</title></feed>".encode()
+    for unit in (
+        "&nbsp;",
+        "&#8;",
+        "\x08",
+        "&",
+        "<![CDATA[&nbsp;]]>",
+        "<!--&nbsp;\x08-->",
+        "<a b='&nbsp;' c123456789012345=''/>",
+    ):
+        document = f"{FEED}<title>{unit * 1_600}</title></feed>".encode()
         for size in (64, 1 << 16):
             try:
                 read(document, size)

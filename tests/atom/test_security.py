@@ -45,7 +45,7 @@ def consumed(chunks: Iterator[bytes], reader: Reader, most: int) -> tuple[int, A
 LIMITS = [
     ("a token in small pieces", endless(FEED + b"<a ", b"x"), 2**20, "a token of more than"),
     ("an attribute in small pieces", endless(FEED + b'<a x="', b"> "), 2**20, "a token of more than"),
-    ("a comment", endless(FEED + b"<!--", b"x <a> "), 2**20, "a token of more than"),
+    ("a comment", endless(FEED + b"<!--", b"x <abcdefgh> "), 2**20, "a token of more than"),
     ("a CDATA section", endless(FEED + b"<![CDATA[", b"]] "), 2**20, "a token of more than"),
     ("an instruction", endless(FEED + b"<?p ", b"? >"), 2**20, "a token of more than"),
     ("a reference", endless(FEED + b"&", b"x"), 2**20, "a token of more than"),
@@ -54,14 +54,27 @@ LIMITS = [
     ("a declaration", endless(b"<?xml ", b" "), 2048, "a malformed XML declaration"),
     ("depth", endless(FEED, b"<a>"), 2**16, "nested deeper than 100"),
     ("depth in an entry", endless(FEED + b"<entry>", b"<content>"), 2**16, "nested deeper than 100"),
-    ("attributes", numbered(FEED + b"<a", ' a{n}=""'), 2**20, "a token of more than"),
+    ("attributes", numbered(FEED + b"<a", ' abcdefgh{n}=""'), 2**20, "a token of more than"),
     ("namespaces in one tag", numbered(FEED + b"<a", ' xmlns:a{n}="u:{n}"'), 2**20, "a token of more than"),
     ("namespaces in nested tags", numbered(FEED, '<a xmlns:a{n}="u:{n}">'), 2**16, "nested deeper than 100"),
-    ("namespaces in an entry", numbered(FEED + b"<entry>", '<a xmlns:a{n}="u:{n}"/>'), 2**20, "10000 elements"),
-    ("namespaces in the feed", numbered(FEED, '<a xmlns:a{n}="u:{n}"/>'), 2**20, "10000 elements"),
-    ("elements in an entry", endless(FEED + b"<entry>", b"<a/>"), 2**18, "10000 elements"),
-    ("elements of a lone entry", endless(b'<entry xmlns="http://www.w3.org/2005/Atom">', b"<a/>"), 2**18, "10000"),
-    ("entries", endless(FEED, b"<entry/>"), 2**20, "more than 100000 entries"),
+    ("namespaces in an entry", numbered(FEED + b"<entry>", '<a xmlns:a{n}="u:{n}"/>'), 2**20, "5000 elements"),
+    ("namespaces in the feed", numbered(FEED, '<a xmlns:a{n}="u:{n}"/>'), 2**20, "5000 elements"),
+    ("elements in an entry", endless(FEED + b"<entry>", b"<abcdefgh/>"), 2**18, "5000 elements"),
+    (
+        "elements of a lone entry",
+        endless(b'<entry xmlns="http://www.w3.org/2005/Atom">', b"<abcdefgh/>"),
+        2**18,
+        "5000",
+    ),
+    ("attributes in an entry", numbered(FEED + b"<entry>", '<a abcdefghijklmn="{n}"/>'), 2**18, "5000 elements"),
+    ("attributes in the feed", numbered(FEED, '<a abcdefghijklmn="{n}"/>'), 2**18, "5000 elements"),
+    ("small elements", endless(FEED + b"<entry>", b"<a/>"), 2**14, "1536 elements and attributes in 16384 bytes"),
+    ("small attributes", endless(FEED, b"<entry a='' b='' c=''/>"), 2**14, "1536 elements and attributes in 16384"),
+    ("text in pieces", endless(FEED + b"<entry><title>", b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
+    ("text outside of entries", endless(FEED, b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
+    ("a namespace", endless(FEED + b"<a xmlns:b='" + b"u" * 257 + b"'/>", b" "), 2**12, "the name of a namespace"),
+    ("a namespace of the root", endless(b'<feed xmlns="' + b"u" * 257 + b'">', b"<a/>"), 2**12, "the name of a names"),
+    ("entries", endless(FEED, b"<entry></entry>"), 2**21, "more than 100000 entries"),
     ("nested entries", endless(FEED, b"<entry>"), 2**16, "nested deeper than 100"),
 ]
 
@@ -97,7 +110,7 @@ SMALL_MARKUP = {
 @pytest.mark.parametrize("unit", SMALL_MARKUP.values(), ids=SMALL_MARKUP)
 def test_small_markup_is_counted(unit: bytes) -> None:
     most = 20_000
-    reader = Reader(max_markup=most)
+    reader = Reader(max_markup=most, max_density=1 << 14, max_entry=1 << 30)
     tracemalloc.start()
     try:
         total, error = consumed(endless(FEED, unit), reader, most * len(unit) + CHUNK + len(FEED))
@@ -110,11 +123,12 @@ def test_small_markup_is_counted(unit: bytes) -> None:
 
 
 def test_small_markup_is_bounded_by_default() -> None:
-    unit = b"<?p?>" * 10_000
+    unit = (b"<entry>" + b"<?p?>" * 1022 + b"</entry>") * 8
     reader = Reader()
     reader.feed(FEED)
-    for _ in range((1 << 22) // 10_000):
-        reader.feed(unit)
+    for _ in range((1 << 22) // (8 * 1024) - 1):
+        assert len(reader.feed(unit)) == 8
+    assert len(reader.feed(unit)) == 7
     with pytest.raises(AtomError, match="more than 4194304 tags"):
         reader.feed(unit)
 
@@ -306,4 +320,4 @@ def test_time_does_not_grow_with_the_square() -> None:
     # Each of these takes minutes where a token is read again with every byte, or text is joined at every comment.
     for unit in (b"x<!---->", b"x<!--?-->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
         document = FEED + b"<title>" + unit * 9_000 + b"</title></feed>"
-        assert read_all(document, 64, Reader()) == 0
+        assert read_all(document, 64, Reader(max_density=1 << 14, max_elements=10_000)) == 0
