@@ -14,9 +14,12 @@ from aioconnections.errors import AtomError
 
 __all__ = ["html_inside", "xml_inside"]
 
-LONGEST = 1 << 20
+LONGEST = 1 << 19
 """Most characters of markup in one construct."""
 
+_LONGEST_REFERENCE = len("&quot;")
+_ESCAPED = "&<>\r"
+_ESCAPED_IN_ATTRIBUTES = _ESCAPED + '"\t\n'
 _PLAIN_IN_HTML = (ATOM, XHTML)
 _VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
@@ -45,14 +48,28 @@ def html_inside(element: Element) -> str:
     return _whole(element, "", in_html=True)
 
 
+def _written(value: str, *, in_attribute: bool = False) -> str:
+    """Text as it is written, unless that would be too long: known before it takes the memory."""
+    if len(value) > LONGEST // _LONGEST_REFERENCE:
+        _check(
+            len(value)
+            + sum(map(value.count, _ESCAPED_IN_ATTRIBUTES if in_attribute else _ESCAPED)) * (_LONGEST_REFERENCE - 1)
+        )
+    return escaped(value, in_attribute=in_attribute)
+
+
+def _check(length: int) -> None:
+    if length > LONGEST:
+        raise AtomError(f"markup of more than {LONGEST} characters")
+
+
 def _whole(element: Element, default: str, *, in_html: bool) -> str:
-    text = escaped(element.text or "")
-    if not len(element) and len(text) <= LONGEST:
+    text = _written(element.text or "")
+    if not len(element):
         return text
     parts = [text]
     _Writer(parts, in_html=in_html).children(element, default)
-    if sum(map(len, parts)) > LONGEST:
-        raise AtomError(f"markup of more than {LONGEST} characters")
+    _check(sum(map(len, parts)))
     return "".join(parts)
 
 
@@ -72,7 +89,7 @@ class _Writer:
             else:
                 self._foreign(child, default)
             if child.tail:
-                add(escaped(child.tail))
+                add(_written(child.tail))
             while len(prefixes) > declared:
                 prefixes.popitem()
 
@@ -82,7 +99,7 @@ class _Writer:
             void = not self._html or name.lower() in _VOID
             add(f"<{name}{attributes}/>" if void else f"<{name}{attributes}></{name}>")
             return
-        add(f"<{name}{attributes}>{escaped(text)}" if text else f"<{name}{attributes}>")
+        add(f"<{name}{attributes}>{_written(text)}" if text else f"<{name}{attributes}>")
         if len(child):
             self.children(child, default)
         add(f"</{name}>")
@@ -110,7 +127,7 @@ class _Writer:
                 at = key.find("}") + 1
                 written.append(self._declared(key[:at]))
                 name = f"{self._prefixes[key[:at]]}:{key[at:]}"
-            written.append(f' {name}="{escaped(value, in_attribute=True)}"' if value else f' {name}=""')
+            written.append(f' {name}="{_written(value, in_attribute=True)}"' if value else f' {name}=""')
         return "".join(written)
 
     def _declared(self, space: str) -> str:

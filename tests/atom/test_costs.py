@@ -1,0 +1,98 @@
+"""What any document may cost: CPU against raw expat in the same process, and memory beside the input.
+
+The goals are 25 times what expat without handlers takes for the largest feed, and for 64 KiB of one in any call of
+`Reader.feed`, and 20 MB. The ceilings here leave room for noise, and in one call for entries of two dozen bytes, of
+which each costs a record.
+"""
+
+from itertools import islice
+
+import pytest
+from feed_costs import Costs, costs, hostile_units, memory, repeated
+
+from aioconnections.atom import Reader
+
+WHOLE = 35.0
+CALL = 60.0
+MEMORY = 20_000_000
+DIV = "<div xmlns='http://www.w3.org/1999/xhtml'>"
+XHTML = "<entry><content type='xhtml'>" + DIV
+
+# What cost too much once, or comes near to it.
+KNOWN = {
+    "small elements": "<entry>" + "<a/>" * 3000 + "</entry>",
+    "elements": "<entry>" + "<a{n} b='c'/>" * 900 + "</entry>",
+    "small elements in XHTML": XHTML + "<b>x</b>" * 2400 + "</div></content></entry>",
+    "small elements in HTML": "<entry><content type='html'>" + "<b>x</b>" * 2400 + "</content></entry>",
+    "elements in XHTML": XHTML + "<p class='x'>y</p>" * 2000 + "</div></content></entry>",
+    "XHTML of other namespaces": "<entry xmlns:p='u:"
+    + "p" * 250
+    + "'><content type='xhtml'>"
+    + "<p:b/>" * 999
+    + "</content></entry>",
+    "deep XHTML": "<entry><content type='xhtml'>" + "<b xmlns='u:1'>" * 90 + "</b>" * 90 + "</content></entry>",
+    "a base and links": "<entry xml:base='http://h/" + "b" * 8000 + "/'>" + "<link href='x'/>" * 900 + "</entry>",
+    "bases": "<entry xml:base='a{n}'><title xml:base='b'/></entry>",
+    "links": "<entry><link href='{n}' title='x'/></entry>",
+    "long namespaces": "<entry xmlns:p='" + "u" * 256 + "'><p:b{n}/><p:c{n}/></entry>",
+    "longer namespaces": "<entry xmlns:p='" + "u" * 4000 + "'>" + "<p:b{n}/>" * 900 + "</entry>",
+    "empty entries": "<entry/>",
+    "titles": "<entry><title/></entry>",
+    "sources": "<entry><source/></entry>",
+    "names of attributes": "<entry a{n}='b' c{n}='d'/>",
+    "layouts": "<entry><x{n}/><link/><id/></entry>",
+    "lines": "<entry><title>" + "ab\n" * 80_000 + "</title></entry>",
+    "lines in pieces": "<entry><title>" + ("ab\n" * 9_000 + "<?p?>") * 9 + "</title></entry>",
+    "wide text": "<entry><title>\U0001f600" + "x" * 250_000 + "</title></entry>",
+    "text that is escaped again": "<entry><content type='xhtml'>\U0001f600" + ">" * 250_000 + "</content></entry>",
+    "quotation marks": "<entry><content type='xhtml'><a b='\U0001f600" + '"' * 250_000 + "'/></content></entry>",
+    "base64": "<entry><content type='image/png'>" + "A A A A " * 30_000 + "</content></entry>",
+    "comments": "<entry>" + "<!---->" * 900 + "</entry>",
+    "forbidden characters": "<entry><title>" + "\x08&#8;&nbsp;" * 9_000 + "</title></entry>",
+    "references": "<entry><title>" + "&#8;" * 60_000 + "</title></entry>",
+    "references in CDATA": "<entry><title>" + "<![CDATA[&nbsp;]]>&nbsp;" * 900 + "</title></entry>",
+}
+
+
+def good(found: Costs) -> bool:
+    return found.whole <= WHOLE and found.call <= CALL
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_is_known_to_be_dear_stays_below_the_ceilings(name: str, *, strict: bool) -> None:
+    document = repeated(KNOWN[name], 1 << 19)
+    found = costs(document, strict=strict, enough=good)
+    assert good(found), found
+    assert memory(document, strict=strict) <= MEMORY
+
+
+def check_units(seed: int, count: int, size: int) -> None:
+    for strict in (True, False):
+        for before, unit in islice(hostile_units(seed, strict=strict), count):
+            document = repeated(unit, size, before)
+            found, peak = costs(document, strict=strict, enough=good), memory(document, strict=strict)
+            if not good(found) or peak > MEMORY:
+                pytest.fail(f"{found}, {peak / 1e6:.1f} MB\n{before[:999]}\n{unit[:2000]}")
+
+
+def test_no_document_of_chance_costs_more() -> None:
+    check_units(seed=1, count=12, size=1 << 18)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(2, 17))
+def test_no_document_of_many_costs_more(seed: int) -> None:
+    check_units(seed=seed, count=30, size=1 << 19)
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(5_000, id="few"), pytest.param(200_000, marks=pytest.mark.full, id="all")]
+)
+def test_a_legal_feed_is_read_at_the_usual_density(count: int) -> None:
+    reader = Reader(max_entries=count, max_bytes=1 << 40, max_markup=1 << 40)
+    reader.feed(repeated("", 0))
+    entries = b"".join(b"<entry><id>%d</id><title>t</title><link href='x'/></entry>" % n for n in range(1000))
+    assert sum(len(reader.feed(entries)) for _ in range(count // 1000)) == count
+    assert reader.feed(b"</feed>") == []
+    assert reader.close().entries == ()

@@ -1,0 +1,175 @@
+"""What it costs to read a document, in CPU against raw expat in the same run and in memory; and hostile documents."""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import cache
+from xml.parsers import expat
+
+from attrs import frozen
+
+from aioconnections.atom import Reader
+from aioconnections.errors import AtomError
+
+__all__ = ["FEED", "PIECE", "Costs", "costs", "hostile_units", "memory", "repeated"]
+
+PIECE = 1 << 16
+LARGEST = 1 << 26
+MOST_MARKUP = 1 << 22
+FEED = b'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:snx="http://www.ibm.com/xmlns/prod/sn">'
+_ROUNDS = 8
+
+_ENTRY = (
+    '<entry><id>tag:profiles.ibm.com,2006:entry{n:08}-7d2e-4c1a-9b3f-001122334455</id><title type="text">Ada Marsh'
+    '</title><updated>2017-05-15T13:40:45.123Z</updated><category term="connection" '
+    'scheme="http://www.ibm.com/xmlns/prod/sn/type"></category><author><name>Ada Marsh</name><snx:userid>{n:08X}-9C1B'
+    "-4F7E-8A55-0123456789AB</snx:userid><email>person{n}@example.com</email><snx:userState>active</snx:userState>"
+    '</author><content type="html">Hello &amp; welcome</content><link rel="self" type="application/atom+xml" '
+    'href="https://connections.example.com/profiles/atom/connection.do?connectionId={n:08}"></link></entry>'
+)
+
+
+@cache
+def _ordinary() -> bytes:
+    return repeated(_ENTRY, 16 * PIECE) + b"</feed>"
+
+
+def _raw_piece() -> float:
+    """CPU seconds that expat without handlers takes for 64 KiB of an ordinary feed."""
+    document = _ordinary()
+    start, parser = time.process_time(), expat.ParserCreate()
+    for at in range(0, len(document), PIECE):
+        parser.Parse(document[at : at + PIECE])
+    return (time.process_time() - start) * PIECE / len(document)
+
+
+def repeated(unit: str, size: int, before: str = "") -> bytes:
+    """A feed of that unit over and over, numbered where it has ``{n}``."""
+    parts = [FEED, before.encode()]
+    length = sum(map(len, parts))
+    number = 0
+    while unit and length < size:
+        parts.append(unit.replace("{n}", str(number)).replace("{n:08}", f"{number:08}").replace("{n:08X}", "").encode())
+        length += len(parts[-1])
+        number += 1
+    return b"".join(parts)
+
+
+@frozen
+class Costs:
+    """Multiples of what raw expat takes.
+
+    Attributes:
+        whole: of the time for the largest feed, if the document went on until a limit ends it.
+        call: of the time for 64 KiB, in the call of `Reader.feed` that took longest.
+        refused: why the document was refused, or None.
+        raw: what 64 KiB of an ordinary feed took, in seconds.
+    """
+
+    whole: float
+    call: float
+    refused: str | None
+    raw: float
+
+
+def costs(document: bytes, *, strict: bool = True, enough: Callable[[Costs], bool]) -> Costs:
+    """The costs of a document; measured again, for the least of each call, until they are good `enough`."""
+    least: list[float] = []
+    raw, found = float("inf"), Costs(0, 0, None, 0)
+    gc.collect()
+    gc.freeze()  # what the test run holds is not a cost of reading
+    try:
+        for _ in range(_ROUNDS):
+            raw = min(raw, _raw_piece(), _raw_piece())  # in turn with what it is compared with
+            spent, refused = _spent(document, strict=strict)
+            least = [min(pair) for pair in zip(least, spent, strict=True)] if least else spent
+            read = min(len(spent) * PIECE, len(document))
+            marks = document[:read].count(b"<") or 1
+            until = read if refused else min(LARGEST, MOST_MARKUP * read / marks)
+            found = Costs(sum(least) / read * until / (raw * LARGEST / PIECE), max(least) / raw, refused, raw)
+            if enough(found):
+                break
+    finally:
+        gc.unfreeze()
+    return found
+
+
+def _spent(document: bytes, *, strict: bool) -> tuple[list[float], str | None]:
+    reader, spent = Reader(strict=strict), list[float]()
+    for at in range(0, len(document), PIECE):
+        start = time.process_time()
+        try:
+            reader.feed(document[at : at + PIECE])
+        except AtomError as refused:
+            spent.append(time.process_time() - start)
+            return spent, refused.reason
+        spent.append(time.process_time() - start)
+    return spent, None
+
+
+def memory(document: bytes, *, strict: bool = True) -> int:
+    """Most bytes that reading the document took beside it; what a call returns is dropped after it."""
+    reader = Reader(strict=strict)
+    tracemalloc.start()
+    try:
+        for at in range(0, len(document), PIECE):
+            reader.feed(document[at : at + PIECE])
+    except AtomError:
+        pass
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return peak
+
+
+_NAMES = [
+    "a", "a{n}", "entry", "title", "summary", "content", "rights", "source", "author", "contributor", "link",
+    "category", "id", "snx:connection", "snx:x", "p:b", "p:b{n}", "name", "uri", "generator", "icon", "n" * 300,
+]  # fmt: skip
+_ATTRIBUTES = [
+    "a", "b{n}", "type", "type", "href", "src", "xml:base", "xml:base", "xml:lang", "term", "snx:rel", "p:c", "p:c{n}",
+    "xmlns:q{n}", "xmlns:p", "xmlns",
+]  # fmt: skip
+_VALUES = [
+    "", "x", "{n}", "xhtml", "html", "text", "a/xml", "image/png", "http://h/", "http://h/" + "a/" * 3000, "../" * 20,
+    "http://h/" + "b" * 8000, "http://www.w3.org/1999/xhtml", "u:" + "u" * 240, ">" * 200, "&quot;" * 50, "&#10;" * 50,
+]  # fmt: skip
+_TEXTS = [
+    "", "x", "{n}", "ab\n" * 300, "&lt;" * 200, ">" * 500, "\r" * 99, "AAAA", "A ", "é", "\U0001f600" + "x" * 500,
+    "<![CDATA[]]>", "<![CDATA[x]]>", "<!---->", "x<!--é-->", "<?p?>", "x" * 5000,
+]  # fmt: skip
+_LENIENT_TEXTS = ["&nbsp;", "&#8;", "\x08", "\x08" * 200, "\ufffe", "&nbsp;" * 99, "&#0008;", "<![CDATA[&nbsp;\x00]]>"]
+
+
+def hostile_units(seed: int, *, strict: bool) -> Iterator[tuple[str, str]]:
+    """What feeds are made of, endlessly: what stands at the start, and what is repeated after it."""
+    chance = random.Random(seed)
+    texts = _TEXTS if strict else _TEXTS + _LENIENT_TEXTS
+
+    def element(depth: int) -> str:
+        name = chance.choice(_NAMES)
+        given = {
+            chance.choice(_ATTRIBUTES): chance.choice(_VALUES) for _ in range(chance.choice([0, 0, 1, 1, 2, 5, 60]))
+        }
+        if "p:" in name + "".join(given):
+            given["xmlns:p"] = chance.choice(["u:p", "u:" + "p" * 250])
+        start = name + "".join(f' {key}="{value}"' for key, value in given.items())
+        inside = "".join(content(depth + 1) for _ in range(chance.choice([0, 0, 1, 1, 2, 4])))
+        return f"<{start}>{inside}</{name}>" if inside else f"<{start}/>"
+
+    def content(depth: int) -> str:
+        if depth < chance.choice([1, 3, 30]) and chance.random() < 0.6:
+            return element(depth) * chance.choice([1, 1, 1, 3, 50])
+        return chance.choice(texts) * chance.choice([1, 1, 1, 3, 50])
+
+    while True:
+        before = chance.choice(["", "", element(3), "<entry>", "<entry><content type='xhtml'>"])
+        inner = content(1) * chance.choice([1, 1, 10, 300])
+        around = chance.choice(
+            [("", ""), ("<entry>", "</entry>"), ("<entry><content type='xhtml'>", "</content></entry>")]
+        )
+        yield before, f"{around[0]}{inner if 0 < len(inner) < 1 << 19 else element(1)}{around[1]}"
