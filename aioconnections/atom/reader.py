@@ -205,7 +205,7 @@ async def read_entries(chunks: AsyncIterable[bytes], reader: Reader | None = Non
 
 
 def read_document(
-    data: bytes, *, charset: str | None = None, strict: bool = True, max_bytes: int = 1 << 22
+    data: bytes, *, charset: str | None = None, strict: bool = True, max_bytes: int = 1 << 19
 ) -> XmlElement | None:
     """Read a small XML document that is not a feed: a service document or an error document.
 
@@ -215,7 +215,7 @@ def read_document(
         data: the whole document.
         charset: of the HTTP ``Content-Type``, or None.
         strict: as in `Reader`.
-        max_bytes: of the document. 4 MiB.
+        max_bytes: of the document. 512 KiB.
 
     Returns:
         the root element, or None if there is only an XML declaration.

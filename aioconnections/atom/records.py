@@ -6,7 +6,7 @@ look (dates), so that an entry that was read can be sent back with nothing lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeAlias
 
@@ -68,7 +68,17 @@ class XmlElement:
     @property
     def content(self) -> str:
         """All text in this element and below it, as written."""
-        return "".join([self.text, *(child.content + child.tail for child in self.children)])
+        parts: list[str] = []
+        _collect(self, parts.append)
+        return "".join(parts)
+
+
+def _collect(element: XmlElement, add: Callable[[str], None]) -> None:
+    """Add the texts one by one: joined level by level, each would be copied as often as it is deep."""
+    add(element.text)
+    for child in element.children:
+        _collect(child, add)
+        add(child.tail)
 
 
 @frozen(weakref_slot=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from aioconnections.atom import Content, Entry, XmlElement, read_document
+from aioconnections.atom import Content, Entry, read_document
 from aioconnections.errors import AtomError
 from aioconnections.protocol.entries import SN, bare_id, href_of, identity, kind_of, person_from, query_value, text_of
 from aioconnections.protocol.vcard import card_properties
@@ -15,6 +15,9 @@ from aioconnections.records import Email, Key, Person, Profile, Userid
 __all__ = ["profile_from"]
 
 _XHTML = "http://www.w3.org/1999/xhtml"
+_LARGEST_CARD = 1 << 22  # bytes
+_MOST_GROWTH = 16
+_PROPERTY = 64  # bytes that a property takes besides its name and value
 _HREFS = {"url": "href", "photo": "src", "sound": "href"}
 
 
@@ -70,12 +73,24 @@ def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
 
 
 def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
-    card = read_document(f'<div xmlns="{_XHTML}">{markup}</div>'.encode(), strict=False)
+    """The properties of an hCard. Each repeats the text of all that is inside it, so what they grow to has a bound.
+
+    Raises:
+        AtomError: they are far longer than the card.
+    """
+    document = f'<div xmlns="{_XHTML}">{markup}</div>'.encode()
+    card = read_document(document, strict=False, max_bytes=_LARGEST_CARD)
+    left = _MOST_GROWTH * len(document)
     for element in card.walk() if card is not None else ():
-        for name in (element.get("class") or "").lower().split():
-            if name != "vcard":
-                yield name, _value(element, name)
-
-
-def _value(element: XmlElement, name: str) -> str:
-    return element.get(_HREFS[name]) or "" if name in _HREFS else " ".join(element.content.split())
+        names = (element.get("class") or "").lower().split()
+        if not names:
+            continue
+        text = " ".join(element.content.split())
+        for name in names:
+            if name == "vcard":
+                continue
+            value = element.get(_HREFS[name]) or "" if name in _HREFS else text
+            left -= _PROPERTY + len(name) + len(value)
+            if left < 0:
+                raise AtomError("an hCard whose properties are far longer than the card itself", element="content")
+            yield name, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterator
 
@@ -12,6 +13,10 @@ _QUOTED_PRINTABLE = {"quoted-printable", "encoding=quoted-printable"}
 _OCTETS = re.compile(r"(?:=[0-9A-Fa-f]{2})+")
 # Names that a server made up never reach the codec registry.
 _CHARSETS = {"us-ascii": "utf-8", "iso-8859-1": "iso-8859-1", "windows-1252": "cp1252"}
+_NOT_ENCODED = re.compile(r"=(?![0-9A-Fa-f]{2})")
+_MOST_PARAMETERS = 50
+# What no XML document can hold is read from a card as it is from one.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _STRUCTURE = {"begin", "end", "version"}
 
 
@@ -20,13 +25,13 @@ def card_properties(card: str) -> Iterator[tuple[str, str]]:
 
     What is quoted-printable is decoded: in the charset that it names, UTF-8 where it names none or one that is unknown.
     A value goes on in the next line where that begins with a blank, and, if it is quoted-printable, after a ``=`` at
-    the end of the line.
+    the end of the line. Characters that XML forbids are read as U+FFFD.
     """
     for line in _whole_lines(card):
         left, colon, value = line.strip().partition(":")
-        name, *parameters = left.lower().split(";")
+        name, *parameters = left.lower().split(";", _MOST_PARAMETERS)
         if colon and name not in _STRUCTURE:
-            yield name, _decoded(value, parameters).strip()
+            yield name, _FORBIDDEN.sub("\ufffd", _decoded(value, parameters)).strip()
 
 
 def _whole_lines(card: str) -> Iterator[str]:
@@ -46,7 +51,7 @@ def _whole_lines(card: str) -> Iterator[str]:
 
 
 def _is_quoted_printable(line: str) -> bool:
-    return not _QUOTED_PRINTABLE.isdisjoint(line.partition(":")[0].lower().split(";"))
+    return not _QUOTED_PRINTABLE.isdisjoint(line.partition(":")[0].lower().split(";", _MOST_PARAMETERS))
 
 
 def _decoded(value: str, parameters: list[str]) -> str:
@@ -54,5 +59,9 @@ def _decoded(value: str, parameters: list[str]) -> str:
         return value
     named = next((each.removeprefix("charset=") for each in parameters if each.startswith("charset=")), "")
     charset = _CHARSETS.get(named.strip('"'), "utf-8")
-    decoded = _OCTETS.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(charset, "replace"), value)
+    if value.isascii() or charset == "utf-8":
+        # A loop in C; it takes a sign that encodes nothing for something else than itself.
+        decoded = binascii.a2b_qp(_NOT_ENCODED.sub("=3D", value).encode()).decode(charset, "replace")
+    else:
+        decoded = _OCTETS.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(charset, "replace"), value)
     return decoded.replace("\r\n", "\n")

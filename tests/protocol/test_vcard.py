@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.atom import Category, Content, Entry
+from aioconnections.errors import AtomError
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.vcard import card_properties
 from aioconnections.records import Email
@@ -38,6 +39,10 @@ QP = "ENCODING=QUOTED-PRINTABLE"
         (f"FN;{QP}:J=\n=C3=B6\n rg", "Jörg"),
         ("FN;\n ENCODING=QUOTED-PRINTABLE:=41", "A"),
         ("FN:", ""),
+        (f"FN;{QP};CHARSET=ISO-8859-1:Jörg =F6=3D", "Jörg ö="),
+        (f"FN;{QP}:a=08b=EF=BF=BF==x", "a\ufffdb\ufffd==x"),
+        ("FN:a\x08b", "a\ufffdb"),
+        ("FN" + ";x" * 100_000 + ":a", "a"),
     ],
 )
 def test_values(line: str, expected: str) -> None:
@@ -70,6 +75,31 @@ def test_time_does_not_grow_with_the_square() -> None:
     # Takes minutes where what came before is looked at again with every line.
     for start, line in ((f"FN;{QP}:", "=\n"), ("x" * 200_000, "\n ="), (f"FN;{QP}:", "x\n ")):
         assert len(list(card_properties(start + line * 200_000))) <= 1
+
+
+def hcard(markup: str) -> Entry:
+    kind = Category("profile", "http://www.ibm.com/xmlns/prod/sn/type")
+    return Entry(categories=(kind,), content=Content(markup, "xhtml"))
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<p class="a">' * 80 + "x" * 20_000 + "</p>" * 80,
+        f'<p class="{"ab " * 5_000}">{"x" * 20_000}</p>',
+        f'<p class="{"ab " * 30_000}"/>',
+    ],
+)
+def test_an_hcard_grows_no_longer_than_a_multiple_of_itself(markup: str) -> None:
+    with pytest.raises(AtomError, match="properties are far longer than the card"):
+        profile_from(hcard(markup))
+
+
+def test_an_hcard_of_deep_elements() -> None:
+    names = ["adr", "work", "org", "unit"]
+    markup = "".join(f'<p class="{name}">' for name in names) + " Rowing\n team " + "</p>" * 4 + '<a class="url"/>'
+    expected = [*((name, "Rowing team") for name in names), ("url", "")]
+    assert list(profile_from(hcard(f'<p class="vcard">{markup}</p>')).properties) == expected
 
 
 def test_a_profile_of_a_card_that_is_quoted_printable() -> None:

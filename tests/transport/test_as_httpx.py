@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import zlib
 from collections.abc import AsyncIterator
 
 import anyio
@@ -116,6 +117,24 @@ async def test_an_answer_that_is_streamed(client: httpx.AsyncClient) -> None:
                 await anext(pieces)
         assert (await client.get(url(server))).text == "next"
         assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_content_that_inflates_to_much_more_is_inflated_in_small_steps(
+    client: httpx.AsyncClient, coding: str
+) -> None:
+    size = 1 << 24
+    content = gzip.compress(bytes(size)) if coding == "gzip" else zlib.compress(bytes(size))
+    head = f"HTTP/1.1 200 OK\r\nContent-ENCODING: {coding}\r\nContent-Length: {len(content)}\r\n\r\n"
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(head.encode() + content)
+
+    async with serving(serve) as server, client.stream("GET", url(server)) as response:
+        pieces = [len(piece) async for piece in response.aiter_bytes()]
+    assert sum(pieces) == size
+    assert max(pieces) <= 1 << 21
 
 
 async def test_leaving_a_stream_early_gives_the_connection_up(client: httpx.AsyncClient) -> None:
