@@ -72,7 +72,7 @@ class WaitingRoom:
         """
         outage, now = self._outage, self._clock.now
         if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
-            outage.since = now()  # nobody has been waiting for it: whoever comes now has the same patience
+            outage.since = now()  # no request has waited meanwhile: the time that is allowed begins anew
         self._waiting += 1
         try:
             while not outage.is_clear(moment := now()):

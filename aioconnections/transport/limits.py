@@ -74,8 +74,8 @@ def trust_was_unreadable(error: BaseException | None, spare: int = 1) -> bool:
 class Ceiling:
     """How many connections this machine allows, as far as that has shown.
 
-    Requests above it do not wait here: whoever bounds how many are under way is told, and lowers that bound. It rises
-    by one after half a minute without failure, until it is as high as it may be.
+    Requests above it do not wait here: `tell` lowers the bound on how many are under way. The ceiling rises by one
+    after half a minute without failure, until it is as high as it may be.
 
     Args:
         tell: told how many connections can be open, once this machine allows no more; None once it does again.

@@ -243,7 +243,7 @@ class Lanes:
         return Lane(wire, site, self.watch)
 
     async def _give_up_one(self) -> bool:
-        """Wait until a lane that nobody uses has given its descriptor back; False if there is none."""
+        """Wait until an idle lane has given its descriptor back; False if there is none."""
         entries = self.watch.entries
         closing = next((entry for entry in entries if entry.state == "dropped"), None)
         closing = closing or next((site.idle[0] for site in self._sites.values() if site.idle), None)

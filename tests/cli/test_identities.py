@@ -1,4 +1,4 @@
-"""Text that names nobody is a row that fails alone, whatever the command and however the row came."""
+"""Text that cannot name a person is a row that fails alone, in every command and every form of input."""
 
 from __future__ import annotations
 
