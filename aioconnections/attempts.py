@@ -284,13 +284,12 @@ class Attempts:
             return response
 
         try:
-            view = await self._see(monitor, meter, send)
+            view = await self._see(monitor, meter, send, falls_back=not whole_server)
         except AuthenticationError:
             return True
-        if view.sight is Sight.AWAY and whole_server:
-            return False
-        sight = self._told(monitor, meter, view)
-        return whole_server or sight is Sight.GOOD
+        if whole_server:
+            return view.sight is not Sight.AWAY
+        return self._told(monitor, meter, view) is Sight.GOOD
 
     async def _asked(self, request: Request, common: Headers) -> Response:
         traffic = self._traffic
@@ -312,10 +311,14 @@ class Attempts:
         send: Callable[[Request], Awaitable[Response]],
         *,
         method: Literal["GET", "HEAD"] = "GET",
+        falls_back: bool = True,
     ) -> View:
-        """What a look at the application shows. A connection that had ended is no failure of the application."""
-        known = monitor.application.needs_login
-        flow = look(self._address, monitor.name, signs_in=self.signs_in, needs_login=known, method=method)
+        """What a look at the application shows. A connection that had ended is no failure of the application.
+
+        With `falls_back`, the document of the signed-in user is tried where the one for all says nothing.
+        """
+        known, signs_in = monitor.application.needs_login, falls_back and self.signs_in
+        flow = look(self._address, monitor.name, signs_in=signs_in, needs_login=known, method=method)
         try:
             request = next(flow)
             while True:
