@@ -21,7 +21,11 @@ from aioconnections.protocol import colleagues
 async def main(plan: dict[str, Any], told: TextIO) -> None:
     people: Any = (Userid(item) if item else item for item in plan["items"])
     client = Client(
-        plan["url"], auth=(plan["user"], "secret"), max_per_second=None, max_connections=plan["max_connections"]
+        plan["url"],
+        auth=(plan["user"], "secret"),
+        max_per_second=None,
+        max_connections=plan["max_connections"],
+        headers={"X-Life": plan["life"]},
     )
     run = client.invite_many
     async with client, run(people, journal=Journal(plan["journal"]), settle=plan["settle"]) as outcomes:

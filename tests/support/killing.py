@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import secrets
 import subprocess
 import sys
 import time
@@ -86,9 +87,16 @@ def moments(seed: int, count: int, *, most: int) -> Iterator[Moment]:
 
 
 class Life:
-    """One process, from its start to its end."""
+    """One process, from its start to its end.
+
+    Attributes:
+        name: sent with each of its requests: what a killed process has sent may be read when the next one lives.
+        seen: how often what has happened.
+        killed: whether it was.
+    """
 
     def __init__(self, *ends: Moment) -> None:
+        self.name = secrets.token_hex(8)
         self.seen: Counter[str] = Counter()
         self.killed = False
         self._ends = frozenset(ends)
@@ -159,6 +167,7 @@ class Site:
         self.server: App = app(directory, dedup=False, faults=faults, fault_seed=seed, commit_log=log)
         self.log = log
         self.life = Life()
+        self._former: dict[str, Life] = {}
         self.checks: list[tuple[float, str]] = []
         self._chance = random.Random(seed)
         self._late = late
@@ -169,21 +178,33 @@ class Site:
         if scope["type"] != "http":
             await self.server(scope, receive, send)
             return
-        self.life.see("request")
+        life = self._life_of(scope)
+        life.see("request")
         query = dict(parse_qsl(scope["query_string"].decode()))
         if scope["method"] == "POST":
-            await self._invite(query["userid"], scope, receive, send)
+            await self._invite(life, query["userid"], scope, receive, send)
             return
         if scope["method"] == "HEAD":
             person = query["targetUserid"]
             self.checks.append((time.time(), person))
-            self.life.see("check")
+            life.see("check")
             for invited in tuple(self._under_way.get(person, ())):
                 await invited.wait()
         await self.server(scope, receive, send)
 
-    async def _invite(self, person: str, scope: Scope, receive: Receive, send: Send) -> None:
-        life, done = self.life, asyncio.Event()
+    def begin(self, *ends: Moment) -> Life:
+        """A new life, which ends at the first of these moments."""
+        self._former[self.life.name] = self.life
+        self.life = Life(*ends)
+        return self.life
+
+    def _life_of(self, scope: Scope) -> Life:
+        """The life that a request belongs to."""
+        name = next((value.decode() for name, value in scope["headers"] if name == b"x-life"), "")
+        return self._former.get(name, self.life)
+
+    async def _invite(self, life: Life, person: str, scope: Scope, receive: Receive, send: Send) -> None:
+        done = asyncio.Event()
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -258,11 +279,11 @@ class Plan:
         return self.folder / "run.sqlite"
 
 
-def start(plan: Plan, url: str) -> tuple[subprocess.Popen[bytes], Path]:
+def start(plan: Plan, url: str, life: str = "") -> tuple[subprocess.Popen[bytes], Path]:
     """Start a run; gives what it tells of its items, too."""
     told = plan.folder / f"told-{len(list(plan.folder.glob('told-*')))}"
     told.touch()
-    given = asdict(plan) | {"folder": None, "journal": str(plan.journal), "told": str(told), "url": url}
+    given = asdict(plan) | {"folder": None, "journal": str(plan.journal), "told": str(told), "url": url, "life": life}
     file = plan.folder / "plan.json"
     file.write_text(json.dumps(given))
     return subprocess.Popen([sys.executable, str(DRIVER), str(file)], stderr=subprocess.PIPE), told
@@ -270,8 +291,8 @@ def start(plan: Plan, url: str) -> tuple[subprocess.Popen[bytes], Path]:
 
 def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
     """Run until it is killed at the first of the moments, or done; gives what it has told of its items."""
-    site.life = life = Life(*ends)
-    process, told = start(plan, url)
+    life = site.begin(*ends)
+    process, told = start(plan, url, life.name)
     with process:
         code = life.watch(process, plan.journal)
         assert process.stderr is not None
@@ -281,8 +302,8 @@ def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
 
 def refused(plan: Plan, site: Site, url: str) -> str:
     """Run with a journal that must be refused, before anything is sent; what was said."""
-    site.life = life = Life()
-    process, told = start(plan, url)
+    life = site.begin()
+    process, told = start(plan, url, life.name)
     with process:
         assert process.stderr is not None
         said = process.stderr.read().decode()
