@@ -81,17 +81,27 @@ class Ceiling:
         tell: told how many connections can be open, once this machine allows no more; None once it does again.
         most: how many connections may be open at the most.
         clock: where time comes from.
+
+    Attributes:
+        has_opened: whether a connection was opened since the last time that there was none and none could be.
     """
 
     def __init__(self, tell: Callable[[int | None], object], most: int, clock: Clock) -> None:
         self._tell = tell
         self._most = most
         self._clock = clock
+        self.has_opened: bool = False
         self._height: int | None = None
         self._timer: Timer | None = None
 
     def reached(self, others: int) -> None:
-        """No connection could be opened besides `others`. Where there are none, there is nothing to wait for."""
+        """No connection could be opened besides `others`. Where there are none, there is nothing to wait for.
+
+        If one was opened since the last such failure, the descriptor may be in use for a moment only, for example by a
+        name lookup: the ceiling is then one connection, and a request tries again.
+        """
+        if not others and self.has_opened:
+            others, self.has_opened = 1, False
         self._set(others or None)
 
     def close(self) -> None:

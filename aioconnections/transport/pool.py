@@ -168,8 +168,8 @@ class Lanes:
             site = self._site = self._sites.get(origin) or self._new_site(origin)
         return site
 
-    async def connect(self, site: Site, deadline: float) -> Lane:
-        """A new lane to `site`.
+    async def connect(self, site: Site, deadline: float, *, reuse: bool = False) -> Lane:
+        """A new lane to `site`; with `reuse` one that is idle by then, where this machine allows no further one.
 
         Raises:
             ConnectFailedError: it did not come about.
@@ -180,9 +180,14 @@ class Lanes:
         self._make_room()
         while True:
             try:
-                return await self._open(site, deadline)
+                lane = await self._open(site, deadline)
             except LocalLimitError as error:
                 limit = error.with_traceback(None)
+            else:
+                self._ceiling.has_opened = True
+                return lane
+            if reuse and (idle := site.lend(self.watch.now())) is not None:
+                return idle
             if not await self._give_up_one():
                 self._ceiling.reached(sum(entry.state in _OPEN for entry in self.watch.entries))
                 raise limit
@@ -210,7 +215,8 @@ class Lanes:
         watch = self.watch
         now = watch.now()
         deadline = now + timeout
-        lane = (None if request.fresh else site.lend(now)) or await self.connect(site, deadline)
+        reuse = not request.fresh
+        lane = (site.lend(now) if reuse else None) or await self.connect(site, deadline, reuse=reuse)
         while True:
             lane.deadline = deadline
             if deadline < watch.at:

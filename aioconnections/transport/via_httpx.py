@@ -75,7 +75,6 @@ class _Engine(ABC):
     def __init__(self, ceiling: Ceiling | None) -> None:
         self._ceiling = ceiling
         self._under_way = 0
-        self._served = False  # since a limit was met without another request under way
 
     def _close_ceiling(self) -> None:
         if self._ceiling is not None:
@@ -91,14 +90,12 @@ class _Engine(ABC):
         try:
             yield
         except LocalLimitError:
-            others = self._under_way - 1
-            if not others and self._served:
-                others, self._served = 1, False
             if self._ceiling is not None:
-                self._ceiling.reached(others)
+                self._ceiling.reached(self._under_way - 1)
             raise
         else:
-            self._served = True
+            if self._ceiling is not None:
+                self._ceiling.has_opened = True
         finally:
             self._under_way -= 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from transport.faulty import COMMON, StoppedClock, ask, echo, serving, url
+from transport.faulty import COMMON, Connection, StoppedClock, answer, ask, echo, serving, url
 from transport.tls import CA
 
 from aioconnections.errors import InvalidInputError, LocalLimitError
@@ -100,6 +101,15 @@ class TestCeiling:
         ceiling.reached(0)
         assert told == [2, None]
         assert clock.timers == []
+
+    def test_where_one_was_opened_before_one_is_tried_for_again(self) -> None:
+        clock, told = StoppedClock(), list[int | None]()
+        ceiling = Ceiling(told.append, 6, clock)
+        ceiling.has_opened = True
+        ceiling.reached(0)
+        assert told == [1]
+        ceiling.reached(0)
+        assert told == [1, None]
 
     def test_more_than_there_may_be_is_no_limit(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
@@ -194,6 +204,48 @@ async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch
         assert (await ask(lanes, other)).status == 200
         assert told == []
         monkeypatch.undo()
+
+
+@pytest.mark.asyncio
+async def test_a_lane_that_is_idle_by_then_is_used_and_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descriptor that is given back may be taken by a name lookup before the socket comes to it."""
+    told = list[int | None]()
+    ceiling = Ceiling(told.append, 16, StoppedClock())
+    looking_up, answered = asyncio.Event(), asyncio.Event()
+    addresses = asyncio.get_running_loop().getaddrinfo
+
+    async def say(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await looking_up.wait()
+            await connection.say(answer(b"own"))
+
+    async def lookup(*arguments: Any, **options: Any) -> Any:
+        if server.connections:
+            looking_up.set()
+            await answered.wait()
+        return await addresses(*arguments, **options)
+
+    async with serving(say) as server, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+        origin = Origin("http", "localhost", server.origin.port)
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        open_socket = socket.socket
+
+        def scarce(*arguments: Any, **accepted: Any) -> socket.socket:
+            if server.connections and not accepted:
+                raise refused(errno.EMFILE)
+            return open_socket(*arguments, **accepted)
+
+        first = asyncio.create_task(lanes.exchange(origin, Request("GET", "/"), COMMON, 30))
+        await server.until(1)
+        monkeypatch.setattr(socket, "socket", scarce)
+        second = asyncio.create_task(lanes.exchange(origin, Request("GET", "/"), COMMON, 30))
+        assert (await first).body == b"own"
+        answered.set()
+        assert (await second).body == b"own"
+        monkeypatch.undo()
+        assert len(server.connections) == 1
+        assert told == []
 
 
 @pytest.mark.asyncio
