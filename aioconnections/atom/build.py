@@ -102,14 +102,15 @@ class Builder:
 
     def entry(self, element: Element, scope: Scope) -> Entry:
         """An ``<entry>``; `scope` is that around it."""
-        if not len(element) and not element.keys():
+        children = list(element)
+        has_attributes = bool(element.keys())
+        if not children and not has_attributes:
             return self._empty_entry(scope)
         values = _EMPTY_ENTRY.copy()
-        if element.keys():
+        if has_attributes:
             scope = scope_of(element, scope)
             values[_ATTRIBUTES] = make.rest(element)
         values[_LANG], values[_BASE], _ = scope
-        children = list(element)
         tags = tuple(map(_tag_of, children))
         one, many = self._layouts.get(tags) or self._new_layout(tags)
         for place, build, at in one:
@@ -169,7 +170,7 @@ class Builder:
                 return None
             values[place] = text.strip() if text else ""
         person = _new_person(*values)
-        if sum(len(text) for _, text in key if text) < _LONGEST_REMEMBERED:
+        if sum(len(text) for text in values if text) < _LONGEST_REMEMBERED:
             _remember(self._people, key, person)
         return person
 

@@ -120,9 +120,10 @@ def _without_forbidden(data: bytes) -> bytes:
     # Each of these searches is a loop in C that stops at one byte value: much faster than one regular expression.
     if any(map(data.__contains__, _EACH_CONTROL)):
         data = data.translate(_TO_NULL).replace(b"\0", _REPLACEMENT)
-    for code in _NO_CHARACTERS:
-        data = data.replace(code, _REPLACEMENT)
-    return _SURROGATE.sub(_REPLACEMENT, data)
+    if b"\xef" in data:
+        for code in _NO_CHARACTERS:
+            data = data.replace(code, _REPLACEMENT)
+    return _SURROGATE.sub(_REPLACEMENT, data) if b"\xed" in data else data
 
 
 def _reference(found: re.Match[bytes]) -> bytes:

@@ -272,17 +272,19 @@ class _Source:
             at += len(part)
             yield from self._parse_part(part)
         if self._mender is not None and (last or self._decoder.failure is not None):
-            yield from self._tree.push(self._mender.push(b"", last=True))
+            yield from self._tree.push(self._mender.push(b"", last=True), 0)
         self._check()
 
     def _parse_part(self, part: bytes) -> Iterator[list[Element]]:
         found, allowed = part.count(b"<"), self._limits.max_markup - self._markup
         self._markup += found
-        self._marks += found + part.count(b"=")
+        attributes = part.count(b"=")
+        self._marks += found + attributes
         self._window += part
         if found > allowed:
             part = b"<".join(part.split(b"<", allowed + 1)[:-1])
-        yield from self._tree.push(part if self._mender is None else self._mender.push(part, last=found > allowed))
+        text = part if self._mender is None else self._mender.push(part, last=found > allowed)
+        yield from self._tree.push(text, attributes)
         self._check()
         if found > allowed:
             raise AtomError(f"more than {self._limits.max_markup} tags and other markup")

@@ -276,16 +276,19 @@ class Scanner:
         """
         shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _LONGEST_NAMESPACE)
         tags: frozenset[int] | None = None
-        start = 0
-        while 0 <= start < len(whole) - shortest:
-            after = whole.rfind(b"<", start + 1, start + shortest)
-            reason = self._excess(tag_at(whole, start)) if after < 0 else None
+        start, end, last = 0, len(whole) - shortest, whole.rfind
+        while 0 <= start < end:
+            after = last(b"<", start + 1, start + shortest)
+            if after >= 0:
+                start = after
+                continue
+            reason = self._excess(tag_at(whole, start))
             if reason:
                 tags = _tags(whole) if tags is None else tags
                 if start in tags:
                     self.failure = AtomError(reason)
                     return whole[:start]
-            start = after if after >= 0 else whole.find(b"<", start + 1)
+            start = whole.find(b"<", start + 1)
         return whole
 
     def _excess(self, tag: bytes) -> str | None:

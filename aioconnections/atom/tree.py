@@ -27,6 +27,7 @@ PIECE = 1 << 14
 """Most bytes that the parser is given at once."""
 
 _FRESH_AFTER = 1 << 17
+_HELD_ATTRIBUTES = 10  # that the `Mender` may hold back
 _SHORTEST_ELEMENT = len(b"<a/>")
 _ENTRY = re.compile(rb"<(?:[^\s<>/!?:\"'=]+:)?entry[\s/>]")
 _TAG_NAME = re.compile(rb"</?(?:[^\s/>:]*:)?([^\s/>]*)")
@@ -67,8 +68,15 @@ class Tree:
         self.root: Element | None = None
         self.failure: AtomError | None = None
 
-    def push(self, data: bytes) -> Iterator[list[Element]]:
-        """Read more of the document; gives the children of the root that became complete, piece by piece."""
+    def push(self, data: bytes, attributes: int) -> Iterator[list[Element]]:
+        """Read more of the document; gives the children of the root that became complete, piece by piece.
+
+        Args:
+            data: in UTF-8.
+            attributes: how many are in `data`, at most.
+        """
+        self._latest = attributes + _HELD_ATTRIBUTES
+        self._attributes += self._latest
         size = min(PIECE, self._limits.max_token)
         for start in range(0, len(data), size):
             whole = self._scanner.push(data[start : start + size])
@@ -113,8 +121,6 @@ class Tree:
         else:
             self._parse_afresh(whole)
         self._since_fresh += len(whole)
-        self._latest = whole.count(b"=")
-        self._attributes += self._latest
         self._handed = self._handed or bool(whole)
         if self.root is None:
             self.root = self._builder.close()

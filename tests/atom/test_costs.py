@@ -36,6 +36,7 @@ KNOWN = {
     "bases": "<entry xml:base='a{n}'><title xml:base='b'/></entry>",
     "links": "<entry><link href='{n}' title='x'/></entry>",
     "long namespaces": "<entry xmlns:p='" + "u" * 256 + "'><p:b{n}/><p:c{n}/></entry>",
+    "wide namespaces": "<entry xmlns:p='😀" + "u" * 252 + "'><p:b{n}/><p:c{n}/></entry>",
     "longer namespaces": "<entry xmlns:p='" + "u" * 4000 + "'>" + "<p:b{n}/>" * 900 + "</entry>",
     "empty entries": "<entry/>",
     "titles": "<entry><title/></entry>",
