@@ -78,6 +78,8 @@ class _Writer:
         self._parts = parts
         self._html = in_html
         self._prefixes: dict[str, str] = {}  # of each namespace that is declared where we are
+        self._names: dict[str, tuple[str, str]] = {}  # of each tag the namespace and the name
+        self._declarations: dict[tuple[str, int], tuple[str, str]] = {}  # those that were written before
 
     def children(self, parent: Element, default: str) -> None:
         """Write the children of an element, and what follows each."""
@@ -106,8 +108,7 @@ class _Writer:
 
     def _foreign(self, child: Element, default: str) -> None:
         """Write an element that is not in the namespace of names without a prefix."""
-        at = child.tag.find("}") + 1
-        space, name = child.tag[:at], child.tag[at:]
+        space, name = self._split(child.tag)
         declared = ""
         if space in {"", XHTML} and not self._html:
             declared, default = f' xmlns="{space[1:-1]}"', space
@@ -130,9 +131,20 @@ class _Writer:
             written.append(f' {name}="{_written(value, in_attribute=True)}"' if value else f' {name}=""')
         return "".join(written)
 
+    def _split(self, tag: str) -> tuple[str, str]:
+        found = self._names.get(tag)
+        if found is None:
+            at = tag.find("}") + 1
+            found = self._names[tag] = tag[:at], tag[at:]
+        return found
+
     def _declared(self, space: str) -> str:
         """The declaration of a namespace, where it is not in force yet."""
         if space in self._prefixes:
             return ""
-        prefix = self._prefixes[space] = prefix_for(space, self._prefixes)
-        return f' xmlns:{prefix}="{escaped(space[1:-1], in_attribute=True)}"'
+        at = space, len(self._prefixes)
+        if at not in self._declarations:
+            prefix = prefix_for(space, self._prefixes)
+            self._declarations[at] = prefix, f' xmlns:{prefix}="{escaped(space[1:-1], in_attribute=True)}"'
+        self._prefixes[space], declaration = self._declarations[at]
+        return declaration

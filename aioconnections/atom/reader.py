@@ -26,7 +26,8 @@ _FEED = f"{ATOM}feed"
 _ENTRY = f"{ATOM}entry"
 _LONGEST_NAME = 64
 _USUAL = Limits()
-_BEGINS = re.compile(rb"""<(?![/!?])|=[ \t\r\n]*+["']""")
+_CHILD_MARKS = 3  # what a record costs beside its elements and attributes
+_BEGINS = re.compile(rb"""<(?!/)|=[ \t\r\n]*+["']""")
 
 
 class Reader:
@@ -51,8 +52,9 @@ class Reader:
             max_bytes: of the document, as it came. 64 MiB.
             max_markup: most tags, comments, CDATA sections and processing instructions, counted by their ``<``: it is
                 they that cost time, more than bytes do. 4,194,304, which is one for every 16 of these bytes.
-            max_density: most elements and attributes in any of the successive 16 KiB of the document in UTF-8. 1,536,
-                which is one for every 10 bytes.
+            max_density: most elements, attributes, comments, CDATA sections and processing instructions in any of the
+                successive 16 KiB of the document in UTF-8, where an entry counts for three more. 1,280, which is one
+                for every 12.8 bytes.
             max_token: most bytes of one tag, comment, CDATA section, processing instruction or run of text. 256 KiB.
             max_depth: most elements inside each other. 100.
             max_attributes: most attributes of one element, namespace declarations among them. 250.
@@ -242,7 +244,8 @@ class _Source:
         self._bytes = 0
         self._markup = 0
         self._window = bytearray()  # the last of the successive pieces of the document in UTF-8
-        self._marks = 0  # how many elements and attributes begin in it, at most
+        self._marks = 0  # how many elements, attributes and other markup begin in it, at most
+        self._others = 0  # what the children of the root that end in it count for beside
         self._decoder = Utf8Decoder(charset, strict=strict)
         self._mender = None if strict else Mender()
         self._tree = Tree(limits, split)
@@ -284,17 +287,20 @@ class _Source:
         if found > allowed:
             part = b"<".join(part.split(b"<", allowed + 1)[:-1])
         text = part if self._mender is None else self._mender.push(part, last=found > allowed)
-        yield from self._tree.push(text, attributes)
+        for children in self._tree.push(text, attributes):
+            self._others += len(children) * _CHILD_MARKS
+            yield children
         self._check()
         if found > allowed:
             raise AtomError(f"more than {self._limits.max_markup} tags and other markup")
         if len(self._window) == PIECE:
             # All marks are counted only where there are so many that it may matter.
             most = self._limits.max_density
-            if self._marks > most and len(_BEGINS.findall(self._window)) > most:
-                raise AtomError(f"more than {most} elements and attributes in {PIECE} bytes")
+            others = self._others
+            if self._marks + others > most and len(_BEGINS.findall(self._window)) + others > most:
+                raise AtomError(f"more than {most} elements, attributes and other markup in {PIECE} bytes")
             self._window.clear()
-            self._marks = 0
+            self._marks = self._others = 0
 
     def _check(self) -> None:
         failure = self._tree.failure or self._decoder.failure

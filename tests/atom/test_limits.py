@@ -24,7 +24,9 @@ def test_a_density_is_that_of_successive_pieces_however_the_document_is_cut() ->
             if accepted:
                 assert read_all(document, size, reader) == 1
             else:
-                with pytest.raises(AtomError, match="more than 1536 elements and attributes in 16384 bytes"):
+                with pytest.raises(
+                    AtomError, match="more than 1280 elements, attributes and other markup in 16384 bytes"
+                ):
                     read_all(document, size, reader)
 
 

@@ -94,7 +94,7 @@ def test_a_reference_resolves_to_8192_characters_at_most() -> None:
 )
 def test_references_to_a_long_base_have_a_budget(inside: str) -> None:
     base = "http://h/" + "a/" * 4000
-    reader, seen = Reader(), 0
+    reader, seen = Reader(max_density=1 << 14), 0
     reader.feed(FEED.format(base=base).encode())
     tracemalloc.start()
     try:

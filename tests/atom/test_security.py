@@ -42,6 +42,7 @@ def consumed(chunks: Iterator[bytes], reader: Reader, most: int) -> tuple[int, A
     raise AssertionError("not refused")
 
 
+DENSE = "1280 elements, attributes and other markup in 16384 bytes"
 LIMITS = [
     ("a token in small pieces", endless(FEED + b"<a ", b"x"), 2**20, "a token of more than"),
     ("an attribute in small pieces", endless(FEED + b'<a x="', b"> "), 2**20, "a token of more than"),
@@ -68,8 +69,13 @@ LIMITS = [
     ),
     ("attributes in an entry", numbered(FEED + b"<entry>", '<a abcdefghijklmn="{n}"/>'), 2**18, "5000 elements"),
     ("attributes in the feed", numbered(FEED, '<a abcdefghijklmn="{n}"/>'), 2**18, "5000 elements"),
-    ("small elements", endless(FEED + b"<entry>", b"<a/>"), 2**14, "1536 elements and attributes in 16384 bytes"),
-    ("small attributes", endless(FEED, b"<entry a='' b='' c=''/>"), 2**14, "1536 elements and attributes in 16384"),
+    ("small elements", endless(FEED + b"<entry>", b"<a/>"), 2**14, DENSE),
+    ("small attributes", endless(FEED, b"<entry a='' b='' c=''/>"), 2**14, DENSE),
+    ("small entries", endless(FEED, b"<entry><id>x</id><title>12345678</title></entry>"), 2**14, DENSE),
+    ("small children of the feed", endless(FEED, b"<title>1234567890123456789012345</title>"), 2**14, DENSE),
+    ("small comments", endless(FEED + b"<entry>", b"<!--12-->"), 2**14, DENSE),
+    ("small instructions", endless(FEED + b"<entry>", b"<?p 1234?>"), 2**14, DENSE),
+    ("small sections", endless(FEED + b"<entry>", b"<![CDATA[]]>"), 2**14, DENSE),
     ("text in pieces", endless(FEED + b"<entry><title>", b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
     ("text outside of entries", endless(FEED, b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
     ("a namespace", endless(FEED + b"<a xmlns:b='" + b"u" * 257 + b"'/>", b" "), 2**12, "the name of a namespace"),
@@ -83,7 +89,8 @@ LIMITS = [
 def test_what_breaks_a_limit_is_refused_there(name: str, chunks: Iterator[bytes], most: int, reason: str) -> None:
     tracemalloc.start()
     try:
-        _, error = consumed(chunks, Reader(), most + 2 * CHUNK + len(FEED) + 20)
+        reader = Reader() if reason == DENSE else Reader(max_density=1 << 14)
+        _, error = consumed(chunks, reader, most + 2 * CHUNK + len(FEED) + 20)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -123,7 +130,7 @@ def test_small_markup_is_counted(unit: bytes) -> None:
 
 
 def test_small_markup_is_bounded_by_default() -> None:
-    unit = (b"<entry>" + b"<?p?>" * 1022 + b"</entry>") * 8
+    unit = (b"<entry>" + b"<?p 3456789?>" * 1022 + b"</entry>") * 8
     reader = Reader()
     reader.feed(FEED)
     for _ in range((1 << 22) // (8 * 1024) - 1):
@@ -135,7 +142,7 @@ def test_small_markup_is_bounded_by_default() -> None:
 
 @pytest.mark.parametrize("unit", ["<entry><x{n}><entry><a{n}/></entry></x{n}></entry>", '<entry xmlns:a{n}="u:{n}"/>'])
 def test_names_are_forgotten(unit: str) -> None:
-    reader = Reader(max_entries=10**9)
+    reader = Reader(max_entries=10**9, max_density=1 << 14)
     seen: list[Entry] = []
     tracemalloc.start()
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import re
+import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,11 +18,15 @@ from attrs import frozen
 from aioconnections.atom import Reader
 from aioconnections.errors import AtomError
 
-__all__ = ["FEED", "PIECE", "Costs", "costs", "hostile_units", "memory", "repeated"]
+__all__ = ["FEED", "PIECE", "Costs", "costs", "hostile_units", "memory", "repeated", "spaced"]
 
 PIECE = 1 << 16
 LARGEST = 1 << 26
 MOST_MARKUP = 1 << 22
+MOST_ENTRIES = 100_000
+DENSEST = 1_280
+WINDOW = 1 << 14
+CHILD_MARKS = 3
 FEED = b'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:snx="http://www.ibm.com/xmlns/prod/sn">'
 _ROUNDS = 8
 
@@ -37,19 +43,12 @@ _ENTRY = (
 @contextmanager
 def untraced() -> Iterator[None]:
     """Pause the measuring of coverage, which costs Python code several times what it costs expat."""
-    try:
-        from coverage import Coverage
-    except ImportError:
-        current = None
-    else:
-        current = Coverage.current()
-    if current is not None:
-        current.stop()
+    tracer = sys.gettrace()
+    sys.settrace(None)
     try:
         yield
     finally:
-        if current is not None:
-            current.start()
+        sys.settrace(tracer)
 
 
 @cache
@@ -78,6 +77,15 @@ def repeated(unit: str, size: int, before: str = "") -> bytes:
     return b"".join(parts)
 
 
+def spaced(unit: str) -> str:
+    """The unit with so many blanks behind it that a feed of it is just less dense than what is refused."""
+    text = unit.replace("{n}", "0000")
+    marks = len(re.findall(r"<(?!/)|=[\"']", text)) + CHILD_MARKS * text.count("<entry")
+    if marks > DENSEST // 2:
+        return unit
+    return unit + " " * (marks * WINDOW // (DENSEST - marks) - len(text))
+
+
 @frozen
 class Costs:
     """Multiples of what raw expat takes.
@@ -104,11 +112,11 @@ def costs(document: bytes, *, strict: bool = True, enough: Callable[[Costs], boo
     try:
         for _ in range(_ROUNDS):
             raw = min(raw, _raw_piece(), _raw_piece())  # in turn with what it is compared with
-            spent, refused = _spent(document, strict=strict)
+            spent, entries, refused = _spent(document, strict=strict)
             least = [min(pair) for pair in zip(least, spent, strict=True)] if least else spent
             read = min(len(spent) * PIECE, len(document))
             marks = document[:read].count(b"<") or 1
-            until = read if refused else min(LARGEST, MOST_MARKUP * read / marks)
+            until = read if refused else min(LARGEST, MOST_MARKUP * read / marks, MOST_ENTRIES * read / (entries or 1))
             found = Costs(sum(least) / read * until / (raw * LARGEST / PIECE), max(least) / raw, refused, raw)
             if enough(found):
                 break
@@ -118,17 +126,16 @@ def costs(document: bytes, *, strict: bool = True, enough: Callable[[Costs], boo
 
 
 @untraced()
-def _spent(document: bytes, *, strict: bool) -> tuple[list[float], str | None]:
-    reader, spent = Reader(strict=strict), list[float]()
+def _spent(document: bytes, *, strict: bool) -> tuple[list[float], int, str | None]:
+    reader, spent, entries = Reader(strict=strict), list[float](), 0
     for at in range(0, len(document), PIECE):
         start = time.process_time()
         try:
-            reader.feed(document[at : at + PIECE])
+            entries += len(reader.feed(document[at : at + PIECE]))
         except AtomError as refused:
-            spent.append(time.process_time() - start)
-            return spent, refused.reason
+            return [*spent, time.process_time() - start], entries, refused.reason
         spent.append(time.process_time() - start)
-    return spent, None
+    return spent, entries, None
 
 
 def memory(document: bytes, *, strict: bool = True) -> int:
@@ -156,7 +163,7 @@ _ATTRIBUTES = [
 ]  # fmt: skip
 _VALUES = [
     "", "x", "{n}", "xhtml", "html", "text", "a/xml", "image/png", "http://h/", "http://h/" + "a/" * 3000, "../" * 20,
-    "http://h/" + "b" * 8000, "http://www.w3.org/1999/xhtml", "u:" + "u" * 240, ">" * 200, "&quot;" * 50, "&#10;" * 50,
+    "http://h/" + "b" * 8000, "http://www.w3.org/1999/xhtml", "u:" + "u" * 120, ">" * 200, "&quot;" * 50, "&#10;" * 50,
 ]  # fmt: skip
 _TEXTS = [
     "", "x", "{n}", "ab\n" * 300, "&lt;" * 200, ">" * 500, "\r" * 99, "AAAA", "A ", "é", "\U0001f600" + "x" * 500,
@@ -176,7 +183,7 @@ def hostile_units(seed: int, *, strict: bool) -> Iterator[tuple[str, str]]:
             chance.choice(_ATTRIBUTES): chance.choice(_VALUES) for _ in range(chance.choice([0, 0, 1, 1, 2, 5, 60]))
         }
         if "p:" in name + "".join(given):
-            given["xmlns:p"] = chance.choice(["u:p", "u:" + "p" * 250])
+            given["xmlns:p"] = chance.choice(["u:p", "u:" + "p" * 124])
         start = name + "".join(f' {key}="{value}"' for key, value in given.items())
         inside = "".join(content(depth + 1) for _ in range(chance.choice([0, 0, 1, 1, 2, 4])))
         return f"<{start}>{inside}</{name}>" if inside else f"<{start}/>"
