@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from aioconnections._version import __version__
 from aioconnections.errors import (
-    AnswerError,
     AtomError,
     AuthenticationError,
     BadRequestError,
@@ -15,7 +14,7 @@ from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubtError,
     InvalidInputError,
     JournalBoundError,
@@ -28,11 +27,12 @@ from aioconnections.errors import (
     LocalLimitError,
     NotFoundError,
     ProtocolError,
+    ResponseError,
     ServerError,
     ServerUnavailableError,
     ThrottledError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
     UsageError,
 )
 from aioconnections.outcomes import (
@@ -71,14 +71,14 @@ from aioconnections.records import (
 )
 
 if TYPE_CHECKING:
-    from aioconnections.auth import Auth, Basic, Bearer, Ltpa, Secret, Send
+    from aioconnections.auth.credentials import Auth, Basic, Bearer, Ltpa, Secret, Send
+    from aioconnections.auth.oauth2 import OAuth2, Tokens
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Administration, Client, Community, Invite
     from aioconnections.journal import Journal
-    from aioconnections.listing import Stream
-    from aioconnections.oauth2 import OAuth2, Tokens
     from aioconnections.protocol.messages import Headers, Response
-    from aioconnections.telemetry import Attempt, Progress, Stats
+    from aioconnections.session.listing import Stream
+    from aioconnections.session.telemetry import Attempt, Progress, Stats
     from aioconnections.transport.as_httpx import LaneTransport
 
 __all__ = [
@@ -86,7 +86,6 @@ __all__ = [
     "Accepted",
     "Administration",
     "AlreadyExists",
-    "AnswerError",
     "AtomError",
     "Attempt",
     "Auth",
@@ -108,7 +107,7 @@ __all__ = [
     "Email",
     "Failed",
     "ForbiddenError",
-    "ForeignAnswerError",
+    "ForeignResponseError",
     "Headers",
     "Identity",
     "InDoubt",
@@ -145,6 +144,7 @@ __all__ = [
     "ResolveOutcome",
     "Resolved",
     "Response",
+    "ResponseError",
     "Secret",
     "Send",
     "ServerError",
@@ -157,7 +157,7 @@ __all__ = [
     "ThrottledError",
     "Tokens",
     "TransportError",
-    "UnexpectedAnswerError",
+    "UnexpectedResponseError",
     "Unprocessed",
     "UsageError",
     "Userid",
@@ -165,27 +165,27 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Stats": "aioconnections.telemetry",
-    "Progress": "aioconnections.telemetry",
-    "Attempt": "aioconnections.telemetry",
+    "Stats": "aioconnections.session.telemetry",
+    "Progress": "aioconnections.session.telemetry",
+    "Attempt": "aioconnections.session.telemetry",
     "Administration": "aioconnections.client",
     "Community": "aioconnections.client",
     "Invite": "aioconnections.client",
-    "Stream": "aioconnections.listing",
-    "Auth": "aioconnections.auth",
-    "Basic": "aioconnections.auth",
-    "Bearer": "aioconnections.auth",
+    "Stream": "aioconnections.session.listing",
+    "Auth": "aioconnections.auth.credentials",
+    "Basic": "aioconnections.auth.credentials",
+    "Bearer": "aioconnections.auth.credentials",
     "Client": "aioconnections.client",
     "Journal": "aioconnections.journal",
     "LaneTransport": "aioconnections.transport.as_httpx",
     "Headers": "aioconnections.protocol.messages",
-    "Ltpa": "aioconnections.auth",
-    "OAuth2": "aioconnections.oauth2",
+    "Ltpa": "aioconnections.auth.credentials",
+    "OAuth2": "aioconnections.auth.oauth2",
     "Outcomes": "aioconnections.bulk",
     "Response": "aioconnections.protocol.messages",
-    "Secret": "aioconnections.auth",
-    "Send": "aioconnections.auth",
-    "Tokens": "aioconnections.oauth2",
+    "Secret": "aioconnections.auth.credentials",
+    "Send": "aioconnections.auth.credentials",
+    "Tokens": "aioconnections.auth.oauth2",
 }
 
 

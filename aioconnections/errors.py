@@ -10,15 +10,15 @@
     │   ├── LocalLimitError             no file descriptor or socket memory is left on this machine; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run is over
     │   └── ProtocolError               the connection broke off, or what came was not valid HTTP
-    ├── AnswerError                     a complete answer that is not the one hoped for
+    ├── ResponseError                     a complete answer that is not the one hoped for
     │   ├── BadRequestError             400
     │   ├── AuthenticationError         401, a redirect to a login, or a login page in place of the answer
     │   ├── ForbiddenError              403
     │   ├── NotFoundError               404
     │   ├── ThrottledError              429; ``retry_after`` in seconds, if the server said
     │   ├── ServerError                 5xx
-    │   └── UnexpectedAnswerError       anything else that the protocol does not foresee
-    │       └── ForeignAnswerError      a page of something in front of Connections: no verdict, nothing was done
+    │   └── UnexpectedResponseError       anything else that the protocol does not foresee
+    │       └── ForeignResponseError      a page of something in front of Connections: no verdict, nothing was done
     ├── ServerUnavailableError          the server was away for longer than the caller allows
     ├── InDoubtError                    a change was sent and its fate is not known
     ├── AtomError                       a document that is not acceptable Atom
@@ -40,7 +40,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 __all__ = [
-    "AnswerError",
     "AtomError",
     "AuthenticationError",
     "BadRequestError",
@@ -49,7 +48,7 @@ __all__ = [
     "ConnectionsError",
     "DeadlineError",
     "ForbiddenError",
-    "ForeignAnswerError",
+    "ForeignResponseError",
     "InDoubtError",
     "InvalidInputError",
     "JournalBoundError",
@@ -62,11 +61,12 @@ __all__ = [
     "LocalLimitError",
     "NotFoundError",
     "ProtocolError",
+    "ResponseError",
     "ServerError",
     "ServerUnavailableError",
     "ThrottledError",
     "TransportError",
-    "UnexpectedAnswerError",
+    "UnexpectedResponseError",
     "UsageError",
 ]
 
@@ -158,7 +158,7 @@ class ProtocolError(TransportError):
     reused: bool = False
 
 
-class AnswerError(ConnectionsError):
+class ResponseError(ConnectionsError):
     """A complete answer that is not the one hoped for.
 
     Attributes:
@@ -176,23 +176,23 @@ class AnswerError(ConnectionsError):
         self.message = tidy
 
 
-class BadRequestError(AnswerError):
+class BadRequestError(ResponseError):
     """400: the server found the request invalid, for example because it does not know a person in it."""
 
 
-class AuthenticationError(AnswerError):
+class AuthenticationError(ResponseError):
     """The login was refused, or is missing: 401, a redirect to a login, or a login page in place of the answer."""
 
 
-class ForbiddenError(AnswerError):
+class ForbiddenError(ResponseError):
     """403: logged in, but not allowed to do this."""
 
 
-class NotFoundError(AnswerError):
+class NotFoundError(ResponseError):
     """404 where it is not a normal answer."""
 
 
-class ThrottledError(AnswerError):
+class ThrottledError(ResponseError):
     """429: the server asks for fewer requests.
 
     Attributes:
@@ -204,7 +204,7 @@ class ThrottledError(AnswerError):
         self.retry_after = retry_after
 
 
-class ServerError(AnswerError):
+class ServerError(ResponseError):
     """5xx: the server, or something in front of it, failed.
 
     Attributes:
@@ -216,11 +216,11 @@ class ServerError(AnswerError):
         self.retry_after = retry_after
 
 
-class UnexpectedAnswerError(AnswerError):
+class UnexpectedResponseError(ResponseError):
     """An answer that the protocol does not foresee."""
 
 
-class ForeignAnswerError(UnexpectedAnswerError):
+class ForeignResponseError(UnexpectedResponseError):
     """A 4xx response that does not come from Connections itself, for example the HTML page of a web server.
 
     It is no verdict on what was asked for, and a change that was answered like this was not made.

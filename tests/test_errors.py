@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from aioconnections import errors
 from aioconnections.errors import (
-    AnswerError,
     AtomError,
     CertificateError,
     ConnectFailedError,
@@ -30,6 +29,7 @@ from aioconnections.errors import (
     JournalMismatchError,
     LocalLimitError,
     ProtocolError,
+    ResponseError,
     ServerError,
     ServerUnavailableError,
     ThrottledError,
@@ -49,13 +49,13 @@ EXAMPLES: list[ConnectionsError] = [
     *(
         kind(400, "CLFRN1172E", "m")
         for kind in (
-            AnswerError,
+            ResponseError,
             errors.BadRequestError,
             errors.AuthenticationError,
             errors.ForbiddenError,
             errors.NotFoundError,
-            errors.UnexpectedAnswerError,
-            errors.ForeignAnswerError,
+            errors.UnexpectedResponseError,
+            errors.ForeignResponseError,
         )
     ),
     ThrottledError(429, None, "m", 3.0),
@@ -118,10 +118,10 @@ def test_each_can_be_pickled_and_copied(
 
 def test_what_they_say() -> None:
     assert (
-        str(AnswerError(400, "CLFRN1172E", "The request is invalid."))
+        str(ResponseError(400, "CLFRN1172E", "The request is invalid."))
         == "HTTP 400: CLFRN1172E: The request is invalid."
     )
-    assert str(AnswerError(503, None, "Service Unavailable")) == "HTTP 503: Service Unavailable"
+    assert str(ResponseError(503, None, "Service Unavailable")) == "HTTP 503: Service Unavailable"
     assert str(AtomError("no entry", 3, 7, "feed")) == "no entry in <feed> (line 3, column 7)"
     assert str(AtomError("no entry")) == "no entry"
     assert str(JournalMismatchError(3, "a@example.com", "b@example.com")).endswith(
@@ -133,7 +133,7 @@ def test_what_they_say() -> None:
 
 @given(st.text(st.characters(), max_size=2000))
 def test_text_of_a_server_is_safe_to_print(text: str) -> None:
-    error = AnswerError(400, text, text)
+    error = ResponseError(400, text, text)
     for said in (str(error), error.message, error.code or "", str(ConnectionsError(text))):
         assert said.isprintable()
         assert len(said) <= 300

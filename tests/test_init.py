@@ -32,7 +32,7 @@ def test_a_name_that_is_not_there() -> None:
 
 
 def test_a_lazy_name_is_looked_up_once() -> None:
-    assert aioconnections.Basic is import_module("aioconnections.auth").Basic
+    assert aioconnections.Basic is import_module("aioconnections.auth.credentials").Basic
     assert "Basic" in vars(aioconnections)
 
 

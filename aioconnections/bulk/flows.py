@@ -7,9 +7,9 @@ from typing import Generic, TypeVar, cast
 
 from attrs import evolve
 
-from aioconnections.bulk.job import SessionJob, Subject
-from aioconnections.bulk.verdicts import cut_off, known, undone
+from aioconnections.bulk.job import SessionJob, WorkItem, cut_off, known, undone
 from aioconnections.errors import (
+    AuthenticationError,
     BadRequestError,
     ConnectionsError,
     ForbiddenError,
@@ -19,14 +19,16 @@ from aioconnections.errors import (
     NotFoundError,
     TransportError,
 )
-from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
-from aioconnections.parking import Parking
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
+from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Sends
-from aioconnections.records import Identity
-from aioconnections.session import Session
-from aioconnections.traffic import Meter, Run
+from aioconnections.protocol.profiles import check, check_request, check_result
+from aioconnections.records import Identity, Pair, Person
+from aioconnections.session.parking import Parking
+from aioconnections.session.runtime import CallContext, Run
+from aioconnections.session.session import Session
 
-__all__ = ["FlowJob"]
+__all__ = ["CheckJob", "FlowJob", "checked", "pair_of"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 
@@ -49,7 +51,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         self,
         session: Session,
         run: Run,
-        understand: Callable[[object], Subject[DoneT]],
+        understand: Callable[[object], WorkItem[DoneT]],
         *,
         once: bool = False,
         privileged: bool = False,
@@ -61,7 +63,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         self._privileged = privileged
         self._understand = understand
 
-    def understand(self, item: object) -> Subject[DoneT]:
+    def understand(self, item: object) -> WorkItem[DoneT]:
         """What `item` is about.
 
         Raises:
@@ -71,7 +73,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
             raise item
         return self._understand(item)
 
-    def duplicate_of(self, index: int, subject: Subject[DoneT]) -> int | None:
+    def duplicate_of(self, index: int, subject: WorkItem[DoneT]) -> int | None:
         """The index of an earlier item about the same person, if that makes this one superfluous."""
         if self._first is None or subject.person is None:
             return None
@@ -84,39 +86,39 @@ class FlowJob(SessionJob, Generic[DoneT]):
             subject = self.understand(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        meter = self.session.meter(self.run, parking)
+        context = self.session.context(self.run, parking)
         first = self.duplicate_of(index, subject)
         if first is not None:
-            return Unprocessed(f"duplicate of {first}", **known(index, item, meter, person=subject.person))
+            return Unprocessed(f"duplicate of {first}", **known(index, item, context, person=subject.person))
         try:
-            return await self.carry_out(index, item, subject, meter, Sends(0, meter.since_change))
+            return await self.carry_out(index, item, subject, context, Sends(0, context.since_change))
         except BaseException:
-            facts = known(index, item, meter, pair=subject.pair, person=subject.person)
-            self.cut.append(cut_off(facts, sent=meter.changed_at is not None))
+            facts = known(index, item, context, pair=subject.pair, person=subject.person)
+            self.cut.append(cut_off(facts, sent=context.changed_at is not None))
             raise
         finally:
-            meter.settle()
+            context.settle()
 
     async def carry_out(
-        self, index: int, item: object, subject: Subject[DoneT], meter: Meter, earlier: Sends
+        self, index: int, item: object, subject: WorkItem[DoneT], context: CallContext, earlier: Sends
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item that was understood, and of which earlier sends are known."""
         session = self.session
         try:
             session.refuse_hidden(*subject.people)
-            done = await session.run(self._followed(subject.begin(earlier)), meter)
+            done = await session.run(self._followed(subject.begin(earlier)), context)
             if isinstance(done, Resolved) and done.profile is None:
                 await session.nobody_found(*subject.people)
         except ConnectionsError as error:
             failure = error
         else:
             self.repeats.went_well()
-            return evolve(done, **known(index, item, meter, pair=subject.pair, person=subject.person))
+            return evolve(done, **known(index, item, context, pair=subject.pair, person=subject.person))
         failure = await session.explained(failure, *subject.people)
         self.learn(failure)
-        if isinstance(failure, JournalError) and meter.changed_at is not None:  # what was sent before stays unknown
+        if isinstance(failure, JournalError) and context.changed_at is not None:  # what was sent before stays unknown
             failure = InDoubtError(f"the change was sent and its answer lost; and now {failure}")
-        return undone(failure, known(index, item, meter, pair=subject.pair, person=subject.person), _VERDICTS)
+        return undone(failure, known(index, item, context, pair=subject.pair, person=subject.person), _VERDICTS)
 
     def learn(self, error: ConnectionsError) -> None:
         """See `SessionJob`."""
@@ -152,3 +154,78 @@ class FlowJob(SessionJob, Generic[DoneT]):
                     request = flow.send(response)
         except StopIteration as stop:
             return cast("DoneT", stop.value)
+
+
+_CHECK_VERDICTS = (BadRequestError, ForbiddenError)
+
+
+class CheckJob(SessionJob):
+    """Checks each pair with one HEAD request: the main job, on the shortest way there is."""
+
+    async def do(self, index: int, item: object, parking: Parking) -> CheckOutcome:
+        """The outcome of one pair."""
+        try:
+            pair = pair_of(item)
+            if self.session.emails.hidden:
+                self.session.refuse_hidden(pair.source, pair.target)
+        except InvalidInputError as error:
+            return Failed(error.with_traceback(None), index=index, item=item)
+        context = self.session.context(self.run, parking)
+        session = self.session
+        try:
+            request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
+            status = check_result(request, await session.ask(request, context))
+        except ConnectionsError as error:
+            unanswered = error
+        except BaseException:
+            self.cut.append(cut_off(known(index, item, context, pair=pair)))
+            raise
+        else:
+            if self.repeats.counts:
+                self.repeats.went_well()
+            return Checked(
+                status,
+                index=index,
+                item=item,
+                pair=pair,
+                attempts=context.attempts,
+                elapsed=context.elapsed,
+                waited=context.waited,
+            )
+        if isinstance(unanswered, AuthenticationError):
+            session.refused(unanswered)
+        facts = known(index, item, context, pair=pair)
+        try:
+            unanswered = await session.explained(unanswered, pair.source, pair.target)
+        except BaseException:
+            self.cut.append(undone(unanswered, facts, _CHECK_VERDICTS))
+            raise
+        self.learn(unanswered)
+        if isinstance(unanswered, _CHECK_VERDICTS):
+            self.repeats.went_well()
+        else:
+            self.noticed(unanswered)
+        return cast("CheckOutcome", undone(unanswered, facts, _CHECK_VERDICTS))
+
+
+def checked(address: Address, pair: Pair) -> Flow[Checked]:
+    """The same as a conversation, for a run that keeps a journal."""
+    return Checked((yield from check(address, pair)))
+
+
+def pair_of(item: object) -> Pair:
+    """The pair that an item is.
+
+    Raises:
+        InvalidInputError: it is none, or it is an error of this kind itself: why a source has no pair in its place.
+    """
+    if isinstance(item, Pair):
+        return item
+    if isinstance(item, InvalidInputError):
+        raise item
+    if not isinstance(item, tuple):
+        raise InvalidInputError(f"expected a Pair or a tuple of two identities, not {type(item).__name__}")
+    people = cast("tuple[Identity | Person, ...]", item)  # Pair itself refuses whatever else they are
+    if len(people) != 2:
+        raise InvalidInputError(f"expected a tuple of two identities, not of {len(people)}")
+    return Pair(*people)

@@ -5,22 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from hashlib import blake2b
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
 
 from attrs import frozen
 
-from aioconnections.bulk.verdicts import end_of_run, prove
-from aioconnections.errors import ConnectionsError, DeadlineError, TransportError
-from aioconnections.outcomes import Outcome
-from aioconnections.parking import Parking
+from aioconnections.errors import (
+    AuthenticationError,
+    CertificateError,
+    ConnectionsError,
+    DeadlineError,
+    ForeignResponseError,
+    InDoubtError,
+    JournalError,
+    LocalLimitError,
+    ResponseError,
+    ServerError,
+    ServerUnavailableError,
+    ThrottledError,
+    TransportError,
+)
+from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.policy.repeats import Repeats
+from aioconnections.policy.retry import LONGEST_WISH
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
-from aioconnections.session import Session
-from aioconnections.telemetry import LOG
-from aioconnections.traffic import Run
+from aioconnections.session.parking import Parking
+from aioconnections.session.runtime import CallContext, Run
+from aioconnections.session.session import Session
+from aioconnections.session.telemetry import LOG
 
-__all__ = ["Job", "SessionJob", "Subject", "digest_of"]
+__all__ = ["Job", "Known", "SessionJob", "WorkItem", "cut_off", "digest_of", "end_of_run", "known", "prove", "undone"]
 
 OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
 
@@ -69,7 +83,7 @@ class Job(Protocol[OutT_co]):
 
 
 @frozen
-class Subject(Generic[OutT_co]):
+class WorkItem(Generic[OutT_co]):
     """Whom an item is about, and the conversation about them.
 
     Attributes:
@@ -151,3 +165,85 @@ class SessionJob:
         """End the run, unless there is no reason; the first one counts, but for the end that it has in any case."""
         if self.over is None or (why is not None and self.over is self.run.ended):
             self.over = why
+
+
+_NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
+
+
+class Known(TypedDict):
+    """What every outcome says, whatever became of the item."""
+
+    index: int
+    item: object
+    pair: Pair | None
+    person: Identity | None
+    attempts: int
+    elapsed: float
+    waited: float
+
+
+def known(
+    index: int, item: object, context: CallContext, *, pair: Pair | None = None, person: Identity | None = None
+) -> Known:
+    """What is known of an item once its conversation is over."""
+    return {
+        "index": index,
+        "item": item,
+        "pair": pair,
+        "person": person,
+        "attempts": context.attempts,
+        "elapsed": context.elapsed,
+        "waited": context.waited,
+    }
+
+
+def undone(
+    error: ConnectionsError, facts: Known, verdicts: tuple[type[ResponseError], ...]
+) -> InDoubt | Rejected | Failed | Unprocessed:
+    """The outcome of an item whose conversation ended with `error`.
+
+    Args:
+        error: its traceback is dropped, because its frames would keep the requests alive.
+        facts: from `known`.
+        verdicts: what counts as the server's word on the item itself.
+    """
+    error.with_traceback(None)
+    if isinstance(error, InDoubtError):
+        return InDoubt(error, **facts)
+    if isinstance(error, verdicts):
+        return Rejected(error, **facts)
+    if isinstance(error, _NOT_ITS_FAULT) and not facts["attempts"]:
+        return Unprocessed(str(error), **facts)
+    return Failed(error, **facts)
+
+
+def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
+    """The outcome of an item whose work was broken off, after a change may have been `sent` or before."""
+    if sent:
+        return InDoubt(InDoubtError("the run was left before it was known what became of it"), **facts)
+    return Unprocessed("the run was left before it was done", **facts)
+
+
+def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
+    """Why the run has to end, if what happened to one item means that no other will fare better."""
+    if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError | CertificateError):
+        return error
+    if isinstance(error, ForeignResponseError) and error.wrong_address:
+        return error
+    if isinstance(error, ThrottledError | ServerError) and (error.retry_after or 0.0) > LONGEST_WISH:
+        return ServerUnavailableError(f"the server asks for a pause of {error.retry_after:.0f} s")
+    return None
+
+
+async def prove(session: Session, run: Run) -> None:
+    """Prove the login before a run, and while it goes on.
+
+    Raises:
+        ConnectionsError: the run has to stop, and why.
+    """
+    try:
+        await session.prove(run)
+    except (TransportError, ServerError, ThrottledError) as error:
+        if isinstance(error, TransportError) and (error.deterministic or isinstance(error, LocalLimitError)):
+            raise
+        raise ServerUnavailableError(f"{session.address.origin} does not answer: {error}") from None

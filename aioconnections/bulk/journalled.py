@@ -8,25 +8,24 @@ from typing import Generic, TypeVar
 from attrs import evolve
 
 from aioconnections.bulk.flows import FlowJob
-from aioconnections.bulk.job import SessionJob, Subject
-from aioconnections.bulk.verdicts import Known, cut_off, known
+from aioconnections.bulk.job import Known, SessionJob, WorkItem, cut_off, known
 from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubtError,
     InvalidInputError,
     JournalError,
     ThrottledError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of, settles
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
-from aioconnections.parking import Parking
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
-from aioconnections.traffic import Meter
+from aioconnections.session.parking import Parking
+from aioconnections.session.runtime import CallContext
 
 __all__ = ["JournalledJob"]
 
@@ -63,8 +62,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
             session = self.session
             me = session.me
             if me is None and session.signs_in:
-                with suppress(UnexpectedAnswerError):  # a server that does not say who has signed in
-                    me = await session.run(signed_in(session.address), session.meter(self.run))
+                with suppress(UnexpectedResponseError):  # a server that does not say who has signed in
+                    me = await session.run(signed_in(session.address), session.context(self.run))
             userid = None if me is None else me.value
             origin = str(session.address.origin)
             await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self.changes)
@@ -72,11 +71,11 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
     async def do(self, index: int, item: object, parking: Parking) -> Outcome:
         """The outcome of one item; see `Job`."""
-        meter, wanted = self.session.meter(self.run, parking), self._understood(item)
+        context, wanted = self.session.context(self.run, parking), self._understood(item)
         if isinstance(wanted, InvalidInputError):
-            facts, text, first = known(index, item, meter), NOTHING, None
+            facts, text, first = known(index, item, context), NOTHING, None
         else:
-            facts = known(index, item, meter, pair=wanted.pair, person=wanted.person)
+            facts = known(index, item, context, pair=wanted.pair, person=wanted.person)
             text = item_text(pair=wanted.pair, person=wanted.person, ref=wanted.ref, digest=wanted.digest)
             first = self._job.duplicate_of(index, wanted)
         past: Past | None = None
@@ -99,7 +98,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             elif first is not None:
                 outcome, local = Unprocessed(f"duplicate of {first}", **facts), True
             else:
-                outcome = await self._carry_out(wanted, meter, facts, text, past)
+                outcome = await self._carry_out(wanted, context, facts, text, past)
             self._unsettled += not (local or settles(outcome))
             said = said_of(outcome)
             if local and past is not None and past.says(said):  # it would only make it look younger
@@ -109,21 +108,21 @@ class JournalledJob(SessionJob, Generic[OutT]):
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
         except BaseException:
-            sent = meter.intends or not looked or (past is not None and past.in_doubt)
+            sent = context.intends or not looked or (past is not None and past.in_doubt)
             self.cut.append(outcome or cut_off(facts, sent=sent))
             raise
         finally:
-            meter.settle()
+            context.settle()
         return evolve(outcome, recorded_at=recorded_at)
 
-    def _understood(self, item: object) -> Subject[OutT] | InvalidInputError:
+    def _understood(self, item: object) -> WorkItem[OutT] | InvalidInputError:
         try:
             return self._job.understand(item)
         except InvalidInputError as error:
             return error.with_traceback(None)
 
     async def _carry_out(
-        self, subject: Subject[OutT], meter: Meter, facts: Known, text: str, past: Past | None
+        self, subject: WorkItem[OutT], context: CallContext, facts: Known, text: str, past: Past | None
     ) -> Outcome:
         journal, index = self._journal, facts["index"]
         doubt = past is not None and past.in_doubt
@@ -132,10 +131,10 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
         def age() -> float | None:
             """Seconds since it was sent last, whoever did it."""
-            since = meter.since_change()
+            since = context.since_change()
             if since is not None or past is None or not doubt:
                 return since or 0.0
-            return None if past.age is None else past.age + meter.lasted
+            return None if past.age is None else past.age + context.lasted
 
         async def intend(number: int) -> None:
             nonlocal intended
@@ -146,17 +145,17 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
         async def refuted(reason: ConnectionsError) -> None:
             """What was sent last was certainly not made: a run that is killed now leaves nothing in doubt."""
-            not_made = Failed(reason, **known(index, facts["item"], meter, pair=subject.pair, person=subject.person))
+            not_made = Failed(reason, **known(index, facts["item"], context, pair=subject.pair, person=subject.person))
             await journal.outcome(index, text, said_of(not_made), durable=True)
 
-        meter.before_change, meter.refuted = intend, refuted
-        outcome = await self._job.carry_out(index, facts["item"], subject, meter, Sends(sent, age, not doubt))
+        context.before_change, context.refuted = intend, refuted
+        outcome = await self._job.carry_out(index, facts["item"], subject, context, Sends(sent, age, not doubt))
         self.end(self._job.over)
-        if intended == meter.changes > 0 and not (doubt and _may_be_made(outcome)):
+        if intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):
             return outcome  # of the last change that the conversation came to, and whatever was before is settled
         if past is not None and past.log_lost:
-            return _log_lost(outcome, meter)
-        return _still_in_doubt(outcome, meter) if doubt or intended else outcome
+            return _log_lost(outcome, context)
+        return _still_in_doubt(outcome, context) if doubt or intended else outcome
 
     async def aclose(self, *, complete: bool = False) -> None:
         """Write what is left to write; see `Job`."""
@@ -179,7 +178,7 @@ def _not_sent_again(number: int) -> ConnectionsError:
     return InDoubtError(_LOG_LOST)
 
 
-def _log_lost(outcome: Outcome, meter: Meter) -> Outcome:
+def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
     """What is said of an item of which an intent may be lost: in doubt, unless asking has settled it."""
     if not isinstance(outcome, InDoubt | Failed | Unprocessed):
         return outcome
@@ -187,10 +186,10 @@ def _log_lost(outcome: Outcome, meter: Meter) -> Outcome:
     if isinstance(outcome, InDoubt):  # why asking did not settle it, if that failed
         why = outcome.error.__cause__
     doubt = InDoubtError(f"{_LOG_LOST}: {why}" if why else _LOG_LOST)
-    return InDoubt(doubt, **known(outcome.index, outcome.item, meter, pair=outcome.pair, person=outcome.person))
+    return InDoubt(doubt, **known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person))
 
 
-def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:
+def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
     """What is said of an item of which something was sent before: not that it was not done."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
@@ -199,12 +198,12 @@ def _still_in_doubt(outcome: Outcome, meter: Meter) -> Outcome:
     else:
         return outcome
     doubt = InDoubtError(f"it may have been sent before, and what became of it could not be asked: {reason}")
-    facts = known(outcome.index, outcome.item, meter, pair=outcome.pair, person=outcome.person)
+    facts = known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person)
     return InDoubt(doubt, **facts)
 
 
 def _may_be_made(outcome: Outcome) -> bool:
     """Whether the change may have been made that this outcome is about."""
     error = outcome.error if isinstance(outcome, Failed) else None
-    refused = isinstance(error, AuthenticationError | ForeignAnswerError | ThrottledError)
+    refused = isinstance(error, AuthenticationError | ForeignResponseError | ThrottledError)
     return error is not None and not refused and getattr(error, "sent", None) != "no"

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from aioconnections.clock import Timer
 from aioconnections.errors import ConnectionsError
 from aioconnections.outcomes import Tally
-from aioconnections.telemetry import LOG, Progress
-from aioconnections.traffic import Run, Traffic
+from aioconnections.session.runtime import Run, Runtime
+from aioconnections.session.telemetry import LOG, Progress
 
 __all__ = ["Reporter"]
 
@@ -22,13 +22,13 @@ class Reporter:
 
     Args:
         run: which one.
-        traffic: what its requests share.
+        runtime: what its requests share.
         on_progress: whom to tell; None for nobody.
     """
 
-    def __init__(self, run: Run, traffic: Traffic, on_progress: Callable[[Progress], object] | None) -> None:
+    def __init__(self, run: Run, runtime: Runtime, on_progress: Callable[[Progress], object] | None) -> None:
         self._run = run
-        self._traffic = traffic
+        self._runtime = runtime
         self._on_progress = on_progress
         self._tally: Callable[[], Tally] = Tally
         self._complain: Callable[[Exception], object] = lambda _: None
@@ -40,7 +40,7 @@ class Reporter:
         """The run begins. `tally` says where it stands, and `complain` is told what the hook raises."""
         self._tally = tally
         self._complain = complain
-        self._began = self._traffic.clock.now()
+        self._began = self._runtime.clock.now()
         LOG.info("run %s begins", self._run.id)
         if self._on_progress is not None:
             self._again()
@@ -56,12 +56,12 @@ class Reporter:
             self._tell(done=True)
 
     def _again(self) -> None:
-        self._timer = self._traffic.clock.call_at(self._traffic.clock.now() + _INTERVAL, self._again)
+        self._timer = self._runtime.clock.call_at(self._runtime.clock.now() + _INTERVAL, self._again)
         self._tell(done=False)
 
     def _tell(self, *, done: bool) -> None:
         assert self._on_progress is not None  # noqa: S101 # else there would be no timer
-        traffic, tally, now = self._traffic, self._tally(), self._traffic.clock.now()
+        runtime, tally, now = self._runtime, self._tally(), self._runtime.clock.now()
         finished = tally.read - tally.in_flight
         self._lately.append((now, finished))
         since, before = self._lately[0] if len(self._lately) > 1 else (self._began, 0)
@@ -69,8 +69,8 @@ class Reporter:
             tally=tally,
             elapsed=now - self._began,
             rate=(finished - before) / (now - since) if now > since else 0.0,
-            max_per_second=traffic.limiter.max_per_second,
-            waiting_for_server=traffic.is_waiting,
+            max_per_second=runtime.limiter.max_per_second,
+            waiting_for_server=runtime.is_waiting,
             done=done,
         )
         try:

@@ -30,9 +30,9 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.outcomes import Count, Outcome, Tally
-from aioconnections.parking import Parking
-from aioconnections.telemetry import Progress
-from aioconnections.traffic import Traffic
+from aioconnections.session.parking import Parking
+from aioconnections.session.runtime import Runtime
+from aioconnections.session.telemetry import Progress
 
 __all__ = ["Outcomes"]
 
@@ -50,7 +50,7 @@ class Outcomes(Generic[OutT]):
 
     Leaving the block early ends the run: nothing more is read or sent, and questions under way are cancelled. Changes
     that were sent already get as long as one attempt may take, so that it is known and recorded what became of them;
-    `unread` has what was not taken, for every item that was read. The source remains the caller's, who may go on
+    `undelivered` has what was not taken, for every item that was read. The source remains the caller's, who may go on
     reading it, and closes it if it wants to be closed.
     """
 
@@ -58,7 +58,7 @@ class Outcomes(Generic[OutT]):
         self,
         job: Job[OutT],
         source: Iterable[object] | AsyncIterable[object],
-        traffic: Traffic,
+        runtime: Runtime,
         *,
         admit: Callable[[], object],
         workers: int,
@@ -67,10 +67,10 @@ class Outcomes(Generic[OutT]):
         on_progress: Callable[[Progress], object] | None = None,
     ) -> None:
         self._job = job
-        self._traffic = traffic
+        self._runtime = runtime
         self._admit = admit  # raises a `UsageError` where the client cannot be used
         self._run_timeout = run_timeout
-        self._reporter = Reporter(job.run, traffic, on_progress)
+        self._reporter = Reporter(job.run, runtime, on_progress)
         self._items, self._asked = _iterators(source)
         self._lock = anyio.Lock()  # an async source is asked by one worker at a time
         self._asking: anyio.CancelScope | None = None
@@ -86,7 +86,7 @@ class Outcomes(Generic[OutT]):
         self._count = Count()
         self._ready: deque[OutT] = deque()
         self._early: dict[int, OutT] = {}  # finished before their turn, in an ordered run
-        self._unread: tuple[OutT, ...] = ()  # when the block was left
+        self._undelivered: tuple[OutT, ...] = ()  # when the block was left
         self._turn = 0  # index of the outcome that an ordered run gives next
         self._ended = False  # nothing more is read
         self._cancelled = False  # from outside: the outcomes are not complete
@@ -110,12 +110,12 @@ class Outcomes(Generic[OutT]):
         self._entered = True
         self._admit()
         # not before: a run that is never entered must not wait for the garbage collector to say so
-        self._parking = Parking(_capacity(self._workers, self._traffic.limiter.max_per_second), self._rebalance)
+        self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
         if self._run_timeout is not None:
-            clock = self._traffic.clock
+            clock = self._runtime.clock
             why = DeadlineError(f"the run was not done within {self._run_timeout:g} s", sent="no")
             self._job.run.end_at(clock.now() + self._run_timeout, why)
             self._timer = clock.call_at(self._job.run.until, lambda: self._expire(why))
@@ -144,8 +144,8 @@ class Outcomes(Generic[OutT]):
             complete = self._exhausted and kind is None and self._given == self._read
             for outcome in self._job.cut:
                 self._give(outcome)
-            unread = self.unread
-            self._unread = tuple(sorted(unread, key=lambda it: it.index)) if self._ordered else unread
+            undelivered = self.undelivered
+            self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
             self._ready.clear()
             self._early.clear()
             try:
@@ -158,21 +158,21 @@ class Outcomes(Generic[OutT]):
 
     async def _settle(self) -> None:
         """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
-        traffic, run = self._traffic, self._job.run
-        run.end(traffic.clock.now(), DeadlineError("the run has ended", sent="no"))
+        runtime, run = self._runtime, self._job.run
+        run.end(runtime.clock.now(), DeadlineError("the run has ended", sent="no"))
         self._end()
         with anyio.CancelScope(shield=True):
-            await within(traffic.clock, traffic.attempt_timeout, run.quiet())
+            await within(runtime.clock, runtime.attempt_timeout, run.quiet())
 
     @property
-    def unread(self) -> tuple[OutT, ...]:
+    def undelivered(self) -> tuple[OutT, ...]:
         """Outcomes that are there and were not taken.
 
         After leaving the block early, those that nobody will take: with those that were taken, one for each item that
         was read. What was not sent, or was only a question, is `Unprocessed`, and a change that was sent without an
         answer in time is `InDoubt`.
         """
-        return *self._unread, *self._ready, *(self._early[index] for index in sorted(self._early))
+        return *self._undelivered, *self._ready, *(self._early[index] for index in sorted(self._early))
 
     def __aiter__(self) -> AsyncIterator[OutT]:
         return self
@@ -365,11 +365,11 @@ class Outcomes(Generic[OutT]):
         if not timely or self._job.run.ended is None:
             away = isinstance(error, ServerUnavailableError)
             why = error if away else DeadlineError(f"the run was stopped: {error}", sent="no")
-            self._job.run.end(self._traffic.clock.now(), why)
+            self._job.run.end(self._runtime.clock.now(), why)
         self._end()
 
     def _expire(self, why: DeadlineError) -> None:
-        self._job.run.end(self._traffic.clock.now(), why)
+        self._job.run.end(self._runtime.clock.now(), why)
         self._stop(why)
 
     def _break_off(self, failure: BaseException) -> None:

@@ -20,10 +20,9 @@ from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
 from aioconnections.cli.interrupts import bear, end_with, take_over
 from aioconnections.cli.people import profile, search
-from aioconnections.cli.progress import say
+from aioconnections.cli.progress import give_up, say
 from aioconnections.cli.report import report
 from aioconnections.cli.serve import serve
-from aioconnections.cli.streams import give_up
 from aioconnections.errors import ConnectionsError
 
 __all__ = ["app", "main", "run"]

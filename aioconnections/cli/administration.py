@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import NO_MESSAGE, ROWS, File, Message, Rows
-from aioconnections.cli.runs import RECORDED, RecordedRun
-from aioconnections.cli.server import SERVER, Server
+from aioconnections.cli.options import NO_MESSAGE, RECORDED, ROWS, File, Message, RecordedRun, Rows
+from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["connect", "disconnect"]
 
@@ -13,7 +12,7 @@ def connect(
     pairs: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     letter: Message = NO_MESSAGE,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -37,7 +36,7 @@ def connect(
 
 
 def disconnect(
-    pairs: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+    pairs: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
     """End the connection or the invitation between the two people of every pair of a file; for administrators.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from aioconnections.cli.streams import Stream, standard
+from aioconnections.cli.progress import Stream, standard
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["INPUT", "JOURNAL", "File", "journal_files", "keep_apart", "option_files", "stream_file"]

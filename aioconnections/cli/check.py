@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import ROWS, File, Rows
-from aioconnections.cli.runs import CHECKING, CheckingRun
-from aioconnections.cli.server import SERVER, Server
+from aioconnections.cli.options import CHECKING, ROWS, CheckingRun, File, Rows
+from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["check"]
 
 
-def check(pairs: File = None, /, *, server: Server = SERVER, run: CheckingRun = CHECKING, rows: Rows = ROWS) -> int:
+def check(
+    pairs: File = None, /, *, server: ServerOptions = SERVER, run: CheckingRun = CHECKING, rows: Rows = ROWS
+) -> int:
     """Check for every pair of a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,

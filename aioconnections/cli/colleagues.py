@@ -7,9 +7,22 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, NOTHING_SAID, PLAIN, ROWS, File, One, Result, Rows, TypedMessage
-from aioconnections.cli.runs import RECORDED, WARY_INVITING, InvitingRun, RecordedRun
-from aioconnections.cli.server import SERVER, Server
+from aioconnections.cli.options import (
+    NOBODY,
+    NOTHING_SAID,
+    PLAIN,
+    RECORDED,
+    ROWS,
+    WARY_INVITING,
+    File,
+    InvitingRun,
+    One,
+    RecordedRun,
+    Result,
+    Rows,
+    TypedMessage,
+)
+from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Status
 
@@ -20,7 +33,7 @@ def invite(
     people: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     person: One = NOBODY,
     letter: TypedMessage = NOTHING_SAID,
     run: InvitingRun = WARY_INVITING,
@@ -52,7 +65,7 @@ def accept(
     connections: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     connection_id: str | None = None,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -81,7 +94,7 @@ def remove(
     connections: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     connection_id: str | None = None,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
@@ -109,7 +122,7 @@ def remove(
 
 def colleagues(
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     person: One = NOBODY,
     status: Literal["accepted", "pending", "unconfirmed"] = "accepted",
     since: datetime | None = None,

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
-from aioconnections.cli.runs import RECORDED, WARY, RecordedRun, WaryRun
-from aioconnections.cli.server import SERVER, Server
+from aioconnections.cli.options import (
+    NOBODY,
+    PLAIN,
+    RECORDED,
+    ROWS,
+    WARY,
+    File,
+    One,
+    RecordedRun,
+    Result,
+    Rows,
+    WaryRun,
+)
+from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["community", "invitations"]
 
@@ -20,7 +31,7 @@ def _invite(
     people: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     person: One = NOBODY,
     title: str = "Invitation",
     run: WaryRun = WARY,
@@ -50,7 +61,7 @@ def _invite(
 
 
 @community.command(name="invitations")
-def _invitations_into(uuid: str, /, *, server: Server = SERVER, result: Result = PLAIN) -> int:
+def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List the invitations into a community that wait for an answer.
 
     Args:
@@ -64,7 +75,7 @@ def _invitations_into(uuid: str, /, *, server: Server = SERVER, result: Result =
 
 
 @invitations.command(name="list")
-def _list(*, server: Server = SERVER, result: Result = PLAIN) -> int:
+def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List your own invitations into communities.
 
     Args:
@@ -77,7 +88,9 @@ def _list(*, server: Server = SERVER, result: Result = PLAIN) -> int:
 
 
 @invitations.command(name="accept")
-def _accept(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _accept(
+    file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+) -> int:
     """Accept every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
@@ -97,7 +110,9 @@ def _accept(file: File = None, /, *, server: Server = SERVER, run: RecordedRun =
 
 
 @invitations.command(name="decline")
-def _decline(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _decline(
+    file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+) -> int:
     """Decline every invitation of a file, which "list" has written.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
@@ -117,7 +132,9 @@ def _decline(file: File = None, /, *, server: Server = SERVER, run: RecordedRun 
 
 
 @invitations.command(name="revoke")
-def _revoke(file: File = None, /, *, server: Server = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS) -> int:
+def _revoke(
+    file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+) -> int:
     """Revoke every invitation of a file, which "community invitations" has written; for owners.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from aioconnections.cli.items import Item, RowPerson
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Row
+from aioconnections.cli.rows import BadRowError, Item, Row, RowPerson
 from aioconnections.cli.verbs import Verb
 from aioconnections.cli.writing import Writing, same_person
 from aioconnections.errors import InvalidInputError

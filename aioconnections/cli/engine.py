@@ -16,10 +16,9 @@ from attrs import define, field
 
 from aioconnections.bulk import Outcomes
 from aioconnections.cli.interrupts import Signals
-from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Row
+from aioconnections.cli.rows import BadRowError, Item, Row
 from aioconnections.cli.source import Ahead
 from aioconnections.cli.verbs import Options
 from aioconnections.cli.writing import Writing
@@ -162,7 +161,7 @@ class Engine(Generic[ItemT]):
                 self.begun = outcomes.tally.read > 0
                 self.local_limit = client.stats().local_limit
                 self._next = max([outcomes.tally.read, *(index + 1 for index in self._unsaid)])
-                for outcome in outcomes.unread:
+                for outcome in outcomes.undelivered:
                     self._take(outcome)
                 self._settle()
 

@@ -24,7 +24,7 @@ from aioconnections.errors import (
     ServerUnavailableError,
     ThrottledError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
     UsageError,
 )
 
@@ -94,7 +94,7 @@ def of_error(error: ConnectionsError) -> int:
     match error:
         case AuthenticationError():
             return LOGIN
-        case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedAnswerError():
+        case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedResponseError():
             return USAGE  # the last two: what answers at this URL is not Profiles
         case LocalLimitError():
             return SOME_BAD  # of this machine: the server is available
@@ -118,7 +118,7 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
     """
     if isinstance(error, DeadlineError | LocalLimitError):  # a deadline is that of the run
         return RESUMABLE if resumable else SOME_BAD
-    nonsense = begun and isinstance(error, AtomError | UnexpectedAnswerError)
+    nonsense = begun and isinstance(error, AtomError | UnexpectedResponseError)
     code = UNAVAILABLE if nonsense else of_error(error)
     passes = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
     return RESUMABLE if resumable and passes else code

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aioconnections.cli.items import Item, RowConnection, RowInvitation, RowPair, RowPerson
 from aioconnections.cli.progress import say
+from aioconnections.cli.rows import Item, RowConnection, RowInvitation, RowPair, RowPerson
 from aioconnections.errors import InDoubtError, JournalError, JournalMismatchError
 from aioconnections.journal import Journal, Past, Report, Said, columns, item_text, replay, report
 from aioconnections.journal import Row as RecordedRow

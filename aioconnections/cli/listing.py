@@ -12,16 +12,15 @@ from attrs import frozen
 
 from aioconnections.cli.apart import keep_apart, option_files
 from aioconnections.cli.exits import GOOD
-from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
 from aioconnections.cli.output import RowWriter, rows_to
-from aioconnections.cli.progress import say
+from aioconnections.cli.progress import logged, say
 from aioconnections.cli.rows import Row
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client
 from aioconnections.errors import CertificateError, ConnectionsError, ServerUnavailableError, TransportError
-from aioconnections.listing import Stream
 from aioconnections.records import Connection, Invitation, Person, Profile
+from aioconnections.session.listing import Stream
 
 __all__ = ["CONNECTIONS", "INVITATIONS", "PROFILES", "Records", "list_records"]
 
@@ -47,7 +46,7 @@ class Records(Generic[RecordT]):
 
 
 def list_records(
-    server: Server, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
+    server: ServerOptions, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
 ) -> int:
     """Write a row for every record of a listing and return the exit code.
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
+from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import Row
-from aioconnections.cli.streams import needed
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:

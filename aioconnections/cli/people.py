@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, File, One, Result, Rows
-from aioconnections.cli.runs import RUN, Run
-from aioconnections.cli.server import SERVER, Server
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, RUN, File, One, Result, Rows, Run
+from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["profile", "search"]
@@ -18,7 +17,7 @@ def profile(
     people: File = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     person: One = NOBODY,
     run: Run = RUN,
     rows: Rows = ROWS,
@@ -47,7 +46,7 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
     text: str | None = None,
     /,
     *,
-    server: Server = SERVER,
+    server: ServerOptions = SERVER,
     name: str | None = None,
     email: str | None = None,
     userid: str | None = None,

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
-from aioconnections.cli.streams import give_up, is_terminal, standard
+from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from aioconnections.client.base import OnProgress
-    from aioconnections.telemetry import Progress
+    from aioconnections.session.telemetry import Progress
 
-__all__ = ["progress", "say"]
+__all__ = [
+    "Level",
+    "Stream",
+    "give_up",
+    "is_terminal",
+    "logged",
+    "needed",
+    "progress",
+    "say",
+    "somebody_to_ask",
+    "standard",
+]
 
 
 def say(text: str) -> None:
@@ -66,3 +80,82 @@ def _pace(progress: Progress, total: int | None) -> str:
 
 def _time(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
+
+
+Stream: TypeAlias = Literal["input", "output", "error"]
+
+
+def standard(name: Stream) -> TextIO | None:
+    """One of them; None if it is closed."""
+    streams: dict[Stream, TextIO | None] = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
+    return streams[name]
+
+
+def needed(name: Stream, otherwise: str) -> TextIO:
+    """One that nothing can be done without, unless `otherwise`.
+
+    Raises:
+        InvalidInputError: it is closed.
+    """
+    stream = standard(name)
+    if stream is None:
+        raise InvalidInputError(f"standard {name} is closed; {otherwise}")
+    return stream
+
+
+def is_terminal(name: Stream) -> bool:
+    """Whether a person sits there."""
+    stream = standard(name)
+    return stream is not None and stream.isatty()
+
+
+def somebody_to_ask() -> bool:
+    """Whether a person sits at the terminal of this process, wherever its standard streams lead.
+
+    Nobody can be asked by a process in the background: the terminal would stop it.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except (OSError, AttributeError):  # there is none, or no such device on this system
+        return is_terminal("input")
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def give_up(name: Stream) -> None:
+    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
+    stream = standard(name)
+    if stream is not None:
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
+Level: TypeAlias = Literal["debug", "info", "warning"]
+
+
+class _ToPeople(logging.Handler):
+    """Says every record, past a progress bar that may be there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+@contextmanager
+def logged(level: Level | None) -> Generator[None]:
+    """Show what the library logs from `level` on; by None nothing at all, not even warnings."""
+    log = logging.getLogger("aioconnections")
+    handler = logging.NullHandler() if level is None else _ToPeople()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.addHandler(handler)
+    if level is not None:
+        log.setLevel(level.upper())
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)

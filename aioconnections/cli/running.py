@@ -25,23 +25,19 @@ from aioconnections.cli.exits import (
     of_stop,
 )
 from aioconnections.cli.interrupts import Signals
-from aioconnections.cli.items import Item
 from aioconnections.cli.journals import WatchedJournal, difference
-from aioconnections.cli.logs import logged
-from aioconnections.cli.options import Message, Rows
+from aioconnections.cli.options import Message, Rows, Run
 from aioconnections.cli.output import Format, Sheet, rows_to
-from aioconnections.cli.progress import progress, say
-from aioconnections.cli.rows import Row, Table, read_rows
-from aioconnections.cli.runs import Run
-from aioconnections.cli.server import Server
+from aioconnections.cli.progress import is_terminal, logged, progress, say
+from aioconnections.cli.rows import Item, Row, Table, read_rows
+from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.source import count_rows, opened, ready
-from aioconnections.cli.streams import is_terminal
 from aioconnections.cli.verbs import Options, Verb
 from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
-from aioconnections.telemetry import Progress
+from aioconnections.session.telemetry import Progress
 
 __all__ = ["Source", "do_all", "do_rows"]
 
@@ -97,7 +93,7 @@ class Source:
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
 
 
-def do_rows(verb: Verb[ItemT], server: Server, source: Source, run: Run, rows: Rows) -> int:
+def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: Run, rows: Rows) -> int:
     """Do `verb` with every row, or only say what would be done, and return the exit code.
 
     Args:

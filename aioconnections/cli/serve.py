@@ -11,8 +11,8 @@ from cyclopts.validators import Number
 
 from aioconnections.cli.apart import File
 from aioconnections.cli.exits import GOOD
+from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import BadRowError, read_rows
-from aioconnections.cli.streams import needed
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.records import Identity
 
@@ -104,7 +104,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
 
 def _tokens(path: Path | None) -> dict[str, Identity] | None:
     """Whose each token of a file is."""
-    from aioconnections.cli.items import PEOPLE
+    from aioconnections.cli.rows import PEOPLE
     from aioconnections.cli.source import opened
 
     if path is None:

@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from aioconnections.cli.logs import Level
-from aioconnections.cli.numbers import COUNT, RATE, Seconds
-from aioconnections.cli.progress import say
-from aioconnections.cli.streams import somebody_to_ask
+from aioconnections.cli.options import COUNT, RATE, Seconds
+from aioconnections.cli.progress import Level, say, somebody_to_ask
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from aioconnections.auth import Auth
+    from aioconnections.auth.credentials import Auth
     from aioconnections.client import Client
     from aioconnections.protocol.address import Address
 
-__all__ = ["SERVER", "Server"]
+__all__ = ["SERVER", "ServerOptions"]
 
 _GROUP = Group("Server")
 
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
-class Server:
+class ServerOptions:
     """Which server, as whom, and how fast. Secrets come from a file or the environment, never from an argument."""
 
     url: Annotated[str, Parameter(env_var="AIOCONNECTIONS_URL", show_default=False)] = ""
@@ -101,7 +99,7 @@ class Server:
 
     def _auth(self) -> Auth | None:
         """What was said on the command line counts more than the environment, a token more than a password."""
-        from aioconnections.auth import Basic, Bearer
+        from aioconnections.auth.credentials import Basic, Bearer
 
         if self.token_file:
             return Bearer(_first_line(self.token_file))
@@ -118,7 +116,7 @@ class Server:
         return None
 
 
-SERVER = Server()
+SERVER = ServerOptions()
 
 
 def _check_certificates(path: Path) -> None:

@@ -17,8 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
-from aioconnections.cli.progress import say
-from aioconnections.cli.streams import needed
+from aioconnections.cli.progress import needed, say
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["Ahead", "count_rows", "opened", "ready"]

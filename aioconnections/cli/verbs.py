@@ -8,21 +8,22 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from attrs import frozen
 
 from aioconnections.bulk import Outcomes
-from aioconnections.cli.items import (
+from aioconnections.cli.rows import (
     CONNECTIONS,
     INVITATIONS,
     PAIRS,
     PEOPLE,
     Item,
+    Row,
     RowConnection,
     RowInvitation,
     RowPair,
     RowPerson,
+    Shape,
 )
-from aioconnections.cli.rows import Row, Shape
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
-from aioconnections.errors import AnswerError
+from aioconnections.errors import ResponseError
 from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Checked, Failed, Outcome, Rejected, Removed, Resolved
@@ -112,7 +113,7 @@ def _checked(outcome: Outcome) -> Row:
     match outcome:
         case Checked(status):
             return {"status": status or "none", "http_status": 404 if status is None else 200}
-        case Rejected(AnswerError() as error) | Failed(AnswerError() as error):
+        case Rejected(ResponseError() as error) | Failed(ResponseError() as error):
             return {"status": None, "http_status": error.status}
         case _:
             return {"status": None, "http_status": None}

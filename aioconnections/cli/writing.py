@@ -12,10 +12,9 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define, field
 
-from aioconnections.cli.items import Item
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Repeats, Row
+from aioconnections.cli.rows import BadRowError, Item, Repeats, Row
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
 

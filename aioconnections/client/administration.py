@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
-from aioconnections.bulk import Outcomes, Subject, digest_of, pair_of
-from aioconnections.client.base import Base, OnProgress, Who
-from aioconnections.client.verbs import Pairlike
+from aioconnections.bulk import Outcomes, WorkItem, digest_of, pair_of
+from aioconnections.client.base import Base, OnProgress, PersonLike
+from aioconnections.client.verbs import PairLike
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
 from aioconnections.records import Pair
@@ -24,7 +24,7 @@ class Administration:
     def __init__(self, client: Base) -> None:
         self._client = client
 
-    async def connect(self, source: Who, target: Who, *, message: str = "") -> Connected | AlreadyExists:
+    async def connect(self, source: PersonLike, target: PersonLike, *, message: str = "") -> Connected | AlreadyExists:
         """Make two people colleagues, without asking them.
 
         Page "Creating a colleague connection using the Administration API".
@@ -38,7 +38,7 @@ class Administration:
         flow = colleagues.connect(self._client._here().address, pair, colleagues.connection_body(message))
         return await self._client._done(flow, (source, target), pair.source, pair.target, pair=pair)
 
-    async def disconnect(self, source: Who, target: Who) -> Removed:
+    async def disconnect(self, source: PersonLike, target: PersonLike) -> Removed:
         """End the connection or the invitation between two people.
 
         Page "Deleting a colleague connection using the Administration API".
@@ -58,7 +58,7 @@ class Administration:
 
     def connect_many(  # keyword-only options, each with its default
         self,
-        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
         *,
         message: str = "",
         ordered: bool = False,
@@ -75,9 +75,9 @@ class Administration:
         address, body = self._client._here().address, colleagues.connection_body(message)
         digest = digest_of(body)
 
-        def understand(item: object) -> Subject[Connected | AlreadyExists]:
+        def understand(item: object) -> WorkItem[Connected | AlreadyExists]:
             pair = pair_of(item)
-            return Subject(
+            return WorkItem(
                 lambda earlier: colleagues.connect(address, pair, body, earlier=earlier),
                 pair=pair,
                 people=(pair.source, pair.target),
@@ -90,7 +90,7 @@ class Administration:
 
     def disconnect_many(
         self,
-        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -102,9 +102,9 @@ class Administration:
         """
         address = self._client._here().address
 
-        def understand(item: object) -> Subject[Removed]:
+        def understand(item: object) -> WorkItem[Removed]:
             pair = pair_of(item)
-            return Subject(
+            return WorkItem(
                 lambda earlier: colleagues.disconnect(address, pair, earlier=earlier),
                 pair=pair,
                 people=(pair.source, pair.target),

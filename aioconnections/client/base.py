@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, cast
 
 from attrs import evolve
 
-from aioconnections.auth import Auth, Basic
-from aioconnections.bulk import FlowJob, Job, Outcomes, Subject
-from aioconnections.client.site import Options, Site
+from aioconnections.auth.credentials import Auth, Basic
+from aioconnections.bulk import FlowJob, Job, Outcomes, WorkItem
+from aioconnections.client.server import Options, Server
 from aioconnections.clock import Clock
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Person
-from aioconnections.session import Session
-from aioconnections.telemetry import Attempt, Progress, Stats
+from aioconnections.session.session import Session
+from aioconnections.session.telemetry import Attempt, Progress, Stats
 from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from aioconnections.journal import Journal
 
-__all__ = ["Base", "OnProgress", "Who"]
+__all__ = ["Base", "OnProgress", "PersonLike"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 R = TypeVar("R")
 
-Who: TypeAlias = Identity | Person
+PersonLike: TypeAlias = Identity | Person
 """A person, by an identity or as a record that holds one."""
 OnProgress: TypeAlias = Callable[[Progress], object]
 """Is told twice a second where a bulk run stands, and once at its end."""
@@ -86,7 +86,7 @@ class Base:
             on_attempt=on_attempt,
         )
         self._auth = _auth(auth)
-        self._site = Site(base_url, self._auth, options, transport or http_client)
+        self._server = Server(base_url, self._auth, options, transport or http_client)
         self._session: Session | None = None
         self._closed = False
         self._parent: Self | None = None
@@ -94,11 +94,11 @@ class Base:
     @property
     def max_per_second(self) -> float | None:
         """How many requests may start per second, None for no limit; may be changed at any time, for all users."""
-        return self._site.limiter.max_per_second
+        return self._server.limiter.max_per_second
 
     @max_per_second.setter
     def max_per_second(self, value: float | None) -> None:
-        self._site.change_rate(value)
+        self._server.change_rate(value)
 
     def stats(self) -> Stats:
         """What this client has done so far, for all of its users together.
@@ -106,7 +106,7 @@ class Base:
         Raises:
             UsageError: it has not been entered.
         """
-        return self._site.stats()
+        return self._server.stats()
 
     def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
         """A client for another signed-in user of the same server, for example one of a web application's.
@@ -122,7 +122,7 @@ class Base:
         self._here()
         other = copy(self)
         other._auth = _auth(auth)
-        other._session = self._site.session_for(other._auth)
+        other._session = self._server.session_for(other._auth)
         other._parent = self
         return other
 
@@ -130,12 +130,12 @@ class Base:
         """Close every connection; calls after that raise `UsageError`. A client from `as_user` closes none."""
         self._closed = True
         if self._parent is None:
-            await self._site.aclose()
+            await self._server.aclose()
 
     async def __aenter__(self) -> Self:
         if self._parent is None:
-            self._site.enter()
-            self._session = self._site.session_for(self._auth)
+            self._server.enter()
+            self._session = self._server.session_for(self._auth)
         return self
 
     async def __aexit__(
@@ -144,7 +144,7 @@ class Base:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._site!r})"
+        return f"{type(self).__name__}({self._server!r})"
 
     async def _call(self, flow: Flow[R], *people: Identity) -> R:
         """The result of a conversation that names `people`."""
@@ -168,19 +168,19 @@ class Base:
         session = self._here()
         session.refuse_hidden(*people)
         await session.prove()
-        meter = session.meter()
+        context = session.context()
         try:
-            done = await session.run(flow, meter)
+            done = await session.run(flow, context)
         except (BadRequestError, NotFoundError) as refused:
             error = refused
         else:
-            facts |= {"attempts": meter.attempts, "elapsed": meter.elapsed, "waited": meter.waited}
+            facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
             return evolve(done, item=item, **facts)
         raise await session.explained(error, *people)
 
     def _many(
         self,
-        understand: Callable[[object], Subject[DoneT]],
+        understand: Callable[[object], WorkItem[DoneT]],
         source: object,
         verb: str,
         *,
@@ -189,7 +189,7 @@ class Base:
         on_progress: OnProgress | None = None,
         **options: bool,
     ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
-        flows: FlowJob[DoneT] = FlowJob(self._here(), self._site.new_run(), understand, **options)
+        flows: FlowJob[DoneT] = FlowJob(self._here(), self._server.new_run(), understand, **options)
         job: Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
@@ -203,13 +203,13 @@ class Base:
     def _outcomes(
         self, job: Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
     ) -> Outcomes[Any]:
-        options = self._site.options
+        options = self._server.options
         if on_progress is not None and not callable(on_progress):
             raise InvalidInputError("on_progress is a function, or None")
         return Outcomes(
             job,
             cast("Iterable[object] | AsyncIterable[object]", source),  # what is neither is refused there
-            self._site.traffic,
+            self._server.runtime,
             admit=self._here,
             workers=options.max_connections,
             ordered=ordered,
@@ -221,7 +221,7 @@ class Base:
         """The session, if it may be used here and now."""
         if self._closed or (self._parent is not None and self._parent._closed):
             raise UsageError("this client is closed")
-        self._site.check_here()
+        self._server.check_here()
         assert self._session is not None  # noqa: S101 # it came with entering
         return self._session
 

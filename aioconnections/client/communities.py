@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from aioconnections.bulk import Outcomes, Subject, digest_of
-from aioconnections.client.base import Base, OnProgress, Who
+from aioconnections.bulk import Outcomes, WorkItem, digest_of
+from aioconnections.client.base import Base, OnProgress, PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
-from aioconnections.listing import Stream
 from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
@@ -23,7 +22,8 @@ from aioconnections.protocol import communities, listing
 from aioconnections.protocol.messages import Flow
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.records import Invitation, identity_of
-from aioconnections.session import Session
+from aioconnections.session.listing import Stream
+from aioconnections.session.session import Session
 
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
@@ -38,7 +38,7 @@ class Community:
         self.uuid: str = plain_text(uuid, "uuid of the community")
         self._client = client
 
-    async def invite(self, person: Who, *, title: str = "Invitation") -> Invited | AlreadyExists:
+    async def invite(self, person: PersonLike, *, title: str = "Invitation") -> Invited | AlreadyExists:
         """Invite a person into the community, by userid or e-mail address.
 
         Page "Creating a community invitation programmatically".
@@ -59,7 +59,7 @@ class Community:
 
     def invite_many(  # keyword-only options
         self,
-        people: Iterable[Who] | AsyncIterable[Who],
+        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
         *,
         title: str = "Invitation",
         journal: Journal | None,
@@ -81,9 +81,9 @@ class Community:
         """
         address, digest = self._client._here().address, digest_of(_text(title).encode(errors="surrogatepass"))
 
-        def understand(item: object) -> Subject[Invited | AlreadyExists]:
+        def understand(item: object) -> WorkItem[Invited | AlreadyExists]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
-            return Subject(
+            return WorkItem(
                 lambda earlier: communities.invite_to_community(address, self.uuid, person, title, earlier=earlier),
                 person=person,
                 people=(person,),
@@ -174,9 +174,9 @@ class Communities(Base):
         """Accept every invitation of a source; see `accept_invitation`, and `Client.check_many` for the arguments."""
         session = self._here()
 
-        def understand(item: object) -> Subject[Accepted]:
+        def understand(item: object) -> WorkItem[Accepted]:
             invitation = _invitation(item)
-            return Subject(lambda _: _accept(session, invitation), ref=_ref(invitation))
+            return WorkItem(lambda _: _accept(session, invitation), ref=_ref(invitation))
 
         return self._many(
             understand, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
@@ -193,9 +193,9 @@ class Communities(Base):
         """Decline every invitation of a source; see `decline_invitation`, and `Client.check_many` for the arguments."""
         address = self._here().address
 
-        def understand(item: object) -> Subject[Removed]:
+        def understand(item: object) -> WorkItem[Removed]:
             invitation = _invitation(item)
-            return Subject(
+            return WorkItem(
                 lambda earlier: communities.end_invitation(address, invitation, earlier=earlier), ref=_ref(invitation)
             )
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import cast
 
-from aioconnections.bulk import Outcomes, Subject
-from aioconnections.client.base import Base, OnProgress, Who
+from aioconnections.bulk import Outcomes, WorkItem
+from aioconnections.client.base import Base, OnProgress, PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
-from aioconnections.listing import Stream
 from aioconnections.outcomes import Resolved, ResolveOutcome
 from aioconnections.protocol import discovery, listing
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Profile, ServiceDocument, identity_of
-from aioconnections.session import Session
+from aioconnections.session.listing import Stream
+from aioconnections.session.session import Session
 
 __all__ = ["People"]
 
@@ -31,7 +31,7 @@ class People(Base):
         found = await self._call(discovery.service_document_of(self._here().address))
         return found or ServiceDocument(None, None)
 
-    async def service_document(self, person: Who) -> ServiceDocument | None:
+    async def service_document(self, person: PersonLike) -> ServiceDocument | None:
         """The service document of a person; None if there is no such person.
 
         Page "Retrieving the Profiles service document".
@@ -42,7 +42,7 @@ class People(Base):
         identity = identity_of(person)
         return await self._found(discovery.service_document_of(self._here().address, identity), identity)
 
-    async def profile(self, person: Who) -> Profile | None:
+    async def profile(self, person: PersonLike) -> Profile | None:
         """What the directory says of a person; None if it knows no such person.
 
         Page "Retrieving a profile".
@@ -103,7 +103,7 @@ class People(Base):
 
     def resolve_many(
         self,
-        people: Iterable[Who] | AsyncIterable[Who],
+        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
         *,
         ordered: bool = False,
         on_progress: OnProgress | None = None,
@@ -114,9 +114,9 @@ class People(Base):
         """
         session = self._here()
 
-        def understand(item: object) -> Subject[Resolved]:
+        def understand(item: object) -> WorkItem[Resolved]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses the rest
-            return Subject(lambda _: _resolve(session, person), person=person, people=(person,))
+            return WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
 
         run = self._many(understand, people, "resolve", ordered=ordered, changes=False, on_progress=on_progress)
         return cast("Outcomes[ResolveOutcome]", run)  # nothing is in doubt

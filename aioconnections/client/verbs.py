@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast, get_args
 
 from attrs import field, frozen
 
-from aioconnections.bulk import CheckJob, Outcomes, Subject, checked, digest_of, pair_of
-from aioconnections.client.base import Base, OnProgress, Who
+from aioconnections.bulk import CheckJob, Outcomes, WorkItem, checked, digest_of, pair_of
+from aioconnections.client.base import Base, OnProgress, PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
-from aioconnections.listing import Stream
 from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
@@ -30,26 +29,19 @@ from aioconnections.protocol import colleagues, listing
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Sends
 from aioconnections.protocol.profiles import check
-from aioconnections.records import (
-    Connection,
-    Identity,
-    Pair,
-    Person,
-    Profile,
-    Status,
-    identity_of,
-)
+from aioconnections.records import Connection, Identity, Pair, Person, Profile, Status, identity_of
+from aioconnections.session.listing import Stream
 
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
 
-__all__ = ["Colleagues", "Invite", "Pairlike"]
+__all__ = ["Colleagues", "Invite", "PairLike"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 
 Order: TypeAlias = Literal["displayName", "modified"]
-Pairlike: TypeAlias = Pair | tuple[Who, Who]
-Which: TypeAlias = ConnectionRef | tuple[Who, Who]
+PairLike: TypeAlias = Pair | tuple[PersonLike, PersonLike]
+Which: TypeAlias = ConnectionRef | tuple[PersonLike, PersonLike]
 """A connection: as a record, as the pair of its source and target, or by its bare id."""
 
 
@@ -69,7 +61,7 @@ class Invite:
 class Colleagues(Base):
     """What has to do with colleague connections."""
 
-    async def check(self, source: Who, target: Who) -> Status | None:
+    async def check(self, source: PersonLike, target: PersonLike) -> Status | None:
         """What stands between two people, seen from the source; one HEAD request.
 
         Page "Checking whether two people are colleagues".
@@ -89,7 +81,7 @@ class Colleagues(Base):
 
     def check_many(
         self,
-        pairs: Iterable[Pairlike] | AsyncIterable[Pairlike],
+        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -112,20 +104,20 @@ class Colleagues(Base):
         """
         session = self._here()
         if journal is None:
-            job = CheckJob(session, self._site.new_run())
+            job = CheckJob(session, self._server.new_run())
             return self._outcomes(job, pairs, ordered=ordered, on_progress=on_progress)
 
-        def understand(item: object) -> Subject[Checked]:
+        def understand(item: object) -> WorkItem[Checked]:
             pair = pair_of(item)
             flow = checked(session.address, pair)
-            return Subject(lambda _: flow, pair=pair, people=(pair.source, pair.target))
+            return WorkItem(lambda _: flow, pair=pair, people=(pair.source, pair.target))
 
         run = self._many(
             understand, pairs, "check", ordered=ordered, changes=False, journal=journal, on_progress=on_progress
         )
         return cast("Outcomes[CheckOutcome]", run)  # nothing is in doubt
 
-    async def get(self, source: Who, target: Who, *, message: bool = False) -> Connection | None:
+    async def get(self, source: PersonLike, target: PersonLike, *, message: bool = False) -> Connection | None:
         """The connection of two people, seen from the source; None if none is visible to the signed-in user.
 
         Args:
@@ -142,7 +134,7 @@ class Colleagues(Base):
 
     def colleagues(
         self,
-        person: Who,
+        person: PersonLike,
         *,
         status: Status | None = None,
         since: datetime | None = None,
@@ -187,7 +179,7 @@ class Colleagues(Base):
         )
         return Stream(session, pager)
 
-    def colleagues_in_common(self, one: Who, other: Who) -> Stream[Profile]:
+    def colleagues_in_common(self, one: PersonLike, other: PersonLike) -> Stream[Profile]:
         """Whom two people both have as colleagues (page "Finding colleagues shared by two people").
 
         Raises:
@@ -199,7 +191,7 @@ class Colleagues(Base):
 
     async def invite(
         self,
-        person: Who,
+        person: PersonLike,
         *,
         message: str = "",
         message_type: Literal["text", "html"] = "text",
@@ -235,7 +227,7 @@ class Colleagues(Base):
 
     def invite_many(
         self,
-        people: Iterable[Who | Invite] | AsyncIterable[Who | Invite],
+        people: Iterable[PersonLike | Invite] | AsyncIterable[PersonLike | Invite],
         *,
         message: str = "",
         message_type: Literal["text", "html"] = "text",
@@ -269,12 +261,12 @@ class Colleagues(Base):
         common = colleagues.invitation_body(message, message_type)
         digest = digest_of(common)
 
-        def understand(item: object) -> Subject[Invited | AlreadyExists]:
+        def understand(item: object) -> WorkItem[Invited | AlreadyExists]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses the rest
             person, own = wanted.person, wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)
             begin = self._invitation(person, body, discover=False, settle=settle, on_unknown=on_unknown)
-            return Subject(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
+            return WorkItem(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
 
         return self._many(
             understand, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
@@ -340,7 +332,7 @@ class Colleagues(Base):
         """Accept every invitation of a source; see `accept` for one, and `check_many` for the arguments."""
         address = self._here().address
 
-        def understand(item: object) -> Subject[Accepted]:
+        def understand(item: object) -> WorkItem[Accepted]:
             which = _ref(item)
             return _subject(which, lambda _: colleagues.accept(address, which))
 
@@ -357,17 +349,17 @@ class Colleagues(Base):
         """Remove every connection of a source; see `remove` for one, and `check_many` for the arguments."""
         address = self._here().address
 
-        def understand(item: object) -> Subject[Removed]:
+        def understand(item: object) -> WorkItem[Removed]:
             which = _ref(item)
             return _subject(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
         return self._many(understand, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress)
 
 
-def _subject(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> Subject[DoneT]:
+def _subject(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> WorkItem[DoneT]:
     own = which if isinstance(which, str) else None if isinstance(which, Pair) else which.id
     ref: tuple[Literal["connection_id"], str] | None = None if own is None else ("connection_id", own.strip())
-    return Subject(begin, pair=_pair(which), people=_named(which), ref=ref)
+    return WorkItem(begin, pair=_pair(which), people=_named(which), ref=ref)
 
 
 def _settleable(settle: object, on_unknown: object) -> None:

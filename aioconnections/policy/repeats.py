@@ -13,7 +13,7 @@ from aioconnections.errors import (
     LocalLimitError,
     ServerError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 
 __all__ = ["Repeats"]
@@ -67,7 +67,7 @@ def _kind(error: ConnectionsError) -> _Kind | None:
             return type(error), str(error), error.status
         case AtomError() if error.line is not None:  # not well-formed: at the same place, it is the same page
             return AtomError, error.reason, error.line, error.column, error.element
-        case UnexpectedAnswerError() | ServerError() if error.status in _ABOUT_NO_ITEM:
+        case UnexpectedResponseError() | ServerError() if error.status in _ABOUT_NO_ITEM:
             return type(error), error.status, error.code
         case _:
             return None

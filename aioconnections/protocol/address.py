@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from attrs import field, frozen
 
-from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from aioconnections.errors import InvalidInputError, UnexpectedResponseError
 from aioconnections.identifiers import plain_text
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 
@@ -82,7 +82,7 @@ class Address:
         is taken as ours. Links need not have the segment of OAuth, so it is put in.
 
         Raises:
-            UnexpectedAnswerError: the link leads to somewhere else.
+            UnexpectedResponseError: the link leads to somewhere else.
         """
         try:
             origin, target = split_url(urljoin(f"{self.origin}/", href))
@@ -91,7 +91,7 @@ class Address:
             origin, target = None, ""
         roots = (f"{self.context}/profiles/", f"{self.context}/communities/")
         if origin is None or (origin != self.origin and not target.startswith(roots)):
-            raise UnexpectedAnswerError(200, None, "a link in the answer leads to another server")
+            raise UnexpectedResponseError(200, None, "a link in the answer leads to another server")
         return self._with_segment(target)
 
     def _with_segment(self, target: str) -> str:

@@ -14,22 +14,26 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from aioconnections.atom import read_document
 from aioconnections.errors import (
-    AnswerError,
+    AtomError,
     AuthenticationError,
     BadRequestError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     NotFoundError,
+    ResponseError,
     ServerError,
     ThrottledError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
-from aioconnections.protocol.errordoc import error_document
+from aioconnections.protocol.entries import SN
 from aioconnections.protocol.messages import Request, Response
+from aioconnections.records import ErrorDocument
 
 __all__ = [
     "DOUBTFUL",
+    "error_document",
     "error_of",
     "expect",
     "foreign_error",
@@ -47,10 +51,10 @@ _CHANGES = frozenset({"POST", "PUT", "DELETE"})
 DOUBTFUL = frozenset({400, 403, 404, 409, 410, 417, 421, 426})
 """Refusals that are a verdict only if the application itself made them."""
 _APPLICATION_SERVER = re.compile(rb"SRVE[0-9]{4}E")
-_PLAIN: dict[int, type[AnswerError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
+_PLAIN: dict[int, type[ResponseError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
 
 
-def error_of(request: Request, response: Response) -> AnswerError:
+def error_of(request: Request, response: Response) -> ResponseError:
     """The error that `response` is to `request`."""
     status = response.status
     if status == 401:
@@ -65,14 +69,14 @@ def error_of(request: Request, response: Response) -> AnswerError:
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
         return kind(status, code, message, retry_after(response))
-    return _PLAIN.get(status, UnexpectedAnswerError)(status, code, message)
+    return _PLAIN.get(status, UnexpectedResponseError)(status, code, message)
 
 
 def expect(request: Request, response: Response, *statuses: int) -> None:
     """Pass if the answer has one of these statuses and is no login page.
 
     Raises:
-        AnswerError: it is another one.
+        ResponseError: it is another one.
     """
     if response.status not in statuses or login_page(request, response):
         raise error_of(request, response)
@@ -108,14 +112,14 @@ def names_stopped_application(response: Response) -> bool:
     return _APPLICATION_SERVER.search(response.body) is not None
 
 
-def foreign_error(response: Response, service: str | None = None) -> ForeignAnswerError:
+def foreign_error(response: Response, service: str | None = None) -> ForeignResponseError:
     """The error for a doubtful response. With `service`, there is no such service at the address."""
     if service is not None:
-        error = ForeignAnswerError(response.status, None, f"there is no {service}: check the URL")
+        error = ForeignResponseError(response.status, None, f"there is no {service}: check the URL")
         error.wrong_address = True
         return error
     kind = response.media_type or "no type"
-    return ForeignAnswerError(
+    return ForeignResponseError(
         response.status,
         None,
         f"the response ({kind}) does not come from Connections but from a web server or gateway in front of it;"
@@ -154,7 +158,7 @@ def _date(text: str) -> datetime | None:
         return None
 
 
-def _redirect(request: Request, response: Response) -> AnswerError:
+def _redirect(request: Request, response: Response) -> ResponseError:
     """A redirect that was not followed: to another path it is a login, to the same path another scheme or host."""
     status = response.status
     try:
@@ -166,8 +170,8 @@ def _redirect(request: Request, response: Response) -> AnswerError:
         return AuthenticationError(status, None, "the server redirected to another page, most likely its login")
     if path and absolute:
         advice = "the server redirects to https, to another host or in a circle: check the URL"
-        return UnexpectedAnswerError(status, None, advice)
-    return UnexpectedAnswerError(status, None, "the server redirects in a circle or to nowhere")
+        return UnexpectedResponseError(status, None, advice)
+    return UnexpectedResponseError(status, None, "the server redirects in a circle or to nowhere")
 
 
 def _meaning(status: int) -> str:
@@ -178,3 +182,37 @@ def _meaning(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "no standard status"
+
+
+_NAMES = {
+    f"{{{SN}}}": ("code", ("message", "displaymessage")),
+    "{urn:ibm.com/td}": ("errorCode", ("errorMessage",)),
+}
+_MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
+
+
+def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument | None:
+    """Read what the server says of a failure.
+
+    Args:
+        body: as it came.
+        charset: of the HTTP ``Content-Type``, or None.
+
+    Returns:
+        what it says, or None if the body is something else, for example an HTML page: the HTTP status stands.
+    """
+    try:
+        error = read_document(body, charset=charset, strict=False)
+    except AtomError:
+        return None
+    if error is None:
+        return None
+    space, _, name = error.tag.rpartition("}")
+    names = _NAMES.get(f"{space}}}")
+    if name != "error" or names is None:
+        return None
+    said = {child.tag.rpartition("}")[2]: child.content.strip() for child in error.children}
+    code, messages = names
+    message = next((said[name] for name in messages if said.get(name)), "")
+    found = _MESSAGE_ID.match(message)
+    return ErrorDocument(said.get(code) or None, message, found[0] if found else None)

@@ -16,14 +16,20 @@ from aioconnections.errors import (
     InvalidInputError,
     NotFoundError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import error_of, expect, is_missing
-from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
 from aioconnections.protocol.discovery import service_document_of
-from aioconnections.protocol.entries import lone_entry, query_value
+from aioconnections.protocol.entries import (
+    accepted_entry,
+    connected_entry,
+    connection_from,
+    invite_entry,
+    lone_entry,
+    query_value,
+)
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
 from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.records import Connection, Identity, Pair, Status
@@ -64,7 +70,7 @@ def get(address: Address, which: ConnectionRef, *, message: bool = False) -> Flo
     invitation, which the server gives to the source only.
 
     Raises:
-        AnswerError: the server refuses.
+        ResponseError: the server refuses.
         AtomError: the answer makes no sense.
     """
     entry = yield from _entry(address, which, message=message)
@@ -93,7 +99,7 @@ def invite(
     fifteen minutes nothing is sent again, because an invitation that was declined meanwhile looks like none.
 
     Raises:
-        AnswerError: the server's verdict.
+        ResponseError: the server's verdict.
         TransportError: certainly not sent.
         InDoubtError: the answer was lost, and asking did not settle whether the invitation was made.
     """
@@ -133,7 +139,7 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     is not sent back is lost. After a lost answer it is fetched again, and put again if it is still pending.
 
     Raises:
-        AnswerError: the server's verdict; `NotFoundError` if there is no such invitation (any more).
+        ResponseError: the server's verdict; `NotFoundError` if there is no such invitation (any more).
         InDoubtError: the answer was lost, and asking did not settle it.
     """
     asking = _entry(address, which, message=True)
@@ -165,7 +171,7 @@ def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SEN
     and its address; that it is gone by the time it is deleted is as good as deleting it.
 
     Raises:
-        AnswerError: the server's verdict; `NotFoundError` if there is no such connection.
+        ResponseError: the server's verdict; `NotFoundError` if there is no such connection.
     """
     entry = yield from _entry(address, which)
     if entry is None:
@@ -186,7 +192,7 @@ def connect(
     Page "Creating a colleague connection using the Administration API": a PUT that answers 201.
 
     Raises:
-        AnswerError: the server's verdict; `ForbiddenError` to who is no administrator.
+        ResponseError: the server's verdict; `ForbiddenError` to who is no administrator.
         InDoubtError: the answer was lost, and asking did not settle it.
     """
     target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
@@ -213,7 +219,7 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
     Page "Deleting a colleague connection using the Administration API".
 
     Raises:
-        AnswerError: the server's verdict; `NotFoundError` if there is no connection.
+        ResponseError: the server's verdict; `NotFoundError` if there is no connection.
         InDoubtError: the answer was lost, and asking did not settle it.
     """
     was = yield from check(address, pair, headers=_NO_CACHE)
@@ -267,7 +273,7 @@ def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> 
     expect(request, response, 200)
     entry = lone_entry(response)
     if entry is None:
-        raise UnexpectedAnswerError(200, None, "the answer holds no connection")
+        raise UnexpectedResponseError(200, None, "the answer holds no connection")
     return entry
 
 
@@ -294,7 +300,7 @@ def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Fl
     It is repeated here and not below, where a repetition that is refused would hide that the first one was lost.
 
     Raises:
-        AnswerError: the server's verdict.
+        ResponseError: the server's verdict.
         TransportError: it is still there, and so it is with a `ServerError`.
         InDoubtError: asking did not settle it.
     """

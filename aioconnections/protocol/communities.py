@@ -13,8 +13,7 @@ from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.colleagues import ATOM
-from aioconnections.protocol.entries import lone_entry
-from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
+from aioconnections.protocol.entries import invitation_entry, invitation_from, lone_entry, member_entry
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
 from aioconnections.records import Identity, Invitation
 
@@ -33,7 +32,7 @@ def invite_to_community(
     Page "Creating a community invitation programmatically": 201 and ``Location``, with the entry or without a body.
 
     Raises:
-        AnswerError: the server's verdict.
+        ResponseError: the server's verdict.
         TransportError: certainly not sent.
         InDoubtError: the answer was lost.
         InvalidInputError: the person is named by key, or the title holds characters that XML cannot.
@@ -54,7 +53,7 @@ def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation 
     """An invitation as it stands now; None if it is gone. Page "Retrieving an invitation".
 
     Raises:
-        AnswerError: the server refuses.
+        ResponseError: the server refuses.
         AtomError: the answer makes no sense.
     """
     request = Request("GET", address.follow(_href(invitation)), _NO_CACHE)
@@ -72,7 +71,7 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
     Page "Adding a member programmatically"; that this accepts an invitation is inferred from the vendor's own client.
 
     Raises:
-        AnswerError: the server's verdict.
+        ResponseError: the server's verdict.
         InDoubtError: the answer was lost.
     """
     if invitation.community_uuid is None:
@@ -92,7 +91,7 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
     deleted once more, and after another one asked for: that it is gone by then is as good.
 
     Raises:
-        AnswerError: the server's verdict; `NotFoundError` if it is gone. Or it is still there after all.
+        ResponseError: the server's verdict; `NotFoundError` if it is gone. Or it is still there after all.
         TransportError: likewise, or never sent.
         InDoubtError: asking did not settle whether it was done.
     """

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import unquote
+
 from aioconnections.atom import read_document
-from aioconnections.errors import BadRequestError
+from aioconnections.errors import AtomError, BadRequestError
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import error_of, expect, is_missing
-from aioconnections.protocol.entries import SN, lone_entry
+from aioconnections.protocol.entries import SN, identity, lone_entry, query_value
 from aioconnections.protocol.messages import Flow, Request, Response
 from aioconnections.protocol.people import profile_from
-from aioconnections.protocol.service import service_document
-from aioconnections.records import Identity, Profile, ServiceDocument
+from aioconnections.records import Identity, Key, Profile, ServiceDocument, Userid
 
-__all__ = ["emails_hidden", "nobody", "profile", "service_document_of"]
+__all__ = ["COLLEAGUES_REL", "emails_hidden", "nobody", "profile", "service_document", "service_document_of"]
 
 _INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the answer to a person who is not known
 
@@ -23,7 +25,7 @@ def service_document_of(address: Address, person: Identity | None = None) -> Flo
     Page "Retrieving the Profiles service document".
 
     Raises:
-        AnswerError: the server refuses.
+        ResponseError: the server refuses.
         AtomError: the answer makes no sense.
     """
     query = "" if person is None else f"?{person.kind}={encode(person.value)}"
@@ -42,7 +44,7 @@ def profile(address: Address, person: Identity) -> Flow[Profile | None]:
     declaration without a document, 400 with CLFRN1172E, 404.
 
     Raises:
-        AnswerError: the server refuses.
+        ResponseError: the server refuses.
         AtomError: the answer makes no sense.
     """
     # the default of `format` differs between versions, so it is always sent
@@ -62,7 +64,7 @@ def emails_hidden(address: Address) -> Flow[bool]:
     Page "Determining whether email addresses are hidden".
 
     Raises:
-        AnswerError: the server does not say.
+        ResponseError: the server does not say.
         AtomError: the answer makes no sense.
     """
     request = Request("GET", f"{address.context}/profiles/serviceconfigs")
@@ -83,3 +85,52 @@ def nobody(request: Request, response: Response) -> bool:
         return False
     error = error_of(request, response)
     return isinstance(error, BadRequestError) and error.code == _INVALID
+
+
+COLLEAGUES_REL = f"{SN}/connections/colleague"
+
+_APP = "{http://www.w3.org/2007/app}"
+_LINK = "{http://www.w3.org/2005/Atom}link"
+_USERID = f"{{{SN}}}userid"
+_ENCODED = re.compile(r"https?%3a%2f%2f", re.IGNORECASE)
+
+
+def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocument | None:
+    """Read a service document.
+
+    Args:
+        body: as it came.
+        charset: of the HTTP ``Content-Type``, or None.
+
+    Returns:
+        what it says, or None if it is only an XML declaration: nobody.
+
+    Raises:
+        AtomError: it is no service document.
+    """
+    service = read_document(body, charset=charset, strict=False)
+    if service is None:
+        return None
+    if service.tag != f"{_APP}service":
+        raise AtomError("not a service document")
+    links = tuple(
+        (element.get("rel") or "alternate", _decoded((element.get("href") or "").strip()))
+        for element in service.walk()
+        if element.tag == _LINK
+    )
+    userid = next((element.content for element in service.walk() if element.tag == _USERID), None)
+    colleagues = next((href for rel, href in links if rel == COLLEAGUES_REL), None)
+    # The person's own key is nowhere but in the links (protocol: service document).
+    candidates = [colleagues, *(href for _, href in links)]
+    key = next((key for key in (query_value(href, "key", "targetKey") for href in candidates) if key), None)
+    return ServiceDocument(
+        userid=identity(Userid, (userid or "").strip()),
+        key=identity(Key, key),
+        colleagues_href=colleagues,
+        links=links,
+    )
+
+
+def _decoded(href: str) -> str:
+    """Links to other applications come percent-encoded as a whole (protocol: ``…/sn/service/*``)."""
+    return unquote(href) if _ENCODED.match(href) else href

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from aioconnections.atom import AtomPerson, Content, Entry, Reader, Text
-from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from attrs import evolve
+
+from aioconnections.atom import AtomPerson, Category, Content, Entry, Reader, Text, XmlElement
+from aioconnections.errors import AtomError, InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.messages import Response
-from aioconnections.records import Email, Key, Person, Userid
+from aioconnections.records import Connection, Email, Identity, Invitation, Key, Person, Status, Userid
 
 __all__ = [
     "SN",
     "TYPE_SCHEME",
+    "accepted_entry",
     "bare_id",
+    "connected_entry",
+    "connection_from",
     "href_of",
     "identity",
+    "invitation_entry",
+    "invitation_from",
+    "invite_entry",
     "kind_of",
     "lone_entry",
+    "member_entry",
     "person_from",
     "query_value",
     "text_of",
@@ -46,13 +56,13 @@ def lone_entry(response: Response) -> Entry | None:
 
     Raises:
         AtomError: the response is not acceptable Atom.
-        UnexpectedAnswerError: it holds several entries, and nothing tells which of them was asked for.
+        UnexpectedResponseError: it holds several entries, and nothing tells which of them was asked for.
     """
     reader = Reader(charset=response.charset, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:
-        raise UnexpectedAnswerError(200, None, f"the response holds {len(entries):,} entries where one was asked for")
+        raise UnexpectedResponseError(200, None, f"the response holds {len(entries):,} entries where one was asked for")
     return entries[0] if entries else None
 
 
@@ -98,3 +108,148 @@ def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
         return kind(text) if text else None
     except InvalidInputError:
         return None
+
+
+_CONNECTION_TYPE_SCHEME = f"{SN}/connection/type"
+_STATUS_SCHEME = f"{SN}/status"
+
+
+def connection_from(entry: Entry) -> Connection:
+    """The connection that an entry describes.
+
+    Source and target come from ``snx:connection`` and ``snx:rel``: author and contributor of the entry are something
+    else (protocol: in an unconfirmed connection both are the inviter).
+
+    Raises:
+        AtomError: the entry describes something else.
+    """
+    if entry.connection is None and kind_of(entry) != "connection":
+        raise AtomError("an entry that is not of a connection", element="entry")
+    ends = entry.connection
+    return Connection(
+        id=bare_id(entry),
+        status=_status(entry),
+        source=person_from(ends.source if ends else None),
+        target=person_from(ends.target if ends else None),
+        message=text_of(entry.content),
+        title=text_of(entry.title),
+        updated=entry.updated,
+        author=person_from(entry.authors[0]) if entry.authors else None,
+        contributor=person_from(entry.contributors[0]) if entry.contributors else None,
+        self_href=href_of(entry, "self"),
+        edit_href=href_of(entry, "edit"),
+        message_type=entry.content.type if entry.content else "text",
+    )
+
+
+def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> Entry:
+    """What invites a person (protocol page "Inviting a person to become your colleague").
+
+    The status is ``pending`` although the inviter's own list will show ``unconfirmed``.
+    """
+    return _entry(Status.PENDING, Content(message, kind))
+
+
+def connected_entry(message: str = "") -> Entry:
+    """What connects two people on their behalf (protocol page "Creating a colleague connection", administration)."""
+    return _entry(Status.ACCEPTED, Content(message, "text"))
+
+
+def accepted_entry(entry: Entry) -> Entry:
+    """The entry of an invitation with its status changed, and nothing else: what is not sent back is lost.
+
+    (Protocol page "Accept an invitation": all existing information is replaced with what is sent.)
+    """
+    accepted = Category(Status.ACCEPTED.value, _STATUS_SCHEME)
+    categories = [
+        evolve(category, term=accepted.term) if category.scheme == _STATUS_SCHEME else category
+        for category in entry.categories
+    ]
+    if not any(category.scheme == _STATUS_SCHEME for category in categories):
+        categories.append(accepted)
+    return evolve(entry, categories=tuple(categories))
+
+
+def _status(entry: Entry) -> Status | None:
+    try:
+        return Status((entry.term(_STATUS_SCHEME) or "").strip().lower())
+    except ValueError:
+        return None
+
+
+def _entry(status: Status, content: Content) -> Entry:
+    return Entry(
+        categories=(
+            Category("connection", TYPE_SCHEME),
+            Category("colleague", _CONNECTION_TYPE_SCHEME),
+            Category(status.value, _STATUS_SCHEME),
+        ),
+        content=content,
+    )
+
+
+_COMMUNITY_REL = f"{SN}/community"
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
+
+
+def invitation_from(entry: Entry) -> Invitation:
+    """The invitation that an entry describes.
+
+    Raises:
+        AtomError: the entry describes something else.
+    """
+    if kind_of(entry) != "invite":
+        raise AtomError("an entry that is not of an invitation", element="entry")
+    return Invitation(
+        id=entry.id,
+        community_uuid=_community_uuid(entry),
+        title=text_of(entry.title),
+        inviter=person_from(entry.authors[0]) if entry.authors else None,
+        invitee=person_from(entry.contributors[0]) if entry.contributors else None,
+        message=text_of(entry.content),
+        updated=entry.updated,
+        self_href=href_of(entry, "self"),
+        edit_href=href_of(entry, "edit"),
+    )
+
+
+def invitation_entry(person: Identity, title: str) -> Entry:
+    """What invites a person (protocol page "Creating a community invitation programmatically").
+
+    Raises:
+        InvalidInputError: the person is given by key, which Communities does not know.
+    """
+    return Entry(
+        title=Text(title),
+        categories=(Category("invite", TYPE_SCHEME),),
+        contributors=(_contributor(person),),
+    )
+
+
+def member_entry(person: Identity) -> Entry:
+    """What makes a person a member, and so accepts an invitation (protocol page "Adding a member programmatically").
+
+    Raises:
+        InvalidInputError: the person is given by key, which Communities does not know.
+    """
+    role = XmlElement(f"{{{SN}}}role", (("component", f"{SN}/communities"),), "member")
+    return Entry(
+        contributors=(_contributor(person),), categories=(Category("person", TYPE_SCHEME),), extensions=(role,)
+    )
+
+
+def _contributor(person: Identity) -> AtomPerson:
+    if isinstance(person, Key):
+        raise InvalidInputError("Communities knows people by userid or e-mail address, not by key")
+    return AtomPerson(email=person.value) if isinstance(person, Email) else AtomPerson(userid=person.value)
+
+
+def _community_uuid(entry: Entry) -> str | None:
+    hrefs = [href_of(entry, rel) for rel in (_COMMUNITY_REL, "self", "edit")]
+    told = next((uuid for uuid in (query_value(href, "communityUuid") for href in hrefs) if uuid), None)
+    if told is None and entry.id:
+        # Two uuids joined by the dash that is also in them: only their length tells them apart.
+        found = _ID.fullmatch(entry.id)
+        told = found[1] if found else None
+    return told

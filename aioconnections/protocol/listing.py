@@ -16,9 +16,7 @@ from aioconnections.atom import Entry, Feed, Reader
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import expect
-from aioconnections.protocol.connections import connection_from
-from aioconnections.protocol.entries import query_value
-from aioconnections.protocol.invitations import invitation_from
+from aioconnections.protocol.entries import connection_from, invitation_from, query_value
 from aioconnections.protocol.messages import Headers, Request, Response
 from aioconnections.protocol.people import profile_from
 from aioconnections.records import Connection, Identity, Invitation, Profile, Status
@@ -50,7 +48,7 @@ class Pager(Protocol[R]):
         """The head of the answer has arrived (for an error: all of it).
 
         Raises:
-            AnswerError: it is not the page.
+            ResponseError: it is not the page.
         """
         ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from aioconnections.errors import AtomError, AuthenticationError, NotFoundError, UnexpectedAnswerError
+from aioconnections.errors import AtomError, AuthenticationError, NotFoundError, UnexpectedResponseError
 from aioconnections.protocol.address import Address, encode
 from aioconnections.protocol.answers import error_of, login_page
+from aioconnections.protocol.discovery import service_document
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
-from aioconnections.protocol.service import service_document
 from aioconnections.records import Email, Identity, Key, Pair, ServiceDocument, Status, Userid
 
 __all__ = ["check", "check_request", "check_result", "pair_query", "prove_login", "signed_in"]
@@ -46,7 +46,7 @@ def check_result(request: Request, response: Response) -> Status | None:
     session decides first what it means.
 
     Raises:
-        AnswerError: neither of the two.
+        ResponseError: neither of the two.
     """
     if response.status == 200:
         return _status(response)
@@ -61,7 +61,7 @@ def _status(response: Response) -> Status:
         raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
     status = statuses.pop()
     if status is None or statuses:
-        raise UnexpectedAnswerError(200, None, "the server named a status of the connection that does not exist")
+        raise UnexpectedResponseError(200, None, "the server named a status of the connection that does not exist")
     return status
 
 
@@ -71,7 +71,7 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     Page "Retrieving the Profiles service document": 200 of type ``application/atomsvc+xml``.
 
     Raises:
-        AnswerError: it is anything else; the text says whether the login or the address is the likely cause.
+        ResponseError: it is anything else; the text says whether the login or the address is the likely cause.
     """
     request = Request("GET", f"{address.profiles}/profileService.do")
     response = yield request
@@ -80,7 +80,7 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     if response.status == 404:
         raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
     if response.status == 200 and not login_page(request, response):
-        raise UnexpectedAnswerError(200, None, "what answers at this address is not the Profiles service")
+        raise UnexpectedResponseError(200, None, "what answers at this address is not the Profiles service")
     raise error_of(request, response)
 
 
@@ -88,12 +88,12 @@ def signed_in(address: Address) -> Flow[Identity]:
     """Who is signed in, for whoever has not proved the login before.
 
     Raises:
-        AnswerError: as `prove_login`, or the server does not say.
+        ResponseError: as `prove_login`, or the server does not say.
     """
     document = yield from prove_login(address)
     me = document.userid or document.key
     if me is None:
-        raise UnexpectedAnswerError(200, None, "the server does not say who is signed in")
+        raise UnexpectedResponseError(200, None, "the server does not say who is signed in")
     return me
 
 

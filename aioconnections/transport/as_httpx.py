@@ -25,7 +25,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.protocol.messages import Origin
-from aioconnections.slots import Slots
+from aioconnections.transport.concurrency import ConcurrencyLimiter
 from aioconnections.transport.http1 import Answer, foreign_head
 from aioconnections.transport.lane import Lane, Waiting
 from aioconnections.transport.limits import Ceiling
@@ -168,7 +168,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, max_connections: int = 100, verify: Verify = True, clock: Clock | None = None) -> None:
         clock = LoopClock() if clock is None else clock
         self._clock = clock
-        self._places = Slots(max_connections)
+        self._places = ConcurrencyLimiter(max_connections)
         ceiling = Ceiling(self._places.cap, max_connections, clock)
         self._lanes = Lanes(max_connections=max_connections, verify=verify, clock=clock, ceiling=ceiling)
         self._watch = self._lanes.watch

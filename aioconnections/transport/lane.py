@@ -3,7 +3,7 @@
 A lane is in one of three states, and everything here is the way from one to the next:
 
 - *lent*: somebody asked something over it, or is about to;
-- *idle*: in the list of its site, to be lent again;
+- *idle*: in the list of its pool, to be lent again;
 - *dropped*: closed, and in no list any more.
 
 `Watch` is the timer of all lanes of a pool. What it watches has a deadline, the end of the attempt for a lent lane,
@@ -25,7 +25,7 @@ from aioconnections.protocol.messages import Headers, Origin, Request
 from aioconnections.transport.http1 import Answer, constant_part, request_bytes
 from aioconnections.transport.wire import Wire
 
-__all__ = ["Lane", "Site", "Waiting", "Watch", "malformed"]
+__all__ = ["Lane", "OriginPool", "Waiting", "Watch", "malformed"]
 
 _NOTHING_ASKED = Answer("HEAD", limit=0)
 
@@ -143,7 +143,7 @@ class Waiting:
         """Whoever waits sees to that."""
 
 
-class Site:
+class OriginPool:
     """What a pool knows of one origin: the lanes that wait there, and the constant part of a request's head."""
 
     __slots__ = ("_common", "_constant", "idle", "origin")
@@ -175,7 +175,7 @@ class Site:
 
 
 class Lane:
-    """One connection to one site.
+    """One connection to one pool.
 
     Attributes:
         answer: to what was asked last.
@@ -186,16 +186,27 @@ class Lane:
         wire: the connection itself.
     """
 
-    __slots__ = ("_left", "_site", "_watch", "answer", "deadline", "expired", "state", "unfit", "used", "wire")
+    __slots__ = (
+        "_left",
+        "_pool",
+        "_watch",
+        "answer",
+        "deadline",
+        "expired",
+        "state",
+        "unfit",
+        "used",
+        "wire",
+    )
 
-    def __init__(self, wire: Wire, site: Site, watch: Watch) -> None:
+    def __init__(self, wire: Wire, pool: OriginPool, watch: Watch) -> None:
         self.wire: Wire = wire
         self.answer: Answer = _NOTHING_ASKED
         self.deadline: float = math.inf
         self.state: str = "lent"  # "idle", "dropped"
         self.used: bool = False
         self.unfit: bool = False
-        self._site = site
+        self._pool = pool
         self._watch = watch
         self._left = math.inf
         self.expired: bool = False
@@ -228,7 +239,7 @@ class Lane:
         self.state = "idle"
         self.used = True
         self.answer = _NOTHING_ASKED  # what it held is not held any longer
-        self._site.idle.append(self)
+        self._pool.idle.append(self)
         watch = self._watch
         self.deadline = until = watch.now() + rest
         if until < watch.at:
@@ -255,6 +266,6 @@ class Lane:
 
     def _leave(self) -> None:
         if self.state == "idle":
-            self._site.idle.remove(self)
+            self._pool.idle.remove(self)
         self.state = "dropped"
         self.deadline = math.inf

@@ -21,10 +21,10 @@ from aioconnections.errors import (
     ProtocolError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport.affinity import LoopAffinity
 from aioconnections.transport.connect import open_wire
-from aioconnections.transport.home import Home
 from aioconnections.transport.http1 import Answer, BadAnswerError
-from aioconnections.transport.lane import Lane, Site, Waiting, Watch, malformed
+from aioconnections.transport.lane import Lane, OriginPool, Waiting, Watch, malformed
 from aioconnections.transport.limits import Ceiling
 from aioconnections.transport.socketwire import Outbox
 from aioconnections.transport.streaming import LaneStream
@@ -35,7 +35,7 @@ __all__ = ["Lanes"]
 
 REST = 8.0  # seconds that an idle lane is kept; servers close theirs after 10 and more
 LARGEST_BODY = 64 * 1024 * 1024
-_MOST_SITES = 1000
+_MOST_ORIGINS = 1000
 _OPEN = frozenset({"opening", "lent"})
 
 
@@ -68,7 +68,7 @@ class Lanes:
         max_body: int = LARGEST_BODY,
         ceiling: Ceiling | None = None,
     ) -> None:
-        self._home = Home()
+        self._home = LoopAffinity()
         clock = LoopClock() if clock is None else clock
         self.watch: Watch = Watch(clock)
         self._ceiling = ceiling or Ceiling(lambda _: None, max_connections, clock)
@@ -76,8 +76,8 @@ class Lanes:
         self._max_body = max_body
         self._trust = Trust(verify)
         self._outbox = Outbox()
-        self._sites: dict[Origin, Site] = {}
-        self._site: Site | None = None
+        self._origin_pools: dict[Origin, OriginPool] = {}
+        self._pool: OriginPool | None = None
 
     # --- the seam ---
 
@@ -88,9 +88,9 @@ class Lanes:
             TransportError: there is no complete answer.
             UsageError: closed, or used from a second event loop or process.
         """
-        site = self.enter(origin)
-        payload = site.payload(request, common)
-        lane = await self._ask(site, request, payload, timeout)
+        pool = self.enter(origin)
+        payload = pool.payload(request, common)
+        lane = await self._ask(pool, request, payload, timeout)
         answer = lane.answer
         lane.release(REST)
         try:
@@ -109,9 +109,9 @@ class Lanes:
             TransportError: there is no answer.
             UsageError: closed, or used from a second event loop or process.
         """
-        site = self.enter(origin)
-        payload = site.payload(request, common)
-        lane = await self._ask(site, request, payload, timeout, whole=False)
+        pool = self.enter(origin)
+        payload = pool.payload(request, common)
+        lane = await self._ask(pool, request, payload, timeout, whole=False)
         stream = LaneStream(lane, self.watch, self._max_body)
         try:
             yield stream
@@ -153,8 +153,8 @@ class Lanes:
 
     # --- what LaneTransport builds on too ---
 
-    def enter(self, origin: Origin) -> Site:
-        """The site of `origin`, for a request that begins here and now.
+    def enter(self, origin: Origin) -> OriginPool:
+        """The pool of `origin`, for a request that begins here and now.
 
         Raises:
             UsageError: closed, or used from a second event loop or process.
@@ -163,13 +163,13 @@ class Lanes:
         if home.where() is not home.here:
             home.admit()
             self.watch.settle()
-        site = self._site
-        if site is None or site.origin is not origin:
-            site = self._site = self._sites.get(origin) or self._new_site(origin)
-        return site
+        pool = self._pool
+        if pool is None or pool.origin is not origin:
+            pool = self._pool = self._origin_pools.get(origin) or self._new_origin_pool(origin)
+        return pool
 
-    async def connect(self, site: Site, deadline: float, *, reuse: bool = False) -> Lane:
-        """A new lane to `site`; with `reuse` one that is idle by then, where this machine allows no further one.
+    async def connect(self, pool: OriginPool, deadline: float, *, reuse: bool = False) -> Lane:
+        """A new lane to `pool`; with `reuse` one that is idle by then, where this machine allows no further one.
 
         Raises:
             ConnectFailedError: it did not come about.
@@ -180,13 +180,13 @@ class Lanes:
         self._make_room()
         while True:
             try:
-                lane = await self._open(site, deadline)
+                lane = await self._open(pool, deadline)
             except LocalLimitError as error:
                 limit = error.with_traceback(None)
             else:
                 self._ceiling.has_opened = True
                 return lane
-            if reuse and (idle := site.lend(self.watch.now())) is not None:
+            if reuse and (idle := pool.lend(self.watch.now())) is not None:
                 return idle
             if not await self._give_up_one():
                 self._ceiling.reached(sum(entry.state in _OPEN for entry in self.watch.entries))
@@ -194,29 +194,31 @@ class Lanes:
 
     # --- inside ---
 
-    async def _open(self, site: Site, deadline: float) -> Lane:
-        context = self._trust.context() if site.origin.scheme == "https" else None
+    async def _open(self, pool: OriginPool, deadline: float) -> Lane:
+        context = self._trust.context() if pool.origin.scheme == "https" else None
         wire: Wire | None = None
         try:
             with Waiting(self.watch, "opening", deadline):
-                wire = await open_wire(site.origin, context, self._outbox)
+                wire = await open_wire(pool.origin, context, self._outbox)
         except BaseException:
             if wire is not None:
                 wire.abort()
             raise
         if wire is not None:
-            return self._checked(wire, site)
+            return self._checked(wire, pool)
         if self._home.closed:
             raise ConnectFailedError("the client was closed meanwhile")
         raise DeadlineError("no connection came about before its time was over", sent="no")
 
-    async def _ask(self, site: Site, request: Request, payload: bytes, timeout: float, *, whole: bool = True) -> Lane:
+    async def _ask(
+        self, pool: OriginPool, request: Request, payload: bytes, timeout: float, *, whole: bool = True
+    ) -> Lane:
         """A lane on which the request was answered: completely, or with ``whole=False`` at least with a head."""
         watch = self.watch
         now = watch.now()
         deadline = now + timeout
         reuse = not request.fresh
-        lane = (site.lend(now) if reuse else None) or await self.connect(site, deadline, reuse=reuse)
+        lane = (pool.lend(now) if reuse else None) or await self.connect(pool, deadline, reuse=reuse)
         while True:
             lane.deadline = deadline
             if deadline < watch.at:
@@ -236,23 +238,23 @@ class Lanes:
             if failure.sent == "maybe":
                 failure.reused = True
                 raise failure
-            lane = await self.connect(site, deadline)
+            lane = await self.connect(pool, deadline)
 
-    def _checked(self, wire: Wire, site: Site) -> Lane:
+    def _checked(self, wire: Wire, pool: OriginPool) -> Lane:
         # TLS has things to say unasked; what HTTP says unasked would be taken for the first answer
-        if wire.lost or (site.origin.scheme == "http" and not wire.quiet()):
+        if wire.lost or (pool.origin.scheme == "http" and not wire.quiet()):
             wire.abort()
             raise ConnectFailedError("the server spoke, or hung up, before it was asked")
         if self._home.closed:
             wire.abort()
             raise ConnectFailedError("the client was closed meanwhile")
-        return Lane(wire, site, self.watch)
+        return Lane(wire, pool, self.watch)
 
     async def _give_up_one(self) -> bool:
         """Wait until an idle lane has given its descriptor back; False if there is none."""
         entries = self.watch.entries
         closing = next((entry for entry in entries if entry.state == "dropped"), None)
-        closing = closing or next((site.idle[0] for site in self._sites.values() if site.idle), None)
+        closing = closing or next((pool.idle[0] for pool in self._origin_pools.values() if pool.idle), None)
         if closing is None:
             return False
         closing.drop()
@@ -260,16 +262,16 @@ class Lanes:
         return True
 
     def _make_room(self) -> None:
-        """Close the idle lane that has waited longest at some site, if there are enough connections."""
+        """Close the idle lane that has waited longest at some pool, if there are enough connections."""
         if len(self.watch.entries) >= self._max_connections:
-            resting = next((site.idle for site in self._sites.values() if site.idle), None)
+            resting = next((pool.idle for pool in self._origin_pools.values() if pool.idle), None)
             if resting:
                 resting[0].drop()
 
-    def _new_site(self, origin: Origin) -> Site:
+    def _new_origin_pool(self, origin: Origin) -> OriginPool:
         if origin.scheme not in {"http", "https"}:
             raise InvalidInputError("lanes lead to http and https alone")
-        if len(self._sites) >= _MOST_SITES:
-            self._sites = {known: site for known, site in self._sites.items() if site.idle}
-        site = self._sites[origin] = Site(origin)
-        return site
+        if len(self._origin_pools) >= _MOST_ORIGINS:
+            self._origin_pools = {known: pool for known, pool in self._origin_pools.items() if pool.idle}
+        pool = self._origin_pools[origin] = OriginPool(origin)
+        return pool

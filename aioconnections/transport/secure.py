@@ -11,7 +11,7 @@ import ssl
 
 from aioconnections.transport.limits import no_descriptor, trust_was_unreadable
 from aioconnections.transport.socketwire import Outbox, SocketWire
-from aioconnections.transport.tlsrecords import RecordEnds
+from aioconnections.transport.tls import RecordEnds
 
 __all__ = ["SecureWire"]
 

@@ -11,7 +11,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
 from aioconnections.transport.http1 import Answer
-from aioconnections.transport.tlsrecords import RecordEnds
+from aioconnections.transport.tls import RecordEnds
 from aioconnections.transport.wire import AT_ONCE, OURS, RESET, SMALL, UNASKED, readable
 
 __all__ = ["Followed", "StreamWire"]

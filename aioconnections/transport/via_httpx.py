@@ -1,4 +1,4 @@
-"""Engines over httpx: `HttpxEngine` lends its own connections, `DoorEngine` goes through what the caller brought.
+"""Engines over httpx: `HttpxEngine` lends its own connections, `HttpxAdapter` goes through what the caller brought.
 
 A shared httpx pool spends more than ten times the CPU on each request, because every request walks all of its
 connections; so `HttpxEngine` keeps transports of one connection each. Through a caller's transport or client go
@@ -48,7 +48,7 @@ from aioconnections.transport.lane import malformed
 from aioconnections.transport.limits import Ceiling, local_limit, no_descriptor, trust_was_unreadable
 from aioconnections.transport.tls import Trust, Verify
 
-__all__ = ["DoorEngine", "HttpxEngine"]
+__all__ = ["HttpxAdapter", "HttpxEngine"]
 
 T = TypeVar("T")
 _Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -186,7 +186,7 @@ class HttpxEngine(_Engine):
         return f"HttpxEngine({self._lent} lent, {sum(map(len, self._idle.values()))} idle)"
 
 
-class DoorEngine(_Engine):
+class HttpxAdapter(_Engine):
     """Goes through the caller's transport or client.
 
     A client's own credentials, cookies, default headers and redirects are not used: the request goes out as it is, so
@@ -221,7 +221,7 @@ class DoorEngine(_Engine):
             await self._door.aclose()
 
     def __repr__(self) -> str:
-        return f"DoorEngine({type(self._door).__name__})"
+        return f"HttpxAdapter({type(self._door).__name__})"
 
 
 async def _through(client: httpx.AsyncClient, message: httpx.Request) -> httpx.Response:

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.items import PAIRS, RowPair
-from aioconnections.cli.rows import Row
+from aioconnections.cli.rows import PAIRS, Row, RowPair
 from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
 from aioconnections.errors import DeadlineError

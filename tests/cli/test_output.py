@@ -14,7 +14,7 @@ from aioconnections.cli.output import Format, rows_to
 from aioconnections.cli.progress import progress, say
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import Tally
-from aioconnections.telemetry import Progress
+from aioconnections.session.telemetry import Progress
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from itertools import count, islice
 
 import pytest
 
-from aioconnections.cli.items import PAIRS, PEOPLE, RowPair
-from aioconnections.cli.rows import BadRowError, IdType, Table, read_rows
+from aioconnections.cli.rows import PAIRS, PEOPLE, BadRowError, IdType, RowPair, Table, read_rows
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Key, Pair, Userid
 

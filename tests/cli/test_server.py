@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.server import Server
+from aioconnections.cli.server import ServerOptions
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.messages import Headers
 
@@ -16,7 +16,7 @@ BASIC = {"me:secret": "Basic bWU6c2VjcmV0", "me:zażółć": "Basic bWU6emHFvMOz
 
 def login(**options: Any) -> Headers:
     """What a server is sent."""
-    auth = Server(url=URL, **options).client()._auth
+    auth = ServerOptions(url=URL, **options).client()._auth
     assert auth is not None
 
     async def send(*_: object, **__: object) -> Any:
@@ -100,7 +100,7 @@ def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict
 
 
 def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    assert Server(url=URL).client()._auth is None
+    assert ServerOptions(url=URL).client()._auth is None
     assert capsys.readouterr().err == (
         "aioconnections: warning: without --user or a token the server is asked as nobody\n"
     )
@@ -111,9 +111,9 @@ def test_what_the_client_warns_of_is_told_in_one_line(
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
     url = "http://connections.example.com"
-    Server(url=url, token_file=file("t0ken"), max_per_second=0).client()
+    ServerOptions(url=url, token_file=file("t0ken"), max_per_second=0).client()
     proxy, readable = capsys.readouterr().err.splitlines()
     assert proxy == "aioconnections: warning: http_proxy names a proxy, which is not used: add --trust-env to use it"
     assert readable.startswith("aioconnections: warning: the login is sent over http")
-    Server(url=url, token_file=file("t0ken"), trust_env=True).client()
+    ServerOptions(url=url, token_file=file("t0ken"), trust_env=True).client()
     assert "proxy" not in capsys.readouterr().err

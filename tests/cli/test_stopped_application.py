@@ -79,5 +79,5 @@ def test_pages_that_stay_unclear_are_failures_and_no_answers(
     assert said.code == 1
     assert [row["status"] for row in said.rows] == ["", ""]
     assert all(
-        "ForeignAnswerError" in row["error"] or "does not come from Connections" in row["error"] for row in said.rows
+        "ForeignResponseError" in row["error"] or "does not come from Connections" in row["error"] for row in said.rows
     )

@@ -16,7 +16,7 @@ from aioconnections import (
     InvalidInputError,
     Invitation,
     Person,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 
 pytestmark = pytest.mark.anyio
@@ -143,7 +143,7 @@ async def test_a_record_with_an_id_that_cannot_be_written_in_a_url_is_not_sent()
         for change in (client.accept, client.remove):
             with pytest.raises(InvalidInputError, match="lone surrogate"):
                 await change(odd)
-        with pytest.raises(UnexpectedAnswerError, match="leads to another server"):
+        with pytest.raises(UnexpectedResponseError, match="leads to another server"):
             await client.get_invitation(Invitation("i", None, edit_href="/communities/\ud800"))
         with pytest.raises(InvalidInputError, match="lone surrogate"):
             await client.accept_invitation(Invitation("i", "\ud800"))

@@ -17,7 +17,7 @@ from aioconnections import (
     Checked,
     Failed,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     Rejected,
 )
 
@@ -118,7 +118,7 @@ def test_a_page_of_the_application_server_makes_the_head_foreign() -> None:
     found, run = checks(front)
     assert run.tally.checked == 29
     (failed,) = [outcome for outcome in found if isinstance(outcome, Failed)]
-    assert isinstance(failed.error, ForeignAnswerError)
+    assert isinstance(failed.error, ForeignResponseError)
     assert failed.attempts == 4 + 3  # and what was asked to learn who writes such pages
     assert "text/html" in str(failed.error)
 

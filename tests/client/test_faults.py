@@ -157,7 +157,7 @@ def test_what_keeps_a_lost_answer_from_being_asked_after_leaves_it_in_doubt(end:
                 if isinstance(end, AuthenticationError):
                     client._session.refused(end)
                 else:
-                    client._session._traffic.availability.outage.begin(trio.current_time())
+                    client._session._runtime.availability.outage.begin(trio.current_time())
 
         client = place.client(a, on_attempt=over, max_connections=1, max_outage=0)
         async with client:

@@ -55,8 +55,8 @@ async def test_a_run_goes_on_where_it_was_left_and_nobody_is_invited_twice(path:
             first = [await anext(outcomes) for _ in range(7)]
         assert all(isinstance(outcome, Invited) and not outcome.replayed for outcome in first)
         made = len(place.verbs())
-        assert {type(outcome) for outcome in outcomes.unread} <= {Invited, Unprocessed}
-        finished = sum(isinstance(outcome, Invited) for outcome in outcomes.unread)
+        assert {type(outcome) for outcome in outcomes.undelivered} <= {Invited, Unprocessed}
+        finished = sum(isinstance(outcome, Invited) for outcome in outcomes.undelivered)
         assert made == 7 + finished, "what was sent has been waited for"
         second = await everything(client.invite_many(people, message="Hello", journal=Journal(path), ordered=True))
     assert [outcome.index for outcome in second] == list(range(20))
@@ -268,7 +268,7 @@ async def test_an_invitation_that_could_not_be_sent_again_stays_in_doubt(path: P
     def away(attempt: Attempt) -> None:
         if attempt.method == "HEAD":
             assert client._session is not None
-            client._session._traffic.availability.outage.begin(0.0)
+            client._session._runtime.availability.outage.begin(0.0)
 
     async with place.client(0, max_outage=0, on_attempt=away) as client:
         (outcome,) = await everything(client.invite_many(people, settle=0, journal=Journal(path)))

@@ -22,7 +22,7 @@ from aioconnections import (
     Pair,
     ProtocolError,
     Rejected,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
     Unprocessed,
     Userid,
 )
@@ -130,7 +130,7 @@ NO_ENTRY = '<feed xmlns="http://www.w3.org/2005/Atom"><entry><title>no id</title
     ("page", "kind"),
     [
         (lambda: httpx.Response(200, headers=ATOM, text=NOT_ATOM), AtomError),
-        (lambda: httpx.Response(405, headers={"allow": "OPTIONS"}), UnexpectedAnswerError),
+        (lambda: httpx.Response(405, headers={"allow": "OPTIONS"}), UnexpectedResponseError),
     ],
 )
 def test_the_same_page_for_every_person_stops_a_run(

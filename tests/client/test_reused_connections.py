@@ -10,7 +10,7 @@ import pytest
 from transport.faulty import Connection, Script, StoppedClock, answer, serving
 
 from aioconnections import AlreadyExists, Client, InDoubtError, Pair, Removed, Status, Userid
-from aioconnections.auth import Send
+from aioconnections.auth.credentials import Send
 from aioconnections.protocol.messages import Headers
 
 pytestmark = pytest.mark.anyio

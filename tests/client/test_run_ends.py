@@ -86,7 +86,7 @@ def test_whoever_leaves_early_learns_what_became_of_every_item() -> None:
             async with client.invite_many(PEOPLE, journal=None) as outcomes:
                 seen = [await anext(outcomes)]
                 await trio.sleep_until(began + 2.5)  # the second is under way
-            seen += outcomes.unread
+            seen += outcomes.undelivered
             assert trio.current_time() - began == pytest.approx(2.8)
         tally = outcomes.tally
         assert sorted(outcome.index for outcome in seen) == list(range(tally.read))
@@ -118,7 +118,7 @@ def test_a_change_that_is_broken_off_is_in_doubt_and_a_question_is_not() -> None
                     task.cancel()
                     await asyncio.sleep(0)
                 await asyncio.wait([task])
-                assert [type(outcome) for outcome in run.unread] == [InDoubt if changes else Unprocessed] * 3
+                assert [type(outcome) for outcome in run.undelivered] == [InDoubt if changes else Unprocessed] * 3
                 assert run.tally.in_flight == 0
 
     asyncio.run(main())

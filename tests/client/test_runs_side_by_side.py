@@ -36,7 +36,7 @@ def test_whoever_waits_for_the_canary_of_a_run_that_is_left_sends_another() -> N
             found.extend(await everything(client.check_many(pairs(2))))
 
         async with client_of(Script(connected), max_per_second=1, burst=1) as client:
-            client._site.limiter.reserve(trio.current_time())  # by another user
+            client._server.limiter.reserve(trio.current_time())  # by another user
             async with trio.open_nursery() as nursery, client.invite_many(PEOPLE, journal=None):
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.start_soon(call, client)
@@ -64,8 +64,8 @@ def test_leaving_a_run_of_changes_does_not_wait_for_questions(*, canary: bool) -
                 await trio.testing.wait_all_tasks_blocked()
                 began = trio.current_time()
             assert trio.current_time() == began
-        assert len(outcomes.unread) == outcomes.tally.read == (0 if canary else 2)
-        assert {type(outcome) for outcome in outcomes.unread} <= {Unprocessed}
+        assert len(outcomes.undelivered) == outcomes.tally.read == (0 if canary else 2)
+        assert {type(outcome) for outcome in outcomes.undelivered} <= {Unprocessed}
 
     on_virtual_time(main)
 
@@ -118,7 +118,7 @@ def test_a_verdict_that_is_being_explained_when_the_run_is_left_is_told() -> Non
             items = [(Email(f"a{n}@example.com"), Email("b@example.com")) for n in range(9)]
             async with client.check_many(items, ordered=True) as outcomes:
                 await trio.testing.wait_all_tasks_blocked()
-        assert [outcome.index for outcome in outcomes.unread] == list(range(outcomes.tally.read))
-        assert {type(outcome) for outcome in outcomes.unread} == {Rejected}
+        assert [outcome.index for outcome in outcomes.undelivered] == list(range(outcomes.tally.read))
+        assert {type(outcome) for outcome in outcomes.undelivered} == {Rejected}
 
     on_virtual_time(main)

@@ -63,7 +63,7 @@ def test_a_source_is_not_read_further_than_the_parked_items_allow() -> None:
             assert 100 <= before < 100 + 4  # what two seconds of the rate bring, and what was under way then
             await trio.sleep(100)
             assert read == before
-        assert all(isinstance(it, Unprocessed) or it.attempts for it in outcomes.unread)
-        assert len(outcomes.unread) == before
+        assert all(isinstance(it, Unprocessed) or it.attempts for it in outcomes.undelivered)
+        assert len(outcomes.undelivered) == before
 
     in_time(main)

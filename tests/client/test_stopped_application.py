@@ -26,7 +26,7 @@ from aioconnections import (
     ConnectionsError,
     DeadlineError,
     Failed,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubt,
     InDoubtError,
     Invitation,
@@ -143,7 +143,7 @@ def test_members_of_a_cluster_of_which_one_is_stopped(seed: int) -> None:
             found = await everything(client.check_many(pairs))
         assert len(found) == 600
         assert [o for o in found if isinstance(o, Checked) and o.status != truth(place, o.pair)] == []
-        assert all(isinstance(o.error, ForeignAnswerError) for o in found if not isinstance(o, Checked))
+        assert all(isinstance(o.error, ForeignResponseError) for o in found if not isinstance(o, Checked))
         assert sum(isinstance(o, Checked) for o in found) >= 0.8 * 600
 
     in_time(main)
@@ -158,12 +158,12 @@ def test_an_address_without_the_application_stops_the_run_at_once(auth: str | No
         async with place.client(0, **options) as client:
             run = client.check_many(all_pairs(place, 200))
             found = await everything(run)
-            assert isinstance(run.stopped, ForeignAnswerError)
+            assert isinstance(run.stopped, ForeignResponseError)
             assert run.stopped.wrong_address
             assert "there is no Profiles service at https://connections.example.com/profiles" in str(run.stopped)
             assert not any(isinstance(o, Checked) for o in found)
             assert run.tally.read == len(found) <= 32
-            with pytest.raises(ForeignAnswerError, match="no Communities service"):
+            with pytest.raises(ForeignResponseError, match="no Communities service"):
                 [it async for it in client.invitations()]
         async with place.client(0) as client:
             with pytest.raises(NotFoundError, match="no Profiles service"):
@@ -180,8 +180,8 @@ def test_without_a_canary_that_can_be_asked_a_doubtful_response_is_a_failure_and
         async with place.client(0, auth=None) as client:
             found = await everything(client.check_many(strangers))
             assert [type(o) for o in found] == [Failed] * 5
-            assert all(isinstance(o.error, ForeignAnswerError) for o in found)
-            with pytest.raises(ForeignAnswerError):
+            assert all(isinstance(o.error, ForeignResponseError) for o in found)
+            with pytest.raises(ForeignResponseError):
                 await client.get(strangers[0].source, strangers[0].target)
 
     in_time(main)
@@ -445,7 +445,7 @@ def test_a_removal_of_a_connection_that_a_stopped_application_answers_is_not_rep
         other = next(n for n in range(1, 100) if place.status(place.person(0), place.person(n)) == "accepted")
         async with place.client(0) as client:
             place.server.faults = [Fault("missing", operation="remove")]
-            with pytest.raises(ForeignAnswerError):
+            with pytest.raises(ForeignResponseError):
                 await client.remove(Pair(place.person(0), place.person(other)))
             run = client.remove_many([Pair(place.person(0), place.person(other))])
             (outcome,) = await everything(run)
@@ -629,7 +629,7 @@ def test_leaving_a_run_whose_invitations_wait_for_the_application_does_not_wait_
                 await trio.sleep(0.7)
             began = trio.current_time()
         assert trio.current_time() == began
-        assert len(run.unread) == run.tally.read
+        assert len(run.undelivered) == run.tally.read
 
     in_time(main)
 

@@ -278,6 +278,6 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.Log
 
 
 def test_who_has_not_set_up_logging_sees_nothing_of_it() -> None:
-    code = "import aioconnections.telemetry as t; t.LOG.warning('something')"
+    code = "import aioconnections.session.telemetry as t; t.LOG.warning('something')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
     assert ended.stdout + ended.stderr == b""

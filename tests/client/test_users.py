@@ -25,7 +25,7 @@ from aioconnections import (
     UsageError,
     Userid,
 )
-from aioconnections.auth import Auth
+from aioconnections.auth.credentials import Auth
 from aioconnections.reference import app
 from aioconnections.reference.server import listening_in_thread
 
@@ -125,7 +125,7 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
                 await anyio.sleep(pause)
                 await client.as_user(("ann", "secret")).check(A, B)
                 client.as_user(("bob", "secret"))
-            sessions = client._site._sessions
+            sessions = client._server._sessions
             assert len(sessions) == 2
             for number in range(10_050):
                 client.as_user((f"user{number}", "secret"))
@@ -138,7 +138,7 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
 def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
     async def main() -> None:
         async with client_of(counting()) as client:
-            sessions = client._site._sessions
+            sessions = client._server._sessions
             for number in range(200):
                 client.as_user((f"user{number}", "secret"))
             ann = client.as_user(("ann", "secret"))

@@ -20,7 +20,7 @@ from aioconnections.errors import (
     ServerError,
     ThrottledError,
     TransportError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.policy.repeats import Repeats
 
@@ -38,8 +38,8 @@ FOR_ALL = [
     LocalLimitError("no descriptor is left"),
     AtomError("not well-formed", 1, 0),
     AtomError("not well-formed", 1, 0, "html"),
-    UnexpectedAnswerError(405, None, "no such method"),
-    UnexpectedAnswerError(302, None, "in a circle"),
+    UnexpectedResponseError(405, None, "no such method"),
+    UnexpectedResponseError(302, None, "in a circle"),
     ServerError(501, None, "not implemented"),
 ]
 ABOUT_AN_ITEM = [
@@ -50,8 +50,8 @@ ABOUT_AN_ITEM = [
     BadRequestError(400, "CLFRN1172E", "no such person"),
     ForbiddenError(403, None, "not allowed"),
     NotFoundError(404, None, "no such invitation"),
-    UnexpectedAnswerError(409, None, "a conflict"),
-    UnexpectedAnswerError(200, None, "the answer holds no connection"),
+    UnexpectedResponseError(409, None, "a conflict"),
+    UnexpectedResponseError(200, None, "the answer holds no connection"),
     ServerError(500, None, "a defect"),
     ServerError(503, None, "too busy"),
     ThrottledError(429, None, "too much"),

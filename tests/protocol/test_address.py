@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.errors import InvalidInputError, UnexpectedAnswerError
+from aioconnections.errors import InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.address import Address, encode, split_url
 from aioconnections.protocol.messages import Origin, Request
 
@@ -169,5 +169,5 @@ def test_a_link_of_another_login_is_left_as_it_is() -> None:
     ],
 )
 def test_no_link_leads_to_another_server(href: str) -> None:
-    with pytest.raises(UnexpectedAnswerError):
+    with pytest.raises(UnexpectedResponseError):
         Address.of("https://c.example.com/social").follow(href)

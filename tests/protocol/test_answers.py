@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.errors import (
-    AnswerError,
     AuthenticationError,
     BadRequestError,
     ForbiddenError,
     NotFoundError,
+    ResponseError,
     ServerError,
     ThrottledError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.protocol.answers import error_of, login_page, retry_after
 from aioconnections.protocol.messages import Request, Response
@@ -31,15 +31,15 @@ def answer(status: int, body: bytes = b"", **fields: str) -> Response:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (204, UnexpectedAnswerError),
-        (304, UnexpectedAnswerError),
+        (204, UnexpectedResponseError),
+        (304, UnexpectedResponseError),
         (400, BadRequestError),
         (401, AuthenticationError),
         (403, ForbiddenError),
         (404, NotFoundError),
-        (405, UnexpectedAnswerError),
-        (409, UnexpectedAnswerError),
-        (418, UnexpectedAnswerError),
+        (405, UnexpectedResponseError),
+        (409, UnexpectedResponseError),
+        (418, UnexpectedResponseError),
         (429, ThrottledError),
         (500, ServerError),
         (503, ServerError),
@@ -47,7 +47,7 @@ def answer(status: int, body: bytes = b"", **fields: str) -> Response:
         (799, ServerError),
     ],
 )
-def test_the_table_of_statuses(status: int, kind: type[AnswerError]) -> None:
+def test_the_table_of_statuses(status: int, kind: type[ResponseError]) -> None:
     error = error_of(REQUEST, answer(status))
     assert type(error) is kind
     assert (error.status, error.code) == (status, None)
@@ -68,16 +68,16 @@ def test_a_status_without_a_name_is_said_to_be_one() -> None:
         ("/login.jsp", AuthenticationError),
         ("https://sso.example.com/login?to=x", AuthenticationError),
         ("login.jsp", AuthenticationError),
-        (REQUEST.target, UnexpectedAnswerError),
-        (f"https://c.example.com{REQUEST.target}", UnexpectedAnswerError),
-        (f"http://c.example.com{REQUEST.target}", UnexpectedAnswerError),
-        ("?again", UnexpectedAnswerError),
-        ("", UnexpectedAnswerError),
-        ("https://[broken", UnexpectedAnswerError),
+        (REQUEST.target, UnexpectedResponseError),
+        (f"https://c.example.com{REQUEST.target}", UnexpectedResponseError),
+        (f"http://c.example.com{REQUEST.target}", UnexpectedResponseError),
+        ("?again", UnexpectedResponseError),
+        ("", UnexpectedResponseError),
+        ("https://[broken", UnexpectedResponseError),
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind: type[AnswerError]) -> None:
+def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind: type[ResponseError]) -> None:
     error = error_of(REQUEST, answer(status, location=location))
     assert type(error) is kind
     assert "example.com" not in str(error)

@@ -32,19 +32,19 @@ from talk import ATOM, HTML, answer, talk, targets
 
 from aioconnections.atom import Entry, Reader
 from aioconnections.errors import (
-    AnswerError,
     AuthenticationError,
     BadRequestError,
     ConnectFailedError,
     ConnectionsError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
+    ResponseError,
     ServerError,
     ThrottledError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited
 from aioconnections.protocol.address import Address
@@ -58,7 +58,7 @@ from aioconnections.protocol.colleagues import (
     invite,
     remove,
 )
-from aioconnections.protocol.connections import connection_from
+from aioconnections.protocol.entries import connection_from
 from aioconnections.protocol.messages import Flow, Response
 from aioconnections.records import Connection, Identity, Person, Status
 
@@ -101,10 +101,10 @@ def test_an_invitation_is_one_post(reply: Response, result: object) -> None:
         (answer(302, Location="https://sso.example.com/login"), AuthenticationError),
         (LOGIN, AuthenticationError),
         (FORBIDDEN, ForbiddenError),
-        (FOREIGN, ForeignAnswerError),
-        (answer(409), UnexpectedAnswerError),
+        (FOREIGN, ForeignResponseError),
+        (answer(409), UnexpectedResponseError),
         (answer(429), ThrottledError),
-        (answer(204), UnexpectedAnswerError),
+        (answer(204), UnexpectedResponseError),
         (UNSENT, ConnectFailedError),
     ],
 )
@@ -218,14 +218,14 @@ def test_one_connection(which: ConnectionRef, query: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (FOREIGN, ForeignAnswerError),
+        (FOREIGN, ForeignResponseError),
         (INVALID, BadRequestError),
         (LOGIN, AuthenticationError),
-        (answer(200, '<?xml version="1.0"?>', ATOM), UnexpectedAnswerError),
+        (answer(200, '<?xml version="1.0"?>', ATOM), UnexpectedResponseError),
         (BUSY, ServerError),
     ],
 )
-def test_no_connection_and_no_answer_are_told_apart(reply: Response | Exception, kind: type[AnswerError]) -> None:
+def test_no_connection_and_no_answer_are_told_apart(reply: Response | Exception, kind: type[ResponseError]) -> None:
     assert type(fails(get(ADDRESS, PAIR), reply)) is kind
 
 
@@ -261,7 +261,7 @@ def test_the_address_to_put_to_is_the_entrys_own_or_else_made_of_its_id() -> Non
         "/profiles/", "/profiles/oauth/"
     )
     elsewhere = entry("pending", edit="https://evil.example.com/connection.do?connectionId=c1")
-    assert type(fails(accept(ADDRESS, "c1"), elsewhere)) is UnexpectedAnswerError
+    assert type(fails(accept(ADDRESS, "c1"), elsewhere)) is UnexpectedResponseError
 
 
 def test_what_is_accepted_already_is_left_alone_and_ones_own_invitation_cannot_be() -> None:

@@ -31,12 +31,12 @@ from aioconnections.errors import (
     BadRequestError,
     ConnectFailedError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubtError,
     NotFoundError,
     ServerError,
     ThrottledError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.outcomes import AlreadyExists, Connected, Removed
 from aioconnections.protocol.colleagues import (
@@ -66,7 +66,7 @@ def test_removing_says_what_it_was(was: Status, reply: Response) -> None:
     [
         (FORBIDDEN, ForbiddenError),
         (answer(401), AuthenticationError),
-        (FOREIGN, ForeignAnswerError),
+        (FOREIGN, ForeignResponseError),
         (LOGIN, AuthenticationError),
     ],
 )
@@ -119,7 +119,7 @@ def test_connecting_is_one_put(reply: Response, result: object) -> None:
     [
         (INVALID, BadRequestError),
         (FORBIDDEN, ForbiddenError),
-        (answer(405), UnexpectedAnswerError),
+        (answer(405), UnexpectedResponseError),
         (LOGIN, AuthenticationError),
         (UNSENT, ConnectFailedError),
     ],

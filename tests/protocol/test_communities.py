@@ -11,7 +11,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     InDoubtError,
     InvalidInputError,
     NotFoundError,
@@ -44,7 +44,7 @@ THERE = answer(
     ATOM,
 )
 GONE = error(404, "The invitation does not exist.", "404")
-FOREIGN = ForeignAnswerError(404, None, "a page of the web server")  # what the session makes of such a page
+FOREIGN = ForeignResponseError(404, None, "a page of the web server")  # what the session makes of such a page
 EMPTY_201 = answer(201, b"", HTML, Location="https://c.example.com/x")
 POST = "POST /communities/service/atom/community/invites?communityUuid=c%201"
 JOIN = "POST /communities/service/atom/community/members?communityUuid=c%201"

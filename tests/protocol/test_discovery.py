@@ -6,14 +6,14 @@ import pytest
 from talk import ATOM, HTML, answer, error, talk, targets
 
 from aioconnections.errors import (
-    AnswerError,
     AuthenticationError,
     BadRequestError,
     ForbiddenError,
-    ForeignAnswerError,
+    ForeignResponseError,
     NotFoundError,
+    ResponseError,
     ServerError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.discovery import emails_hidden, profile, service_document_of
@@ -31,14 +31,14 @@ NOBODY = [
     answer(200, '<?xml version="1.0" encoding="UTF-8"?>', ATOM),
 ]
 REFUSALS = [
-    (ForeignAnswerError(404, None, "a page of the web server"), ForeignAnswerError),
+    (ForeignResponseError(404, None, "a page of the web server"), ForeignResponseError),
     (error(400, "CLFRN9999E: Something else.", "400"), BadRequestError),
     (answer(400), BadRequestError),
     (answer(401), AuthenticationError),
     (answer(200, "<html>Log in</html>", HTML), AuthenticationError),
     (answer(403), ForbiddenError),
     (answer(500), ServerError),
-    (answer(204), UnexpectedAnswerError),
+    (answer(204), UnexpectedResponseError),
 ]
 
 
@@ -55,9 +55,9 @@ def test_nobody_has_no_service_document(reply: Response) -> None:
 
 
 @pytest.mark.parametrize(("reply", "kind"), REFUSALS)
-def test_errors_are_not_nobody(reply: Response | Exception, kind: type[AnswerError]) -> None:
+def test_errors_are_not_nobody(reply: Response | Exception, kind: type[ResponseError]) -> None:
     for flow in (profile(ADDRESS, ANN), service_document_of(ADDRESS, ANN), emails_hidden(ADDRESS)):
-        with pytest.raises(AnswerError) as caught:
+        with pytest.raises(ResponseError) as caught:
             talk(flow, reply)
         assert type(caught.value) is kind
 
@@ -67,7 +67,7 @@ def test_a_response_about_several_people_is_about_none() -> None:
         f"<entry><id>tag:profiles.ibm.com,2006:entryk{number}</id><title>Ann</title></entry>" for number in (1, 2)
     )
     feed = f'<feed xmlns="http://www.w3.org/2005/Atom">{entries}</feed>'
-    with pytest.raises(UnexpectedAnswerError, match="the response holds 2 entries where one was asked for"):
+    with pytest.raises(UnexpectedResponseError, match="the response holds 2 entries where one was asked for"):
         talk(profile(ADDRESS, ANN), answer(200, feed, ATOM))
 
 

@@ -7,12 +7,19 @@ import pytest
 
 from aioconnections.atom import AtomPerson, Category, Content, Entry, Link, Reader, Text, write_entry
 from aioconnections.errors import AtomError, InvalidInputError
-from aioconnections.protocol.connections import accepted_entry, connected_entry, connection_from, invite_entry
-from aioconnections.protocol.entries import query_value
-from aioconnections.protocol.errordoc import error_document
-from aioconnections.protocol.invitations import invitation_entry, invitation_from, member_entry
+from aioconnections.protocol.answers import error_document
+from aioconnections.protocol.discovery import service_document
+from aioconnections.protocol.entries import (
+    accepted_entry,
+    connected_entry,
+    connection_from,
+    invitation_entry,
+    invitation_from,
+    invite_entry,
+    member_entry,
+    query_value,
+)
 from aioconnections.protocol.people import profile_from
-from aioconnections.protocol.service import service_document
 from aioconnections.records import (
     Connection,
     Email,

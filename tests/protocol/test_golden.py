@@ -14,9 +14,7 @@ import attrs
 import pytest
 
 from aioconnections.atom import Entry, Reader, write_entry
-from aioconnections.protocol.connections import connection_from
-from aioconnections.protocol.entries import kind_of
-from aioconnections.protocol.invitations import invitation_from
+from aioconnections.protocol.entries import connection_from, invitation_from, kind_of
 from aioconnections.protocol.people import profile_from
 from aioconnections.records import Email, Key, Userid
 

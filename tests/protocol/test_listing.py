@@ -14,7 +14,7 @@ from aioconnections.errors import (
     BadRequestError,
     InvalidInputError,
     NotFoundError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.listing import FeedPager, colleagues, in_common, invitations, search
@@ -109,7 +109,7 @@ def test_links_are_followed_where_there_are_any() -> None:
     assert found == ids(1, 2)
     assert asked[1].target == "/profiles/atom/connections.do?cursor=x&page=2"
     for evil in ("https://evil.example.com/other?page=2", "mailto:a@example.com"):
-        with pytest.raises(UnexpectedAnswerError):
+        with pytest.raises(UnexpectedResponseError):
             read(pager(), feed([1], following=evil))
 
 

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.errors import (
-    AnswerError,
     AuthenticationError,
     BadRequestError,
     DeadlineError,
     ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    ResponseError,
     ServerError,
     ThrottledError,
-    UnexpectedAnswerError,
+    UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Request, Response
@@ -74,21 +74,21 @@ NOT_THE_TWO = [
     (answer(200), AuthenticationError, "login page"),
     (answer(200, HTML, (b"Content-Length", b"4711")), AuthenticationError, "login page"),
     (answer(200, HTML, body=b"<html>"), AuthenticationError, "login page"),
-    (answer(200, (SAID, b"accepted"), (SAID, b"pending")), UnexpectedAnswerError, "status"),
-    (answer(200, (SAID, b"accepted, accepted")), UnexpectedAnswerError, "status"),
-    (answer(200, (SAID, b"friends")), UnexpectedAnswerError, "status"),
-    (answer(200, (SAID, b"")), UnexpectedAnswerError, "status"),
-    (answer(204), UnexpectedAnswerError, "No Content"),
+    (answer(200, (SAID, b"accepted"), (SAID, b"pending")), UnexpectedResponseError, "status"),
+    (answer(200, (SAID, b"accepted, accepted")), UnexpectedResponseError, "status"),
+    (answer(200, (SAID, b"friends")), UnexpectedResponseError, "status"),
+    (answer(200, (SAID, b"")), UnexpectedResponseError, "status"),
+    (answer(204), UnexpectedResponseError, "No Content"),
     (answer(302, (b"Location", b"/profiles/login.jsp")), AuthenticationError, "login"),
     (answer(302, (b"Location", b"https://sso.example.com/")), AuthenticationError, "login"),
-    (answer(301, (b"Location", HERE)), UnexpectedAnswerError, "circle"),
-    (answer(302, (b"Location", b"https://c.example.com" + HERE)), UnexpectedAnswerError, "https"),
-    (answer(302), UnexpectedAnswerError, "nowhere"),
+    (answer(301, (b"Location", HERE)), UnexpectedResponseError, "circle"),
+    (answer(302, (b"Location", b"https://c.example.com" + HERE)), UnexpectedResponseError, "https"),
+    (answer(302), UnexpectedResponseError, "nowhere"),
     (answer(400, ERROR), BadRequestError, "does not know a person"),
     (answer(401), AuthenticationError, "refused"),
     (answer(403), ForbiddenError, "Forbidden"),
-    (answer(405), UnexpectedAnswerError, "Not Allowed"),
-    (answer(418), UnexpectedAnswerError, "Teapot"),
+    (answer(405), UnexpectedResponseError, "Not Allowed"),
+    (answer(418), UnexpectedResponseError, "Teapot"),
     (answer(429), ThrottledError, "Too Many"),
     (answer(500, HTML), ServerError, "Internal"),
     (answer(503), ServerError, "Unavailable"),
@@ -96,10 +96,10 @@ NOT_THE_TWO = [
 
 
 @pytest.mark.parametrize(("response", "kind", "words"), NOT_THE_TWO)
-def test_anything_else_is_an_error(response: Response, kind: type[AnswerError], words: str) -> None:
+def test_anything_else_is_an_error(response: Response, kind: type[ResponseError], words: str) -> None:
     flow = check(ADDRESS, PAIR)
     next(flow)
-    with pytest.raises(AnswerError, match=words) as info:
+    with pytest.raises(ResponseError, match=words) as info:
         flow.send(response)
     assert type(info.value) is kind
     assert info.value.status == response.status
@@ -203,10 +203,10 @@ def test_the_service_document_proves_address_and_login() -> None:
     ("response", "kind", "words"),
     [
         (answer(200, HTML, body=b"<html>"), AuthenticationError, "HTML page"),
-        (answer(200, HTML), UnexpectedAnswerError, "not the Profiles service"),
-        (answer(200, (b"Content-Type", b"application/json"), body=b"{}"), UnexpectedAnswerError, "not the Profiles"),
-        (answer(200), UnexpectedAnswerError, "not the Profiles service"),
-        (answer(204), UnexpectedAnswerError, "No Content"),
+        (answer(200, HTML), UnexpectedResponseError, "not the Profiles service"),
+        (answer(200, (b"Content-Type", b"application/json"), body=b"{}"), UnexpectedResponseError, "not the Profiles"),
+        (answer(200), UnexpectedResponseError, "not the Profiles service"),
+        (answer(204), UnexpectedResponseError, "No Content"),
         (answer(302, (b"Location", b"/login")), AuthenticationError, "login"),
         (answer(401), AuthenticationError, "refused"),
         (answer(403), ForbiddenError, "Forbidden"),
@@ -216,9 +216,9 @@ def test_the_service_document_proves_address_and_login() -> None:
         (answer(503), ServerError, "Unavailable"),
     ],
 )
-def test_anything_else_proves_nothing(response: Response, kind: type[AnswerError], words: str) -> None:
+def test_anything_else_proves_nothing(response: Response, kind: type[ResponseError], words: str) -> None:
     flow = prove_login(Address.of("https://c.example.com/social"))
     next(flow)
-    with pytest.raises(AnswerError, match=words) as info:
+    with pytest.raises(ResponseError, match=words) as info:
         flow.send(response)
     assert type(info.value) is kind

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from aioconnections.atom import Category, Content, Entry
 from aioconnections.errors import AtomError
-from aioconnections.protocol.people import profile_from
-from aioconnections.protocol.vcard import card_properties
+from aioconnections.protocol.people import card_properties, profile_from
 from aioconnections.records import Email
 
 QP = "ENCODING=QUOTED-PRINTABLE"

@@ -9,7 +9,7 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     DeadlineError,
-    ForeignAnswerError,
+    ForeignResponseError,
     ProtocolError,
 )
 from aioconnections.protocol.address import Address
@@ -59,7 +59,7 @@ ALREADY = error(400, "CLFRN1168E: Il existe déjà une connexion.")
 INVALID = error(400, "CLFRN1172E: The request is invalid.", "400")
 FORBIDDEN = error(403, "CLFRN1174E: You are not authorized to perform that action.", "403")
 NONE = answer(404)
-FOREIGN = ForeignAnswerError(404, None, "a page of the web server")  # what the session makes of such a page
+FOREIGN = ForeignResponseError(404, None, "a page of the web server")  # what the session makes of such a page
 LOGIN = answer(200, "<html>Log in</html>", HTML)
 CREATED = answer(
     201, b"", HTML, Location="https://c.example.com/profiles/atom/connection.do?connectionId=793f&inclMessage=true"

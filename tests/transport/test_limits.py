@@ -24,7 +24,7 @@ from aioconnections.transport.limits import Ceiling, has_descriptors, local_limi
 from aioconnections.transport.pool import Lanes
 from aioconnections.transport.socketwire import SocketWire
 from aioconnections.transport.tls import Trust
-from aioconnections.transport.via_httpx import DoorEngine
+from aioconnections.transport.via_httpx import HttpxAdapter
 
 EXHAUSTED = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC]
 
@@ -281,7 +281,7 @@ async def test_through_httpx_it_is_found_behind_its_own_error(anyio_backend: str
         error.__cause__.__cause__ = ExceptionGroup("", [ConnectionRefusedError(), refused(number)])
         raise error
 
-    engine = DoorEngine(httpx.MockTransport(handle))
+    engine = HttpxAdapter(httpx.MockTransport(handle))
     with pytest.raises(LocalLimitError) as raised:
         await engine.exchange(Origin("http", "c.example.com", 80), Request("GET", "/"), COMMON, 30)
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)

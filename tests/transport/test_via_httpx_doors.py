@@ -28,7 +28,7 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.transport import Engine, via_httpx
-from aioconnections.transport.via_httpx import DoorEngine, HttpxEngine
+from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -103,7 +103,7 @@ async def test_the_table_of_failures(
         raise raised
 
     transport = httpx.MockTransport(handle)
-    error = await failure(DoorEngine(httpx.AsyncClient(transport=transport) if as_client else transport), NOWHERE)
+    error = await failure(HttpxAdapter(httpx.AsyncClient(transport=transport) if as_client else transport), NOWHERE)
     assert type(error) is kind
     assert error.sent == sent
     assert words in str(error)
@@ -135,7 +135,7 @@ class Pieces(httpx.AsyncByteStream, AsyncIterator[bytes]):
 async def test_a_body_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch, times: int, *, fits: bool) -> None:
     monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 100)
     body = Pieces(b"0123456789", times)
-    engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
     if fits:
         assert len((await exchange(engine, NOWHERE)).body) == 100
     else:
@@ -163,7 +163,7 @@ async def test_a_compressed_body_is_decoded_if_it_can_be(
 ) -> None:
     body = Pieces(piece, times)
     answer = httpx.Response(200, headers={"Content-Encoding": coding}, stream=body)
-    engine = DoorEngine(httpx.MockTransport(lambda _: answer))
+    engine = HttpxAdapter(httpx.MockTransport(lambda _: answer))
     if content is None:
         error = await failure(engine, NOWHERE)
         assert re.search("coding|breaks off", str(error))
@@ -177,14 +177,14 @@ async def test_a_small_body_that_inflates_to_a_large_one_is_cut_off(monkeypatch:
     monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 1_000_000)
     body = Pieces(gzip.compress(bytes(2_000_000), mtime=0), 1)
     answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
-    assert "larger" in str(await failure(DoorEngine(httpx.MockTransport(lambda _: answer)), NOWHERE))
+    assert "larger" in str(await failure(HttpxAdapter(httpx.MockTransport(lambda _: answer)), NOWHERE))
 
 
 async def test_a_transport_whose_answers_are_not_asynchronous() -> None:
     def pieces() -> Iterator[bytes]:
         yield b"x"
 
-    engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, content=pieces())))
+    engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, content=pieces())))
     with pytest.raises(UsageError, match="asynchronously") as info:
         await exchange(engine, NOWHERE)
     assert_clean(info.value)
@@ -200,10 +200,10 @@ async def test_through_an_asgi_application() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [status]})
         await send({"type": "http.response.body", "body": b""})
 
-    engine = DoorEngine(httpx.ASGITransport(app))
+    engine = HttpxAdapter(httpx.ASGITransport(app))
     response = await exchange(engine, NOWHERE)
     assert response.get(b"x-profiles-connection-status") == "pending"
-    assert repr(engine) == "DoorEngine(ASGITransport)"
+    assert repr(engine) == "HttpxAdapter(ASGITransport)"
 
 
 async def test_through_respx() -> None:
@@ -220,7 +220,7 @@ async def test_through_respx() -> None:
 async def test_a_client_that_carries_a_login_is_refused(login: dict[str, Any]) -> None:
     async with httpx.AsyncClient(**login) as client:
         with pytest.raises(InvalidInputError, match="http_client"):
-            DoorEngine(client)
+            HttpxAdapter(client)
 
 
 async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None:
@@ -239,7 +239,7 @@ async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None
         follow_redirects=True,
         trust_env=True,
     ) as client:
-        engine = DoorEngine(client)
+        engine = HttpxAdapter(client)
         client.cookies.set("own", "kept", domain="theirs.example")
         for _ in range(2):
             assert (await exchange(engine, NOWHERE)).status == 302
@@ -257,7 +257,7 @@ async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None
 
 async def test_a_client_that_its_owner_has_closed() -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
-    engine = DoorEngine(client)
+    engine = HttpxAdapter(client)
     await client.aclose()
     with pytest.raises(UsageError, match="closed") as info:
         await exchange(engine, NOWHERE)
@@ -272,7 +272,7 @@ async def test_a_transport_is_closed_with_the_engine_and_once() -> None:
             nonlocal closed
             closed += 1
 
-    engine = DoorEngine(Own(lambda _: httpx.Response(200)))
+    engine = HttpxAdapter(Own(lambda _: httpx.Response(200)))
     await engine.exchange(NOWHERE, REQUEST, NO_HEADERS, 1.0)
     await engine.aclose()
     await engine.aclose()

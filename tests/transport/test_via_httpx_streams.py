@@ -15,7 +15,7 @@ from transport.faulty import COMMON, Connection, Server, answer, serving
 from aioconnections.errors import DeadlineError, ProtocolError
 from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport import Engine, StreamedResponse
-from aioconnections.transport.via_httpx import DoorEngine, HttpxEngine
+from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +94,7 @@ def test_the_time_that_the_consumer_takes_does_not_count() -> None:
             yield piece
 
     async def main() -> None:
-        engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, content=body())))
+        engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, content=body())))
         pieces = []
         async with get(engine, Origin("http", "localhost", 80), timeout=1) as stream:
             async for piece in stream:
@@ -111,6 +111,6 @@ async def test_an_exception_of_the_consumer_passes_unchanged() -> None:
             assert [piece async for piece in stream] == [b"x"]
             raise OSError("the consumer's own")
 
-    engine = DoorEngine(httpx.MockTransport(lambda _: httpx.Response(200, content=b"x")))
+    engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, content=b"x")))
     with pytest.raises(OSError, match="the consumer's own"):
         await consume()

@@ -9,7 +9,6 @@ from aioconnections import (
     Accepted,
     AcceptOutcome,
     AlreadyExists,
-    AnswerError,
     Auth,
     Basic,
     Bearer,
@@ -41,6 +40,7 @@ from aioconnections import (
     RemoveOutcome,
     ResolveOutcome,
     Response,
+    ResponseError,
     Send,
     ServiceDocument,
     Status,
@@ -78,7 +78,7 @@ def explain(error: Exception) -> str:
         case TransportError(sent=sent):
             assert_type(sent, Literal["no", "maybe"])
             return sent
-        case AnswerError(status=status, code=code):
+        case ResponseError(status=status, code=code):
             assert_type(code, str | None)
             return f"{status} {code}"
         case _:

@@ -1,0 +1,1 @@
+"""Credentials, OAuth 2 and cookies."""

@@ -1,0 +1,208 @@
+"""Watches the web applications of the server: one monitor for each, shared by all users of a client.
+
+What is known is in `policy.application`; this module does the waiting. There is no task behind it: one of the items
+that wait for a canary sends it, and if that one is cancelled another takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+
+from aioconnections.clock import Clock, within
+from aioconnections.policy.application import CANARY_HOLDS, Application, Canary
+from aioconnections.policy.limiter import Limiter
+from aioconnections.protocol.address import ApplicationName
+from aioconnections.protocol.messages import Response
+from aioconnections.protocol.sight import Sight, View
+from aioconnections.session.availability import Probe, WaitingRoom
+from aioconnections.session.parking import Parking
+from aioconnections.session.telemetry import LOG
+
+__all__ = ["Applications", "Look", "Monitor"]
+
+Look: TypeAlias = Callable[[], Awaitable[Sight]]
+"""Sends a canary, and tells the monitor when it was sent and what came of it; it raises if none was sent."""
+
+
+class Monitor:
+    """What the requests to one application share.
+
+    Args:
+        name: of the application.
+        limiter: of the requests; canaries take starts of it.
+        clock: where the time comes from.
+        chance: gives a number from 0 to 1.
+        max_outage: seconds for which a run waits for the application; None for no end.
+        is_back: called when the application is there again after an outage.
+
+    Attributes:
+        application: what is known of it.
+        asking: the heads that were asked about; the event is set when the first question has come to its end.
+    """
+
+    def __init__(
+        self,
+        name: ApplicationName,
+        limiter: Limiter,
+        clock: Clock,
+        chance: Callable[[], float],
+        max_outage: float | None,
+        is_back: Callable[[], object],
+    ) -> None:
+        self.name: ApplicationName = name
+        self.application: Application = Application(chance)
+        self.asking: dict[object, anyio.Event] = {}
+        self._limiter = limiter
+        self._clock = clock
+        self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, is_back)
+        self._latest: tuple[int, Sight] = 0, Sight.AWAY  # number of the last canary, and what came of it
+        self._unclear = 0  # number of the last one that showed nothing, for lack of a credential
+        self._sending = False  # an item sends a canary for all that wait
+        self._timing = False  # an item waits for the time to do so
+        self._news = anyio.Event()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether nothing but probes is sent to it."""
+        return self.application.outage.away
+
+    @property
+    def holds(self) -> float:
+        """Seconds for which a canary says something of the requests after it."""
+        return max(CANARY_HOLDS, 2 * self._limiter.interval)
+
+    @property
+    def probes(self) -> int:
+        """How many probes were sent."""
+        return self._room.probes
+
+    def login_proved(self) -> None:
+        """The document that proves a login has come, so it can also tell whether the application is there."""
+        self.application.proved = True
+        self.application.document_known = True
+
+    def answered(self, response: Response, *, proving: bool) -> None:
+        """A response has come; `proving` says that it is one to a canary."""
+        if response.is_own_form:
+            self.application.proved = True
+            if not proving:
+                self.application.outage.answered()
+
+    def canary_ended(self, number: int, sent: float, view: View, *, signs_in: bool) -> Sight:
+        """A canary that was sent at `sent` has come back, or has not; what it means for the requests.
+
+        Where none ever went well, one that goes wrong may only mean that there is no document to look at.
+        """
+        application, now, sight = self.application, self._clock.now(), view.sight
+        application.needs_login = view.needs_login
+        known = view.stopped or application.is_known(signs_in=signs_in)
+        if sight is Sight.GOOD:
+            application.canary_ended(Canary(number, sent, now, good=True))
+        elif sight is Sight.AWAY or (sight is Sight.ABSENT and application.proved):
+            if known:
+                application.canary_ended(Canary(number, sent, now, good=False))
+                self._begin_outage(now)
+            else:
+                sight = Sight.UNCLEAR
+        if sight is Sight.UNCLEAR:
+            self._unclear = self._unclear if signs_in else max(self._unclear, number)
+        elif sight is not Sight.BUSY:
+            self._latest = max(self._latest, (number, sight), key=lambda latest: latest[0])
+        self._announce()
+        return sight
+
+    def _begin_outage(self, now: float) -> None:
+        if not self.application.outage.away:
+            self.application.outage.begin(now)
+            name = self.name.capitalize()
+            LOG.warning("%s does not respond: no requests are sent to it until a probe succeeds", name)
+
+    async def clear(self, probe: Probe, until: float) -> None:
+        """Wait until the application is there; see `WaitingRoom.clear`."""
+        await self._room.clear(probe, until)
+
+    async def sight_after(self, count: int, look: Look, parking: Parking | None, *, signs_in: bool) -> Sight:
+        """What a canary has shown that was sent after the first `count`; it is sent when it is due.
+
+        It is due one second after the last one; at once where the run can do nothing else meanwhile. Requests that are
+        about to be sent come first: they send a canary in their place.
+
+        Raises:
+            ConnectionsError: it could not be sent.
+        """
+        while True:
+            if self._latest[0] > count:
+                return self._latest[1]
+            if self._unclear > count and not signs_in:
+                return Sight.UNCLEAR
+            due = self.application.last_sent + self.holds + 2 * self._limiter.interval - self._clock.now()
+            if self._sending:
+                await self._news.wait()
+            elif due <= 0 or parking is None or parking.is_pressing:
+                sight = await self._send(look)
+                if sight is Sight.UNCLEAR:
+                    return sight
+                if sight is Sight.BUSY:
+                    await self._clock.sleep(self.holds)
+            elif self._timing:
+                await self._news.wait()
+            else:
+                await self._wait_until_due(due, parking)
+
+    async def _send(self, look: Look) -> Sight:
+        self._sending = True
+        try:
+            return await look()
+        finally:
+            self._sending = False
+            self._announce()
+
+    async def _wait_until_due(self, seconds: float, parking: Parking) -> None:
+        self._timing = True
+        try:
+            await within(self._clock, seconds, parking.until_pressing())
+        finally:
+            self._timing = False
+            self._announce()  # another item takes over if this one was cancelled
+
+    def _announce(self) -> None:
+        news, self._news = self._news, anyio.Event()
+        news.set()
+
+    def __repr__(self) -> str:
+        return f"Monitor({self.name}, {self.application!r})"
+
+
+class Applications:
+    """The monitors of one client; see `Monitor` for the arguments."""
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        clock: Clock,
+        chance: Callable[[], float],
+        max_outage: float | None,
+        is_back: Callable[[], object],
+    ) -> None:
+        self.profiles: Monitor = Monitor("profiles", limiter, clock, chance, max_outage, is_back)
+        self.communities: Monitor = Monitor("communities", limiter, clock, chance, max_outage, is_back)
+
+    def named(self, name: ApplicationName) -> Monitor:
+        """The monitor of that application."""
+        return self.communities if name == "communities" else self.profiles
+
+    @property
+    def away(self) -> bool:
+        """Whether requests wait for one of them."""
+        return self.profiles.is_away or self.communities.is_away
+
+    @property
+    def probes(self) -> int:
+        """How many probes were sent to them."""
+        return self.profiles.probes + self.communities.probes
+
+    def __repr__(self) -> str:
+        return f"Applications({self.profiles!r}, {self.communities!r})"

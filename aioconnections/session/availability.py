@@ -1,0 +1,229 @@
+"""Waits while the server is away or has asked for a pause; one of those who wait looks whether it is back.
+
+What is known of the server is `policy.outage`; how much may be under way is `policy.concurrency`; both learn here from
+how requests end, and this module does the waiting. There is no task behind it: whoever waits may become the one who
+sends the probes, and if that one is cancelled another takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+
+from aioconnections.clock import Clock
+from aioconnections.errors import (
+    CertificateError,
+    DeadlineError,
+    LocalLimitError,
+    ServerUnavailableError,
+    TransportError,
+)
+from aioconnections.policy.budget import RetryBudget
+from aioconnections.policy.concurrency import Concurrency
+from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.outage import Outage
+from aioconnections.policy.pace import Pace
+from aioconnections.session.telemetry import LOG
+from aioconnections.transport.concurrency import ConcurrencyLimiter
+
+__all__ = ["Availability", "Probe", "WaitingRoom"]
+
+Probe: TypeAlias = Callable[[], Awaitable[bool]]
+"""Asks the server for something small; whether it is there."""
+
+_REFUSALS = frozenset({429, 503})
+_AWAY = frozenset({502, 503, 504})
+
+
+class WaitingRoom:
+    """Where requests wait for the end of one outage; one of those that wait sends the probes.
+
+    Args:
+        name: of what is waited for, in messages.
+        outage: what is known of it.
+        clock: where the time comes from.
+        max_outage: seconds after which waiting is given up.
+        is_back: called when a probe has been answered.
+
+    Attributes:
+        probes: how many were sent.
+    """
+
+    def __init__(
+        self, name: str, outage: Outage, clock: Clock, max_outage: float | None, is_back: Callable[[], object]
+    ) -> None:
+        self.probes: int = 0
+        self._name = name
+        self._outage = outage
+        self._clock = clock
+        self._max_outage = float("inf") if max_outage is None else max_outage
+        self._is_back = is_back
+        self._waiting = 0
+        self._probing = False
+        self._news = anyio.Event()
+
+    async def clear(self, probe: Probe, until: float) -> None:
+        """Wait until requests may be sent, at the longest until the moment `until`.
+
+        Raises:
+            ServerUnavailableError: that moment comes first, or the outage lasts longer than is allowed.
+        """
+        outage, now = self._outage, self._clock.now
+        if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
+            outage.since = now()  # no request has waited meanwhile: the time that is allowed begins anew
+        self._waiting += 1
+        try:
+            while not outage.is_clear(moment := now()):
+                self._check(moment, until)
+                if not outage.away:
+                    await self._clock.sleep(outage.held_until - moment)
+                elif self._probing:
+                    await self._news.wait()
+                else:
+                    await self._probe(probe, until)
+        finally:
+            self._waiting -= 1
+
+    def _check(self, now: float, until: float) -> None:
+        outage = self._outage
+        if not outage.away:
+            if outage.held_until > until:
+                raise ServerUnavailableError(f"{self._name} asks for a pause of {outage.held_until - now:.0f} s")
+        elif outage.since is not None and now >= min(until, outage.since + self._max_outage):
+            raise ServerUnavailableError(f"{self._name} has been away for {now - outage.since:.0f} s")
+
+    async def _probe(self, probe: Probe, until: float) -> None:
+        """Wait for the time of the next probe, and send it; the others hear what came of it."""
+        outage, now = self._outage, self._clock.now
+        self._probing = True
+        try:
+            last = min(until, (outage.since or 0.0) + self._max_outage)
+            due = min(max(outage.probe_at, outage.held_until), last)
+            await self._clock.sleep(max(0.0, due - now()))
+            if now() >= last:
+                return
+            self.probes += 1
+            there = await probe()
+            outage.probed(now(), there=there)
+            if there:
+                LOG.info("%s answers again, after %d probes in all", self._name, self.probes)
+                self._is_back()
+        finally:
+            self._probing = False
+            news, self._news = self._news, anyio.Event()
+            news.set()
+
+
+class Availability:
+    """What the requests of one client have learned of the server, and where they wait for it.
+
+    Attributes:
+        is_clear: whether requests may be sent at a moment.
+        doubts: how often the server could have lost a login without a word: new connections that were refused, answers
+            that made no sense, outages. A login that was proved before the last of them is proved again.
+        steady: whether there is nothing to learn from one more good answer.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        slots: ConcurrencyLimiter,
+        limiter: Limiter,
+        chance: Callable[[], float],
+        *,
+        most: int,
+        max_outage: float | None,
+    ) -> None:
+        self.budget: RetryBudget = RetryBudget()
+        self.outage: Outage = Outage(chance)
+        self.is_clear: Callable[[float], bool] = self.outage.is_clear
+        self.concurrency: Concurrency = Concurrency(most)
+        self.pace: Pace = Pace()
+        self.doubts: int = 0
+        self.steady: bool = True
+        self._clock = clock
+        self._slots = slots
+        self._limiter = limiter
+        self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.is_back)
+
+    def went_well(self, now: float, *, proving: bool = False) -> None:
+        """A request was answered, and not with a refusal.
+
+        That the canary was answered, `proving`, does not end an outage: it says nothing of the requests after it.
+        """
+        if not proving:
+            self.outage.answered()
+        self.budget.earn()
+        self.concurrency.answered()
+        self._slots.change(self.concurrency.bound)
+        if self.pace.answered(now, self._limiter.max_per_second):
+            self._limiter.restrain(self.pace.per_second, now)
+        self.steady = self.budget.is_full and self.concurrency.is_full and self.pace.is_free and self.outage.is_over
+
+    def refused(self, status: int, wish: float | None, started: float, now: float) -> None:
+        """A request that had started at `started` was answered with 429 or 5xx and the wish to wait."""
+        self.steady = False
+        if wish is not None and status in _REFUSALS:
+            self.outage.hold(wish, now)
+        if status in _REFUSALS:
+            self._slow_down(started, now)
+        if status in _AWAY:
+            self._lost_one(now)
+
+    def failed(self, error: TransportError, started: float, now: float) -> None:
+        """A request that had started at `started` got no answer."""
+        if isinstance(error, CertificateError | LocalLimitError):
+            return
+        self.steady = False
+        if isinstance(error, DeadlineError):
+            self._slow_down(started, now)
+        else:
+            self.doubts += 1
+        self._lost_one(now)
+
+    def may_retry(self, now: float) -> bool:
+        """Whether the budget pays for one more retry; if not, the server counts as away."""
+        self.steady = False
+        if self.budget.spend():
+            return True
+        self.give_up(now)
+        return False
+
+    def give_up(self, now: float) -> None:
+        """The server counts as away, though not that many requests in a row have failed."""
+        self.steady = False
+        if not self.outage.away:
+            self.outage.begin(now)
+            LOG.warning("too much had to be tried again: the server is left alone until a probe is answered")
+
+    def _lost_one(self, now: float) -> None:
+        was = self.outage.away
+        self.outage.failed(now)
+        if self.outage.away and not was:
+            LOG.warning("the server does not answer: nothing is sent until a probe is answered")
+
+    async def clear(self, probe: Probe, until: float) -> None:
+        """Wait until requests may be sent; see `WaitingRoom.clear`."""
+        await self._room.clear(probe, until)
+
+    @property
+    def probes(self) -> int:
+        """How many probes were sent."""
+        return self._room.probes
+
+    def is_back(self) -> None:
+        """The server, or an application of it, is there again after an outage."""
+        self.doubts += 1
+        self.concurrency.restart(self._clock.now())
+        self._slots.change(self.concurrency.bound)
+
+    def _slow_down(self, started: float, now: float) -> None:
+        self.concurrency.refused(started, now)
+        self._slots.change(self.concurrency.bound)
+        if self.pace.refused(started, now, self._limiter.max_per_second):
+            self._limiter.restrain(self.pace.per_second, now)
+
+    def __repr__(self) -> str:
+        return f"Availability({self.outage!r}, {self.concurrency!r}, {self.budget!r})"

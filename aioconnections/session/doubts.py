@@ -1,0 +1,209 @@
+"""Decides what a doubtful response means: a verdict, a reason to ask again, or an error that is no verdict.
+
+A response is doubtful if it refuses a request and does not have the application's own form. The rules are in
+`policy.application`; this module asks what has to be asked, and waits. An item that waits holds no slot, no connection
+and no worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+import anyio
+from attrs import evolve
+
+from aioconnections.errors import TransportError
+from aioconnections.policy.application import Application, Form
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.answers import (
+    DOUBTFUL,
+    foreign_error,
+    head_of,
+    holds_error_document,
+    is_doubtful,
+    names_stopped_application,
+)
+from aioconnections.protocol.messages import Request, Response
+from aioconnections.protocol.sight import Sight
+from aioconnections.session.applications import Look, Monitor
+from aioconnections.session.attempt import Attempts
+from aioconnections.session.runtime import CallContext, Runtime
+
+__all__ = ["Doubts", "Next"]
+
+_VOUCHED = frozenset({400, 404})  # a gateway answers the other statuses itself, whatever state the application is in
+_MOST_FREE = 8
+_MOST_ASKED = 64  # heads whose first question is remembered
+_CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # a connection, or a login that was refused
+_OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+
+
+class Next(Enum):
+    """What follows a doubtful response that is no verdict."""
+
+    ASK_AGAIN = "the request is sent again; this attempt does not count"
+    RETRY = "the request is sent again as after a 503"
+
+
+class Doubts:
+    """The doubtful responses of one signed-in user."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        address: Address,
+        attempts: Attempts,
+        send: Callable[[Request, CallContext], Awaitable[Response]],
+    ) -> None:
+        self._runtime = runtime
+        self._address = address
+        self._attempts = attempts
+        self._send = send  # one request, with redirects and a renewed login
+
+    async def decide(
+        self, request: Request, response: Response, context: CallContext, *, asked: int
+    ) -> Response | Next:
+        """What a doubtful `response` means.
+
+        Args:
+            request: that was answered.
+            response: to it.
+            context: of the conversation.
+            asked: how often `Next.ASK_AGAIN` was the decision for this request before.
+
+        Returns:
+            The response to hand out as a verdict (that to a GET in place of a HEAD, if it says more), or what to do.
+
+        Raises:
+            ForeignResponseError: nothing can tell, or there is no such application at this address.
+            ConnectionsError: what was needed for the decision could not be asked.
+        """
+        received = self._attempts.now()
+        monitor = self._runtime.applications.named(self._address.application_of(request.target))
+        if monitor.is_away:
+            return Next.ASK_AGAIN  # which waits until it is back
+        with context.parked():
+            decision = await context.wait(self._decided(request, response, context, monitor))
+        if context.run is not None:
+            context.waited += self._attempts.now() - received
+        if decision is Next.ASK_AGAIN and asked >= _MOST_FREE:
+            return Next.RETRY
+        if decision is not response or not monitor.application.is_shaky(received) or asked:
+            return decision
+        return Next.ASK_AGAIN  # a short time after an outage one response is not enough
+
+    async def _decided(
+        self, request: Request, response: Response, context: CallContext, monitor: Monitor
+    ) -> Response | Next:
+        form = await self._form(request, response, context, monitor)
+        sent, count = context.sent_at, monitor.application.sent_count  # of the last request, which may be a GET
+        if isinstance(form, Response):
+            return form
+        if form is Form.OWN:
+            return response
+        application = monitor.application
+        attempts, run = self._attempts, context.run
+        look: Look = lambda: attempts.look(monitor, run)  # noqa: E731 # it is one argument
+        sight = await monitor.sight_after(count, look, context.parking, signs_in=attempts.signs_in)
+        if sight is Sight.UNCLEAR:
+            raise foreign_error(response)
+        if sight is Sight.ABSENT and not application.proved:
+            service = f"{monitor.name.capitalize()} service at {self._address.origin}{self._address.context}"
+            raise foreign_error(response, f"{service}/{monitor.name}")
+        if sight is not Sight.GOOD:
+            return Next.ASK_AGAIN
+        if form is Form.FOREIGN or context.proving or response.status not in _VOUCHED:
+            return Next.RETRY
+        return response if application.vouches_for(sent, count, monitor.holds) else Next.ASK_AGAIN
+
+    async def _form(
+        self, request: Request, response: Response, context: CallContext, monitor: Monitor
+    ) -> Form | Response:
+        """Who wrote `response`; or, if it was asked by GET, the response to that, if it is clear."""
+        if request.method == "HEAD":
+            form = await self._form_of_head(request, response, context, monitor)
+        else:
+            form = _form_of_body(request, response, monitor.application)
+        if form is Form.UNDECIDED:
+            monitor.application.is_watched = True
+        return form
+
+    async def _form_of_head(
+        self, request: Request, response: Response, context: CallContext, monitor: Monitor
+    ) -> Form | Response:
+        application, method, head = monitor.application, request.method, head_of(response)
+        if (asking := monitor.asking.get(head)) is not None:
+            await asking.wait()  # for the first one, which may settle it for all
+        form = application.form_of(method, response.status, head)
+        if form is Form.FOREIGN or (form is not None and application.answers_head(self._attempts.now())):
+            return form
+        asking = monitor.asking.setdefault(head, anyio.Event())
+        try:
+            reaches = await self._attempts.answers_head(monitor, context)
+            answer = await self._send(evolve(request, method="GET"), context)
+            return await self._learned(request, response, answer, context, application, reaches=reaches)
+        except TransportError:
+            if context.run is not None and context.run.is_over:
+                raise
+            return Form.FOREIGN  # this time: nothing was learned, so the pair is asked again
+        finally:
+            asking.set()
+            if len(monitor.asking) > _MOST_ASKED:
+                monitor.asking.clear()
+
+    async def _learned(  # what is compared with what
+        self,
+        request: Request,
+        response: Response,
+        answer: Response,
+        context: CallContext,
+        application: Application,
+        *,
+        reaches: bool,
+    ) -> Form | Response:
+        """What the `answer` to a GET says of the `response` to a HEAD: who wrote it, or the answer itself.
+
+        A head is learned only where HEAD is known to reach the application, and where the same head comes once more:
+        else the application may have stopped, or come back, between the two.
+        """
+        if answer.status in _CLEAR or (answer.status in DOUBTFUL and answer.is_own_form):
+            if reaches and answer.is_own_form and _is_bare(response, answer):
+                await self._learn(request, response, Form.OWN, context, application)
+            return answer
+        if not is_doubtful(answer):
+            return Form.FOREIGN  # a failure, which says nothing of the pair
+        form = _form_of_body(evolve(request, method="GET"), answer, application)
+        if form is Form.UNDECIDED:
+            if reaches and head_of(answer) == head_of(response):
+                application.learn(head_of(response), form)
+            return form if answer.status == response.status else Form.FOREIGN
+        if head_of(answer) == head_of(response) and (reaches or form is Form.FOREIGN):
+            await self._learn(request, response, form, context, application)
+        return answer if form is Form.OWN else form
+
+    async def _learn(
+        self, request: Request, response: Response, form: Form, context: CallContext, application: Application
+    ) -> None:
+        """Learn who writes such heads, if HEAD is answered in the same way once more."""
+        again = await self._send(request, context)
+        if head_of(again) == head_of(response):
+            application.learn(head_of(response), form)
+
+
+def _is_bare(response: Response, answer: Response) -> bool:
+    """Whether a HEAD was answered with the head of the GET, without what describes the body."""
+    if response.media_type or response.status != answer.status:
+        return False
+    names, others = ({name.lower() for name, _ in each.fields} for each in (response, answer))
+    return names - _OF_THE_BODY == others - _OF_THE_BODY
+
+
+def _form_of_body(request: Request, response: Response, application: Application) -> Form:
+    """Who wrote a response that has a body."""
+    if holds_error_document(response):
+        return Form.OWN
+    if request.is_change or names_stopped_application(response):
+        return Form.FOREIGN
+    form = application.form_of(request.method, response.status, head_of(response))
+    return Form.UNDECIDED if form is None else form

@@ -1,0 +1,66 @@
+"""Listings: records from one page after the other, as somebody asks for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from aioconnections.errors import UsageError
+from aioconnections.protocol.listing import Pager
+from aioconnections.session.session import Session
+
+__all__ = ["Stream"]
+
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """The records of a listing, for ``async for``; or entered first, with ``async with``.
+
+    A page is read to its end while it arrives, and parsed meanwhile; then its connection is free, however long the
+    consumer takes. The next page is asked for when all records of this one have been taken.
+    """
+
+    def __init__(self, session: Session, pager: Pager[T]) -> None:
+        self._session = session
+        self._pager = pager
+        self._ready: deque[T] = deque()
+        self._open = True
+        self._reading = False
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._ready:
+            if not self._open:
+                raise StopAsyncIteration
+            if self._reading:
+                raise UsageError("a listing can be read by one task only")
+            self._reading = True
+            try:
+                page = await self._session.page(self._pager)
+            except BaseException:
+                self._open = False
+                raise
+            finally:
+                self._reading = False
+            if page is None:
+                self._open = False
+            else:
+                self._ready.extend(page)
+        return self._ready.popleft()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        self._ready.clear()
+
+    def __repr__(self) -> str:
+        return f"Stream({'open' if self._open else 'at its end'}, {len(self._ready)} at hand)"

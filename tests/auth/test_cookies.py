@@ -1,0 +1,204 @@
+"""Cookies: dropped, unless there is a jar for them, which belongs to one login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from doors import URL, no_connection, service_document
+from leaks import leaks
+
+from aioconnections import AuthenticationError, Bearer, Client, Headers, Ltpa, Response, Send, Userid
+from aioconnections.auth.cookies import Jar
+from aioconnections.protocol.address import split_url
+from aioconnections.protocol.messages import Request
+from aioconnections.reference import Directory, app
+
+A, B = Userid("a"), Userid("b")
+CHECK = "/profiles/atom/connection.do?x"
+
+
+class Sets(httpx.AsyncBaseTransport):
+    """A server that sets `cookies` with each answer, and keeps which it is sent."""
+
+    def __init__(self, *cookies: str, refuses: Callable[[httpx.Request], bool] = lambda _: False) -> None:
+        self._cookies = cookies
+        self._refuses = refuses
+        self.sent: list[str | None] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert len(request.headers.get_list("cookie")) <= 1
+        self.sent.append(request.headers.get("cookie"))
+        answer = service_document() if request.url.path.endswith("profileService.do") else no_connection()
+        if self._refuses(request):
+            answer = httpx.Response(401)
+        for cookie in self._cookies:
+            answer.headers = httpx.Headers([*answer.headers.multi_items(), ("set-cookie", cookie)])
+        return answer
+
+
+def client_of(server: httpx.AsyncBaseTransport, auth: Any = ("ajones", "secret"), **options: Any) -> Client:
+    return Client(URL, **{"auth": auth, "transport": server, "max_per_second": None, "cookies": True} | options)
+
+
+@pytest.mark.anyio
+async def test_by_default_they_are_dropped() -> None:
+    server = Sets("LtpaToken2=a; Path=/")
+    async with client_of(server, cookies=False) as client:
+        for _ in range(3):
+            await client.check(A, B)
+    assert server.sent == [None] * 4
+
+
+@pytest.mark.anyio
+async def test_a_jar_sends_back_what_was_set_as_it_was_set() -> None:
+    server = Sets("LtpaToken2=a/b+c==; Path=/; HttpOnly; Secure", 'x="q,%2F"; Path=/profiles')
+    async with client_of(server) as client:
+        await client.check(A, B)
+        await client.check(A, B)
+    assert server.sent[0] is None
+    assert {frozenset((sent or "").split("; ")) for sent in server.sent[1:]} == {
+        frozenset({"LtpaToken2=a/b+c==", 'x="q,%2F"'})
+    }
+
+
+@pytest.mark.anyio
+async def test_every_client_has_a_jar_of_its_own() -> None:
+    first, second = Sets("LtpaToken2=first; Path=/"), Sets("LtpaToken2=second; Path=/")
+    async with client_of(first) as one, client_of(second, ("bob", "secret")) as other:
+        await one.check(A, B)
+        await other.check(A, B)
+        await one.check(A, B)
+    assert first.sent == [None, "LtpaToken2=first", "LtpaToken2=first"]
+    assert second.sent == [None, "LtpaToken2=second"]
+
+
+@pytest.mark.anyio
+async def test_a_session_that_has_ended_is_begun_anew_with_the_password() -> None:
+    ended = False
+
+    def refuses(request: httpx.Request) -> bool:
+        return ended and "cookie" in request.headers
+
+    server = Sets("LtpaToken2=a; Path=/", refuses=refuses)
+    async with client_of(server) as client:
+        await client.check(A, B)
+        ended = True
+        assert await client.check(A, B) is None
+    assert server.sent == [None, "LtpaToken2=a", "LtpaToken2=a", None]
+
+
+@pytest.mark.anyio
+async def test_a_wrong_password_costs_one_refusal_whatever_that_sets() -> None:
+    server = Sets("LtpaToken2=a; Path=/", refuses=lambda _: True)
+    async with client_of(server) as client:
+        for _ in range(2):
+            with pytest.raises(AuthenticationError):
+                await client.check(A, B)
+    assert server.sent == [None]
+
+
+@pytest.mark.anyio
+async def test_a_login_that_is_a_cookie_goes_alone() -> None:
+    server = Sets("LtpaToken2=other; Path=/")
+    async with client_of(server, Ltpa("mine")) as client:
+        await client.check(A, B)
+        await client.check(A, B)
+    assert server.sent == ["LtpaToken2=mine"] * 3
+
+
+@pytest.mark.anyio
+async def test_a_login_is_renewed_without_them() -> None:
+    class Fetches(Bearer):
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            await send("GET", "/token")
+            await send("GET", "https://sso.example.com/token")
+            return Headers([("Authorization", "Bearer new" if refused else "Bearer old")])
+
+    def refuses(request: httpx.Request) -> bool:
+        return ended and request.headers.get("authorization") == "Bearer old"
+
+    ended = False
+    server = Sets("a=b; Path=/", refuses=refuses)
+    async with client_of(server, Fetches("x")) as client:
+        await client.check(A, B)
+        ended = True
+        assert await client.check(A, B) is None
+    fetched, refused_alone_too = [None, None], ["a=b", None]
+    assert server.sent == [*fetched, None, "a=b", *refused_alone_too, *fetched, None]
+
+
+@pytest.mark.asyncio
+async def test_those_of_a_listing_are_kept_too() -> None:
+    directory = Directory.generate(people=50, seed=7)
+    sent: list[str | None] = []
+
+    class Watched(httpx.ASGITransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(request.headers.get("cookie"))
+            return await super().handle_async_request(request)
+
+    door = Watched(app(directory))
+    async with client_of(door, ("admin", "secret"), verify_login=False) as client:
+        assert [person async for person in client.colleagues(directory.people[0])]
+        await client.check(*directory.people[:2])
+    assert sent[0] is None
+    assert "LtpaToken2=" in (sent[-1] or "")
+
+
+def jar_after(*cookies: str, origin: str = URL, path: str = CHECK) -> Jar:
+    jar = Jar(split_url(origin)[0])
+    fields = tuple((b"Set-Cookie", cookie.encode("latin-1")) for cookie in cookies)
+    jar.keep(Request("GET", path), Response(200, fields))
+    return jar
+
+
+def sent_to(jar: Jar, path: str = CHECK) -> str | None:
+    return jar.header(Request("GET", path)).get("cookie")
+
+
+@pytest.mark.parametrize(
+    ("set_", "sent"),
+    [
+        ({"/": "a=b; Path=/"}, {CHECK: "a=b", "/communities/x": "a=b"}),
+        ({"/": "a=b; Path=/profiles"}, {CHECK: "a=b", "/communities/x": None}),
+        ({CHECK: "a=b"}, {CHECK: "a=b", "/profiles/x": None}),
+        ({"/": "a=b; Path=/; Domain=.example.com"}, {CHECK: "a=b"}),
+        ({"/": "a=b; Path=/; Domain=elsewhere.com"}, {CHECK: None}),
+        ({"/": "a=b; Path=/; Max-Age=0"}, {CHECK: None}),
+        ({"/": "a=b; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}, {CHECK: None}),
+        ({"/": "a=b; Path=/; Max-Age=1000"}, {CHECK: "a=b"}),
+        ({"/": "a=\u00e4; Path=/"}, {CHECK: None}),
+        ({"/": f"a={'b' * 4096}; Path=/"}, {CHECK: None}),
+    ],
+)
+def test_which_request_gets_which_cookie(set_: Mapping[str, str], sent: Mapping[str, str | None]) -> None:
+    ((path, cookie),) = set_.items()
+    jar = jar_after(cookie, path=path)
+    assert {path: sent_to(jar, path) for path in sent} == sent
+
+
+@pytest.mark.parametrize(("origin", "sent"), [("http://connections.example.com", None), (URL, "a=b")])
+def test_a_secure_cookie_goes_over_https_alone(origin: str, sent: str | None) -> None:
+    assert sent_to(jar_after("a=b; Path=/; Secure", origin=origin)) == sent
+
+
+def test_a_cookie_is_replaced_or_removed_by_a_later_one() -> None:
+    jar = jar_after("a=b; Path=/", "a=c; Path=/")
+    assert sent_to(jar) == "a=c"
+    jar.keep(Request("GET", CHECK), Response(200, ((b"set-cookie", b"a=; Path=/; Max-Age=0"),)))
+    assert sent_to(jar) is None
+
+
+def test_a_server_cannot_fill_the_memory() -> None:
+    assert len((sent_to(jar_after(*(f"c{n}=x; Path=/" for n in range(50)))) or "").split("; ")) == 50
+    assert sent_to(jar_after(*(f"c{n}=x; Path=/" for n in range(51)))) is None
+
+
+def test_no_way_of_looking_shows_a_cookie() -> None:
+    jar = jar_after("LtpaToken2=s3cret; Path=/")
+    assert repr(jar) == "Jar(https://connections.example.com, 1 cookies)"
+    for shown in leaks(jar):
+        assert "s3cret" not in shown
