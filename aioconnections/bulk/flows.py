@@ -24,8 +24,8 @@ from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.protocol.profiles import check, check_request, check_result
 from aioconnections.records import Identity, Pair, Person
+from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
-from aioconnections.session.runtime import CallContext, Run
 from aioconnections.session.session import Session
 
 __all__ = ["CheckJob", "FlowJob", "checked", "pair_of"]
@@ -50,7 +50,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
     def __init__(
         self,
         session: Session,
-        run: Run,
+        run: RunScope,
         understand: Callable[[object], WorkItem[DoneT]],
         *,
         once: bool = False,
@@ -108,7 +108,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
             session.refuse_hidden(*subject.people)
             done = await session.run(self._followed(subject.begin(earlier)), context)
             if isinstance(done, Resolved) and done.profile is None:
-                await session.nobody_found(*subject.people)
+                await session.refuse_unknown(*subject.people)
         except ConnectionsError as error:
             failure = error
         else:
@@ -174,7 +174,7 @@ class CheckJob(SessionJob):
         session = self.session
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
-            status = check_result(request, await session.ask(request, context))
+            status = check_result(request, await session.send(request, context))
         except ConnectionsError as error:
             unanswered = error
         except BaseException:

@@ -29,8 +29,8 @@ from aioconnections.policy.repeats import Repeats
 from aioconnections.policy.retry import LONGEST_WISH
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
+from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
-from aioconnections.session.runtime import CallContext, Run
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG
 
@@ -48,7 +48,7 @@ class Job(Protocol[OutT_co]):
         over: why the run has to end, as an item has shown; None as long as none has.
     """
 
-    run: Run
+    run: RunScope
     changes: bool
     over: ConnectionsError | None
 
@@ -119,9 +119,9 @@ class SessionJob:
 
     changes: bool = False
 
-    def __init__(self, session: Session, run: Run) -> None:
+    def __init__(self, session: Session, run: RunScope) -> None:
         self.session: Session = session
-        self.run: Run = run
+        self.run: RunScope = run
         self.over: ConnectionsError | None = None
         self.cut: list[Any] = []
         self.repeats: Repeats = Repeats()
@@ -235,7 +235,7 @@ def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
     return None
 
 
-async def prove(session: Session, run: Run) -> None:
+async def prove(session: Session, run: RunScope) -> None:
     """Prove the login before a run, and while it goes on.
 
     Raises:

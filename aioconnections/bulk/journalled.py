@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -24,8 +25,8 @@ from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, sa
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
+from aioconnections.session.call_context import CallContext
 from aioconnections.session.parking import Parking
-from aioconnections.session.runtime import CallContext
 
 __all__ = ["JournalledJob"]
 
@@ -71,18 +72,24 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
     async def do(self, index: int, item: object, parking: Parking) -> Outcome:
         """The outcome of one item; see `Job`."""
-        context, wanted = self.session.context(self.run, parking), self._understood(item)
+        record = _Record(self._journal, index, item)
+        context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
+        wanted = self._understood(item)
         if isinstance(wanted, InvalidInputError):
             facts, text, first = known(index, item, context), NOTHING, None
         else:
             facts = known(index, item, context, pair=wanted.pair, person=wanted.person)
             text = item_text(pair=wanted.pair, person=wanted.person, ref=wanted.ref, digest=wanted.digest)
             first = self._job.duplicate_of(index, wanted)
+        record.text, record.facts = (
+            text,
+            lambda: known(index, item, context, pair=facts["pair"], person=facts["person"]),
+        )
         past: Past | None = None
         outcome: Outcome | None = None
         looked = local = False
         try:
-            past = await self._journal.past(index, text)
+            past = record.past = await self._journal.past(index, text)
             looked = True
             if past is not None and past.finished and past.said is not None:
                 return replay(
@@ -98,7 +105,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             elif first is not None:
                 outcome, local = Unprocessed(f"duplicate of {first}", **facts), True
             else:
-                outcome = await self._carry_out(wanted, context, facts, text, past)
+                outcome = await self._carry_out(wanted, context, record)
             self._unsettled += not (local or settles(outcome))
             said = said_of(outcome)
             if local and past is not None and past.says(said):  # it would only make it look younger
@@ -108,7 +115,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
         except BaseException:
-            sent = context.intends or not looked or (past is not None and past.in_doubt)
+            sent = context.has_intent or not looked or (past is not None and past.in_doubt)
             self.cut.append(outcome or cut_off(facts, sent=sent))
             raise
         finally:
@@ -121,41 +128,26 @@ class JournalledJob(SessionJob, Generic[OutT]):
         except InvalidInputError as error:
             return error.with_traceback(None)
 
-    async def _carry_out(
-        self, subject: WorkItem[OutT], context: CallContext, facts: Known, text: str, past: Past | None
-    ) -> Outcome:
-        journal, index = self._journal, facts["index"]
+    async def _carry_out(self, subject: WorkItem[OutT], context: CallContext, record: _Record) -> Outcome:
+        past = record.past
         doubt = past is not None and past.in_doubt
-        sent = 0 if past is None else past.sends if doubt else max(0, past.sends - 1)  # what failed was not made
-        intended = 0
 
         def age() -> float | None:
-            """Seconds since it was sent last, whoever did it."""
+            """Seconds since the change was last sent, in this run or an earlier one."""
             since = context.since_change()
             if since is not None or past is None or not doubt:
                 return since or 0.0
             return None if past.age is None else past.age + context.lasted
 
-        async def intend(number: int) -> None:
-            nonlocal intended
-            if past is not None and past.log_lost:
-                raise _not_sent_again(number)
-            await journal.intent(index, text, send=sent + number)
-            intended = number
-
-        async def refuted(reason: ConnectionsError) -> None:
-            """What was sent last was certainly not made: a run that is killed now leaves nothing in doubt."""
-            not_made = Failed(reason, **known(index, facts["item"], context, pair=subject.pair, person=subject.person))
-            await journal.outcome(index, text, said_of(not_made), durable=True)
-
-        context.before_change, context.refuted = intend, refuted
-        outcome = await self._job.carry_out(index, facts["item"], subject, context, Sends(sent, age, not doubt))
+        outcome = await self._job.carry_out(
+            record.index, record.item, subject, context, Sends(record.sent_before, age, not doubt)
+        )
         self.end(self._job.over)
-        if intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):
+        if record.intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):
             return outcome  # of the last change that the conversation came to, and whatever was before is settled
         if past is not None and past.log_lost:
             return _log_lost(outcome, context)
-        return _still_in_doubt(outcome, context) if doubt or intended else outcome
+        return _still_in_doubt(outcome, context) if doubt or record.intended else outcome
 
     async def aclose(self, *, complete: bool = False) -> None:
         """Write what is left to write; see `Job`."""
@@ -166,6 +158,49 @@ class JournalledJob(SessionJob, Generic[OutT]):
                     await self._journal.finish()
             finally:
                 await self._journal.aclose()
+
+
+class _Record:
+    """One item in the journal while it is processed: its history, and the intents of this run.
+
+    Attributes:
+        text: identifies the item.
+        facts: gives what its outcome says in any case.
+        past: from earlier runs; None before it was looked up, or if there is none.
+        intended: number of the last change whose intent is recorded.
+    """
+
+    def __init__(self, journal: Journal, index: int, item: object) -> None:
+        self.index: int = index
+        self.item: object = item
+        self.text: str = NOTHING
+        self.facts: Callable[[], Known] | None = None
+        self.past: Past | None = None
+        self.intended: int = 0
+        self._journal = journal
+
+    @property
+    def sent_before(self) -> int:
+        """How many changes earlier runs sent that may have been made."""
+        if self.past is None:
+            return 0
+        return self.past.sends if self.past.in_doubt else max(0, self.past.sends - 1)  # a failure was not made
+
+    async def intend(self, number: int) -> None:
+        """Record that change `number` is about to be sent.
+
+        Raises:
+            ConnectionsError: it must not be sent, or could not be recorded.
+        """
+        if self.past is not None and self.past.log_lost:
+            raise _not_sent_again(number)
+        await self._journal.intent(self.index, self.text, send=self.sent_before + number)
+        self.intended = number
+
+    async def not_made(self, reason: ConnectionsError) -> None:
+        """Record that the last change was certainly not made: if the run is killed now, the item is not in doubt."""
+        assert self.facts is not None  # noqa: S101 # set before anything is sent
+        await self._journal.outcome(self.index, self.text, said_of(Failed(reason, **self.facts())), durable=True)
 
 
 def _not_sent_again(number: int) -> ConnectionsError:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from aioconnections.clock import Timer
 from aioconnections.errors import ConnectionsError
 from aioconnections.outcomes import Tally
-from aioconnections.session.runtime import Run, Runtime
+from aioconnections.session.call_context import RunScope
+from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import LOG, Progress
 
 __all__ = ["Reporter"]
@@ -26,7 +27,7 @@ class Reporter:
         on_progress: whom to tell; None for nobody.
     """
 
-    def __init__(self, run: Run, runtime: Runtime, on_progress: Callable[[Progress], object] | None) -> None:
+    def __init__(self, run: RunScope, runtime: Runtime, on_progress: Callable[[Progress], object] | None) -> None:
         self._run = run
         self._runtime = runtime
         self._on_progress = on_progress

@@ -162,7 +162,7 @@ class Outcomes(Generic[OutT]):
         run.end(runtime.clock.now(), DeadlineError("the run has ended", sent="no"))
         self._end()
         with anyio.CancelScope(shield=True):
-            await within(runtime.clock, runtime.attempt_timeout, run.quiet())
+            await within(runtime.clock, runtime.attempt_timeout, run.until_settled())
 
     @property
     def undelivered(self) -> tuple[OutT, ...]:

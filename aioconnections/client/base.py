@@ -160,7 +160,7 @@ class Base:
         """The result of a conversation about `person`, of whom the server may say that there is nobody."""
         found = await self._call(flow, person)
         if found is None:
-            await self._here().nobody_found(person)
+            await self._here().refuse_unknown(person)
         return found
 
     async def _done(self, flow: Flow[DoneT], item: object, *people: Identity, **facts: Any) -> DoneT:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from aioconnections._version import __version__
 from aioconnections.auth.credentials import Auth
@@ -25,7 +25,8 @@ from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Headers, Origin
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
-from aioconnections.session.runtime import Emails, Run, Runtime
+from aioconnections.session.call_context import RunScope
+from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.transport import Engine
@@ -82,6 +83,13 @@ class Options:
             raise InvalidInputError("max_outage must be a number of seconds, or None for no end")
         if self.on_attempt is not None and not callable(self.on_attempt):
             raise InvalidInputError("on_attempt must be a function, or None")
+
+
+@define
+class _Name:
+    """The digest that a session is found by."""
+
+    digest: bytes
 
 
 class Server:
@@ -141,7 +149,7 @@ class Server:
             availability=availability,
             applications=Applications(self.limiter, clock, chance, options.max_outage, availability.is_back),
             telemetry=Telemetry(options.on_attempt),
-            emails=Emails(),
+            emails=EmailVisibility(),
             clock=clock,
             chance=chance,
             attempt_timeout=options.attempt_timeout,
@@ -154,9 +162,9 @@ class Server:
         assert self._runtime is not None  # noqa: S101 # it has been entered
         return self._runtime
 
-    def new_run(self) -> Run:
+    def new_run(self) -> RunScope:
         """A new bulk run, with an id that only serves to find it in the log."""
-        return Run(f"{self.options.rng.getrandbits(32):08x}")
+        return RunScope(f"{self.options.rng.getrandbits(32):08x}")
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -235,29 +243,27 @@ class Server:
         if session is None:
             jar = _cookie_jar(self._address.origin) if self.options.cookies else None
             verifies = self.options.verify_login
+            name = _Name(likeness)
             session = Session(
-                self.runtime, self.address_for(auth), auth, self._constant, verify_login=verifies, jar=jar
+                self.runtime,
+                self.address_for(auth),
+                auth,
+                self._constant,
+                verify_login=verifies,
+                jar=jar,
+                on_use=lambda session: self._remember(name.digest, session),
+                on_renewal=lambda session: self._rename(name, session),
             )
-            self._follow(session, likeness)
-        session.on_use()
+        self._remember(likeness, session)
         return session
 
-    def _follow(self, session: Session, likeness: bytes) -> None:
-        """Remember `session` as long as it is used. After a renewal it goes by what it was renewed to."""
-
-        def used() -> None:
-            self._remember(likeness, session)
-
-        def renewed() -> None:
-            nonlocal likeness
-            former, likeness = likeness, self._digest(session.login.auth)
-            current = likeness
-            self._renewed = deque(entry for entry in self._renewed if entry[1] != current)
-            if former != current:
-                self._renewed.append((self._now() + _GRACE, former))
-            used()
-
-        session.on_use, session.login.on_renewal = used, renewed
+    def _rename(self, name: _Name, session: Session) -> None:
+        """Find `session` by the digest of its renewed credential; by the former one only for a while."""
+        former, name.digest = name.digest, self._digest(session.login.auth)
+        self._renewed = deque(entry for entry in self._renewed if entry[1] != name.digest)
+        if former != name.digest:
+            self._renewed.append((self._now() + _GRACE, former))
+        self._remember(name.digest, session)
 
     def _remember(self, likeness: bytes, session: Session) -> None:
         sessions, now = self._sessions, self._now()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 
 import anyio
 from attrs import evolve
@@ -26,9 +27,9 @@ from aioconnections.protocol.answers import (
 )
 from aioconnections.protocol.messages import Request, Response
 from aioconnections.protocol.sight import Sight
-from aioconnections.session.applications import Look, Monitor
-from aioconnections.session.attempt import Attempts
-from aioconnections.session.runtime import CallContext, Runtime
+from aioconnections.session.applications import Monitor
+from aioconnections.session.call_context import CallContext, RunScope
+from aioconnections.session.runtime import Runtime
 
 __all__ = ["Doubts", "Next"]
 
@@ -47,19 +48,36 @@ class Next(Enum):
 
 
 class Doubts:
-    """The doubtful responses of one signed-in user."""
+    """The doubtful responses of one signed-in user.
+
+    Args:
+        runtime: shared by all users of the client.
+        address: of the server.
+        send: sends one request, with redirects and a renewed login.
+        look: sends a canary to an application.
+        answers_head: tells whether HEAD requests reach an application.
+        now: gives the current time.
+        signs_in: whether there is a credential.
+    """
 
     def __init__(
         self,
         runtime: Runtime,
         address: Address,
-        attempts: Attempts,
         send: Callable[[Request, CallContext], Awaitable[Response]],
+        look: Callable[[Monitor, RunScope | None], Awaitable[Sight]],
+        answers_head: Callable[[Monitor, CallContext], Awaitable[bool]],
+        now: Callable[[], float],
+        *,
+        signs_in: bool,
     ) -> None:
         self._runtime = runtime
         self._address = address
-        self._attempts = attempts
-        self._send = send  # one request, with redirects and a renewed login
+        self._send = send
+        self._look = look
+        self._answers_head = answers_head
+        self._now = now
+        self._signs_in = signs_in
 
     async def decide(
         self, request: Request, response: Response, context: CallContext, *, asked: int
@@ -79,14 +97,14 @@ class Doubts:
             ForeignResponseError: nothing can tell, or there is no such application at this address.
             ConnectionsError: what was needed for the decision could not be asked.
         """
-        received = self._attempts.now()
+        received = self._now()
         monitor = self._runtime.applications.named(self._address.application_of(request.target))
         if monitor.is_away:
             return Next.ASK_AGAIN  # which waits until it is back
         with context.parked():
             decision = await context.wait(self._decided(request, response, context, monitor))
         if context.run is not None:
-            context.waited += self._attempts.now() - received
+            context.waited += self._now() - received
         if decision is Next.ASK_AGAIN and asked >= _MOST_FREE:
             return Next.RETRY
         if decision is not response or not monitor.application.is_shaky(received) or asked:
@@ -103,9 +121,8 @@ class Doubts:
         if form is Form.OWN:
             return response
         application = monitor.application
-        attempts, run = self._attempts, context.run
-        look: Look = lambda: attempts.look(monitor, run)  # noqa: E731 # it is one argument
-        sight = await monitor.sight_after(count, look, context.parking, signs_in=attempts.signs_in)
+        look = partial(self._look, monitor, context.run)
+        sight = await monitor.sight_after(count, look, context.parking, signs_in=self._signs_in)
         if sight is Sight.UNCLEAR:
             raise foreign_error(response)
         if sight is Sight.ABSENT and not application.proved:
@@ -113,7 +130,7 @@ class Doubts:
             raise foreign_error(response, f"{service}/{monitor.name}")
         if sight is not Sight.GOOD:
             return Next.ASK_AGAIN
-        if form is Form.FOREIGN or context.proving or response.status not in _VOUCHED:
+        if form is Form.FOREIGN or context.is_proof or response.status not in _VOUCHED:
             return Next.RETRY
         return response if application.vouches_for(sent, count, monitor.holds) else Next.ASK_AGAIN
 
@@ -136,11 +153,11 @@ class Doubts:
         if (asking := monitor.asking.get(head)) is not None:
             await asking.wait()  # for the first one, which may settle it for all
         form = application.form_of(method, response.status, head)
-        if form is Form.FOREIGN or (form is not None and application.answers_head(self._attempts.now())):
+        if form is Form.FOREIGN or (form is not None and application.answers_head(self._now())):
             return form
         asking = monitor.asking.setdefault(head, anyio.Event())
         try:
-            reaches = await self._attempts.answers_head(monitor, context)
+            reaches = await self._answers_head(monitor, context)
             answer = await self._send(evolve(request, method="GET"), context)
             return await self._learned(request, response, answer, context, application, reaches=reaches)
         except TransportError:

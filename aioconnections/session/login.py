@@ -1,4 +1,4 @@
-"""The credential of one signed-in user: asked for once, and once more after it was refused, for all who wait."""
+"""The credential of one signed-in user: requested once, and once more after the server refused it."""
 
 from __future__ import annotations
 
@@ -9,91 +9,98 @@ import anyio
 from aioconnections.auth.credentials import Auth, Send
 from aioconnections.errors import ConnectionsError, DeadlineError
 from aioconnections.protocol.messages import NO_HEADERS, Headers
-from aioconnections.session.runtime import CallContext
+from aioconnections.session.call_context import CallContext
 from aioconnections.session.telemetry import LOG
 
 __all__ = ["Login"]
 
 
 class Login:
-    """What requests are signed with, and how to get it.
+    """The headers that requests are sent with, and how to get the credential among them.
 
     Args:
-        auth: gives the credential; None for nobody.
-        constant: the headers that go with every request.
-        send: what the `auth` sends its own requests with.
-        seconds: as long as the `auth` may take.
+        auth: gives the credential; None for requests without one.
+        constant: the headers of every request.
+        send: sends the requests of the `auth` itself.
+        seconds: the `auth` may take this long.
+        on_renewal: called after the credential was renewed.
+
+    Attributes:
+        credential: what the `auth` gave last.
+        request_headers: the constant headers and the credential; None before there is a credential.
+        is_ready: whether requests may be sent: there is a credential, and it is not being renewed.
+        is_untried: whether the credential was renewed and no request with it has been accepted since.
     """
 
     __slots__ = (
-        "_asking", "_seconds", "_send", "_untried", "auth", "constant", "credential", "on_renewal", "signed",
+        "_asking", "_on_renewal", "_seconds", "_send", "auth", "constant", "credential", "is_ready", "is_untried",
+        "request_headers",
     )  # fmt: skip
 
-    def __init__(self, auth: Auth | None, constant: Headers, send: Send, seconds: float) -> None:
+    def __init__(
+        self, auth: Auth | None, constant: Headers, send: Send, seconds: float, on_renewal: Callable[[], object]
+    ) -> None:
         self.auth: Auth | None = auth
         self.constant: Headers = constant
+        self.credential: Headers = NO_HEADERS
+        self.request_headers: Headers | None = constant if auth is None else None
+        self.is_ready: bool = auth is None
+        self.is_untried: bool = False
         self._send = send
         self._seconds = seconds
-        self._asking: anyio.Event | None = None  # set when the `Auth` has done its work
-        self._untried = False  # the credential was renewed and no answer has accepted it yet
-        self.signed: Headers | None = constant if auth is None else None
-        """The constant headers and the credential; None as long as there is none."""
-        self.credential: Headers = NO_HEADERS
-        self.on_renewal: Callable[[], None] = lambda: None
+        self._on_renewal = on_renewal
+        self._asking: anyio.Event | None = None  # set when the `auth` has returned
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is a credential, and nobody is at work on a better one."""
-        return self._asking is None and self.signed is not None
-
-    def accepted(self, signed: Headers) -> None:
-        """A request that was signed like this was answered."""
-        if self._untried and signed is self.signed:
-            self._untried = False
+    def accepted(self, sent: Headers) -> None:
+        """Note that the server accepted a request with the headers `sent`."""
+        if sent is self.request_headers:
+            self.is_untried = False
 
     async def sign_in(self, context: CallContext) -> None:
-        """Wait until there is a credential, and nobody is at work on a better one.
+        """Wait until there is a credential that is not being renewed.
 
         Raises:
-            ConnectionsError: there is none.
+            ConnectionsError: the `auth` gave none, or not in time.
         """
         while self._asking is not None:
             await self._asking.wait()
-        if self.signed is None:
-            if context.elapsed >= self._seconds:  # somebody else has asked in vain for as long
+        if self.request_headers is None:
+            if context.elapsed >= self._seconds:  # another request has waited for the `auth` as long
                 raise self._late()
             self._use(await self._ask(None))
 
     async def renew(self, refused: Headers) -> bool:
-        """After a 401 to `refused`: whether there is another credential now."""
+        """Renew the credential after a 401; returns whether there is one other than in the `refused` headers."""
         while self._asking is not None:
             await self._asking.wait()
-        if self.signed is not refused:
-            return True  # somebody else has renewed it meanwhile
-        if self.auth is None or self._untried:
+        if self.request_headers is not refused:
+            return True  # another request has renewed it meanwhile
+        if self.auth is None or self.is_untried:
             return False
         try:
             credential = await self._ask(self.credential)
         except ConnectionsError:
             return False
-        except Exception as error:  # noqa: BLE001 # of the caller's own code, and no better login either
-            LOG.warning("a login was not renewed: its Auth has raised %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 # raised by the caller's own code; the 401 stands
+            LOG.warning("the login was not renewed: Auth raised %s", type(error).__name__)
             return False
         if credential == self.credential:
             return False
         self._use(credential)
-        self._untried = True
-        self.on_renewal()
+        self.is_untried = True
+        self._on_renewal()
         return True
 
     async def _ask(self, refused: Headers | None) -> Headers:
-        assert self.auth is not None  # noqa: S101 # without one there is nothing to sign in
+        assert self.auth is not None  # noqa: S101 # the callers have checked
         asking = self._asking = anyio.Event()
+        self.is_ready = False
         try:
             with anyio.move_on_after(self._seconds):
                 return await self.auth.headers(self._send, refused)
         finally:
             self._asking = None
+            self.is_ready = self.request_headers is not None
             asking.set()
         raise self._late()
 
@@ -102,7 +109,8 @@ class Login:
 
     def _use(self, credential: Headers) -> None:
         self.credential = credential
-        self.signed = self.constant + credential
+        self.request_headers = self.constant + credential
+        self.is_ready = True
 
     def __repr__(self) -> str:
-        return f"Login({'signed in' if self.signed is not None else 'not yet'})"
+        return f"Login({'not yet' if self.request_headers is None else 'signed in'})"

@@ -118,18 +118,13 @@ class Stats:
 class Telemetry:
     """Counts attempts, and tells of each to whoever wants to know: a hook, the log."""
 
-    __slots__ = ("_on_attempt", "answers", "failures", "retries")
+    __slots__ = ("answers", "failures", "on_attempt", "retries")
 
     def __init__(self, on_attempt: Callable[[Attempt], object] | None = None) -> None:
-        self._on_attempt = on_attempt
+        self.on_attempt: Callable[[Attempt], object] | None = on_attempt
         self.answers: defaultdict[int, int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.retries: int = 0
-
-    @property
-    def tells(self) -> bool:
-        """Whether anybody wants to know of single attempts."""
-        return self._on_attempt is not None or LOG.isEnabledFor(logging.DEBUG)
 
     def tell(self, attempt: Attempt) -> None:
         """Tell of one attempt. What a hook raises is logged, and goes no further."""
@@ -142,9 +137,9 @@ class Telemetry:
             attempt.number,
             attempt.run,
         )
-        if self._on_attempt is not None:
+        if self.on_attempt is not None:
             try:
-                self._on_attempt(attempt)
+                self.on_attempt(attempt)
             except Exception:  # of the caller's own code; a request must not die of it
                 LOG.warning("the hook on_attempt has raised", exc_info=True)
 

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl
@@ -131,7 +132,11 @@ def log_of(journal: Path) -> Path:
 
 def _size(journal: Path) -> int:
     files = (journal, log_of(journal))
-    return sum(file.stat().st_size for file in files if file.exists())
+    size = 0
+    for file in files:
+        with suppress(FileNotFoundError):  # SQLite removes its log when the last connection closes
+            size += file.stat().st_size
+    return size
 
 
 class Site:

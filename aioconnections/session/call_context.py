@@ -1,0 +1,289 @@
+"""What a request knows about the call or the bulk run that it belongs to.
+
+A `CallContext` is created for each conversation and passed down to where its requests are sent. Everything that a
+conversation wants to hear about is an argument of the constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from typing import TypeVar
+
+import anyio
+
+from aioconnections.errors import ConnectionsError, DeadlineError
+from aioconnections.session.parking import Parking
+
+__all__ = ["BeforeSend", "CallContext", "NotMade", "RunScope", "SentCanary"]
+
+T = TypeVar("T")
+
+BeforeSend = Callable[[int], Awaitable[None]]
+"""Awaited before each attempt at a change, with the number of the change within the conversation. If it raises, the
+change is not sent: a journal records the intent here (write-ahead)."""
+
+NotMade = Callable[[ConnectionsError], Awaitable[None]]
+"""Awaited when a change that was sent was certainly not made, with the reason."""
+
+
+class RunScope:
+    """One bulk run as its requests see it: when it ends, and how many of its changes are unsettled.
+
+    Attributes:
+        id: identifies the run in the log.
+        until: no request of the run starts at this time or later.
+        ended: the error given to requests that could not start because the run was over; None before the first.
+    """
+
+    __slots__ = ("_over", "_settled", "_unsettled", "_waiting", "_why", "ended", "id", "until")
+
+    def __init__(self, run_id: str) -> None:
+        self.id: str = run_id
+        self.until: float = float("inf")
+        self.ended: ConnectionsError | None = None
+        self._why: ConnectionsError = DeadlineError("the run has ended", sent="no")
+        self._over = False
+        self._waiting: set[anyio.CancelScope] = set()
+        self._unsettled = 0
+        self._settled: anyio.Event | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further request of the run starts."""
+        return self._over or self.ended is not None
+
+    def end_at(self, moment: float, why: ConnectionsError) -> None:
+        """Start no request from `moment` on; later requests raise `why`."""
+        self.until = moment
+        self._why = why
+
+    def end(self, now: float, why: ConnectionsError) -> None:
+        """Start no request from now on and end all waiting; requests under way continue."""
+        if now < self.until:
+            self.end_at(now, why)
+        self._over = True
+        for scope in self._waiting:
+            scope.cancel()
+
+    async def wait(self, something: Awaitable[T]) -> T:
+        """Await `something`, at most until the run ends.
+
+        Raises:
+            ConnectionsError: the run ended first; says why.
+        """
+        with anyio.CancelScope() as scope:
+            if self._over:
+                scope.cancel()
+            self._waiting.add(scope)
+            try:
+                return await something
+            finally:
+                self._waiting.discard(scope)
+        self.ended = self._why
+        raise copy(self._why)
+
+    def change_begun(self) -> None:
+        """Count an item that is about to send its first change."""
+        self._unsettled += 1
+
+    def change_settled(self) -> None:
+        """Count an item whose changes have a known and recorded result."""
+        self._unsettled -= 1
+        if not self._unsettled and self._settled is not None:
+            self._settled.set()
+
+    async def until_settled(self) -> None:
+        """Wait until every change that was sent is settled."""
+        while self._unsettled:
+            self._settled = anyio.Event()
+            await self._settled.wait()
+
+    def check(self, moment: float) -> None:
+        """Raise if a request may not start at `moment`.
+
+        Raises:
+            ConnectionsError: the run is over by then; says why.
+        """
+        if moment >= self.until:
+            self.ended = self._why
+            raise copy(self._why)
+
+    def __repr__(self) -> str:
+        return f"RunScope({self.id}, {self._unsettled} unsettled)"
+
+
+class SentCanary:
+    """The requests of one look at an application.
+
+    Args:
+        on_sent: called with the time at which a request is sent; returns the number of that canary.
+
+    Attributes:
+        first: number and time of the first request; None before it is sent.
+        count: how many requests were sent.
+    """
+
+    __slots__ = ("_on_sent", "count", "first")
+
+    def __init__(self, on_sent: Callable[[float], int]) -> None:
+        self._on_sent = on_sent
+        self.first: tuple[int, float] | None = None
+        self.count: int = 0
+
+    def sent(self, moment: float) -> None:
+        """Note that a request is sent at `moment`."""
+        self.count += 1
+        number = self._on_sent(moment)
+        if self.first is None:
+            self.first = number, moment
+
+
+class CallContext:
+    """Deadline, attempts and waiting time of one conversation; see `Outcome` for the meaning of the figures.
+
+    Args:
+        now: gives the current time.
+        seconds: the conversation may take this long, without the time in `waited`.
+        run: the bulk run; None for a single call, which waits for an absent server no longer than `seconds`.
+        parking: where the item waits without a worker; None for a single call.
+        before_send: see `BeforeSend`.
+        not_made: see `NotMade`.
+        is_proof: whether the request is a canary: it proves the login or looks at an application, and its response
+            says nothing about the requests that wait for it.
+        canary: set for a look at an application, which does not wait for that application.
+
+    Attributes:
+        attempts: number of requests sent.
+        waited: seconds spent waiting for the server, a slot or the rate limit.
+        changes: number of changes that the conversation has asked for.
+        changed_at: time of the last change that may have been made; None if there is none.
+        sent_at: time of the last request.
+        has_intent: whether a change was about to be sent, or was sent, and is not settled.
+    """
+
+    __slots__ = (
+        "_before_send",
+        "_changed_before",
+        "_not_made",
+        "_now",
+        "_seconds",
+        "_started",
+        "attempts",
+        "canary",
+        "changed_at",
+        "changes",
+        "has_intent",
+        "is_proof",
+        "parking",
+        "run",
+        "sent_at",
+        "waited",
+    )
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        seconds: float,
+        run: RunScope | None = None,
+        parking: Parking | None = None,
+        *,
+        before_send: BeforeSend | None = None,
+        not_made: NotMade | None = None,
+        is_proof: bool = False,
+        canary: SentCanary | None = None,
+    ) -> None:
+        self._now = now
+        self._started = now()
+        self._seconds = seconds
+        self._before_send = before_send
+        self._not_made = not_made
+        self._changed_before: float | None = None
+        self.run: RunScope | None = run
+        self.parking: Parking | None = parking
+        self.is_proof: bool = is_proof
+        self.canary: SentCanary | None = canary
+        self.attempts: int = 0
+        self.waited: float = 0.0
+        self.changes: int = 0
+        self.changed_at: float | None = None
+        self.sent_at: float = float("-inf")
+        self.has_intent: bool = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, without those in `waited`."""
+        return self._now() - self._started - self.waited
+
+    @property
+    def lasted(self) -> float:
+        """Seconds since the start."""
+        return self._now() - self._started
+
+    def seconds_left(self, moment: float) -> float:
+        """Seconds from `moment` to the deadline of the conversation; negative after it."""
+        return self._started + self.waited + self._seconds - moment
+
+    def check(self, moment: float) -> float:
+        """Seconds that a request may take that starts at `moment`.
+
+        Raises:
+            DeadlineError: the deadline of the conversation has passed.
+            ConnectionsError: the run is over; says why.
+        """
+        seconds = self._started + self.waited + self._seconds - moment
+        if seconds <= 0:
+            raise DeadlineError(f"not done within {self._seconds:g} s", sent="no")
+        if self.run is not None and moment >= self.run.until:
+            self.run.check(moment)
+        return seconds
+
+    async def send_change(self, moment: float) -> None:
+        """Record that a change is about to be sent at `moment`.
+
+        Raises:
+            ConnectionsError: the change must not be sent.
+        """
+        run = self.run
+        if run is not None and not self.has_intent:
+            run.change_begun()
+        self.has_intent = True
+        if self._before_send is not None:
+            await self._before_send(self.changes)
+            moment = self._now()
+            if run is not None:
+                run.check(moment)  # the run may have ended during the wait
+        self._changed_before, self.changed_at = self.changed_at, moment
+
+    async def change_not_made(self, reason: ConnectionsError) -> None:
+        """Record that the last change was certainly not made."""
+        self.changed_at = self._changed_before
+        if self._not_made is not None:
+            await self._not_made(reason)
+        self.settle()
+
+    def settle(self) -> None:
+        """Record that the changes have a known result, or that their result will not become known."""
+        if self.has_intent and self.run is not None:
+            self.has_intent = False
+            self.run.change_settled()
+
+    async def wait(self, something: Awaitable[T]) -> T:
+        """Await `something`; in a run, at most until the run ends.
+
+        Raises:
+            ConnectionsError: the run ended first; says why.
+        """
+        return await (something if self.run is None else self.run.wait(something))
+
+    def parked(self) -> AbstractContextManager[None]:
+        """A block that waits for seconds: in a run, the worker continues with other items meanwhile."""
+        return nullcontext() if self.parking is None else self.parking()
+
+    def since_change(self) -> float | None:
+        """Seconds since the last change that may have been made; None if there is none."""
+        return None if self.changed_at is None else self._now() - self.changed_at
+
+    def __repr__(self) -> str:
+        return f"CallContext({self.attempts} attempts, {self.changes} changes)"

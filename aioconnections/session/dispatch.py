@@ -1,0 +1,487 @@
+"""Brings a request to its final response: canary, admission, attempt, renewed login, redirect, retry.
+
+Control runs one way: the dispatcher asks `Readiness` when a request may start, has `Sender` send it, and decides what
+follows from the response. Canaries are requests like any other, whose `CallContext` says so; the dispatcher sends them
+itself, before the request that needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin
+
+import anyio
+from attrs import evolve
+
+from aioconnections.clock import within
+from aioconnections.errors import (
+    AuthenticationError,
+    ConnectionsError,
+    InDoubtError,
+    LocalLimitError,
+    ServerUnavailableError,
+    TransportError,
+)
+from aioconnections.policy.gate import Gate
+from aioconnections.policy.retry import LONGEST_WISH
+from aioconnections.protocol.address import Address, split_url
+from aioconnections.protocol.answers import DOUBTFUL, foreign_error, is_doubtful, retry_after
+from aioconnections.protocol.messages import Flow, Headers, Request, Response
+from aioconnections.protocol.profiles import prove_login
+from aioconnections.protocol.sight import Sight
+from aioconnections.records import ServiceDocument
+from aioconnections.session.applications import Monitor
+from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
+from aioconnections.session.call_context import BeforeSend, CallContext, NotMade, RunScope, SentCanary
+from aioconnections.session.doubts import Doubts, Next
+from aioconnections.session.login import Login
+from aioconnections.session.parking import Parking
+from aioconnections.session.readiness import Readiness
+from aioconnections.session.runtime import Runtime
+from aioconnections.session.telemetry import LOG
+
+if TYPE_CHECKING:
+    from aioconnections.auth.cookies import Jar
+
+__all__ = ["Dispatcher"]
+
+R = TypeVar("R")
+
+_MOST_REDIRECTS = 3
+_MOST_REFUSALS = 2  # of one request; a server that continues to refuse it does not mean the credential
+_PAUSE_WITHOUT_DESCRIPTORS = 0.05  # seconds; other parts of the process may close files meanwhile
+
+
+class Dispatcher:
+    """Brings the requests of one signed-in user to their final responses.
+
+    Attributes:
+        document: what the last proof of the login returned; None before it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        address: Address,
+        gate: Gate,
+        login: Login,
+        now: Callable[[], float],
+        on_use: Callable[[], object],
+        *,
+        verifies: bool,
+        jar: Jar | None,
+    ) -> None:
+        self.document: ServiceDocument | None = None
+        self._runtime = runtime
+        self._address = address
+        self._gate = gate
+        self._login = login
+        self._now = now
+        self._on_use = on_use
+        self._prober = Prober(runtime, address, login, now)
+        self._readiness = Readiness(runtime, gate, login, self._prober, now, verifies=verifies)
+        sender = Sender(runtime, address, login, now)
+        self._send = sender.send if jar is None else CookieSender(sender, login, jar).send
+        self._doubts = Doubts(
+            runtime,
+            address,
+            self._attempt_settled,
+            self._look,
+            self._answers_head,
+            now,
+            signs_in=self._prober.signs_in,
+        )
+        self._profiles = runtime.applications.profiles
+        self._communities = runtime.applications.communities
+        self._communities_root = f"{address.context}/communities/"
+        self._refusals: set[tuple[str, int, bool]] = set()  # kinds of refusals in own form that were noted
+        self._proof: _SharedProof | None = None
+        self.is_proved: Callable[[], bool] = self._readiness.is_proved
+
+    def context(
+        self,
+        run: RunScope | None = None,
+        parking: Parking | None = None,
+        *,
+        before_send: BeforeSend | None = None,
+        not_made: NotMade | None = None,
+    ) -> CallContext:
+        """The context of a conversation that begins now; see `CallContext` for the arguments."""
+        return CallContext(
+            self._now, self._runtime.item_timeout, run, parking, before_send=before_send, not_made=not_made
+        )
+
+    def refused(self, refusal: AuthenticationError) -> None:
+        """Send nothing more with this login, because the server refused it."""
+        if self._gate.refusal is None:
+            LOG.warning("the login was refused with status %d: no further requests are sent with it", refusal.status)
+        self._gate.close(copy(refusal))
+
+    async def converse(self, flow: Flow[R], context: CallContext) -> R:
+        """Drive a conversation to its result.
+
+        Raises:
+            ConnectionsError: raised by the conversation, or by a request of it that got no response.
+        """
+        try:
+            request = next(flow)
+            while True:
+                if request.is_change:
+                    context.changes += 1
+                try:
+                    response = await self.send(request, context)
+                except ConnectionsError as error:  # if the conversation was verifying a change, it stays in doubt
+                    request = flow.throw(error)
+                else:
+                    request = flow.send(response)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        except AuthenticationError as refusal:
+            self.refused(refusal)
+            raise
+        except InDoubtError as doubt:
+            if isinstance(doubt.__cause__, AuthenticationError):  # refused while the change was being verified
+                self.refused(doubt.__cause__)
+            raise
+
+    async def send(
+        self, request: Request, context: CallContext, page: Page[Any] | None = None, *, judged: bool = True
+    ) -> Response:
+        """Send a request, again where that may help, and return its final response.
+
+        Args:
+            request: to send.
+            context: of the conversation.
+            page: parses the response while it arrives; None to read it as a whole.
+            judged: whether to find out if a refusal comes from the application.
+
+        Raises:
+            ConnectionsError: there is no response.
+        """
+        if request.delay:
+            await self._delay(request, context)
+        try:
+            response, sent = await self._attempt(request, context, page)
+            if response.status in SETTLED or self._is_own_refusal(request, response):
+                return response
+            end: Response | TransportError = await self._settled(response, request, sent, context, page)
+        except TransportError as error:
+            end = error
+        return await self._pursue(request, end, context, page, judged=judged)
+
+    async def prove(self, run: RunScope | None = None) -> None:
+        """Send the canary alone, unless it succeeded in the last ten minutes and nothing was odd since.
+
+        Raises:
+            AuthenticationError: the server refuses this credential, now or before.
+            ConnectionsError: the canary got no response, or one that does not come from Profiles.
+        """
+        self._on_use()
+        while self._gate.refusal is None and not self._readiness.is_proved():
+            if self._proof is not None:
+                await self._wait_for(self._proof, run)
+                continue
+            self._proof = proof = _SharedProof(patient=run is not None)
+            try:
+                await self._send_proof(run)
+            except ConnectionsError as error:
+                if run is None or not run.is_over:  # the end of one run does not concern the others that wait
+                    proof.failure = copy(error)
+                raise
+            finally:
+                self._proof = None
+                proof.done.set()
+        self._gate.check()
+
+    async def _send_proof(self, run: RunScope | None) -> None:
+        context = CallContext(self._now, self._runtime.item_timeout, run, is_proof=True)
+        self.document = await self.converse(prove_login(self._address), context)
+        self._gate.proved(self._now(), self._runtime.availability.doubts)
+        self._profiles.login_proved()
+
+    async def _wait_for(self, proof: _SharedProof, run: RunScope | None) -> None:
+        """Wait for a canary that another task has sent; a single call waits no longer than an item may take."""
+        if run is not None:
+            await run.wait(proof.done.wait())
+        else:
+            seconds = self._runtime.item_timeout
+            if not await within(self._runtime.clock, seconds, proof.done.wait()):
+                raise ServerUnavailableError(f"the server has not proved the login within {seconds:g} s")
+        proof.check(patient=run is not None)
+
+    async def _attempt(
+        self, request: Request, context: CallContext, page: Page[Any] | None = None
+    ) -> tuple[Response, Headers]:
+        """Send a request once, as soon as it may start; the response, and the headers for `Login.renew`."""
+        readiness = self._readiness
+        monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
+        application = monitor.application
+        while True:
+            moment = await readiness.admit(context, monitor)
+            if moment is None:
+                await self._prove_again(context)
+                continue
+            attempts = context.attempts
+            try:
+                if application.is_watched and context.canary is None and application.is_stale(moment, monitor.holds):
+                    await self._send_canary(monitor, context, moment)
+                    continue
+                seconds = context.check(moment)
+                if request.is_change:
+                    await context.send_change(moment)
+                seconds = min(seconds, self._runtime.attempt_timeout)
+                response, sent = await self._send(request, context, moment, seconds, page)
+            except LocalLimitError:
+                if self._runtime.slots.capped is None:  # no connection is open
+                    raise
+                context.attempts = attempts
+            else:
+                if not application.proved or application.outage.since is not None:
+                    monitor.answered(response, proving=context.is_proof)
+                return response, sent
+            finally:
+                readiness.release()
+            await self._wait_for_descriptors(context)
+
+    async def _prove_again(self, context: CallContext) -> None:
+        """Prove a login that the server may have lost during an outage."""
+        came = self._now()
+        await self.prove(context.run)
+        if context.run is not None:
+            context.waited += self._now() - came
+
+    async def _wait_for_descriptors(self, context: CallContext) -> None:
+        """Wait until one of the open connections may be free: this machine allows no further one."""
+        await context.wait(self._runtime.clock.sleep(_PAUSE_WITHOUT_DESCRIPTORS))
+        context.waited += _PAUSE_WITHOUT_DESCRIPTORS
+
+    async def _pursue(
+        self,
+        request: Request,
+        end: Response | TransportError,
+        context: CallContext,
+        page: Page[Any] | None,
+        *,
+        judged: bool,
+    ) -> Response:
+        """The final response, where the first attempt ended in one that settles nothing, or in an error."""
+        attempt, free = 1, 0
+        while True:
+            doubtful = False
+            decision: Response | Next = Next.RETRY
+            if isinstance(end, Response):
+                if end.status in SETTLED or self._is_own_refusal(request, end):
+                    return end
+                doubtful = judged and is_doubtful(end)
+                if doubtful:
+                    decision = await self._judged(request, end, context, free)
+            if isinstance(decision, Response):
+                return decision
+            if decision is Next.ASK_AGAIN:
+                free += 1
+            elif await self._may_try_again(request, end, attempt, context):
+                attempt += 1
+            else:
+                return _final(end, doubtful=doubtful)
+            if isinstance(end, TransportError) and met_closed_connection(end):
+                request = evolve(request, fresh=True)
+            try:
+                end = await self._attempt_settled(request, context, page)
+            except TransportError as error:
+                end = error
+
+    async def _attempt_settled(self, request: Request, context: CallContext, page: Page[Any] | None = None) -> Response:
+        """The response to one attempt, after redirects within the origin and with a renewed login."""
+        response, sent = await self._attempt(request, context, page)
+        return await self._settled(response, request, sent, context, page)
+
+    def _is_own_refusal(self, request: Request, response: Response) -> bool:
+        """Whether the application itself has refused the request, so that a retry would change nothing."""
+        if response.status not in DOUBTFUL or not response.is_own_form:
+            return False
+        kind = request.method, response.status, request.target.startswith(self._communities_root)
+        if kind not in self._refusals:
+            self._refusals.add(kind)
+            self._monitor(request).application.saw_own_form(request.method, response.status)
+        return True
+
+    def _monitor(self, request: Request) -> Monitor:
+        return self._runtime.applications.named(self._address.application_of(request.target))
+
+    async def _judged(self, request: Request, response: Response, context: CallContext, asked: int) -> Response | Next:
+        """What a doubtful response means; see `Doubts.decide`."""
+        if context.is_proof and not self._monitor(request).application.proved:
+            return response  # the proof of the login names best what is wrong with the address
+        if request.is_change:
+            await context.change_not_made(foreign_error(response))
+        return await self._doubts.decide(request, response, context, asked=asked)
+
+    async def _delay(self, request: Request, context: CallContext) -> None:
+        if context.run is not None:
+            context.run.check(self._now() + request.delay)
+        with context.parked():
+            await context.wait(self._runtime.clock.sleep(request.delay))
+        context.waited += request.delay
+
+    def _worth_it(self, request: Request, end: Response | TransportError) -> tuple[bool, float | None]:
+        """Whether another attempt could end differently, and the pause in seconds that the server asks for."""
+        retry = self._runtime.retry
+        repeatable = request.method != "POST" and not request.once
+        if isinstance(end, TransportError):
+            return retry.after_failure(end, repeatable=repeatable), None
+        wish = retry_after(end)
+        if is_doubtful(end):  # temporary, and nothing was done
+            return (wish or 0.0) <= LONGEST_WISH, wish
+        return retry.after_answer(end.status, wish, repeatable=repeatable), wish
+
+    async def _may_try_again(
+        self, request: Request, end: Response | TransportError, attempt: int, context: CallContext
+    ) -> bool:
+        """Whether to make one more attempt after `end`; returns after the pause before it.
+
+        An outage takes no attempts from an item of a run, which waits for the server. A single call waits no longer
+        than an item may take.
+        """
+        runtime, availability = self._runtime, self._runtime.availability
+        patient = context.run is not None
+        worth_it, wish = self._worth_it(request, end)
+        if not worth_it or (context.run is not None and context.run.is_over):
+            return False
+        if attempt == 1 and isinstance(end, TransportError) and met_closed_connection(end):
+            runtime.telemetry.retries += 1  # at once, on a fresh connection: nothing is wrong with the server
+            return True
+        if attempt >= runtime.retry.max_attempts and not (patient and availability.outage.away):
+            if not (patient and context.is_proof and self.document is not None):
+                return False
+            availability.give_up(self._now())  # the server was there before, and a run waits for it
+        pause = runtime.retry.pause(attempt, runtime.chance)
+        now = self._now()
+        if (pause if patient else max(pause, wish or 0.0)) >= context.seconds_left(now):
+            return False
+        if not availability.outage.away:
+            availability.may_retry(now)  # if not, the server counts as away, and the next attempt waits for it
+        runtime.telemetry.retries += 1
+        try:
+            await context.wait(runtime.clock.sleep(pause))
+        except ConnectionsError:
+            return False
+        if not context.is_proof and not self._readiness.is_proved():
+            await self._prove_again(context)  # a login that was lost unnoticed would turn responses into false 404s
+        return True
+
+    async def _settled(
+        self, response: Response, request: Request, sent: Headers, context: CallContext, page: Page[Any] | None
+    ) -> Response:
+        """The response after a renewed login, where the old one was refused, and redirects within the origin."""
+        redirects = refusals = 0
+        while response.status not in SETTLED and response.status not in DOUBTFUL:
+            if response.status == 401:
+                if refusals == _MOST_REFUSALS or self._gate.refusal is not None or not await self._login.renew(sent):
+                    break
+                refusals += 1
+            else:
+                to = self._redirect(request, response)
+                if to is None or redirects == _MOST_REDIRECTS:
+                    break
+                request, redirects = to, redirects + 1
+            response, sent = await self._attempt(request, context, page)
+        return response
+
+    def _redirect(self, request: Request, response: Response) -> Request | None:
+        """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the origin."""
+        location = response.get(b"location")
+        if not location or response.status not in (301, 308) or request.method not in ("GET", "HEAD"):
+            return None
+        try:
+            origin, target = split_url(urljoin(f"{self._address.origin}{request.target}", location))
+            return evolve(request, target=target) if origin == self._address.origin else None
+        except ValueError:
+            return None
+
+    async def _look(self, monitor: Monitor, run: RunScope | None) -> Sight:
+        """Send a canary to an application; what it means for the requests.
+
+        Raises:
+            AuthenticationError: the canary needs the credential, which was refused.
+            ConnectionsError: the canary could not be sent.
+        """
+        canary = SentCanary(monitor.application.canary_sent)
+        context = self._canary_context(canary, run)
+        view = await self._prober.view(
+            monitor, lambda request: self._attempt_renewed(request, context), lambda: context.attempts
+        )
+        return self._prober.told(monitor, canary, view)
+
+    async def _answers_head(self, monitor: Monitor, context: CallContext) -> bool:
+        """Whether HEAD requests reach the application through what is in front of it; asked once.
+
+        Raises:
+            ConnectionsError: the question could not be sent.
+        """
+        application = monitor.application
+        known = application.answers_head(self._now())
+        if known is not None:
+            return known
+        view = await self._prober.view(
+            monitor,
+            lambda request: self._attempt_renewed(request, context),
+            lambda: context.attempts,
+            method="HEAD",
+        )
+        if view.sight in {Sight.GOOD, Sight.ABSENT, Sight.UNCLEAR}:
+            application.asked_by_head(self._now(), answered=view.sight is Sight.GOOD)
+        return view.sight is Sight.GOOD
+
+    async def _send_canary(self, monitor: Monitor, waiting: CallContext, moment: float) -> None:
+        """Send a canary at `moment`, in the slot and at the start of the request that waits for it."""
+        canary = SentCanary(monitor.application.canary_sent)
+        context = self._canary_context(canary, waiting.run)
+
+        async def send(request: Request) -> Response:
+            started = moment if canary.first is None else self._now()
+            response, _ = await self._send(request, context, started, self._runtime.attempt_timeout)
+            return response
+
+        with waiting.parked(), suppress(AuthenticationError):  # the request that waits meets the refusal itself
+            self._prober.told(monitor, canary, await self._prober.view(monitor, send, lambda: canary.count))
+
+    def _canary_context(self, canary: SentCanary, run: RunScope | None) -> CallContext:
+        return CallContext(self._now, self._runtime.item_timeout, run, is_proof=True, canary=canary)
+
+    async def _attempt_renewed(self, request: Request, context: CallContext) -> Response:
+        """The response to one attempt, with the login renewed if it was refused."""
+        response, sent = await self._attempt(request, context)
+        if response.status == 401 and not request.anonymous and await self._login.renew(sent):
+            response, _ = await self._attempt(request, context)
+        return response
+
+    def __repr__(self) -> str:
+        return f"Dispatcher({self._address.origin}, {self._gate!r}, {self._login!r})"
+
+
+def _final(end: Response | TransportError, *, doubtful: bool) -> Response:
+    """The result when no further attempt is made."""
+    if isinstance(end, TransportError):
+        raise end
+    if doubtful:
+        raise foreign_error(end)
+    return end
+
+
+class _SharedProof:
+    """A canary that several tasks wait for, and its failure."""
+
+    def __init__(self, *, patient: bool) -> None:
+        self.done = anyio.Event()
+        self.failure: ConnectionsError | None = None
+        self._patient = patient
+
+    def check(self, *, patient: bool) -> None:
+        """Raise the failure, unless only the sender of the canary gave up: a run waits longer than a single call."""
+        gave_up = isinstance(self.failure, ServerUnavailableError) and not self._patient
+        if self.failure is not None and not (patient and gave_up):
+            raise copy(self.failure)
