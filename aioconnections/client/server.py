@@ -200,10 +200,10 @@ class Server:
             raise UsageError("a client is used inside of its `async with` block")
         runtime = self._runtime
         availability, telemetry = runtime.availability, runtime.telemetry
-        answers, failures = telemetry.answers, telemetry.failures
+        responses, failures = telemetry.responses, telemetry.failures
         return Stats(
-            attempts=sum(answers.values()) + sum(failures.values()),
-            answers=answers,
+            attempts=sum(responses.values()) + sum(failures.values()),
+            responses=responses,
             failures=failures,
             retries=telemetry.retries,
             retries_left=availability.budget.left,

@@ -1,7 +1,8 @@
-"""Watches the web applications of the server: one monitor for each, shared by all users of a client.
+"""One monitor for each web application of the server, shared by all users of a client.
 
-What is known is in `policy.application`; this module does the waiting. There is no task behind it: one of the items
-that wait for a canary sends it, and if that one is cancelled another takes over.
+`policy.application` holds the knowledge; this module waits. A *canary* is a request that shows whether an application
+responds. There is no background task: one of the items that wait for a canary sends it, and another takes over if it
+is cancelled.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from aioconnections.session.telemetry import LOG
 __all__ = ["Applications", "Look", "Monitor"]
 
 Look: TypeAlias = Callable[[], Awaitable[Sight]]
-"""Sends a canary, and tells the monitor when it was sent and what came of it; it raises if none was sent."""
+"""Sends a canary and tells the monitor when it was sent and what it showed; raises if it could not be sent."""
 
 
 class Monitor:
@@ -32,15 +33,15 @@ class Monitor:
 
     Args:
         name: of the application.
-        limiter: of the requests; canaries take starts of it.
-        clock: where the time comes from.
+        limiter: rate limit of the requests; canaries count.
+        clock: gives the time.
         chance: gives a number from 0 to 1.
-        max_outage: seconds for which a run waits for the application; None for no end.
-        is_back: called when the application is there again after an outage.
+        max_outage: seconds for which a run waits for the application; None for no limit.
+        is_back: called at the end of an outage.
 
     Attributes:
-        application: what is known of it.
-        asking: the heads that were asked about; the event is set when the first question has come to its end.
+        application: state of the application.
+        asking: for each response head under examination, an event that is set when the first examination has ended.
     """
 
     def __init__(
@@ -58,43 +59,43 @@ class Monitor:
         self._limiter = limiter
         self._clock = clock
         self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, is_back)
-        self._latest: tuple[int, Sight] = 0, Sight.AWAY  # number of the last canary, and what came of it
-        self._unclear = 0  # number of the last one that showed nothing, for lack of a credential
-        self._sending = False  # an item sends a canary for all that wait
-        self._timing = False  # an item waits for the time to do so
+        self._latest: tuple[int, Sight] = 0, Sight.AWAY  # number of the last canary, and what it showed
+        self._unclear = 0  # number of the last canary that showed nothing, for lack of a credential
+        self._sending = False  # an item is sending a canary for all that wait
+        self._timing = False  # an item waits until a canary is due
         self._news = anyio.Event()
 
     @property
     def is_away(self) -> bool:
-        """Whether nothing but probes is sent to it."""
+        """Whether only probes are sent to it."""
         return self.application.outage.away
 
     @property
     def holds(self) -> float:
-        """Seconds for which a canary says something of the requests after it."""
+        """Seconds for which a canary vouches for the requests after it."""
         return max(CANARY_HOLDS, 2 * self._limiter.interval)
 
     @property
     def probes(self) -> int:
-        """How many probes were sent."""
+        """Number of probes sent."""
         return self._room.probes
 
     def login_proved(self) -> None:
-        """The document that proves a login has come, so it can also tell whether the application is there."""
+        """Record that the document that proves a login exists, so a canary can ask for it."""
         self.application.proved = True
         self.application.document_known = True
 
     def answered(self, response: Response, *, proving: bool) -> None:
-        """A response has come; `proving` says that it is one to a canary."""
+        """Record a response; `proving` says that it answers a canary."""
         if response.is_own_form:
             self.application.proved = True
             if not proving:
                 self.application.outage.answered()
 
     def canary_ended(self, number: int, sent: float, view: View, *, signs_in: bool) -> Sight:
-        """A canary that was sent at `sent` has come back, or has not; what it means for the requests.
+        """Record how a canary sent at `sent` ended; returns what that means for the requests.
 
-        Where none ever went well, one that goes wrong may only mean that there is no document to look at.
+        If no canary ever succeeded, a failure may only mean that there is no document to ask for.
         """
         application, now, sight = self.application, self._clock.now(), view.sight
         application.needs_login = view.needs_login
@@ -121,17 +122,17 @@ class Monitor:
             LOG.warning("%s does not respond: no requests are sent to it until a probe succeeds", name)
 
     async def clear(self, probe: Probe, until: float) -> None:
-        """Wait until the application is there; see `WaitingRoom.clear`."""
+        """Wait until requests may be sent to the application; see `WaitingRoom.clear`."""
         await self._room.clear(probe, until)
 
     async def sight_after(self, count: int, look: Look, parking: Parking | None, *, signs_in: bool) -> Sight:
-        """What a canary has shown that was sent after the first `count`; it is sent when it is due.
+        """What a canary shows that was sent after the first `count` canaries; sends one when it is due.
 
-        It is due one second after the last one; at once where the run can do nothing else meanwhile. Requests that are
-        about to be sent come first: they send a canary in their place.
+        A canary is due one second after the last; at once if the run can do nothing else meanwhile. Requests that are
+        about to be sent have priority: they send a canary in their place.
 
         Raises:
-            ConnectionsError: it could not be sent.
+            ConnectionsError: the canary could not be sent.
         """
         while True:
             if self._latest[0] > count:
@@ -191,17 +192,17 @@ class Applications:
         self.communities: Monitor = Monitor("communities", limiter, clock, chance, max_outage, is_back)
 
     def named(self, name: ApplicationName) -> Monitor:
-        """The monitor of that application."""
+        """The monitor of the application `name`."""
         return self.communities if name == "communities" else self.profiles
 
     @property
     def away(self) -> bool:
-        """Whether requests wait for one of them."""
+        """Whether requests wait for an application."""
         return self.profiles.is_away or self.communities.is_away
 
     @property
     def probes(self) -> int:
-        """How many probes were sent to them."""
+        """Number of probes sent to the applications."""
         return self.profiles.probes + self.communities.probes
 
     def __repr__(self) -> str:

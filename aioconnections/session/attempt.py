@@ -122,7 +122,7 @@ class Sender:
             self._failed(request, context, moment, error)
             raise
         status, telemetry = response.status, self._telemetry
-        telemetry.answers[status] += 1
+        telemetry.responses[status] += 1
         if status not in SETTLED or login.is_untried or not self._availability.steady:
             self._learn(response, context, moment, headers)
         if telemetry.on_attempt is not None or LOG.isEnabledFor(logging.DEBUG):
@@ -241,7 +241,7 @@ class Prober:
         except TransportError as error:
             runtime.telemetry.failures[type(error).__name__] += 1
             raise
-        runtime.telemetry.answers[response.status] += 1
+        runtime.telemetry.responses[response.status] += 1
         wish = retry_after(response)
         if wish is not None and response.status in _ASKS_FOR_PAUSE:
             runtime.availability.outage.hold(wish, self._now())

@@ -1,8 +1,7 @@
-"""Waits while the server is away or has asked for a pause; one of those who wait looks whether it is back.
+"""What the requests of a client have learned about the server, and the waits while it is away or asks for a pause.
 
-What is known of the server is `policy.outage`; how much may be under way is `policy.concurrency`; both learn here from
-how requests end, and this module does the waiting. There is no task behind it: whoever waits may become the one who
-sends the probes, and if that one is cancelled another takes over.
+`policy.outage`, `policy.concurrency` and `policy.pace` hold the knowledge; this module feeds them and waits. There is
+no background task: one of the waiting requests sends the probes, and another takes over if it is cancelled.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ from aioconnections.transport.concurrency import ConcurrencyLimiter
 __all__ = ["Availability", "Probe", "WaitingRoom"]
 
 Probe: TypeAlias = Callable[[], Awaitable[bool]]
-"""Asks the server for something small; whether it is there."""
+"""Sends a small request; returns whether the server, or the application, is there."""
 
 _REFUSALS = frozenset({429, 503})
 _AWAY = frozenset({502, 503, 504})
 
 
 class WaitingRoom:
-    """Where requests wait for the end of one outage; one of those that wait sends the probes.
+    """Where requests wait for the end of one outage; one of the waiting requests sends the probes.
 
     Args:
-        name: of what is waited for, in messages.
-        outage: what is known of it.
-        clock: where the time comes from.
-        max_outage: seconds after which waiting is given up.
-        is_back: called when a probe has been answered.
+        name: of the server or application, for messages.
+        outage: its state.
+        clock: gives the time.
+        max_outage: seconds after which waiting ends with an error; None for no limit.
+        is_back: called after a successful probe.
 
     Attributes:
-        probes: how many were sent.
+        probes: number of probes sent.
     """
 
     def __init__(
@@ -65,14 +64,14 @@ class WaitingRoom:
         self._news = anyio.Event()
 
     async def clear(self, probe: Probe, until: float) -> None:
-        """Wait until requests may be sent, at the longest until the moment `until`.
+        """Wait until requests may be sent, at most until the time `until`.
 
         Raises:
-            ServerUnavailableError: that moment comes first, or the outage lasts longer than is allowed.
+            ServerUnavailableError: `until` is reached, or the outage lasts longer than `max_outage`.
         """
         outage, now = self._outage, self._clock.now
         if not self._waiting and outage.since is not None and now() - outage.since >= self._max_outage:
-            outage.since = now()  # no request has waited meanwhile: the time that is allowed begins anew
+            outage.since = now()  # no request waited meanwhile: `max_outage` counts from now
         self._waiting += 1
         try:
             while not outage.is_clear(moment := now()):
@@ -95,7 +94,7 @@ class WaitingRoom:
             raise ServerUnavailableError(f"{self._name} has been away for {now - outage.since:.0f} s")
 
     async def _probe(self, probe: Probe, until: float) -> None:
-        """Wait for the time of the next probe, and send it; the others hear what came of it."""
+        """Wait for the time of the next probe, send it, and notify the other waiting requests."""
         outage, now = self._outage, self._clock.now
         self._probing = True
         try:
@@ -108,7 +107,7 @@ class WaitingRoom:
             there = await probe()
             outage.probed(now(), there=there)
             if there:
-                LOG.info("%s answers again, after %d probes in all", self._name, self.probes)
+                LOG.info("%s responds again, after %d probes", self._name, self.probes)
                 self._is_back()
         finally:
             self._probing = False
@@ -117,13 +116,13 @@ class WaitingRoom:
 
 
 class Availability:
-    """What the requests of one client have learned of the server, and where they wait for it.
+    """What the requests of one client have learned about the server.
 
     Attributes:
-        is_clear: whether requests may be sent at a moment.
-        doubts: how often the server could have lost a login without a word: new connections that were refused, answers
-            that made no sense, outages. A login that was proved before the last of them is proved again.
-        steady: whether there is nothing to learn from one more good answer.
+        is_clear: tells whether requests may be sent at a given time.
+        doubts: number of events after which the server may have lost a login: refused connections, malformed
+            responses, outages. A login that was proved before the last of them is proved again.
+        steady: whether one more good response would change nothing here.
     """
 
     def __init__(
@@ -149,9 +148,9 @@ class Availability:
         self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.is_back)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
-        """A request was answered, and not with a refusal.
+        """Record a response that is no refusal.
 
-        That the canary was answered, `proving`, does not end an outage: it says nothing of the requests after it.
+        The response to a canary (`proving`) does not end an outage: it says nothing about the requests that follow.
         """
         if not proving:
             self.outage.answered()
@@ -163,7 +162,7 @@ class Availability:
         self.steady = self.budget.is_full and self.concurrency.is_full and self.pace.is_free and self.outage.is_over
 
     def refused(self, status: int, wish: float | None, started: float, now: float) -> None:
-        """A request that had started at `started` was answered with 429 or 5xx and the wish to wait."""
+        """Record a 429 or 5xx response to a request started at `started`, with the ``Retry-After`` seconds if any."""
         self.steady = False
         if wish is not None and status in _REFUSALS:
             self.outage.hold(wish, now)
@@ -173,7 +172,7 @@ class Availability:
             self._lost_one(now)
 
     def failed(self, error: TransportError, started: float, now: float) -> None:
-        """A request that had started at `started` got no answer."""
+        """Record that a request started at `started` got no response."""
         if isinstance(error, CertificateError | LocalLimitError):
             return
         self.steady = False
@@ -184,7 +183,7 @@ class Availability:
         self._lost_one(now)
 
     def may_retry(self, now: float) -> bool:
-        """Whether the budget pays for one more retry; if not, the server counts as away."""
+        """Spend one retry of the budget; if none is left, count the server as away and return False."""
         self.steady = False
         if self.budget.spend():
             return True
@@ -192,17 +191,17 @@ class Availability:
         return False
 
     def give_up(self, now: float) -> None:
-        """The server counts as away, though not that many requests in a row have failed."""
+        """Count the server as away before the usual number of failures in a row."""
         self.steady = False
         if not self.outage.away:
             self.outage.begin(now)
-            LOG.warning("too much had to be tried again: the server is left alone until a probe is answered")
+            LOG.warning("too many retries: no requests are sent until a probe succeeds")
 
     def _lost_one(self, now: float) -> None:
         was = self.outage.away
         self.outage.failed(now)
         if self.outage.away and not was:
-            LOG.warning("the server does not answer: nothing is sent until a probe is answered")
+            LOG.warning("the server does not respond: no requests are sent until a probe succeeds")
 
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent; see `WaitingRoom.clear`."""
@@ -210,11 +209,11 @@ class Availability:
 
     @property
     def probes(self) -> int:
-        """How many probes were sent."""
+        """Number of probes sent."""
         return self._room.probes
 
     def is_back(self) -> None:
-        """The server, or an application of it, is there again after an outage."""
+        """Record the end of an outage of the server or of an application."""
         self.doubts += 1
         self.concurrency.restart(self._clock.now())
         self._slots.change(self.concurrency.bound)

@@ -1,8 +1,8 @@
-"""Decides what a doubtful response means: a verdict, a reason to ask again, or an error that is no verdict.
+"""Decides what a doubtful response means: a verdict, a reason to send the request again, or an error.
 
-A response is doubtful if it refuses a request and does not have the application's own form. The rules are in
-`policy.application`; this module asks what has to be asked, and waits. An item that waits holds no slot, no connection
-and no worker.
+A response is *doubtful* if it refuses a request and does not have the application's own form. `policy.application` has
+the rules; this module sends the requests that they need, and waits. A waiting item holds no slot, no connection and no
+worker.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding
 
 
 class Next(Enum):
-    """What follows a doubtful response that is no verdict."""
+    """What to do after a doubtful response that is no verdict."""
 
     ASK_AGAIN = "the request is sent again; this attempt does not count"
     RETRY = "the request is sent again as after a 503"
@@ -85,22 +85,22 @@ class Doubts:
         """What a doubtful `response` means.
 
         Args:
-            request: that was answered.
-            response: to it.
+            request: the request.
+            response: its response.
             context: of the conversation.
-            asked: how often `Next.ASK_AGAIN` was the decision for this request before.
+            asked: how often the decision for this request was `Next.ASK_AGAIN` before.
 
         Returns:
-            The response to hand out as a verdict (that to a GET in place of a HEAD, if it says more), or what to do.
+            The response that is the verdict (of a GET in place of the HEAD, if it says more), or what to do.
 
         Raises:
-            ForeignResponseError: nothing can tell, or there is no such application at this address.
-            ConnectionsError: what was needed for the decision could not be asked.
+            ForeignResponseError: it cannot be decided, or there is no such application at this address.
+            ConnectionsError: a request that the decision needs got no response.
         """
         received = self._now()
         monitor = self._runtime.applications.named(self._address.application_of(request.target))
         if monitor.is_away:
-            return Next.ASK_AGAIN  # which waits until it is back
+            return Next.ASK_AGAIN  # the request waits until the application is back
         with context.parked():
             decision = await context.wait(self._decided(request, response, context, monitor))
         if context.run is not None:
@@ -109,7 +109,7 @@ class Doubts:
             return Next.RETRY
         if decision is not response or not monitor.application.is_shaky(received) or asked:
             return decision
-        return Next.ASK_AGAIN  # a short time after an outage one response is not enough
+        return Next.ASK_AGAIN  # shortly after an outage, one response is not enough
 
     async def _decided(
         self, request: Request, response: Response, context: CallContext, monitor: Monitor
@@ -137,7 +137,7 @@ class Doubts:
     async def _form(
         self, request: Request, response: Response, context: CallContext, monitor: Monitor
     ) -> Form | Response:
-        """Who wrote `response`; or, if it was asked by GET, the response to that, if it is clear."""
+        """The origin of `response`; or, if a GET was sent in its place, the response to that, if it is clear."""
         if request.method == "HEAD":
             form = await self._form_of_head(request, response, context, monitor)
         else:
@@ -151,7 +151,7 @@ class Doubts:
     ) -> Form | Response:
         application, method, head = monitor.application, request.method, head_of(response)
         if (asking := monitor.asking.get(head)) is not None:
-            await asking.wait()  # for the first one, which may settle it for all
+            await asking.wait()  # the first examination of such a head may settle it for all
         form = application.form_of(method, response.status, head)
         if form is Form.FOREIGN or (form is not None and application.answers_head(self._now())):
             return form
@@ -163,13 +163,13 @@ class Doubts:
         except TransportError:
             if context.run is not None and context.run.is_over:
                 raise
-            return Form.FOREIGN  # this time: nothing was learned, so the pair is asked again
+            return Form.FOREIGN  # nothing was learned: the pair is sent again
         finally:
             asking.set()
             if len(monitor.asking) > _MOST_ASKED:
                 monitor.asking.clear()
 
-    async def _learned(  # what is compared with what
+    async def _learned(
         self,
         request: Request,
         response: Response,
@@ -179,17 +179,17 @@ class Doubts:
         *,
         reaches: bool,
     ) -> Form | Response:
-        """What the `answer` to a GET says of the `response` to a HEAD: who wrote it, or the answer itself.
+        """What the `answer` to a GET says about the `response` to a HEAD: its origin, or the verdict itself.
 
-        A head is learned only where HEAD is known to reach the application, and where the same head comes once more:
-        else the application may have stopped, or come back, between the two.
+        A head is learned only if HEAD is known to reach the application and the same head comes once more: otherwise
+        the application may have stopped, or come back, between the two.
         """
         if answer.status in _CLEAR or (answer.status in DOUBTFUL and answer.is_own_form):
             if reaches and answer.is_own_form and _is_bare(response, answer):
                 await self._learn(request, response, Form.OWN, context, application)
             return answer
         if not is_doubtful(answer):
-            return Form.FOREIGN  # a failure, which says nothing of the pair
+            return Form.FOREIGN  # a failure, which says nothing about the pair
         form = _form_of_body(evolve(request, method="GET"), answer, application)
         if form is Form.UNDECIDED:
             if reaches and head_of(answer) == head_of(response):
@@ -202,14 +202,14 @@ class Doubts:
     async def _learn(
         self, request: Request, response: Response, form: Form, context: CallContext, application: Application
     ) -> None:
-        """Learn who writes such heads, if HEAD is answered in the same way once more."""
+        """Learn the origin of such heads, if a second HEAD gets the same one."""
         again = await self._send(request, context)
         if head_of(again) == head_of(response):
             application.learn(head_of(response), form)
 
 
 def _is_bare(response: Response, answer: Response) -> bool:
-    """Whether a HEAD was answered with the head of the GET, without what describes the body."""
+    """Whether the response to HEAD has the head of the GET, without the fields that describe the body."""
     if response.media_type or response.status != answer.status:
         return False
     names, others = ({name.lower() for name, _ in each.fields} for each in (response, answer))
@@ -217,7 +217,7 @@ def _is_bare(response: Response, answer: Response) -> bool:
 
 
 def _form_of_body(request: Request, response: Response, application: Application) -> Form:
-    """Who wrote a response that has a body."""
+    """The origin of a response that has a body."""
     if holds_error_document(response):
         return Form.OWN
     if request.is_change or names_stopped_application(response):

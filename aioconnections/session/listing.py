@@ -1,4 +1,4 @@
-"""Listings: records from one page after the other, as somebody asks for them."""
+"""Listings: the records of one page after the other, requested on demand."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class Stream(Generic[T]):
-    """The records of a listing, for ``async for``; or entered first, with ``async with``.
+    """The records of a listing, for ``async for``, with or without ``async with``.
 
-    A page is read to its end while it arrives, and parsed meanwhile; then its connection is free, however long the
-    consumer takes. The next page is asked for when all records of this one have been taken.
+    A page is parsed while it arrives and buffered whole, so the consumer's time counts against no deadline and holds
+    no connection. The next page is requested when all records of the current one have been taken.
     """
 
     def __init__(self, session: Session, pager: Pager[T]) -> None:
@@ -63,4 +63,4 @@ class Stream(Generic[T]):
         self._ready.clear()
 
     def __repr__(self) -> str:
-        return f"Stream({'open' if self._open else 'at its end'}, {len(self._ready)} at hand)"
+        return f"Stream({'open' if self._open else 'at its end'}, {len(self._ready)} buffered)"

@@ -1,7 +1,7 @@
 """Where items of a run wait without a worker.
 
-An item that waits for something that takes seconds (the settle time of a lost response, a canary) gives up its worker,
-so that the other items go on. The number of items that wait like this is bounded.
+An item that waits for seconds (for the settle time of a lost response, or a canary) gives up its worker, so that other
+items continue. The number of parked items is bounded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ class Parking:
     """Counts the parked items of one run.
 
     Args:
-        capacity: how many items may be parked before the run stops reading.
-        changed: called after an item has parked, and after it has gone on.
+        capacity: number of parked items at which the run stops reading.
+        changed: called after an item was parked, and after it continues.
 
     Attributes:
-        parked: how many items are parked now.
-        behind: how many outcomes wait for the turn of a parked item, in an ordered run.
-        used: whether any item ever was.
+        parked: number of items parked now.
+        behind: in an ordered run, number of outcomes that wait for the turn of a parked item.
+        used: whether an item was ever parked.
     """
 
     __slots__ = ("_capacity", "_changed", "_closed", "_pressing", "behind", "parked", "used")
@@ -40,12 +40,12 @@ class Parking:
 
     @property
     def is_full(self) -> bool:
-        """Whether the run must not read another item before a parked one goes on."""
+        """Whether the run must not read another item before a parked item continues."""
         return self.held >= self._capacity
 
     @property
     def held(self) -> int:
-        """How many items are read and hold up no other one: those that are parked, and those behind them."""
+        """Number of items that were read and need no worker: the parked ones, and those behind them."""
         return self.parked + self.behind if self.parked else 0
 
     @contextmanager
@@ -63,7 +63,7 @@ class Parking:
             self._changed()
 
     def hold_behind(self, count: int) -> None:
-        """Note how many outcomes wait for their turn."""
+        """Record how many outcomes wait for their turn."""
         self.behind = count
         self._review()
 
@@ -74,13 +74,13 @@ class Parking:
             self._pressing = anyio.Event()
 
     def close(self) -> None:
-        """Note that the run reads nothing more: from now on it has nothing to do but its parked items."""
+        """Record that the run reads nothing more, so that only its parked items are left."""
         self._closed = True
         self._pressing.set()
 
     @property
     def is_pressing(self) -> bool:
-        """Whether the run can only go on when a parked item does: the parking is full, or the source has ended."""
+        """Whether the run waits for a parked item: the parking is full, or the source has ended."""
         return self._pressing.is_set()
 
     async def until_pressing(self) -> None:

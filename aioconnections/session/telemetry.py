@@ -1,6 +1,6 @@
-"""What a client tells about its own work: one record per attempt, one per moment of a run, one for all of it.
+"""What a client reports about its own work: a record per attempt, the progress of a run, statistics.
 
-Nothing here names a person, a query, a header or a text: a path without its query is all that is told of a request.
+Nothing here holds a person, a query, a header or a text: of a request, only the path without its query is reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aioconnections.outcomes import Tally
 __all__ = ["LOG", "Attempt", "Progress", "Stats", "Telemetry"]
 
 LOG = logging.getLogger("aioconnections")
-LOG.addHandler(logging.NullHandler())  # who has not asked for it sees nothing of it
+LOG.addHandler(logging.NullHandler())  # an application that configures no logging sees nothing
 
 
 @frozen(kw_only=True)
@@ -24,13 +24,13 @@ class Attempt:
     """One request that was sent, and how it ended.
 
     Attributes:
-        method: of the request.
-        path: of the request, without its query.
-        status: HTTP status of the answer; None if none came.
-        error: name of the error's class if no answer came, else None.
-        elapsed: seconds that it took.
-        number: which attempt of its item or call it was, from 1.
-        run: id of the bulk run that it belongs to, or None.
+        method: HTTP method.
+        path: path without the query.
+        status: HTTP status of the response; None without a response.
+        error: name of the error class without a response, else None.
+        elapsed: seconds.
+        number: number of the attempt within its item or call, from 1.
+        run: id of the bulk run, or None.
     """
 
     method: str
@@ -44,15 +44,15 @@ class Attempt:
 
 @frozen(kw_only=True)
 class Progress:
-    """Where a bulk run stands.
+    """The progress of a bulk run.
 
     Attributes:
-        tally: what became of the items that were read so far.
+        tally: counts of the items read so far.
         elapsed: seconds since the run began.
-        rate: items that were finished per second over the last ten seconds or so.
-        max_per_second: how many requests may start per second; None for no limit.
+        rate: items finished per second, over about the last ten seconds.
+        max_per_second: limit of requests per second; None for no limit.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
-        done: whether this is the last word.
+        done: whether this is the last report.
     """
 
     tally: Tally
@@ -63,9 +63,9 @@ class Progress:
     done: bool = False
 
     def time_left(self, total: int) -> float | None:
-        """Seconds until `total` items are finished; None if that cannot be told.
+        """Estimated seconds until `total` items are finished; None if unknown.
 
-        It goes by the rate so far, and never expects more than the rate limit allows.
+        The estimate uses the rate so far, at most the rate limit.
         """
         finished = self.tally.read - self.tally.in_flight
         rate = self.rate if self.max_per_second is None else min(self.rate or self.max_per_second, self.max_per_second)
@@ -82,27 +82,27 @@ def _copy_of_names(counts: Mapping[str, int]) -> Mapping[str, int]:
 
 @frozen(kw_only=True)
 class Stats:
-    """What a client has done so far, for all of its users together.
+    """Statistics of a client, over all of its users.
 
     Attributes:
-        attempts: requests that were sent and have ended.
-        answers: how many of them ended with which HTTP status.
-        failures: how many ended without an answer, by the name of the error's class.
-        retries: how many were a further attempt.
-        retries_left: how many may still be tried again before the server counts as away.
-        probes: how many only looked whether the server is back.
-        under_way: requests that are under way now.
-        bound: how many may be under way now; less than `max_connections` where the server has refused some, or this
-            machine allows no more connections.
-        local_limit: how many connections were open when this machine allowed no further one, the last time; None if
-            that has not happened.
-        max_connections: how many may be under way at the most.
-        max_per_second: how many may start per second; None for no limit.
+        attempts: number of requests that were sent and have ended.
+        responses: number of responses by HTTP status.
+        failures: number of attempts without a response, by the name of the error class.
+        retries: number of attempts that repeated an earlier one.
+        retries_left: retries that remain before the server counts as away.
+        probes: number of requests that only looked if the server is back.
+        under_way: number of requests under way now.
+        bound: number of requests that may be under way now; below `max_connections` after the server has refused
+            requests, or where this machine allows no further connection.
+        local_limit: number of open connections when this machine last allowed no further one; None if that has not
+            happened.
+        max_connections: limit of requests under way.
+        max_per_second: limit of requests per second; None for no limit.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
     """
 
     attempts: int
-    answers: Mapping[int, int] = field(converter=_copy_of_statuses)
+    responses: Mapping[int, int] = field(converter=_copy_of_statuses)
     failures: Mapping[str, int] = field(converter=_copy_of_names)
     retries: int
     retries_left: int
@@ -116,18 +116,18 @@ class Stats:
 
 
 class Telemetry:
-    """Counts attempts, and tells of each to whoever wants to know: a hook, the log."""
+    """Counts attempts, and reports each to a hook and the log."""
 
-    __slots__ = ("answers", "failures", "on_attempt", "retries")
+    __slots__ = ("failures", "on_attempt", "responses", "retries")
 
     def __init__(self, on_attempt: Callable[[Attempt], object] | None = None) -> None:
         self.on_attempt: Callable[[Attempt], object] | None = on_attempt
-        self.answers: defaultdict[int, int] = defaultdict(int)
+        self.responses: defaultdict[int, int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.retries: int = 0
 
     def tell(self, attempt: Attempt) -> None:
-        """Tell of one attempt. What a hook raises is logged, and goes no further."""
+        """Report one attempt. An exception of the hook is logged and suppressed."""
         LOG.debug(
             "%s %s: %s in %.3f s, attempt %d, run %s",
             attempt.method,
@@ -140,8 +140,8 @@ class Telemetry:
         if self.on_attempt is not None:
             try:
                 self.on_attempt(attempt)
-            except Exception:  # of the caller's own code; a request must not die of it
-                LOG.warning("the hook on_attempt has raised", exc_info=True)
+            except Exception:  # raised by the caller's own code; the request continues
+                LOG.warning("the hook on_attempt raised", exc_info=True)
 
     def __repr__(self) -> str:
-        return f"Telemetry({sum(self.answers.values())} answers, {sum(self.failures.values())} failures)"
+        return f"Telemetry({sum(self.responses.values())} responses, {sum(self.failures.values())} failures)"

@@ -34,7 +34,7 @@ def test_without_being_asked_nothing_is_logged(start: Callable[..., subprocess.P
     assert check.returncode == 3
     assert [line.split(":")[0] for line in err.splitlines()[1:]] == ["aioconnections"]
     told = start("profile", "--userid", "a", "--user", "nobody", "--log-level", "warning")
-    assert "WARNING a login was refused with 401" in told.communicate(timeout=60)[1]
+    assert "WARNING the login was refused with status 401" in told.communicate(timeout=60)[1]
 
 
 def test_a_listing_logs_too(start: Callable[..., subprocess.Popen[str]], signed_in: Any) -> None:

@@ -129,7 +129,7 @@ def test_a_wrong_password(leave: Callable[..., Left], signed_in: Any, level: str
     signed_in.app = app(DIRECTORY)
     left = leave("--user", ME.userid, "--password-file", "password", level=level)
     assert (left.code, left.out.count(",unprocessed,")) == (3, len(STRANGERS))
-    assert ("WARNING a login was refused" in left.err) is (level is not None)
+    assert ("WARNING the login was refused" in left.err) is (level is not None)
     left.assert_clean()
 
 

@@ -197,7 +197,7 @@ async def test_leaving_a_list_frees_its_connection() -> None:
             break
         async with client.colleagues(place.person(5), page_size=2) as listing:
             await anext(listing)
-            assert "open, 1 at hand" in repr(listing)
+            assert "open, 1 buffered" in repr(listing)
         assert [it async for it in listing] == []
         assert (await client.me()).userid == place.person(2).userid
 

@@ -671,7 +671,7 @@ def test_a_wrong_password_costs_one_refusal_where_the_canary_needs_a_login() -> 
             run = client.check_many(pairs)
             found = await everything(run)
             assert isinstance(run.stopped, AuthenticationError)
-            assert client.stats().answers[401] == 1
+            assert client.stats().responses[401] == 1
             assert not any(isinstance(o, Checked) for o in found)
             other = client.as_user((str(place.person(1).userid), "secret"))
             assert await other.check(pairs[0].source, pairs[0].target) is None

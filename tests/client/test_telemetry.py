@@ -123,7 +123,7 @@ def test_statistics_count_what_was_sent_for_all_users() -> None:
             assert await client.check(A, B) is Status.ACCEPTED
             assert await client.as_user(("bob", "secret")).check(A, B) is None
             stats = client.stats()
-        assert stats.answers == {200: 1 + 3, 503: 1, 404: 1}  # two canaries, and one more after the broken connection
+        assert stats.responses == {200: 1 + 3, 503: 1, 404: 1}  # two canaries, and one more after the broken connection
         assert stats.failures == {"ProtocolError": 1}
         assert stats.attempts == 7
         assert (stats.retries, stats.probes, stats.retries_left) == (2, 0, 33)
@@ -271,8 +271,8 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over(caplog: pytest.Log
 
     on_virtual_time(main)
     said = [record.getMessage() for record in caplog.records if record.name == "aioconnections"]
-    assert len([line for line in said if "does not answer" in line]) == 1
-    assert len([line for line in said if "answers again" in line]) == 1
+    assert len([line for line in said if "does not respond" in line]) == 1
+    assert len([line for line in said if "responds again" in line]) == 1
     assert any("begins" in line for line in said)
     assert any("ended: 200 read, 200 checked" in line for line in said)
 

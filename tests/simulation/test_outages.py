@@ -73,7 +73,7 @@ def test_an_hour_of_total_outage_costs_little_and_nothing_is_lost(
         assert len(during) + len(probes) <= 1.1 * items + 35 + 130
         assert len(probes) <= 130
         assert items <= 16 * 4
-        assert stats.retries <= 35 + 0.1 * stats.answers[200] + 16
+        assert stats.retries <= 35 + 0.1 * stats.responses[200] + 16
         before = len(world.between(0, AWAY)) / AWAY
         after = [len(world.between(BACK + start, BACK + start + 10)) / 10 for start in range(0, 60, 10)]
         assert max(after) >= 0.9 * before, after
