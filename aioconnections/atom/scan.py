@@ -33,8 +33,11 @@ _RUN = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
 _HIDEABLE = re.compile(NO_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
-_LONGEST_NAMESPACE = 128
-_LONG_NAMESPACE = re.compile(rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{257}|'[^']{257})""")
+_LONGEST_NAMESPACE = 256
+_LONG_NAMESPACE = re.compile(
+    rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{%(too_long)d}|'[^']{%(too_long)d})"""
+    % {b"too_long": _LONGEST_NAMESPACE + 1}
+)
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
 _LONGEST_DOCTYPE = 4096
 _DOCTYPE_SHOWN = re.compile(rb"[\[>]")

@@ -43,6 +43,7 @@ def consumed(chunks: Iterator[bytes], reader: Reader, most: int) -> tuple[int, A
 
 
 DENSE = "1280 elements, attributes and other markup in 16384 bytes"
+LONG_NAMESPACE = "the name of a namespace of more than 256 bytes"
 LIMITS = [
     ("a token in small pieces", endless(FEED + b"<a ", b"x"), 2**20, "a token of more than"),
     ("an attribute in small pieces", endless(FEED + b'<a x="', b"> "), 2**20, "a token of more than"),
@@ -78,8 +79,8 @@ LIMITS = [
     ("small sections", endless(FEED + b"<entry>", b"<![CDATA[]]>"), 2**14, DENSE),
     ("text in pieces", endless(FEED + b"<entry><title>", b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
     ("text outside of entries", endless(FEED, b"ab\n" * 999 + b"<?p?>"), 2**19, "more than 262144 bytes"),
-    ("a namespace", endless(FEED + b"<a xmlns:b='" + b"u" * 257 + b"'/>", b" "), 2**12, "the name of a namespace"),
-    ("a namespace of the root", endless(b'<feed xmlns="' + b"u" * 257 + b'">', b"<a/>"), 2**12, "the name of a names"),
+    ("a namespace", endless(FEED + b"<a xmlns:b='" + b"u" * 257 + b"'/>", b" "), 2**12, LONG_NAMESPACE),
+    ("a namespace of the root", endless(b'<feed xmlns="' + b"u" * 257 + b'">', b"<a/>"), 2**12, LONG_NAMESPACE),
     ("entries", endless(FEED, b"<entry></entry>"), 2**21, "more than 100000 entries"),
     ("nested entries", endless(FEED, b"<entry>"), 2**16, "nested deeper than 100"),
 ]
@@ -316,6 +317,14 @@ def test_a_comment_takes_nothing_of_what_follows() -> None:
         for size in (1, 7, 50, 1 << 16):
             assert read_all(document + b"<entry/></feed>", size, Reader()) == 4
             assert read_all(document + b"<entry/></feed>", size, Reader(max_token=80)) == 4
+
+
+def test_a_namespace_has_256_bytes_at_most() -> None:
+    for size in (1, 1 << 16):
+        document = FEED + b"<entry xmlns:a='%s'/></feed>"
+        assert read_all(document % (b"u" * 256), size, Reader()) == 1
+        with pytest.raises(AtomError, match="more than 256 bytes"):
+            read_all(document % (b"u" * 257), size, Reader())
 
 
 def test_a_limit_is_at_least_one() -> None:
