@@ -18,7 +18,6 @@ from attrs import fields, fields_dict
 from aioconnections.atom import constructs as make
 from aioconnections.atom.constructs import Scope, scope_of
 from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
-from aioconnections.atom.quick import quick
 from aioconnections.atom.records import AtomPerson, Attributes, Category, ConnectionEnds, Entry, Feed
 
 __all__ = ["Builder"]
@@ -49,10 +48,6 @@ _ENTRY_PLACES = {name: at for at, name in enumerate(fields_dict(Entry))}
 _ATTRIBUTES, _LANG, _BASE, _EXTENSIONS = (_ENTRY_PLACES[name] for name in ("attributes", "lang", "base", "extensions"))
 _MANY_PLACES = frozenset(_ENTRY_PLACES[name] for name in _MANY)
 
-_new_ends = quick(ConnectionEnds)
-_new_entry = quick(Entry)
-_new_feed = quick(Feed)
-_new_person = quick(AtomPerson)
 
 _MOST_REMEMBERED = 128
 _LONGEST_REMEMBERED = 1000
@@ -120,7 +115,7 @@ class Builder:
                 values[place] = make.extensions([children[at] for at in found], self._leaves)
             else:
                 values[place] = tuple([build(children[at], scope) for at in found])
-        return _new_entry(*values)
+        return Entry(*values)
 
     def _empty_entry(self, scope: Scope) -> Entry:
         lang, base, _ = scope
@@ -140,7 +135,7 @@ class Builder:
                 make.extensions(there, self._leaves) if extensions else tuple([build(it, scope) for it in there])
             )
         attributes = make.rest(element) if element.keys() else ()
-        return _new_feed(**values, attributes=attributes, lang=scope[0], base=scope[1])
+        return Feed(**values, attributes=attributes, lang=scope[0], base=scope[1])
 
     def _new_layout(self, tags: tuple[str, ...]) -> _Layout[int]:
         layout = _layout(tags, self._of_entry, _MANY_PLACES, _EXTENSIONS)
@@ -169,8 +164,8 @@ class Builder:
             if place is None or values[place] is not None:
                 return None
             values[place] = text.strip() if text else ""
-        person = _new_person(*values)
-        if sum(len(text) for text in values if text) < _LONGEST_REMEMBERED:
+        person = AtomPerson(*values)
+        if sum(map(len, filter(None, values))) < _LONGEST_REMEMBERED:
             _remember(self._people, key, person)
         return person
 
@@ -200,7 +195,7 @@ class Builder:
                 target = self._side(child, scope)
             else:
                 others.append(child)
-        return _new_ends(source, target, make.extensions(others, self._leaves), attributes)
+        return ConnectionEnds(source, target, make.extensions(others, self._leaves), attributes)
 
     def _source(self, element: Element, scope: Scope) -> Feed:
         return self.feed(element, list(element), scope_of(element, scope))

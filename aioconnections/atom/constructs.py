@@ -9,7 +9,6 @@ from xml.etree.ElementTree import Element
 
 from aioconnections.atom.inline import html_inside, xml_inside
 from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
-from aioconnections.atom.quick import quick
 from aioconnections.atom.records import (
     AtomPerson,
     Attributes,
@@ -46,11 +45,6 @@ Scope: TypeAlias = tuple[str | None, str | None, Resolver]
 Leaves: TypeAlias = dict[tuple[str, str | None, str | None], XmlElement]
 """Elements that hold only text, by tag, text and what follows."""
 
-_new_content = quick(Content)
-_new_element = quick(XmlElement)
-_new_link = quick(Link)
-_new_text = quick(Text)
-
 _MOST_LEAVES = 1024
 _LONGEST_LEAF = 200
 _SCOPE = frozenset({XML_LANG, XML_BASE})
@@ -60,6 +54,8 @@ _LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
 _WEB = ("https://", "http://")
 _TYPE_ALONE = frozenset({"type"})
 _FLAT = frozenset({"text", "html"})
+_EMPTY_TEXTS = {kind: Text("", kind) for kind in _FLAT}
+_EMPTY_CONTENTS = {kind: Content("", kind) for kind in _FLAT}
 _CATEGORY = frozenset({"term", "scheme", "label"})
 
 
@@ -91,7 +87,7 @@ def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
 def build_element(element: Element, leaves: Leaves, *, tail: bool = True) -> XmlElement:
     """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
     keys = element.keys()
-    return _new_element(
+    return XmlElement(
         element.tag,
         tuple(sorted(element.items())) if keys else (),
         element.text or "",
@@ -111,7 +107,7 @@ def _elements(parent: Iterable[Element], leaves: Leaves) -> list[XmlElement]:
         leaf = leaves.get(key)
         if leaf is None:
             tag, text, tail = key
-            leaf = _new_element(tag, (), text or "", (), tail or "")
+            leaf = XmlElement(tag, (), text or "", (), tail or "")
             if len(tag) + len(text or "") + len(tail or "") < _LONGEST_LEAF:
                 if len(leaves) >= _MOST_LEAVES:
                     leaves.clear()
@@ -132,9 +128,10 @@ def text(element: Element, scope: Scope) -> Text:
     attrib = element.attrib
     kind = attrib.get("type", "text")
     if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
-        return _new_text(element.text or "", kind, scope[0], scope[1])
+        value, (lang, base, _) = element.text, scope
+        return Text(value or "", kind, lang, base) if value or lang or base else _EMPTY_TEXTS[kind]
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
-    return _new_text(value, kind, lang, base, rest(element, _TEXT))
+    return Text(value, kind, lang, base, rest(element, _TEXT))
 
 
 def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
@@ -160,13 +157,14 @@ def content(element: Element, scope: Scope) -> Content:
     attrib = element.attrib
     kind = attrib.get("type", "text")
     if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
-        return _new_content(element.text or "", kind, None, scope[0], scope[1])
+        body, (lang, base, _) = element.text, scope
+        return Content(body or "", kind, None, lang, base) if body or lang or base else _EMPTY_CONTENTS[kind]
     scope = scope_of(element, scope)
     src = element.get("src")
     if src is not None:
         src = _resolve(scope, src)
     value, (lang, base, _) = _media(element, kind, scope) if "/" in kind else _inline(element, kind, scope)
-    return _new_content(value, kind, src, lang, base, rest(element, _CONTENT))
+    return Content(value, kind, src, lang, base, rest(element, _CONTENT))
 
 
 def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scope]:
@@ -233,7 +231,7 @@ def link(element: Element, scope: Scope) -> Link:
             known = _LINK - {"length"}
     get = attrib.get
     attributes = () if known.issuperset(attrib) else rest(element, known)
-    return _new_link(href, get("rel", "alternate"), get("type"), get("title"), get("hreflang"), size, attributes)
+    return Link(href, get("rel", "alternate"), get("type"), get("title"), get("hreflang"), size, attributes)
 
 
 def category(element: Element) -> Category:
