@@ -1,4 +1,4 @@
-"""Atom documents in, records out, and back. Pure: no I/O."""
+"""Reading and writing of Atom documents as immutable records, without I/O."""
 
 from aioconnections.atom.reader import Reader, read_document, read_entries
 from aioconnections.atom.records import (

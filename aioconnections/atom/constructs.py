@@ -1,4 +1,4 @@
-"""Elements to the constructs that RFC 4287 makes entries and feeds of: texts, persons, links, categories."""
+"""Conversion of elements to the constructs of RFC 4287: texts, content, persons, links, categories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element
 
-from aioconnections.atom.inline import html_inside, xml_inside
+from aioconnections.atom.markup import inner_html, inner_xml
 from aioconnections.atom.names import ATOM, SNX, XHTML, XML_BASE, XML_LANG
 from aioconnections.atom.records import (
     AtomPerson,
@@ -22,7 +22,7 @@ from aioconnections.atom.records import (
 from aioconnections.atom.references import Resolver
 
 __all__ = [
-    "Leaves",
+    "LeafCache",
     "Scope",
     "build_element",
     "category",
@@ -31,36 +31,36 @@ __all__ = [
     "generator",
     "link",
     "number",
+    "other_attributes",
     "person",
-    "plain",
     "reference",
-    "rest",
     "scope_of",
+    "stripped_text",
     "text",
 ]
 
 Scope: TypeAlias = tuple[str | None, str | None, Resolver]
-"""The language, the base that the document names, and what resolves references."""
+"""The language and the ``xml:base`` in scope, each or None, and the resolver of references."""
 
-Leaves: TypeAlias = dict[tuple[str, str | None, str | None], XmlElement]
-"""Elements that hold only text, by tag, text and what follows."""
+LeafCache: TypeAlias = dict[tuple[str, str | None, str | None], XmlElement]
+"""Cache of elements that hold only text, by tag, text and tail."""
 
-_MOST_LEAVES = 1024
-_LONGEST_LEAF = 200
-_SCOPE = frozenset({XML_LANG, XML_BASE})
-_TEXT = _SCOPE | {"type"}
-_CONTENT = _TEXT | {"src"}
-_LINK = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
-_WEB = ("https://", "http://")
-_TYPE_ALONE = frozenset({"type"})
-_FLAT = frozenset({"text", "html"})
-_EMPTY_TEXTS = {kind: Text("", kind) for kind in _FLAT}
-_EMPTY_CONTENTS = {kind: Content("", kind) for kind in _FLAT}
-_CATEGORY = frozenset({"term", "scheme", "label"})
+_MAX_CACHED_LEAVES = 1024
+_MAX_CACHED_LEAF = 200
+_SCOPE_ATTRIBUTES = frozenset({XML_LANG, XML_BASE})
+_TEXT_ATTRIBUTES = _SCOPE_ATTRIBUTES | {"type"}
+_CONTENT_ATTRIBUTES = _TEXT_ATTRIBUTES | {"src"}
+_LINK_ATTRIBUTES = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
+_ABSOLUTE = ("https://", "http://")
+_ONLY_TYPE = frozenset({"type"})
+_PLAIN_TYPES = frozenset({"text", "html"})
+_EMPTY_TEXTS = {kind: Text("", kind) for kind in _PLAIN_TYPES}
+_EMPTY_CONTENTS = {kind: Content("", kind) for kind in _PLAIN_TYPES}
+_CATEGORY_ATTRIBUTES = frozenset({"term", "scheme", "label"})
 
 
 def scope_of(element: Element, scope: Scope) -> Scope:
-    """What is in force inside `element`, given what is around it."""
+    """Return the scope inside `element`, given the scope around it."""
     lang, base, resolver = scope
     lang = element.get(XML_LANG, lang)
     own = element.get(XML_BASE)
@@ -71,12 +71,8 @@ def _resolve(scope: Scope, reference: str) -> str:
     return scope[2].resolve(scope[1], reference)
 
 
-def _stripped(element: Element) -> str:
-    return (element.text or "").strip()
-
-
-def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
-    """Attributes that have no field of their own."""
+def other_attributes(element: Element, known: frozenset[str] = _SCOPE_ATTRIBUTES) -> Attributes:
+    """Return the attributes that are not `known`, sorted by name."""
     return (
         ()
         if known.issuperset(element.attrib)
@@ -84,79 +80,79 @@ def rest(element: Element, known: frozenset[str] = _SCOPE) -> Attributes:
     )
 
 
-def build_element(element: Element, leaves: Leaves, *, tail: bool = True) -> XmlElement:
-    """Any element, with everything in it and, unless `tail` is False, the text that follows it."""
+def build_element(element: Element, leaf_cache: LeafCache, *, tail: bool = True) -> XmlElement:
+    """Convert an element with its content and, unless `tail` is False, the text after it."""
     keys = element.keys()
     return XmlElement(
         element.tag,
         tuple(sorted(element.items())) if keys else (),
         element.text or "",
-        tuple(_elements(element, leaves)) if len(element) else (),
+        tuple(_elements(element, leaf_cache)) if len(element) else (),
         (element.tail or "") if tail else "",
     )
 
 
-def _elements(parent: Iterable[Element], leaves: Leaves) -> list[XmlElement]:
-    """The children of an element. Those that hold only text, of which there may be many, are remembered."""
-    found: list[XmlElement] = []
+def _elements(parent: Iterable[Element], leaf_cache: LeafCache) -> list[XmlElement]:
+    """Convert elements; those that hold only text, which may be many, are cached."""
+    converted: list[XmlElement] = []
     for element in parent:
         if len(element) or element.keys():
-            found.append(build_element(element, leaves))
+            converted.append(build_element(element, leaf_cache))
             continue
         key = (element.tag, element.text, element.tail)
-        leaf = leaves.get(key)
+        leaf = leaf_cache.get(key)
         if leaf is None:
             tag, text, tail = key
             leaf = XmlElement(tag, (), text or "", (), tail or "")
-            if len(tag) + len(text or "") + len(tail or "") < _LONGEST_LEAF:
-                if len(leaves) >= _MOST_LEAVES:
-                    leaves.clear()
-                leaves[key] = leaf
-        found.append(leaf)
-    return found
+            if len(tag) + len(text or "") + len(tail or "") < _MAX_CACHED_LEAF:
+                if len(leaf_cache) >= _MAX_CACHED_LEAVES:
+                    leaf_cache.clear()
+                leaf_cache[key] = leaf
+        converted.append(leaf)
+    return converted
 
 
-def extensions(elements: list[Element], leaves: Leaves) -> tuple[XmlElement, ...]:
-    """Elements that RFC 4287 does not define; what follows them is not their own."""
+def extensions(elements: list[Element], leaf_cache: LeafCache) -> tuple[XmlElement, ...]:
+    """Convert elements that RFC 4287 does not define, without the text after each."""
     for element in elements:
         element.tail = None
-    return tuple(_elements(elements, leaves))
+    return tuple(_elements(elements, leaf_cache))
 
 
 def text(element: Element, scope: Scope) -> Text:
-    """A text construct."""
+    """Convert a text construct."""
     attrib = element.attrib
     kind = attrib.get("type", "text")
-    if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
+    if kind in _PLAIN_TYPES and not len(element) and _ONLY_TYPE.issuperset(attrib):
         value, (lang, base, _) = element.text, scope
         return Text(value or "", kind, lang, base) if value or lang or base else _EMPTY_TEXTS[kind]
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
-    return Text(value, kind, lang, base, rest(element, _TEXT))
+    return Text(value, kind, lang, base, other_attributes(element, _TEXT_ATTRIBUTES))
 
 
 def _inline(element: Element, kind: str, scope: Scope) -> tuple[str, Scope]:
-    """The text of a construct, and the scope that it is in."""
+    """Return the text of a construct and its scope."""
     if kind == "xhtml":
         return _xhtml(element, scope)
     if not len(element):
         return element.text or "", scope
-    # RFC 4287 allows no child elements here. In HTML that was not escaped they are its markup.
-    return html_inside(element) if kind == "html" else "".join(element.itertext()), scope
+    # RFC 4287 allows no child elements here. In unescaped HTML they are its markup.
+    return inner_html(element) if kind == "html" else "".join(element.itertext()), scope
 
 
 def _xhtml(element: Element, scope: Scope) -> tuple[str, Scope]:
-    """The markup inside the div that must wrap it and is not part of it (RFC 4287 section 3.1.1.3)."""
+    """Return the markup inside the required div, which is not part of it (RFC 4287 section 3.1.1.3)."""
     div = element.find(f"{XHTML}div")
     if div is None:
-        return xml_inside(element, XHTML), scope
-    return xml_inside(div, XHTML), scope_of(div, scope)
+        return inner_xml(element, XHTML), scope
+    return inner_xml(div, XHTML), scope_of(div, scope)
 
 
 def content(element: Element, scope: Scope) -> Content:
-    """The content of an entry, here or elsewhere."""
+    """Convert the content of an entry."""
     attrib = element.attrib
     kind = attrib.get("type", "text")
-    if kind in _FLAT and not len(element) and _TYPE_ALONE.issuperset(attrib):
+    if kind in _PLAIN_TYPES and not len(element) and _ONLY_TYPE.issuperset(attrib):
         body, (lang, base, _) = element.text, scope
         return Content(body or "", kind, None, lang, base) if body or lang or base else _EMPTY_CONTENTS[kind]
     scope = scope_of(element, scope)
@@ -164,20 +160,20 @@ def content(element: Element, scope: Scope) -> Content:
     if src is not None:
         src = _resolve(scope, src)
     value, (lang, base, _) = _media(element, kind, scope) if "/" in kind else _inline(element, kind, scope)
-    return Content(value, kind, src, lang, base, rest(element, _CONTENT))
+    return Content(value, kind, src, lang, base, other_attributes(element, _CONTENT_ATTRIBUTES))
 
 
 def _media(element: Element, kind: str, scope: Scope) -> tuple[str | bytes, Scope]:
-    """Content of a media type: markup, text, or else base64 (RFC 4287 section 4.1.3.3)."""
+    """Return content of a media type: markup, text or decoded base64 (RFC 4287 section 4.1.3.3)."""
     media_type = kind.partition(";")[0].strip().lower()
     if media_type.endswith(("+xml", "/xml")):
-        return xml_inside(element), scope
+        return inner_xml(element), scope
     value, scope = _inline(element, "html" if media_type == "text/html" else "", scope)
     return (value if media_type.startswith("text/") else _from_base64(value)), scope
 
 
 def _from_base64(text: str) -> str | bytes:
-    """The bytes, or the text itself if it is something else."""
+    """Decode base64; return the text itself if it is not base64."""
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except ValueError:
@@ -194,8 +190,8 @@ _PERSON = {
 }
 
 
-def person(element: Element, scope: Scope, leaves: Leaves, known: str = "") -> AtomPerson:
-    """A person construct; the attribute `known` is told elsewhere."""
+def person(element: Element, scope: Scope, leaf_cache: LeafCache, known: str = "") -> AtomPerson:
+    """Convert a person construct, without the attribute `known`."""
     values: dict[str, Any] = {}
     others: list[Element] = []
     for child in element:
@@ -203,62 +199,62 @@ def person(element: Element, scope: Scope, leaves: Leaves, known: str = "") -> A
         if name is None or name in values:
             others.append(child)
         else:
-            values[name] = _stripped(child)
+            values[name] = stripped_text(child)
             if name == "uri":
                 values[name] = _resolve(scope_of(child, scope_of(element, scope)), values[name])
     if others:
-        values["extensions"] = extensions(others, leaves)
+        values["extensions"] = extensions(others, leaf_cache)
     if element.keys():
-        values["attributes"] = rest(element, frozenset({known}))
+        values["attributes"] = other_attributes(element, frozenset({known}))
     return AtomPerson(**values)
 
 
 def link(element: Element, scope: Scope) -> Link:
-    """A link."""
+    """Convert a link."""
     attrib = element.attrib
     href = attrib.get("href", "").strip()
     if XML_BASE in attrib:
         scope = scope_of(element, scope)
-    if not href.startswith(_WEB):
+    if not href.startswith(_ABSOLUTE):
         href = _resolve(scope, href)
     length = attrib.get("length")
-    known = _LINK
+    known = _LINK_ATTRIBUTES
     size: int | None = None
     if length is not None:
         if length.isascii() and length.isdigit() and len(length) < 20:
             size = int(length)
         else:
-            known = _LINK - {"length"}
+            known = _LINK_ATTRIBUTES - {"length"}
     get = attrib.get
-    attributes = () if known.issuperset(attrib) else rest(element, known)
+    attributes = () if known.issuperset(attrib) else other_attributes(element, known)
     return Link(href, get("rel", "alternate"), get("type"), get("title"), get("hreflang"), size, attributes)
 
 
 def category(element: Element) -> Category:
-    """A category."""
+    """Convert a category."""
     attrib = element.attrib
-    attributes = () if _CATEGORY.issuperset(attrib) else rest(element, _CATEGORY)
+    attributes = () if _CATEGORY_ATTRIBUTES.issuperset(attrib) else other_attributes(element, _CATEGORY_ATTRIBUTES)
     return Category(attrib.get("term", ""), attrib.get("scheme"), attrib.get("label"), attributes)
 
 
-def plain(element: Element, _: Scope) -> str:
-    """Text without the blanks around it."""
-    return _stripped(element)
+def stripped_text(element: Element, _: Scope | None = None) -> str:
+    """Return the text without surrounding whitespace."""
+    return (element.text or "").strip()
 
 
 def reference(element: Element, scope: Scope) -> str:
-    """A URI, resolved."""
-    return _resolve(scope_of(element, scope), _stripped(element))
+    """Return a URI, resolved."""
+    return _resolve(scope_of(element, scope), stripped_text(element))
 
 
 def number(element: Element, _: Scope) -> int | None:
-    """A number, or None if it is none."""
-    text = _stripped(element)
+    """Return a number, or None if the text is not one."""
+    text = stripped_text(element)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def generator(element: Element, scope: Scope) -> Generator:
-    """The program that wrote a feed."""
+    """Convert the generator of a feed."""
     uri = element.get("uri")
     uri = None if uri is None else _resolve(scope_of(element, scope), uri)
-    return Generator(_stripped(element), uri, element.get("version"))
+    return Generator(stripped_text(element), uri, element.get("version"))

@@ -1,4 +1,4 @@
-"""Dates of Atom documents, to and from aware datetimes."""
+"""Conversion between dates in Atom documents and aware datetimes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """Read a date as RFC 3339 writes it, or in a form that the vendor's servers use.
+    """Parse an RFC 3339 date or one of the variants that the vendor's servers send.
 
-    Those are milliseconds since 1970 (as in their links), and RFC 3339 with a blank for the ``T``, a comma before
-    the fraction, or an offset without colon or minutes. Digits below a microsecond are cut off. A leap second
-    becomes the second after it, as in POSIX time. A date without an offset names no instant: None.
+    The variants are milliseconds since 1970 (in links), and RFC 3339 with a space instead of the ``T``, a comma before
+    the fraction, or an offset without colon or minutes. Digits below a microsecond are dropped. A leap second
+    becomes the following second, as in POSIX time.
 
     Args:
-        text: the date, blanks around it allowed.
+        text: the date; surrounding whitespace is ignored.
 
     Returns:
-        an aware datetime with the offset that was written, or None if `text` is None or no date.
+        an aware datetime with the offset of `text`; None if `text` is None, is not a date, or has no offset.
     """
     if text is None:
         return None
     text = text.strip()
     try:
-        # What recorded answers always hold: UTC with milliseconds.
+        # Fast path for the form in all recorded responses: UTC with milliseconds.
         if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text[17] != "6":
             return datetime.fromisoformat(text)
         found = _RFC3339.fullmatch(text)
         if found is not None:
-            return _instant(found)
+            return _to_datetime(found)
         if _EPOCH_MILLISECONDS.fullmatch(text):
             return _EPOCH + timedelta(milliseconds=int(text))
     except (ValueError, OverflowError):
@@ -47,19 +47,19 @@ def parse_date(text: str | None) -> datetime | None:
 
 
 def write_date(when: datetime) -> str:
-    """Write an instant as the vendor's servers do: UTC with milliseconds, more digits only where needed.
+    """Format a datetime as the vendor's servers do: in UTC, with milliseconds, or microseconds where needed.
 
     Raises:
         InvalidInputError: `when` has no time zone.
     """
     if when.utcoffset() is None:
-        raise InvalidInputError("a date needs a time zone")
+        raise InvalidInputError(f"the date must have a time zone, got {when.isoformat()}")
     utc = when.astimezone(UTC)
     precision = "microseconds" if utc.microsecond % 1000 else "milliseconds"
     return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
-def _instant(found: re.Match[str]) -> datetime:
+def _to_datetime(found: re.Match[str]) -> datetime:
     day, time, second, fraction, zulu, sign, hours, minutes = found.groups()
     leap = timedelta(seconds=1 if second == "60" else 0)
     naive = datetime.fromisoformat(f"{day}T{time}{'59' if leap else second}") + leap

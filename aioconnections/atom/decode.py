@@ -1,8 +1,8 @@
-"""Bytes in any allowed encoding, to UTF-8.
+"""Incremental conversion of a document from any supported encoding to UTF-8.
 
-What a document is encoded in is said, in falling order of weight, by its byte order mark, by HTTP, and by its XML
-declaration (RFC 7303 section 3). Names outside a short list never reach the codec registry: they can raise anything
-there. The declaration has done its work then and is blanked out, so that the parser is never told of an encoding.
+The encoding is given by the byte order mark, else by HTTP, else by the XML declaration (RFC 7303 section 3). Only the
+names in `_CODECS` are looked up in Python's codec registry, because other codecs may raise any exception. The XML
+declaration is then overwritten with spaces, so that the parser does not act on its encoding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from aioconnections.errors import AtomError
 
 __all__ = ["Utf8Decoder"]
 
-_ALLOWED = {
+_CODECS = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "utf-16": "utf-16",
@@ -28,49 +28,49 @@ _ALLOWED = {
     "windows-1252": "cp1252",
     "cp1252": "cp1252",
 }
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", None),
     (b"\x00\x00\xfe\xff", None),
     (b"\xef\xbb\xbf", "utf-8"),
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-_BLANKS = b" \t\r\n"
+_WHITESPACE = b" \t\r\n"
 _DECLARATION = re.compile(
     rb"""[ \t\r\n]*+<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"(1\.\d+)"|'(1\.\d+)')"""
     rb"""(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"([A-Za-z][\w.-]*)"|'([A-Za-z][\w.-]*)'))?"""
     rb"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>"""
 )
-_LONGEST_DECLARATION = 1024
-_NOT_A_LINE_END = re.compile(rb"[^\r\n]")
-_DECLARATION_OPENS = re.compile(rb"<\?xml[ \t\r\n?]")
+_MAX_DECLARATION = 1024
+_NO_LINE_BREAK = re.compile(rb"[^\r\n]")
+_DECLARATION_START = re.compile(rb"<\?xml[ \t\r\n?]")
 
 
 def _codec(name: str) -> str:
-    codec = _ALLOWED.get(name.strip().strip("\"'").lower())
+    codec = _CODECS.get(name.strip().strip("\"'").lower())
     if codec is None:
-        raise AtomError("an encoding that is not allowed")
+        raise AtomError("unsupported encoding")
     return codec
 
 
 class Utf8Decoder:
-    """Turns the bytes of one document into UTF-8, piece by piece.
+    """Converts the bytes of one document to UTF-8, piece by piece.
 
     Args:
-        charset: what HTTP says of the encoding, or None.
-        strict: refuse UTF-16 with lone surrogates; else they are given in the three bytes that UTF-8 would have for
-            them, for the `Mender` to replace.
+        charset: the charset of the HTTP ``Content-Type``, or None.
+        strict: refuse lone surrogates in UTF-16. Otherwise each is converted to the three bytes that UTF-8 would use,
+            which the `LenientFilter` replaces.
 
     Attributes:
-        declared: whether the document began with an XML declaration.
-        failure: set when bytes were met that are not of the encoding; those before them have been given.
+        declared: whether the document begins with an XML declaration.
+        failure: set by the first bytes that are invalid in the encoding; the text before them has been returned.
 
     Raises:
-        AtomError: the encoding is not allowed.
+        AtomError: the encoding is not supported.
     """
 
     def __init__(self, charset: str | None = None, *, strict: bool = True) -> None:
-        self._errors = "strict" if strict else "surrogatepass"  # of which only the codecs of UTF know
+        self._errors = "strict" if strict else "surrogatepass"  # known to the UTF codecs only
         self._charset = _codec(charset) if charset else None
         self._start: bytes | None = b""
         self._codec = ""
@@ -79,18 +79,18 @@ class Utf8Decoder:
         self._decoder: codecs.IncrementalDecoder | None = None
 
     def push(self, data: bytes, *, last: bool = False) -> bytes:
-        """The UTF-8 that `data` adds; nothing until the start of the document shows its encoding.
+        """Return the UTF-8 that `data` adds; empty until the encoding is known.
 
         Raises:
-            AtomError: the encoding is not allowed, or the declaration is malformed.
+            AtomError: the encoding is not supported, or the declaration is malformed.
         """
         if self._start is not None:
             self._start += data
-            ready = self._begin(self._start, last=last)
-            if ready is None:
+            text = self._start_decoding(self._start, last=last)
+            if text is None:
                 return b""
             self._start = None
-            return ready
+            return text
         return self._transcode(data, last=last)
 
     def _transcode(self, data: bytes, *, last: bool) -> bytes:
@@ -98,22 +98,22 @@ class Utf8Decoder:
             return data
         try:
             return self._decoder.decode(data, last).encode("utf-8", self._errors)
-        except UnicodeDecodeError as broken:
-            self.failure = AtomError("bytes that are not of the document's encoding")
-            return broken.object[: broken.start].decode(self._codec, self._errors).encode("utf-8", self._errors)
+        except UnicodeDecodeError as error:
+            self.failure = AtomError("bytes are invalid in the document's encoding")
+            return error.object[: error.start].decode(self._codec, self._errors).encode("utf-8", self._errors)
 
-    def _begin(self, start: bytes, *, last: bool) -> bytes | None:
+    def _start_decoding(self, start: bytes, *, last: bool) -> bytes | None:
         if len(start) < 4 and not last:
             return None
-        mark, codec = next(((mark, codec) for mark, codec in _MARKS if start.startswith(mark)), (b"", ""))
+        mark, codec = next(((mark, codec) for mark, codec in _BYTE_ORDER_MARKS if start.startswith(mark)), (b"", ""))
         if codec is None:
-            raise AtomError("an encoding that is not allowed")
-        codec = codec or self._settled(start)
+            raise AtomError("unsupported encoding")
+        codec = codec or self._detect(start)
         text = start[len(mark) :] if codec == "utf-8" else start
         if codec.startswith("utf-16"):
             text = codecs.decode(start[: len(start) & ~1], codec, "replace").encode("utf-8")
             text = text.removeprefix(codecs.BOM_UTF8)
-        found = _declaration(text, last=last)
+        found = _blank_declaration(text, last=last)
         if found is None:
             return None
         blanked, declared = found
@@ -121,7 +121,7 @@ class Utf8Decoder:
         if not mark and self._charset is None and not codec.startswith("utf-16"):
             codec = _codec(declared) if declared else "utf-8"
             if codec.startswith("utf-16"):
-                raise AtomError("a declared encoding that the document is not in")
+                raise AtomError("document is not in its declared encoding")
         if codec == "utf-8":
             return blanked + text[len(blanked) :]
         self._codec = codec
@@ -129,28 +129,28 @@ class Utf8Decoder:
         whole = self._transcode(start[len(mark) :], last=last)
         return blanked + whole[len(blanked) :]
 
-    def _settled(self, start: bytes) -> str:
-        """What HTTP says, or the look of the first bytes: UTF-16 shows itself without a mark too."""
+    def _detect(self, start: bytes) -> str:
+        """Return the codec by HTTP or by the first bytes, which reveal UTF-16 without a byte order mark."""
         guess = {b"<\x00": "utf-16-le", b"\x00<": "utf-16-be"}.get(start[:2])
         if self._charset == "utf-16":
             return guess or "utf-16-be"
         return self._charset or guess or "utf-8"
 
 
-def _declaration(text: bytes, *, last: bool) -> tuple[bytes, str | None] | None:
-    """The declaration blanked out and the codec that it names; None while more is needed to tell."""
-    body = text.lstrip(_BLANKS)
-    if len(text) <= _LONGEST_DECLARATION and not last:
+def _blank_declaration(text: bytes, *, last: bool) -> tuple[bytes, str | None] | None:
+    """Return the blanked declaration and its encoding; None if more input is needed."""
+    body = text.lstrip(_WHITESPACE)
+    if len(text) <= _MAX_DECLARATION and not last:
         if len(body) < 6 and b"<?xml ".startswith(body):
             return None
-        if _DECLARATION_OPENS.match(body) and b"?>" not in body:
+        if _DECLARATION_START.match(body) and b"?>" not in body:
             return None
-    if not _DECLARATION_OPENS.match(body):
+    if not _DECLARATION_START.match(body):
         return b"", None
     found = _DECLARATION.match(text)
     if found is None:
-        raise AtomError("a malformed XML declaration", 1 + text[: len(text) - len(body)].count(b"\n"))
+        raise AtomError("malformed XML declaration", 1 + text[: len(text) - len(body)].count(b"\n"))
     if (found[1] or found[2]) != b"1.0":
-        raise AtomError("a version of XML other than 1.0")
+        raise AtomError("unsupported XML version, expected 1.0")
     declared = found[3] or found[4]
-    return _NOT_A_LINE_END.sub(b" ", found[0]), declared.decode("ascii") if declared else None
+    return _NO_LINE_BREAK.sub(b" ", found[0]), declared.decode("ascii") if declared else None

@@ -1,6 +1,6 @@
-"""Namespaces and names, in the ``{namespace}name`` form by which everything here is compared.
+"""Namespaces in braces, as in the ``{namespace}name`` form that identifies every element and attribute.
 
-Prefixes never count: servers bind one namespace to two prefixes and declare it again on inner elements.
+Prefixes are never compared: servers bind one namespace to two prefixes and declare it again on inner elements.
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ XML_LANG = f"{XML}lang"
 
 
 def local(tag: str) -> str:
-    """The name without its namespace."""
+    """Return the name without its namespace."""
     return tag.rpartition("}")[2]

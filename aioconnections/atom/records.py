@@ -1,7 +1,7 @@
-"""The records of RFC 4287, and what the vendor's documents add to them.
+"""Records of RFC 4287 and of the vendor's extensions.
 
-All are immutable all the way down and can be pickled. Text is kept as written wherever its meaning needs a second
-look (dates), so that an entry that was read can be sent back with nothing lost.
+All are deeply immutable and can be pickled. Dates are kept as written, so that an entry can be sent back without loss;
+properties parse them.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = [
 ]
 
 Attributes: TypeAlias = tuple[tuple[str, str], ...]
-"""Attributes that have no field of their own: ``{namespace}name`` and value, sorted by name."""
+"""Attributes without a field: pairs of ``{namespace}name`` and value, sorted by name."""
 
 
 @frozen(weakref_slot=False)
 class XmlElement:
-    """An element that RFC 4287 does not define, with everything in it.
+    """An element that RFC 4287 does not define, with its content.
 
     Attributes:
         tag: ``{namespace}name``.
-        attributes: name and value of each, sorted by name.
-        text: what stands before the first child.
-        children: the elements inside.
-        tail: what stands between this element and the next one.
+        attributes: pairs of name and value, sorted by name.
+        text: the text before the first child.
+        children: the child elements.
+        tail: the text between this element and the next one.
     """
 
     tag: str
@@ -52,29 +52,29 @@ class XmlElement:
     tail: str = ""
 
     def get(self, name: str) -> str | None:
-        """The value of an attribute, or None."""
+        """Return the value of an attribute, or None."""
         return next((value for key, value in self.attributes if key == name), None)
 
     def find(self, tag: str) -> XmlElement | None:
-        """The first child of that name, or None."""
+        """Return the first child with this tag, or None."""
         return next((child for child in self.children if child.tag == tag), None)
 
     def walk(self) -> Iterator[XmlElement]:
-        """This element and all below it, in the order of the document."""
+        """Yield this element and its descendants in document order."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     @property
     def content(self) -> str:
-        """All text in this element and below it, as written."""
+        """The text of this element and its descendants, as written."""
         parts: list[str] = []
         _collect(self, parts.append)
         return "".join(parts)
 
 
 def _collect(element: XmlElement, add: Callable[[str], None]) -> None:
-    """Add the texts one by one: joined level by level, each would be copied as often as it is deep."""
+    """Add each text once; joining at every level would copy it once per level."""
     add(element.text)
     for child in element.children:
         _collect(child, add)
@@ -86,13 +86,13 @@ class Text:
     """A text construct (RFC 4287 section 3.1).
 
     Attributes:
-        value: the text; for ``xhtml`` the markup inside the wrapping div, in which names without a prefix are XHTML.
-            RFC 4287 allows child elements in no other type. Where a document has them nevertheless, ``html`` keeps them
-            as markup (a server that did not escape its HTML), and ``text`` keeps only their text.
+        value: the text; for ``xhtml``, the markup inside the required div, where names without a prefix are XHTML.
+            The other types must not have child elements (RFC 4287). If they do, ``html`` keeps them as markup
+            (unescaped HTML), and ``text`` keeps only their text.
         type: ``text``, ``html`` or ``xhtml``.
         lang: the language in scope, or None.
         base: the ``xml:base`` in scope, resolved, or None.
-        attributes: those that RFC 4287 does not define.
+        attributes: attributes that RFC 4287 does not define.
     """
 
     value: str
@@ -107,13 +107,13 @@ class Content:
     """The content of an entry (RFC 4287 section 4.1.3).
 
     Attributes:
-        value: as in `Text`; for an XML media type the markup; for any other that is not text, the decoded bytes
-            (text that was not base64 after all is kept as text).
+        value: as in `Text`; for an XML media type, the markup; for other media types that are not text, the decoded
+            bytes, or the text itself if it is not base64.
         type: ``text``, ``html``, ``xhtml`` or a media type.
-        src: where the content is, if it is not here.
+        src: URI of the content, if it is not in the entry; resolved against the base.
         lang: the language in scope, or None.
         base: the ``xml:base`` in scope, resolved, or None.
-        attributes: those that RFC 4287 does not define.
+        attributes: attributes that RFC 4287 does not define.
     """
 
     value: str | bytes = ""
@@ -126,18 +126,18 @@ class Content:
 
 @frozen(weakref_slot=False)
 class AtomPerson:
-    """A person construct, with what the vendor says of a person; all without the blanks around it.
+    """A person construct with the vendor's extensions, without surrounding whitespace.
 
     Attributes:
         name: display name.
-        email: absent or empty where the server hides e-mail addresses.
+        email: None or empty if the server hides e-mail addresses.
         uri: resolved against the base.
-        userid: ``snx:userid``, the directory's id; case matters.
+        userid: ``snx:userid``, the ID in the directory; case-sensitive.
         user_state: ``snx:userState``, ``active`` or ``inactive``.
-        is_external: ``snx:isExternal``, ``true`` or ``false``; servers from 5.0.
+        is_external: ``snx:isExternal``, ``true`` or ``false``; since server version 5.0.
         extensions: other elements.
-        attributes: those without a field, ``xml:lang`` and ``xml:base`` among them; of a side of a connection without
-            ``snx:rel``.
+        attributes: attributes without a field, including ``xml:lang`` and ``xml:base``; without ``snx:rel`` for the
+            source and target of a connection.
     """
 
     name: str | None = None
@@ -156,12 +156,12 @@ class Link:
 
     Attributes:
         href: resolved against the base.
-        rel: ``alternate`` if the document names none.
-        type: media type of what is there.
-        title: of the link.
-        hreflang: language of what is there.
-        length: in bytes, if a number was given.
-        attributes: those without a field, ``xml:lang`` and ``xml:base`` among them.
+        rel: the relation; ``alternate`` if the document has none.
+        type: media type of the target.
+        title: title of the link.
+        hreflang: language of the target.
+        length: length of the target in bytes, or None if it is not a number.
+        attributes: attributes without a field, including ``xml:lang`` and ``xml:base``.
     """
 
     href: str
@@ -175,7 +175,7 @@ class Link:
 
 @frozen(weakref_slot=False)
 class Category:
-    """A category (RFC 4287 section 4.2.2), the vendor's way to say type and status of an entry."""
+    """A category (RFC 4287 section 4.2.2); the vendor uses it for the type and status of an entry."""
 
     term: str
     scheme: str | None = None
@@ -185,7 +185,7 @@ class Category:
 
 @frozen(weakref_slot=False)
 class Generator:
-    """The program that wrote a feed (RFC 4287 section 4.2.4); `uri` resolved against the base."""
+    """The program that wrote a feed (RFC 4287 section 4.2.4); `uri` is resolved against the base."""
 
     value: str
     uri: str | None = None
@@ -194,13 +194,13 @@ class Generator:
 
 @frozen(weakref_slot=False)
 class ConnectionEnds:
-    """``snx:connection``: the two people of a connection, told apart by ``snx:rel`` and by nothing else.
+    """``snx:connection``: the two people of a connection, distinguished by ``snx:rel`` alone.
 
     Attributes:
-        source: the person whose connections are looked at.
-        target: the other one.
+        source: the person whose connections are listed.
+        target: the other person.
         extensions: other elements.
-        attributes: all of ``snx:connection`` itself.
+        attributes: all attributes of ``snx:connection``.
     """
 
     source: AtomPerson | None = None
@@ -211,18 +211,18 @@ class ConnectionEnds:
 
 @frozen(weakref_slot=False)
 class Feed:
-    """What a feed says of itself; also what an entry says of the feed that it was copied from.
+    """The metadata of a feed; also the ``atom:source`` of an entry.
 
     Attributes:
-        entries: the entries that only the end of input completed, a lone ``<entry>`` document among them.
+        entries: entries that only the end of the input completed, including a lone ``<entry>`` document.
         total_results: ``opensearch:totalResults``; the vendor caps it for searches.
-        start_index: ``opensearch:startIndex``, 1 or (Communities, no results) 0.
+        start_index: ``opensearch:startIndex``; 1, or 0 for no results in Communities.
         items_per_page: ``opensearch:itemsPerPage``.
-        updated_text: as written; the vendor gives the time of the answer, which says nothing of the data.
+        updated_text: as written; the vendor's servers send the time of the response, not of the data.
         lang: ``xml:lang`` of the feed.
         base: ``xml:base`` of the feed, resolved.
         extensions: elements that RFC 4287 and OpenSearch do not define.
-        attributes: those that RFC 4287 does not define.
+        attributes: attributes that RFC 4287 does not define.
     """
 
     id: str | None = None
@@ -248,11 +248,11 @@ class Feed:
 
     @property
     def updated(self) -> datetime | None:
-        """`updated_text` as an aware datetime; None where it is no date."""
+        """`updated_text` as an aware datetime, or None if it is not a date."""
         return parse_date(self.updated_text)
 
     def link(self, rel: str) -> Link | None:
-        """The first link of that relation, or None."""
+        """Return the first link with this relation, or None."""
         return next((link for link in self.links if link.rel == rel), None)
 
 
@@ -260,20 +260,20 @@ class Feed:
 class Entry:
     """An entry (RFC 4287 section 4.1.2).
 
-    Of an element that may stand only once, the first counts (RFC 4287 leaves open which); the others are among the
-    extensions, so that they are not lost. What an element that holds nothing but plain text (id, dates, the parts of a
-    person) says in attributes is not kept.
+    If an element that must be unique is repeated, the first one is used (RFC 4287 does not say which), and the others
+    are kept among the extensions. Attributes of elements that hold plain text (id, dates, the parts of a person) are
+    not kept.
 
     Attributes:
-        id: without the blanks around it.
-        updated_text: as written, without the blanks around it; `updated` reads it.
-        published_text: likewise.
-        source: what the entry says of the feed that it was copied from.
+        id: without surrounding whitespace.
+        updated_text: as written, without surrounding whitespace; `updated` parses it.
+        published_text: as written, without surrounding whitespace; `published` parses it.
+        source: metadata of the feed that the entry was copied from.
         connection: ``snx:connection``, the two people of a connection.
-        extensions: elements that RFC 4287 does not define, or not here, each with everything in it.
+        extensions: elements that RFC 4287 does not define for an entry, each with its content.
         lang: the language in scope, or None.
         base: the ``xml:base`` in scope, resolved, or None.
-        attributes: those that RFC 4287 does not define.
+        attributes: attributes that RFC 4287 does not define.
     """
 
     id: str | None = None
@@ -296,28 +296,28 @@ class Entry:
 
     @property
     def updated(self) -> datetime | None:
-        """`updated_text` as an aware datetime; None where it is no date."""
+        """`updated_text` as an aware datetime, or None if it is not a date."""
         return parse_date(self.updated_text)
 
     @property
     def published(self) -> datetime | None:
-        """`published_text` as an aware datetime; None where it is no date."""
+        """`published_text` as an aware datetime, or None if it is not a date."""
         return parse_date(self.published_text)
 
     @property
     def role(self) -> str | None:
-        """``snx:role``, what a member of a community is there."""
+        """``snx:role``, the role of a community member, or None."""
         found = self.extension(f"{SNX}role")
         return None if found is None else found.content.strip()
 
     def extension(self, tag: str) -> XmlElement | None:
-        """The first extension element of that ``{namespace}name``, or None."""
+        """Return the first extension element with this ``{namespace}name``, or None."""
         return next((element for element in self.extensions if element.tag == tag), None)
 
     def link(self, rel: str) -> Link | None:
-        """The first link of that relation, or None."""
+        """Return the first link with this relation, or None."""
         return next((link for link in self.links if link.rel == rel), None)
 
     def term(self, scheme: str) -> str | None:
-        """The term of the first category of that scheme, or None."""
+        """Return the term of the first category with this scheme, or None."""
         return next((category.term for category in self.categories if category.scheme == scheme), None)

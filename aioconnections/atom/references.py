@@ -1,8 +1,8 @@
-"""Relative references, resolved (RFC 3986 section 5.2) at a bounded cost.
+"""Resolution of relative references (RFC 3986 section 5.2) at a bounded cost.
 
-A base is written once and counts for every reference below it, so a small document could resolve to a large one: what
-references grow by has a budget. Nothing here takes longer than in proportion to the reference itself and what it
-resolves to.
+A base is written once and applies to every reference below it, so a small document could expand to a large one.
+Therefore the characters that resolution adds have a budget. The time to resolve a reference is proportional to the
+length of the reference and of the result.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from aioconnections.errors import AtomError
 
 __all__ = ["Resolver"]
 
-LONGEST = 8192
-"""Most characters of a base, and of what a relative reference resolves to."""
-
-_MOST_GROWTH = 1 << 20
-_GROWTH_FOR_AN_ENTRY = 1 << 12
+_MAX_LENGTH = 8192  # characters of a base, and of a resolved relative reference
+_BUDGET = 1 << 20
+_BUDGET_PER_ENTRY = 1 << 12
 _WEB = ("https://", "http://")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BASE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)(//[^/?#]*)([^?#]*)(\?[^#]*)?")
 _PATH = re.compile(r"[^?#]*")
-_DOT = re.compile(r"(?:\A|/)\.")
+_DOT_SEGMENT = re.compile(r"(?:\A|/)\.")
 _BRACKETS = re.compile(r"//[^/?#]*[\[\]]")
 _IP_LITERAL = re.compile(r"//(?:[^@/?#\[\]]*@)?\[[0-9A-Fa-f:.]+\](?::[0-9]*)?(?:[/?#]|\Z)")
 
@@ -31,72 +29,72 @@ class Resolver:
     """Resolves the references of one document.
 
     Args:
-        outside: the base that counts where the document names none, or None.
+        default_base: the base where the document has no ``xml:base``, or None.
     """
 
-    def __init__(self, outside: str | None = None) -> None:
-        self._outside = outside
-        self._growth = _MOST_GROWTH  # what references may still grow by, in characters
-        self._base: str | None = None  # the one that was taken apart last
-        self._scheme = self._origin = self._file = self._query = ""
+    def __init__(self, default_base: str | None = None) -> None:
+        self._default_base = default_base
+        self._budget = _BUDGET  # characters that resolution may still add
+        self._base: str | None = None  # the base of the following parts
+        self._scheme = self._origin = self._path = self._query = ""
         self._folder = ""
 
     def begin_entry(self) -> None:
-        """An entry begins. Each adds to the budget of the document, which never exceeds what it was at the start."""
-        if self._growth < _MOST_GROWTH:
-            self._growth = min(self._growth + _GROWTH_FOR_AN_ENTRY, _MOST_GROWTH)
+        """Add the share of one entry to the budget, up to the initial budget."""
+        if self._budget < _BUDGET:
+            self._budget = min(self._budget + _BUDGET_PER_ENTRY, _BUDGET)
 
     def resolve(self, base: str | None, reference: str) -> str:
-        """The reference as an absolute one; where no base with a host is known it stays as it is.
+        """Return the absolute form of a reference, or the reference itself if no base with a host is known.
 
         Args:
-            base: what the document names, or None for the base from outside.
-            reference: as written.
+            base: the ``xml:base`` in scope, or None for the default base.
+            reference: the reference as written.
 
         Raises:
-            AtomError: the base or the result is too long, or the document has too many references that grow.
+            AtomError: the base or the result is too long, or the budget of the document is exhausted.
         """
         reference = reference.strip()
-        base = base or self._outside
+        base = base or self._default_base
         if base is None or reference.startswith(_WEB):
             return reference
         if base is not self._base:
-            self._take_apart(base)
+            self._split_base(base)
         if not self._origin or _SCHEME.match(reference):
             return reference
-        resolved = self._joined(reference)
-        if len(resolved) > LONGEST:
-            raise AtomError(f"a reference that resolves to more than {LONGEST} characters")
-        self._growth -= max(len(resolved) - len(reference), 0)
-        if self._growth < 0:
-            raise AtomError("too many relative references to a long base")
+        resolved = self._join(reference)
+        if len(resolved) > _MAX_LENGTH:
+            raise AtomError(f"reference resolves to more than {_MAX_LENGTH} characters")
+        self._budget -= max(len(resolved) - len(reference), 0)
+        if self._budget < 0:
+            raise AtomError("relative references resolve to too many characters")
         return resolved
 
-    def _take_apart(self, base: str) -> None:
-        if len(base) > LONGEST:
-            raise AtomError(f"a base URI of more than {LONGEST} characters")
+    def _split_base(self, base: str) -> None:
+        if len(base) > _MAX_LENGTH:
+            raise AtomError(f"base URI longer than {_MAX_LENGTH} characters")
         found = _BASE.match(base)
         scheme, host, path, query = found.groups() if found else ("", "", "", "")
-        self._base, self._scheme, self._origin, self._file, self._query = base, scheme, scheme + host, path, query or ""
-        self._folder = _merged("/", path[1 : path.rfind("/") + 1])
+        self._base, self._scheme, self._origin, self._path, self._query = base, scheme, scheme + host, path, query or ""
+        self._folder = _merge("/", path[1 : path.rfind("/") + 1])
 
-    def _joined(self, reference: str) -> str:
+    def _join(self, reference: str) -> str:
         first = reference[:1]
         if first == "/":
             if reference.startswith("//"):
                 is_host = not _BRACKETS.match(reference) or _IP_LITERAL.match(reference)
                 return self._scheme + reference if is_host else reference
-            return self._origin + _merged("/", reference[1:])
+            return self._origin + _merge("/", reference[1:])
         if first == "?":
-            return self._origin + self._file + reference
+            return self._origin + self._path + reference
         if first in {"", "#"}:
-            return self._origin + self._file + self._query + reference
-        return self._origin + _merged(self._folder, reference)
+            return self._origin + self._path + self._query + reference
+        return self._origin + _merge(self._folder, reference)
 
 
-def _merged(folder: str, reference: str) -> str:
-    """A path relative to `folder`, which ends with a slash, without the segments that are dots."""
-    if not _DOT.search(reference):
+def _merge(folder: str, reference: str) -> str:
+    """Append `reference` to `folder`, which ends with a slash, and remove dot segments."""
+    if not _DOT_SEGMENT.search(reference):
         return folder + reference
     found = _PATH.match(reference)
     path = found[0] if found else ""

@@ -1,13 +1,13 @@
-"""What stands in front of expat: cuts a document where a tag ends, and keeps back what is not complete.
+"""The guard in front of expat: passes on complete tokens only, and refuses declarations and oversized tags.
 
-Expat looks at an incomplete token again from its start with every piece that arrives, which makes a long token in
-small pieces quadratic in versions before 2.6. So it is given whole tokens only; here each byte is looked at once,
-however small the pieces. The length of a token and the attributes of a tag are bounded before expat sees them.
+Expat before 2.6 rescans an incomplete token from its start with every piece, so a long token in small pieces takes
+quadratic time. The scanner holds a token back until it is complete and looks at each byte once, however small the
+pieces. The length of a token and the attributes of a tag are checked before expat sees them.
 
-In a well-formed document ``<`` stands nowhere but at the start of a tag, save in comments, CDATA sections and
-processing instructions. Where none of these is near, the last ``<`` is therefore the start of the last tag, and all
-before it is complete: no other byte needs a look. In a document that is not well-formed the same step hands expat
-the place where it is broken.
+In a well-formed document ``<`` occurs only at the start of markup, in comments, in CDATA sections and in processing
+instructions. In a piece without the latter three, the last ``<`` is therefore the start of the last tag, and
+everything before it is complete; no other byte has to be looked at. If the document is not well-formed, the same
+step passes the error on to expat.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
 from aioconnections.errors import AtomError
 
-__all__ = ["HTML_REASON", "NO_TAG", "Scanner", "first_tag", "search", "tag_at"]
+__all__ = ["HTML_REASON", "NON_TAG", "Scanner", "find_markup", "first_tag", "tag_at"]
 
-HTML_REASON = "an HTML page where an XML document was expected"
+HTML_REASON = "expected XML, got an HTML page"
 
 _TAG = re.compile(rb"""<[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+>""")
 _TAG_REST = re.compile(rb"""[^"'>]*+(?:"[^"]*+"[^"'>]*+|'[^']*+'[^"'>]*+)*+""")
 _COMMENT = rb"<!--(?P<comment>[^-]*+(?:-(?!->)[^-]*+)*+)-->"
-NO_TAG = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+\]\]>|<\?[^?]*+(?:\?(?!>)[^?]*+)*+\?>|" + _COMMENT
-_CONSTRUCT = re.compile(NO_TAG + rb"|(?P<tag>(?!<[!?])" + _TAG.pattern + rb")")
-_RUN = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
-_HIDEABLE = re.compile(NO_TAG)
+NON_TAG = rb"<!\[CDATA\[[^\]]*+(?:\](?!\]>)[^\]]*+)*+\]\]>|<\?[^?]*+(?:\?(?!>)[^?]*+)*+\?>|" + _COMMENT
+_CONSTRUCT = re.compile(NON_TAG + rb"|(?P<tag>(?!<[!?])" + _TAG.pattern + rb")")
+_CONSTRUCTS = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
+_NON_TAG = re.compile(NON_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
-_LONGEST_NAMESPACE = 256
+_MAX_NAMESPACE = 256
 _LONG_NAMESPACE = re.compile(
     rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{%(too_long)d}|'[^']{%(too_long)d})"""
-    % {b"too_long": _LONGEST_NAMESPACE + 1}
+    % {b"too_long": _MAX_NAMESPACE + 1}
 )
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
-_LONGEST_DOCTYPE = 4096
-_DOCTYPE_SHOWN = re.compile(rb"[\[>]")
-_NOT_IN_COMMENTS = re.compile(rb"--|-\Z|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-_BLANKED = bytes(c if c in b"\r\n" else 0x20 for c in range(256))
+_MAX_DOCTYPE = 4096
+_DOCTYPE_KIND_KNOWN = re.compile(rb"[\[>]")
+_MALFORMED_COMMENT = re.compile(rb"--|-\Z|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_TO_SPACES = bytes(c if c in b"\r\n" else 0x20 for c in range(256))
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
-_FEW = 200
+_MAX_FINDS = 200
 
 
 class _Mode(Enum):
-    """What the scanner is in; the value is what ends it."""
+    """The construct that the scanner is in; the value is its end mark."""
 
     TEXT = b"<"
     OPEN = b"<?"
@@ -61,26 +61,26 @@ class _Mode(Enum):
     DECLARATION = b"<!>"
 
 
-_QUOTES = {ord('"'): _Mode.DOUBLE, ord("'"): _Mode.SINGLE}
+_QUOTE_MODES = {ord('"'): _Mode.DOUBLE, ord("'"): _Mode.SINGLE}
 _OPENERS = ((b"<?", _Mode.INSTRUCTION), (b"<!--", _Mode.COMMENT), (b"<![CDATA[", _Mode.CDATA))
 
 
 def tag_at(document: bytes | bytearray, start: int) -> bytes:
-    """The whole tag that begins at `start`, or nothing."""
+    """Return the complete tag that begins at `start`, or an empty string."""
     found = _TAG.match(document, start)
     return found[0] if found else b""
 
 
 def first_tag(prolog: bytes) -> bytes:
-    """The first tag, comments and processing instructions passed over, or nothing."""
+    """Return the first tag after comments and processing instructions, or an empty string."""
     return next((found[0] for found in _CONSTRUCT.finditer(prolog) if found["tag"]), b"")
 
 
-def search(data: bytes | bytearray, mark: bytes, start: int = 0) -> int:
-    """Where ``<`` and then `mark`, one byte, stand next, or -1."""
-    # One rare byte is found ten times faster than two; where it is not rare, two are better.
+def find_markup(data: bytes | bytearray, mark: bytes, start: int = 0) -> int:
+    """Return the next position of ``<`` followed by the byte `mark`, or -1."""
+    # A search for one rare byte is ten times faster than one for two bytes, unless the byte is frequent.
     at = start
-    for _ in range(_FEW):
+    for _ in range(_MAX_FINDS):
         at = data.find(mark, at + 1)
         if at < 0 or data[at - 1] == 0x3C:
             return max(at - 1, -1)
@@ -88,16 +88,16 @@ def search(data: bytes | bytearray, mark: bytes, start: int = 0) -> int:
 
 
 class Scanner:
-    """Takes a document in pieces, gives it back in pieces that end where a tag begins or ends.
+    """Takes a document in pieces and returns it in pieces that end between tokens.
 
     Args:
-        max_token: most bytes of a tag, a comment, a CDATA section, a processing instruction or a run of text.
-        max_attributes: most attributes of an element, namespace declarations among them.
+        max_token: maximum bytes of a tag, comment, CDATA section, processing instruction or run of text.
+        max_attributes: maximum attributes of an element, including namespace declarations.
 
     Attributes:
-        failure: why nothing more can be taken: a token that is too long, too many attributes, a namespace whose name
-            is too long (each name in it repeats it), or a declaration. What the last `push` returned was complete
-            before it.
+        failure: why the rest of the document is refused: a token that is too long, too many attributes, a long
+            namespace URI (the parser repeats it in every name) or a declaration. It applies after the data that the
+            last `push` returned.
         last_tag: the last complete tag so far.
     """
 
@@ -106,33 +106,33 @@ class Scanner:
         self._max_attributes = max_attributes
         self._buffer = bytearray()
         self._mode = _Mode.TEXT
-        self._token = 0  # where the token that is not complete begins
-        self._seen = 0  # all before it has been looked at
-        self._ahead: dict[bytes, int] = {}  # where the next ``<!`` and ``<?`` are
+        self._token_start = 0  # start of the incomplete token
+        self._scanned = 0  # end of what has been scanned
+        self._upcoming: dict[bytes, int] = {}  # positions of the next ``<!`` and ``<?``
         self.failure: AtomError | None = None
         self.last_tag: bytes = b""
 
     def push(self, piece: bytes) -> bytes:
-        """Add `piece`, shorter than the longest token; returns what the parser may have, and may set `failure`."""
-        kept = len(self._buffer)
-        # What is kept back is looked at again, which is cheap if it is not much.
-        if kept <= len(piece) and kept + len(piece) <= self._max_token:
+        """Add `piece`, at most `max_token` bytes; return what is complete. May set `failure`."""
+        held = len(self._buffer)
+        # Rescanning what was held back is cheap where it is shorter than the new piece.
+        if held <= len(piece) and held + len(piece) <= self._max_token:
             data = bytes(self._buffer) + piece
-            if search(data, b"!") < 0 and search(data, b"?") < 0:
-                return self._within_attributes(self._plain(data))
+            if find_markup(data, b"!") < 0 and find_markup(data, b"?") < 0:
+                return self._before_oversized_tag(self._push_plain(data))
         self._buffer += piece
-        self._ahead.clear()
+        self._upcoming.clear()
         while self.failure is None and self._advance():
             pass
-        self._bound(len(self._buffer))
-        whole = bytes(memoryview(self._buffer)[: self._token])
-        del self._buffer[: self._token]
-        self._seen -= self._token
-        self._token = 0
-        return self._within_attributes(whole)
+        self._check_length(len(self._buffer))
+        whole = bytes(memoryview(self._buffer)[: self._token_start])
+        del self._buffer[: self._token_start]
+        self._scanned -= self._token_start
+        self._token_start = 0
+        return self._before_oversized_tag(whole)
 
-    def _plain(self, data: bytes) -> bytes:
-        """What is complete of tags and text and nothing else; the rest is kept back."""
+    def _push_plain(self, data: bytes) -> bytes:
+        """Return what is complete in data that holds only tags and text; hold the rest back."""
         end = data.rfind(b"<")
         tag = tag_at(data, end) if end >= 0 else b""
         if tag:
@@ -142,22 +142,22 @@ class Scanner:
         self.last_tag = tag or self.last_tag
         self._buffer[:] = data[max(end, 0) :]
         self._mode = _Mode.TEXT
-        self._seen = 0
+        self._scanned = 0
         return data[: max(end, 0)]
 
     def finish(self) -> bytes:
-        """What was kept back at the end of input, for the parser to say what is wrong with it."""
+        """Return what was held back at the end of input, for the parser to report."""
         if self._mode is _Mode.DECLARATION:
-            self.failure = self.failure or _declared(bytes(self._buffer))
+            self.failure = self.failure or _declaration_error(bytes(self._buffer))
             return b""
         return bytes(self._buffer)
 
-    def _bound(self, end: int) -> None:
-        if end - self._token > self._max_token and self.failure is None:
-            self.failure = AtomError(f"a token of more than {self._max_token} bytes")
+    def _check_length(self, end: int) -> None:
+        if end - self._token_start > self._max_token and self.failure is None:
+            self.failure = AtomError(f"token longer than {self._max_token} bytes")
 
     def _advance(self) -> bool:
-        """Look at what is next; False if more input is needed."""
+        """Scan one step; return False if more input is needed."""
         match self._mode:
             case _Mode.TEXT:
                 return self._text()
@@ -173,111 +173,113 @@ class Scanner:
                 return self._until(self._mode.value)
 
     def _text(self) -> bool:
-        first = self._buffer.find(b"<", self._seen)
+        first = self._buffer.find(b"<", self._scanned)
         if first < 0:
-            self._seen = len(self._buffer)
+            self._scanned = len(self._buffer)
             return False
-        self._bound(first)
-        special = min((at for at in (self._next(b"!", first), self._next(b"?", first)) if at >= 0), default=-1)
+        self._check_length(first)
+        special = min(
+            (at for at in (self._find_special(b"!", first), self._find_special(b"?", first)) if at >= 0), default=-1
+        )
         at = special if special >= 0 else self._buffer.rfind(b"<", first)
         if at > first:
             self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, at))
-        self._token = self._seen = at
-        # No token in the buffer can be too long if the buffer is not.
-        if special < 0 or len(self._buffer) > self._max_token or not self._run():
+        self._token_start = self._scanned = at
+        # A buffer that is not too long holds no token that is.
+        if special < 0 or len(self._buffer) > self._max_token or not self._skip_constructs():
             self._mode = _Mode.OPEN
         return True
 
-    def _run(self) -> bool:
-        """Pass at once what is complete; False if nothing is. One by one, small comments cost microseconds each."""
-        found = _RUN.match(self._buffer, self._token)
-        if found is None or found.end() == self._token:
+    def _skip_constructs(self) -> bool:
+        """Skip all complete constructs in one match, which small comments need; return False if there are none."""
+        found = _CONSTRUCTS.match(self._buffer, self._token_start)
+        if found is None or found.end() == self._token_start:
             return False
         self.last_tag = found["tag"] or self.last_tag
-        self._token = self._seen = self._hide_comments(found.end())
+        self._token_start = self._scanned = self._hide_comments(found.end())
         return True
 
     def _hide_comments(self, end: int) -> int:
-        """Hide those from the token on; what is complete ends somewhat earlier then if they are not all ASCII."""
-        hidden = _HIDEABLE.sub(_hidden, bytes(self._buffer[self._token : end]))
-        self._buffer[self._token : end] = hidden
-        self._ahead.clear()  # all that follows may stand elsewhere now
-        return self._token + len(hidden)
+        """Hide the comments between the token and `end`; return the new end, as non-ASCII comments get shorter."""
+        hidden = _NON_TAG.sub(_as_instruction, bytes(self._buffer[self._token_start : end]))
+        self._buffer[self._token_start : end] = hidden
+        self._upcoming.clear()  # positions have changed
+        return self._token_start + len(hidden)
 
-    def _next(self, mark: bytes, start: int) -> int:
-        """Where ``<`` and `mark` stand next, or -1; asked again only once that place is passed."""
-        at = self._ahead.get(mark, -2)
+    def _find_special(self, mark: bytes, start: int) -> int:
+        """Return the next position of ``<`` and `mark`, or -1; searched again only after that position."""
+        at = self._upcoming.get(mark, -2)
         if at == -2 or -1 < at < start:
-            at = self._ahead[mark] = search(self._buffer, mark, start)
+            at = self._upcoming[mark] = find_markup(self._buffer, mark, start)
         return at
 
     def _open(self) -> bool:
-        head = bytes(self._buffer[self._token : self._token + 9])
+        head = bytes(self._buffer[self._token_start : self._token_start + 9])
         if len(head) < 2:
             return False
         for opener, mode in _OPENERS:
             if head.startswith(opener):
                 self._mode = mode
-                self._seen = self._token + len(opener)
+                self._scanned = self._token_start + len(opener)
                 return True
             if opener.startswith(head):
                 return False
         self._mode = _Mode.DECLARATION if head.startswith(b"<!") else _Mode.TAG
-        self._seen = self._token + 1
+        self._scanned = self._token_start + 1
         return True
 
     def _tag(self) -> bool:
-        found = _TAG_REST.match(self._buffer, self._seen)
-        self._seen = found.end() if found else self._seen
-        if self._seen == len(self._buffer):
+        found = _TAG_REST.match(self._buffer, self._scanned)
+        self._scanned = found.end() if found else self._scanned
+        if self._scanned == len(self._buffer):
             return False
-        mode = _QUOTES.get(self._buffer[self._seen])
-        self._seen += 1
+        mode = _QUOTE_MODES.get(self._buffer[self._scanned])
+        self._scanned += 1
         if mode is None:
-            self.last_tag = bytes(self._buffer[self._token : self._seen])
-            return self._complete()
+            self.last_tag = bytes(self._buffer[self._token_start : self._scanned])
+            return self._end_token()
         self._mode = mode
         return True
 
     def _quoted(self) -> bool:
-        at = self._buffer.find(self._mode.value, self._seen)
+        at = self._buffer.find(self._mode.value, self._scanned)
         if at < 0:
-            self._seen = len(self._buffer)
+            self._scanned = len(self._buffer)
             return False
         self._mode = _Mode.TAG
-        self._seen = at + 1
+        self._scanned = at + 1
         return True
 
     def _until(self, end: bytes) -> bool:
-        at = self._buffer.find(end, self._seen)
+        at = self._buffer.find(end, self._scanned)
         if at < 0:
-            # The first bytes of what ends it may be here already.
-            self._seen = max(self._seen, len(self._buffer) - len(end) + 1)
+            # The end mark may have begun.
+            self._scanned = max(self._scanned, len(self._buffer) - len(end) + 1)
             return False
-        self._seen = at + len(end)
+        self._scanned = at + len(end)
         if end == _Mode.COMMENT.value:
-            self._seen = self._hide_comments(self._seen)
-        return self._complete()
+            self._scanned = self._hide_comments(self._scanned)
+        return self._end_token()
 
-    def _complete(self) -> bool:
-        self._bound(self._seen)
-        self._token = self._seen
+    def _end_token(self) -> bool:
+        self._check_length(self._scanned)
+        self._token_start = self._scanned
         self._mode = _Mode.TEXT
         return True
 
     def _declaration(self) -> bool:
-        head = bytes(self._buffer[self._token : self._token + _LONGEST_DOCTYPE])
-        if len(head) < _LONGEST_DOCTYPE and not _DOCTYPE_SHOWN.search(head):
+        head = bytes(self._buffer[self._token_start : self._token_start + _MAX_DOCTYPE])
+        if len(head) < _MAX_DOCTYPE and not _DOCTYPE_KIND_KNOWN.search(head):
             return False
-        self.failure = _declared(head)
+        self.failure = _declaration_error(head)
         return False
 
-    def _within_attributes(self, whole: bytes) -> bytes:
-        """`whole`, up to the first tag that has too many attributes or declares a namespace of a long name.
+    def _before_oversized_tag(self, whole: bytes) -> bytes:
+        """Return `whole` up to the first tag with too many attributes or a long namespace URI.
 
-        Such a tag is long and holds no second ``<``.
+        Only tags of a minimum length qualify, and they hold no second ``<``.
         """
-        shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _LONGEST_NAMESPACE)
+        shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _MAX_NAMESPACE)
         tags: frozenset[int] | None = None
         start, end, last = 0, len(whole) - shortest, whole.rfind
         while 0 <= start < end:
@@ -285,35 +287,35 @@ class Scanner:
             if after >= 0:
                 start = after
                 continue
-            reason = self._excess(tag_at(whole, start))
+            reason = self._exceeded_limit(tag_at(whole, start))
             if reason:
-                tags = _tags(whole) if tags is None else tags
+                tags = _tag_starts(whole) if tags is None else tags
                 if start in tags:
                     self.failure = AtomError(reason)
                     return whole[:start]
             start = whole.find(b"<", start + 1)
         return whole
 
-    def _excess(self, tag: bytes) -> str | None:
-        """Which limit on what is in a tag it breaks."""
+    def _exceeded_limit(self, tag: bytes) -> str | None:
+        """Return the limit that a tag exceeds, or None."""
         most = self._max_attributes
         if len(tag) > most * _SHORTEST_ATTRIBUTE and sum(1 for _ in _QUOTED.finditer(tag)) > most:
             return f"more than {most} attributes in one tag"
         if _LONG_NAMESPACE.search(tag):
-            return f"the name of a namespace of more than {_LONGEST_NAMESPACE} bytes"
+            return f"namespace URI longer than {_MAX_NAMESPACE} bytes"
         return None
 
 
-def _hidden(found: re.Match[bytes]) -> bytes:
-    """A processing instruction of the same shape in place of a comment.
+def _as_instruction(found: re.Match[bytes]) -> bytes:
+    """Replace a comment by a processing instruction with the same lines and columns.
 
-    At a comment ElementTree joins the text before it to the text before the last one: quadratic. At a processing
-    instruction it does not. Positions stay as they are. A comment that is not well-formed is left to the parser.
+    ElementTree joins all text so far at every comment, in quadratic time, but not at processing instructions. A
+    comment that is not well-formed is left to the parser.
     """
     body: bytes | None = found["comment"]
-    if body is None or _NOT_IN_COMMENTS.search(body) or not _is_utf8(body):
+    if body is None or _MALFORMED_COMMENT.search(body) or not _is_utf8(body):
         return found[0]
-    return b"<?c  " + body.translate(_BLANKED, _CONTINUATION_BYTES) + b"?>"
+    return b"<?c  " + body.translate(_TO_SPACES, _CONTINUATION_BYTES) + b"?>"
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -324,20 +326,20 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _tags(whole: bytes) -> frozenset[int]:
-    """Where tags begin, without those places in comments and CDATA sections that look like one."""
+def _tag_starts(whole: bytes) -> frozenset[int]:
+    """Return the start positions of tags, without those of apparent tags in comments and CDATA sections."""
     return frozenset(found.start() for found in _CONSTRUCT.finditer(whole) if found["tag"])
 
 
-def _declared(head: bytes) -> AtomError:
-    """What defusedxml says to a document that begins with this declaration."""
+def _declaration_error(head: bytes) -> AtomError:
+    """Return the error of a declaration, with the name of defusedxml's exception."""
     if _HTML_DOCTYPE.match(head):
         return AtomError(HTML_REASON)
     guard = DefusedXMLParser(encoding="utf-8", forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         guard.feed(head)
-    except DefusedXmlException as refused:
-        return AtomError(f"a document type declaration, which is not allowed ({type(refused).__name__})")
+    except DefusedXmlException as error:
+        return AtomError(f"document type declarations are not allowed ({type(error).__name__})")
     except ParseError:
         pass
-    return AtomError("a declaration that is not well-formed or not allowed")
+    return AtomError("malformed or unsupported declaration")

@@ -1,16 +1,15 @@
-"""Records to Atom documents.
+"""Conversion of records to Atom documents.
 
-What is written reads back as the same record, in our reader and in any other; what XML cannot hold is refused before
-a byte leaves.
+What is written reads back as the same record. What XML cannot hold is refused before anything is returned.
 """
 
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from aioconnections.atom.markup import markup
+from aioconnections.atom.markup import write_element
 from aioconnections.atom.names import ATOM, OPENSEARCH, SNX, XHTML, XML_BASE, XML_LANG
 from aioconnections.atom.reader import read_document
 from aioconnections.atom.records import (
@@ -39,16 +38,16 @@ _TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
 
 
 def write_entry(entry: Entry) -> bytes:
-    """Write an entry document: one that was read, or one made to be sent.
+    """Write an entry as a document of its own.
 
     Returns:
-        the document in UTF-8, with its declaration.
+        the document in UTF-8, with an XML declaration.
 
     Raises:
-        InvalidInputError: a text holds a character that XML cannot hold, a name is no XML name, or markup is not
-            well-formed.
+        InvalidInputError: a text holds a character that XML does not allow, a name is not a valid XML name, or markup
+            is not well-formed.
     """
-    body = markup(_entry(entry), ATOM).removeprefix("<entry")
+    body = write_element(_entry(entry), ATOM).removeprefix("<entry")
     return f'{_DECLARATION}<entry xmlns="{ATOM[1:-1]}"{body}'.encode()
 
 
@@ -59,15 +58,15 @@ def _entry(entry: Entry) -> XmlElement:
         *_text("title", entry.title, lang, base),
         *_plain(f"{ATOM}updated", entry.updated_text),
         *_plain(f"{ATOM}published", entry.published_text),
-        *_each(_category, entry.categories),
+        *map(_category, entry.categories),
         *(_person(f"{ATOM}author", person) for person in entry.authors),
         *(_person(f"{ATOM}contributor", person) for person in entry.contributors),
-        *_maybe(_ends, entry.connection),
-        *_maybe(lambda content: _content(content, lang, base), entry.content),
-        *_each(_link, entry.links),
+        *_optional(_connection_ends, entry.connection),
+        *_optional(lambda content: _content(content, lang, base), entry.content),
+        *map(_link, entry.links),
         *_text("summary", entry.summary, lang, base),
         *_text("rights", entry.rights, lang, base),
-        *_maybe(lambda source: _source(source, lang, base), entry.source),
+        *_optional(lambda source: _source(source, lang, base), entry.source),
         *entry.extensions,
     ]
     return XmlElement(f"{ATOM}entry", _with_scope(entry.attributes, lang, base, None, None), "", tuple(children))
@@ -78,7 +77,7 @@ def _source(feed: Feed, lang: str | None, base: str | None) -> XmlElement:
     lang, base = feed.lang, feed.base
     children = [
         *_plain(f"{ATOM}id", feed.id),
-        *_maybe(_generator, feed.generator),
+        *_optional(_generator, feed.generator),
         *_text("title", feed.title, lang, base),
         *_text("subtitle", feed.subtitle, lang, base),
         *_text("rights", feed.rights, lang, base),
@@ -87,23 +86,19 @@ def _source(feed: Feed, lang: str | None, base: str | None) -> XmlElement:
         *_plain(f"{ATOM}logo", feed.logo),
         *(_person(f"{ATOM}author", person) for person in feed.authors),
         *(_person(f"{ATOM}contributor", person) for person in feed.contributors),
-        *_each(_category, feed.categories),
+        *map(_category, feed.categories),
         *_plain(f"{OPENSEARCH}totalResults", _number(feed.total_results)),
         *_plain(f"{OPENSEARCH}startIndex", _number(feed.start_index)),
         *_plain(f"{OPENSEARCH}itemsPerPage", _number(feed.items_per_page)),
-        *_each(_link, feed.links),
+        *map(_link, feed.links),
         *feed.extensions,
     ]
     return XmlElement(f"{ATOM}source", attributes, "", tuple(children))
 
 
-def _maybe(write: Callable[[T], XmlElement], record: T | None) -> Iterator[XmlElement]:
+def _optional(write: Callable[[T], XmlElement], record: T | None) -> Iterator[XmlElement]:
     if record is not None:
         yield write(record)
-
-
-def _each(write: Callable[[T], XmlElement], records: Iterable[T]) -> Iterator[XmlElement]:
-    return map(write, records)
 
 
 def _number(value: int | None) -> str | None:
@@ -118,16 +113,16 @@ def _plain(tag: str, value: str | None) -> Iterator[XmlElement]:
 def _with_scope(
     attributes: Attributes, lang: str | None, base: str | None, outer_lang: str | None, outer_base: str | None
 ) -> Attributes:
-    """The attributes, and language and base where they are not those around."""
-    own = list(attributes)
+    """Add ``xml:lang`` and ``xml:base`` where they differ from those in scope."""
+    scoped = list(attributes)
     if lang != outer_lang:
-        own.append((XML_LANG, lang or ""))
+        scoped.append((XML_LANG, lang or ""))
     if base != outer_base and base is not None:
-        own.append((XML_BASE, base))
-    return tuple(own)
+        scoped.append((XML_BASE, base))
+    return tuple(scoped)
 
 
-def _given(*pairs: tuple[str, str | None]) -> Attributes:
+def _present(*pairs: tuple[str, str | None]) -> Attributes:
     return tuple((name, value) for name, value in pairs if value is not None)
 
 
@@ -139,7 +134,7 @@ def _text(name: str, text: Text | None, lang: str | None, base: str | None) -> I
 
 
 def _content(content: Content, lang: str | None, base: str | None) -> XmlElement:
-    own = _given(("type", content.type), ("src", content.src))
+    own = _present(("type", content.type), ("src", content.src))
     attributes = _with_scope((*own, *content.attributes), content.lang, content.base, lang, base)
     tag = f"{ATOM}content"
     if isinstance(content.value, bytes):
@@ -147,29 +142,29 @@ def _content(content: Content, lang: str | None, base: str | None) -> XmlElement
     media_type = content.type.partition(";")[0].strip().lower()
     if not media_type.endswith(("+xml", "/xml")):
         return _inline(tag, attributes, content.type, content.value)
-    inside = _parsed(f"<content>{content.value}</content>")
+    inside = _parse(f"<content>{content.value}</content>")
     return XmlElement(tag, attributes, inside.text, inside.children)
 
 
 def _inline(tag: str, attributes: Attributes, kind: str, value: str) -> XmlElement:
     if kind != "xhtml":
         return XmlElement(tag, attributes, value)
-    # The wrapping div that RFC 4287 section 3.1.1.3 demands.
-    div = _parsed(f'<div xmlns="{XHTML[1:-1]}">{value}</div>')
+    # The div that RFC 4287 section 3.1.1.3 requires.
+    div = _parse(f'<div xmlns="{XHTML[1:-1]}">{value}</div>')
     return XmlElement(tag, attributes, "", (XmlElement(f"{XHTML}div", (), div.text, div.children),))
 
 
-def _parsed(document: str) -> XmlElement:
+def _parse(document: str) -> XmlElement:
     try:
-        found = read_document(document.encode("utf-8"))
+        root = read_document(document.encode("utf-8"))
     except (AtomError, UnicodeEncodeError):
-        found = None
-    if found is None:
-        raise InvalidInputError("markup that is not well-formed")
-    return found
+        root = None
+    if root is None:
+        raise InvalidInputError("XHTML and XML content must be well-formed")
+    return root
 
 
-def _person(tag: str, person: AtomPerson, extra: Attributes = ()) -> XmlElement:
+def _person(tag: str, person: AtomPerson, attributes: Attributes = ()) -> XmlElement:
     children = [
         *_plain(f"{ATOM}name", person.name),
         *_plain(f"{SNX}userid", person.userid),
@@ -179,17 +174,17 @@ def _person(tag: str, person: AtomPerson, extra: Attributes = ()) -> XmlElement:
         *_plain(f"{SNX}isExternal", person.is_external),
         *person.extensions,
     ]
-    return XmlElement(tag, (*extra, *person.attributes), "", tuple(children))
+    return XmlElement(tag, (*attributes, *person.attributes), "", tuple(children))
 
 
-def _ends(ends: ConnectionEnds) -> XmlElement:
-    sides = [(_SOURCE, ends.source), (_TARGET, ends.target)]
-    children = [_person(f"{ATOM}contributor", side, ((_REL, rel),)) for rel, side in sides if side is not None]
+def _connection_ends(ends: ConnectionEnds) -> XmlElement:
+    people = [(_SOURCE, ends.source), (_TARGET, ends.target)]
+    children = [_person(f"{ATOM}contributor", end, ((_REL, rel),)) for rel, end in people if end is not None]
     return XmlElement(f"{SNX}connection", ends.attributes, "", (*children, *ends.extensions))
 
 
 def _link(link: Link) -> XmlElement:
-    own = _given(
+    own = _present(
         ("href", link.href),
         ("rel", link.rel),
         ("type", link.type),
@@ -201,10 +196,10 @@ def _link(link: Link) -> XmlElement:
 
 
 def _category(category: Category) -> XmlElement:
-    own = _given(("term", category.term), ("scheme", category.scheme), ("label", category.label))
+    own = _present(("term", category.term), ("scheme", category.scheme), ("label", category.label))
     return XmlElement(f"{ATOM}category", (*own, *category.attributes))
 
 
 def _generator(generator: Generator) -> XmlElement:
-    own = _given(("uri", generator.uri), ("version", generator.version))
+    own = _present(("uri", generator.uri), ("version", generator.version))
     return XmlElement(f"{ATOM}generator", own, generator.value)

@@ -263,24 +263,28 @@ def test_many_different_people_and_categories() -> None:
     assert found.categories == (Category(long),)
 
 
+XMLNS_NAME = "{http://www.w3.org/2000/xmlns/}a"
+
+
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "message"),
     [
-        Entry(id="\0"),
-        Entry(title=Text("\ud800")),
-        Entry(title=Text("<b>", "xhtml")),
-        Entry(title=Text("\ud800", "xhtml")),
-        Entry(content=Content("<!DOCTYPE x>", "application/xml")),
-        Entry(attributes=(("a b", ""),)),
-        Entry(attributes=(("{http://www.w3.org/2000/xmlns/}a", ""),)),
-        Entry(attributes=(("a", ""), ("a", ""))),
-        Entry(extensions=(XmlElement("1"),)),
-        Entry(extensions=(XmlElement("{}a"),)),
+        (Entry(id="a\0"), "text must not contain U+0000, which XML does not allow; remove it"),
+        (Entry(title=Text("\ud800")), "text must not contain U+D800, which XML does not allow; remove it"),
+        (Entry(title=Text("<b>", "xhtml")), "XHTML and XML content must be well-formed"),
+        (Entry(title=Text("\ud800", "xhtml")), "XHTML and XML content must be well-formed"),
+        (Entry(content=Content("<!DOCTYPE x>", "application/xml")), "XHTML and XML content must be well-formed"),
+        (Entry(attributes=(("a b", ""),)), "'a b' is not a valid XML name"),
+        (Entry(attributes=((XMLNS_NAME, ""),)), f"'{XMLNS_NAME}' is not a valid XML name"),
+        (Entry(attributes=(("a", ""), ("a", ""))), "attributes must have different names"),
+        (Entry(extensions=(XmlElement("1"),)), "'1' is not a valid XML name"),
+        (Entry(extensions=(XmlElement("{}a"),)), "'{}a' is not a valid XML name"),
     ],
 )
-def test_what_xml_cannot_hold_is_not_written(bad: Entry) -> None:
-    with pytest.raises(InvalidInputError):
+def test_what_xml_cannot_hold_is_not_written(bad: Entry, message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
         write_entry(bad)
+    assert str(caught.value) == message
 
 
 def test_too_deep_to_be_written() -> None:

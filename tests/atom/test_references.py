@@ -64,20 +64,20 @@ LONG = "http://h/" + "b" * 8183  # 8,192 characters
 
 def test_a_base_has_8192_characters_at_most() -> None:
     assert resolved(LONG, "/x") == ["http://h/x"]
-    with pytest.raises(AtomError, match="a base URI of more than 8192 characters"):
+    with pytest.raises(AtomError, match="base URI longer than 8192 characters"):
         resolved(LONG + "b", "x")
     reader = Reader(base=LONG + "b")
-    with pytest.raises(AtomError, match="a base URI of more than 8192 characters"):
+    with pytest.raises(AtomError, match="base URI longer than 8192 characters"):
         reader.feed(b'<feed xmlns="http://www.w3.org/2005/Atom"><entry><link href="x"/></entry>')
 
 
 def test_a_reference_resolves_to_8192_characters_at_most() -> None:
     assert len(resolved("http://h/", "b" * 8183)[0]) == 8192
-    with pytest.raises(AtomError, match="resolves to more than 8192 characters"):
+    with pytest.raises(AtomError, match="reference resolves to more than 8192 characters"):
         resolved("http://h/", "b" * 8184)
     inner = "b" * 8184
     reader = Reader()
-    with pytest.raises(AtomError, match="resolves to more than 8192 characters"):
+    with pytest.raises(AtomError, match="reference resolves to more than 8192 characters"):
         reader.feed(f"{FEED.format(base='http://h/')}<entry xml:base='{inner}'/>".encode())
 
 
@@ -98,7 +98,7 @@ def test_references_to_a_long_base_have_a_budget(inside: str) -> None:
     reader.feed(FEED.format(base=base).encode())
     tracemalloc.start()
     try:
-        with pytest.raises(AtomError, match="too many relative references"):  # noqa: PT012 # which call it is does not matter
+        with pytest.raises(AtomError, match="relative references resolve to too many characters"):  # noqa: PT012 # which call it is does not matter
             for _ in range(100):
                 seen += len(reader.feed(inside.encode()))
         _, peak = tracemalloc.get_traced_memory()
