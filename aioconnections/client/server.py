@@ -31,9 +31,9 @@ from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.transport import Engine
 from aioconnections.transport.concurrency import ConcurrencyLimiter
-from aioconnections.transport.limits import Ceiling
-from aioconnections.transport.pool import Lanes
-from aioconnections.transport.proxies import proxy_from_environment
+from aioconnections.transport.connect import proxy_from_environment
+from aioconnections.transport.limits import LocalLimit
+from aioconnections.transport.pool import LanePool
 from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
@@ -284,11 +284,11 @@ class Server:
         return self._clock.now()
 
     def _make_engine(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
-        ceiling = Ceiling(self._limit, self.options.max_connections, self.options.clock or LoopClock())
+        local_limit = LocalLimit(self._limit, self.options.max_connections, self.options.clock or LoopClock())
         if door is not None:
             from aioconnections.transport.via_httpx import HttpxAdapter  # httpx costs 100 ms to import
 
-            return HttpxAdapter(door, ceiling=ceiling)
+            return HttpxAdapter(door, local_limit=local_limit)
         origin, options = self._address.origin, self.options
         proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
         if proxy is not None and not options.trust_env:
@@ -298,9 +298,9 @@ class Server:
         if proxy is not None and options.trust_env:
             from aioconnections.transport.via_httpx import HttpxEngine
 
-            return HttpxEngine(verify=options.verify, proxy=proxy[1], ceiling=ceiling)
+            return HttpxEngine(verify=options.verify, proxy=proxy[1], local_limit=local_limit)
         most = options.max_connections
-        return Lanes(max_connections=most, verify=options.verify, clock=options.clock, ceiling=ceiling)
+        return LanePool(max_connections=most, verify=options.verify, clock=options.clock, local_limit=local_limit)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self._runtime is not None else "not entered"

@@ -1,8 +1,7 @@
-"""How requests travel. Above this package nobody knows about sockets; below it nobody knows what is said.
+"""HTTP transport: sockets, TLS, lanes (kept-alive connections) and the adapters to and from httpx.
 
-`Engine` is the whole seam. An implementation carries a request to an origin and brings back the answer; it knows
-nothing of credentials, retries or rates, and the caller never has more than the agreed number under way, so nothing
-ever queues inside it.
+`Engine` is the interface to the layers above. An engine sends a request to an origin and returns the response. It does
+not know credentials, retries or rates. The caller bounds the number of concurrent requests, so an engine never queues.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Engine", "StreamedResponse"]
 
 
 class StreamedResponse(Protocol):
-    """An answer whose body is still arriving."""
+    """A response whose body is still arriving."""
 
     @property
     def head(self) -> Response:
@@ -28,40 +27,40 @@ class StreamedResponse(Protocol):
         """The body as it arrives, decoded, in pieces of any size.
 
         Raises:
-            TransportError: it broke off, or did not arrive in time.
+            TransportError: the body is incomplete, malformed or late.
         """
         ...
 
 
 class Engine(Protocol):
-    """Carries requests over kept-alive connections."""
+    """Sends requests over kept-alive connections."""
 
     async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
-        """Send `request` with the constant headers `common` before its own and return the whole answer.
+        """Send `request`, with the constant headers `common` before its own, and return the whole response.
 
-        `Host` and the framing headers are the engine's business. `timeout` is in seconds and total: it covers
-        connecting, sending and the last byte of the body. An answer of any status is an answer; redirects are not
-        followed, cookies not kept. Cancelling is safe at any await.
+        The engine sets `Host` and the framing headers. `timeout`, in seconds, covers everything from connecting to the
+        last byte of the body. A response of any status is returned; redirects are not followed, and cookies are not
+        kept. Cancelling is safe at any await.
 
         Raises:
-            TransportError: there is no complete answer; never an exception of the library underneath.
+            TransportError: there is no complete response. Exceptions of the underlying library are never raised.
         """
         ...
 
     def stream(
         self, origin: Origin, request: Request, common: Headers, timeout: float
     ) -> AbstractAsyncContextManager[StreamedResponse]:
-        """The same, but hand the answer over as soon as its head is known.
+        """Like `exchange`, but return the response as soon as its head is known.
 
-        `timeout` is then what connecting, sending and waiting for bytes may take together; the time that the consumer
-        takes between pieces does not count. A bounded part of the body is read ahead. Leaving the block early gives
-        up the connection.
+        `timeout` then limits the total time spent on connecting, sending and waiting for bytes. The time that the
+        consumer takes between pieces does not count. A bounded part of the body is read ahead. Leaving the block early
+        closes the connection.
 
         Raises:
-            TransportError: there is no answer.
+            TransportError: there is no response.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close every connection. Calling it again does nothing."""
+        """Close every connection. Further calls do nothing."""
         ...

@@ -1,4 +1,4 @@
-"""Whose sockets these are. They belong to the event loop and to the process that opened them, and to no other."""
+"""Event-loop and process affinity of a pool: its sockets work only in the loop and the process that opened them."""
 
 from __future__ import annotations
 
@@ -16,43 +16,42 @@ __all__ = ["LoopAffinity"]
 
 
 class LoopAffinity:
-    """Refuses whoever comes from elsewhere; the first to come settles where home is.
+    """Binds its owner to the first event loop and process that use it, and refuses all others.
 
-    ``where() is here`` is the whole check in the ordinary case, cheap enough for every request; `admit` decides if it
-    does not hold.
+    ``current_loop() is bound_loop`` is the fast check for every request. If it is false, `check` decides.
     """
 
     def __init__(self) -> None:
-        self.where: Callable[[], object] = object  # gives something else each time
-        self.here: object = None
-        self._settled = self._forked = self._closed = False
-        _all.add(self)
+        self.current_loop: Callable[[], object] = object  # never identical to `bound_loop`
+        self.bound_loop: object = None
+        self._bound = self._forked = self._closed = False
+        _instances.add(self)
 
-    def admit(self) -> None:
-        """Settle, if nobody has.
+    def check(self) -> None:
+        """Bind to the running event loop at the first call.
 
         Raises:
-            UsageError: closed, or this is another event loop or another process.
+            UsageError: closed, or called from another event loop or process.
         """
         if self._closed:
             raise UsageError("this client is closed")
         if self._forked:
-            raise UsageError("this client belongs to the process from which this one was forked: make a new one")
-        if not self._settled:
-            self._settled = True
-            self.where = asyncio._get_running_loop if on_asyncio() else _run  # noqa: SLF001 -- what never raises
-            self.here = self.where()
-        if self.where() is not self.here:
-            raise UsageError("this client belongs to another event loop: make one for each")
+            raise UsageError("this client was used before the process was forked; create a client in each process")
+        if not self._bound:
+            self._bound = True
+            self.current_loop = asyncio._get_running_loop if on_asyncio() else _trio_run  # noqa: SLF001 -- never raises
+            self.bound_loop = self.current_loop()
+        if self.current_loop() is not self.bound_loop:
+            raise UsageError("this client belongs to another event loop; create a client in each event loop")
 
     def close(self) -> None:
-        """Refuse everybody from now on."""
+        """Refuse all further use."""
         self._closed = True
-        self._lose()
+        self._invalidate()
 
     @property
     def forked(self) -> bool:
-        """Whether this process is not the one in which home is."""
+        """Whether this process was forked after the instance was made."""
         return self._forked
 
     @property
@@ -60,33 +59,33 @@ class LoopAffinity:
         """Whether `close` was called."""
         return self._closed
 
-    def _lose(self) -> None:
-        self.where, self.here = object, None
-
-    def leave_behind(self) -> None:
-        """This process was forked from the one in which home is."""
+    def mark_forked(self) -> None:
+        """Refuse all further use in this forked process."""
         self._forked = True
-        self._lose()
+        self._invalidate()
+
+    def _invalidate(self) -> None:
+        self.current_loop, self.bound_loop = object, None
 
 
-_all: weakref.WeakSet[LoopAffinity] = weakref.WeakSet()
+_instances: weakref.WeakSet[LoopAffinity] = weakref.WeakSet()
 
 
-def _leave_behind() -> None:
-    for home in list(_all):
-        home.leave_behind()
+def _after_fork_in_child() -> None:
+    for affinity in list(_instances):
+        affinity.mark_forked()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_behind)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
-_this_run: RunVar[object] = RunVar("_this_run")
+_run_marker: RunVar[object] = RunVar("_run_marker")
 
 
-def _run() -> object:
-    """An object that stands for the run of another event loop."""
+def _trio_run() -> object:
+    """An object that identifies the current run of trio."""
     try:
-        return _this_run.get()
+        return _run_marker.get()
     except LookupError:
-        _this_run.set(run := object())
-        return run
+        _run_marker.set(marker := object())
+        return marker

@@ -1,14 +1,15 @@
-"""The door for other people's httpx clients: our lanes as a transport of httpx.
+"""Adapter from httpx to lanes: `LaneTransport` is a transport for any `httpx.AsyncClient`.
 
 ``httpx.AsyncClient(transport=LaneTransport())`` works for any URL, with httpx's exceptions, its four timeouts and
-bodies streamed both ways, and has what lanes have: no answer is given to the wrong request, and no connection is lost
-to a cancelled one. Content is handed over as it came; httpx decodes it, each piece in one step. So content with a
-coding is handed over in pieces of 1 KiB, of which gzip and deflate make 1 MiB at most.
+bodies streamed both ways. It has the properties of lanes: no response is given to the wrong request, and a cancelled
+request costs no other one its connection. httpx decodes the content, each piece in one step. So encoded content is
+passed on in pieces of 1 KiB, which gzip and deflate expand to 1 MiB at most.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from types import TracebackType
 from typing import Literal, Self
@@ -26,22 +27,23 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.concurrency import ConcurrencyLimiter
-from aioconnections.transport.http1 import Answer, foreign_head
-from aioconnections.transport.lane import Lane, Waiting
-from aioconnections.transport.limits import Ceiling
-from aioconnections.transport.pool import REST, Lanes
+from aioconnections.transport.http1 import ResponseReader, foreign_head
+from aioconnections.transport.lane import Lane, TimedWait
+from aioconnections.transport.limits import LocalLimit
+from aioconnections.transport.pool import IDLE_SECONDS, LanePool
 from aioconnections.transport.tls import Verify
-from aioconnections.transport.wire import RESET
+from aioconnections.transport.wire import CONNECTION_LOST
 
 __all__ = ["LaneTransport"]
 
-Phase = Literal["pool", "connect", "write", "read"]
+_Phase = Literal["pool", "connect", "write", "read"]
 
 _NO_LIMIT = 1 << 62
-_PAUSE = 0.05  # seconds before a connection is tried for again, where this machine allowed none
+_MAX_ORIGINS = 1000
+_RETRY_DELAY = 0.05  # seconds before another attempt to connect, after this machine allowed none
 _CODED_PIECE = 1 << 10
 _REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
-_TOO_LATE: dict[Phase, type[httpx.TimeoutException]] = {
+_TIMEOUTS: dict[_Phase, type[httpx.TimeoutException]] = {
     "pool": httpx.PoolTimeout,
     "connect": httpx.ConnectTimeout,
     "write": httpx.WriteTimeout,
@@ -49,38 +51,40 @@ _TOO_LATE: dict[Phase, type[httpx.TimeoutException]] = {
 }
 
 
-def _meaning(error: TransportError, phase: Phase) -> httpx.TransportError:
-    """Httpx's word for `error`."""
+class _Timeouts:
+    """The four timeouts of a request, in seconds; infinite if httpx passes none."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._seconds: dict[str, float | None] = request.extensions.get("timeout", {})
+
+    def seconds(self, phase: _Phase) -> float:
+        seconds = self._seconds.get(phase)
+        return math.inf if seconds is None else seconds
+
+    def error(self, phase: _Phase) -> httpx.TimeoutException:
+        return _TIMEOUTS[phase](f"the {phase} timeout of {self.seconds(phase):g} s has passed")
+
+
+def _translated(error: TransportError, phase: _Phase, timeouts: _Timeouts) -> httpx.TransportError:
     if isinstance(error, DeadlineError):
-        return _TOO_LATE[phase](str(error))
+        return timeouts.error(phase)
     if isinstance(error, ConnectFailedError | CertificateError):
         return httpx.ConnectError(str(error))
-    return httpx.ReadError(str(error)) if str(error) == RESET else httpx.RemoteProtocolError(str(error))
+    return httpx.ReadError(str(error)) if str(error) == CONNECTION_LOST else httpx.RemoteProtocolError(str(error))
 
 
 @contextlib.contextmanager
-def _translating(phase: Phase) -> Generator[None]:
+def _translating(phase: _Phase, timeouts: _Timeouts) -> Generator[None]:
     try:
         yield
     except LocalLimitError:
         raise
     except TransportError as error:
-        raise _meaning(error, phase) from None
-
-
-class _Times:
-    """The four timeouts of a request, in seconds; httpx leaves one out, or says None, where there is none."""
-
-    def __init__(self, request: httpx.Request) -> None:
-        self._seconds: dict[str, float | None] = request.extensions.get("timeout", {})
-
-    def until(self, phase: Phase, now: float) -> float:
-        seconds = self._seconds.get(phase)
-        return float("inf") if seconds is None else now + seconds
+        raise _translated(error, phase, timeouts) from None
 
 
 class _Outgoing:
-    """A request as bytes: the head, and the body framed as the head says."""
+    """A request as bytes: the head, and the body framed as the head declares."""
 
     def __init__(self, request: httpx.Request) -> None:
         fields = request.headers.raw
@@ -91,8 +95,10 @@ class _Outgoing:
         if (length is not None and not (length.isascii() and length.isdigit())) or (
             "transfer-encoding" in request.headers and (not self.chunked or length is not None)
         ):
-            raise httpx.LocalProtocolError("the request does not say clearly how it is framed")
-        self._left = int(length or 0)
+            raise httpx.LocalProtocolError(
+                "the request must have either a decimal Content-Length or Transfer-Encoding: chunked"
+            )
+        self._length = int(length or 0)
         self.stream = request.stream
         self.replayable = isinstance(request.stream, httpx.ByteStream)
         try:
@@ -101,16 +107,18 @@ class _Outgoing:
             raise httpx.LocalProtocolError(str(error)) from None
 
     async def body(self) -> AsyncGenerator[bytes]:
-        """The body, piece by piece as it is provided."""
-        left = self._left
+        """The body in pieces, framed."""
+        missing = self._length
         if not isinstance(self.stream, httpx.AsyncByteStream):
-            raise TypeError("an asynchronous transport needs an asynchronous body")
+            raise TypeError("the request must have an asynchronous body, got a synchronous one")
         pieces = aiter(self.stream)
         try:
             async for piece in pieces:
-                left -= len(piece)
-                if not self.chunked and left < 0:
-                    raise httpx.LocalProtocolError("the body is longer than the request declares")
+                missing -= len(piece)
+                if not self.chunked and missing < 0:
+                    raise httpx.LocalProtocolError(
+                        f"the request body is longer than its Content-Length of {self._length}"
+                    )
                 if piece:
                     yield b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece
         finally:
@@ -118,60 +126,60 @@ class _Outgoing:
                 await pieces.aclose()
         if self.chunked:
             yield b"0\r\n\r\n"
-        elif left:
-            raise httpx.LocalProtocolError("the body is shorter than the request declares")
+        elif missing:
+            raise httpx.LocalProtocolError(f"the request body is shorter than its Content-Length of {self._length}")
 
 
 class _Incoming(httpx.AsyncByteStream):
-    """The body of an answer. Closing it gives the lane back."""
+    """The body of a response. Closing it returns the lane."""
 
-    def __init__(self, transport: LaneTransport, lane: Lane, times: _Times, *, coded: bool) -> None:
+    def __init__(self, transport: LaneTransport, lane: Lane, timeouts: _Timeouts, *, coded: bool) -> None:
         self._transport = transport
         self._coded = coded
         self._lane: Lane | None = lane
-        self._times = times
+        self._timeouts = timeouts
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (lane := self._lane) is not None:
-            answer = lane.answer
-            content = answer.take()
+            reader = lane.reader
+            content = reader.take()
             if content:
                 size = _CODED_PIECE if self._coded else len(content)
                 for start in range(0, len(content), size):
                     yield content[start : start + size]
-            elif answer.failure is not None:
-                with _translating("read"):
-                    raise lane.failure()
-            elif answer.done:
+            elif reader.failure is not None:
+                with _translating("read", self._timeouts):
+                    raise lane.failure(self._timeouts.seconds("read"))
+            elif reader.done:
                 return
             else:
-                await self._transport.arrival(lane, self._times)
+                await self._transport.wait_ready(lane, self._timeouts)
 
     async def aclose(self) -> None:
         lane, self._lane = self._lane, None
         if lane is not None:
-            self._transport.give_back(lane)
+            self._transport.release(lane)
 
 
 class LaneTransport(httpx.AsyncBaseTransport):
-    """Lanes for any `httpx.AsyncClient`.
+    """Lanes as a transport for any `httpx.AsyncClient`. Provisional: may change before 1.0.
 
-    A read timeout covers the head of an answer as a whole, and each wait for more of the body.
+    The read timeout limits the wait for the whole head of a response, and each wait for more of its body.
 
     Args:
-        max_connections: how many requests may be under way at once; further ones wait, for the pool timeout at most.
-        verify: True for the system's trust store, a path of certificates to trust, a context, or False for no
-            verification at all, which gives a warning.
-        clock: where time comes from.
+        max_connections: how many requests may run at once; further ones wait, up to the pool timeout.
+        verify: True for the system's trust store, the path of certificates to trust, a context, or False for no
+            verification at all, which warns.
+        clock: source of time.
     """
 
     def __init__(self, *, max_connections: int = 100, verify: Verify = True, clock: Clock | None = None) -> None:
         clock = LoopClock() if clock is None else clock
         self._clock = clock
-        self._places = ConcurrencyLimiter(max_connections)
-        ceiling = Ceiling(self._places.cap, max_connections, clock)
-        self._lanes = Lanes(max_connections=max_connections, verify=verify, clock=clock, ceiling=ceiling)
-        self._watch = self._lanes.watch
+        self._slots = ConcurrencyLimiter(max_connections)
+        local_limit = LocalLimit(self._slots.cap, max_connections, clock)
+        self._pool = LanePool(max_connections=max_connections, verify=verify, clock=clock, local_limit=local_limit)
+        self._timer = self._pool.timer
         self._origins: dict[tuple[str, bytes, int | None], Origin] = {}
 
     async def __aenter__(self) -> Self:
@@ -187,124 +195,122 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._lanes.aclose()
+        await self._pool.aclose()
 
     def __repr__(self) -> str:
-        return f"LaneTransport({self._lanes!r})"
+        return f"LaneTransport({self._pool!r})"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send `request` and return the answer as soon as its head is known.
+        """Send `request` and return the response as soon as its head is known.
 
         Raises:
-            httpx.TransportError: as httpx's own transport does.
+            httpx.TransportError: as from httpx's own transport.
             UsageError: closed, or used from a second event loop or process.
         """
         origin = self._origin(request.url)
-        outgoing, times = _Outgoing(request), _Times(request)
+        outgoing, timeouts = _Outgoing(request), _Timeouts(request)
         lane: Lane | None = None
         while lane is None:
-            await self._place(times)
+            await self._acquire_slot(timeouts)
             try:
-                lane = await self._answered(origin, outgoing, times, request.method)
+                lane = await self._exchange(origin, outgoing, timeouts, request.method)
             except LocalLimitError as error:
-                self._places.release()
-                if self._places.capped is None:
+                self._slots.release()
+                if self._slots.capped is None:
                     raise httpx.ConnectError(str(error)) from None
-                await self._clock.sleep(_PAUSE)  # and then wait in line for one of the connections that are open
+                await self._clock.sleep(_RETRY_DELAY)  # then queue for one of the open connections
             except BaseException:
-                self._places.release()
+                self._slots.release()
                 raise
-        head = lane.answer.head
-        assert head is not None  # noqa: S101 -- which is what "answered" means
+        head = lane.reader.head
+        assert head is not None  # noqa: S101 -- `_exchange` waits for it
         coded = any(name.lower() == b"content-encoding" for name, _ in head.fields)
         return httpx.Response(
             head.status,
             headers=list(head.fields),
-            stream=_Incoming(self, lane, times, coded=coded),
+            stream=_Incoming(self, lane, timeouts, coded=coded),
             extensions={"http_version": head.version, "reason_phrase": head.reason},
         )
 
-    def give_back(self, lane: Lane) -> None:
-        """The answer has been read, or will not be."""
-        lane.release(REST)
-        self._places.release()
+    def release(self, lane: Lane) -> None:
+        """Return the lane of a response that has been read or abandoned."""
+        lane.release(IDLE_SECONDS)
+        self._slots.release()
 
-    async def arrival(self, lane: Lane, times: _Times) -> None:
-        """Wait until there is more of the answer."""
-        self._watch.set(lane, times.until("read", self._watch.now()))
+    async def wait_ready(self, lane: Lane, timeouts: _Timeouts) -> None:
+        """Wait until more of the response has arrived."""
+        self._timer.set(lane, self._timer.now() + timeouts.seconds("read"))
         try:
-            await lane.wire.more()
+            await lane.wire.wait_ready()
         except BaseException:
             lane.drop()
             raise
-        lane.deadline = float("inf")
+        lane.deadline = math.inf
 
     def _origin(self, url: httpx.URL) -> Origin:
         if url.scheme not in {"http", "https"} or not url.raw_host:
-            raise httpx.UnsupportedProtocol("the URL of a request begins with http:// or https:// and names a host")
+            raise httpx.UnsupportedProtocol("the URL of a request must begin with http:// or https:// and name a host")
         key = (url.scheme, url.raw_host, url.port)
         origin = self._origins.get(key)
         if origin is None:
-            if len(self._origins) >= 1000:
+            if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
             port = url.port or (443 if url.scheme == "https" else 80)
             origin = self._origins[key] = Origin(url.scheme, url.raw_host.decode("ascii"), port)
         return origin
 
-    async def _place(self, times: _Times) -> None:
-        """Wait for one of the places."""
-        if self._places.take():
+    async def _acquire_slot(self, timeouts: _Timeouts) -> None:
+        if self._slots.take():
             return
-        with Waiting(self._watch, "queued", times.until("pool", self._watch.now())) as waiting:
-            await self._places.acquire()
-        if waiting.over:
-            raise httpx.PoolTimeout("no connection was free before the time was over")
+        with TimedWait(self._timer, "queued", self._timer.now() + timeouts.seconds("pool")) as wait:
+            await self._slots.acquire()
+        if wait.expired:
+            raise timeouts.error("pool")
 
-    async def _answered(self, origin: Origin, outgoing: _Outgoing, times: _Times, method: str) -> Lane:
-        """A lane on which the head of the answer has arrived."""
-        site = self._lanes.enter(origin)
-        while (lane := site.lend(self._watch.now())) is not None and not lane.wire.quiet():
+    async def _exchange(self, origin: Origin, outgoing: _Outgoing, timeouts: _Timeouts, method: str) -> Lane:
+        """A lane on which the head of the response has arrived."""
+        pool = self._pool.origin_pool(origin)
+        while (lane := pool.lend(self._timer.now())) is not None and not lane.wire.quiet():
             lane.drop()
         if lane is not None:
             try:
-                return await self._ask(lane, outgoing, times, method)
+                return await self._exchange_on(lane, outgoing, timeouts, method)
             except (httpx.RemoteProtocolError, httpx.ReadError):
                 if not outgoing.replayable or (lane.wire.sent and method not in _REPEATABLE):
                     raise
-        with _translating("connect"):
-            lane = await self._lanes.connect(site, times.until("connect", self._watch.now()))
-        return await self._ask(lane, outgoing, times, method)
+        with _translating("connect", timeouts):
+            lane = await self._pool.connect(pool, self._timer.now() + timeouts.seconds("connect"))
+        return await self._exchange_on(lane, outgoing, timeouts, method)
 
-    async def _ask(self, lane: Lane, outgoing: _Outgoing, times: _Times, method: str) -> Lane:
-        answer = lane.answer = Answer(method, limit=_NO_LIMIT, whole=False)
+    async def _exchange_on(self, lane: Lane, outgoing: _Outgoing, timeouts: _Timeouts, method: str) -> Lane:
+        reader = lane.reader = ResponseReader(method, limit=_NO_LIMIT, whole=False)
         try:
-            lane.wire.attach(answer)
-            await self._send(lane, outgoing, times)
-            if not answer.ready:
-                await self.arrival(lane, times)
+            lane.wire.attach(reader)
+            await self._send(lane, outgoing, timeouts)
+            if not reader.ready:
+                await self.wait_ready(lane, timeouts)
         except BaseException:
             lane.drop()
             raise
-        if answer.head is None:
+        if reader.head is None:
             lane.drop()
-            with _translating("read"):
-                raise lane.failure()
+            with _translating("read", timeouts):
+                raise lane.failure(timeouts.seconds("read"))
         return lane
 
-    async def _send(self, lane: Lane, outgoing: _Outgoing, times: _Times) -> None:
-        """Send the request; stop if the answer, or the end of the connection, comes before its end."""
-        await self._write(lane, outgoing.head, times)
+    async def _send(self, lane: Lane, outgoing: _Outgoing, timeouts: _Timeouts) -> None:
+        """Send the request; stop early if a response or the end of the connection arrives."""
+        await self._write(lane, outgoing.head, timeouts)
         async with contextlib.aclosing(outgoing.body()) as pieces:
             async for piece in pieces:
-                if lane.answer.ready or lane.wire.lost:
-                    lane.unfit = True
+                if lane.reader.ready or lane.wire.lost:
+                    lane.must_close = True
                     return
-                await self._write(lane, piece, times)
+                await self._write(lane, piece, timeouts)
 
-    async def _write(self, lane: Lane, data: bytes, times: _Times) -> None:
-        self._watch.set(lane, times.until("write", self._watch.now()))
+    async def _write(self, lane: Lane, data: bytes, timeouts: _Timeouts) -> None:
+        self._timer.set(lane, self._timer.now() + timeouts.seconds("write"))
         await lane.wire.send(data)
-        lane.deadline = float("inf")
+        lane.deadline = math.inf
         if lane.expired:
-            with _translating("write"):
-                raise lane.failure()
+            raise timeouts.error("write")

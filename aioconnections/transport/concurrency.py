@@ -1,4 +1,4 @@
-"""The bound on requests under way: first come, first served."""
+"""Limit on concurrent requests, served first come, first served."""
 
 from __future__ import annotations
 
@@ -10,78 +10,78 @@ __all__ = ["ConcurrencyLimiter"]
 
 
 class ConcurrencyLimiter:
-    """So many requests may be under way; who comes later waits in line.
+    """Limits how many requests run at once; further callers wait in a queue.
 
-    The bound is the lower of two: what the server bears, which `change` sets, and how many connections this machine
-    allows, which `cap` sets. Neither changes the other.
+    The limit is the lower of two bounds: what the server can handle, set by `change`, and how many connections this
+    machine allows, set by `cap`. Neither changes the other. Both may change at any time; a lower limit takes effect as
+    requests end.
 
-    A released slot is handed to the first in line at once, so nobody who comes later can overtake. The bound may change
-    at any time: a lower one is reached as requests end.
+    A released slot passes to the first waiter at once, so later callers cannot overtake.
     """
 
-    __slots__ = ("_bound", "_cap", "_free", "_limit", "_line")
+    __slots__ = ("_bound", "_cap", "_free", "_limit", "_waiters")
 
     def __init__(self, limit: int) -> None:
         self._bound = limit
         self._cap: int | None = None
         self._limit = limit
-        self._free = limit  # below zero while more are under way than the bound now allows
-        self._line: deque[anyio.Event] = deque()
+        self._free = limit  # negative while more requests run than a lowered limit allows
+        self._waiters: deque[anyio.Event] = deque()
 
     @property
     def taken(self) -> int:
-        """How many requests are under way."""
+        """How many requests are running."""
         return self._limit - self._free
 
     @property
     def capped(self) -> int | None:
-        """How many connections this machine allows; None if it has not come to its limit."""
+        """How many connections this machine allows; None if no limit has been reached."""
         return self._cap
 
     def cap(self, most: int | None) -> None:
-        """This machine allows so many connections from now on; None for any number."""
+        """Set how many connections this machine allows; None for any number."""
         self._cap = most
         self.change(self._bound)
 
     def change(self, limit: int) -> None:
-        """Another bound from now on."""
+        """Set how many requests the server can handle at once."""
         self._bound = limit
         if self._cap is not None and self._cap < limit:
             limit = self._cap
         self._free += limit - self._limit
         self._limit = limit
-        while self._free > 0 and self._line:
+        while self._free > 0 and self._waiters:
             self._free -= 1
-            self._line.popleft().set()
+            self._waiters.popleft().set()
 
     def take(self) -> bool:
-        """Take a slot at once, if one is free."""
+        """Take a slot without waiting; False if none is free."""
         if self._free <= 0:
             return False
         self._free -= 1
         return True
 
     async def acquire(self) -> None:
-        """Take a slot, after those who came before."""
+        """Take a slot, after all earlier waiters."""
         if self.take():
             return
-        turn = anyio.Event()
-        self._line.append(turn)
+        granted = anyio.Event()
+        self._waiters.append(granted)
         try:
-            await turn.wait()
+            await granted.wait()
         except BaseException:
-            if turn.is_set():  # the slot came and the cancellation too: hand it on
+            if granted.is_set():  # granted and cancelled in the same turn: pass the slot on
                 self.release()
             else:
-                self._line.remove(turn)
+                self._waiters.remove(granted)
             raise
 
     def release(self) -> None:
-        """Give the slot to the first in line, or back."""
-        if self._line and self._free >= 0:
-            self._line.popleft().set()
+        """Pass the slot to the first waiter, or free it."""
+        if self._waiters and self._free >= 0:
+            self._waiters.popleft().set()
         else:
             self._free += 1
 
     def __repr__(self) -> str:
-        return f"ConcurrencyLimiter({self._free} free, {len(self._line)} waiting)"
+        return f"ConcurrencyLimiter({self._free} free, {len(self._waiters)} waiting)"

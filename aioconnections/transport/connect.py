@@ -1,10 +1,14 @@
-"""Opening a connection: name lookup, the race of addresses, the TLS handshake, and what their failures mean."""
+"""Opening a connection: name lookup, racing the addresses, TLS handshake, and errors for their failures.
+
+Also finds the proxy that the environment names. Lanes use none; a client that is to use it goes through httpx.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import itertools
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -15,97 +19,115 @@ from anyio.streams.tls import TLSStream
 from aioconnections.clock import on_asyncio
 from aioconnections.errors import CertificateError, ConnectFailedError, LocalLimitError, TransportError
 from aioconnections.protocol.messages import Origin
-from aioconnections.transport.limits import has_descriptors, local_limit, no_descriptor, trust_was_unreadable
-from aioconnections.transport.secure import SecureWire
-from aioconnections.transport.socketwire import Outbox, SocketWire
-from aioconnections.transport.streamwire import Followed, StreamWire
+from aioconnections.transport.limits import (
+    UNTRUSTED_CODES,
+    has_descriptors,
+    local_limit_error,
+    no_descriptor,
+    trust_unreadable,
+)
+from aioconnections.transport.socketwire import Outbox, SecureWire, SocketWire
+from aioconnections.transport.streamwire import RecordTrackingStream, StreamWire
 from aioconnections.transport.wire import Wire
 
-__all__ = ["open_wire", "tls_refusal"]
+__all__ = ["NOT_CONNECTED_IN_TIME", "connect_error", "open_wire", "proxy_from_environment"]
 
-_HEAD_START = 0.25  # seconds before the next address joins the race (RFC 8305, section 5)
+NOT_CONNECTED_IN_TIME = "the connection was not established in time"
 
-_BROKE_OFF = "the connection broke off while it was being set up"
+_ATTEMPT_DELAY = 0.25  # seconds before the next address joins the race (RFC 8305, section 5)
 
 # OpenSSL's X509_V_ERR_ codes
 _WRONG_HOST = frozenset({62, 64})
-_UNTRUSTED = frozenset({2, 18, 19, 20, 21})
-_NOT_NOW = frozenset({9, 10})
+_NOT_YET_VALID, _EXPIRED = 9, 10
 
-# OpenSSL's reasons for a handshake that fails because the other side speaks no TLS, or no version of it that we accept
-_NO_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
-_OTHER_TLS = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
+# OpenSSL's reasons for a failed handshake: the server speaks no TLS, or no version or cipher that we accept
+_NOT_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
+_NO_COMMON_TLS = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
 
 _Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
 async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outbox) -> Wire:
-    """A new connection to `origin`, over TLS if there is a `context`.
+    """Open a connection to `origin`.
 
     Args:
-        origin: where to.
-        context: what to speak TLS with; None for plain HTTP.
+        origin: where to connect.
+        context: TLS context; None for plain HTTP.
         outbox: what wires on asyncio send through.
 
     Raises:
-        ConnectFailedError: it did not come about.
-        CertificateError: the server's certificate was not accepted.
+        ConnectFailedError: the connection was not established.
+        CertificateError: the server's certificate was refused.
         LocalLimitError: this machine allows no further connection.
     """
-    if context is not None and not has_descriptors():  # it would begin without the certificates that it trusts
-        raise LocalLimitError(str(local_limit([no_descriptor()])))
+    if context is not None and not has_descriptors():  # the handshake would begin without the trusted certificates
+        raise LocalLimitError(str(local_limit_error([no_descriptor()])))
     try:
         return await (_open_socket(origin, context, outbox) if on_asyncio() else _open_stream(origin, context))
     except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        failure = local_limit(_causes(error)) or _meaning(error)
-    except (ImportError, LookupError, RuntimeError) as error:  # of a module that is imported when it is first needed
-        limit = local_limit([error] if has_descriptors() else [no_descriptor()])
+        failure = connect_error(_causes(error))
+    except (ImportError, LookupError, RuntimeError) as error:  # from a module that is imported when first needed
+        limit = local_limit_error([error] if has_descriptors() else [no_descriptor()])
         if limit is None:
             raise
         failure = limit
     raise failure
 
 
-def _meaning(error: Exception) -> TransportError:
-    """Our word for what went wrong; the foreign one may quote what the server sent."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return CertificateError(f"the server's certificate was not accepted: {_reason(error.verify_code)}")
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return ConnectFailedError("the name of the server could not be looked up")
-    if isinstance(error, ssl.SSLError):
-        return tls_refusal(error) or ConnectFailedError(_BROKE_OFF)
-    if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)):
-        return ConnectFailedError("the server refused the connection")
-    if isinstance(error, ConnectionError | anyio.EndOfStream | anyio.BrokenResourceError):
-        return ConnectFailedError(_BROKE_OFF)
-    return ConnectFailedError("the server could not be reached")
-
-
-def _causes(error: Exception) -> list[BaseException | None]:
-    """The error itself, and what it wraps: anyio's holds what the addresses said, in a group if there were several."""
+def _causes(error: Exception) -> list[BaseException]:
+    """The error and its causes: anyio wraps the errors of the addresses, in a group if there are several."""
     cause = error.__cause__
-    return [error, *getattr(cause, "exceptions", (cause,))]
+    return [error, *getattr(cause, "exceptions", () if cause is None else (cause,))]
 
 
-def tls_refusal(error: ssl.SSLError) -> ConnectFailedError | None:
-    """The error for a server that will never agree on TLS with us; None if the handshake failed in another way."""
+def connect_error(causes: Sequence[BaseException]) -> TransportError:
+    """The error for a connection that failed for one of `causes`, whose own text may quote the server."""
+    if (limit := local_limit_error(causes)) is not None:
+        return limit
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return CertificateError(_certificate_problem(getattr(cause, "verify_code", None)))
+        if isinstance(cause, ssl.SSLError) and (refusal := _tls_refusal(cause)) is not None:
+            return refusal
+    return ConnectFailedError(_connect_problem(causes))
+
+
+def _connect_problem(causes: Sequence[BaseException]) -> str:
+    def includes(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in causes)
+
+    if includes(socket.gaierror, UnicodeError):
+        return "the host name of the server could not be resolved; check the URL"
+    if includes(ConnectionRefusedError):
+        return "the server refused the connection"
+    if includes(ConnectionError, anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+        return "the connection was lost while it was being established"
+    return "the server could not be reached"
+
+
+def _certificate_problem(code: int | None) -> str:
+    if code in _WRONG_HOST:
+        return "the server's certificate is for another host; check the host in the URL"
+    if code in UNTRUSTED_CODES:
+        return "the server's certificate is not signed by a trusted CA; pass verify= or --ca-file"
+    if code == _EXPIRED:
+        return "the server's certificate has expired"
+    if code == _NOT_YET_VALID:
+        return "the server's certificate is not valid yet; check the clock of this machine"
+    return f"the server's certificate was refused (OpenSSL verify code {code})"
+
+
+def _tls_refusal(error: ssl.SSLError) -> ConnectFailedError | None:
+    """The error for a server with which no TLS handshake can succeed; None if it failed for another reason."""
     reason = getattr(error, "reason", None)
-    if reason in _NO_TLS:
+    if reason in _NOT_TLS:
         refusal = ConnectFailedError("the server does not speak TLS at this port; check the scheme and port of the URL")
-    elif reason in _OTHER_TLS:
-        refusal = ConnectFailedError("the server and this client have no version or cipher of TLS in common")
+    elif reason in _NO_COMMON_TLS:
+        refusal = ConnectFailedError("the server and this client have no TLS version or cipher in common")
     else:
         return None
     refusal.deterministic = True
     return refusal
-
-
-def _reason(code: int) -> str:
-    if code in _WRONG_HOST:
-        return "it is for another host"
-    if code in _UNTRUSTED:
-        return "nobody whom this machine trusts has signed it"
-    return "it is not valid at this time" if code in _NOT_NOW else f"OpenSSL's reason is {code}"
 
 
 # --- asyncio ---
@@ -116,15 +138,15 @@ async def _open_socket(origin: Origin, context: ssl.SSLContext | None, outbox: O
     secure = None if context is None else SecureWire(loop, outbox, context, origin.host)
     wire = secure or SocketWire(loop, outbox)
     sock = await _first_to_connect(loop, await _addresses(loop, origin))
-    # asyncio owns the socket from here on, and closes it if this is cancelled
+    # asyncio owns the socket from here on, and closes it on cancellation
     await loop.create_connection(lambda: wire, sock=sock)
     if secure is not None:
-        await secure.agree()
+        await secure.handshake()
     return wire
 
 
 async def _addresses(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[_Address]:
-    """Where to connect to, in the resolver's order but with the address families taking turns."""
+    """The addresses of `origin` in the resolver's order, with the address families interleaved."""
     try:
         literal = ipaddress.ip_address(origin.host)
     except ValueError:
@@ -139,11 +161,11 @@ async def _addresses(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[_A
 
 
 async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence[_Address]) -> socket.socket:
-    """The socket that connects first; each address starts when the one before has failed or had its head start."""
+    """The socket that connects first; each address starts after the previous one failed or had its head start."""
     connected: list[socket.socket] = []
     failures: list[OSError] = []
 
-    async def attempt(address: _Address, settled: anyio.Event) -> None:
+    async def attempt(address: _Address, finished: anyio.Event) -> None:
         try:
             connected.append(await _connect(loop, address))
         except OSError as error:
@@ -151,17 +173,17 @@ async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence
         else:
             race.cancel_scope.cancel()
         finally:
-            settled.set()
+            finished.set()
 
     try:
         if len(addresses) == 1:
             return await _connect(loop, addresses[0])
         async with anyio.create_task_group() as race:
             for address in addresses:
-                settled = anyio.Event()
-                race.start_soon(attempt, address, settled)
-                with anyio.move_on_after(_HEAD_START):
-                    await settled.wait()
+                finished = anyio.Event()
+                race.start_soon(attempt, address, finished)
+                with anyio.move_on_after(_ATTEMPT_DELAY):
+                    await finished.wait()
     except BaseException:
         for sock in connected:
             sock.close()
@@ -170,41 +192,58 @@ async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence
         late.close()
     if connected:
         return connected[0]
-    raise _first_to_tell(failures)
+    raise _decisive(failures)
 
 
-def _first_to_tell(failures: Sequence[OSError]) -> OSError:
-    """Of what the addresses said, that this machine has come to a limit; else what the first said."""
-    limits = (failure for failure in failures if local_limit([failure]) is not None)
+def _decisive(failures: Sequence[OSError]) -> OSError:
+    """The failure to report: one that shows a limit of this machine, else the first."""
+    limits = (failure for failure in failures if local_limit_error([failure]) is not None)
     return next(limits, failures[0] if failures else OSError("no address"))
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket.socket:
-    family, where = address
+    family, sockaddr = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.settimeout(0)
-        await loop.sock_connect(sock, where)
+        await loop.sock_connect(sock, sockaddr)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-# --- trio, or whatever else anyio runs on ---
+# --- trio, and any other event loop of anyio ---
 
 
 async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> StreamWire:
     socket_stream = await anyio.connect_tcp(origin.host, origin.port)
     if context is None:
         return StreamWire(socket_stream, socket_stream)
-    followed = Followed(socket_stream)
+    tracked = RecordTrackingStream(socket_stream)
     try:
-        stream = await TLSStream.wrap(followed, server_side=False, hostname=origin.host, ssl_context=context)
+        stream = await TLSStream.wrap(tracked, server_side=False, hostname=origin.host, ssl_context=context)
     except BaseException as error:
-        unreadable = trust_was_unreadable(error)
+        unreadable = trust_unreadable(error)
         await anyio.aclose_forcefully(socket_stream)
         if unreadable:
             raise no_descriptor() from None
         raise
-    return StreamWire(socket_stream, stream, followed.ends)
+    return StreamWire(socket_stream, stream, tracked.records)
+
+
+# --- proxies ---
+
+
+def proxy_from_environment(origin: Origin) -> tuple[str, str] | None:
+    """The variable that names a proxy for `origin`, and the proxy's URL; None if no variable does."""
+    names = (f"{origin.scheme}_proxy", "all_proxy")
+    found = next(((n, os.environ[n]) for name in names for n in (name, name.upper()) if os.environ.get(n)), None)
+    if found is None:
+        return None
+    from urllib.request import proxy_bypass  # takes 20 ms, needed only with a proxy
+
+    if proxy_bypass(origin.authority):
+        return None
+    name, url = found
+    return name, url if "://" in url else f"http://{url}"  # most programs accept it without the scheme

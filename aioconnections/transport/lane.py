@@ -1,50 +1,62 @@
 """A lane: one kept-alive connection that carries one request at a time.
 
-A lane is in one of three states, and everything here is the way from one to the next:
+A lane is in one of three states:
 
-- *lent*: somebody asked something over it, or is about to;
-- *idle*: in the list of its pool, to be lent again;
-- *dropped*: closed, and in no list any more.
+- *lent*: a caller uses it for a request;
+- *idle*: in the list of its origin pool, ready to be lent again;
+- *dropped*: closed, and in no list.
 
-`Watch` is the timer of all lanes of a pool. What it watches has a deadline, the end of the attempt for a lent lane,
-of its rest for an idle one, and is told when it has passed.
+`DeadlineTimer` is the one timer of all lanes of a pool. The deadline of a lent lane is the end of the attempt, that of
+an idle lane the end of its idle time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
 
 from aioconnections.clock import Clock, LoopClock, Timer
-from aioconnections.errors import DeadlineError, ProtocolError, Sent, TransportError
-from aioconnections.protocol.messages import Headers, Origin, Request
-from aioconnections.transport.http1 import Answer, constant_part, request_bytes
+from aioconnections.errors import DeadlineError, ProtocolError, Sent, TransportError, UsageError
+from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport.http1 import (
+    Decoder,
+    MalformedResponseError,
+    ResponseReader,
+    body_too_large,
+    constant_part,
+    request_bytes,
+)
 from aioconnections.transport.wire import Wire
 
-__all__ = ["Lane", "OriginPool", "Waiting", "Watch", "malformed"]
+__all__ = ["DeadlineTimer", "Lane", "LaneStream", "OriginPool", "TimedWait", "malformed", "too_late"]
 
-_NOTHING_ASKED = Answer("HEAD", limit=0)
+_NO_REQUEST = ResponseReader("HEAD", limit=0)
 
 
 def malformed(reason: str, status: int | None = None) -> ProtocolError:
-    """The error for a response that is complete and not acceptable."""
+    """The error for a response that is complete but not acceptable."""
     failure = ProtocolError(reason, sent="maybe", status=status)
     failure.deterministic = True
     return failure
 
 
-class Watched(Protocol):
-    """Something with a deadline; `math.inf` is none."""
+def too_late(timeout: float, *, sent: Sent, status: int | None = None) -> DeadlineError:
+    """The error for a response that was not complete within `timeout` seconds."""
+    return DeadlineError(f"no complete response within {timeout:.3g} s", sent=sent, status=status)
+
+
+class _TimerEntry(Protocol):
+    """An object with a deadline; `math.inf` means none."""
 
     deadline: float
     state: str
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Act on the passed deadline."""
         ...
 
     def drop(self) -> None:
@@ -52,99 +64,98 @@ class Watched(Protocol):
         ...
 
     async def closed(self) -> None:
-        """Wait until it is closed. To be called after `drop`."""
+        """Wait until it is closed. Call it after `drop`."""
         ...
 
 
-class Watch:
-    """One timer for many deadlines: it is set to the earliest and looks at all of them when it goes off.
+class DeadlineTimer:
+    """One timer for many deadlines: set to the earliest, it checks all of them when it fires.
 
-    Deadlines are mostly put off, seldom drawn near, so that it goes off every few seconds however many requests
-    there are.
+    Deadlines are mostly moved later, so it fires every few seconds however many requests there are.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.entries: set[Watched] = set()
+        self.entries: set[_TimerEntry] = set()
         self.now: Callable[[], float] = clock.now
-        self.at: float = math.inf
+        self.fires_at: float = math.inf
         self._clock = clock
         self._timer: Timer | None = None
 
-    def settle(self) -> None:
-        """Stay with the event loop that is running: its time is then cheaper to ask for."""
+    def bind(self) -> None:
+        """Use the running event loop from now on, which makes reading its time cheaper."""
         if isinstance(self._clock, LoopClock):
             self.now = self._clock.here()
 
-    def set(self, entry: Watched, deadline: float) -> None:
-        """Tell `entry` once `deadline` has passed."""
+    def set(self, entry: _TimerEntry, deadline: float) -> None:
+        """Call the `expire` of `entry` once `deadline` has passed."""
         entry.deadline = deadline
-        if deadline < self.at:
+        if deadline < self.fires_at:
             self.arm(deadline)
 
     def stop(self) -> None:
-        """Forget the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self.at = math.inf
+        self.fires_at = math.inf
 
     def arm(self, when: float) -> None:
-        """Look at all deadlines at `when`, or earlier."""
+        """Check all deadlines at `when` at the latest."""
         self.stop()
-        self.at = when
+        self.fires_at = when
         self._timer = self._clock.call_at(when, self._sweep)
 
     def _sweep(self) -> None:
-        self._timer, self.at = None, math.inf
+        self._timer, self.fires_at = None, math.inf
         now = self.now()
         for entry in [entry for entry in self.entries if entry.deadline <= now]:
             entry.expire()
         earliest = min((entry.deadline for entry in self.entries), default=math.inf)
-        if earliest < self.at:
+        if earliest < self.fires_at:
             self.arm(earliest)
 
 
-class Waiting:
-    """A wait that a deadline ends: ``with Waiting(…) as waiting: …``, and then ask whether it is `over`."""
+class TimedWait:
+    """Cancels the block at a deadline: ``with TimedWait(…) as wait: …``, and afterwards check `wait.expired`."""
 
-    def __init__(self, watch: Watch, state: str, deadline: float) -> None:
+    def __init__(self, timer: DeadlineTimer, state: str, deadline: float) -> None:
         self.state = state
         self.deadline: float = deadline
-        self._watch = watch
+        self._timer = timer
         self._scope = anyio.CancelScope()
 
     def __enter__(self) -> Self:
         self._scope.__enter__()
-        self._watch.entries.add(self)
-        self._watch.set(self, self.deadline)
+        self._timer.entries.add(self)
+        self._timer.set(self, self.deadline)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._watch.entries.discard(self)
+        self._timer.entries.discard(self)
         return bool(self._scope.__exit__(kind, error, trace))
 
     @property
-    def over(self) -> bool:
-        """Whether the wait was broken off."""
+    def expired(self) -> bool:
+        """Whether the block was cancelled."""
         return self._scope.cancelled_caught
 
     def expire(self) -> None:
-        """The time is up."""
+        """Cancel the block."""
         self.drop()
 
     def drop(self) -> None:
-        """Break the wait off."""
+        """Cancel the block."""
         self.deadline = math.inf
         self._scope.cancel()
 
     async def closed(self) -> None:
-        """Whoever waits sees to that."""
+        """Return at once: the cancelled block cleans up after itself."""
 
 
 class OriginPool:
-    """What a pool knows of one origin: the lanes that wait there, and the constant part of a request's head."""
+    """The idle lanes of one origin, and the constant part of the head of its requests."""
 
     __slots__ = ("_common", "_constant", "idle", "origin")
 
@@ -155,7 +166,7 @@ class OriginPool:
         self._constant = b""
 
     def lend(self, now: float) -> Lane | None:
-        """The lane that was used last of those that can be used. That it is quiet, its wire sees to."""
+        """The usable lane that was used last, or None. Its wire checks for unsolicited data."""
         idle = self.idle
         while idle:
             lane = idle[-1]
@@ -167,7 +178,7 @@ class OriginPool:
         return None
 
     def payload(self, request: Request, common: Headers) -> bytes:
-        """The bytes of `request`. Requests come with the same `common` object many times over."""
+        """The bytes of `request`. Many requests share the same `common` object, so its bytes are cached."""
         if common is not self._common:
             self._constant = constant_part(self.origin.authority, common)
             self._common = common
@@ -175,78 +186,81 @@ class OriginPool:
 
 
 class Lane:
-    """One connection to one pool.
+    """One kept-alive connection of an origin pool.
 
     Attributes:
-        answer: to what was asked last.
-        deadline: when the attempt is over, or the rest.
+        deadline: end of the attempt or of the idle time.
         expired: the attempt took too long.
-        unfit: it must not be used again, whatever the answer says of that.
-        used: whether it has carried a request before the present one.
+        must_close: it must not be used again, whatever the response declares.
+        reader: reads the response to the latest request.
+        used: whether it has carried a request before the current one.
         wire: the connection itself.
     """
 
     __slots__ = (
-        "_left",
         "_pool",
-        "_watch",
-        "answer",
+        "_requests_left",
+        "_timer",
         "deadline",
         "expired",
+        "must_close",
+        "reader",
         "state",
-        "unfit",
         "used",
         "wire",
     )
 
-    def __init__(self, wire: Wire, pool: OriginPool, watch: Watch) -> None:
+    def __init__(self, wire: Wire, pool: OriginPool, timer: DeadlineTimer) -> None:
         self.wire: Wire = wire
-        self.answer: Answer = _NOTHING_ASKED
+        self.reader: ResponseReader = _NO_REQUEST
         self.deadline: float = math.inf
-        self.state: str = "lent"  # "idle", "dropped"
+        self.state: str = "lent"  # or "idle", "dropped"
         self.used: bool = False
-        self.unfit: bool = False
+        self.must_close: bool = False
         self._pool = pool
-        self._watch = watch
-        self._left = math.inf
+        self._timer = timer
+        self._requests_left = math.inf
         self.expired: bool = False
         wire.on_lost = self._lost
-        watch.entries.add(self)
+        timer.entries.add(self)
 
-    def failure(self) -> TransportError:
-        """Why there is no answer."""
-        status = self.answer.status
+    def failure(self, timeout: float) -> TransportError:
+        """The error that says why there is no response; `timeout` is what was allowed for it, in seconds."""
+        status = self.reader.status
         sent: Sent = "maybe" if self.wire.sent else "no"
         if self.expired:
-            return DeadlineError("the answer was not complete when its time was over", sent=sent, status=status)
-        failure = ProtocolError(self.answer.failure or "there is no answer", sent=sent, status=status)
-        failure.deterministic = self.answer.malformed
+            return too_late(timeout, sent=sent, status=status)
+        failure = ProtocolError(self.reader.failure or "there is no response", sent=sent, status=status)
+        failure.deterministic = self.reader.malformed
         return failure
 
-    def release(self, rest: float) -> None:
-        """The answer has been taken. Wait for the next request, for `rest` seconds unless the server said otherwise."""
-        answer = self.answer
-        head = answer.head
-        if head is None or self.unfit or self.wire.lost or not answer.persistent:
+    def release(self, idle_seconds: float) -> None:
+        """Return to the pool, or close if the connection cannot be used again.
+
+        An idle time declared by the server takes precedence over `idle_seconds`.
+        """
+        reader = self.reader
+        head = reader.head
+        if head is None or self.must_close or self.wire.lost or not reader.persistent:
             self.drop()
             return
-        self._left = self._left - 1 if head.requests_left is None else head.requests_left
-        if head.rest is not None:
-            rest = head.rest
-        if self._left <= 0 or rest <= 0:
+        self._requests_left = self._requests_left - 1 if head.requests_left is None else head.requests_left
+        if head.idle_seconds is not None:
+            idle_seconds = head.idle_seconds
+        if self._requests_left <= 0 or idle_seconds <= 0:
             self.drop()
             return
         self.state = "idle"
         self.used = True
-        self.answer = _NOTHING_ASKED  # what it held is not held any longer
+        self.reader = _NO_REQUEST  # frees the content
         self._pool.idle.append(self)
-        watch = self._watch
-        self.deadline = until = watch.now() + rest
-        if until < watch.at:
-            watch.arm(until)
+        timer = self._timer
+        self.deadline = until = timer.now() + idle_seconds
+        if until < timer.fires_at:
+            timer.arm(until)
 
     def drop(self) -> None:
-        """Close it. Doing so again does nothing."""
+        """Close the connection. Further calls do nothing."""
         if self.state != "dropped":
             self._leave()
             self.wire.abort()
@@ -256,16 +270,92 @@ class Lane:
         await self.wire.closed()
 
     def expire(self) -> None:
-        """The time is up: for the attempt if there is one, else for the rest."""
+        """Close the connection at the end of the attempt or of the idle time."""
         self.expired = self.state == "lent"
         self.drop()
 
     def _lost(self) -> None:
         self._leave()
-        self._watch.entries.discard(self)
+        self._timer.entries.discard(self)
 
     def _leave(self) -> None:
         if self.state == "idle":
             self._pool.idle.remove(self)
         self.state = "dropped"
         self.deadline = math.inf
+
+
+class LaneStream:
+    """A `StreamedResponse` over a lane; iterable once and only inside its block.
+
+    The time of the attempt runs while the consumer waits for bytes, and stops while it processes them. Meanwhile the
+    lane reads ahead up to 256 KiB.
+    """
+
+    def __init__(self, lane: Lane, timer: DeadlineTimer, timeout: float, limit: int) -> None:
+        head = lane.reader.head
+        assert head is not None  # noqa: S101 -- the caller waits for the head
+        self._lane: Lane | None = lane
+        self._timer = timer
+        self._timeout = timeout
+        self._seconds_left = lane.deadline - timer.now()
+        self._limit = limit
+        self._size = 0
+        self._coding = head.coding
+        self._decoder: Decoder | None = None
+        self._decoded: Iterator[bytes] = iter(())
+        self.head: Response = head.empty_response
+        lane.deadline = math.inf
+
+    def __aiter__(self) -> LaneStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        lane = self._lane
+        if lane is None:
+            raise UsageError("the response can be read only inside its async with block")
+        try:
+            piece = await self._next(lane)
+        except MalformedResponseError as error:
+            failure = malformed(str(error), self.head.status)
+        else:
+            if piece is None:
+                raise StopAsyncIteration
+            return piece
+        lane.drop()
+        raise failure
+
+    async def _next(self, lane: Lane) -> bytes | None:
+        reader = lane.reader
+        while True:
+            for piece in self._decoded:
+                self._size += len(piece)
+                if self._size > self._limit:
+                    raise body_too_large(self._limit)
+                return piece
+            content = reader.take()
+            if content and not self._coding:
+                return content
+            if content:
+                self._decoder = self._decoder or Decoder(self._coding)
+                self._decoded = self._decoder.feed(content)
+            elif reader.failure is not None:
+                raise lane.failure(self._timeout)
+            elif reader.done:
+                if self._decoder is not None:
+                    self._decoder.end()
+                return None
+            else:
+                await self._wait(lane)
+
+    async def _wait(self, lane: Lane) -> None:
+        begun = self._timer.now()
+        self._timer.set(lane, begun + self._seconds_left)
+        await lane.wire.wait_ready()
+        if lane.state == "lent":
+            lane.deadline = math.inf
+        self._seconds_left -= self._timer.now() - begun
+
+    def close(self) -> None:
+        """End the iteration: the lane may carry other responses from now on."""
+        self._lane = None

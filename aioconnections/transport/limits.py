@@ -1,8 +1,8 @@
-"""Limits of this process and this machine: how they show, and how many connections they leave.
+"""Limits of this process and machine: how to recognize them, and how many connections they allow.
 
-None of them says anything of the server. Without a free file descriptor not only opening a socket fails: a name cannot
-be looked up, a module cannot be imported, and OpenSSL, which reads the files of a trust store when it needs them and
-says nothing where it cannot, takes a good certificate for one that is not trusted.
+They say nothing about the server. Without a free file descriptor more fails than opening a socket: name lookups, and
+imports of modules. OpenSSL reads the files of a trust store on demand and ignores those that it cannot open, so it
+reports a good certificate as untrusted.
 """
 
 from __future__ import annotations
@@ -16,33 +16,37 @@ from contextlib import suppress
 from aioconnections.clock import Clock, Timer
 from aioconnections.errors import LocalLimitError
 
-__all__ = ["Ceiling", "has_descriptors", "local_limit", "no_descriptor", "trust_was_unreadable"]
+__all__ = ["UNTRUSTED_CODES", "LocalLimit", "has_descriptors", "local_limit_error", "no_descriptor", "trust_unreadable"]
 
-_CAREFULLY = 30.0  # seconds without failure before one more connection is tried
-_ADVICE = "; raise the limit (ulimit -n) or lower max_connections"
-_MEANING = {
-    errno.EMFILE: f"this process has as many files and connections open as it may{_ADVICE}",
-    errno.ENFILE: f"this machine has as many files and connections open as it may{_ADVICE}",
-    errno.ENOBUFS: "this machine has no memory left for another connection",
-    errno.ENOMEM: "this machine has no memory left for another connection",
-    errno.ENOSPC: "this machine watches as many connections as it may (fs.epoll.max_user_watches)",
+UNTRUSTED_CODES = frozenset({2, 18, 19, 20, 21})  # OpenSSL's X509_V_ERR_ codes for a chain without a trusted root
+
+_RECOVERY_INTERVAL = 30.0  # seconds without failure before one more connection is tried
+_NO_MEMORY = "this machine has no memory left for another connection; lower max_connections"
+_MESSAGES = {
+    errno.EMFILE: "this process has reached its limit of open files; raise it (ulimit -n) or lower max_connections",
+    errno.ENFILE: "this machine has reached its limit of open files; raise it or lower max_connections",
+    errno.ENOBUFS: _NO_MEMORY,
+    errno.ENOMEM: _NO_MEMORY,
+    errno.ENOSPC: (
+        "this machine has reached its limit of epoll watches; raise it (fs.epoll.max_user_watches) or lower "
+        "max_connections"
+    ),
 }
 _NO_THREAD = "can't start new thread"
-_UNTRUSTED = frozenset({2, 18, 19, 20, 21})  # OpenSSL's X509_V_ERR_ codes
 
 
-def local_limit(causes: Iterable[BaseException | None]) -> LocalLimitError | None:
-    """The error for what kept a connection from being opened, if one of its `causes` is a limit of this machine."""
+def local_limit_error(causes: Iterable[BaseException | None]) -> LocalLimitError | None:
+    """The error to raise if one of the `causes` of a failed connection is a limit of this machine, else None."""
     for cause in causes:
-        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno in _MEANING:
-            return LocalLimitError(_MEANING[cause.errno])
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno in _MESSAGES:
+            return LocalLimitError(_MESSAGES[cause.errno])
         if isinstance(cause, RuntimeError) and str(cause) == _NO_THREAD:
-            return LocalLimitError("this process cannot start another thread, which a name lookup needs")
+            return LocalLimitError("this process cannot start the thread that a name lookup needs; raise its limit")
     return None
 
 
 def has_descriptors(count: int = 1) -> bool:
-    """Whether `count` file descriptors are free, now."""
+    """Whether `count` file descriptors are free now."""
     taken: list[int] = []
     try:
         for _ in range(count):
@@ -57,70 +61,70 @@ def has_descriptors(count: int = 1) -> bool:
 
 
 def no_descriptor() -> OSError:
-    """What the system would have said, had it been asked for one descriptor more."""
+    """The error that the system raises when no descriptor is free."""
     return OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-def trust_was_unreadable(error: BaseException | None, spare: int = 1) -> bool:
-    """Whether a certificate was not trusted because the files of the trust store could not be opened.
+def trust_unreadable(error: BaseException | None, spare: int = 1) -> bool:
+    """Whether a certificate was untrusted because the files of the trust store could not be opened.
 
-    To be asked at once; `spare` is how many descriptors are free by now if none was free then, and one.
+    Call it right after the failure. `spare` is one more than the number of descriptors freed since.
     """
     if not isinstance(error, ssl.SSLCertVerificationError):
         return False
-    return getattr(error, "verify_code", None) in _UNTRUSTED and not has_descriptors(spare)
+    return getattr(error, "verify_code", None) in UNTRUSTED_CODES and not has_descriptors(spare)
 
 
-class Ceiling:
-    """How many connections this machine allows, as far as that has shown.
+class LocalLimit:
+    """Tracks how many connections this machine allows, as far as failures have shown.
 
-    Requests above it do not wait here: `tell` lowers the bound on how many are under way. The ceiling rises by one
-    after half a minute without failure, until it is as high as it may be.
+    Requests do not wait here: `on_change` lowers the limit on concurrent requests. The limit rises by one after each
+    half a minute without failure, and is lifted when it reaches `maximum`.
 
     Args:
-        tell: told how many connections can be open, once this machine allows no more; None once it does again.
-        most: how many connections may be open at the most.
-        clock: where time comes from.
+        on_change: called with the number of connections that can be open, or None once there is no limit any more.
+        maximum: how many connections may be open at most.
+        clock: source of time.
 
     Attributes:
-        has_opened: whether a connection was opened since the last time that there was none and none could be.
+        has_opened: whether a connection was opened since the last time when none was open and none could be opened.
     """
 
-    def __init__(self, tell: Callable[[int | None], object], most: int, clock: Clock) -> None:
-        self._tell = tell
-        self._most = most
+    def __init__(self, on_change: Callable[[int | None], object], maximum: int, clock: Clock) -> None:
+        self._on_change = on_change
+        self._maximum = maximum
         self._clock = clock
         self.has_opened: bool = False
-        self._height: int | None = None
+        self._limit: int | None = None
         self._timer: Timer | None = None
 
     def reached(self, others: int) -> None:
-        """No connection could be opened besides `others`. Where there are none, there is nothing to wait for.
+        """Note that no connection could be opened while `others` are open; without others, the limit is lifted.
 
-        If one was opened since the last such failure, the descriptor may be in use for a moment only, for example by a
-        name lookup: the ceiling is then one connection, and a request tries again.
+        If there are no others but a connection was opened since the last such failure, the descriptor may be in use
+        only briefly, for example by a name lookup. The limit is then one connection, and the request is tried again.
         """
         if not others and self.has_opened:
             others, self.has_opened = 1, False
         self._set(others or None)
 
     def close(self) -> None:
-        """Forget the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _set(self, height: int | None) -> None:
+    def _set(self, limit: int | None) -> None:
         self.close()
-        if height is not None and height < self._most:
-            self._timer = self._clock.call_at(self._clock.now() + _CAREFULLY, self._rise)
+        if limit is not None and limit < self._maximum:
+            self._timer = self._clock.call_at(self._clock.now() + _RECOVERY_INTERVAL, self._raise_limit)
         else:
-            height = None
-        if height != self._height:
-            self._height = height
-            self._tell(height)
+            limit = None
+        if limit != self._limit:
+            self._limit = limit
+            self._on_change(limit)
 
-    def _rise(self) -> None:
+    def _raise_limit(self) -> None:
         self._timer = None
-        if self._height is not None:
-            self._set(self._height + 1)
+        if self._limit is not None:
+            self._set(self._limit + 1)

@@ -1,69 +1,79 @@
-"""A wire on asyncio: it writes without waiting and reads in the very callback that asyncio makes.
+"""Wires on asyncio, plain and TLS. They write without waiting and parse in the callback that delivers the bytes.
 
-So an answer is complete, and the connection closed if anything follows it, before any task runs.
+So a response is complete, and a connection with surplus data is closed, before any task runs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import cast
 
-from aioconnections.transport.http1 import Answer
-from aioconnections.transport.wire import AT_ONCE, OURS, RESET, SMALL, UNASKED, readable
+from aioconnections.transport.http1 import ResponseReader
+from aioconnections.transport.limits import no_descriptor, trust_unreadable
+from aioconnections.transport.tls import RecordTracker
+from aioconnections.transport.wire import (
+    CLOSED_LOCALLY,
+    CONNECTION_LOST,
+    READ_SIZE,
+    SMALL_WRITE,
+    UNSOLICITED,
+    readable,
+)
 
-__all__ = ["Outbox", "SocketWire"]
+__all__ = ["Outbox", "SecureWire", "SocketWire"]
 
-_MANY = 8  # lanes; with 64 of them on a fast server a dozen to all are answered in one turn
-_FULL = 256 * 1024  # bytes of content that wait for a slow reader before reading pauses
+_BATCH_FROM = 8  # lanes; with 64 lanes on a fast server about a dozen responses arrive per loop iteration
+_READ_AHEAD = 256 * 1024  # bytes of content buffered for a slow consumer before reading pauses
+_RECORD = 16 * 1024  # largest content of a TLS record, in bytes (RFC 8446, section 5.1)
 
 
 class Outbox:
-    """Lets many lanes that ask in one turn of asyncio's loop send at the end of it, all at once.
+    """Batches the requests that many lanes make in one iteration of the event loop, and sends them at its end.
 
-    A server with nothing to do sleeps, and whoever sends has to wake it, which costs more than the sending. Were each
-    of many lanes to send between other work, most of them would. Few lanes send at once: there is little to win, and
-    waiting for each other would hold them up.
+    An idle server sleeps, and the sender pays for waking it, which costs more than the sending. If many lanes sent
+    between other work, most of them would pay. A few lanes send at once: batching would gain little and delay them.
 
     Attributes:
-        woken: how many lanes were answered and have not asked again: about so many will, in this turn.
+        expected: how many lanes got a response and have not sent their next request; most will, in this iteration.
     """
 
     def __init__(self) -> None:
-        self.woken: int = 0
-        self._asked: list[tuple[SocketWire, bytes]] = []
+        self.expected: int = 0
+        self._pending: list[tuple[SocketWire, bytes]] = []
 
     def put(self, wire: SocketWire, payload: bytes) -> None:
-        """Have `wire` deliver `payload`, at once or soon."""
-        if self.woken:
-            self.woken -= 1
-        if self._asked or self.woken >= _MANY:
-            self.put_off(wire, payload)
+        """Have `wire` deliver `payload`, at once or in the next iteration of the loop."""
+        if self.expected:
+            self.expected -= 1
+        if self._pending or self.expected >= _BATCH_FROM:
+            self.defer(wire, payload)
         else:
             wire.deliver(payload)
 
-    def put_off(self, wire: SocketWire, payload: bytes) -> None:
-        """Have `wire` deliver `payload` in the next turn."""
-        if not self._asked:
-            asyncio.get_running_loop().call_soon(self._send)
-        self._asked.append((wire, payload))
+    def defer(self, wire: SocketWire, payload: bytes) -> None:
+        """Have `wire` deliver `payload` in the next iteration of the loop."""
+        if not self._pending:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._pending.append((wire, payload))
 
-    def _send(self) -> None:
-        self.woken = 0  # some of them may never have asked again
-        asked, self._asked = iter(self._asked), []
+    def _flush(self) -> None:
+        self.expected = 0  # some lanes may never send another request
+        pending, self._pending = iter(self._pending), []
         try:
-            for wire, payload in asked:
+            for wire, payload in pending:
                 wire.deliver(payload)
-        finally:  # if one has raised, which none should, the others still have their turn
-            for wire, payload in asked:
-                self.put_off(wire, payload)
+        finally:  # if one raises, which none should, the others are delivered later
+            for wire, payload in pending:
+                self.defer(wire, payload)
 
 
 class SocketWire(asyncio.BufferedProtocol):
-    """A wire on asyncio.
+    """A plain wire on asyncio.
 
-    It reads into a buffer of its own: what asyncio would allocate for each read, 256 KiB, costs more than all the
-    rest of an answer to HEAD. What lies in the buffer is copied before anything else can be read into it.
+    It reads into one buffer of its own: asyncio would allocate 256 KiB per read, which costs more than all other work
+    on a response to HEAD. The data is copied out before the next read.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
@@ -72,66 +82,66 @@ class SocketWire(asyncio.BufferedProtocol):
         self.on_lost: Callable[[], object] | None = None
         self._loop = loop
         self._outbox = outbox
-        self._asked: Answer | None = None  # its request has not been delivered
-        self._answer: Answer | None = None  # what arrives belongs to it
+        self._next_reader: ResponseReader | None = None  # its request has not been delivered
+        self._reader: ResponseReader | None = None  # receives what arrives
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._gone: asyncio.Future[None] = loop.create_future()
+        self._closed: asyncio.Future[None] = loop.create_future()
         self._reading = self._writable = True
-        self._used = self._bulky = False
-        self._buffer = memoryview(bytearray(AT_ONCE))
+        self._used = self._large_write = False
+        self._buffer = memoryview(bytearray(READ_SIZE))
 
-    # what asyncio calls
+    # --- called by asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected."""
+        """Store the transport."""
         self._transport = cast(asyncio.Transport, transport)
         self._readable = readable(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # asyncio passes it
-        """Where to put what arrives."""
+        """The buffer for the next read."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So many bytes have arrived."""
+        """Process the first `nbytes` of the buffer."""
         self._received(bytes(self._buffer[:nbytes]))
 
     def _received(self, data: bytes) -> None:
-        """Feed the answer; without one, nobody asked for this."""
-        answer = self._answer
-        if answer is None:
+        """Feed the reader; data without one is unsolicited and closes the connection."""
+        reader = self._reader
+        if reader is None:
             self.abort()
             return
-        answer.feed(data)
-        if answer.ready:
-            self._wake(answer)
-            if answer.buffered > _FULL and self._reading and self._answer is not None:
+        reader.feed(data)
+        if reader.ready:
+            self._wake(reader)
+            if reader.buffered > _READ_AHEAD and self._reading and self._reader is not None:
                 self._reading = False
                 self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        """The server will send no more: asyncio closes the connection."""
+        """Note that the server sends no more; asyncio then closes the connection."""
         self.lost = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is over, which may be how an answer ends."""
+        """Note that the connection is closed, which may be the regular end of a response."""
         self.lost = True
-        if self._answer is not None and exc is None:
-            self._answer.eof()
-            self._wake(self._answer)
-        self._give_up(RESET)
+        if self._reader is not None and exc is None:
+            self._reader.eof()
+            self._wake(self._reader)
+        self._fail(CONNECTION_LOST)
         self.resume_writing()
-        if not self._gone.done():
-            self._gone.set_result(None)
+        if not self._closed.done():
+            self._closed.set_result(None)
         if self.on_lost is not None:
             self.on_lost()
 
     def pause_writing(self) -> None:
-        """Too much waits to be sent."""
+        """Note that the write buffer is full."""
         self._writable = False
 
     def resume_writing(self) -> None:
-        """It has been sent."""
+        """Note that the write buffer has room."""
         self._writable = True
         self._wake_sender()
 
@@ -140,54 +150,54 @@ class SocketWire(asyncio.BufferedProtocol):
         if drained is not None and not drained.done():
             drained.set_result(None)
 
-    # what a lane calls
+    # --- called by a lane ---
 
     def quiet(self) -> bool:
         """See `Wire.quiet`."""
         return not (self.lost or self._readable())
 
-    def ask(self, answer: Answer, payload: bytes) -> asyncio.Future[None]:
-        """See `Wire.ask`."""
+    def request(self, reader: ResponseReader, payload: bytes) -> asyncio.Future[None]:
+        """See `Wire.request`."""
         self.sent = False
-        self._asked = answer
+        self._next_reader = reader
         waiter = self._waiter = self._loop.create_future()
         self._outbox.put(self, payload)
         return waiter
 
     def deliver(self, payload: bytes) -> None:
-        """Send what was asked, unless somebody has given up on it meanwhile."""
-        answer, waiter = self._asked, self._waiter
-        if answer is None or waiter is None or waiter.cancelled():
+        """Send `payload`, unless its request has been cancelled."""
+        reader, waiter = self._next_reader, self._waiter
+        if reader is None or waiter is None or waiter.cancelled():
             return
-        if self.lost or self._amid_something():
-            self._give_up(UNASKED)
+        if self.lost or self._has_partial_record():
+            self._fail(UNSOLICITED)
             self.abort()
             return
         if self._readable():
-            # the loop has to read that first: it belongs to nobody, and mostly it is the end of the connection
-            self._outbox.put_off(self, payload)
+            # let the loop read that first: it is unsolicited, and usually the end of the connection
+            self._outbox.defer(self, payload)
             return
-        self._asked, self._answer = None, answer
+        self._next_reader, self._reader = None, reader
         self._used = True
         self._write(payload)
-        # asyncio sends at once; if that fails the transport is closing already, and nothing has left
+        # asyncio sends at once; if that fails, the transport is closing and nothing was sent
         self.sent = not self._transport.is_closing()
 
-    def _amid_something(self) -> bool:
-        """Whether part of something lies here that nobody asked for."""
+    def _has_partial_record(self) -> bool:
+        """Whether part of an unsolicited TLS record has arrived."""
         return False
 
     def _write(self, data: bytes) -> None:
-        self._bulky = self._bulky or len(data) > SMALL
+        self._large_write = self._large_write or len(data) > SMALL_WRITE
         self._transport.write(data)
 
-    def attach(self, answer: Answer) -> None:
+    def attach(self, reader: ResponseReader) -> None:
         """See `Wire.attach`."""
         self.sent = self._used = True
-        self._answer = answer
+        self._reader = reader
 
-    def more(self) -> asyncio.Future[None]:
-        """See `Wire.more`."""
+    def wait_ready(self) -> asyncio.Future[None]:
+        """See `Wire.wait_ready`."""
         self._resume_reading()
         waiter = self._waiter = self._loop.create_future()
         return waiter
@@ -195,7 +205,7 @@ class SocketWire(asyncio.BufferedProtocol):
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
         self._write(data)
-        self._bulky = True  # many small pieces are no less
+        self._large_write = True  # many small parts may add up
         if not self._writable and not self.lost:
             self._drained = self._loop.create_future()
             await self._drained
@@ -203,21 +213,20 @@ class SocketWire(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """See `Wire.abort`."""
         self.lost = True
-        self._give_up(OURS)
+        self._fail(CLOSED_LOCALLY)
         self.resume_writing()
         self._transport.abort()
 
     async def closed(self) -> None:
         """See `Wire.closed`."""
-        await asyncio.shield(self._gone)
+        await asyncio.shield(self._closed)
 
-    def _give_up(self, reason: str) -> None:
-        """Nothing will come any more."""
-        for answer in (self._answer, self._asked):
-            if answer is not None:
-                answer.fail(reason)
-                self._wake(answer)
-        self._asked = None
+    def _fail(self, reason: str) -> None:
+        for reader in (self._reader, self._next_reader):
+            if reader is not None:
+                reader.fail(reason)
+                self._wake(reader)
+        self._next_reader = None
 
     def _resume_reading(self) -> None:
         if not self._reading:
@@ -225,13 +234,13 @@ class SocketWire(asyncio.BufferedProtocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    def _wake(self, answer: Answer) -> None:
-        if answer.done or answer.failure is not None:
-            self._answer = None
+    def _wake(self, reader: ResponseReader) -> None:
+        if reader.done or reader.failure is not None:
+            self._reader = None
             self._resume_reading()
-            if self._bulky:
-                self._bulky = False
-                # a server that answers before it has read all is not asked again behind what it may never read
+            if self._large_write:
+                self._large_write = False
+                # a server that responds early may never read the rest, so no request may follow it
                 self.lost = self.lost or bool(self._transport.get_write_buffer_size())
         if self._drained is not None:
             self._wake_sender()
@@ -239,5 +248,151 @@ class SocketWire(asyncio.BufferedProtocol):
         if waiter is not None:
             self._waiter = None
             if not waiter.done():
-                self._outbox.woken += 1
+                self._outbox.expected += 1
                 waiter.set_result(None)
+
+
+class SecureWire(SocketWire):
+    """A wire on asyncio that speaks TLS. It can be used once `handshake` has returned.
+
+    It decrypts in the callback that delivers the bytes. asyncio's own TLS layer costs more than the encryption for
+    requests as small as ours, and does not tell whether the server sent close_notify.
+
+    A connection that ends without close_notify may have been cut by an attacker, so a response that would end there
+    is incomplete (RFC 9112, section 9.8).
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(loop, outbox)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._handshake_result: asyncio.Future[Exception | None] = loop.create_future()
+        self._in_handshake = True
+        self._close_notify = False
+        self._backlog = b""  # plain text that cannot be encrypted before more data has arrived
+        self._plain = memoryview(bytearray(_RECORD))
+        self._records = RecordTracker()
+
+    async def handshake(self) -> None:
+        """Wait for the handshake; close the connection if it fails.
+
+        Raises:
+            OSError: it failed; an `ssl.SSLCertVerificationError` if the certificate was refused.
+        """
+        try:
+            failure = await self._handshake_result
+        except BaseException:
+            self.abort()
+            raise
+        if failure is not None:
+            self.abort()
+            raise failure
+
+    # --- called by asyncio ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        super().connection_made(transport)
+        self._continue_handshake()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Decrypt the first `nbytes` of the buffer."""
+        arrived = self._buffer[:nbytes]
+        self._records.feed(arrived)
+        self._incoming.write(arrived)
+        if self._in_handshake:
+            self._continue_handshake()
+        else:
+            self._decrypt()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is closed; only close_notify makes that a regular end."""
+        if exc is None and not self._close_notify:
+            exc = ConnectionResetError()
+        self._finish_handshake(ConnectionResetError())
+        super().connection_lost(exc)
+
+    # --- called by a lane ---
+
+    def quiet(self) -> bool:
+        """See `Wire.quiet`."""
+        return super().quiet() and not self._has_partial_record()
+
+    async def send(self, data: bytes) -> None:
+        """See `Wire.send`."""
+        await super().send(data)
+        if self._backlog and not self.lost:
+            self._drained = self._loop.create_future()
+            await self._drained
+
+    # --- internal ---
+
+    def _has_partial_record(self) -> bool:
+        return self._used and not self._records.at_boundary  # before the first use it belongs to the handshake
+
+    def _write(self, data: bytes) -> None:
+        super()._write(self._encrypted(data))
+
+    def _continue_handshake(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except OSError as error:
+            unreadable = trust_unreadable(error)
+            self._flush()  # sends the alert that tells the server why
+            self._finish_handshake(no_descriptor() if unreadable else error)
+        else:
+            self._in_handshake = False
+            self._finish_handshake(None)
+            self._decrypt()
+
+    def _finish_handshake(self, failure: Exception | None) -> None:
+        if not self._handshake_result.done():
+            self._handshake_result.set_result(failure)
+
+    def _decrypt(self) -> None:
+        tls, incoming, plain = self._tls, self._incoming, self._plain
+        try:
+            while not self.lost:
+                count: int = tls.read(_RECORD, plain)  # type: ignore[assignment] # typeshed is less precise
+                if not count:
+                    self._close_notify = True
+                    self.eof_received()
+                    self._transport.close()
+                    break
+                self._received(bytes(plain[:count]))
+                if not incoming.pending and not tls.pending():
+                    break  # another read would only raise
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._abort_tls()
+        if self._backlog:
+            self._write(b"")
+            if not self._backlog:
+                self._wake_sender()
+        elif self._outgoing.pending:
+            self._flush()
+
+    def _encrypted(self, data: bytes) -> bytes:
+        """The bytes to send for `data`; part of it waits if the server demands a new handshake first."""
+        if self._backlog:
+            data, self._backlog = self._backlog + data, b""
+        try:
+            while data:
+                data = data[self._tls.write(data) :]
+        except ssl.SSLWantReadError:
+            self._backlog = data
+        except ssl.SSLError:
+            self._abort_tls()
+        return self._outgoing.read()
+
+    def _abort_tls(self) -> None:
+        """Close the connection after a TLS error."""
+        self._flush()
+        self.eof_received()
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        self._transport.write(self._outgoing.read())

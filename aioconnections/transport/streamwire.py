@@ -10,40 +10,47 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
-from aioconnections.transport.http1 import Answer
-from aioconnections.transport.tls import RecordEnds
-from aioconnections.transport.wire import AT_ONCE, OURS, RESET, SMALL, UNASKED, readable
+from aioconnections.transport.http1 import ResponseReader
+from aioconnections.transport.tls import RecordTracker
+from aioconnections.transport.wire import (
+    CLOSED_LOCALLY,
+    CONNECTION_LOST,
+    READ_SIZE,
+    SMALL_WRITE,
+    UNSOLICITED,
+    readable,
+)
 
-__all__ = ["Followed", "StreamWire"]
+__all__ = ["RecordTrackingStream", "StreamWire"]
 
 
 class StreamWire:
-    """A wire over anyio's streams."""
+    """A wire over anyio's streams; `records` tracks what arrives if `stream` speaks TLS."""
 
-    def __init__(self, socket_stream: ByteStream, stream: ByteStream, ends: RecordEnds | None = None) -> None:
+    def __init__(self, socket_stream: ByteStream, stream: ByteStream, records: RecordTracker | None = None) -> None:
         self.lost: bool = False
         self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
         self._stream = stream
         self._socket_stream = socket_stream
-        self._begun = False  # something of the request has been sent
-        self._used = False  # before that, TLS has things to say unasked
-        self._answer: Answer | None = None
+        self._send_begun = False  # part of the request has been sent
+        self._used = False  # before the first request, TLS data may arrive as part of the handshake
+        self._reader: ResponseReader | None = None
         self._raw = raw = socket_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._readable = readable(raw)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 -- not Django's
-        self._ends = ends
+        self._records = records
 
     def quiet(self) -> bool:
         """See `Wire.quiet`."""
-        return not (self.lost or self._readable() or self._decrypted())
+        return not (self.lost or self._readable() or self._has_tls_surplus())
 
-    def _decrypted(self) -> bool:
-        """Whether surplus lies in what TLS has read already, where the socket does not show it."""
+    def _has_tls_surplus(self) -> bool:
+        """Whether TLS has buffered surplus data, which the socket does not show."""
         if self._tls is None:
             return False
-        if self._ends is not None and not self._ends.whole:
+        if self._records is not None and not self._records.at_boundary:
             return True
         try:
             self._tls.read(1)
@@ -53,54 +60,54 @@ class StreamWire:
             pass
         return True
 
-    async def ask(self, answer: Answer, payload: bytes) -> None:
-        """See `Wire.ask`."""
+    async def request(self, reader: ResponseReader, payload: bytes) -> None:
+        """See `Wire.request`."""
         self.sent = False
         if self._used and not self.quiet():
             self.lost = True
-            answer.fail(UNASKED)
+            reader.fail(UNSOLICITED)
             return
-        self.attach(answer)
+        self.attach(reader)
         await self.send(payload)
-        if not answer.ready:
-            await self.more()
+        if not reader.ready:
+            await self.wait_ready()
 
-    def attach(self, answer: Answer) -> None:
+    def attach(self, reader: ResponseReader) -> None:
         """See `Wire.attach`."""
         self.sent = self._used = True
-        self._begun = False
-        self._answer = answer
+        self._send_begun = False
+        self._reader = reader
 
-    async def more(self) -> None:
-        """See `Wire.more`."""
-        answer = self._answer
-        if answer is None:
+    async def wait_ready(self) -> None:
+        """See `Wire.wait_ready`."""
+        reader = self._reader
+        if reader is None:
             return
         try:
-            while not answer.ready:
-                answer.feed(await self._stream.receive(AT_ONCE))
+            while not reader.ready:
+                reader.feed(await self._stream.receive(READ_SIZE))
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             self.lost = True
-            answer.eof()
+            reader.eof()
         except (anyio.BrokenResourceError, anyio.BusyResourceError, OSError):  # TLS may want to write while we do
             self.lost = True
-            answer.fail(RESET)
-        if answer.done or answer.failure is not None:
-            self._answer = None
+            reader.fail(CONNECTION_LOST)
+        if reader.done or reader.failure is not None:
+            self._reader = None
 
     async def send(self, data: bytes) -> None:
         """See `Wire.send`."""
-        begun, self._begun = self._begun, True
-        if len(data) <= SMALL and not begun:  # the system takes it at once
+        begun, self._send_begun = self._send_begun, True
+        if len(data) <= SMALL_WRITE and not begun:  # the system accepts it at once
             await self._send(data)
             return
         done = False
         async with anyio.create_task_group() as group:
 
             async def listen() -> None:
-                await self.more()
+                await self.wait_ready()
                 if not done:
-                    self.lost = True  # it is not asked again behind what it may never read
+                    self.lost = True  # the server may never read the rest, so no request may follow it
                     group.cancel_scope.cancel()
 
             group.start_soon(listen)
@@ -112,51 +119,51 @@ class StreamWire:
         try:
             await self._stream.send(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
-            self.lost = True  # an answer may have come all the same; if not, reading says what is wrong
+            self.lost = True  # a response may have arrived nevertheless; if not, reading finds the reason
 
     def abort(self) -> None:
         """See `Wire.abort`."""
         self.lost = True
-        if self._answer is not None:
-            self._answer.fail(OURS)
-            self._answer = None
-        # the first step of closing a socket closes it; whoever waits for it is woken
+        if self._reader is not None:
+            self._reader.fail(CLOSED_LOCALLY)
+            self._reader = None
+        # the first step of the coroutine closes the socket and wakes its waiters
         closing = self._socket_stream.aclose()
         try:
             closing.send(None)
         except StopIteration:
             pass
-        except RuntimeError:  # the event loop is gone
+        except RuntimeError:  # the event loop is closed
             self._raw.close()
-        closing.close()  # what is left of it is a courtesy to other tasks
+        closing.close()  # the rest of it only yields to other tasks
         if self.on_lost is not None:
             self.on_lost()
 
     async def closed(self) -> None:
-        """It is already."""
+        """Return at once: `abort` has closed the socket."""
 
 
-class Followed(ByteStream):
-    """A stream that notes where the records of TLS end in what it receives."""
+class RecordTrackingStream(ByteStream):
+    """A stream that tracks the TLS records in what it receives."""
 
     def __init__(self, stream: ByteStream) -> None:
-        self.ends: RecordEnds = RecordEnds()
+        self.records: RecordTracker = RecordTracker()
         self._stream = stream
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """As its stream, and follow what comes."""
+        """Receive from the wrapped stream and track the records."""
         data = await self._stream.receive(max_bytes)
-        self.ends.feed(data)
+        self.records.feed(data)
         return data
 
     async def send(self, item: bytes) -> None:
-        """As its stream."""
+        """Delegate to the wrapped stream."""
         await self._stream.send(item)
 
     async def send_eof(self) -> None:
-        """As its stream."""
+        """Delegate to the wrapped stream."""
         await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        """As its stream."""
+        """Delegate to the wrapped stream."""
         await self._stream.aclose()

@@ -1,4 +1,4 @@
-"""Whom to trust. The system's own store by default, on every platform."""
+"""TLS trust: a context from the ``verify`` option. Also tracks record boundaries in received data."""
 
 from __future__ import annotations
 
@@ -9,89 +9,93 @@ from pathlib import Path
 import truststore
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.transport.limits import local_limit
+from aioconnections.transport.limits import local_limit_error
 
-__all__ = ["RecordEnds", "Trust", "Verify"]
+__all__ = ["RecordTracker", "Trust", "Verify"]
 
 Verify = bool | str | Path | ssl.SSLContext
 
+_HEADER = 5  # bytes: type, version, and in the last two the length of the rest (RFC 8446, section 5.1)
+
 
 class Trust:
-    """What the option ``verify`` says, as a context that is made when it is first needed: making one takes 17 ms.
+    """Makes the TLS context for the option ``verify``, when it is first needed: making one takes 17 ms.
 
     Args:
-        verify: True for the system's trust store; the path of a file of certificates to trust in its place, or of a
-            folder, where OpenSSL finds them by names that ``openssl rehash`` gives; a context, which is used as it is;
-            or False to accept any certificate, which gives a warning.
+        verify: True for the system's trust store; the path of a file of certificates to trust instead, or of a folder
+            prepared by ``openssl rehash``; a context, which is used unchanged; or False to accept any certificate,
+            which warns.
 
     Raises:
-        InvalidInputError: the path does not name certificates.
+        InvalidInputError: the path contains no certificates.
         LocalLimitError: no file descriptor is left to read them.
     """
 
     def __init__(self, verify: Verify) -> None:
         self._context: ssl.SSLContext | None = None
         if verify is False:
-            warnings.warn("verify=False: anybody can pose as the server and read the login", stacklevel=3)
-            self._context = _trusting_anybody()
+            warnings.warn(
+                "verify=False accepts any certificate: an attacker can pose as the server and read the credentials",
+                stacklevel=3,
+            )
+            self._context = _unverified()
         elif isinstance(verify, ssl.SSLContext):
             self._context = verify
         elif verify is not True:
             self._context = _trusting(Path(verify))
 
     def context(self) -> ssl.SSLContext:
-        """The one context of this client."""
+        """The context; always the same one."""
         if self._context is None:
-            self._context = _spoken(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+            self._context = _with_alpn(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         return self._context
 
 
-def _spoken(context: ssl.SSLContext) -> ssl.SSLContext:
+def _with_alpn(context: ssl.SSLContext) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _trusting_anybody() -> ssl.SSLContext:
-    context = _spoken(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+def _unverified() -> ssl.SSLContext:
+    context = _with_alpn(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def _trusting(path: Path) -> ssl.SSLContext:
-    context = _spoken(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _with_alpn(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     folder = path.is_dir()
     try:
         context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
     except OSError as error:
-        failure = local_limit([error]) or InvalidInputError(f"verify: {path} holds no certificates that can be read")
+        failure = local_limit_error([error]) or InvalidInputError(
+            f"verify must be the path of a readable file of certificates in PEM or of a folder of them, got {path}"
+        )
     else:
         return context
     raise failure
 
 
-_HEADER = 5  # bytes: type, version, and in the last two the length of what follows (RFC 8446, section 5.1)
-
-
-class RecordEnds:
-    """Follows what arrives from record to record.
+class RecordTracker:
+    """Tracks the boundaries of TLS records in received data.
 
     Attributes:
-        whole: whether it ends where a record does.
+        at_boundary: whether the data so far ends with a complete record.
     """
 
-    __slots__ = ("_header", "_missing", "whole")
+    __slots__ = ("_header", "_missing", "at_boundary")
 
     def __init__(self) -> None:
-        self.whole: bool = True
-        self._missing = 0  # bytes of the record under way that have not come
-        self._header = b""  # of the next one, as much as has come
+        self.at_boundary: bool = True
+        self._missing = 0  # bytes of the current record that have not arrived
+        self._header = b""  # incomplete header of the next record
 
     def feed(self, data: bytes | memoryview) -> None:
-        """What has arrived, in whatever pieces."""
+        """Track `data`, in pieces of any size."""
         size = len(data)
-        if self.whole and size > _HEADER and size == _HEADER + (data[3] << 8 | data[4]):
-            return  # one record: nearly always
+        if self.at_boundary and size > _HEADER and size == _HEADER + (data[3] << 8 | data[4]):
+            return  # exactly one record, the usual case
         at = self._missing
         if self._header:
             data = self._header + bytes(data)
@@ -103,4 +107,4 @@ class RecordEnds:
                 break
             at += _HEADER + (data[at + 3] << 8 | data[at + 4])
         self._missing = max(0, at - size)
-        self.whole = not (self._missing or self._header)
+        self.at_boundary = not (self._missing or self._header)

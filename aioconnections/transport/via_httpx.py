@@ -1,17 +1,15 @@
-"""Engines over httpx: `HttpxEngine` lends its own connections, `HttpxAdapter` goes through what the caller brought.
+"""Adapters from engines to httpx: `HttpxEngine` has its own connections, `HttpxAdapter` uses what the caller passes.
 
-A shared httpx pool spends more than ten times the CPU on each request, because every request walks all of its
-connections; so `HttpxEngine` keeps transports of one connection each. Through a caller's transport or client go
-proxies, HTTP/2, ASGI applications and mocks.
+A shared httpx pool costs more than ten times the CPU per request, because each request walks all connections; so
+`HttpxEngine` keeps transports of one connection each. A caller's transport or client gives access to proxies, HTTP/2,
+ASGI applications and mocks.
 
-Exceptions of httpx become ours here and nowhere else, and outside of the ``except`` block: an exception of httpx holds
-the request, and with it the password.
+Exceptions of httpx are translated only here, and outside of the ``except`` block: an exception of httpx holds the
+request, and with it the password.
 """
 
 from __future__ import annotations
 
-import socket
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import (
@@ -30,7 +28,6 @@ import anyio
 import httpx
 
 from aioconnections.errors import (
-    CertificateError,
     ConnectFailedError,
     ConnectionsError,
     DeadlineError,
@@ -42,108 +39,117 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport import StreamedResponse
-from aioconnections.transport.connect import tls_refusal
-from aioconnections.transport.http1 import BadAnswerError, Decoder
-from aioconnections.transport.lane import malformed
-from aioconnections.transport.limits import Ceiling, local_limit, no_descriptor, trust_was_unreadable
+from aioconnections.transport.connect import NOT_CONNECTED_IN_TIME, connect_error
+from aioconnections.transport.http1 import (
+    CLOSED_EARLY,
+    LARGEST_BODY,
+    NOT_HTTP,
+    Decoder,
+    MalformedResponseError,
+    body_too_large,
+)
+from aioconnections.transport.lane import malformed, too_late
+from aioconnections.transport.limits import LocalLimit, local_limit_error, no_descriptor, trust_unreadable
 from aioconnections.transport.tls import Trust, Verify
+from aioconnections.transport.wire import CONNECTION_LOST
 
 __all__ = ["HttpxAdapter", "HttpxEngine"]
 
 T = TypeVar("T")
 _Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
-_LARGEST_BODY = 64 * 1024 * 1024
-_KEEPALIVE = 8.0  # the vendor's web server closes idle connections after 10 s
-_CLOSING = 2.0  # seconds that closing a broken connection may take while the caller is being cancelled
+_IDLE_SECONDS = 8.0  # the vendor's web server closes idle connections after 10 s
+_CLOSE_TIMEOUT = 2.0  # seconds for closing a broken connection while the caller is being cancelled
 
 
 class _Loan:
-    """A way to send one message. Whoever has read the answer to its end says so with `whole`."""
+    """The right to send one request. Its user sets `complete` after reading the response to its end."""
 
-    __slots__ = ("fresh", "send", "whole")
+    __slots__ = ("complete", "fresh", "send")
 
     def __init__(self, send: _Send, *, fresh: bool) -> None:
         self.send = send
-        self.fresh = fresh  # whether the connection is known not to have served before
-        self.whole = False
+        self.fresh = fresh  # whether the connection is known to be new
+        self.complete = False
 
 
-class _Engine(ABC):
-    """What both kinds share: one deadline around the whole exchange, bodies under a limit, errors translated."""
+class _Base(ABC):
+    """Common to both: one deadline for the whole exchange, a limit on bodies, translated errors."""
 
-    def __init__(self, ceiling: Ceiling | None) -> None:
-        self._ceiling = ceiling
-        self._under_way = 0
+    def __init__(self, local_limit: LocalLimit | None) -> None:
+        self._local_limit = local_limit
+        self._running = 0
 
-    def _close_ceiling(self) -> None:
-        if self._ceiling is not None:
-            self._ceiling.close()
+    def _close_local_limit(self) -> None:
+        if self._local_limit is not None:
+            self._local_limit.close()
 
     @contextmanager
     def _counted(self) -> Generator[None]:
-        """A request is under way; where this machine allows no connection for it, the others show how many it does.
+        """Count the request. If this machine allows no connection for it, the others show how many it allows.
 
-        Without another request there may be an idle connection all the same, which httpx has not come to use.
+        Without other requests, httpx may still hold an idle connection that it did not use.
         """
-        self._under_way += 1
+        self._running += 1
         try:
             yield
         except LocalLimitError:
-            if self._ceiling is not None:
-                self._ceiling.reached(self._under_way - 1)
+            if self._local_limit is not None:
+                self._local_limit.reached(self._running - 1)
             raise
         else:
-            if self._ceiling is not None:
-                self._ceiling.has_opened = True
+            if self._local_limit is not None:
+                self._local_limit.has_opened = True
         finally:
-            self._under_way -= 1
+            self._running -= 1
 
     async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
-        """Send one request and return its whole answer, as `Engine` says."""
+        """See `Engine.exchange`."""
 
-        async def carry() -> Response:
-            async with self._lend(origin) as loan, _answered(loan, origin, request, common) as answer:
-                body = b"".join([chunk async for chunk in _body(answer)])
-                loan.whole = True
-            return Response(answer.status_code, tuple(answer.headers.raw), body)
+        async def send() -> Response:
+            async with self._lend(origin) as loan, _sent(loan, origin, request, common) as response:
+                body = b"".join([chunk async for chunk in _body(response)])
+                loan.complete = True
+            return Response(response.status_code, tuple(response.headers.raw), body)
 
         with self._counted():
-            return await _within(_Budget(timeout), carry)
+            return await _within(_Budget(timeout), send)
 
     @asynccontextmanager
     async def stream(
         self, origin: Origin, request: Request, common: Headers, timeout: float
     ) -> AsyncGenerator[StreamedResponse]:
-        """Send one request and hand its answer over while it arrives, as `Engine` says."""
+        """See `Engine.stream`."""
         budget = _Budget(timeout)
         async with self._lend(origin) as loan, AsyncExitStack() as stack:
             stack.enter_context(self._counted())
-            arriving = _answered(loan, origin, request, common)
-            answer = await _within(budget, lambda: stack.enter_async_context(arriving))
-            async with aclosing(_body(answer)) as chunks:
-                yield _Stream(answer, chunks, loan, budget)
+            sent = _sent(loan, origin, request, common)
+            response = await _within(budget, lambda: stack.enter_async_context(sent))
+            async with aclosing(_body(response)) as chunks:
+                yield _Stream(response, chunks, loan, budget)
 
     @abstractmethod
     def _lend(self, origin: Origin) -> AbstractAsyncContextManager[_Loan]:
-        """Something to send one message to `origin` with, taken back at the end of the block."""
+        """The right to send one request to `origin` within the block."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close what this engine owns."""
+        """Close the connections that this engine owns."""
 
 
-class HttpxEngine(_Engine):
-    """Lends kept-alive connections of its own, the one used last first; they are opened when they are first needed.
+class HttpxEngine(_Base):
+    """An `Engine` over httpx connections of its own, opened on demand; the one used last is used first.
 
-    A connection is lent for one origin only: one that was made for plain HTTP checks no certificate.
+    A connection serves one origin only: one that was opened for plain HTTP checks no certificate.
 
     Raises:
-        InvalidInputError: httpx cannot go through a proxy of this kind.
+        InvalidInputError: httpx cannot use this kind of proxy.
     """
 
-    def __init__(self, *, verify: Verify = True, proxy: str | None = None, ceiling: Ceiling | None = None) -> None:
-        super().__init__(ceiling)
+    def __init__(
+        self, *, verify: Verify = True, proxy: str | None = None, local_limit: LocalLimit | None = None
+    ) -> None:
+        super().__init__(local_limit)
         self._trust = Trust(verify)
         self._proxy = None if proxy is None else _proxy(proxy)
         self._idle: dict[Origin, list[httpx.AsyncHTTPTransport]] = {}
@@ -154,30 +160,30 @@ class HttpxEngine(_Engine):
     async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:
         idle = self._idle.setdefault(origin, [])
         fresh = not idle
-        lane = self._new(origin) if fresh else idle.pop()
-        loan = _Loan(lane.handle_async_request, fresh=fresh)
+        transport = self._new_transport(origin) if fresh else idle.pop()
+        loan = _Loan(transport.handle_async_request, fresh=fresh)
         self._lent += 1
         try:
             yield loan
         finally:
             self._lent -= 1
-            if loan.whole and not self._closed:
-                idle.append(lane)
-            else:  # httpx may take a connection for free that still owes an answer, so this one is not used again
-                with anyio.move_on_after(_CLOSING, shield=True):
-                    await lane.aclose()
+            if loan.complete and not self._closed:
+                idle.append(transport)
+            else:  # httpx may consider a connection idle whose response is still due, so this one is not used again
+                with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                    await transport.aclose()
 
-    def _new(self, origin: Origin) -> httpx.AsyncHTTPTransport:
+    def _new_transport(self, origin: Origin) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(
             verify=self._trust.context() if origin.scheme == "https" or self._proxy else False,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEPALIVE),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS),
             proxy=self._proxy,
         )
 
     async def aclose(self) -> None:
-        """Close every connection; one that is lent closes when it comes back."""
+        """Close every idle connection; a lent one closes when it is returned."""
         self._closed = True
-        self._close_ceiling()
+        self._close_local_limit()
         for idle in self._idle.values():
             while idle:
                 await idle.pop().aclose()
@@ -186,64 +192,73 @@ class HttpxEngine(_Engine):
         return f"HttpxEngine({self._lent} lent, {sum(map(len, self._idle.values()))} idle)"
 
 
-class HttpxAdapter(_Engine):
-    """Goes through the caller's transport or client.
+class HttpxAdapter(_Base):
+    """An `Engine` over the caller's transport or client.
 
-    A client's own credentials, cookies, default headers and redirects are not used: the request goes out as it is, so
-    that one user's requests never carry another's login.
+    A client's own credentials, cookies, default headers and redirects are not used: the request is sent unchanged, so
+    that the requests of one user never carry another user's credentials.
+
+    Args:
+        transport: an httpx transport, or an httpx client.
+        local_limit: is told how many connections this machine allows.
 
     Raises:
-        InvalidInputError: it is neither, or the client carries a login or cookies.
+        InvalidInputError: it is neither, or the client has auth or cookies.
     """
 
-    def __init__(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient, *, ceiling: Ceiling | None = None) -> None:
-        super().__init__(ceiling)
-        self._door = door
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport | httpx.AsyncClient, *, local_limit: LocalLimit | None = None
+    ) -> None:
+        super().__init__(local_limit)
+        self._transport = transport
         self._closed = False
-        if isinstance(door, httpx.AsyncClient):
-            if door.auth is not None or door.cookies:
-                raise InvalidInputError("http_client must not carry auth or cookies; pass auth to this client instead")
-            self._send: _Send = partial(_through, door)
-        elif isinstance(door, httpx.AsyncBaseTransport):
-            self._send = door.handle_async_request
+        if isinstance(transport, httpx.AsyncClient):
+            if transport.auth is not None or transport.cookies:
+                raise InvalidInputError("http_client must not have auth or cookies; pass auth to this client instead")
+            self._send: _Send = partial(_through_client, transport)
+        elif isinstance(transport, httpx.AsyncBaseTransport):
+            self._send = transport.handle_async_request
         else:
-            raise InvalidInputError("transport is an httpx.AsyncBaseTransport, and http_client an httpx.AsyncClient")
+            raise InvalidInputError(
+                "transport must be an httpx.AsyncBaseTransport and http_client an httpx.AsyncClient, "
+                f"got {type(transport).__name__}"
+            )
 
     @asynccontextmanager
-    async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # the door takes any
+    async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # it serves any origin
         yield _Loan(self._send, fresh=False)
 
     async def aclose(self) -> None:
-        """Close a transport, as httpx does with one that it is given; leave a client to its owner."""
-        self._close_ceiling()
-        if isinstance(self._door, httpx.AsyncBaseTransport) and not self._closed:
+        """Close a transport, as httpx closes the one it is given; leave a client to its owner."""
+        self._close_local_limit()
+        if isinstance(self._transport, httpx.AsyncBaseTransport) and not self._closed:
             self._closed = True
-            await self._door.aclose()
+            await self._transport.aclose()
 
     def __repr__(self) -> str:
-        return f"HttpxAdapter({type(self._door).__name__})"
+        return f"HttpxAdapter({type(self._transport).__name__})"
 
 
-async def _through(client: httpx.AsyncClient, message: httpx.Request) -> httpx.Response:
-    """The answer that comes through a caller's client, whose cookie jar does not keep what the answer sets."""
+async def _through_client(client: httpx.AsyncClient, message: httpx.Request) -> httpx.Response:
+    """The response from a caller's client; cookies that it sets are removed from the client's jar."""
     if client.is_closed:
         raise UsageError("http_client is closed")
     response = await client.send(message, stream=True, auth=None, follow_redirects=False)
-    for cookie in response.cookies.jar:  # a login of this user, which the owner's own requests would carry
+    for cookie in response.cookies.jar:  # may hold the login of this user, which other requests must not carry
         with suppress(KeyError):
             client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
     return response
 
 
 def _proxy(url: str) -> httpx.Proxy:
-    problem = "the proxy's URL is not one that httpx can use"
+    problem = "the URL of the proxy is not one that httpx can use; check the proxy variables of the environment"
     with suppress(ValueError, httpx.InvalidURL):
         proxy = httpx.Proxy(url)
         if not proxy.url.scheme.startswith("socks"):
             return proxy
-        problem = 'a SOCKS proxy needs one more package: pip install "httpx[socks]"'
+        problem = 'a SOCKS proxy requires another package; run: pip install "httpx[socks]"'
         with suppress(ImportError):
-            import_module("socksio")  # httpx would only look for it when something is to be sent
+            import_module("socksio")  # httpx looks for it only when a request is sent
             return proxy
     raise InvalidInputError(problem)
 
@@ -254,47 +269,47 @@ def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request
 
 
 @asynccontextmanager
-async def _answered(loan: _Loan, origin: Origin, request: Request, common: Headers) -> AsyncGenerator[httpx.Response]:
-    """The answer once its head is there; closed at the end of the block."""
-    answer: httpx.Response | ProtocolError
+async def _sent(loan: _Loan, origin: Origin, request: Request, common: Headers) -> AsyncGenerator[httpx.Response]:
+    """Send the request; the response once its head is known, closed at the end of the block."""
+    response: httpx.Response | ProtocolError
     try:
-        answer = await loan.send(_message(origin, request, common))
+        response = await loan.send(_message(origin, request, common))
     except httpx.RemoteProtocolError as error:
-        answer = _broken_protocol(error)
-    if isinstance(answer, ProtocolError):
-        answer.reused = answer.deterministic and not loan.fresh  # it may be what an earlier response left behind
-        raise answer
-    if not isinstance(answer.stream, httpx.AsyncByteStream):
-        raise UsageError("the transport's answers cannot be read asynchronously")
+        response = _protocol_error(error)
+    if isinstance(response, ProtocolError):
+        response.reused = response.deterministic and not loan.fresh  # may be left over from an earlier response
+        raise response
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise UsageError("transport must return responses with an asynchronous stream")
     try:
-        yield answer
+        yield response
     finally:
-        with anyio.move_on_after(_CLOSING, shield=True):
-            await answer.aclose()
+        with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+            await response.aclose()
 
 
-async def _body(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    """The body, decoded in steps and under the limit: httpx itself would inflate it without one."""
-    coding = answer.headers.get("content-encoding", "").strip().lower()
+async def _body(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body, decoded in bounded steps and limited in size; httpx would inflate it without a limit."""
+    coding = response.headers.get("content-encoding", "").strip().lower()
     decoder = None
     size = 0
-    async for chunk in cast("httpx.AsyncByteStream", answer.stream):
+    async for chunk in cast("httpx.AsyncByteStream", response.stream):
         if chunk and decoder is None and coding not in {"", "identity"}:
             decoder = Decoder(coding.encode())
         for piece in (chunk,) if decoder is None else decoder.feed(chunk):
             size += len(piece)
-            if size > _LARGEST_BODY:
-                raise BadAnswerError("the body of the answer is larger than allowed")
+            if size > LARGEST_BODY:
+                raise body_too_large(LARGEST_BODY)
             yield piece
     if decoder is not None:
         decoder.end()
 
 
 class _Stream:
-    """An answer whose body is still arriving; see `StreamedResponse`."""
+    """A response whose body is still arriving; see `StreamedResponse`."""
 
-    def __init__(self, answer: httpx.Response, chunks: AsyncGenerator[bytes], loan: _Loan, budget: _Budget) -> None:
-        self._head = Response(answer.status_code, tuple(answer.headers.raw))
+    def __init__(self, response: httpx.Response, chunks: AsyncGenerator[bytes], loan: _Loan, budget: _Budget) -> None:
+        self._head = Response(response.status_code, tuple(response.headers.raw))
         self._chunks = chunks
         self._loan = loan
         self._budget = budget
@@ -309,22 +324,22 @@ class _Stream:
     async def __anext__(self) -> bytes:
         chunk = await _within(self._budget, lambda: anext(self._chunks, None))
         if chunk is None:
-            self._loan.whole = True
+            self._loan.complete = True
             raise StopAsyncIteration
         return chunk
 
 
 class _Budget:
-    """The time that is left for waiting."""
+    """The time that may still be spent on waiting, in seconds."""
 
-    __slots__ = ("left", "whole")
+    __slots__ = ("left", "total")
 
     def __init__(self, seconds: float) -> None:
-        self.whole = self.left = seconds
+        self.total = self.left = seconds
 
 
 async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
-    """What `wait` returns, within the time that is left; its errors become ours."""
+    """The result of `wait` within the time left; its errors are translated."""
     failure: ConnectionsError | None = None
     began = anyio.current_time()
     with anyio.move_on_after(budget.left):
@@ -332,66 +347,57 @@ async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
             return await wait()
         except ConnectionsError as error:
             failure = error.with_traceback(None)  # its frames hold the message
-        except BadAnswerError as error:
+        except MalformedResponseError as error:
             failure = malformed(str(error))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             failure = _translated(error)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            failure = local_limit([error]) or _broken()
+            failure = local_limit_error([error]) or _connection_lost()
         finally:
             budget.left -= anyio.current_time() - began
-    raise failure or DeadlineError(f"no answer within {budget.whole:g} s", sent="maybe")
+    raise failure or too_late(budget.total, sent="maybe")
 
 
-def _broken() -> ProtocolError:
-    return ProtocolError("the connection broke off before the answer was complete", sent="maybe")
+def _connection_lost() -> ProtocolError:
+    return ProtocolError(CONNECTION_LOST, sent="maybe")
 
 
-def _broken_protocol(error: httpx.RemoteProtocolError) -> ProtocolError:
-    """Tell what is not valid HTTP/1.1 from a connection that ended early: h11 and httpx have one class for both."""
+def _protocol_error(error: httpx.RemoteProtocolError) -> ProtocolError:
+    """Distinguish invalid HTTP/1.1 from a connection that ended early: h11 and httpx have one class for both."""
     for cause in _causes(error):
         if type(cause).__module__.partition(".")[0] == "h11" and not str(cause).startswith("peer "):
-            return malformed("what came is not valid HTTP")
-    return _broken()
+            return malformed(NOT_HTTP)
+    return ProtocolError(CLOSED_EARLY, sent="maybe")
 
 
 def _translated(error: Exception) -> TransportError:
-    """Our error for one of httpx's: no text of it is kept, it may hold a URL."""
+    """Our error for one of httpx, without its text, which may hold a URL."""
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return ConnectFailedError("no connection came about in time")
+            return ConnectFailedError(NOT_CONNECTED_IN_TIME)
         case httpx.TimeoutException():
-            return DeadlineError("the transport's own timeout passed", sent="maybe")
+            return DeadlineError("a timeout of the transport itself has passed", sent="maybe")
         case httpx.ConnectError() | httpx.ProxyError():
             return _not_connected(error)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
             return ConnectFailedError(f"httpx refused to send the request: {type(error).__name__}")
         case httpx.RemoteProtocolError():
-            return _broken_protocol(error)
+            return _protocol_error(error)
         case _:
-            return _broken()
+            return _connection_lost()
 
 
 def _not_connected(error: Exception) -> TransportError:
+    if isinstance(error, httpx.ProxyError):
+        return ConnectFailedError("the proxy did not connect to the server")
     causes = list(_causes(error))
-    if any(trust_was_unreadable(cause, 2) for cause in causes):  # its socket is closed by now
+    if any(trust_unreadable(cause, 2) for cause in causes):  # its socket has been closed
         causes = [no_descriptor()]
-    if (limit := local_limit(causes)) is not None:
-        return limit
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return CertificateError("the server's certificate was not accepted")
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return tls_refusal(cause) or ConnectFailedError("the TLS handshake failed")
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return ConnectFailedError("the name of the server does not resolve")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return ConnectFailedError("connection refused")
-    return ConnectFailedError("no connection came about")
+    return connect_error(causes)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and everything that led to it, groups unfolded."""
+    """An exception and all that caused it; groups are replaced by their members."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

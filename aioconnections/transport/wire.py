@@ -1,7 +1,7 @@
-"""One connection, as a lane sees it: bytes go out, and what arrives is fed to an answer.
+"""Interface between a lane and its socket: the lane sends bytes, and the wire feeds what arrives to a response reader.
 
-A wire never raises what the network does: it fails the answer instead. Only being cancelled comes out of it.
-`socketwire` and `secure` have asyncio's, `streamwire` has the one over anyio's streams, for trio.
+A module of its own, because `socketwire` (asyncio, plain and TLS) and `streamwire` (anyio streams, for trio) both
+implement it. A wire never raises network errors: it fails the response reader. Only cancellation is raised.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from aioconnections.transport.http1 import Answer
+from aioconnections.transport.http1 import ResponseReader
 
-__all__ = ["AT_ONCE", "OURS", "RESET", "SMALL", "UNASKED", "Wire", "readable"]
+__all__ = ["CLOSED_LOCALLY", "CONNECTION_LOST", "READ_SIZE", "SMALL_WRITE", "UNSOLICITED", "Wire", "readable"]
 
-AT_ONCE = 64 * 1024  # bytes that one read takes
-SMALL = 4 * 1024  # bytes that the system takes at once, where nothing else is under way
-RESET = "the connection was reset before the answer was complete"
-UNASKED = "the server spoke, or hung up, before it was asked"
-OURS = "the connection was closed on this side before the answer was complete"
+READ_SIZE = 64 * 1024  # bytes per read
+SMALL_WRITE = 4 * 1024  # bytes that the system accepts at once if nothing else is being sent
+
+# failure reasons
+CLOSED_LOCALLY = "the client closed the connection before the response was complete"
+CONNECTION_LOST = "the connection was lost before the response was complete"
+UNSOLICITED = "the server sent data or closed the connection before a request was sent"
 
 
 class Wire(Protocol):
     """One open connection.
 
     Attributes:
-        lost: it cannot be used any more.
-        on_lost: called once the socket is closed, whoever closed it.
-        sent: whether something of the request that was asked last may have left.
+        lost: the connection cannot be used any more.
+        on_lost: called once the socket is closed, by either side.
+        sent: whether part of the latest request may have been sent.
     """
 
     lost: bool
@@ -37,45 +39,42 @@ class Wire(Protocol):
     sent: bool
 
     def quiet(self) -> bool:
-        """Whether nothing has arrived, the end of the connection included, that nobody asked for."""
+        """Whether the connection is open and nothing unsolicited has arrived."""
         ...
 
-    def ask(self, answer: Answer, payload: bytes) -> Awaitable[object]:
-        """Send `payload`, unless the wire is not quiet; what arrives afterwards belongs to `answer`.
+    def request(self, reader: ResponseReader, payload: bytes) -> Awaitable[object]:
+        """Send `payload` if the wire is quiet, and feed `reader` from then on. Await the result until it is ready.
 
-        To be awaited until the answer is ready. If nothing was sent it has failed, and `sent` says so.
+        If the wire is not quiet, `reader` fails and `sent` is False.
         """
         ...
 
-    def attach(self, answer: Answer) -> None:
-        """What arrives from now on belongs to `answer`; a request is about to be sent piece by piece.
-
-        Whoever does that makes sure that the wire is quiet.
-        """
+    def attach(self, reader: ResponseReader) -> None:
+        """Feed `reader` from now on; the caller has checked that the wire is quiet, and sends the request in parts."""
         ...
 
-    def more(self) -> Awaitable[object]:
-        """To be awaited until the answer is ready again."""
+    def wait_ready(self) -> Awaitable[object]:
+        """Await the result until the reader is ready again."""
         ...
 
     async def send(self, data: bytes) -> None:
-        """Send more of the request, and wait while too much of it is under way.
+        """Send part of the request, and wait while too much of it is buffered.
 
-        It returns early if the answer is ready: a server need not read all of what it refuses.
+        Returns early if the reader is ready: a server may respond without reading the whole request.
         """
         ...
 
     def abort(self) -> None:
-        """Close at once, without a farewell. Whoever waits is woken, and finds the answer failed."""
+        """Close at once, without TLS close_notify. The reader fails, and its waiter is woken."""
         ...
 
     async def closed(self) -> None:
-        """Wait until the socket is closed. To be called after `abort`."""
+        """Wait until the socket is closed. Call it after `abort`."""
         ...
 
 
 def readable(sock: socket.socket) -> Callable[[], object]:
-    """A cheap way to ask whether `sock` has something to read, now."""
+    """A cheap function that tells whether `sock` has something to read now."""
     if not hasattr(select, "poll"):
         return lambda: select.select([sock], [], [], 0)[0]
     poll = select.poll()

@@ -17,7 +17,7 @@ PairsFile = Callable[..., Path]
 
 SERVICE = answer(b"", "Content-Type: application/atomsvc+xml;charset=UTF-8")
 UNCLEAR = answer(b"", "X-Profiles-Connection-Status: accepted", "Set-Cookie: a=b; Path=/", "Content-Length: 7")
-WHY = "the head of the answer is not valid HTTP"
+WHY = "the response head is not valid HTTP"
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from aioconnections import (
     UsageError,
     Userid,
 )
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 A, B = Userid("a"), Userid("b")
@@ -223,7 +223,7 @@ async def test_pairs_of_people_use_the_best_identity_there_is() -> None:
     assert outcome.pair == Pair(Userid("U1"), Key("K2"))
 
 
-@pytest.mark.parametrize("kind", [Lanes, Journal, Outcomes])
+@pytest.mark.parametrize("kind", [LanePool, Journal, Outcomes])
 def test_ctrl_c_in_a_constructor_leaves_no_error_behind(kind: type[object]) -> None:
     """Python would show an exception in ``__del__`` on stderr, and nowhere else."""
     half_made = kind.__new__(kind)

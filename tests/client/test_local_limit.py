@@ -29,10 +29,7 @@ CHILD = Path(__file__).parent.parent / "support" / "few_descriptors.py"
 DIRECTORY = Directory.generate(people=60, seed=7)
 PAIRS = [*DIRECTORY.sample_pairs(300, seed=3)]
 TRUTH = [[str(DIRECTORY.status(source, target) or "none")] for source, target in PAIRS]
-ALL_TAKEN = (
-    "this process has as many files and connections open as it may; "
-    "raise the limit (ulimit -n) or lower max_connections"
-)
+ALL_TAKEN = "this process has reached its limit of open files; raise it (ulimit -n) or lower max_connections"
 SAID_ONCE = "this machine allows no further connection: requests wait for one of those that are open\n"
 
 

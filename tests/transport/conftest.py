@@ -7,7 +7,7 @@ import pytest
 from transport.tls import trusting
 
 from aioconnections.transport import socketwire
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -17,21 +17,21 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=[0, 8], ids=["all at once", "each at once"])
 def sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lanes on asyncio send at the end of a turn of the loop, or as they are asked."""
-    monkeypatch.setattr(socketwire, "_MANY", request.param)
+    """LanePool on asyncio send at the end of a turn of the loop, or as they are asked."""
+    monkeypatch.setattr(socketwire, "_BATCH_FROM", request.param)
 
 
 @pytest.fixture
-async def lanes(anyio_backend: str) -> AsyncIterator[Lanes]:  # noqa: ARG001 -- which event loop
-    """Lanes that are whole and closed at the end."""
-    async with contextlib.aclosing(Lanes()) as lanes:
+async def lanes(anyio_backend: str) -> AsyncIterator[LanePool]:  # noqa: ARG001 -- which event loop
+    """LanePool that are whole and closed at the end."""
+    async with contextlib.aclosing(LanePool()) as lanes:
         yield lanes
         assert "0 opening, 0 lent" in repr(lanes) or "closed" in repr(lanes)
 
 
 @pytest.fixture
-async def secure(anyio_backend: str) -> AsyncIterator[Lanes]:  # noqa: ARG001 -- which event loop
-    """Lanes that trust the authority of the tests."""
-    async with contextlib.aclosing(Lanes(verify=trusting())) as lanes:
+async def secure(anyio_backend: str) -> AsyncIterator[LanePool]:  # noqa: ARG001 -- which event loop
+    """LanePool that trust the authority of the tests."""
+    async with contextlib.aclosing(LanePool(verify=trusting())) as lanes:
         yield lanes
         assert "0 opening, 0 lent" in repr(lanes)

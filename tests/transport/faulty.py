@@ -13,7 +13,7 @@ from anyio.abc import ByteStream, Listener, SocketAttribute, TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 __all__ = ["COMMON", "Connection", "Script", "Server", "StoppedClock", "answer", "ask", "echo", "serving", "url"]
 
@@ -152,7 +152,12 @@ def url(server: Server, path: str = "/") -> str:
 
 
 async def ask(
-    lanes: Lanes, server: Server, method: str = "GET", target: str = "/", body: bytes | None = None, timeout: float = 30
+    lanes: LanePool,
+    server: Server,
+    method: str = "GET",
+    target: str = "/",
+    body: bytes | None = None,
+    timeout: float = 30,
 ) -> Response:
     """One exchange."""
     return await lanes.exchange(server.origin, Request(method, target, body=body), COMMON, timeout)

@@ -19,7 +19,7 @@ from transport.faulty import COMMON, Connection, answer, ask, echo, serving
 from aioconnections.errors import ProtocolError, TransportError, UsageError
 from aioconnections.protocol.messages import Origin, Request, Response
 from aioconnections.transport import socketwire
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 NOWHERE = Origin("http", "127.0.0.1", 1)
 
@@ -29,7 +29,7 @@ async def serve(connection: Connection) -> None:
         await connection.say(answer(b"hello"))
 
 
-async def try_it(lanes: Lanes) -> None:
+async def try_it(lanes: LanePool) -> None:
     with pytest.raises(TransportError):
         await lanes.exchange(NOWHERE, Request("GET", "/"), COMMON, 1)
 
@@ -37,13 +37,13 @@ async def try_it(lanes: Lanes) -> None:
 @pytest.mark.anyio
 async def test_closing_twice_is_fine_and_afterwards_nothing_goes(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(serve) as server:
         await ask(lanes, server)
         await lanes.aclose()
         await server.until(0)
         await lanes.aclose()
-        assert repr(lanes) == "<Lanes: closed>"
+        assert repr(lanes) == "<LanePool: closed>"
         with pytest.raises(UsageError, match="closed"):
             await ask(lanes, server)
 
@@ -51,17 +51,17 @@ async def test_closing_twice_is_fine_and_afterwards_nothing_goes(anyio_backend: 
 @pytest.mark.anyio
 async def test_closing_without_having_been_used(anyio_backend: str) -> None:
     assert anyio_backend
-    await Lanes().aclose()
+    await LanePool().aclose()
 
 
 @pytest.mark.anyio
 async def test_closing_ends_what_is_under_way(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
 
         async def fail() -> None:
-            with pytest.raises(ProtocolError, match="on this side"):
+            with pytest.raises(ProtocolError, match="the client closed the connection"):
                 await ask(lanes, server)
 
         group.start_soon(fail)
@@ -74,7 +74,7 @@ async def test_closing_ends_what_is_under_way(anyio_backend: str) -> None:
 @pytest.mark.anyio
 async def test_closing_ends_what_is_being_opened(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
 
         async def fail() -> None:
@@ -83,7 +83,7 @@ async def test_closing_ends_what_is_being_opened(anyio_backend: str) -> None:
 
         group.start_soon(fail)
         await server.until(1)
-        assert repr(lanes) == "<Lanes: 1 opening, 0 lent, 0 idle>"
+        assert repr(lanes) == "<LanePool: 1 opening, 0 lent, 0 idle>"
         await lanes.aclose()
         await server.until(0)
 
@@ -91,7 +91,7 @@ async def test_closing_ends_what_is_being_opened(anyio_backend: str) -> None:
 @pytest.mark.parametrize("first", ["asyncio", "trio"])
 @pytest.mark.parametrize("second", ["asyncio", "trio"])
 def test_a_second_event_loop_is_refused(first: str, second: str) -> None:
-    lanes = Lanes()
+    lanes = LanePool()
     anyio.run(try_it, lanes, backend=first)
 
     async def refused() -> None:
@@ -108,7 +108,7 @@ def test_a_second_event_loop_is_refused(first: str, second: str) -> None:
 @pytest.mark.anyio
 async def test_a_fork_is_refused_and_leaves_the_parent_alone(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(serve) as server:
         await ask(lanes, server)
         child = os.fork()
@@ -128,7 +128,7 @@ async def test_a_fork_is_refused_and_leaves_the_parent_alone(anyio_backend: str)
         await lanes.aclose()
 
 
-def forget(lanes: list[Lanes]) -> None:
+def forget(lanes: list[LanePool]) -> None:
     lanes.clear()
     gc.collect()
 
@@ -136,7 +136,7 @@ def forget(lanes: list[Lanes]) -> None:
 @pytest.mark.anyio
 async def test_forgotten_lanes_close_and_warn(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes = [Lanes()]
+    lanes = [LanePool()]
     async with serving(serve) as server:
         await ask(lanes[0], server)
         await anyio.wait_all_tasks_blocked()  # a cancelled timer of trio's holds on to frames until it has run
@@ -148,10 +148,10 @@ async def test_forgotten_lanes_close_and_warn(anyio_backend: str) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_lanes_forgotten_with_their_event_loop_warn_too(backend: str) -> None:
-    lanes = [Lanes()]
+    lanes = [LanePool()]
 
     async def use(origin: Origin) -> None:
-        await lanes[0].connect(lanes[0].enter(origin), 1e9)
+        await lanes[0].connect(lanes[0].origin_pool(origin), 1e9)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         anyio.run(use, Origin("http", "127.0.0.1", listener.getsockname()[1]), backend=backend)
@@ -162,7 +162,7 @@ def test_lanes_forgotten_with_their_event_loop_warn_too(backend: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.asyncio
 async def test_control_c_while_an_answer_is_awaited() -> None:
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(Connection.until_closed) as server:
         loop = asyncio.get_running_loop()
         task = loop.create_task(ask(lanes, server))
@@ -173,14 +173,14 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
             await task
         loop.remove_signal_handler(signal.SIGINT)
         await server.until(0)
-        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+        assert repr(lanes) == "<LanePool: 0 opening, 0 lent, 0 idle>"
     await lanes.aclose()
 
 
 @pytest.mark.anyio
 async def test_closing_lets_nothing_be_sent_again(anyio_backend: str) -> None:
     assert anyio_backend
-    lanes, asked = Lanes(), anyio.Event()
+    lanes, asked = LanePool(), anyio.Event()
 
     async def first_only(connection: Connection) -> None:
         await connection.request()
@@ -210,7 +210,7 @@ async def test_many_lanes_that_are_answered_in_one_turn_send_together(
 ) -> None:
     """A few do not wait for each other."""
     steps = []
-    for step in ("ask", "deliver"):
+    for step in ("request", "deliver"):
         real = getattr(socketwire.SocketWire, step)
 
         def noted(*arguments: object, real: Callable[..., object] = real, step: str = step) -> object:
@@ -235,11 +235,11 @@ async def test_many_lanes_that_are_answered_in_one_turn_send_together(
         for _ in range(2):
             assert (await ask(lanes, server)).body == b"hello"
 
-    lanes = Lanes()
+    lanes = LanePool()
     async with serving(serve_all) as server:
         await asyncio.gather(answer_in_one_turn(), *(twice() for _ in range(lanes_there)))
     await lanes.aclose()
-    order = ["ask"] * lanes_there + ["deliver"] * lanes_there if together else ["ask", "deliver"] * lanes_there
+    order = ["request"] * lanes_there + ["deliver"] * lanes_there if together else ["request", "deliver"] * lanes_there
     assert steps[2 * lanes_there :] == order
 
 
@@ -249,8 +249,8 @@ async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
     monkeypatch: pytest.MonkeyPatch, *, other: bool
 ) -> None:
     """What is sent at the end of the turn goes without him."""
-    monkeypatch.setattr(socketwire, "_MANY", 0)
-    lanes, heads = Lanes(), []
+    monkeypatch.setattr(socketwire, "_BATCH_FROM", 0)
+    lanes, heads = LanePool(), []
 
     async def note(connection: Connection) -> None:
         while head := await connection.request():
@@ -280,7 +280,7 @@ async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.Mo
     """The connection is reset between the last look at it and the first byte: no doubt about the POST."""
     monkeypatch.setattr(socketwire, "readable", lambda _: lambda: False)
     loop = asyncio.get_running_loop()
-    lanes = Lanes()
+    lanes = LanePool()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
         origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
@@ -307,7 +307,7 @@ async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("steps", range(16))
 async def test_nothing_is_sent_after_the_end_whenever_it_comes(anyio_backend: str, steps: int) -> None:
     assert anyio_backend
-    lanes = Lanes()
+    lanes = LanePool()
 
     async def one() -> None:
         with contextlib.suppress(TransportError, UsageError):
@@ -320,6 +320,6 @@ async def test_nothing_is_sent_after_the_end_whenever_it_comes(anyio_backend: st
                 await anyio.lowlevel.checkpoint()
             await lanes.aclose()
             sent = [len(connection.requests) for connection in server.connections]
-        assert not lanes.watch.entries
+        assert not lanes.timer.entries
         await server.until(0)
         assert [len(connection.requests) for connection in server.connections][: len(sent)] <= [1]

@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from transport.faulty import Connection, Server, StoppedClock, answer, ask, serving
 
 from aioconnections.errors import ProtocolError
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
@@ -44,7 +44,7 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def storm(lanes: Lanes, server: Server, requests: int, dice: random.Random) -> int:
+async def storm(lanes: LanePool, server: Server, requests: int, dice: random.Random) -> int:
     """Send `requests`, cancel most of them after a random number of steps; how many were answered.
 
     The server closes without a word beforehand, so a request may cross its close.
@@ -80,7 +80,7 @@ async def storm(lanes: Lanes, server: Server, requests: int, dice: random.Random
     return answered
 
 
-async def weather(lanes: Lanes, requests: int, tls: ssl.SSLContext | None = None) -> None:
+async def weather(lanes: LanePool, requests: int, tls: ssl.SSLContext | None = None) -> None:
     """A storm, and what must be true after it."""
     dice = random.Random(requests)
     async with serving(serve, tls) as server:
@@ -104,7 +104,7 @@ async def test_a_storm_of_cancellations(anyio_backend: str, requests: int) -> No
     gc.collect()
     tasks = len(anyio.get_running_tasks())
     before = open_files() if sys.platform == "linux" else 0
-    async with contextlib.aclosing(Lanes(max_connections=8, clock=StoppedClock())) as lanes:
+    async with contextlib.aclosing(LanePool(max_connections=8, clock=StoppedClock())) as lanes:
         await weather(lanes, requests)
     gc.collect()
     if sys.platform == "linux":
@@ -118,12 +118,12 @@ async def test_a_storm_of_cancellations_over_tls(anyio_backend: str) -> None:
     context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(trusting)
-    async with contextlib.aclosing(Lanes(max_connections=8, verify=trusting, clock=StoppedClock())) as lanes:
+    async with contextlib.aclosing(LanePool(max_connections=8, verify=trusting, clock=StoppedClock())) as lanes:
         await weather(lanes, 500, context)
 
 
 @pytest.mark.parametrize("steps", range(12))
-async def test_cancelled_after_every_number_of_steps(lanes: Lanes, steps: int) -> None:
+async def test_cancelled_after_every_number_of_steps(lanes: LanePool, steps: int) -> None:
     """While connecting, while the answer is awaited, while it arrives; the connection is given up, or kept whole."""
     async with serving(serve) as server:
         with anyio.CancelScope() as scope:

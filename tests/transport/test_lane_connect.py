@@ -1,4 +1,4 @@
-"""Everything that can keep a connection from coming about."""
+"""Failures to establish a connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.protocol.messages import Origin, Request
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
@@ -33,14 +33,14 @@ async def serve(connection: Connection) -> None:
         await connection.say(answer(b"hello"))
 
 
-async def refused(lanes: Lanes, origin: Origin) -> TransportError:
+async def refused(lanes: LanePool, origin: Origin) -> TransportError:
     with pytest.raises(TransportError) as raised:
         await lanes.exchange(origin, Request("POST", "/secret"), COMMON, 20)
     assert raised.value.sent == "no"
     assert raised.value.__context__ is None
     assert raised.value.__cause__ is None
     assert "secret" not in str(raised.value)
-    assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+    assert repr(lanes) == "<LanePool: 0 opening, 0 lent, 0 idle>"
     return raised.value
 
 
@@ -50,46 +50,46 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_refused(lanes: Lanes, host: str) -> None:
+async def test_refused(lanes: LanePool, host: str) -> None:
     error = await refused(lanes, Origin("http", host, free_port()))
     assert type(error) is ConnectFailedError
     assert str(error) == "the server refused the connection"
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".invalid"])
-async def test_a_name_that_cannot_be_looked_up(lanes: Lanes, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_cannot_be_resolved(lanes: LanePool, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def encoded(name: str | bytes, *_: object, **__: object) -> object:
         if isinstance(name, str):
-            name = name.encode("idna")  # as the real one does before it asks anybody
+            name = name.encode("idna")  # as the real one does first
         raise socket.gaierror(socket.EAI_NONAME, "quotes what was asked")
 
     monkeypatch.setattr(socket, "getaddrinfo", encoded)
     error = await refused(lanes, Origin("http", host, 80))
     assert type(error) is ConnectFailedError
-    assert str(error) == "the name of the server could not be looked up"
+    assert str(error) == "the host name of the server could not be resolved; check the URL"
 
 
-async def test_a_name_that_is_not_known(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_name(lanes: LanePool, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "quotes what was asked")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     error = await refused(lanes, Origin("http", "nobody.example", 80))
-    assert str(error) == "the name of the server could not be looked up"
+    assert str(error) == "the host name of the server could not be resolved; check the URL"
 
 
-async def test_unreachable(lanes: Lanes) -> None:
+async def test_unreachable(lanes: LanePool) -> None:
     error = await refused(lanes, Origin("http", "127.255.255.255", 80))
     assert type(error) is ConnectFailedError
 
 
-async def test_only_http_and_https(lanes: Lanes) -> None:
-    with pytest.raises(InvalidInputError, match="http and https"):
+async def test_only_http_and_https(lanes: LanePool) -> None:
+    with pytest.raises(InvalidInputError, match="must be http or https, got ftp"):
         await lanes.exchange(Origin("ftp", "127.0.0.1", 21), Request("GET", "/"), COMMON, 1)
 
 
-async def test_the_first_address_that_answers_wins(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens at the first two addresses."""
+async def test_the_first_address_that_accepts_wins(lanes: LanePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two addresses refuse."""
     async with serving(serve) as server:
         port = server.origin.port
         found = [("127.0.0.2", port), ("127.0.0.3", port), ("127.0.0.1", port)]
@@ -110,7 +110,7 @@ async def test_the_first_address_that_answers_wins(lanes: Lanes, monkeypatch: py
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
-async def test_a_valid_certificate(secure: Lanes, name: str) -> None:
+async def test_a_valid_certificate(secure: LanePool, name: str) -> None:
     async with serving(serve, server_context(CA.issue_cert(name))) as server:
         origin = Origin("https", name, server.origin.port)
         for _ in range(5):
@@ -131,7 +131,7 @@ async def test_the_host_name_is_sent_and_the_protocol_agreed_on(anyio_backend: s
 
     context.sni_callback = note
     async with serving(serve, context) as server:
-        async with contextlib.aclosing(Lanes(verify=tmp_path / "ca.pem")) as lanes:
+        async with contextlib.aclosing(LanePool(verify=tmp_path / "ca.pem")) as lanes:
             origin = Origin("https", "localhost", server.origin.port)
             assert (await lanes.exchange(origin, Request("GET", "/"), COMMON, 20)).status == 200
         assert names == ["localhost"]
@@ -140,21 +140,21 @@ async def test_the_host_name_is_sent_and_the_protocol_agreed_on(anyio_backend: s
 @pytest.mark.parametrize(
     ("certificate", "reason"),
     [
-        (CA.issue_cert("other.example"), "it is for another host"),
-        (CA.issue_cert("localhost", not_after=YESTERDAY), "it is not valid at this time"),
-        (trustme.CA().issue_cert("localhost"), "nobody whom this machine trusts has signed it"),
+        (CA.issue_cert("other.example"), "is for another host; check the host in the URL"),
+        (CA.issue_cert("localhost", not_after=YESTERDAY), "has expired"),
+        (trustme.CA().issue_cert("localhost"), "is not signed by a trusted CA; pass verify= or --ca-file"),
     ],
     ids=["wrong host", "expired", "untrusted"],
 )
-async def test_a_certificate_that_is_not_accepted(secure: Lanes, certificate: trustme.LeafCert, reason: str) -> None:
+async def test_a_certificate_that_is_not_accepted(secure: LanePool, certificate: trustme.LeafCert, reason: str) -> None:
     async with serving(serve, server_context(certificate)) as server:
         error = await refused(secure, Origin("https", "localhost", server.origin.port))
         assert type(error) is CertificateError
-        assert str(error) == f"the server's certificate was not accepted: {reason}"
+        assert str(error) == f"the server's certificate {reason}"
         assert not server.connections
 
 
-async def test_the_systems_store_does_not_know_our_authority(lanes: Lanes) -> None:
+async def test_the_systems_store_does_not_know_our_authority(lanes: LanePool) -> None:
     async with serving(serve, server_context(CA.issue_cert("localhost"))) as server:
         error = await refused(lanes, Origin("https", "localhost", server.origin.port))
         assert type(error) is CertificateError
@@ -163,7 +163,7 @@ async def test_the_systems_store_does_not_know_our_authority(lanes: Lanes) -> No
 async def test_verification_can_be_switched_off_with_a_warning(anyio_backend: str) -> None:
     assert anyio_backend
     with pytest.warns(UserWarning, match="verify=False"):
-        lanes = Lanes(verify=False)
+        lanes = LanePool(verify=False)
     async with contextlib.aclosing(lanes), serving(serve, server_context(trustme.CA().issue_cert("x"))) as server:
         assert (await ask(lanes, server)).body == b"hello"
 
@@ -174,40 +174,38 @@ async def test_a_path_that_holds_no_certificates_is_refused_at_once(tmp_path: Pa
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InvalidInputError, match="certificates") as raised:
-        Lanes(verify=path)
+        LanePool(verify=path)
     assert raised.value.__context__ is None
 
 
 async def test_a_folder_of_certificates_is_accepted(tmp_path: Path) -> None:
-    assert "0 idle" in repr(Lanes(verify=str(tmp_path)))
+    assert "0 idle" in repr(LanePool(verify=str(tmp_path)))
 
 
-BROKE_OFF = "the connection broke off while it was being set up"
-NO_TLS = "the server does not speak TLS at this port; check the scheme and port of the URL"
-OTHER_TLS = "the server and this client have no version or cipher of TLS in common"
+LOST = "the connection was lost while it was being established"
+NOT_TLS = "the server does not speak TLS at this port; check the scheme and port of the URL"
+NO_COMMON_TLS = "the server and this client have no TLS version or cipher in common"
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "deterministic"),
+    ("sent", "reason", "deterministic"),
     [
-        (None, BROKE_OFF, False),
-        (b"", BROKE_OFF, False),
-        (b"\x15\x03\x03\x00\x02\x02\x50", BROKE_OFF, False),  # the alert "internal error"
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", NO_TLS, True),
-        (b"220 mail.example.com ESMTP\r\n", NO_TLS, True),
-        (b"\x15\x03\x03\x00\x02\x02\x28", OTHER_TLS, True),  # the alert "handshake failure"
-        (b"\x15\x03\x03\x00\x02\x02\x46", OTHER_TLS, True),  # the alert "protocol version"
+        (None, LOST, False),
+        (b"", LOST, False),
+        (b"\x15\x03\x03\x00\x02\x02\x50", LOST, False),  # the alert "internal error"
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", NOT_TLS, True),
+        (b"220 mail.example.com ESMTP\r\n", NOT_TLS, True),
+        (b"\x15\x03\x03\x00\x02\x02\x28", NO_COMMON_TLS, True),  # the alert "handshake failure"
+        (b"\x15\x03\x03\x00\x02\x02\x46", NO_COMMON_TLS, True),  # the alert "protocol version"
     ],
 )
-async def test_a_handshake_that_breaks_off(
-    secure: Lanes, said: bytes | None, reason: str, *, deterministic: bool
-) -> None:
+async def test_a_failed_handshake(secure: LanePool, sent: bytes | None, reason: str, *, deterministic: bool) -> None:
     async def close(connection: Connection) -> None:
         await connection.stream.receive()
-        if said is None:
+        if sent is None:
             await connection.reset()
-        elif said:
-            await connection.say(said)
+        elif sent:
+            await connection.say(sent)
 
     async with serving(close) as server:
         error = await refused(secure, Origin("https", "localhost", server.origin.port))
@@ -225,7 +223,7 @@ async def test_a_handshake_that_stalls_ends_with_the_deadline(anyio_backend: str
         clock.advance(11)
         await connection.until_closed()
 
-    async with serving(stall) as server, contextlib.aclosing(Lanes(verify=trusting(), clock=clock)) as lanes:
+    async with serving(stall) as server, contextlib.aclosing(LanePool(verify=trusting(), clock=clock)) as lanes:
         with pytest.raises(DeadlineError) as raised:
             await lanes.exchange(Origin("https", "localhost", server.origin.port), Request("GET", "/"), COMMON, 10)
         assert raised.value.sent == "no"

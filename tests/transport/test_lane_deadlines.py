@@ -12,7 +12,7 @@ from transport.faulty import COMMON, Connection, Script, Server, StoppedClock, a
 
 from aioconnections.errors import DeadlineError
 from aioconnections.protocol.messages import Origin, Request
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
@@ -33,9 +33,9 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-async def timed(anyio_backend: str, clock: StoppedClock) -> AsyncIterator[Lanes]:
+async def timed(anyio_backend: str, clock: StoppedClock) -> AsyncIterator[LanePool]:
     assert anyio_backend
-    async with contextlib.aclosing(Lanes(clock=clock)) as lanes:
+    async with contextlib.aclosing(LanePool(clock=clock)) as lanes:
         yield lanes
 
 
@@ -61,7 +61,7 @@ async def stalling(data: bytes) -> AsyncIterator[tuple[Server, anyio.Event]]:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(("said", "status"), STALLS.values(), ids=STALLS.keys())
 async def test_a_stall_ends_with_the_deadline(
-    timed: Lanes, clock: StoppedClock, method: str, said: bytes, status: int | None
+    timed: LanePool, clock: StoppedClock, method: str, said: bytes, status: int | None
 ) -> None:
     async with stalling(said) as (server, stalled), anyio.create_task_group() as group:
 
@@ -81,7 +81,7 @@ async def test_a_stall_ends_with_the_deadline(
         assert len(server.connections) == 2
 
 
-async def test_a_drip_outlives_no_deadline(timed: Lanes, clock: StoppedClock) -> None:
+async def test_a_drip_outlives_no_deadline(timed: LanePool, clock: StoppedClock) -> None:
     """Every byte comes soon after the one before; all of them together take too long."""
 
     async def serve(connection: Connection) -> None:
@@ -99,7 +99,7 @@ async def test_a_drip_outlives_no_deadline(timed: Lanes, clock: StoppedClock) ->
         assert 1010 <= clock.time <= 1012
 
 
-async def test_a_black_hole_ends_with_the_deadline(timed: Lanes, clock: StoppedClock) -> None:
+async def test_a_black_hole_ends_with_the_deadline(timed: LanePool, clock: StoppedClock) -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # more than its queue takes: further connections get no answer
@@ -111,7 +111,7 @@ async def test_a_black_hole_ends_with_the_deadline(timed: Lanes, clock: StoppedC
 
             async def give_up() -> None:
                 await anyio.wait_all_tasks_blocked()
-                assert repr(timed) == "<Lanes: 1 opening, 0 lent, 0 idle>"
+                assert repr(timed) == "<LanePool: 1 opening, 0 lent, 0 idle>"
                 clock.advance(11)
 
             group.start_soon(give_up)
@@ -119,10 +119,10 @@ async def test_a_black_hole_ends_with_the_deadline(timed: Lanes, clock: StoppedC
                 await timed.exchange(origin, Request("GET", "/"), COMMON, 10)
         assert raised.value.sent == "no"
         assert raised.value.__context__ is None
-        assert repr(timed) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+        assert repr(timed) == "<LanePool: 0 opening, 0 lent, 0 idle>"
 
 
-async def test_a_server_that_does_not_read_ends_with_the_deadline(timed: Lanes, clock: StoppedClock) -> None:
+async def test_a_server_that_does_not_read_ends_with_the_deadline(timed: LanePool, clock: StoppedClock) -> None:
     over = anyio.Event()
 
     async def serve(_: Connection) -> None:
@@ -142,7 +142,7 @@ async def test_a_server_that_does_not_read_ends_with_the_deadline(timed: Lanes, 
         over.set()
 
 
-async def test_many_deadlines_take_one_timer(timed: Lanes, clock: StoppedClock) -> None:
+async def test_many_deadlines_take_one_timer(timed: LanePool, clock: StoppedClock) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.until_closed()
@@ -171,6 +171,6 @@ async def test_many_deadlines_take_one_timer(timed: Lanes, clock: StoppedClock) 
 async def test_the_loops_own_clock_ends_an_attempt(anyio_backend: str) -> None:
     assert anyio_backend
     script: Script = Connection.until_closed
-    async with serving(script) as server, contextlib.aclosing(Lanes()) as lanes:
+    async with serving(script) as server, contextlib.aclosing(LanePool()) as lanes:
         with pytest.raises(DeadlineError):
             await ask(lanes, server, timeout=0.01)

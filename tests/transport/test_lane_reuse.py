@@ -15,7 +15,7 @@ from aioconnections.errors import ConnectFailedError, ProtocolError
 from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport import pool
 from aioconnections.transport.connect import open_wire
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 from aioconnections.transport.socketwire import Outbox
 from aioconnections.transport.wire import Wire
 
@@ -53,7 +53,7 @@ def own(head: bytes, status: str = "200 OK") -> bytes:
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
 @pytest.mark.parametrize("apart", [False, True], ids=["in the same read", "while idle"])
 async def test_surplus_is_nobodys_answer(
-    lanes: Lanes, method: str, surplus: bytes, status: str, *, apart: bool
+    lanes: LanePool, method: str, surplus: bytes, status: str, *, apart: bool
 ) -> None:
     requests = 6
     said = [anyio.Event() for _ in range(requests)]
@@ -83,7 +83,7 @@ async def test_surplus_is_nobodys_answer(
         assert len(server.connections) == requests
 
 
-async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes: Lanes) -> None:
+async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes: LanePool) -> None:
     """Nobody knows whether the server reads the rest, so nothing is asked behind it."""
 
     async def serve(connection: Connection) -> None:
@@ -101,7 +101,7 @@ async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes
             assert len(server.connections) == number + 1
 
 
-async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(lanes: Lanes) -> None:
+async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(lanes: LanePool) -> None:
     async with serving(echo) as server:
         for _ in range(3):
             response = await ask(lanes, server, "POST", body=b"x" * 3_000_000)
@@ -113,7 +113,7 @@ async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
 async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
-    lanes: Lanes, method: str, surplus: bytes
+    lanes: LanePool, method: str, surplus: bytes
 ) -> None:
     """It arrives while the loop does something else, and the next request is made before the loop looks."""
     go_on, said = threading.Event(), threading.Event()
@@ -155,7 +155,7 @@ async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_bytes_before_the_first_request_are_nobodys_answer(
-    lanes: Lanes, method: str, monkeypatch: pytest.MonkeyPatch
+    lanes: LanePool, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = anyio.Event()
 
@@ -171,14 +171,14 @@ async def test_bytes_before_the_first_request_are_nobodys_answer(
 
     monkeypatch.setattr(pool, "open_wire", open_slowly)
     async with serving(serve) as server:
-        with pytest.raises(ConnectFailedError, match="the server spoke"):
+        with pytest.raises(ConnectFailedError, match="the server sent data or closed"):
             await ask(lanes, server, method)
         await server.until(0)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: Lanes, method: str, how: str) -> None:
+async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: LanePool, method: str, how: str) -> None:
     taken = [anyio.Event() for _ in range(5)]
 
     async def serve(connection: Connection) -> None:
@@ -198,7 +198,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: Lanes,
 
 @pytest.mark.parametrize("how", ["close", "reset", "garbage"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_connection_that_breaks_under_its_second_request(lanes: Lanes, method: str, how: str) -> None:
+async def test_a_connection_that_breaks_under_its_second_request(lanes: LanePool, method: str, how: str) -> None:
     """Whether the request may be repeated is not for the pool to decide; the next one gets a fresh connection."""
 
     async def serve(connection: Connection) -> None:
@@ -220,7 +220,7 @@ async def test_a_connection_that_breaks_under_its_second_request(lanes: Lanes, m
         assert (await ask(lanes, server, method, "/2")).get(b"x-target") == "/2"
 
 
-async def test_who_wants_a_fresh_connection_gets_one(lanes: Lanes) -> None:
+async def test_who_wants_a_fresh_connection_gets_one(lanes: LanePool) -> None:
     async with serving(echo) as server:
         await ask(lanes, server)
         assert "1 idle" in repr(lanes)
@@ -229,7 +229,7 @@ async def test_who_wants_a_fresh_connection_gets_one(lanes: Lanes) -> None:
         assert [len(connection.requests) for connection in server.connections] == [1, 1]
 
 
-async def test_a_failure_on_a_fresh_connection_is_no_accident(lanes: Lanes) -> None:
+async def test_a_failure_on_a_fresh_connection_is_no_accident(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
 
@@ -240,7 +240,7 @@ async def test_a_failure_on_a_fresh_connection_is_no_accident(lanes: Lanes) -> N
         assert len(server.connections) == 1
 
 
-async def test_the_lane_used_last_is_used_first(lanes: Lanes) -> None:
+async def test_the_lane_used_last_is_used_first(lanes: LanePool) -> None:
     both = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -255,7 +255,7 @@ async def test_the_lane_used_last_is_used_first(lanes: Lanes) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(ask, lanes, server)
             group.start_soon(ask, lanes, server)
-        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 2 idle>"
+        assert repr(lanes) == "<LanePool: 0 opening, 0 lent, 2 idle>"
         for _ in range(5):
             await ask(lanes, server)
         assert sorted(len(connection.requests) for connection in server.connections) == [1, 6]
@@ -275,20 +275,20 @@ async def test_an_idle_connection_is_closed_before_the_server_does(
         while await connection.request():
             await connection.say(answer(b"", f"Keep-Alive: {said}"))
 
-    async with serving(serve) as server, contextlib.aclosing(Lanes(clock=clock)) as lanes:
+    async with serving(serve) as server, contextlib.aclosing(LanePool(clock=clock)) as lanes:
         await ask(lanes, server)
         clock.advance(lasting)
         await ask(lanes, server)
         assert len(server.connections) == 1
         clock.advance(over)
         await server.until(0)
-        assert repr(lanes) == "<Lanes: 0 opening, 0 lent, 0 idle>"
+        assert repr(lanes) == "<LanePool: 0 opening, 0 lent, 0 idle>"
         assert not clock.timers
         await ask(lanes, server)
         assert len(server.connections) == 2
 
 
-async def test_a_connection_is_retired_when_the_server_wants_it(lanes: Lanes) -> None:
+async def test_a_connection_is_retired_when_the_server_wants_it(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         for left in (2, 1, 0):
             await connection.request()
@@ -301,7 +301,7 @@ async def test_a_connection_is_retired_when_the_server_wants_it(lanes: Lanes) ->
         assert [len(connection.requests) for connection in server.connections] == [3, 3, 3]
 
 
-async def test_max_counts_down_even_if_it_is_said_only_once(lanes: Lanes) -> None:
+async def test_max_counts_down_even_if_it_is_said_only_once(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"", "Keep-Alive: max=2"))
@@ -321,7 +321,7 @@ async def test_no_more_connections_are_kept_than_allowed(anyio_backend: str) -> 
         while await connection.request():
             await connection.say(answer())
 
-    async with contextlib.AsyncExitStack() as stack, contextlib.aclosing(Lanes(max_connections=2)) as lanes:
+    async with contextlib.AsyncExitStack() as stack, contextlib.aclosing(LanePool(max_connections=2)) as lanes:
         servers = [await stack.enter_async_context(serving(serve)) for _ in range(4)]
         for server in servers:
             await ask(lanes, server)
@@ -330,7 +330,7 @@ async def test_no_more_connections_are_kept_than_allowed(anyio_backend: str) -> 
         assert [server.open for server in servers] == [0, 0, 1, 1]
 
 
-async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: Lanes) -> None:
+async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         while await connection.request():
             await connection.say(answer())
@@ -338,12 +338,12 @@ async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: Lanes) -> 
     async with serving(serve) as server:
         await ask(lanes, server)
         for number in range(2500):
-            lanes.enter(Origin("http", f"host{number}.example", 80))
+            lanes.origin_pool(Origin("http", f"host{number}.example", 80))
         await ask(lanes, server)
         assert len(server.connections) == 1
 
 
-async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: Lanes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: LanePool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def serve(_: Connection) -> None:
         """Hang up."""
 
@@ -356,5 +356,5 @@ async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: Lanes, monkey
 
     monkeypatch.setattr(pool, "open_wire", open_slowly)
     async with serving(serve) as server:
-        with pytest.raises(ConnectFailedError, match="hung up"):
+        with pytest.raises(ConnectFailedError, match="the server sent data or closed"):
             await ask(lanes, server, "POST")

@@ -21,7 +21,7 @@ from transport.tls import CA, server_context, trusting
 from aioconnections.errors import CertificateError, ProtocolError
 from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport.as_httpx import LaneTransport
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def bye(connection: Connection) -> None:
     await connection.stream.aclose()
 
 
-async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: Lanes) -> None:
+async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: LanePool) -> None:
     """Without it anybody on the way may have cut it short (RFC 9112, section 9.8)."""
 
     async def serve(connection: Connection) -> None:
@@ -55,7 +55,7 @@ async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: 
         assert raised.value.sent == "maybe"
 
 
-async def test_an_answer_that_says_how_long_it_is_needs_none(secure: Lanes) -> None:
+async def test_an_answer_that_says_how_long_it_is_needs_none(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"all of it"))
@@ -67,7 +67,7 @@ async def test_an_answer_that_says_how_long_it_is_needs_none(secure: Lanes) -> N
             assert len(server.connections) == number
 
 
-async def test_an_answer_that_comes_before_the_request_is_sent(secure: Lanes) -> None:
+async def test_an_answer_that_comes_before_the_request_is_sent(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.more()
         await connection.say(answer(b"", status="413 Content Too Large"))
@@ -81,7 +81,7 @@ async def test_an_answer_that_comes_before_the_request_is_sent(secure: Lanes) ->
         await server.until(0)
 
 
-async def test_a_farewell_between_two_requests(secure: Lanes) -> None:
+async def test_a_farewell_between_two_requests(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"hello"))
@@ -94,7 +94,7 @@ async def test_a_farewell_between_two_requests(secure: Lanes) -> None:
             assert len(server.connections) == number
 
 
-async def test_a_record_that_nobody_has_encrypted(secure: Lanes) -> None:
+async def test_a_record_that_nobody_has_encrypted(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         assert isinstance(connection.stream, TLSStream)
@@ -110,7 +110,7 @@ async def test_a_record_that_nobody_has_encrypted(secure: Lanes) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_server_that_is_not_trusted_is_told_so(lanes: Lanes) -> None:
+async def test_a_server_that_is_not_trusted_is_told_so(lanes: LanePool) -> None:
     said: list[str] = []
 
     async def serve(connection: Connection) -> None:
@@ -226,7 +226,7 @@ async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) ->
         assert b"the other half" in server.received
 
 
-async def test_a_lane_reads_again_after_a_slow_reader(secure: Lanes) -> None:
+async def test_a_lane_reads_again_after_a_slow_reader(secure: LanePool) -> None:
     """Reading pauses in the middle of what one read has brought, and the answer ends there as well."""
 
     async def serve(connection: Connection) -> None:
@@ -243,7 +243,7 @@ async def test_a_lane_reads_again_after_a_slow_reader(secure: Lanes) -> None:
 
 
 @pytest.mark.parametrize("cut", [3, 5, 40])
-async def test_part_of_a_record_that_nobody_asked_for(secure: Lanes, cut: int) -> None:
+async def test_part_of_a_record_that_nobody_asked_for(secure: LanePool, cut: int) -> None:
     """The rest of it comes after the next request has been made."""
     go_on = anyio.Event()
 
@@ -271,7 +271,7 @@ async def test_part_of_a_record_that_nobody_asked_for(secure: Lanes, cut: int) -
 
 
 @pytest.mark.parametrize("records", ["one record", "two records"])
-async def test_surplus_inside_tls_is_nobodys_answer(secure: Lanes, records: str) -> None:
+async def test_surplus_inside_tls_is_nobodys_answer(secure: LanePool, records: str) -> None:
     said = [anyio.Event() for _ in range(4)]
 
     async def surplus(connection: Connection) -> None:

@@ -20,8 +20,8 @@ from transport.tls import CA
 from aioconnections.errors import InvalidInputError, LocalLimitError
 from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport.as_httpx import LaneTransport
-from aioconnections.transport.limits import Ceiling, has_descriptors, local_limit
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.limits import LocalLimit, has_descriptors, local_limit_error
+from aioconnections.transport.pool import LanePool
 from aioconnections.transport.socketwire import SocketWire
 from aioconnections.transport.tls import Trust
 from aioconnections.transport.via_httpx import HttpxAdapter
@@ -35,7 +35,7 @@ def refused(number: int) -> OSError:
 
 @pytest.mark.parametrize("number", EXHAUSTED)
 def test_what_the_system_has_run_out_of(number: int) -> None:
-    error = local_limit([None, OSError("wrapped"), refused(number)])
+    error = local_limit_error([None, OSError("wrapped"), refused(number)])
     assert error is not None
     assert (error.sent, error.deterministic, error.__cause__) == ("no", False, None)
 
@@ -52,11 +52,11 @@ def test_what_the_system_has_run_out_of(number: int) -> None:
     ],
 )
 def test_what_is_no_limit_of_this_machine(error: Exception) -> None:
-    assert local_limit([error]) is None
+    assert local_limit_error([error]) is None
 
 
 def test_a_thread_that_cannot_be_started() -> None:
-    assert "thread" in str(local_limit([RuntimeError("can't start new thread")]))
+    assert "thread" in str(local_limit_error([RuntimeError("can't start new thread")]))
 
 
 def test_descriptors_are_free_and_remain_so() -> None:
@@ -71,9 +71,9 @@ def test_descriptors_are_free_and_remain_so() -> None:
 class TestCeiling:
     def test_it_rises_carefully_and_is_gone_at_the_top(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        ceiling = Ceiling(told.append, 6, clock)
+        local_limit = LocalLimit(told.append, 6, clock)
         for others in (5, 4, 3):
-            ceiling.reached(others)
+            local_limit.reached(others)
         assert told == [5, 4, 3]
         clock.advance(29)
         assert told == [5, 4, 3]
@@ -84,44 +84,44 @@ class TestCeiling:
 
     def test_a_further_failure_puts_it_off(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        ceiling = Ceiling(told.append, 6, clock)
-        ceiling.reached(3)
+        local_limit = LocalLimit(told.append, 6, clock)
+        local_limit.reached(3)
         for _ in range(5):
             clock.advance(20)
-            ceiling.reached(3)
+            local_limit.reached(3)
         assert told == [3]
         assert len(clock.timers) == 1
 
     def test_without_any_connection_there_is_none(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        ceiling = Ceiling(told.append, 6, clock)
-        ceiling.reached(0)
+        local_limit = LocalLimit(told.append, 6, clock)
+        local_limit.reached(0)
         assert told == []
-        ceiling.reached(2)
-        ceiling.reached(0)
+        local_limit.reached(2)
+        local_limit.reached(0)
         assert told == [2, None]
         assert clock.timers == []
 
     def test_where_one_was_opened_before_one_is_tried_for_again(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        ceiling = Ceiling(told.append, 6, clock)
-        ceiling.has_opened = True
-        ceiling.reached(0)
+        local_limit = LocalLimit(told.append, 6, clock)
+        local_limit.has_opened = True
+        local_limit.reached(0)
         assert told == [1]
-        ceiling.reached(0)
+        local_limit.reached(0)
         assert told == [1, None]
 
     def test_more_than_there_may_be_is_no_limit(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        Ceiling(told.append, 6, clock).reached(6)
+        LocalLimit(told.append, 6, clock).reached(6)
         assert (told, clock.timers) == ([], [])
 
     def test_closed_it_leaves_no_timer(self) -> None:
         clock, told = StoppedClock(), list[int | None]()
-        ceiling = Ceiling(told.append, 6, clock)
-        ceiling.reached(2)
-        ceiling.close()
-        ceiling.close()
+        local_limit = LocalLimit(told.append, 6, clock)
+        local_limit.reached(2)
+        local_limit.close()
+        local_limit.close()
         clock.advance(100)
         assert (told, clock.timers) == ([2], [])
 
@@ -168,8 +168,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
 @pytest.mark.parametrize("number", EXHAUSTED)
 async def test_without_a_lane_it_is_an_error_of_the_call(refuse: Refuse, number: int) -> None:
     told = list[int | None]()
-    ceiling = Ceiling(told.append, 16, StoppedClock())
-    async with serving(echo) as server, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+    local_limit = LocalLimit(told.append, 16, StoppedClock())
+    async with serving(echo) as server, contextlib.aclosing(LanePool(local_limit=local_limit)) as lanes:
         refuse(refused(number))
         with pytest.raises(LocalLimitError) as raised:
             await ask(lanes, server)
@@ -183,8 +183,12 @@ async def test_without_a_lane_it_is_an_error_of_the_call(refuse: Refuse, number:
 async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one connection can be open; another origin gets it once it is not needed."""
     told = list[int | None]()
-    ceiling = Ceiling(told.append, 16, StoppedClock())
-    async with serving(echo) as one, serving(echo) as other, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+    local_limit = LocalLimit(told.append, 16, StoppedClock())
+    async with (
+        serving(echo) as one,
+        serving(echo) as other,
+        contextlib.aclosing(LanePool(local_limit=local_limit)) as lanes,
+    ):
         open_socket = socket.socket
 
         def scarce(*arguments: Any, **accepted: Any) -> socket.socket:
@@ -210,7 +214,7 @@ async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch
 async def test_a_lane_that_is_idle_by_then_is_used_and_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A descriptor that is given back may be taken by a name lookup before the socket comes to it."""
     told = list[int | None]()
-    ceiling = Ceiling(told.append, 16, StoppedClock())
+    local_limit = LocalLimit(told.append, 16, StoppedClock())
     looking_up, answered = asyncio.Event(), asyncio.Event()
     addresses = asyncio.get_running_loop().getaddrinfo
 
@@ -226,7 +230,7 @@ async def test_a_lane_that_is_idle_by_then_is_used_and_not_closed(monkeypatch: p
             await answered.wait()
         return await addresses(*arguments, **options)
 
-    async with serving(say) as server, contextlib.aclosing(Lanes(ceiling=ceiling)) as lanes:
+    async with serving(say) as server, contextlib.aclosing(LanePool(local_limit=local_limit)) as lanes:
         origin = Origin("http", "localhost", server.origin.port)
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
         open_socket = socket.socket
@@ -253,7 +257,7 @@ async def test_a_name_that_cannot_be_looked_up_for_want_of_a_thread(monkeypatch:
     def start(_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    async with contextlib.aclosing(Lanes()) as lanes:
+    async with contextlib.aclosing(LanePool()) as lanes:
         monkeypatch.setattr(threading.Thread, "start", start)
         with pytest.raises(LocalLimitError, match="thread"):
             await lanes.exchange(Origin("http", "localhost", 80), Request("GET", "/"), COMMON, 30)

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from aioconnections.protocol.messages import Origin
-from aioconnections.transport.proxies import proxy_from_environment
+from aioconnections.transport.connect import proxy_from_environment
 
 HTTPS = Origin("https", "c.example.com", 443)
 HTTP = Origin("http", "c.example.com", 8080)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.transport.tls import RecordEnds
+from aioconnections.transport.tls import RecordTracker
 
 bodies = st.lists(st.binary(max_size=300), max_size=6)
 
@@ -23,19 +23,19 @@ def test_it_is_whole_exactly_at_the_ends(bodies: list[bytes], cuts: list[int]) -
     for body in bodies:
         ends.add(max(ends) + len(record(body)))
     places = sorted({cut for cut in cuts if cut < len(data)} | {0, len(data)})
-    followed = RecordEnds()
-    assert followed.whole
+    followed = RecordTracker()
+    assert followed.at_boundary
     for start, end in pairwise(places):
         followed.feed(memoryview(data)[start:end])
-        assert followed.whole == (end in ends)
+        assert followed.at_boundary == (end in ends)
 
 
 @given(bodies)
 def test_byte_by_byte(bodies: list[bytes]) -> None:
-    followed = RecordEnds()
+    followed = RecordTracker()
     for body in bodies:
         for byte in record(body)[:-1]:
             followed.feed(bytes([byte]))
-            assert not followed.whole
+            assert not followed.at_boundary
         followed.feed(record(body)[-1:])
-        assert followed.whole
+        assert followed.at_boundary

@@ -276,7 +276,7 @@ async def test_a_deadline_covers_the_whole_exchange(parts: list[bytes]) -> None:
     async with serving(handle) as server, closing(HttpxEngine()) as engine:
         error = await failure(engine, server.origin, Request("GET", "/x?amy"), timeout=0.05)
         assert type(error) is DeadlineError
-        assert (error.sent, str(error)) == ("maybe", "no answer within 0.05 s")
+        assert (error.sent, str(error)) == ("maybe", "no complete response within 0.05 s")
         assert repr(engine) == "HttpxEngine(0 lent, 0 idle)", "it still owes an answer"
         server.handle = saying(OK)
         assert (await exchange(engine, server.origin)).status == 200
@@ -305,7 +305,7 @@ async def test_refused() -> None:
     async with closing(HttpxEngine()) as engine:
         error = await failure(engine, Origin("http", "127.0.0.1", closed_port()))
     assert type(error) is ConnectFailedError
-    assert str(error) == "connection refused"
+    assert str(error) == "the server refused the connection"
 
 
 @pytest.mark.parametrize(

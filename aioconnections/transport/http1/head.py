@@ -1,4 +1,4 @@
-"""The head of an answer: checked whole, and what it says of the body and of the connection."""
+"""The head of a response: parsed as a whole, with its consequences for the body and the connection."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from aioconnections.protocol.messages import Response
 
-__all__ = ["BLANK_LINE", "LONGEST_HEAD", "BadAnswerError", "Head", "read_head", "without_lengths"]
+__all__ = ["BLANK_LINE", "LONGEST_HEAD", "Head", "MalformedResponseError", "read_head", "without_lengths"]
 
 LONGEST_HEAD = 64 * 1024
 BLANK_LINE = b"\r\n\r\n"
-_MOST_FIELDS = 256
-_LONGEST_REST = 60.0
+_MAX_FIELDS = 256
+_LONGEST_IDLE = 60.0  # seconds
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9][0-9])(?: ([\t !-~\x80-\xff]*))?\r\n")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -26,27 +26,28 @@ _KEEP_ALIVE = re.compile(rb"\b(timeout|max)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE
 _Fields = tuple[tuple[bytes, bytes], ...]
 
 
-class BadAnswerError(Exception):
-    """What came is not an acceptable answer; the text is one of our constants."""
+class MalformedResponseError(Exception):
+    """The received bytes are not an acceptable response. The message contains none of them."""
 
 
 @frozen
 class Head:
-    """The head of an answer, checked, and what it says of the connection.
+    """The parsed head of a response.
 
     Attributes:
         status: status code.
         version: ``b"HTTP/1.1"`` or ``b"HTTP/1.0"``.
-        reason: what stands behind the status code.
-        fields: in order, names as received, values without the blanks around them.
-        length: what Content-Length declares, or None.
-        chunked: whether the body comes in chunks.
+        reason: the reason phrase.
+        fields: names as received and values without surrounding whitespace, in order.
+        length: the declared Content-Length, or None.
+        chunked: whether the body is in chunks.
         coding: content coding in lower case; empty if there is none.
-        persistent: whether the connection may be used again after a body of which one knows where it ends.
-        persistent_bare: the same after an answer without body: not if one was announced that could follow all the same.
-        rest: seconds for which the connection may stay idle: a little less than the server says, or None.
-        requests_left: how many further requests the server takes on it, if it said.
-        bare: the whole answer if it has no body. Answers are immutable, so every one with this head may be this one.
+        persistent: whether the connection may be used again after a body whose end is known.
+        persistent_without_body: the same after a response without a body; False if the head announces a body that
+            might follow nevertheless.
+        idle_seconds: how long the connection may stay idle, a little less than the server declares; or None.
+        requests_left: how many further requests the server accepts on this connection, if declared.
+        empty_response: the whole response if it has no body; shared by all responses with this head.
     """
 
     status: int
@@ -57,74 +58,76 @@ class Head:
     chunked: bool
     coding: bytes
     persistent: bool
-    rest: float | None
+    idle_seconds: float | None
     requests_left: int | None
-    persistent_bare: bool = field(init=False)
-    bare: Response = field(init=False)
+    persistent_without_body: bool = field(init=False)
+    empty_response: Response = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         announced = self.chunked or (self.status == 204 and bool(self.length))
-        object.__setattr__(self, "persistent_bare", self.persistent and not announced)
-        object.__setattr__(self, "bare", Response(self.status, self.fields))
+        object.__setattr__(self, "persistent_without_body", self.persistent and not announced)
+        object.__setattr__(self, "empty_response", Response(self.status, self.fields))
 
 
-class _Gathered:
-    """Gathers what llhttp finds in a head."""
+class _FieldCollector:
+    """Collects the fields that llhttp finds in a head."""
 
-    __slots__ = ("ended", "found")
+    __slots__ = ("complete", "fields")
 
     def __init__(self) -> None:
-        self.found: list[tuple[bytes, bytes]] = []
-        self.ended = False
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.found.append((name, value.strip(b" \t")))
+        self.fields.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        self.ended = True
+        self.complete = True
 
 
 def without_lengths(raw: bytes) -> bytes:
-    """A head, or the beginning of one, without its lines that say nothing but a length, or several."""
+    """A head, or the beginning of one, without its valid Content-Length lines."""
     return _LENGTH_LINE.sub(b"", raw)
 
 
 def _with_one_length(raw: bytes) -> bytes | None:
     """The head with one Content-Length in place of several equal ones; None if there are not several equal ones.
 
-    RFC 9112, section 6.3: a list whose members are all valid and the same counts as that one value, and lines of one
-    name are a list (RFC 9110, section 5.3).
+    RFC 9112, section 6.3: a list of equal valid values counts as that value. Lines of one name form a list (RFC 9110,
+    section 5.3).
     """
-    said = [length.strip(b"\t ") for value in _LENGTH_LINE.findall(raw) for length in value.split(b",")]
-    if len(said) < 2 or len({int(length) for length in said}) > 1:
+    lengths = [length.strip(b"\t ") for value in _LENGTH_LINE.findall(raw) for length in value.split(b",")]
+    if len(lengths) < 2 or len({int(length) for length in lengths}) > 1:
         return None
     status_line, _, rest = without_lengths(raw).partition(b"\r\n")
-    return b"%b\r\nContent-Length: %b\r\n%b" % (status_line, said[0], rest)
+    return b"%b\r\nContent-Length: %b\r\n%b" % (status_line, lengths[0], rest)
 
 
 def _fields(raw: bytes) -> _Fields:
     found = _valid_fields(raw)
-    if found is None and (single := _with_one_length(raw)) is not None:  # llhttp refuses several, equal or not
+    if found is None and (single := _with_one_length(raw)) is not None:  # llhttp refuses equal ones too
         found = _valid_fields(single)
     if found is None:
-        raise BadAnswerError("the head of the answer is not valid HTTP")
+        raise MalformedResponseError("the response head is not valid HTTP")
     return found
 
 
 def _valid_fields(raw: bytes) -> _Fields | None:
     """The fields of a head; None if it is not valid."""
     lines = raw.count(b"\r\n")
-    if lines > _MOST_FIELDS + 2:
-        raise BadAnswerError("the head of the answer has too many fields")
-    gathered = _Gathered()
+    if lines > _MAX_FIELDS + 2:
+        raise MalformedResponseError(f"the response head has more than {_MAX_FIELDS} fields")
+    collector = _FieldCollector()
     try:
-        HttpResponseParser(gathered).feed_data(raw)
+        HttpResponseParser(collector).feed_data(raw)
     except (HttpParserError, HttpParserUpgrade):
         valid = False
     else:
-        # one field per line and no other line end: nothing was folded, skipped or ended early
-        valid = gathered.ended and len(gathered.found) == lines - 2 == raw.count(b"\n") - 2 == raw.count(b"\r") - 2
-    return tuple(gathered.found) if valid else None
+        # one field per line and no other line ending: no line was folded or skipped, and the head did not end early
+        valid = (
+            collector.complete and len(collector.fields) == lines - 2 == raw.count(b"\n") - 2 == raw.count(b"\r") - 2
+        )
+    return tuple(collector.fields) if valid else None
 
 
 def _values(fields: _Fields, wanted: bytes) -> list[bytes]:
@@ -142,7 +145,7 @@ def _length(fields: _Fields) -> int | None:
     if not values:
         return None
     if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
-        raise BadAnswerError("the answer does not say clearly how long it is")
+        raise MalformedResponseError("the response has an ambiguous Content-Length")
     return int(values[0])
 
 
@@ -153,18 +156,18 @@ def _keep_alive(fields: _Fields) -> dict[bytes, int]:
 def _parse_head(raw: bytes) -> Head:
     line = _STATUS_LINE.match(raw)
     if line is None:
-        raise BadAnswerError("the status line of the answer is not one of HTTP/1.0 or HTTP/1.1")
+        raise MalformedResponseError("the status line of the response is not valid HTTP/1.0 or HTTP/1.1")
     fields = _fields(raw)
     status = int(line[2])
-    modern = line[1] == b"HTTP/1.1"
+    is_http11 = line[1] == b"HTTP/1.1"
     length, transfer = _length(fields), _tokens(fields, b"transfer-encoding")
-    if transfer and (transfer != [b"chunked"] or not modern or length is not None):
-        raise BadAnswerError("the answer does not say clearly how it is framed")
+    if transfer and (transfer != [b"chunked"] or not is_http11 or length is not None):
+        raise MalformedResponseError("the response has an ambiguous or unknown Transfer-Encoding")
     if status < 200 and (transfer or length or status == 101):
-        raise BadAnswerError("the informational answer is not one that was asked for")
+        raise MalformedResponseError("the informational response switches protocols or announces a body")
     connection = _tokens(fields, b"connection")
-    said = _keep_alive(fields)
-    patience = said.get(b"timeout")
+    keep_alive = _keep_alive(fields)
+    timeout = keep_alive.get(b"timeout")
     return Head(
         status=status,
         version=line[1],
@@ -173,31 +176,31 @@ def _parse_head(raw: bytes) -> Head:
         length=length,
         chunked=bool(transfer),
         coding=b",".join(coding for coding in _tokens(fields, b"content-encoding") if coding != b"identity"),
-        persistent=b"close" not in connection and (modern or b"keep-alive" in connection),
-        rest=None if patience is None else min(patience - min(1.0, patience / 2), _LONGEST_REST),
-        requests_left=said.get(b"max"),
+        persistent=b"close" not in connection and (is_http11 or b"keep-alive" in connection),
+        idle_seconds=None if timeout is None else min(timeout - min(1.0, timeout / 2), _LONGEST_IDLE),
+        requests_left=keep_alive.get(b"max"),
     )
 
 
-_RECENT_HEADS: dict[bytes, Head] = {}
-_MOST_RECENT = 256
-_LONGEST_RECENT = 1024
+_HEAD_CACHE: dict[bytes, Head] = {}
+_MAX_CACHED_HEADS = 256
+_LONGEST_CACHED_HEAD = 1024
 
 
 def read_head(raw: bytes) -> Head:
-    """The head whose bytes, blank line included, are `raw`.
+    """The head that `raw`, which includes the blank line, encodes.
 
-    Answers of one kind differ in nothing but their Date, which changes once a second, so what the same bytes meant
-    is remembered for a while. Heads that set a cookie are not.
+    Responses of one kind differ only in their Date, which changes once a second, so parsed heads are cached. Heads that
+    set a cookie are not.
 
     Raises:
-        BadAnswerError: it is not an acceptable head.
+        MalformedResponseError: it is not an acceptable head.
     """
-    head = _RECENT_HEADS.get(raw)
+    head = _HEAD_CACHE.get(raw)
     if head is None:
         head = _parse_head(raw)
-        if len(raw) <= _LONGEST_RECENT and not _values(head.fields, b"set-cookie"):
-            if len(_RECENT_HEADS) >= _MOST_RECENT:
-                _RECENT_HEADS.clear()
-            _RECENT_HEADS[raw] = head
+        if len(raw) <= _LONGEST_CACHED_HEAD and not _values(head.fields, b"set-cookie"):
+            if len(_HEAD_CACHE) >= _MAX_CACHED_HEADS:
+                _HEAD_CACHE.clear()
+            _HEAD_CACHE[raw] = head
     return head

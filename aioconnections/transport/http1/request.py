@@ -1,4 +1,4 @@
-"""The bytes of a request. What is the same for every request is encoded once and put in as it is."""
+"""Requests as bytes. The part of the head that all requests share is encoded once."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ _TARGET = re.compile(rb"[!-~]+")
 
 _METHODS = {name: f"{name} ".encode() for name in ("HEAD", "GET", "POST", "PUT", "DELETE")}
 _WITHOUT_BODY = frozenset({"HEAD", "GET", "DELETE"})
-_OURS = frozenset(
+_TRANSPORT_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "keep-alive", "te", "transfer-encoding", "upgrade"}
 )
 
 
 def _refuse_framing(headers: Headers) -> None:
-    if any(name.lower() in _OURS for name, _ in headers):
-        raise InvalidInputError("a header that frames the message is the transport's own business")
+    name = next((name for name, _ in headers if name.lower() in _TRANSPORT_HEADERS), None)
+    if name is not None:
+        raise InvalidInputError(f"the header {name} is set by the transport; remove it")
 
 
 def constant_part(authority: str, common: Headers) -> bytes:
-    """What every request with the headers `common` to `authority` has in its head after the target.
+    """The part of the head after the target, equal for all requests to `authority` with the headers `common`.
 
     Raises:
-        InvalidInputError: `common` holds a header that the transport sets itself.
+        InvalidInputError: `common` contains a header that the transport sets.
     """
     _refuse_framing(common)
     return f" HTTP/1.1\r\nHost: {authority}\r\n".encode("ascii") + common.wire
@@ -39,9 +40,9 @@ def request_bytes(request: Request, constant: bytes) -> bytes:
     """The whole request, with the `constant` part of its head.
 
     Raises:
-        InvalidInputError: the request sets a header that the transport sets itself.
+        InvalidInputError: the request contains a header that the transport sets.
     """
-    method = _METHODS[request.method]  # a request that exists has one of ours
+    method = _METHODS[request.method]  # `Request` accepts no other
     own = request.headers
     if own is not NO_HEADERS:
         _refuse_framing(own)
@@ -54,10 +55,10 @@ def request_bytes(request: Request, constant: bytes) -> bytes:
 
 
 def foreign_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-    """The head of a request that somebody else put together, framing included.
+    """The head of a request from another library, with its own framing fields.
 
     Raises:
-        InvalidInputError: it could not be sent without changing its meaning.
+        InvalidInputError: a part contains characters that would change the meaning of the request.
     """
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
         raise InvalidInputError("the method or the target holds characters that cannot be sent")

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from aioconnections.transport.http1 import Answer, BadAnswerError, Decoder
+from aioconnections.transport.http1 import Decoder, MalformedResponseError, ResponseReader
 
 TEXT = b"colleagues of colleagues " * 4000
 RAW = zlib.compressobj(wbits=-15)
@@ -20,12 +20,12 @@ CODED = {
 }
 
 
-def answer_with(coding: str, body: bytes, limit: int = 1_000_000) -> Answer:
-    answer = Answer("GET", limit=limit)
-    answer.feed(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)))
-    answer.feed(body)
-    assert answer.done
-    return answer
+def read_with(coding: str, body: bytes, limit: int = 1_000_000) -> ResponseReader:
+    reader = ResponseReader("GET", limit=limit)
+    reader.feed(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)))
+    reader.feed(body)
+    assert reader.done
+    return reader
 
 
 @pytest.mark.parametrize(("coding", "data"), CODED.values(), ids=CODED.keys())
@@ -50,7 +50,7 @@ def test_nothing_is_held_back_wherever_the_input_is_cut() -> None:
 def test_what_breaks_off_is_refused(coding: bytes, data: bytes) -> None:
     decoder = Decoder(coding)
     list(decoder.feed(data[:-1] if coding == b"deflate" else data[:-5]))
-    with pytest.raises(BadAnswerError, match="breaks off"):
+    with pytest.raises(MalformedResponseError, match="incomplete"):
         decoder.end()
 
 
@@ -58,8 +58,8 @@ def test_a_bomb_goes_off_in_small_steps() -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     pieces = Decoder(b"gzip").feed(bomb)
     assert len(next(pieces)) <= 64 * 1024
-    with pytest.raises(BadAnswerError, match="longer than allowed"):
-        answer_with("gzip", bomb).response()
+    with pytest.raises(MalformedResponseError, match="larger than the limit of 1000000 bytes"):
+        read_with("gzip", bomb).response()
 
 
 MISLABELLED = {
@@ -78,9 +78,9 @@ MISLABELLED = {
 
 @pytest.mark.parametrize(("coding", "body"), MISLABELLED.values(), ids=MISLABELLED.keys())
 def test_what_is_not_what_it_says_is_refused(coding: str, body: bytes) -> None:
-    with pytest.raises(BadAnswerError):
-        answer_with(coding, body).response()
+    with pytest.raises(MalformedResponseError):
+        read_with(coding, body).response()
 
 
 def test_nothing_is_nothing_in_any_coding() -> None:
-    assert answer_with("gzip", b"").response().body == b""
+    assert read_with("gzip", b"").response().body == b""

@@ -1,4 +1,4 @@
-"""Laws: how the bytes are cut does not matter, and h11 does not see it otherwise."""
+"""Properties: the split of the bytes does not matter, and h11 agrees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.transport.http1 import Answer
+from aioconnections.transport.http1 import ResponseReader
 
 _TOKEN = st.text("!#$%&'*+-.^_`|~0123456789abcXYZ", min_size=1, max_size=12)
 _VALUE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
@@ -15,8 +15,8 @@ _METHODS = st.sampled_from(["HEAD", "GET", "POST", "PUT", "DELETE"])
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> bytes:
-    """A valid answer, framed in any of the ways there are."""
+def responses(draw: st.DrawFn) -> bytes:
+    """A valid response with any framing."""
     status = draw(st.sampled_from([200, 201, 204, 304, 400, 404, 503]))
     fields = [(n, v) for n, v in draw(st.lists(st.tuples(_TOKEN, _VALUE), max_size=5)) if n.lower() not in _FRAMING]
     body = draw(st.binary(max_size=60))
@@ -35,8 +35,8 @@ def answers(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def mangled(draw: st.DrawFn) -> bytes:
-    """An answer with a few bytes put in, taken out or replaced."""
-    data = bytearray(draw(answers()))
+    """A response with a few bytes inserted, removed or replaced."""
+    data = bytearray(draw(responses()))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(data)))
         data[at : at + draw(st.integers(0, 3))] = draw(st.sampled_from([b"", b"\r\n", b"\n", b"\0", b" ", b"0", b"X:"]))
@@ -51,15 +51,15 @@ def cuts(draw: st.DrawFn, data: st.SearchStrategy[bytes]) -> tuple[bytes, list[b
     return whole, [piece for piece in pieces if piece]
 
 
-def read(method: str, pieces: list[bytes]) -> Answer:
-    answer = Answer(method, limit=10_000)
+def read(method: str, pieces: list[bytes]) -> ResponseReader:
+    reader = ResponseReader(method, limit=10_000)
     for piece in pieces:
-        answer.feed(piece)
-    return answer
+        reader.feed(piece)
+    return reader
 
 
-@given(_METHODS, cuts(st.one_of(answers(), mangled())))
-def test_any_split_gives_the_same_answer(method: str, cut: tuple[bytes, list[bytes]]) -> None:
+@given(_METHODS, cuts(st.one_of(responses(), mangled())))
+def test_any_split_gives_the_same_response(method: str, cut: tuple[bytes, list[bytes]]) -> None:
     data, pieces = cut
     whole, split = read(method, [data]), read(method, pieces)
     assert (whole.done, whole.status) == (split.done, split.status)
@@ -70,7 +70,7 @@ def test_any_split_gives_the_same_answer(method: str, cut: tuple[bytes, list[byt
 
 
 def second_opinion(method: str, data: bytes) -> tuple[int, bytes] | None:
-    """What h11 reads, or None if it is not a complete answer."""
+    """The status and body that h11 reads, or None if the response is not complete."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=64 * 1024)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "h"), ("Content-Length", "0")]))
     connection.send(h11.EndOfMessage())
@@ -94,22 +94,22 @@ def second_opinion(method: str, data: bytes) -> tuple[int, bytes] | None:
                 return None
 
 
-@given(_METHODS, answers())
+@given(_METHODS, responses())
 def test_what_is_valid_reads_as_h11_reads_it(method: str, data: bytes) -> None:
-    answer = read(method, [data])
-    assert (answer.status, answer.response().body) == second_opinion(method, data)
+    reader = read(method, [data])
+    assert (reader.status, reader.response().body) == second_opinion(method, data)
 
 
 @given(_METHODS, mangled())
 def test_what_is_accepted_reads_as_h11_reads_it(method: str, data: bytes) -> None:
-    """We may refuse what h11 takes; what both take must mean the same."""
-    answer = read(method, [data])
+    """We may refuse what h11 accepts; what both accept must mean the same."""
+    reader = read(method, [data])
     other = second_opinion(method, data)
-    if answer.done and other is not None:
-        assert (answer.status, answer.response().body) == other
+    if reader.done and other is not None:
+        assert (reader.status, reader.response().body) == other
 
 
 @given(_METHODS, st.binary(max_size=200))
-def test_noise_is_never_an_answer(method: str, data: bytes) -> None:
-    answer = read(method, [data] if data else [])
-    assert not answer.done
+def test_noise_is_never_a_response(method: str, data: bytes) -> None:
+    reader = read(method, [data] if data else [])
+    assert not reader.done

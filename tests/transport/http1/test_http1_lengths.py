@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from transport.answers import AGAIN, CHUNKED, CLOSE, LIMIT, Good, head, read, single_bytes
+from transport.responses import AGAIN, CHUNKED, CLOSE, LIMIT, Good, head, read, single_bytes
 
-from aioconnections.transport.http1 import Answer
+from aioconnections.transport.http1 import ResponseReader
 
 EQUAL = {
     "the same length twice": Good(
@@ -26,7 +26,7 @@ EQUAL = {
     ),
 }
 
-# name: bytes. None of them is an answer, whatever the method.
+# name: bytes. None of them is a valid response, whatever the method.
 UNCLEAR = {
     "two lengths in a list": head("Content-Length: 3, 4") + b"abcd",
     "three lengths, one of them another": head("Content-Length: 3, 3", "X: a", "content-length: 4") + b"abcd",
@@ -51,35 +51,35 @@ UNCLEAR = {
 @pytest.mark.parametrize("good", EQUAL.values(), ids=EQUAL.keys())
 def test_equal_lengths_are_one(good: Good) -> None:
     for pieces in ([good.data], single_bytes(good.data)):
-        answer = Answer(good.method, limit=LIMIT)
+        reader = ResponseReader(good.method, limit=LIMIT)
         for piece in pieces:
-            assert not answer.ready
-            answer.feed(piece)
-        response = answer.response()
+            assert not reader.ready
+            reader.feed(piece)
+        response = reader.response()
         assert (response.status, response.body) == (good.status, good.body)
-        assert answer.persistent == good.persistent
+        assert reader.persistent == good.persistent
 
 
 @pytest.mark.parametrize("good", EQUAL.values(), ids=EQUAL.keys())
 def test_what_follows_equal_lengths_closes_the_connection(good: Good) -> None:
     data = good.data + b"HTTP/1.1 200 OK\r\n\r\n"
     for pieces in ([data], [good.data, data[len(good.data) :]], single_bytes(data)):
-        answer = read(good.method, pieces)
-        response = answer.response()
+        reader = read(good.method, pieces)
+        response = reader.response()
         assert (response.status, response.body) == (good.status, good.body)
-        assert answer.surplus
-        assert not answer.persistent
+        assert reader.surplus
+        assert not reader.persistent
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("data", UNCLEAR.values(), ids=UNCLEAR.keys())
 def test_unclear_lengths_are_refused(data: bytes, method: str) -> None:
     for pieces in ([data], single_bytes(data)):
-        answer = read(method, pieces)
-        assert answer.failure is not None
-        assert answer.malformed
-        assert answer.head is None
-        assert not answer.persistent
+        reader = read(method, pieces)
+        assert reader.failure is not None
+        assert reader.malformed
+        assert reader.head is None
+        assert not reader.persistent
 
 
 @pytest.mark.parametrize("lines", [["Content-Length: 0", "content-length: 0"], ["Content-Length: 0, 0"]])
@@ -88,8 +88,8 @@ def test_equal_lengths_are_one_field_of_the_response(lines: list[str]) -> None:
     assert response.fields == ((b"Content-Length", b"0"), (b"Date", b"x"), (b"X", b"y"))
 
 
-def test_garbage_behind_equal_lengths_is_refused_with_its_head() -> None:
+def test_garbage_after_equal_lengths_is_refused() -> None:
     pieces = [*single_bytes(head(*["Content-Length: 0"] * 2)[:-2]), b"no field\r\n", b"\r\n"]
-    answer = read("GET", pieces)
-    assert answer.failure is not None
-    assert answer.malformed
+    reader = read("GET", pieces)
+    assert reader.failure is not None
+    assert reader.malformed

@@ -13,7 +13,7 @@ import pytest
 from transport.faulty import Connection, Script, answer, ask, serving
 
 from aioconnections.errors import ProtocolError
-from aioconnections.transport.pool import Lanes
+from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
@@ -119,7 +119,7 @@ CLOSING: dict[str, tuple[str, bytes, Ends]] = {
 }
 
 
-async def check(lanes: Lanes, method: str, ends: Ends, script: Script) -> None:
+async def check(lanes: LanePool, method: str, ends: Ends, script: Script) -> None:
     """Ask twice: the first request ends as said, the second, asked when all has been said, gets its own answer."""
     said = anyio.Event()
 
@@ -152,19 +152,19 @@ async def check(lanes: Lanes, method: str, ends: Ends, script: Script) -> None:
 
 
 @pytest.mark.parametrize(("method", "said", "ends"), CASES.values(), ids=CASES.keys())
-async def test_answer(lanes: Lanes, method: str, said: bytes, ends: Ends) -> None:
+async def test_answer(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     await check(lanes, method, ends, lambda connection: connection.say(said))
 
 
 @pytest.mark.parametrize(
     ("method", "said", "ends"), [case for case in CASES.values() if len(case[1]) < 1000], ids=lambda _: ""
 )
-async def test_answer_drips_byte_by_byte(lanes: Lanes, method: str, said: bytes, ends: Ends) -> None:
+async def test_answer_drips_byte_by_byte(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     await check(lanes, method, ends, lambda connection: connection.drip(said))
 
 
 @pytest.mark.parametrize(("method", "said", "ends"), CLOSING.values(), ids=CLOSING.keys())
-async def test_answer_and_the_end_of_the_connection(lanes: Lanes, method: str, said: bytes, ends: Ends) -> None:
+async def test_answer_and_the_end_of_the_connection(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     async def script(connection: Connection) -> None:
         await connection.say(said or b"")
         await connection.stream.aclose()
@@ -175,7 +175,7 @@ async def test_answer_and_the_end_of_the_connection(lanes: Lanes, method: str, s
 @pytest.mark.parametrize(
     "said", [b"", b"HTTP/1.1 200 OK\r\n\r\nhel", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhel"]
 )
-async def test_reset(lanes: Lanes, said: bytes) -> None:
+async def test_reset(lanes: LanePool, said: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.say(said)
         await connection.reset()
@@ -183,7 +183,7 @@ async def test_reset(lanes: Lanes, said: bytes) -> None:
     await check(lanes, "GET", REFUSED, script)
 
 
-async def test_the_status_is_known_when_the_body_breaks(lanes: Lanes) -> None:
+async def test_the_status_is_known_when_the_body_breaks(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\nhel")

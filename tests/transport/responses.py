@@ -1,22 +1,22 @@
-"""Answers as bytes, and what they are to be read as."""
+"""Responses as bytes, and how they must be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from aioconnections.transport.http1 import Answer
+from aioconnections.transport.http1 import ResponseReader
 
 LIMIT = 1_000_000
 
 
-def read(method: str, pieces: Iterable[bytes], *, eof: bool = False, limit: int = LIMIT) -> Answer:
-    answer = Answer(method, limit=limit)
+def read(method: str, pieces: Iterable[bytes], *, eof: bool = False, limit: int = LIMIT) -> ResponseReader:
+    reader = ResponseReader(method, limit=limit)
     for piece in pieces:
-        answer.feed(piece)
+        reader.feed(piece)
     if eof:
-        answer.eof()
-    return answer
+        reader.eof()
+    return reader
 
 
 def single_bytes(data: bytes) -> list[bytes]:

@@ -1,50 +1,52 @@
-"""One answer, read from whatever pieces it arrives in."""
+"""Incremental reader for one response."""
 
 from __future__ import annotations
 
 from httptools import HttpParserError, HttpResponseParser
 
 from aioconnections.protocol.messages import Response
-from aioconnections.transport.http1.body import Body, body_after
-from aioconnections.transport.http1.coding import decoded
+from aioconnections.transport.http1.body import Body, body_after, body_too_large, decoded
 from aioconnections.transport.http1.head import (
     BLANK_LINE,
     LONGEST_HEAD,
-    BadAnswerError,
     Head,
+    MalformedResponseError,
     read_head,
     without_lengths,
 )
 
-__all__ = ["Answer"]
+__all__ = ["CLOSED_EARLY", "NOT_HTTP", "ResponseReader"]
 
-_MOST_INFORMATIONAL = 8
-_LONG_HEAD = "the head of the answer is longer than allowed"
-_NO_HTTP = "what came is not HTTP"
-_TLS = "what came is TLS and not HTTP; check the scheme and port of the URL"
-_ALERT = b"\x15\x03"  # how TLS complains of a request that is not encrypted (RFC 8446, section 5.1)
+CLOSED_EARLY = "the server closed the connection before the response was complete"
+NOT_HTTP = "the response is not valid HTTP"
+
+_MAX_INFORMATIONAL = 8
+_HEAD_TOO_LONG = f"the response head is longer than {LONGEST_HEAD} bytes"
+_TLS = "the response is TLS, not HTTP; check the scheme and port of the URL"
+_TLS_ALERT = b"\x15\x03"  # the reply of a TLS server to a request in plain text (RFC 8446, section 5.1)
 _WITHOUT_BODY = frozenset({204, 304})
-_HEADS_BEGIN = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+_HEAD_STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 
 
-class Answer:
-    """Reads the answer to one request.
+class ResponseReader:
+    """Reads the response to one request.
 
-    Feed it what arrives until it is `ready`: the whole answer has come, or what came is no answer. With
-    ``whole=False`` it is also ready whenever content may be taken, first when the head is known; `take` takes it.
+    Feed it the received bytes until it is `ready`: the response is complete, or reading it has failed. With
+    ``whole=False`` it is also ready when the head is known and whenever content is available to `take`.
 
     Attributes:
         head: the head, once it is known.
-        ready: there is something to act on.
-        done: the answer is complete.
-        surplus: something followed it.
-        persistent: the connection may be used again: the answer is complete, alone, and leaves no doubt about its end.
-        failure: why what came is no answer, in words that hold nothing of it, or None.
-        malformed: it failed because of what the server sent, and not because the connection ended.
+        ready: the caller has something to act on.
+        done: the response is complete.
+        surplus: bytes followed the response.
+        persistent: the connection may be used again: the response is complete, nothing followed it, and its end is
+            unambiguous.
+        failure: why there is no complete response, or None. Contains no received bytes.
+        malformed: the failure is due to what the server sent, not to the end of the connection.
         buffered: bytes of content that wait to be taken.
     """
 
-    # defaults of the class: one of these is made for every request, and most of them never change
+    # class-level defaults: one reader is made per request, and most of these never change
     head: Head | None = None
     failure: str | None = None
     malformed: bool = False
@@ -56,7 +58,7 @@ class Answer:
     _start: bytearray | None = None
     _body: Body | None = None
     _pieces: list[bytes] | None = None
-    _early: HttpResponseParser | None = None
+    _early_parser: HttpResponseParser | None = None
     _received: int = 0
     _informational: int = 0
 
@@ -66,11 +68,11 @@ class Answer:
         self._whole = whole
 
     def feed(self, data: bytes) -> None:
-        """What arrived. Once the answer is complete or broken, more is surplus."""
+        """Read `data`. Once the response is complete or has failed, more data is surplus."""
         if self._body is not None and self.head is not None:
             self._feed_body(self.head, self._body, data)
         elif self.head is not None or self.failure is not None:
-            self._spoil()
+            self._mark_surplus()
         elif self._start is not None:
             self._continue_head(self._start, data)
         elif (end := data.find(BLANK_LINE)) >= 0:
@@ -80,16 +82,16 @@ class Answer:
             self._continue_head(self._start, data)
 
     def eof(self) -> None:
-        """The connection has ended."""
+        """Note the end of the connection."""
         if self._body is not None and not self.done and self.failure is None:
             self._body.eof()
             self.done = self._body.done
         if not self.done:
-            self.fail("the connection ended before the answer did")
+            self.fail(CLOSED_EARLY)
         self.ready = True
 
     def fail(self, reason: str) -> None:
-        """Give up on the answer, unless it is complete."""
+        """Set `failure`, unless the response is complete or has already failed."""
         if not self.done and self.failure is None:
             self.failure = reason
         self.ready = True
@@ -100,19 +102,19 @@ class Answer:
         return None if self.head is None else self.head.status
 
     def response(self) -> Response:
-        """The whole answer, decoded. To be asked for once it is done.
+        """The whole response, decoded. Call it once the response is `done`.
 
         Raises:
-            BadAnswerError: the content is not of the coding that the head names, or too long.
+            MalformedResponseError: the content cannot be decoded, or is too long.
         """
         head = self.head
-        assert head is not None, "the answer has not come"  # noqa: S101 -- the caller broke the contract
+        assert head is not None, "the response is not complete"  # noqa: S101 -- the caller broke the contract
         if not self._pieces:
-            return head.bare
+            return head.empty_response
         return Response(head.status, head.fields, decoded(b"".join(self._pieces), head.coding, self._limit))
 
     def take(self) -> bytes:
-        """The content that has arrived since, not decoded."""
+        """The content received since the last call, not decoded."""
         content = b"".join(self._pieces or ())
         self._pieces = None
         self.buffered = 0
@@ -126,30 +128,30 @@ class Answer:
         if end >= 0:
             self._end_head(bytes(start), end + 4)
         elif len(start) > LONGEST_HEAD:
-            self._refuse(_LONG_HEAD)
+            self._refuse(_HEAD_TOO_LONG)
         elif not self._may_become_head(start, data, first=not known):
-            self._refuse(_TLS if start.startswith(_ALERT) else _NO_HTTP)
+            self._refuse(_TLS if start.startswith(_TLS_ALERT) else NOT_HTTP)
 
     def _may_become_head(self, start: bytearray, data: bytes, *, first: bool) -> bool:
-        """Garbage is told from a slow head at once, not when the time is up."""
+        """Recognize garbage at once; a wait for the rest of the head would only end with the deadline."""
         if first:
-            self._early = HttpResponseParser(object())
-        if self._early is not None:
+            self._early_parser = HttpResponseParser(object())
+        if self._early_parser is not None:
             try:
-                self._early.feed_data(data)
+                self._early_parser.feed_data(data)
             except HttpParserError:
                 if not _repeats_length(start):
                     return False
-                self._early = None  # several equal lengths are one, which the whole head will show
-        return any(line.startswith(start[:9]) for line in _HEADS_BEGIN)
+                self._early_parser = None  # repeated lengths are checked once the head is complete
+        return any(line.startswith(start[:9]) for line in _HEAD_STARTS)
 
     def _end_head(self, data: bytes, end: int) -> None:
         if end > LONGEST_HEAD:
-            self._refuse(_LONG_HEAD)
+            self._refuse(_HEAD_TOO_LONG)
             return
         try:
             head = read_head(data[:end])
-        except BadAnswerError as error:
+        except MalformedResponseError as error:
             self._refuse(str(error))
             return
         rest = data[end:]
@@ -160,7 +162,7 @@ class Answer:
         if self._method == "HEAD" or head.status in _WITHOUT_BODY:
             self.done = self.ready = True
             self.surplus = bool(rest)
-            self.persistent = head.persistent_bare and not rest
+            self.persistent = head.persistent_without_body and not rest
             return
         self._body = body_after(head)
         self._feed_body(head, self._body, rest)
@@ -168,8 +170,8 @@ class Answer:
     def _after_informational(self, rest: bytes) -> None:
         self._start = None
         self._informational += 1
-        if self._informational > _MOST_INFORMATIONAL:
-            self._refuse("the server keeps sending informational answers")
+        if self._informational > _MAX_INFORMATIONAL:
+            self._refuse(f"the server sent more than {_MAX_INFORMATIONAL} informational responses to one request")
         elif rest:
             self.feed(rest)
 
@@ -177,11 +179,11 @@ class Answer:
         if self.failure is not None:
             return
         if self.done:
-            self._spoil()
+            self._mark_surplus()
             return
         try:
             piece = body.feed(data) if data else b""
-        except BadAnswerError as error:
+        except MalformedResponseError as error:
             self._refuse(str(error))
             return
         if piece:
@@ -195,7 +197,7 @@ class Answer:
         self.malformed = self.malformed or self.failure is None
         self.fail(reason)
 
-    def _spoil(self) -> None:
+    def _mark_surplus(self) -> None:
         self.surplus = True
         self.persistent = False
 
@@ -206,11 +208,11 @@ class Answer:
         self.buffered += len(piece)
         self._received += len(piece)
         if self._received > self._limit:
-            self._refuse("the answer is longer than allowed")
+            self._refuse(str(body_too_large(self._limit)))
 
 
 def _repeats_length(start: bytes | bytearray) -> bool:
-    """Whether the beginning of a head would be a good one if it told a length once, or not at all."""
+    """Whether the beginning of a head is valid once its Content-Length lines are removed."""
     lines, end, last = bytes(start).rpartition(b"\r\n")
     if not last.lower().startswith(b"content-length:"):
         end += last

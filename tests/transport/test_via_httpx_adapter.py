@@ -1,4 +1,4 @@
-"""What a caller may bring: any httpx transport or client, whose failures become ours."""
+"""An engine over any httpx transport or client: its errors are translated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.transport import Engine, via_httpx
+from aioconnections.transport.http1 import CLOSED_EARLY
 from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
+from aioconnections.transport.wire import CONNECTION_LOST
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +44,7 @@ async def exchange(engine: Engine, origin: Origin, request: Request = REQUEST, t
 
 
 async def failure(engine: Engine, origin: Origin, request: Request = REQUEST, timeout: float = 60.0) -> TransportError:
-    """The error that an exchange ends with: ours, and nothing of httpx or of the request hangs on it."""
+    """The error of an exchange: ours, without a reference to httpx or to the request."""
     with pytest.raises(TransportError) as info:
         await engine.exchange(origin, request, COMMON, timeout)
     assert_clean(info.value)
@@ -64,40 +66,62 @@ def caused(error: Exception, cause: BaseException) -> Exception:
     return error
 
 
+UNRESOLVED = "the host name of the server could not be resolved; check the URL"
+NOT_SENT = "httpx refused to send the request: "
+REFUSED = "the server refused the connection"
+LOST_EARLY = "the connection was lost while it was being established"
+NOT_SIGNED = "the server's certificate is not signed by a trusted CA; pass verify= or --ca-file"
+UNTRUSTED = ssl.SSLCertVerificationError("amy")
+UNTRUSTED.verify_code = 19
 NO_NAME = OSError("All connection attempts failed")
 NO_NAME.__cause__ = ExceptionGroup("", [OSError("x"), socket.gaierror(-2, "amy: Name or service not known")])
 
 
 @pytest.mark.parametrize(
-    ("raised", "kind", "sent", "words"),
+    ("raised", "kind", "sent", "message"),
     [
-        (httpx.ConnectTimeout("amy"), ConnectFailedError, "no", "in time"),
-        (httpx.PoolTimeout("amy"), ConnectFailedError, "no", "in time"),
-        (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "own timeout"),
-        (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "own timeout"),
-        (httpx.ConnectError("amy"), ConnectFailedError, "no", "no connection came about"),
-        (caused(httpx.ConnectError("amy"), ConnectionRefusedError()), ConnectFailedError, "no", "refused"),
-        (caused(httpx.ConnectError("amy"), NO_NAME), ConnectFailedError, "no", "does not resolve"),
-        (caused(httpx.ConnectError("amy"), ssl.SSLError("amy")), ConnectFailedError, "no", "handshake"),
-        (caused(httpx.ConnectError("amy"), ssl.SSLCertVerificationError("amy")), CertificateError, "no", "certificate"),
-        (httpx.ProxyError("amy"), ConnectFailedError, "no", "no connection came about"),
-        (httpx.UnsupportedProtocol("amy"), ConnectFailedError, "no", "UnsupportedProtocol"),
-        (httpx.LocalProtocolError("amy"), ConnectFailedError, "no", "LocalProtocolError"),
-        (httpx.InvalidURL("amy"), ConnectFailedError, "no", "InvalidURL"),
-        (httpx.ReadError("amy"), ProtocolError, "maybe", "broke off"),
-        (httpx.WriteError("amy"), ProtocolError, "maybe", "broke off"),
-        (httpx.CloseError("amy"), ProtocolError, "maybe", "broke off"),
-        (httpx.RemoteProtocolError("amy"), ProtocolError, "maybe", "broke off"),
-        (httpx.StreamClosed(), ProtocolError, "maybe", "broke off"),
-        (ConnectionResetError("amy"), ProtocolError, "maybe", "broke off"),
-        (anyio.BrokenResourceError("amy"), ProtocolError, "maybe", "broke off"),
-        (anyio.ClosedResourceError("amy"), ProtocolError, "maybe", "broke off"),
+        (httpx.ConnectTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
+        (httpx.PoolTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
+        (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has passed"),
+        (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has passed"),
+        (httpx.ConnectError("amy"), ConnectFailedError, "no", "the server could not be reached"),
+        (caused(httpx.ConnectError("amy"), ConnectionRefusedError()), ConnectFailedError, "no", REFUSED),
+        (
+            caused(httpx.ConnectError("amy"), NO_NAME),
+            ConnectFailedError,
+            "no",
+            UNRESOLVED,
+        ),
+        (caused(httpx.ConnectError("amy"), ssl.SSLError("amy")), ConnectFailedError, "no", LOST_EARLY),
+        (caused(httpx.ConnectError("amy"), UNTRUSTED), CertificateError, "no", NOT_SIGNED),
+        (httpx.ProxyError("amy"), ConnectFailedError, "no", "the proxy did not connect to the server"),
+        (
+            httpx.UnsupportedProtocol("amy"),
+            ConnectFailedError,
+            "no",
+            f"{NOT_SENT}UnsupportedProtocol",
+        ),
+        (
+            httpx.LocalProtocolError("amy"),
+            ConnectFailedError,
+            "no",
+            f"{NOT_SENT}LocalProtocolError",
+        ),
+        (httpx.InvalidURL("amy"), ConnectFailedError, "no", f"{NOT_SENT}InvalidURL"),
+        (httpx.ReadError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
+        (httpx.WriteError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
+        (httpx.CloseError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
+        (httpx.RemoteProtocolError("amy"), ProtocolError, "maybe", CLOSED_EARLY),
+        (httpx.StreamClosed(), ProtocolError, "maybe", CONNECTION_LOST),
+        (ConnectionResetError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
+        (anyio.BrokenResourceError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
+        (anyio.ClosedResourceError("amy"), ProtocolError, "maybe", CONNECTION_LOST),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 @pytest.mark.parametrize("as_client", [True, False])
 async def test_the_table_of_failures(
-    raised: Exception, kind: type[TransportError], sent: str, words: str, *, as_client: bool
+    raised: Exception, kind: type[TransportError], sent: str, message: str, *, as_client: bool
 ) -> None:
     def handle(_: httpx.Request) -> httpx.Response:
         raise raised
@@ -106,14 +130,14 @@ async def test_the_table_of_failures(
     error = await failure(HttpxAdapter(httpx.AsyncClient(transport=transport) if as_client else transport), NOWHERE)
     assert type(error) is kind
     assert error.sent == sent
-    assert words in str(error)
+    assert str(error) == message
 
 
-# bodies
+# --- bodies ---
 
 
 class Pieces(httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """A body that counts how far it was read and tells whether it was closed."""
+    """A body that counts the pieces read and records whether it was closed."""
 
     def __init__(self, piece: bytes, times: int) -> None:
         self.piece, self.times, self.read, self.closed = piece, times, 0, False
@@ -133,13 +157,13 @@ class Pieces(httpx.AsyncByteStream, AsyncIterator[bytes]):
 
 @pytest.mark.parametrize(("times", "fits"), [(10, True), (11, False), (1_000_000, False)])
 async def test_a_body_is_read_up_to_its_limit(monkeypatch: pytest.MonkeyPatch, times: int, *, fits: bool) -> None:
-    monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 100)
+    monkeypatch.setattr(via_httpx, "LARGEST_BODY", 100)
     body = Pieces(b"0123456789", times)
     engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
     if fits:
         assert len((await exchange(engine, NOWHERE)).body) == 100
     else:
-        assert "larger" in str(await failure(engine, NOWHERE))
+        assert "larger than the limit of " in str(await failure(engine, NOWHERE))
         assert body.read == 11
     assert body.closed
 
@@ -162,35 +186,37 @@ async def test_a_compressed_body_is_decoded_if_it_can_be(
     coding: str, piece: bytes, times: int, content: bytes | None
 ) -> None:
     body = Pieces(piece, times)
-    answer = httpx.Response(200, headers={"Content-Encoding": coding}, stream=body)
-    engine = HttpxAdapter(httpx.MockTransport(lambda _: answer))
+    response = httpx.Response(200, headers={"Content-Encoding": coding}, stream=body)
+    engine = HttpxAdapter(httpx.MockTransport(lambda _: response))
     if content is None:
         error = await failure(engine, NOWHERE)
-        assert re.search("coding|breaks off", str(error))
+        assert re.search("coding|encoded content .* incomplete", str(error))
         assert error.deterministic
     else:
         assert (await exchange(engine, NOWHERE)).body == content
     assert body.closed
 
 
-async def test_a_small_body_that_inflates_to_a_large_one_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(via_httpx, "_LARGEST_BODY", 1_000_000)
+async def test_a_small_body_that_inflates_to_a_large_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(via_httpx, "LARGEST_BODY", 1_000_000)
     body = Pieces(gzip.compress(bytes(2_000_000), mtime=0), 1)
-    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
-    assert "larger" in str(await failure(HttpxAdapter(httpx.MockTransport(lambda _: answer)), NOWHERE))
+    response = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=body)
+    assert "larger than the limit of " in str(
+        await failure(HttpxAdapter(httpx.MockTransport(lambda _: response)), NOWHERE)
+    )
 
 
-async def test_a_transport_whose_answers_are_not_asynchronous() -> None:
+async def test_a_transport_whose_responses_are_not_asynchronous() -> None:
     def pieces() -> Iterator[bytes]:
         yield b"x"
 
     engine = HttpxAdapter(httpx.MockTransport(lambda _: httpx.Response(200, content=pieces())))
-    with pytest.raises(UsageError, match="asynchronously") as info:
+    with pytest.raises(UsageError, match="asynchronous stream") as info:
         await exchange(engine, NOWHERE)
     assert_clean(info.value)
 
 
-# what a caller brings
+# --- what a caller may pass ---
 
 
 async def test_through_an_asgi_application() -> None:
@@ -217,13 +243,13 @@ async def test_through_respx() -> None:
 @pytest.mark.parametrize(
     "login", [{"auth": ("amy", "x")}, {"auth": httpx.BasicAuth("amy", "x")}, {"cookies": {"LtpaToken2": "amy"}}]
 )
-async def test_a_client_that_carries_a_login_is_refused(login: dict[str, Any]) -> None:
+async def test_a_client_with_auth_or_cookies_is_refused(login: dict[str, Any]) -> None:
     async with httpx.AsyncClient(**login) as client:
         with pytest.raises(InvalidInputError, match="http_client"):
             HttpxAdapter(client)
 
 
-async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None:
+async def test_a_client_adds_nothing_to_the_request_and_keeps_no_cookie() -> None:
     seen: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -243,7 +269,7 @@ async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None
         client.cookies.set("own", "kept", domain="theirs.example")
         for _ in range(2):
             assert (await exchange(engine, NOWHERE)).status == 302
-        assert [cookie.name for cookie in client.cookies.jar] == ["own"], "a login of ours is not left to the owner"
+        assert [cookie.name for cookie in client.cookies.jar] == ["own"], "ours are removed"
         await engine.aclose()
         assert not client.is_closed
 
@@ -255,7 +281,7 @@ async def test_nothing_of_a_client_goes_along_and_nothing_stays_behind() -> None
         assert request.headers.get_list("authorization") == ["Basic c2VjcmV0"]
 
 
-async def test_a_client_that_its_owner_has_closed() -> None:
+async def test_a_closed_client_is_refused() -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
     engine = HttpxAdapter(client)
     await client.aclose()
@@ -264,7 +290,7 @@ async def test_a_client_that_its_owner_has_closed() -> None:
     assert_clean(info.value)
 
 
-async def test_a_transport_is_closed_with_the_engine_and_once() -> None:
+async def test_a_transport_is_closed_once_with_the_engine() -> None:
     closed = 0
 
     class Own(httpx.MockTransport):

@@ -1,13 +1,13 @@
-"""Every answer in the tables is fed whole, byte by byte, and with something behind it."""
+"""Every response in the tables is fed whole, byte by byte, and with surplus data."""
 
 from __future__ import annotations
 
 import gzip
 
 import pytest
-from transport.answers import AGAIN, CHUNKED, CLOSE, LIMIT, Good, head, read, single_bytes
+from transport.responses import AGAIN, CHUNKED, CLOSE, LIMIT, Good, head, read, single_bytes
 
-from aioconnections.transport.http1 import Answer
+from aioconnections.transport.http1 import ResponseReader
 
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\0"
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
@@ -33,7 +33,7 @@ COMPLETE = {
         "POST", head(CHUNKED, status="201 Created") + b"5\r\nhello\r\n0\r\n\r\n", 201, b"hello", AGAIN
     ),
     "HEAD, length": Good("HEAD", head("Content-Length: 5"), 200, b"", AGAIN),
-    "HEAD, nothing said": Good("HEAD", head(), 200, b"", AGAIN),
+    "HEAD, no framing": Good("HEAD", head(), 200, b"", AGAIN),
     "HEAD, chunked": Good("HEAD", head(CHUNKED), 200, b"", CLOSE),
     "HEAD, coded": Good("HEAD", head("Content-Encoding: gzip", "Content-Length: 9"), 200, b"", AGAIN),
     "204": Good("DELETE", head(status="204 No Content"), 204, b"", AGAIN),
@@ -74,7 +74,7 @@ COMPLETE = {
     "identity": Good("GET", head("Content-Encoding: identity", "Content-Length: 2") + b"ok", 200, b"ok", AGAIN),
 }
 
-# name: bytes. None of them is an answer, whatever the method.
+# name: bytes. None of them is a valid response, whatever the method.
 BROKEN = {
     "two lengths": head("Content-Length: 3", "Content-Length: 4") + b"abcd",
     "negative length": head("Content-Length: -3") + b"abc",
@@ -146,108 +146,113 @@ BROKEN_BODIES = {
 @pytest.mark.parametrize("good", COMPLETE.values(), ids=COMPLETE.keys())
 class TestComplete:
     def test_whole(self, good: Good) -> None:
-        answer = read(good.method, [good.data])
-        response = answer.response()
+        reader = read(good.method, [good.data])
+        response = reader.response()
         assert (response.status, response.body) == (good.status, good.body)
-        assert answer.persistent == good.persistent
-        assert not answer.surplus
+        assert reader.persistent == good.persistent
+        assert not reader.surplus
 
     def test_byte_by_byte(self, good: Good) -> None:
-        answer = Answer(good.method, limit=LIMIT)
+        reader = ResponseReader(good.method, limit=LIMIT)
         for byte in single_bytes(good.data):
-            assert not answer.ready
-            answer.feed(byte)
-        assert answer.ready
-        response = answer.response()
+            assert not reader.ready
+            reader.feed(byte)
+        assert reader.ready
+        response = reader.response()
         assert (response.status, response.body) == (good.status, good.body)
-        assert answer.persistent == good.persistent
+        assert reader.persistent == good.persistent
         assert response.fields == read(good.method, [good.data]).response().fields
 
-    @pytest.mark.parametrize("behind", [b"\r\n", b"\0", b"HTTP", OTHER, UPGRADE, b"0\r\n\r\n"])
-    def test_with_something_behind(self, good: Good, behind: bytes) -> None:
+    @pytest.mark.parametrize("surplus", [b"\r\n", b"\0", b"HTTP", OTHER, UPGRADE, b"0\r\n\r\n"])
+    def test_with_surplus(self, good: Good, surplus: bytes) -> None:
         data = good.data
-        for pieces in ([data + behind], [data, behind], single_bytes(data + behind), [data[:-1], data[-1:] + behind]):
-            answer = read(good.method, pieces)
-            response = answer.response()
+        for pieces in (
+            [data + surplus],
+            [data, surplus],
+            single_bytes(data + surplus),
+            [data[:-1], data[-1:] + surplus],
+        ):
+            reader = read(good.method, pieces)
+            response = reader.response()
             assert (response.status, response.body) == (good.status, good.body)
-            assert answer.surplus
-            assert not answer.persistent
+            assert reader.surplus
+            assert not reader.persistent
 
     def test_cut_short(self, good: Good) -> None:
         for end in range(0, len(good.data), 3):
-            answer = read(good.method, [good.data[:end]] if end else [], eof=True)
-            assert answer.failure is not None
-            assert not answer.malformed
-            assert answer.ready
-            assert not answer.done
+            reader = read(good.method, [good.data[:end]] if end else [], eof=True)
+            assert reader.failure is not None
+            assert not reader.malformed
+            assert reader.ready
+            assert not reader.done
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
 class TestBroken:
     def test_whole(self, data: bytes, method: str) -> None:
-        answer = read(method, [data])
-        assert answer.failure is not None
-        assert answer.malformed
-        assert answer.head is None
-        assert answer.ready
-        assert not answer.persistent
+        reader = read(method, [data])
+        assert reader.failure is not None
+        assert reader.malformed
+        assert reader.head is None
+        assert reader.ready
+        assert not reader.persistent
 
     def test_in_pieces(self, data: bytes, method: str) -> None:
         pieces = single_bytes(data) if len(data) < 5000 else [data[i : i + 1000] for i in range(0, len(data), 1000)]
-        answer = read(method, pieces)
-        assert answer.failure is not None
-        assert answer.head is None
-        assert not answer.persistent
+        reader = read(method, pieces)
+        assert reader.failure is not None
+        assert reader.head is None
+        assert not reader.persistent
 
 
 @pytest.mark.parametrize("data", BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
 def test_broken_chunks_are_refused_and_the_status_is_known(data: bytes) -> None:
     whole = head(CHUNKED, status="201 Created") + data
     for pieces in ([whole], [whole[:60], whole[60:]], [whole[i : i + 7] for i in range(0, len(whole), 7)]):
-        answer = read("POST", pieces)
-        assert answer.failure is not None
-        assert answer.status == 201
-        assert not answer.done
-        answer.feed(OTHER)
-        answer.eof()
-        assert not answer.done
-        assert not answer.persistent
+        reader = read("POST", pieces)
+        assert reader.failure is not None
+        assert reader.status == 201
+        assert not reader.done
+        reader.feed(OTHER)
+        reader.eof()
+        assert not reader.done
+        assert not reader.persistent
 
 
-def test_small_chunks_are_no_attack() -> None:
-    answer = read("GET", [head(CHUNKED) + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"])
-    assert answer.response().body == b"x" * 100_000
+def test_many_small_chunks_are_accepted() -> None:
+    reader = read("GET", [head(CHUNKED) + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"])
+    assert reader.response().body == b"x" * 100_000
 
 
-def test_without_length_the_end_of_the_connection_is_the_end() -> None:
-    answer = read("GET", [head() + b"hel", b"lo"])
-    assert not answer.ready
-    answer.eof()
-    assert answer.response().body == b"hello"
-    assert not answer.persistent
+def test_without_length_the_body_ends_with_the_connection() -> None:
+    reader = read("GET", [head() + b"hel", b"lo"])
+    assert not reader.ready
+    reader.eof()
+    assert reader.response().body == b"hello"
+    assert not reader.persistent
 
 
 def test_a_reset_is_not_an_end() -> None:
-    answer = read("GET", [head() + b"hel"])
-    answer.fail("the connection was reset")
-    assert answer.failure == "the connection was reset"
-    answer.eof()
-    assert not answer.done
+    reader = read("GET", [head() + b"hel"])
+    reader.fail("the connection was reset")
+    assert reader.failure == "the connection was reset"
+    reader.eof()
+    assert not reader.done
 
 
-def test_a_complete_answer_cannot_fail_any_more() -> None:
-    answer = read("GET", [head("Content-Length: 0")], eof=True)
-    answer.fail("late")
-    assert answer.failure is None
-    assert answer.done
+def test_a_complete_response_cannot_fail_any_more() -> None:
+    reader = read("GET", [head("Content-Length: 0")], eof=True)
+    reader.fail("late")
+    assert reader.failure is None
+    assert reader.done
 
 
-def test_garbage_is_told_at_once_and_not_when_the_time_is_up() -> None:
+def test_garbage_fails_at_once() -> None:
     for garbage in (b"SSH-2.0-OpenSSH_9.9\r\n", b"\x15\x03\x03\x00\x02\x02\x50", b"HTTP/1.1 200 OK\nX", b"HTTP/1.3"):
-        answer = read("GET", [garbage])
-        assert answer.ready
-        assert answer.failure is not None
+        reader = read("GET", [garbage])
+        assert reader.ready
+        assert reader.failure is not None
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -255,20 +260,20 @@ def test_garbage_is_told_at_once_and_not_when_the_time_is_up() -> None:
     "data", [head("Content-Length: 101") + b"x" * 101, head(CHUNKED) + b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"]
 )
 def test_a_body_longer_than_allowed_is_refused(data: bytes, *, whole: bool) -> None:
-    answer = Answer("GET", limit=100, whole=whole)
-    answer.feed(data)
-    assert answer.failure == "the answer is longer than allowed"
-    assert not answer.done
+    reader = ResponseReader("GET", limit=100, whole=whole)
+    reader.feed(data)
+    assert reader.failure == "the response body is larger than the limit of 100 bytes"
+    assert not reader.done
 
 
-def test_the_same_head_gives_the_same_answer_and_a_cookie_is_not_kept() -> None:
+def test_equal_heads_share_a_response_unless_they_set_a_cookie() -> None:
     plain = head("Content-Length: 0", "X-Once: 1")
     assert read("GET", [plain]).response() is read("GET", [plain]).response()
     cookie = head("Content-Length: 0", "Set-Cookie: a=b")
     assert read("GET", [cookie]).response() is not read("GET", [cookie]).response()
 
 
-def test_remembered_heads_are_bounded() -> None:
+def test_the_head_cache_is_bounded() -> None:
     first = read("HEAD", [head("X: first")]).response()
     for number in range(1000):
         assert read("HEAD", [head(f"X: {number}")]).response().get(b"x") == str(number)
@@ -276,7 +281,7 @@ def test_remembered_heads_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "rest", "left"),
+    ("value", "idle_seconds", "left"),
     [
         ("timeout=5, max=100", 4.0, 100),
         ("timeout=15", 14.0, None),
@@ -289,29 +294,29 @@ def test_remembered_heads_are_bounded() -> None:
         ("", None, None),
     ],
 )
-def test_what_keep_alive_says(value: str, rest: float | None, left: int | None) -> None:
+def test_keep_alive(value: str, idle_seconds: float | None, left: int | None) -> None:
     found = read("HEAD", [head(f"Keep-Alive: {value}")]).head
     assert found is not None
-    assert (found.rest, found.requests_left) == (rest, left)
+    assert (found.idle_seconds, found.requests_left) == (idle_seconds, left)
 
 
 def test_content_can_be_taken_while_it_arrives() -> None:
-    answer = Answer("GET", limit=LIMIT, whole=False)
-    answer.feed(head("Content-Length: 10"))
-    assert (answer.ready, answer.take()) == (True, b"")
-    assert (answer.ready, answer.take()) == (False, b"")
-    answer.feed(b"01234")
-    answer.feed(b"567")
-    assert (answer.ready, answer.buffered) == (True, 8)
-    assert answer.take() == b"01234567"
-    assert (answer.ready, answer.buffered) == (False, 0)
-    answer.feed(b"89")
-    assert answer.done
-    assert answer.take() == b"89"
-    assert answer.ready
-    assert answer.persistent
+    reader = ResponseReader("GET", limit=LIMIT, whole=False)
+    reader.feed(head("Content-Length: 10"))
+    assert (reader.ready, reader.take()) == (True, b"")
+    assert (reader.ready, reader.take()) == (False, b"")
+    reader.feed(b"01234")
+    reader.feed(b"567")
+    assert (reader.ready, reader.buffered) == (True, 8)
+    assert reader.take() == b"01234567"
+    assert (reader.ready, reader.buffered) == (False, 0)
+    reader.feed(b"89")
+    assert reader.done
+    assert reader.take() == b"89"
+    assert reader.ready
+    assert reader.persistent
 
 
-def test_reading_the_answer_before_it_came_is_refused() -> None:
+def test_an_incomplete_response_cannot_be_taken() -> None:
     with pytest.raises(AssertionError):
-        Answer("GET", limit=LIMIT).response()
+        ResponseReader("GET", limit=LIMIT).response()
