@@ -1,4 +1,4 @@
-"""The one source of time. Whoever waits is given a `Clock`, so that a test can pass an hour in a moment."""
+"""The one source of time. Code that waits is given a `Clock`, so that a test can replace it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Clock", "LoopClock", "Timer", "is_cancelled", "on_asyncio", "within"
 
 
 class Timer(Protocol):
-    """Something that will happen."""
+    """A scheduled callback."""
 
     def cancel(self) -> object:
-        """It will not, unless it has."""
+        """Prevent the call, unless it has been made."""
         ...
 
 
 class Clock(Protocol):
-    """What the library asks of time; all of it in seconds."""
+    """Time, sleep and timers, in seconds."""
 
     def now(self) -> float:
-        """A time that never goes back; only differences mean anything."""
+        """A monotonic time; only differences are meaningful."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -37,7 +37,7 @@ class Clock(Protocol):
 
 
 async def within(clock: Clock, seconds: float, something: Awaitable[object]) -> bool:
-    """Await `something`, no longer than `seconds` by `clock`; whether it came to its end."""
+    """Await `something` for at most `seconds` by `clock`; whether it finished."""
     with anyio.CancelScope() as scope:
         timer = clock.call_at(clock.now() + seconds, scope.cancel)
         try:
@@ -48,7 +48,7 @@ async def within(clock: Clock, seconds: float, something: Awaitable[object]) -> 
 
 
 def on_asyncio() -> bool:
-    """Whether the caller runs in a task of asyncio."""
+    """Whether the caller runs in an asyncio task."""
     try:
         return asyncio.current_task() is not None
     except RuntimeError:
@@ -56,7 +56,7 @@ def on_asyncio() -> bool:
 
 
 def is_cancelled() -> bool:
-    """Whether the current task is being cancelled, as opposed to code that raised a cancellation of its own."""
+    """Whether the current task is being cancelled; False if code raised a cancellation error by itself."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -65,26 +65,26 @@ def is_cancelled() -> bool:
 
 
 class LoopClock:
-    """The time of the event loop that is running."""
+    """The time of the running event loop."""
 
     def now(self) -> float:
-        """The loop's own time."""
+        """The time of the loop."""
         try:
-            return asyncio.get_running_loop().time()  # anyio's detour costs more than a whole answer head
+            return asyncio.get_running_loop().time()  # anyio's indirection costs more than parsing a response head
         except RuntimeError:
             return anyio.current_time()
 
     def here(self) -> Callable[[], float]:
-        """`now` for a caller that stays with the loop that is running."""
+        """A cheaper `now` that is valid only in the running event loop."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return self.now
-        # asyncio's own loops add nothing to the system's clock but a call
+        # asyncio's own loops only wrap the system's clock
         return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 
     async def sleep(self, seconds: float) -> None:
-        """Wait as the loop waits."""
+        """Sleep in the event loop."""
         await anyio.sleep(seconds)
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:

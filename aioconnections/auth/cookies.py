@@ -1,7 +1,7 @@
-"""A jar for one signed-in user: keeps what the server sets and sends it back, as a browser does.
+"""The cookie jar of one signed-in user: stores what the server sets and sends it back, as a browser does.
 
-The product sets ``LtpaToken2`` and a session cookie with every answer, and takes them for a login that goes before the
-``Authorization`` header. So a jar belongs to one credential, and is emptied when the server refuses what is in it.
+The product sets ``LtpaToken2`` and a session cookie with every response. On a request they take precedence over the
+``Authorization`` header. So a jar belongs to one credential, and is emptied when the server refuses its cookies.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from email.message import Message
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.request import Request as Url
+from urllib.request import Request as UrllibRequest
 
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Jar"]
 
-_MOST_COOKIES = 50  # of one server, and how long one may be: what RFC 6265, section 6.1, has a browser keep
-_LONGEST_COOKIE = 4096
+# what RFC 6265, section 6.1, requires a browser to store per server
+_MAX_COOKIES = 50
+_LONGEST_COOKIE = 4096  # bytes
 
 
 class Jar:
-    """The cookies of one origin; path, ``Secure`` and expiry decide which of them a request gets (RFC 6265).
+    """The cookies of one origin; path, ``Secure`` and expiry select those for a request (RFC 6265).
 
-    No ``repr``, ``vars``, copy or pickle shows what is in it.
+    No ``repr``, ``vars``, copy or pickle shows their values.
     """
 
     __slots__ = ("_jar", "_origin")
@@ -39,36 +40,36 @@ class Jar:
 
     def header(self, request: Request) -> Headers:
         """The ``Cookie`` header for `request`, or no headers."""
-        url = self._url(request)
-        self._jar().add_cookie_header(url)
-        value = url.get_header("Cookie")
+        outgoing = self._for_urllib(request)
+        self._jar().add_cookie_header(outgoing)
+        value = outgoing.get_header("Cookie")
         return NO_HEADERS if value is None else Headers([("Cookie", value)])
 
     def keep(self, request: Request, response: Response) -> None:
-        """Take in what `response` sets; what could not be sent back as it is, is left out."""
-        said = Message()
+        """Store the cookies that `response` sets, except those that could not be sent back unchanged."""
+        message = Message()
         for line in response.get_all(b"set-cookie"):
             if line.isascii() and line.isprintable() and len(line) <= _LONGEST_COOKIE:
-                said["Set-Cookie"] = line
-        if said:
+                message["Set-Cookie"] = line
+        if message:
             jar = self._jar()
-            jar.extract_cookies(cast("HTTPResponse", _Said(said)), self._url(request))
-            if len(jar) > _MOST_COOKIES:
+            jar.extract_cookies(cast("HTTPResponse", _ResponseInfo(message)), self._for_urllib(request))
+            if len(jar) > _MAX_COOKIES:
                 jar.clear()
 
     def empty(self) -> None:
-        """Forget everything."""
+        """Remove all cookies."""
         self._jar().clear()
 
-    def _url(self, request: Request) -> Url:
-        return Url(f"{self._origin}{request.target}")  # noqa: S310 # http or https, and nothing is opened
+    def _for_urllib(self, request: Request) -> UrllibRequest:
+        return UrllibRequest(f"{self._origin}{request.target}")  # noqa: S310 # http or https, and nothing is opened
 
     def __repr__(self) -> str:
         return f"Jar({self._origin}, {len(self._jar())} cookies)"
 
 
-class _Said(NamedTuple):
-    """As much of an answer as `http.cookiejar` looks at."""
+class _ResponseInfo(NamedTuple):
+    """The part of a response that `http.cookiejar` uses."""
 
     message: Message
 

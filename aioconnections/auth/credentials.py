@@ -1,6 +1,6 @@
-"""Who signs in, and how: `Auth` objects give the headers that prove it.
+"""Credentials: `Auth` objects provide the headers that authenticate requests.
 
-A secret lives in a `Secret`, which shows it to nothing but the code that sends it.
+A secret is kept in a `Secret`, which reveals it only to the code that sends it.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ __all__ = ["Auth", "Basic", "Bearer", "Ltpa", "Secret", "Send", "bearer_header",
 
 
 class Send(Protocol):
-    """Sends one request for an `Auth`, without any credential of the client's, and returns the whole answer."""
+    """Sends one request for an `Auth`, without the client's credential, and returns the whole response."""
 
     async def __call__(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Response:
-        """Send a request to `url`, absolute or a path on the client's own server.
+        """Send a request to `url`, which is absolute or a path on the client's server.
 
         Raises:
-            TransportError: no complete answer came.
+            TransportError: there is no complete response.
         """
         ...
 
 
 @runtime_checkable
 class Auth(Protocol):
-    """Proves who is signed in.
+    """A credential for one user.
 
-    An implementation may have an attribute ``oauth = True``: its requests then go to the paths that OAuth logins use
-    (``/profiles/oauth/atom/…``). It may have a method ``credential() -> Secret``: objects of one class with
-    equal secrets are then taken for the same login, which is proved once; without it each object is a login of its own.
+    An implementation may have an attribute ``oauth = True``: requests then use the paths for OAuth
+    (``/profiles/oauth/atom/…``). It may have a method ``credential() -> Secret``: objects of one class with equal
+    secrets then count as the same login, which is verified once. Without it, each object is a login of its own.
     """
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
-        """The headers that go with every request; asked once, and reused until the server answers 401.
+        """The headers for every request. Called once; the result is reused until the server responds with 401.
 
-        Then it is asked once more, however many requests are under way, with the headers that were refused. To give
-        the same ones again, or to raise anything, means that there are no better ones: the client stops using this
-        credential. What is raised when nothing was refused goes to the caller, as it is.
+        Then it is called once more, however many requests are running, with the `refused` headers. If it returns the
+        same headers again or raises, the client stops using this credential. An exception raised when nothing was
+        refused is passed on to the caller unchanged.
         """
         ...
 
@@ -60,7 +60,7 @@ class Secret:
         self._reveal: Callable[[], str] = lambda: text
 
     def reveal(self) -> str:
-        """The text itself, for the code that sends it."""
+        """The text, for the code that sends it."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -71,7 +71,7 @@ class Secret:
 
 
 class _OneHeader:
-    """A login that is one header, always the same unless the caller knows how to get a better one."""
+    """A credential that is one header, constant unless the caller provides a way to renew it."""
 
     __slots__ = ("_lock", "_name", "_renew", "_value")
 
@@ -81,13 +81,13 @@ class _OneHeader:
         self._name = name
         self._value = Secret(value)
         self._renew = renew
-        self._lock = anyio.Lock()  # several clients may have this login
+        self._lock = anyio.Lock()  # several clients may share this credential
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
-        """The header; after a refusal a new one, if there is a way to get it.
+        """The header; after a refusal a renewed one, if `renew` was given.
 
         Raises:
-            InvalidInputError: the new one holds characters that cannot be sent.
+            InvalidInputError: the renewed one contains characters that cannot be sent.
         """
         del send
         if self._renew is not None and refused is not None:
@@ -97,7 +97,7 @@ class _OneHeader:
         return self._header()
 
     def credential(self) -> Secret:
-        """What two equal logins have in common."""
+        """The secret that identifies this login."""
         return self._value
 
     def _header(self) -> Headers:
@@ -111,61 +111,64 @@ class Basic(_OneHeader):
     """User name and password (RFC 7617, in UTF-8).
 
     Raises:
-        InvalidInputError: the name holds a colon, or either holds a control character.
+        InvalidInputError: `user` contains a colon, or either argument contains a control character.
     """
 
     __slots__ = ()
 
     def __init__(self, user: str, password: str) -> None:
-        if ":" in user or any(unicodedata.category(c) in {"Cc", "Cs"} for c in user + password):
-            raise InvalidInputError("user and password hold no control characters, and the user no colon")
+        if ":" in user:
+            raise InvalidInputError("user must not contain a colon")
+        for name, value in (("user", user), ("password", password)):
+            if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+                raise InvalidInputError(f"{name} must not contain control characters or lone surrogates")
         super().__init__("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
 
 
 class Bearer(_OneHeader):
-    """A token that was got elsewhere (RFC 6750).
+    """A bearer token obtained elsewhere (RFC 6750).
 
     Args:
-        token: as it goes on the wire.
-        oauth_paths: use the paths that OAuth logins use (``/profiles/oauth/atom/…``), as the vendor's OAuth provider
-            expects; False for a gateway in front of the server that takes tokens on the ordinary paths.
-        renew: gets another token once the server has refused this one with 401; however many requests are under way,
-            it is called once.
+        token: the token as it is sent.
+        oauth_paths: use the paths for OAuth (``/profiles/oauth/atom/…``), as the vendor's OAuth provider expects;
+            False for a gateway in front of the server that accepts tokens on the ordinary paths.
+        renew: returns another token after the server has refused this one with 401. It is called once, however many
+            requests are running.
 
     Raises:
-        InvalidInputError: the token is empty or holds characters that cannot be sent.
+        InvalidInputError: the token is empty or contains characters that cannot be sent.
     """
 
     __slots__ = ("oauth",)
 
     def credential(self) -> Secret:
-        """The token, and which paths it is for."""
+        """The token and its kind of paths."""
         return Secret(f"{self._value.reveal()} {self.oauth}")
 
     def __init__(
         self, token: str, *, oauth_paths: bool = True, renew: Callable[[], Awaitable[str]] | None = None
     ) -> None:
-        async def again(get: Callable[[], Awaitable[str]]) -> str:
+        async def renewed(get: Callable[[], Awaitable[str]]) -> str:
             return bearer_header(await get())
 
         self.oauth: bool = oauth_paths
-        super().__init__("Authorization", bearer_header(token), None if renew is None else lambda: again(renew))
+        super().__init__("Authorization", bearer_header(token), None if renew is None else lambda: renewed(renew))
 
 
 class Ltpa(_OneHeader):
-    """The cookies of a single sign-on that was made elsewhere: ``LtpaToken2``, ``LtpaToken``, ``SMSESSION``.
+    """Cookies of a single sign-on obtained elsewhere: ``LtpaToken2``, ``LtpaToken``, ``SMSESSION``.
 
-    They are sent raw: the values hold ``/``, ``+`` and ``=``, and servers know them neither quoted nor encoded.
+    They are sent raw: the values contain ``/``, ``+`` and ``=``, and servers accept them neither quoted nor encoded.
 
     Args:
-        value: of the cookie `name`, as the server has set it.
-        name: of that cookie.
+        value: value of the cookie `name`, as the server has set it.
+        name: name of that cookie.
         others: further cookies that the sign-on needs, value by name.
-        renew: gets all cookies anew, value by name, once the server has refused these with 401; however many requests
-            are under way, it is called once.
+        renew: returns new values of all cookies, by name, after the server has refused these with 401. It is called
+            once, however many requests are running.
 
     Raises:
-        InvalidInputError: a name or a value cannot be sent in a ``Cookie`` header as it is.
+        InvalidInputError: a name or a value cannot be sent unchanged in a ``Cookie`` header.
     """
 
     __slots__ = ()
@@ -178,34 +181,37 @@ class Ltpa(_OneHeader):
         others: Mapping[str, str] | None = None,
         renew: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     ) -> None:
-        async def again(get: Callable[[], Awaitable[Mapping[str, str]]]) -> str:
+        async def renewed(get: Callable[[], Awaitable[Mapping[str, str]]]) -> str:
             return _cookies(await get())
 
         cookies = _cookies({name: value, **(others or {})})
-        super().__init__("Cookie", cookies, None if renew is None else lambda: again(renew))
+        super().__init__("Cookie", cookies, None if renew is None else lambda: renewed(renew))
 
 
 def bearer_header(token: str) -> str:
-    """The value of the header that carries `token`.
+    """The value of the ``Authorization`` header for `token`.
 
     Raises:
-        InvalidInputError: the token is empty or holds characters that cannot be sent.
+        InvalidInputError: the token is empty or contains characters that cannot be sent.
     """
     if not token or not is_visible(token):
-        raise InvalidInputError("a bearer token is printable ASCII without blanks")
+        raise InvalidInputError("the bearer token must be non-empty printable ASCII without spaces")
     return f"Bearer {token}"
 
 
 def _cookies(cookies: Mapping[str, str]) -> str:
-    """What a ``Cookie`` header holds (RFC 6265, section 4.2.1)."""
+    """The value of a ``Cookie`` header (RFC 6265, section 4.2.1)."""
     for name, value in cookies.items():
         if not (name and value and is_visible(name + value)) or ";" in name + value or "=" in name:
-            raise InvalidInputError("a cookie's name and value are printable ASCII without blanks and semicolons")
+            raise InvalidInputError(
+                "the name and value of a cookie must be non-empty printable ASCII without spaces and semicolons, "
+                "the name also without an equals sign"
+            )
     if not cookies:
-        raise InvalidInputError("a login by cookies needs one at least")
+        raise InvalidInputError("renew must return at least one cookie, got none")
     return "; ".join(f"{name}={value}" for name, value in cookies.items())
 
 
 def is_visible(text: str) -> bool:
-    """Whether this is ASCII without blanks and control characters."""
+    """Whether `text` is ASCII without spaces and control characters."""
     return text.isascii() and text.isprintable() and " " not in text

@@ -1,4 +1,4 @@
-"""OAuth 2 as the product's own provider has it: authorization codes and refresh tokens, answered in JSON."""
+"""OAuth 2 with the product's own provider: authorization codes, refresh tokens and JSON responses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from aioconnections.protocol.messages import Headers, Request, Response
 __all__ = ["TOKEN_URL", "OAuth2", "Tokens"]
 
 TOKEN_URL = "/oauth2/endpoint/connectionsProvider/token"  # noqa: S105 # a path
-_FORM_TO_JSON = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+_HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_REFUSALS = frozenset(  # RFC 6749, section 5.2: the only words of the answer that are repeated
+_ERROR_CODES = frozenset(  # RFC 6749, section 5.2: the only text of the response that an error repeats
     {
         "invalid_client",
         "invalid_grant",
@@ -36,13 +36,13 @@ _REFUSALS = frozenset(  # RFC 6749, section 5.2: the only words of the answer th
 
 @frozen
 class Tokens:
-    """What the provider has given out; `Secret.reveal` is for the code that stores it.
+    """Tokens issued by the provider; `Secret.reveal` is for the code that stores them.
 
     Attributes:
-        access_token: what requests are signed with.
-        refresh_token: what the next tokens are got with, instead of any earlier one. None: there is none.
-        expires_in: seconds that the provider says the access token is good for, or None. The client does not rely on
-            it: it goes by the server's 401.
+        access_token: sent with requests.
+        refresh_token: replaces the earlier refresh token; None if the provider issued none.
+        expires_in: lifetime of the access token in seconds, as declared by the provider, or None. The client does not
+            rely on it: it renews the token when the server responds with 401.
     """
 
     access_token: Secret
@@ -53,20 +53,20 @@ class Tokens:
 class OAuth2:
     """Tokens of the OAuth 2 provider of a Connections server on premises, renewed as needed.
 
-    They are renewed before the first request if there is no access token, and once whenever the server answers 401,
-    however many requests are under way. The provider gives a new refresh token each time, which replaces the old one:
-    `on_tokens` is where to store it. Requests go to the paths of OAuth logins (``/profiles/oauth/atom/…``).
+    They are renewed before the first request if there is no access token, and once whenever the server responds with
+    401, however many requests are running. The provider issues a new refresh token each time, which replaces the old
+    one: use `on_tokens` to store it. Requests use the paths for OAuth (``/profiles/oauth/atom/…``).
 
-    One such object may serve several clients. A renewal that has begun is not cancelled with the call that began it,
-    for the old refresh token would then be spent and the new one lost.
+    One object may serve several clients. A renewal is not cancelled with the call that began it, because the old
+    refresh token would be spent and the new one lost.
 
     Args:
-        client_id: of the registered application.
-        client_secret: of the registered application.
-        refresh_token: as stored from the last time.
-        access_token: as stored from the last time, if it may still be good.
-        token_url: the provider's token endpoint: a path on the client's own server, or an ``https`` URL of another.
-        on_tokens: called with new tokens before they are used; what it raises is raised to whoever asked.
+        client_id: id of the registered application.
+        client_secret: secret of the registered application.
+        refresh_token: the stored refresh token.
+        access_token: the stored access token, if it may still be valid.
+        token_url: the provider's token endpoint: a path on the client's server, or an ``https`` URL of another.
+        on_tokens: called with new tokens before they are used; its exceptions are raised to the caller.
 
     Raises:
         InvalidInputError: an argument is empty or cannot be sent, or `token_url` is neither a path nor ``https``.
@@ -104,54 +104,54 @@ class OAuth2:
         token_url: str = TOKEN_URL,
         on_tokens: Callable[[Tokens], None] | None = None,
     ) -> OAuth2:
-        """A login that trades an authorization code for its first tokens, when the first request needs them.
+        """A login that exchanges an authorization code for its first tokens before the first request.
 
-        The code comes from the provider's page where the user has agreed (``…/connectionsProvider/authorize``), and
-        is good for about a minute.
+        The provider issues the code on the page where the user gives consent (``…/connectionsProvider/authorize``). It
+        is valid for about a minute.
 
         Args:
             client_id: as in `OAuth2`.
             client_secret: as in `OAuth2`.
-            code: what the provider gave to the application.
-            redirect_uri: what the application gave to the provider.
+            code: the authorization code.
+            redirect_uri: the redirect URI with which the application requested the code.
             token_url: as in `OAuth2`.
             on_tokens: as in `OAuth2`.
 
         Raises:
             InvalidInputError: as for `OAuth2`.
         """
-        made = cls(client_id, client_secret, code, token_url=token_url, on_tokens=on_tokens)
-        made._grant = _form(grant_type="authorization_code", code=code, redirect_uri=redirect_uri)
-        return made
+        auth = cls(client_id, client_secret, code, token_url=token_url, on_tokens=on_tokens)
+        auth._grant = _form(grant_type="authorization_code", code=code, redirect_uri=redirect_uri)
+        return auth
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
-        """The header with the access token; a new one if there is none, or if it was refused.
+        """The header with the access token, renewed if there is none or if it was refused.
 
         Raises:
-            AuthenticationError: the provider refuses to give one.
-            ResponseError: it answers something else.
-            TransportError: no complete answer came.
+            AuthenticationError: the provider refuses to issue a token.
+            ResponseError: the provider's response is another one.
+            TransportError: there is no complete response.
         """
-        async with self._lock:  # a refresh token is good for one renewal: the next waits for what this one brings
-            if not self._authorization.reveal() or refused == self._signed():
+        async with self._lock:  # a refresh token is valid for one renewal: concurrent callers wait for its result
+            if not self._authorization.reveal() or refused == self._headers():
                 await self._renew(send)
-            return self._signed()
+            return self._headers()
 
     def credential(self) -> Secret:
-        """The grant that the next tokens are got with, and for which application; it changes with every renewal."""
+        """The grant for the next tokens, with the application's credentials; it changes with every renewal."""
         return Secret(f"{self._grant.reveal()}&{self._application.reveal()}")
 
     async def _renew(self, send: Send) -> None:
         body = self.credential().reveal().encode()
-        with anyio.CancelScope(shield=True):  # `send` ends within the time of one attempt
-            tokens = _tokens(await send("POST", self._token_url, headers=_FORM_TO_JSON, body=body))
+        with anyio.CancelScope(shield=True):  # bounded: `send` ends within the timeout of one attempt
+            tokens = _tokens(await send("POST", self._token_url, headers=_HEADERS, body=body))
             self._authorization = Secret(bearer_header(tokens.access_token.reveal()))
             if tokens.refresh_token is not None:
                 self._grant = _refresh_grant(tokens.refresh_token.reveal())
             if self._on_tokens is not None:
                 self._on_tokens(tokens)
 
-    def _signed(self) -> Headers:
+    def _headers(self) -> Headers:
         return Headers([("Authorization", self._authorization.reveal())])
 
     def __repr__(self) -> str:
@@ -163,48 +163,51 @@ def _refresh_grant(refresh_token: str) -> Secret:
 
 
 def _form(**fields: str) -> Secret:
-    """Part of a form, as it is sent."""
-    if not all(fields.values()) or any(unicodedata.category(c) in {"Cc", "Cs"} for c in "".join(fields.values())):
-        raise InvalidInputError(f"{' and '.join(fields)} must not be empty nor hold control characters")
+    """URL-encoded form fields."""
+    for name, value in fields.items():
+        if not value or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+            raise InvalidInputError(f"{name} must not be empty or contain control characters or lone surrogates")
     return Secret(urlencode(fields))
 
 
 def _endpoint(url: str) -> str:
-    """The URL of a token endpoint that a secret may be sent to."""
+    """The URL, if it is one that a secret may be sent to."""
     if not url.startswith("/") or url.startswith("//"):
         origin, _ = split_url(url)
         if origin.scheme != "https" and origin.host not in _LOOPBACK:
-            raise InvalidInputError("token_url is a path on the client's own server, or an https URL")
+            raise InvalidInputError(
+                f"token_url must be a path on the client's server or an https URL, got a URL of {origin}"
+            )
     return url
 
 
-def _tokens(answer: Response) -> Tokens:
-    """What the provider's answer gives (RFC 6749, sections 5.1 and 5.2)."""
-    if answer.status in {400, 401, 403}:
-        said = _json(answer).get("error")
-        word = f": {said}" if isinstance(said, str) and said in _REFUSALS else ""
-        raise AuthenticationError(answer.status, None, f"the token endpoint refused to give a token{word}")
+def _tokens(response: Response) -> Tokens:
+    """The tokens of the provider's response (RFC 6749, sections 5.1 and 5.2)."""
+    if response.status in {400, 401, 403}:
+        error = _json(response).get("error")
+        reason = f": {error}" if isinstance(error, str) and error in _ERROR_CODES else ""
+        raise AuthenticationError(response.status, None, f"the token endpoint refused to issue a token{reason}")
     request = Request("POST", TOKEN_URL)
-    if answer.status != 200 or login_page(request, answer):
-        raise error_of(request, answer)
-    fields = _json(answer)
+    if response.status != 200 or login_page(request, response):
+        raise error_of(request, response)
+    fields = _json(response)
     access, refresh = _secret(fields, "access_token"), _secret(fields, "refresh_token")
     if access is None:
-        raise UnexpectedResponseError(200, None, "the token endpoint answered without a usable token")
+        raise UnexpectedResponseError(200, None, "the response of the token endpoint contains no valid access_token")
     seconds = fields.get("expires_in")
     return Tokens(access, refresh, float(seconds) if isinstance(seconds, int | float) else None)
 
 
 def _secret(fields: dict[str, Any], name: str) -> Secret | None:
-    """A token of the answer, if it is one; RFC 6749 (appendix A) has them of visible ASCII."""
+    """The token in the field `name`, or None; tokens are visible ASCII (RFC 6749, appendix A)."""
     value = fields.get(name)
     return Secret(value) if isinstance(value, str) and value and is_visible(value) else None
 
 
-def _json(answer: Response) -> dict[str, Any]:
-    """The object that an answer holds, or an empty one."""
+def _json(response: Response) -> dict[str, Any]:
+    """The JSON object in the body, or an empty one."""
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -256,7 +256,7 @@ def _proxy(url: str) -> httpx.Proxy:
         proxy = httpx.Proxy(url)
         if not proxy.url.scheme.startswith("socks"):
             return proxy
-        problem = 'a SOCKS proxy requires another package; run: pip install "httpx[socks]"'
+        problem = 'a SOCKS proxy needs one more package: pip install "httpx[socks]"'
         with suppress(ImportError):
             import_module("socksio")  # httpx looks for it only when a request is sent
             return proxy

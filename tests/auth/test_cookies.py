@@ -1,4 +1,4 @@
-"""Cookies: dropped, unless there is a jar for them, which belongs to one login."""
+"""Cookies are dropped, unless the login has a jar."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ A, B = Userid("a"), Userid("b")
 CHECK = "/profiles/atom/connection.do?x"
 
 
-class Sets(httpx.AsyncBaseTransport):
-    """A server that sets `cookies` with each answer, and keeps which it is sent."""
+class CookieServer(httpx.AsyncBaseTransport):
+    """A server that sets `cookies` with each response, and records those that it receives."""
 
     def __init__(self, *cookies: str, refuses: Callable[[httpx.Request], bool] = lambda _: False) -> None:
         self._cookies = cookies
@@ -31,12 +31,12 @@ class Sets(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert len(request.headers.get_list("cookie")) <= 1
         self.sent.append(request.headers.get("cookie"))
-        answer = service_document() if request.url.path.endswith("profileService.do") else no_connection()
+        response = service_document() if request.url.path.endswith("profileService.do") else no_connection()
         if self._refuses(request):
-            answer = httpx.Response(401)
+            response = httpx.Response(401)
         for cookie in self._cookies:
-            answer.headers = httpx.Headers([*answer.headers.multi_items(), ("set-cookie", cookie)])
-        return answer
+            response.headers = httpx.Headers([*response.headers.multi_items(), ("set-cookie", cookie)])
+        return response
 
 
 def client_of(server: httpx.AsyncBaseTransport, auth: Any = ("ajones", "secret"), **options: Any) -> Client:
@@ -44,8 +44,8 @@ def client_of(server: httpx.AsyncBaseTransport, auth: Any = ("ajones", "secret")
 
 
 @pytest.mark.anyio
-async def test_by_default_they_are_dropped() -> None:
-    server = Sets("LtpaToken2=a; Path=/")
+async def test_cookies_are_dropped_by_default() -> None:
+    server = CookieServer("LtpaToken2=a; Path=/")
     async with client_of(server, cookies=False) as client:
         for _ in range(3):
             await client.check(A, B)
@@ -53,8 +53,8 @@ async def test_by_default_they_are_dropped() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_jar_sends_back_what_was_set_as_it_was_set() -> None:
-    server = Sets("LtpaToken2=a/b+c==; Path=/; HttpOnly; Secure", 'x="q,%2F"; Path=/profiles')
+async def test_a_jar_sends_cookies_back_unchanged() -> None:
+    server = CookieServer("LtpaToken2=a/b+c==; Path=/; HttpOnly; Secure", 'x="q,%2F"; Path=/profiles')
     async with client_of(server) as client:
         await client.check(A, B)
         await client.check(A, B)
@@ -65,8 +65,8 @@ async def test_a_jar_sends_back_what_was_set_as_it_was_set() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_client_has_a_jar_of_its_own() -> None:
-    first, second = Sets("LtpaToken2=first; Path=/"), Sets("LtpaToken2=second; Path=/")
+async def test_every_client_has_its_own_jar() -> None:
+    first, second = CookieServer("LtpaToken2=first; Path=/"), CookieServer("LtpaToken2=second; Path=/")
     async with client_of(first) as one, client_of(second, ("bob", "secret")) as other:
         await one.check(A, B)
         await other.check(A, B)
@@ -76,13 +76,13 @@ async def test_every_client_has_a_jar_of_its_own() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_session_that_has_ended_is_begun_anew_with_the_password() -> None:
+async def test_an_expired_session_is_renewed_with_the_password() -> None:
     ended = False
 
     def refuses(request: httpx.Request) -> bool:
         return ended and "cookie" in request.headers
 
-    server = Sets("LtpaToken2=a; Path=/", refuses=refuses)
+    server = CookieServer("LtpaToken2=a; Path=/", refuses=refuses)
     async with client_of(server) as client:
         await client.check(A, B)
         ended = True
@@ -91,8 +91,8 @@ async def test_a_session_that_has_ended_is_begun_anew_with_the_password() -> Non
 
 
 @pytest.mark.anyio
-async def test_a_wrong_password_costs_one_refusal_whatever_that_sets() -> None:
-    server = Sets("LtpaToken2=a; Path=/", refuses=lambda _: True)
+async def test_a_wrong_password_is_sent_once_even_if_the_refusal_sets_cookies() -> None:
+    server = CookieServer("LtpaToken2=a; Path=/", refuses=lambda _: True)
     async with client_of(server) as client:
         for _ in range(2):
             with pytest.raises(AuthenticationError):
@@ -101,8 +101,8 @@ async def test_a_wrong_password_costs_one_refusal_whatever_that_sets() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_login_that_is_a_cookie_goes_alone() -> None:
-    server = Sets("LtpaToken2=other; Path=/")
+async def test_a_cookie_login_is_sent_without_other_cookies() -> None:
+    server = CookieServer("LtpaToken2=other; Path=/")
     async with client_of(server, Ltpa("mine")) as client:
         await client.check(A, B)
         await client.check(A, B)
@@ -110,8 +110,8 @@ async def test_a_login_that_is_a_cookie_goes_alone() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_login_is_renewed_without_them() -> None:
-    class Fetches(Bearer):
+async def test_a_renewal_is_sent_without_cookies() -> None:
+    class FetchingAuth(Bearer):
         async def headers(self, send: Send, refused: Headers | None) -> Headers:
             await send("GET", "/token")
             await send("GET", "https://sso.example.com/token")
@@ -121,8 +121,8 @@ async def test_a_login_is_renewed_without_them() -> None:
         return ended and request.headers.get("authorization") == "Bearer old"
 
     ended = False
-    server = Sets("a=b; Path=/", refuses=refuses)
-    async with client_of(server, Fetches("x")) as client:
+    server = CookieServer("a=b; Path=/", refuses=refuses)
+    async with client_of(server, FetchingAuth("x")) as client:
         await client.check(A, B)
         ended = True
         assert await client.check(A, B) is None
@@ -131,17 +131,17 @@ async def test_a_login_is_renewed_without_them() -> None:
 
 
 @pytest.mark.asyncio
-async def test_those_of_a_listing_are_kept_too() -> None:
+async def test_cookies_of_a_listing_are_kept() -> None:
     directory = Directory.generate(people=50, seed=7)
     sent: list[str | None] = []
 
-    class Watched(httpx.ASGITransport):
+    class Recording(httpx.ASGITransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             sent.append(request.headers.get("cookie"))
             return await super().handle_async_request(request)
 
-    door = Watched(app(directory))
-    async with client_of(door, ("admin", "secret"), verify_login=False) as client:
+    transport = Recording(app(directory))
+    async with client_of(transport, ("admin", "secret"), verify_login=False) as client:
         assert [person async for person in client.colleagues(directory.people[0])]
         await client.check(*directory.people[:2])
     assert sent[0] is None
@@ -174,14 +174,14 @@ def sent_to(jar: Jar, path: str = CHECK) -> str | None:
         ({"/": f"a={'b' * 4096}; Path=/"}, {CHECK: None}),
     ],
 )
-def test_which_request_gets_which_cookie(set_: Mapping[str, str], sent: Mapping[str, str | None]) -> None:
+def test_cookies_are_sent_where_they_apply(set_: Mapping[str, str], sent: Mapping[str, str | None]) -> None:
     ((path, cookie),) = set_.items()
     jar = jar_after(cookie, path=path)
     assert {path: sent_to(jar, path) for path in sent} == sent
 
 
 @pytest.mark.parametrize(("origin", "sent"), [("http://connections.example.com", None), (URL, "a=b")])
-def test_a_secure_cookie_goes_over_https_alone(origin: str, sent: str | None) -> None:
+def test_a_secure_cookie_is_sent_over_https_only(origin: str, sent: str | None) -> None:
     assert sent_to(jar_after("a=b; Path=/; Secure", origin=origin)) == sent
 
 
@@ -192,12 +192,12 @@ def test_a_cookie_is_replaced_or_removed_by_a_later_one() -> None:
     assert sent_to(jar) is None
 
 
-def test_a_server_cannot_fill_the_memory() -> None:
+def test_the_number_of_cookies_is_limited() -> None:
     assert len((sent_to(jar_after(*(f"c{n}=x; Path=/" for n in range(50)))) or "").split("; ")) == 50
     assert sent_to(jar_after(*(f"c{n}=x; Path=/" for n in range(51)))) is None
 
 
-def test_no_way_of_looking_shows_a_cookie() -> None:
+def test_the_values_of_cookies_are_never_shown() -> None:
     jar = jar_after("LtpaToken2=s3cret; Path=/")
     assert repr(jar) == "Jar(https://connections.example.com, 1 cookies)"
     for shown in leaks(jar):

@@ -1,4 +1,4 @@
-"""OAuth 2: tokens are got and renewed at the provider, and shown to nobody but their owner."""
+"""OAuth 2: tokens are obtained from the provider, renewed, and never shown."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ URL = "/oauth2/endpoint/connectionsProvider/token"
 
 
 class Provider:
-    """A token endpoint that answers with what it is given, in order, and keeps what it was sent."""
+    """A token endpoint that returns `responses` in order, and records the requests."""
 
-    def __init__(self, *answers: Response | TransportError) -> None:
-        self._answers = iter(answers)
+    def __init__(self, *responses: Response | TransportError) -> None:
+        self._responses = iter(responses)
         self.urls: list[str] = []
         self.forms: list[dict[str, str]] = []
 
@@ -50,19 +50,19 @@ class Provider:
         self.urls.append(url)
         self.forms.append(dict(parse_qsl((body or b"").decode(), strict_parsing=True)))
         await anyio.lowlevel.checkpoint()
-        answer = next(self._answers)
-        if isinstance(answer, TransportError):
-            raise answer
-        return answer
+        response = next(self._responses)
+        if isinstance(response, TransportError):
+            raise response
+        return response
 
 
-def answer(status: int = 200, content: bytes | None = None, **fields: object) -> Response:
+def response_with(status: int = 200, content: bytes | None = None, **fields: object) -> Response:
     body = json.dumps(fields).encode() if content is None else content
     return Response(status, ((b"Content-Type", b"application/json"),), body)
 
 
 def tokens(number: int) -> Response:
-    return answer(
+    return response_with(
         access_token=f"access{number}",
         token_type="Bearer",
         expires_in=43199,
@@ -76,7 +76,7 @@ def shown(headers: Headers) -> str | None:
 
 
 @pytest.mark.anyio
-async def test_the_first_use_without_an_access_token_gets_one() -> None:
+async def test_an_access_token_is_fetched_before_the_first_use() -> None:
     provider = Provider(tokens(1))
     auth = OAuth2("my app", "s3cret &=", "refresh0")
     assert shown(await auth.headers(provider, None)) == "Bearer access1"
@@ -93,8 +93,8 @@ async def test_the_first_use_without_an_access_token_gets_one() -> None:
 
 
 @pytest.mark.anyio
-async def test_each_renewal_uses_the_refresh_token_of_the_one_before_and_tells_the_owner() -> None:
-    provider = Provider(tokens(1), answer(access_token="access2"), tokens(3))
+async def test_each_renewal_uses_and_reports_the_latest_refresh_token() -> None:
+    provider = Provider(tokens(1), response_with(access_token="access2"), tokens(3))
     stored: list[Tokens] = []
     auth = OAuth2("app", "s", "refresh0", access_token="access0", on_tokens=stored.append)
     headers = await auth.headers(provider, None)
@@ -103,13 +103,14 @@ async def test_each_renewal_uses_the_refresh_token_of_the_one_before_and_tells_t
         headers = await auth.headers(provider, headers)
     assert shown(headers) == "Bearer access3"
     assert [form["refresh_token"] for form in provider.forms] == ["refresh0", "refresh1", "refresh1"]
-    assert [it.access_token.reveal() for it in stored] == ["access1", "access2", "access3"]
-    assert [it.refresh_token and it.refresh_token.reveal() for it in stored] == ["refresh1", None, "refresh3"]
-    assert [it.expires_in for it in stored] == [43199, None, 43199]
+    refreshed = [issued.refresh_token and issued.refresh_token.reveal() for issued in stored]
+    assert [issued.access_token.reveal() for issued in stored] == ["access1", "access2", "access3"]
+    assert refreshed == ["refresh1", None, "refresh3"]
+    assert [issued.expires_in for issued in stored] == [43199, None, 43199]
 
 
 @pytest.mark.anyio
-async def test_a_code_is_traded_for_the_first_tokens() -> None:
+async def test_a_code_is_exchanged_for_the_first_tokens() -> None:
     provider = Provider(tokens(1), tokens(2))
     auth = OAuth2.from_code("app", "s", "c0de", redirect_uri="https://app.example.com/back")
     headers = await auth.headers(provider, None)
@@ -122,7 +123,7 @@ async def test_a_code_is_traded_for_the_first_tokens() -> None:
 
 
 @pytest.mark.anyio
-async def test_clients_that_share_a_login_spend_one_refresh_token() -> None:
+async def test_clients_that_share_a_login_use_one_refresh_token() -> None:
     provider = Provider(tokens(1))
     auth = OAuth2("app", "s", "refresh0", access_token="access0")
     refused = await auth.headers(provider, None)
@@ -146,7 +147,7 @@ async def test_a_renewal_outlives_the_call_that_began_it() -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
         await auth.headers(provider, None)
-    assert provider.forms == []  # it had not begun
+    assert provider.forms == []  # cancelled before it began
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(auth.headers, provider, None)
         while not provider.forms:
@@ -157,7 +158,7 @@ async def test_a_renewal_outlives_the_call_that_began_it() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_the_owner_raises_loses_no_token() -> None:
+async def test_an_exception_of_on_tokens_loses_no_token() -> None:
     def full(_: Tokens) -> None:
         raise OSError("disk full")
 
@@ -169,32 +170,32 @@ async def test_what_the_owner_raises_loses_no_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "words"),
+    ("response", "error", "words"),
     [
-        (answer(400, error="invalid_grant"), AuthenticationError, "invalid_grant"),
-        (answer(401, error="invalid_client"), AuthenticationError, "invalid_client"),
-        (answer(400, error="refresh0 s3cret"), AuthenticationError, "refused"),
-        (answer(403, error=["x"]), AuthenticationError, "refused"),
-        (answer(400, b"<html>s3cret"), AuthenticationError, "refused"),
-        (answer(400, b"[" * 100_000), AuthenticationError, "refused"),
+        (response_with(400, error="invalid_grant"), AuthenticationError, "invalid_grant"),
+        (response_with(401, error="invalid_client"), AuthenticationError, "invalid_client"),
+        (response_with(400, error="refresh0 s3cret"), AuthenticationError, "refused to issue a token"),
+        (response_with(403, error=["x"]), AuthenticationError, "refused to issue a token"),
+        (response_with(400, b"<html>s3cret"), AuthenticationError, "refused to issue a token"),
+        (response_with(400, b"[" * 100_000), AuthenticationError, "refused to issue a token"),
         (Response(302, ((b"Location", b"https://sso.example.com/login"),)), AuthenticationError, "login"),
         (Response(200, ((b"Content-Type", b"text/html"),), b"<form>"), AuthenticationError, "HTML"),
-        (answer(200, b"not JSON"), UnexpectedResponseError, "token"),
-        (answer(200, b"[]"), UnexpectedResponseError, "token"),
-        (answer(access_token=7), UnexpectedResponseError, "token"),
-        (answer(access_token="a\r\nX: s3cret"), UnexpectedResponseError, "token"),
-        (answer(404), ResponseError, "404"),
-        (answer(429), ThrottledError, "429"),
-        (answer(503), ServerError, "503"),
+        (response_with(200, b"not JSON"), UnexpectedResponseError, "token"),
+        (response_with(200, b"[]"), UnexpectedResponseError, "token"),
+        (response_with(access_token=7), UnexpectedResponseError, "token"),
+        (response_with(access_token="a\r\nX: s3cret"), UnexpectedResponseError, "token"),
+        (response_with(404), ResponseError, "404"),
+        (response_with(429), ThrottledError, "429"),
+        (response_with(503), ServerError, "503"),
     ],
 )
 @pytest.mark.anyio
-async def test_what_the_provider_refuses_is_a_typed_error_without_secrets(
-    said: Response, error: type[ResponseError], words: str
+async def test_refusals_of_the_provider_are_typed_errors_without_secrets(
+    response: Response, error: type[ResponseError], words: str
 ) -> None:
     auth = OAuth2("app", "s3cret", "refresh0")
     with pytest.raises(error, match=words) as caught:
-        await auth.headers(Provider(said), None)
+        await auth.headers(Provider(response), None)
     assert not isinstance(caught.value, ForbiddenError)
     assert caught.value.__context__ is None
     for shown_ in (str(caught.value), repr(caught.value), repr(vars(caught.value)), repr(pickle.dumps(caught.value))):
@@ -203,7 +204,7 @@ async def test_what_the_provider_refuses_is_a_typed_error_without_secrets(
 
 
 @pytest.mark.anyio
-async def test_a_lost_answer_is_passed_on_and_the_next_call_tries_again() -> None:
+async def test_a_transport_error_is_raised_and_the_next_call_tries_again() -> None:
     auth = OAuth2("app", "s", "refresh0")
     provider = Provider(ConnectFailedError("refused"), tokens(1))
     with pytest.raises(ConnectFailedError):
@@ -235,14 +236,14 @@ def test_what_cannot_be_sent_is_refused(changed: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("url", ["/sso/token", "https://sso.example.com/token", "http://localhost:8080/token"])
 @pytest.mark.anyio
-async def test_another_endpoint_is_named_by_the_caller(url: str) -> None:
+async def test_another_token_endpoint(url: str) -> None:
     provider = Provider(tokens(1))
     await OAuth2("app", "s", "r", token_url=url).headers(provider, None)
     assert provider.urls == [url]
 
 
 @pytest.mark.anyio
-async def test_no_way_of_looking_shows_a_secret() -> None:
+async def test_secrets_are_never_shown() -> None:
     stored: list[Tokens] = []
     made = [
         OAuth2("app", "s3cret", "refresh0", access_token="access0", on_tokens=stored.append),

@@ -84,9 +84,9 @@ def test_who_does_not_answer_leaves_a_whole_line(
         ({"user": "me", "password_file": "empty"}, "empty is empty"),
         ({"user": "me", "password_file": "binary"}, "binary is not text in UTF-8"),
         ({"password_file": "good"}, "--password-file needs --user"),
-        ({"user": "me:you", "password_file": "good"}, "the user no colon"),
+        ({"user": "me:you", "password_file": "good"}, "user must not contain a colon"),
         ({"token_file": "empty"}, "empty is empty"),
-        ({"token_file": "good"}, "a bearer token is printable ASCII without blanks"),
+        ({"token_file": "good"}, "the bearer token must be non-empty printable ASCII without spaces"),
     ],
 )
 def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict[str, Any], problem: str) -> None:
