@@ -217,7 +217,7 @@ class Dispatcher:
         self, request: Request, context: CallContext, page: Page[Any] | None = None
     ) -> tuple[Response, Headers]:
         """Send a request once, as soon as it may start; the response, and the headers for `Login.renew`."""
-        readiness = self._readiness
+        readiness, slots = self._readiness, self._runtime.slots
         monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
         application = monitor.application
         while True:
@@ -236,7 +236,7 @@ class Dispatcher:
                 seconds = min(seconds, self._runtime.attempt_timeout)
                 response, sent = await self._send(request, context, moment, seconds, page)
             except LocalLimitError:
-                if self._runtime.slots.capped is None:  # no connection is open
+                if slots.capped is None:  # no connection is open
                     raise
                 context.attempts = attempts
             else:
@@ -244,7 +244,7 @@ class Dispatcher:
                     monitor.answered(response, proving=context.is_proof)
                 return response, sent
             finally:
-                readiness.release()
+                slots.release()
             await self._wait_for_descriptors(context)
 
     async def _prove_again(self, context: CallContext) -> None:

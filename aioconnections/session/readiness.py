@@ -75,7 +75,7 @@ class Readiness:
         )
 
     async def admit(self, context: CallContext, monitor: Monitor) -> float | None:
-        """Wait until a request may start, and take a slot for it. The caller must `release` the slot.
+        """Wait until a request may start, and take a slot for it. The caller must release the slot.
 
         Returns:
             The time at which the request starts; None (and no slot) if the login must be proved first.
@@ -111,10 +111,6 @@ class Readiness:
                 slots.release()
                 gate.check()
             return moment
-
-    def release(self) -> None:
-        """Give back the slot of a request that has ended."""
-        self._slots.release()
 
     def _is_blocked(self, moment: float, context: CallContext, monitor: Monitor) -> bool:
         return not self._outage.is_clear(moment) or (monitor.is_away and context.canary is None)

@@ -21,7 +21,7 @@ import anyio
 
 from aioconnections.clock import Clock, LoopClock, Timer
 from aioconnections.errors import DeadlineError, ProtocolError, Sent, TransportError, UsageError
-from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.transport.http1 import (
     Decoder,
     MalformedResponseError,
@@ -182,6 +182,8 @@ class OriginPool:
         if common is not self._common:
             self._constant = constant_part(self.origin.authority, common)
             self._common = common
+        if request.method == "HEAD" and request.headers is NO_HEADERS:  # nearly every request of a bulk check
+            return b"HEAD %b%b\r\n" % (request.target.encode("ascii"), self._constant)
         return request_bytes(request, self._constant)
 
 

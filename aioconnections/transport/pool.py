@@ -88,11 +88,15 @@ class LanePool:
             TransportError: there is no complete response.
             UsageError: closed, or used from a second event loop or process.
         """
-        pool = self.origin_pool(origin)
+        pool, affinity = self._latest_pool, self._affinity
+        if pool is None or pool.origin is not origin or affinity.current_loop() is not affinity.bound_loop:
+            pool = self.origin_pool(origin)
         payload = pool.payload(request, common)
         lane = await self._send(pool, request, payload, timeout)
         reader = lane.reader
         lane.release(IDLE_SECONDS)
+        if reader.empty_response is not None:
+            return reader.empty_response
         try:
             return reader.response()
         except MalformedResponseError as error:

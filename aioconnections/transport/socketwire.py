@@ -96,6 +96,7 @@ class SocketWire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport."""
         self._transport = cast(asyncio.Transport, transport)
+        self._write: Callable[[bytes], None] = self._transport.write
         self._readable = readable(transport.get_extra_info("socket"))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # asyncio passes it
@@ -169,7 +170,7 @@ class SocketWire(asyncio.BufferedProtocol):
         reader, waiter = self._next_reader, self._waiter
         if reader is None or waiter is None or waiter.cancelled():
             return
-        if self.lost or self._has_partial_record():
+        if self.lost:
             self._fail(UNSOLICITED)
             self.abort()
             return
@@ -179,17 +180,11 @@ class SocketWire(asyncio.BufferedProtocol):
             return
         self._next_reader, self._reader = None, reader
         self._used = True
+        if len(payload) > SMALL_WRITE:
+            self._large_write = True
         self._write(payload)
         # asyncio sends at once; if that fails, the transport is closing and nothing was sent
         self.sent = not self._transport.is_closing()
-
-    def _has_partial_record(self) -> bool:
-        """Whether part of an unsolicited TLS record has arrived."""
-        return False
-
-    def _write(self, data: bytes) -> None:
-        self._large_write = self._large_write or len(data) > SMALL_WRITE
-        self._transport.write(data)
 
     def attach(self, reader: ResponseReader) -> None:
         """See `Wire.attach`."""
@@ -198,7 +193,8 @@ class SocketWire(asyncio.BufferedProtocol):
 
     def wait_ready(self) -> asyncio.Future[None]:
         """See `Wire.wait_ready`."""
-        self._resume_reading()
+        if not self._reading:
+            self._resume_reading()
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
@@ -229,15 +225,15 @@ class SocketWire(asyncio.BufferedProtocol):
         self._next_reader = None
 
     def _resume_reading(self) -> None:
-        if not self._reading:
-            self._reading = True
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        self._reading = True
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _wake(self, reader: ResponseReader) -> None:
         if reader.done or reader.failure is not None:
             self._reader = None
-            self._resume_reading()
+            if not self._reading:
+                self._resume_reading()
             if self._large_write:
                 self._large_write = False
                 # a server that responds early may never read the rest, so no request may follow it
@@ -293,6 +289,7 @@ class SecureWire(SocketWire):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
         super().connection_made(transport)
+        self._write = self._write_encrypted
         self._continue_handshake()
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -325,13 +322,16 @@ class SecureWire(SocketWire):
             self._drained = self._loop.create_future()
             await self._drained
 
+    def deliver(self, payload: bytes) -> None:
+        """Send `payload`, unless its request has been cancelled or unsolicited data has arrived."""
+        self.lost = self.lost or self._has_partial_record()
+        super().deliver(payload)
+
     # --- internal ---
 
     def _has_partial_record(self) -> bool:
+        """Whether part of an unsolicited TLS record has arrived."""
         return self._used and not self._records.at_boundary  # before the first use it belongs to the handshake
-
-    def _write(self, data: bytes) -> None:
-        super()._write(self._encrypted(data))
 
     def _continue_handshake(self) -> None:
         try:
@@ -375,8 +375,8 @@ class SecureWire(SocketWire):
         elif self._outgoing.pending:
             self._flush()
 
-    def _encrypted(self, data: bytes) -> bytes:
-        """The bytes to send for `data`; part of it waits if the server demands a new handshake first."""
+    def _write_encrypted(self, data: bytes) -> None:
+        """Encrypt and write `data`; part of it waits if the server demands a new handshake first."""
         if self._backlog:
             data, self._backlog = self._backlog + data, b""
         try:
@@ -386,7 +386,7 @@ class SecureWire(SocketWire):
             self._backlog = data
         except ssl.SSLError:
             self._abort_tls()
-        return self._outgoing.read()
+        self._transport.write(self._outgoing.read())
 
     def _abort_tls(self) -> None:
         """Close the connection after a TLS error."""

@@ -9,7 +9,15 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from aioconnections.protocol.messages import Response
 
-__all__ = ["BLANK_LINE", "LONGEST_HEAD", "Head", "MalformedResponseError", "read_head", "without_lengths"]
+__all__ = [
+    "BLANK_LINE",
+    "KNOWN_HEADS",
+    "LONGEST_HEAD",
+    "Head",
+    "MalformedResponseError",
+    "read_head",
+    "without_lengths",
+]
 
 LONGEST_HEAD = 64 * 1024
 BLANK_LINE = b"\r\n\r\n"
@@ -182,7 +190,8 @@ def _parse_head(raw: bytes) -> Head:
     )
 
 
-_HEAD_CACHE: dict[bytes, Head] = {}
+KNOWN_HEADS: dict[bytes, Head] = {}
+"""Heads by their bytes, for `read_head`."""
 _MAX_CACHED_HEADS = 256
 _LONGEST_CACHED_HEAD = 1024
 
@@ -196,11 +205,11 @@ def read_head(raw: bytes) -> Head:
     Raises:
         MalformedResponseError: it is not an acceptable head.
     """
-    head = _HEAD_CACHE.get(raw)
+    head = KNOWN_HEADS.get(raw)
     if head is None:
         head = _parse_head(raw)
         if len(raw) <= _LONGEST_CACHED_HEAD and not _values(head.fields, b"set-cookie"):
-            if len(_HEAD_CACHE) >= _MAX_CACHED_HEADS:
-                _HEAD_CACHE.clear()
-            _HEAD_CACHE[raw] = head
+            if len(KNOWN_HEADS) >= _MAX_CACHED_HEADS:
+                KNOWN_HEADS.clear()
+            KNOWN_HEADS[raw] = head
     return head

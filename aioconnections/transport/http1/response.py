@@ -8,6 +8,7 @@ from aioconnections.protocol.messages import Response
 from aioconnections.transport.http1.body import Body, body_after, body_too_large, decoded
 from aioconnections.transport.http1.head import (
     BLANK_LINE,
+    KNOWN_HEADS,
     LONGEST_HEAD,
     Head,
     MalformedResponseError,
@@ -41,6 +42,7 @@ class ResponseReader:
         surplus: bytes followed the response.
         persistent: the connection may be used again: the response is complete, nothing followed it, and its end is
             unambiguous.
+        empty_response: the whole response, if it has no body by its status or method.
         failure: why there is no complete response, or None. Contains no received bytes.
         malformed: the failure is due to what the server sent, not to the end of the connection.
         buffered: bytes of content that wait to be taken.
@@ -48,6 +50,7 @@ class ResponseReader:
 
     # class-level defaults: one reader is made per request, and most of these never change
     head: Head | None = None
+    empty_response: Response | None = None
     failure: str | None = None
     malformed: bool = False
     ready: bool = False
@@ -149,18 +152,19 @@ class ResponseReader:
         if end > LONGEST_HEAD:
             self._refuse(_HEAD_TOO_LONG)
             return
+        raw, rest = data[:end], data[end:]
         try:
-            head = read_head(data[:end])
+            head = KNOWN_HEADS.get(raw) or read_head(raw)
         except MalformedResponseError as error:
             self._refuse(str(error))
             return
-        rest = data[end:]
         if head.status < 200:
             self._after_informational(rest)
             return
         self.head = head
         if self._method == "HEAD" or head.status in _WITHOUT_BODY:
             self.done = self.ready = True
+            self.empty_response = head.empty_response
             self.surplus = bool(rest)
             self.persistent = head.persistent_without_body and not rest
             return
