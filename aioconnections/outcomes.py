@@ -1,6 +1,6 @@
-"""What a bulk run says of each item, and the count of it.
+"""The outcome of each item of a bulk run, and the count of all outcomes.
 
-Single calls raise; a bulk run never dies of one item: it gives one record per item, and the record says what is known.
+Single calls raise exceptions. A bulk run gives one outcome per item instead, so that one item never ends the run.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ __all__ = [
     "ConnectOutcome",
     "Connected",
     "Count",
+    "Duplicate",
     "Failed",
     "InDoubt",
     "InviteOutcome",
@@ -39,22 +40,40 @@ __all__ = [
 ]
 
 
+Value: TypeAlias = str | int | float | bool | None
+"""What a cell of `Outcome.as_dict` holds."""
+
+_DETAILS = (
+    "status",
+    "was",
+    "connection_id",
+    "duplicate_of",
+    "name",
+    "found_userid",
+    "found_key",
+    "found_email",
+    "error",
+)
+_KINDS = ("email", "userid", "key")
+_IDENTITIES = tuple(f"{role}{kind}" for role in ("source_", "target_", "") for kind in _KINDS)
+_EMPTY: dict[str, Value] = dict.fromkeys((*_IDENTITIES, *_DETAILS))
+
+
 @frozen(kw_only=True)
 class Outcome:
     """What is known of one item.
 
     Attributes:
-        index: zero-based place in the source.
-        item: the very object that the source gave.
-        pair: what the item was understood as in a run over pairs; None if it could not be.
-        person: the same in a run over people.
-        attempts: how many requests went out for it, the answered one included.
-        elapsed: seconds from the first attempt to the answer, pauses between attempts included, `waited` not.
+        index: zero-based position in the source.
+        item: the object that the source gave.
+        pair: the two people of the item in a run over pairs; None if the item could not be parsed.
+        person: the person of the item in a run over people; None if the item could not be parsed.
+        attempts: number of requests sent for the item, including the last one.
+        elapsed: seconds from the first attempt to the response, including pauses between attempts, without `waited`.
         waited: seconds spent waiting for a free connection and for the rate limit.
-        replayed: True if this was read from the journal of an earlier run.
-        recorded_at: when it was recorded in a journal, for the first time if it is `replayed`: what it says held then,
-            and may not hold now. Aware, UTC; None in a run without a journal, whose answers are as old as the run, and
-            for an outcome that is not recorded because the run ended before.
+        replayed: True if the outcome was read from the journal of an earlier run.
+        recorded_at: when the outcome was first recorded in a journal. A replayed outcome describes that moment and may
+            no longer hold. Aware, UTC; None without a journal, and if the run ended before the outcome was recorded.
     """
 
     index: int = 0
@@ -67,67 +86,79 @@ class Outcome:
     replayed: bool = False
     recorded_at: datetime | None = None
 
-    def as_dict(self) -> dict[str, str | int | float | bool | None]:
-        """A flat dictionary that JSON and CSV can hold.
+    @property
+    def kind(self) -> str:
+        """The class in lower case, ``already_exists`` for example."""
+        return _name(type(self))
 
-        ``outcome`` is the class in lower case, seconds are floats, and ``recorded_at`` is in ISO 8601.
+    def as_dict(self) -> dict[str, Value]:
+        """A flat dictionary for JSON and CSV, with the same keys for every class; None where a key does not apply.
+
+        ``outcome`` is `kind`, ``status`` is ``"none"`` if no connection is visible, times are in
+        milliseconds, and ``recorded_at`` is in ISO 8601.
         """
-        row: dict[str, str | int | float | bool | None] = {"index": self.index, "outcome": _name(type(self))}
+        row: dict[str, Value] = {"index": self.index, "outcome": self.kind, **_EMPTY}
         if self.pair is not None:
             row[f"source_{self.pair.source.kind}"] = self.pair.source.value
             row[f"target_{self.pair.target.kind}"] = self.pair.target.value
         if self.person is not None:
             row[self.person.kind] = self.person.value
-        row |= self._said()
+        row |= self._details()
         return row | {
             "attempts": self.attempts,
-            "elapsed": self.elapsed,
-            "waited": self.waited,
+            "elapsed_ms": milliseconds(self.elapsed),
+            "waited_ms": milliseconds(self.waited),
             "replayed": self.replayed,
             "recorded_at": self.recorded_at.isoformat() if self.recorded_at else None,
         }
 
-    def _said(self) -> dict[str, str | None]:
+    def _details(self) -> dict[str, Value]:
+        """The keys of `as_dict` that only this class fills."""
         return {}
+
+
+def milliseconds(seconds: float) -> float:
+    """Seconds in milliseconds; equal for an outcome and for its replay, since a journal keeps microseconds."""
+    return round(round(seconds, 6) * 1000, 1)
 
 
 @frozen
 class Checked(Outcome):
-    """The server answered.
+    """The server answered the check.
 
     Attributes:
-        status: the connection's status from the source's side; None if no connection is visible to the signed-in user.
+        status: of the connection, as the source sees it; None if no connection is visible to the signed-in user.
     """
 
     status: Status | None
 
-    def _said(self) -> dict[str, str | None]:
-        return {"status": self.status}
+    def _details(self) -> dict[str, Value]:
+        return {"status": self.status or "none"}
 
 
 @frozen
 class Rejected(Outcome):
-    """The server's verdict on this item, which asking again would not change: 400 or 403, for example."""
+    """The server refused this item, for example with 400 or 403; another attempt would not change that."""
 
     error: ConnectionsError
 
-    def _said(self) -> dict[str, str | None]:
-        return {"error": f"{type(self.error).__name__}: {self.error}"}
+    def _details(self) -> dict[str, Value]:
+        return _error(self.error)
 
 
 @frozen
 class Failed(Outcome):
-    """Certainly not done, and no verdict of the server's: invalid input, no answer in time, a failing server."""
+    """The item was certainly not done, without a verdict of the server: invalid input, a deadline, a failing server."""
 
     error: ConnectionsError
 
-    def _said(self) -> dict[str, str | None]:
-        return {"error": f"{type(self.error).__name__}: {self.error}"}
+    def _details(self) -> dict[str, Value]:
+        return _error(self.error)
 
 
 @frozen
 class Unprocessed(Outcome):
-    """Read from the source, and not done for no fault of its own: never tried, or a question that was broken off.
+    """The run ended before the item was done: it was not tried, or only a question was interrupted.
 
     Attributes:
         reason: why, in words.
@@ -135,8 +166,22 @@ class Unprocessed(Outcome):
 
     reason: str
 
-    def _said(self) -> dict[str, str | None]:
+    def _details(self) -> dict[str, Value]:
         return {"error": self.reason}
+
+
+@frozen
+class Duplicate(Outcome):
+    """An earlier item of the same run is about the same person. Nothing is sent for this one; it is not a failure.
+
+    Attributes:
+        of: index of the first item about that person, whose outcome also holds for this one.
+    """
+
+    of: int
+
+    def _details(self) -> dict[str, Value]:
+        return {"duplicate_of": self.of}
 
 
 @frozen
@@ -144,34 +189,34 @@ class Invited(Outcome):
     """The invitation was made.
 
     Attributes:
-        connection_id: of the *invitee's* row, as the server named it in ``Location``; one's own row has another id.
-            None if the server did not say, or the answer was lost and asking settled it.
+        connection_id: id of the *invitee's* row, from the ``Location`` header; the inviter's row has another id. None
+            if the server did not name it, or if the response was lost and a later request found the invitation.
     """
 
     connection_id: str | None = None
 
-    def _said(self) -> dict[str, str | None]:
+    def _details(self) -> dict[str, Value]:
         return {"connection_id": self.connection_id}
 
 
 @frozen
 class AlreadyExists(Outcome):
-    """There is a connection or an invitation between the two already (``CLFRN1168E``); nothing was changed."""
+    """A connection or an invitation between the two exists already (``CLFRN1168E``); nothing was changed."""
 
 
 @frozen
 class InDoubt(Outcome):
-    """The request was sent, its answer was lost, and asking did not settle whether it was done."""
+    """The request was sent, its response was lost, and a later request did not show whether the change was made."""
 
     error: ConnectionsError
 
-    def _said(self) -> dict[str, str | None]:
-        return {"error": f"{type(self.error).__name__}: {self.error}"}
+    def _details(self) -> dict[str, Value]:
+        return _error(self.error)
 
 
 @frozen
 class Accepted(Outcome):
-    """The invitation was accepted: the two are colleagues."""
+    """The invitation was accepted: the two people are colleagues."""
 
 
 @frozen
@@ -180,42 +225,46 @@ class Removed(Outcome):
 
     Attributes:
         was: its status before: ``PENDING`` was declined, ``UNCONFIRMED`` withdrawn, ``ACCEPTED`` removed. None for an
-            invitation into a community, which has no status, and where the server did not show the connection.
+            invitation into a community, which has no status, and if the server did not show the connection.
     """
 
     was: Status | None = None
 
-    def _said(self) -> dict[str, str | None]:
+    def _details(self) -> dict[str, Value]:
         return {"was": self.was}
 
 
 @frozen
 class Connected(Outcome):
-    """An administrator connected the two."""
+    """An administrator connected the two people."""
 
 
 @frozen
 class Resolved(Outcome):
-    """The directory was asked for a person.
+    """The directory was searched for a person.
 
     Attributes:
-        profile: what it knows; None if it knows no such person.
+        profile: of the person; None if the directory does not know them.
     """
 
     profile: Profile | None = None
 
-    def _said(self) -> dict[str, str | None]:
+    def _details(self) -> dict[str, Value]:
         found = self.profile.person if self.profile else Person()
-        ids = {"userid": found.userid, "key": found.key, "email": found.email}
-        return {"name": found.name} | {f"found_{kind}": str(value) if value else None for kind, value in ids.items()}
+        ids = (found.userid, found.key, found.email)
+        return {"name": found.name, **{f"found_{it.kind}": it.value for it in ids if it is not None}}
 
 
 CheckOutcome: TypeAlias = Checked | Rejected | Failed | Unprocessed
-InviteOutcome: TypeAlias = Invited | AlreadyExists | InDoubt | Rejected | Failed | Unprocessed
+InviteOutcome: TypeAlias = Invited | AlreadyExists | Duplicate | InDoubt | Rejected | Failed | Unprocessed
 AcceptOutcome: TypeAlias = Accepted | InDoubt | Rejected | Failed | Unprocessed
 RemoveOutcome: TypeAlias = Removed | InDoubt | Rejected | Failed | Unprocessed
 ConnectOutcome: TypeAlias = Connected | AlreadyExists | InDoubt | Rejected | Failed | Unprocessed
 ResolveOutcome: TypeAlias = Resolved | Rejected | Failed | Unprocessed
+
+
+def _error(error: ConnectionsError) -> dict[str, Value]:
+    return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _name(kind: type[Outcome]) -> str:
@@ -225,7 +274,7 @@ def _name(kind: type[Outcome]) -> str:
 
 @frozen(kw_only=True)
 class Tally:
-    """How many items a run read, and what became of them.
+    """The number of items that a run has read, and the number of outcomes of each class.
 
     ``read`` is always the sum of ``in_flight`` and of the counts per class; the counts per status split ``checked``.
     """
@@ -239,6 +288,7 @@ class Tally:
     removed: int = 0
     connected: int = 0
     resolved: int = 0
+    duplicate: int = 0
     in_doubt: int = 0
     rejected: int = 0
     failed: int = 0
@@ -250,7 +300,7 @@ class Tally:
 
     @property
     def by_status(self) -> dict[Status | None, int]:
-        """The counts of `Checked` outcomes per status; None is "no connection visible"."""
+        """The number of `Checked` outcomes per status; None means that no connection is visible."""
         return {
             Status.ACCEPTED: self.status_accepted,
             Status.PENDING: self.status_pending,
@@ -260,17 +310,17 @@ class Tally:
 
     @property
     def good(self) -> bool:
-        """Whether every item that was read got what was asked for."""
+        """Whether every item that was read was done. A duplicate counts as done: its first occurrence decides."""
         bad = self.in_flight + self.in_doubt + self.rejected + self.failed + self.unprocessed
         return bad == 0
 
     def as_dict(self) -> dict[str, int]:
-        """The fields by name."""
+        """The counts by name."""
         return asdict(self)
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> Tally:
-        """The count of outcomes from anywhere."""
+        """Count any outcomes."""
         count = Count()
         for outcome in outcomes:
             count.add(outcome)
@@ -283,7 +333,7 @@ class Count:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: Counter[type[Outcome] | Status | None] = Counter()  # those that were checked, by their status
+        self._counts: Counter[type[Outcome] | Status | None] = Counter()  # checked ones by their status
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -291,11 +341,11 @@ class Count:
 
     @property
     def finished(self) -> int:
-        """How many outcomes were counted."""
+        """The number of outcomes counted."""
         return self._counts.total()
 
     def tally(self, read: int) -> Tally:
-        """A snapshot, `read` items having been read so far."""
+        """A snapshot, after `read` items have been read."""
         counts: Counter[str] = Counter()
         for what, count in self._counts.items():
             if isinstance(what, type):

@@ -10,15 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections import (
+    Accepted,
+    AlreadyExists,
     BadRequestError,
     Checked,
+    Connected,
+    Duplicate,
     Email,
     Failed,
+    InDoubt,
+    InDoubtError,
     InvalidInputError,
+    Invited,
     Key,
     Outcome,
     Pair,
+    Person,
+    Profile,
     Rejected,
+    Removed,
+    Resolved,
     Status,
     Tally,
     Unprocessed,
@@ -27,7 +38,24 @@ from aioconnections import (
 from aioconnections.outcomes import Count
 
 PAIR = Pair(Email("a@example.com"), Key("k"))
-SAID = {"attempts": 0, "elapsed": 0.0, "waited": 0.0, "replayed": False, "recorded_at": None}
+KINDS = ("email", "userid", "key")
+EMPTY = dict.fromkeys(
+    [
+        *(f"{role}{kind}" for role in ("source_", "target_", "") for kind in KINDS),
+        *(
+            "status",
+            "was",
+            "connection_id",
+            "duplicate_of",
+            "name",
+            "found_userid",
+            "found_key",
+            "found_email",
+            "error",
+        ),
+    ]
+)
+COST = {"attempts": 0, "elapsed_ms": 0.0, "waited_ms": 0.0, "replayed": False, "recorded_at": None}
 
 
 def outcomes_of_every_kind() -> list[Outcome]:
@@ -36,32 +64,51 @@ def outcomes_of_every_kind() -> list[Outcome]:
         Rejected(BadRequestError(400, None, "Bad Request"), index=1, item=PAIR, pair=PAIR),
         Failed(InvalidInputError("an identity must not be empty"), index=2, item=""),
         Unprocessed("the server refused the login", index=3, item=PAIR, pair=PAIR),
+        Duplicate(0, index=4, item=Key("k"), person=Key("k")),
+        Invited("c1", index=5),
+        AlreadyExists(index=6),
+        Accepted(index=7),
+        Connected(index=8),
+        Removed(Status.PENDING, index=9),
+        InDoubt(InDoubtError("lost"), index=10),
+        Resolved(Profile(Person(name="Ann", email=Email("ann@example.com"))), index=11),
     ]
 
 
 def test_a_row_for_each_kind() -> None:
     pair = {"source_email": "a@example.com", "target_key": "k"}
     rows = [outcome.as_dict() for outcome in outcomes_of_every_kind()]
-    assert rows == [
-        {"index": 0, "outcome": "checked", **pair, "status": "accepted", **SAID},
-        {"index": 0, "outcome": "checked", **pair, "status": "pending", **SAID},
-        {"index": 0, "outcome": "checked", **pair, "status": "unconfirmed", **SAID},
-        {"index": 0, "outcome": "checked", **pair, "status": None, **SAID},
-        {"index": 1, "outcome": "rejected", **pair, "error": "BadRequestError: HTTP 400: Bad Request", **SAID},
-        {"index": 2, "outcome": "failed", "error": "InvalidInputError: an identity must not be empty", **SAID},
-        {"index": 3, "outcome": "unprocessed", **pair, "error": "the server refused the login", **SAID},
+    refused, invalid = "BadRequestError: HTTP 400: Bad Request", "InvalidInputError: an identity must not be empty"
+    expected: list[dict[str, object]] = [
+        {"index": 0, "outcome": "checked", **pair, "status": "accepted"},
+        {"index": 0, "outcome": "checked", **pair, "status": "pending"},
+        {"index": 0, "outcome": "checked", **pair, "status": "unconfirmed"},
+        {"index": 0, "outcome": "checked", **pair, "status": "none"},
+        {"index": 1, "outcome": "rejected", **pair, "error": refused},
+        {"index": 2, "outcome": "failed", "error": invalid},
+        {"index": 3, "outcome": "unprocessed", **pair, "error": "the server refused the login"},
+        {"index": 4, "outcome": "duplicate", "key": "k", "duplicate_of": 0},
+        {"index": 5, "outcome": "invited", "connection_id": "c1"},
+        {"index": 6, "outcome": "already_exists"},
+        {"index": 7, "outcome": "accepted"},
+        {"index": 8, "outcome": "connected"},
+        {"index": 9, "outcome": "removed", "was": "pending"},
+        {"index": 10, "outcome": "in_doubt", "error": "InDoubtError: lost"},
+        {"index": 11, "outcome": "resolved", "name": "Ann", "found_email": "ann@example.com"},
     ]
+    assert rows == [EMPTY | row | COST for row in expected]
+    assert len({tuple(row) for row in rows}) == 1, "every class has the same keys in the same order"
     assert json.loads(json.dumps(rows)) == rows
 
 
 def test_figures_are_kept() -> None:
     outcome = Checked(None, index=7, item="x", pair=PAIR, attempts=2, elapsed=1.5, waited=0.25, replayed=True)
     row = outcome.as_dict()
-    assert [row[name] for name in SAID] == [2, 1.5, 0.25, True, None]
+    assert [row[name] for name in COST] == [2, 1500.0, 250.0, True, None]
 
 
 def test_an_outcome_says_nothing_by_itself() -> None:
-    assert Outcome(index=0, item=None).as_dict() == {"index": 0, "outcome": "outcome", **SAID}
+    assert Outcome(index=0, item=None).as_dict() == {"index": 0, "outcome": "outcome"} | EMPTY | COST
 
 
 @pytest.mark.parametrize("outcome", outcomes_of_every_kind(), ids=lambda outcome: type(outcome).__name__)
@@ -73,8 +120,16 @@ def test_outcomes_can_be_pickled(outcome: Outcome) -> None:
 def test_a_tally_of_every_kind() -> None:
     tally = Tally.of(outcomes_of_every_kind())
     assert tally == Tally(
-        read=7,
+        read=15,
         checked=4,
+        invited=1,
+        already_exists=1,
+        accepted=1,
+        removed=1,
+        connected=1,
+        resolved=1,
+        duplicate=1,
+        in_doubt=1,
         rejected=1,
         failed=1,
         unprocessed=1,
@@ -86,6 +141,11 @@ def test_a_tally_of_every_kind() -> None:
     assert tally.by_status == {Status.ACCEPTED: 1, Status.PENDING: 1, Status.UNCONFIRMED: 1, None: 1}
     assert not tally.good
     assert tally.as_dict()["status_pending"] == 1
+
+
+def test_a_duplicate_is_no_failure() -> None:
+    tally = Tally.of([Invited("c1"), Duplicate(0, index=1)])
+    assert (tally.read, tally.invited, tally.duplicate, tally.good) == (2, 1, 1, True)
 
 
 def test_a_tally_of_nothing_is_good() -> None:
@@ -100,9 +160,11 @@ def test_a_tally_adds_up_at_any_moment(outcomes: list[Outcome], in_flight: int) 
         count.add(outcome)
     tally = count.tally(len(outcomes) + in_flight)
     assert tally.in_flight == in_flight
-    assert tally.read == tally.in_flight + tally.checked + tally.rejected + tally.failed + tally.unprocessed
+    classes = {name: count for name, count in tally.as_dict().items() if name != "read" and "status_" not in name}
+    assert tally.read == sum(classes.values())
     assert sum(tally.by_status.values()) == tally.checked
-    assert tally.good == (tally.read == tally.checked)
+    bad = ("in_flight", "in_doubt", "rejected", "failed", "unprocessed")
+    assert tally.good == (not any(classes[name] for name in bad))
 
 
 def test_a_pair_of_userids_has_its_own_columns() -> None:

@@ -19,7 +19,17 @@ from aioconnections.errors import (
     NotFoundError,
     TransportError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
+from aioconnections.outcomes import (
+    Checked,
+    CheckOutcome,
+    Duplicate,
+    Failed,
+    InDoubt,
+    Outcome,
+    Rejected,
+    Resolved,
+    Unprocessed,
+)
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.protocol.profiles import check, check_request, check_result
@@ -89,7 +99,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         context = self.session.context(self.run, parking)
         first = self.duplicate_of(index, subject)
         if first is not None:
-            return Unprocessed(f"duplicate of {first}", **known(index, item, context, person=subject.person))
+            return cast("DoneT", Duplicate(first, **known(index, item, context, person=subject.person)))
         try:
             return await self.carry_out(index, item, subject, context, Sends(0, context.since_change))
         except BaseException:

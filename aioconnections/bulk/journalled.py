@@ -22,7 +22,7 @@ from aioconnections.errors import (
     UnexpectedResponseError,
 )
 from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of, settles
-from aioconnections.outcomes import Failed, InDoubt, Outcome, Unprocessed
+from aioconnections.outcomes import Duplicate, Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.session.call_context import CallContext
@@ -103,7 +103,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             if isinstance(wanted, InvalidInputError):
                 outcome, local = Failed(wanted, **facts), True
             elif first is not None:
-                outcome, local = Unprocessed(f"duplicate of {first}", **facts), True
+                outcome = Duplicate(first, **facts)
             else:
                 outcome = await self._carry_out(wanted, context, record)
             self._unsettled += not (local or settles(outcome))

@@ -42,8 +42,8 @@ def invite(
     """Invite every person of a file to become your colleague; a person who comes twice is invited once.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (invited,
-    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), connection_id (of the invitee's side),
-    attempts, elapsed_ms and error. A person who comes again is unprocessed, and counts as no failure.
+    already_exists, duplicate, in_doubt, rejected, failed, unprocessed or unreadable), connection_id (of the invitee's
+    side), attempts, elapsed_ms and error. A duplicate is a person who was in an earlier row, and no failure.
 
     Args:
         people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out

@@ -40,8 +40,8 @@ def _invite(
     """Invite every person of a file into a community; a person who comes twice is invited once.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (invited,
-    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error. A person
-    who comes again is unprocessed, and counts as no failure.
+    already_exists, duplicate, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error. A
+    duplicate is a person who was in an earlier row, and no failure.
 
     Args:
         uuid: Which community.

@@ -140,7 +140,7 @@ def _named(item: Item) -> dict[str, str]:
 def _outcome(row: RecordedRow, item: Item) -> Outcome:
     if row.said is not None:
         return replay(row.said, index=row.index, item=item, recorded_at=row.outcome_at)
-    doubt = InDoubtError(str(row.as_dict()["error"]))
+    doubt = InDoubtError(str(row.error))
     return InDoubt(doubt, index=row.index, item=item, replayed=True, recorded_at=row.intent_at)
 
 

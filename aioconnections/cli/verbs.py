@@ -63,7 +63,7 @@ class Options(TypedDict):
 
 
 def _label(outcome: Outcome) -> str:
-    return str(outcome.as_dict()["outcome"]).replace("_", " ")
+    return outcome.kind.replace("_", " ")
 
 
 @frozen(kw_only=True)
@@ -148,7 +148,7 @@ CHECK: Verb[RowPair] = Verb(
     plan=profiles.check,
     added=("status", "http_status"),
     says=_checked,
-    label=lambda outcome: str(outcome.as_dict()["status"] or "none"),
+    label=lambda outcome: str(outcome.as_dict()["status"]),
     labels=(*Status, "none"),
 )
 

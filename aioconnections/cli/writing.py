@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from array import array
 from collections import Counter
@@ -16,15 +15,14 @@ from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.rows import BadRowError, Item, Repeats, Row
 from aioconnections.cli.verbs import Verb
-from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 
-__all__ = ["COST", "RECORDED_AT", "Writing", "first_of", "milliseconds", "same_person"]
+__all__ = ["COST", "RECORDED_AT", "Writing", "same_person"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
 COST = ("attempts", "elapsed_ms", "error")
 RECORDED_AT = "recorded_at"  # a column of runs with a journal
-_DUPLICATE = re.compile(r"duplicate of (\d+)")  # the reason of an `Unprocessed` that comes of no stop
 _MOST_HELD = 1_000  # rows
 
 
@@ -57,7 +55,6 @@ class Writing(Generic[ItemT]):
     _unreadable: int = 0
     _undone: int = 0
     _in_doubt: int = 0
-    _duplicates: int = 0
     _lines: array[int] = field(factory=lambda: array("Q"))  # by index, where a row may be about the person of another
 
     @property
@@ -79,12 +76,9 @@ class Writing(Generic[ItemT]):
             self.refuse(outcome.item)
             return
         error = _problem(outcome)
-        first = first_of(outcome.reason) if isinstance(outcome, Unprocessed) else None
-        if first is None:
-            self._count.add(outcome)
-        else:
-            self._duplicates += 1
-            error = same_person(self._lines[first])
+        if isinstance(outcome, Duplicate):
+            error = same_person(self._lines[outcome.of])
+        self._count.add(outcome)
         if outcome.replayed and outcome.recorded_at is not None:
             self._oldest = min(self._oldest or outcome.recorded_at, outcome.recorded_at)
             self._latest = max(self._latest or outcome.recorded_at, outcome.recorded_at)
@@ -95,7 +89,7 @@ class Writing(Generic[ItemT]):
         row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
         if RECORDED_AT in self.added:
             row[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
-        self._put(row, idle=isinstance(outcome, Failed | Unprocessed))
+        self._put(row, idle=isinstance(outcome, Failed | Unprocessed | Duplicate))
 
     def release(self) -> None:
         """Write what is held, and hold nothing more."""
@@ -160,7 +154,7 @@ class Writing(Generic[ItemT]):
             "rejected": tally.rejected,
             "failed": tally.failed,
             "unreadable": self._unreadable,
-            "duplicate": self._duplicates,
+            "duplicate": tally.duplicate,
             "unprocessed": tally.unprocessed + self._undone,
         }
         said = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
@@ -195,20 +189,9 @@ def _age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def milliseconds(seconds: float) -> float:
-    """The same from a journal, which keeps microseconds, as from the run itself."""
-    return round(round(seconds, 6) * 1000, 1)
-
-
 def same_person(line: int) -> str:
-    """What is said of a person who came before."""
-    return f"unprocessed: the same person as line {line}"
-
-
-def first_of(reason: str) -> int | None:
-    """The index of the item before that was about the same person, if that is why one was not tried."""
-    found = _DUPLICATE.fullmatch(reason)
-    return None if found is None else int(found[1])
+    """The error column of a duplicate, whose first occurrence is in this line."""
+    return f"the same person as line {line}"
 
 
 def _problem(outcome: Outcome) -> str | None:

@@ -13,6 +13,7 @@ from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
     AlreadyExists,
+    Duplicate,
     Invited,
     InviteOutcome,
     Removed,
@@ -68,7 +69,7 @@ class Community:
     ) -> Outcomes[InviteOutcome]:
         """Invite every person of a source; see `invite` for one.
 
-        A person who comes a second time is `Unprocessed`. An invitation that a run which was killed may have sent is
+        A repeated person is a `Duplicate`. An invitation that a run which was killed may have sent is
         reported as in doubt, and never sent again.
 
         Args:
@@ -81,7 +82,7 @@ class Community:
         """
         address, digest = self._client._here().address, digest_of(_text(title).encode(errors="surrogatepass"))
 
-        def understand(item: object) -> WorkItem[Invited | AlreadyExists]:
+        def understand(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
             return WorkItem(
                 lambda earlier: communities.invite_to_community(address, self.uuid, person, title, earlier=earlier),

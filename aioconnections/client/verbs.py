@@ -19,6 +19,7 @@ from aioconnections.outcomes import (
     AlreadyExists,
     Checked,
     CheckOutcome,
+    Duplicate,
     Invited,
     InviteOutcome,
     Outcome,
@@ -239,7 +240,7 @@ class Colleagues(Base):
     ) -> Outcomes[InviteOutcome]:
         """Invite every person of a source, each at most once; see `invite` for one.
 
-        A person who comes a second time is `Unprocessed`. With a journal that holds across runs, too: an invitation
+        A repeated person is a `Duplicate`. With a journal that holds across runs, too: an invitation
         that a run which was killed may have sent is asked after, `settle` seconds after it was sent, before it is sent
         a second time; after fifteen minutes, or with ``on_unknown="report"``, it is only reported as `InDoubt`.
 
@@ -261,7 +262,7 @@ class Colleagues(Base):
         common = colleagues.invitation_body(message, message_type)
         digest = digest_of(common)
 
-        def understand(item: object) -> WorkItem[Invited | AlreadyExists]:
+        def understand(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses the rest
             person, own = wanted.person, wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)

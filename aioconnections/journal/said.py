@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from aioconnections import errors, outcomes
 from aioconnections.errors import ConnectionsError, JournalError, UsageError
@@ -16,10 +16,9 @@ from aioconnections.records import Identity, Pair, Status
 __all__ = ["FINISHED", "SET_BACK", "Past", "Said", "moment", "replay", "said_of", "settles"]
 
 FINISHED = frozenset(
-    {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved"}
+    {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved", "duplicate"}
 )
 SET_BACK = 1_000_000  # microseconds: clocks are nudged all the time, and less than this is no news
-_WITH_ERROR = (outcomes.Rejected, outcomes.Failed, outcomes.InDoubt)
 _CLASSES: dict[str, Any] = {
     "checked": outcomes.Checked,
     "invited": outcomes.Invited,
@@ -28,12 +27,14 @@ _CLASSES: dict[str, Any] = {
     "removed": outcomes.Removed,
     "connected": outcomes.Connected,
     "resolved": outcomes.Resolved,
+    "duplicate": outcomes.Duplicate,
     "in_doubt": outcomes.InDoubt,
     "rejected": outcomes.Rejected,
     "failed": outcomes.Failed,
     "unprocessed": outcomes.Unprocessed,
 }
 _NAMES: dict[type[Outcome], str] = {kind: name for name, kind in _CLASSES.items()}
+_OWN = {kind: tuple(it.name for it in fields(kind) if not it.inherited) for kind in _NAMES}
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -134,19 +135,13 @@ def moment(wall: int) -> datetime:
 
 
 def _detail(outcome: Outcome) -> str | None:
-    if isinstance(outcome, outcomes.Checked):
-        return _encode({"status": outcome.status})
-    if isinstance(outcome, _WITH_ERROR):
-        return _encode({"error": _facts_of(outcome.error)})
-    if isinstance(outcome, outcomes.Invited):
-        return _encode({"connection_id": outcome.connection_id})
-    if isinstance(outcome, outcomes.Removed):
-        return _encode({"was": outcome.was})
-    if isinstance(outcome, outcomes.Unprocessed):
-        return _encode({"reason": outcome.reason})
-    if isinstance(outcome, outcomes.Resolved) and outcome.profile is not None:
+    """The attributes of this class alone, as JSON; None if it has none."""
+    own = {name: getattr(outcome, name) for name in _OWN[type(outcome)]}
+    if own.pop("profile", None) is not None:
         raise UsageError("a journal keeps no profiles")
-    return None
+    if "error" in own:
+        own["error"] = _facts_of(own["error"])
+    return _encode(own) if own else None
 
 
 def _facts_of(error: ConnectionsError) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from aioconnections.errors import UsageError
 from aioconnections.journal.items import columns
 from aioconnections.journal.said import Said, moment
-from aioconnections.outcomes import Tally
+from aioconnections.outcomes import Tally, milliseconds
 
 if TYPE_CHECKING:
     from aioconnections.journal.database import Connection
@@ -61,22 +61,39 @@ class Row:
     intent_at: datetime | None
     outcome_at: datetime | None
 
+    @property
+    def details(self) -> dict[str, str | int | None]:
+        """What the outcome adds to `as_dict`, besides an error: ``status``, ``connection_id``, ``was``, ..."""
+        facts = {} if self.said is None else self.said.facts
+        if "status" in facts:
+            facts["status"] = facts["status"] or "none"
+        names = {"of": "duplicate_of"}
+        return {names.get(name, name): value for name, value in facts.items() if name not in {"error", "reason"}}
+
+    @property
+    def error(self) -> str | None:
+        """Why the item was not done, as in `Outcome.as_dict`."""
+        if self.said is None:
+            return _CUT_SHORT
+        facts = self.said.facts
+        error = facts.get("error")
+        return f"{error['class']}: {error['text']}" if error else facts.get("reason")
+
     def as_dict(self) -> dict[str, Any]:
-        """A flat dictionary with the names that `Outcome.as_dict` has, and the two times in ISO 8601."""
-        said = self.said or Said("in_doubt", None)
-        facts: dict[str, Any] = said.facts if self.said else {"reason": _CUT_SHORT}
-        if (error := facts.pop("error", None)) is not None:
-            facts["error"] = f"{error['class']}: {error['text']}"
-        if (reason := facts.pop("reason", None)) is not None:
-            facts["error"] = reason
+        """A flat dictionary with the names that `Outcome.as_dict` has, and the two times in ISO 8601.
+
+        It has only those of the identities and details that the item has.
+        """
+        said = self.said or Said("in_doubt")
         return {
             "index": self.index,
-            "outcome": self.outcome,
             **self.item,
-            **facts,
+            "outcome": self.outcome,
+            **self.details,
             "attempts": said.attempts,
-            "elapsed": said.elapsed,
-            "waited": said.waited,
+            "elapsed_ms": milliseconds(said.elapsed),
+            "waited_ms": milliseconds(said.waited),
+            "error": self.error,
             "intent_at": self.intent_at.isoformat() if self.intent_at else None,
             "outcome_at": self.outcome_at.isoformat() if self.outcome_at else None,
         }

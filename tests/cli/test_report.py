@@ -12,7 +12,7 @@ import anyio
 import pytest
 from journals import opened, pair
 
-from aioconnections import Checked, Email, InDoubt, InDoubtError, Invited, Unprocessed
+from aioconnections import Checked, Duplicate, Email, InDoubt, InDoubtError, Invited
 from aioconnections.journal import item_text, said_of
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Status
@@ -47,17 +47,26 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
         (3, person(3), None),
         (1, person(1), Invited("c1", attempts=1, elapsed=0.25, waited=0.5)),
         (0, person(0), doubt),
-        (2, person(2), Unprocessed("duplicate of 1")),
+        (2, person(2), Duplicate(1)),
     )
     said = command("report", "j.sqlite")
     assert said.code == 1
-    assert list(said.rows[0]) == ["index", "email", "message_digest", "outcome", "connection_id", *AFTER]
+    assert list(said.rows[0]) == [
+        "index",
+        "email",
+        "message_digest",
+        "outcome",
+        "connection_id",
+        "duplicate_of",
+        *AFTER,
+    ]
     assert [row["index"] for row in said.rows] == ["0", "1", "2", "3"]
-    assert [row["outcome"] for row in said.rows] == ["in_doubt", "invited", "unprocessed", "in_doubt"]
+    assert [row["outcome"] for row in said.rows] == ["in_doubt", "invited", "duplicate", "in_doubt"]
+    assert [row["duplicate_of"] for row in said.rows] == ["", "", "1", ""]
     assert [row["error"] for row in said.rows] == [
         "InDoubtError: nobody knows",
         "",
-        "unprocessed: duplicate of 1",
+        "",
         "the run ended before the answer was recorded",
     ]
     assert said.rows[1] | {"outcome_at": "?"} == {
@@ -66,6 +75,7 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
         "message_digest": "d1",
         "outcome": "invited",
         "connection_id": "c1",
+        "duplicate_of": "",
         "attempts": "1",
         "elapsed_ms": "250.0",
         "waited_ms": "500.0",
@@ -75,12 +85,12 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
     }
     assert said.err == (
         "invite at https://connections.example.com as u1, begun 2023-11-14 22:13:20 UTC: "
-        "4 read: 1 invited, 2 in doubt, 1 duplicate\n"
+        "4 read: 1 invited, 1 duplicate, 2 in doubt\n"
     )
 
 
 def test_a_person_who_comes_twice_is_no_failure(command: Command) -> None:
-    record((0, person(0), Invited("c1")), (1, person(0), Unprocessed("duplicate of 0")))
+    record((0, person(0), Invited("c1")), (1, person(0), Duplicate(0)))
     said = command("report", "j.sqlite")
     assert said.code == 0
     assert said.err.endswith(" UTC: 2 read: 1 invited, 1 duplicate\n")

@@ -63,11 +63,11 @@ def test_people_of_a_file_are_invited_each_once(command: Command, pairs_file: Pa
         "invited",
         "invited",
         "already_exists",
-        "unprocessed",
+        "duplicate",
         "unreadable",
     ]
     assert [bool(row["connection_id"]) for row in said.rows] == [True, True, False, False, False]
-    assert said.rows[3]["error"] == "unprocessed: the same person as line 2"
+    assert said.rows[3]["error"] == "the same person as line 2"
     assert said.rows[4]["error"] == "line 6: no person"
     assert said.err.endswith("/s): 1 already exists, 2 invited; 1 unreadable; 1 duplicate\n")
     assert done(me) == ["invite", "invite"]
@@ -86,16 +86,16 @@ def test_a_person_who_comes_twice_is_no_failure_where_the_first_was_none(
         patch.setattr("sys.stdin", stdin)
         said = command(*words, "-" if piped else "people.csv", "--ordered", "--no-journal")
     assert said.code == 0
-    assert [row["outcome"] for row in said.rows] == ["invited", "unprocessed", "unprocessed"]
-    assert [row["error"] for row in said.rows] == ["", *["unprocessed: the same person as line 2"] * 2]
+    assert [row["outcome"] for row in said.rows] == ["invited", "duplicate", "duplicate"]
+    assert [row["error"] for row in said.rows] == ["", *["the same person as line 2"] * 2]
     assert said.err.endswith("/s): 1 invited; 2 duplicate\n")
 
 
 def test_a_person_who_comes_twice_and_cannot_be_invited_is_one_failure(command: Command, pairs_file: PairsFile) -> None:
     said = command("invite", pairs_file("\nuserid\n\nnobody\nnobody\n"), "--ordered", "--no-journal")
     assert said.code == 1
-    assert [row["outcome"] for row in said.rows] == ["rejected", "unprocessed"]
-    assert said.rows[1]["error"] == "unprocessed: the same person as line 4"
+    assert [row["outcome"] for row in said.rows] == ["rejected", "duplicate"]
+    assert said.rows[1]["error"] == "the same person as line 4"
     assert said.err.endswith("; 1 rejected; 1 duplicate\n")
 
 
@@ -130,7 +130,7 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
     assert (first["method"], first["then"], first["error"]) == ("POST", "", "")
     assert first["url"] == f"{me.url}/profiles/atom/connections.do?connectionType=colleague&email=a%40example.com"
     assert "&lt;b&gt;Hello" in first["body"]
-    assert (second["method"], second["error"]) == ("", "unprocessed: the same person as line 2")
+    assert (second["method"], second["error"]) == ("", "the same person as line 2")
     assert third["error"] == "line 4: no person"
     assert said.code == 1
     assert said.err.splitlines()[-1] == "nothing was sent"
@@ -242,7 +242,7 @@ def test_an_administrator_connects_and_disconnects(
 def test_a_dry_run_of_invitations_into_a_community_names_duplicates(command: Command, pairs_file: PairsFile) -> None:
     people = pairs_file("email\nann@example.com\nANN@example.com\n")
     planned = command("community", "invite", COMMUNITY.uuid, people, "--no-journal", "--dry-run")
-    assert [row["error"] for row in planned.rows] == ["", "unprocessed: the same person as line 2"]
+    assert [row["error"] for row in planned.rows] == ["", "the same person as line 2"]
     assert planned.code == 0
     assert [(row["method"], COMMUNITY.uuid in row["url"]) for row in planned.rows] == [("POST", True), ("", False)]
 

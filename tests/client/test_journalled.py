@@ -17,6 +17,7 @@ from server import Place
 from aioconnections import (
     Attempt,
     Checked,
+    Duplicate,
     Failed,
     InDoubt,
     InvalidInputError,
@@ -158,14 +159,14 @@ async def test_an_item_that_was_none_may_be_mended_and_failures_are_tried_again(
         assert [(type(outcome), outcome.replayed) for outcome in second] == [
             (Invited, True),
             (Invited, False),
-            (Unprocessed, False),
+            (Duplicate, False),
         ]
         third = await everything(client.invite_many([bob, cid, bob], journal=Journal(path), ordered=True))
-        assert [outcome.replayed for outcome in third] == [True, True, False]
-        assert third[2].reason == "duplicate of 0"
+        assert [outcome.replayed for outcome in third] == [True, True, True]
+        assert third[2].of == 0
     with report(path) as run:
         tally = run.tally
-    assert (tally.read, tally.invited, tally.unprocessed) == (3, 2, 1)
+    assert (tally.read, tally.invited, tally.duplicate) == (3, 2, 1)
 
 
 async def test_why_a_source_has_nobody_is_recorded(path: Path) -> None:

@@ -19,6 +19,7 @@ from aioconnections import (
     BadRequestError,
     Client,
     Connected,
+    Duplicate,
     Email,
     Failed,
     ForbiddenError,
@@ -33,7 +34,6 @@ from aioconnections import (
     Resolved,
     ServerError,
     Stream,
-    Unprocessed,
     UsageError,
     Userid,
 )
@@ -233,11 +233,11 @@ async def test_inviting_many_names_duplicates_and_goes_on() -> None:
         client.invite_many(source, message="Hello", journal=None, ordered=True) as outcomes,
     ):
         found = [outcome async for outcome in outcomes]
-    assert [type(outcome) for outcome in found] == [Invited, Invited, Unprocessed, Rejected, Failed, Unprocessed]
-    assert [outcome.reason for outcome in found if isinstance(outcome, Unprocessed)] == ["duplicate of 0"] * 2
+    assert [type(outcome) for outcome in found] == [Invited, Invited, Duplicate, Rejected, Failed, Duplicate]
+    assert [outcome.of for outcome in found if isinstance(outcome, Duplicate)] == [0, 0]
     assert [outcome.item for outcome in found] == source
     tally = outcomes.tally
-    assert (tally.read, tally.invited, tally.unprocessed, tally.rejected, tally.failed) == (6, 2, 2, 1, 1)
+    assert (tally.read, tally.invited, tally.duplicate, tally.rejected, tally.failed) == (6, 2, 2, 1, 1)
     assert place.verbs() == ["invite", "invite"]
 
 
@@ -297,7 +297,7 @@ async def test_an_invitation_into_a_community(auth: str, delete: int) -> None:
         async with community.invite_many(
             [place.person(guest), place.person(guest)], journal=None, ordered=True
         ) as outcomes:
-            assert [type(outcome) async for outcome in outcomes] == [Invited, Unprocessed]
+            assert [type(outcome) async for outcome in outcomes] == [Invited, Duplicate]
         assert isinstance(await community.invite(place.person(guest)), AlreadyExists)
         (invitation,) = [it async for it in his.invitations() if it.id not in before]
         assert invitation.id in [it.id async for it in community.invitations()]

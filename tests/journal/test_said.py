@@ -13,6 +13,7 @@ from aioconnections import (
     Checked,
     Connected,
     ConnectionsError,
+    Duplicate,
     Email,
     Failed,
     InDoubt,
@@ -74,7 +75,8 @@ OUTCOMES: list[Outcome] = [
     Accepted(),
     Connected(),
     Resolved(None),
-    Unprocessed("duplicate of 3"),
+    Duplicate(3),
+    Unprocessed("the run has ended"),
     *(kind(error) for kind in (Rejected, Failed, InDoubt) for error in ERRORS),
 ]
 
@@ -87,7 +89,7 @@ def again(outcome: Outcome) -> Outcome:
 def test_nothing_is_left_out() -> None:
     assert {type(error).__name__ for error in ERRORS} == set(errors.__all__)
     assert {type(outcome) for outcome in OUTCOMES} == set(Outcome.__subclasses__())
-    assert len(Outcome.__subclasses__()) == len([name for name in outcomes.__all__ if name.endswith("ed")]) + 2
+    assert len(Outcome.__subclasses__()) == len([name for name in outcomes.__all__ if name.endswith("ed")]) + 3
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
@@ -138,6 +140,7 @@ def test_what_a_newer_version_wrote_is_refused() -> None:
         *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("checked", "invited", "already_exists")),
         *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("rejected", "accepted", "removed", "connected")),
         (Past(Said("resolved")), True, False),
+        (Past(Said("duplicate")), True, False),
         (Past(Said("failed"), 1, 1.0, 1.0), False, False),
         (Past(Said("unprocessed")), False, False),
         (Past(Said("in_doubt"), 1, 1.0, 1.0), False, True),

@@ -12,17 +12,24 @@ from journals import INVITED, ORIGIN, USERID, VERB, folder, item, opened
 
 from aioconnections import (
     BadRequestError,
+    Duplicate,
     Failed,
     InvalidInputError,
     Rejected,
     Tally,
-    Unprocessed,
     UsageError,
 )
 from aioconnections.journal import Row, report, said_of
 
 AT = datetime.fromtimestamp(1_000.0, UTC)
-BARE = {"attempts": 0, "elapsed": 0.0, "waited": 0.0, "intent_at": None, "outcome_at": AT.isoformat()}
+BARE = {
+    "attempts": 0,
+    "elapsed_ms": 0.0,
+    "waited_ms": 0.0,
+    "error": None,
+    "intent_at": None,
+    "outcome_at": AT.isoformat(),
+}
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def path(path: Path) -> Path:
             rejected = Rejected(BadRequestError(400, "CLFRN1172E", "no such person"))
             await journal.outcome(0, item(0), said_of(rejected), durable=False)
             await journal.outcome(5, "{}", said_of(Failed(InvalidInputError("empty"))), durable=False)
-            await journal.outcome(7, item(7), said_of(Unprocessed("duplicate of 3")), durable=False)
+            await journal.outcome(7, item(7), said_of(Duplicate(3)), durable=False)
 
     anyio.run(run)
     return path
@@ -54,15 +61,15 @@ def test_rows_come_by_index_with_their_columns(path: Path) -> None:
             "index": 0,
             "outcome": "rejected",
             **ids(0),
-            "error": "BadRequestError: HTTP 400: CLFRN1172E: no such person",
             **BARE,
+            "error": "BadRequestError: HTTP 400: CLFRN1172E: no such person",
         },
         {
             "index": 1,
             "outcome": "in_doubt",
             **ids(1),
-            "error": "the run ended before the answer was recorded",
             **BARE,
+            "error": "the run ended before the answer was recorded",
             "intent_at": AT.isoformat(),
             "outcome_at": None,
         },
@@ -72,13 +79,14 @@ def test_rows_come_by_index_with_their_columns(path: Path) -> None:
             **ids(3),
             "connection_id": "c1",
             "attempts": 1,
-            "elapsed": 0.25,
-            "waited": 0.5,
+            "elapsed_ms": 250.0,
+            "waited_ms": 500.0,
+            "error": None,
             "intent_at": AT.isoformat(),
             "outcome_at": AT.isoformat(),
         },
-        {"index": 5, "outcome": "failed", "error": "InvalidInputError: empty", **BARE},
-        {"index": 7, "outcome": "unprocessed", **ids(7), "error": "duplicate of 3", **BARE},
+        {"index": 5, "outcome": "failed", **BARE, "error": "InvalidInputError: empty"},
+        {"index": 7, "outcome": "duplicate", **ids(7), "duplicate_of": 3, **BARE},
     ]
     assert json.loads(json.dumps(rows)) == rows
 
@@ -86,7 +94,7 @@ def test_rows_come_by_index_with_their_columns(path: Path) -> None:
 def test_it_says_which_run_it_was(path: Path) -> None:
     with report(path) as run:
         assert (run.verb, run.origin, run.userid, run.created) == (VERB, ORIGIN, USERID, AT)
-        assert run.tally == Tally(read=5, invited=1, in_doubt=1, rejected=1, failed=1, unprocessed=1)
+        assert run.tally == Tally(read=5, invited=1, in_doubt=1, rejected=1, failed=1, duplicate=1)
         assert "person" not in repr(run)
         first = next(run.rows())
         assert isinstance(first, Row)
