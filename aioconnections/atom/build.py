@@ -18,7 +18,7 @@ from attrs import fields, fields_dict
 
 from aioconnections.atom import constructs
 from aioconnections.atom.constructs import Scope, scope_of
-from aioconnections.atom.names import ATOM, OPENSEARCH, SNX
+from aioconnections.atom.names import ATOM, CONNECTION_SOURCE, CONNECTION_TARGET, OPENSEARCH, SNX, SNX_REL
 from aioconnections.atom.records import AtomPerson, Attributes, Category, ConnectionEnds, Entry, Feed
 
 __all__ = ["Builder"]
@@ -33,9 +33,6 @@ _Layout: TypeAlias = tuple[list[tuple[K, _Convert, int]], list[tuple[K, _Convert
 """Field, converter and index of the child; first for fields of one value, then for those of many."""
 _PersonKey: TypeAlias = tuple[tuple[str, str | None], ...]
 
-_SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
-_TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
-_REL = f"{SNX}rel"
 _NO_NAMES: frozenset[str] = frozenset()
 _CONTRIBUTOR = f"{ATOM}contributor"
 # In the order of the fields of `AtomPerson`.
@@ -156,10 +153,12 @@ class Builder:
     def _connection_end(self, element: Element, scope: Scope) -> AtomPerson:
         """Convert a person construct whose only attribute may be ``snx:rel``, which is dropped."""
         if len(element.keys()) > 1:
-            return constructs.person(element, scope, self._leaf_cache, _REL)
+            return constructs.person(element, scope, self._leaf_cache, SNX_REL)
         key = tuple(map(_tag_and_text_of, element))
         return (
-            self._people.get(key) or self._new_person(key) or constructs.person(element, scope, self._leaf_cache, _REL)
+            self._people.get(key)
+            or self._new_person(key)
+            or constructs.person(element, scope, self._leaf_cache, SNX_REL)
         )
 
     def _new_person(self, key: _PersonKey) -> AtomPerson | None:
@@ -195,10 +194,10 @@ class Builder:
         source = target = None
         others: list[Element] = []
         for child in element:
-            rel = child.get(_REL, "").strip() if child.tag == _CONTRIBUTOR else ""
-            if rel == _SOURCE and source is None:
+            rel = child.get(SNX_REL, "").strip() if child.tag == _CONTRIBUTOR else ""
+            if rel == CONNECTION_SOURCE and source is None:
                 source = self._connection_end(child, scope)
-            elif rel == _TARGET and target is None:
+            elif rel == CONNECTION_TARGET and target is None:
                 target = self._connection_end(child, scope)
             else:
                 others.append(child)

@@ -19,7 +19,7 @@ from aioconnections.atom.records import (
     Text,
     XmlElement,
 )
-from aioconnections.atom.references import Resolver
+from aioconnections.atom.references import WEB_SCHEMES, Resolver
 
 __all__ = [
     "LeafCache",
@@ -51,12 +51,19 @@ _SCOPE_ATTRIBUTES = frozenset({XML_LANG, XML_BASE})
 _TEXT_ATTRIBUTES = _SCOPE_ATTRIBUTES | {"type"}
 _CONTENT_ATTRIBUTES = _TEXT_ATTRIBUTES | {"src"}
 _LINK_ATTRIBUTES = frozenset({"href", "rel", "type", "title", "hreflang", "length"})
-_ABSOLUTE = ("https://", "http://")
 _ONLY_TYPE = frozenset({"type"})
 _PLAIN_TYPES = frozenset({"text", "html"})
 _EMPTY_TEXTS = {kind: Text("", kind) for kind in _PLAIN_TYPES}
 _EMPTY_CONTENTS = {kind: Content("", kind) for kind in _PLAIN_TYPES}
 _CATEGORY_ATTRIBUTES = frozenset({"term", "scheme", "label"})
+_PERSON_FIELDS = {
+    f"{ATOM}name": "name",
+    f"{ATOM}email": "email",
+    f"{ATOM}uri": "uri",
+    f"{SNX}userid": "userid",
+    f"{SNX}userState": "user_state",
+    f"{SNX}isExternal": "is_external",
+}
 
 
 def scope_of(element: Element, scope: Scope) -> Scope:
@@ -68,7 +75,8 @@ def scope_of(element: Element, scope: Scope) -> Scope:
 
 
 def _resolve(scope: Scope, reference: str) -> str:
-    return scope[2].resolve(scope[1], reference)
+    _, base, resolver = scope
+    return resolver.resolve(base, reference)
 
 
 def other_attributes(element: Element, known: frozenset[str] = _SCOPE_ATTRIBUTES) -> Attributes:
@@ -124,8 +132,10 @@ def text(element: Element, scope: Scope) -> Text:
     attrib = element.attrib
     kind = attrib.get("type", "text")
     if kind in _PLAIN_TYPES and not len(element) and _ONLY_TYPE.issuperset(attrib):
-        value, (lang, base, _) = element.text, scope
-        return Text(value or "", kind, lang, base) if value or lang or base else _EMPTY_TEXTS[kind]
+        lang, base, _ = scope
+        if not (element.text or lang or base):
+            return _EMPTY_TEXTS[kind]
+        return Text(element.text or "", kind, lang, base)
     value, (lang, base, _) = _inline(element, kind, scope_of(element, scope))
     return Text(value, kind, lang, base, other_attributes(element, _TEXT_ATTRIBUTES))
 
@@ -153,8 +163,10 @@ def content(element: Element, scope: Scope) -> Content:
     attrib = element.attrib
     kind = attrib.get("type", "text")
     if kind in _PLAIN_TYPES and not len(element) and _ONLY_TYPE.issuperset(attrib):
-        body, (lang, base, _) = element.text, scope
-        return Content(body or "", kind, None, lang, base) if body or lang or base else _EMPTY_CONTENTS[kind]
+        lang, base, _ = scope
+        if not (element.text or lang or base):
+            return _EMPTY_CONTENTS[kind]
+        return Content(element.text or "", kind, None, lang, base)
     scope = scope_of(element, scope)
     src = element.get("src")
     if src is not None:
@@ -180,22 +192,12 @@ def _from_base64(text: str) -> str | bytes:
         return text
 
 
-_PERSON = {
-    f"{ATOM}name": "name",
-    f"{ATOM}email": "email",
-    f"{ATOM}uri": "uri",
-    f"{SNX}userid": "userid",
-    f"{SNX}userState": "user_state",
-    f"{SNX}isExternal": "is_external",
-}
-
-
 def person(element: Element, scope: Scope, leaf_cache: LeafCache, known: str = "") -> AtomPerson:
     """Convert a person construct, without the attribute `known`."""
     values: dict[str, Any] = {}
     others: list[Element] = []
     for child in element:
-        name = _PERSON.get(child.tag)
+        name = _PERSON_FIELDS.get(child.tag)
         if name is None or name in values:
             others.append(child)
         else:
@@ -215,7 +217,7 @@ def link(element: Element, scope: Scope) -> Link:
     href = attrib.get("href", "").strip()
     if XML_BASE in attrib:
         scope = scope_of(element, scope)
-    if not href.startswith(_ABSOLUTE):
+    if not href.startswith(WEB_SCHEMES):
         href = _resolve(scope, href)
     length = attrib.get("length")
     known = _LINK_ATTRIBUTES

@@ -36,9 +36,9 @@ def parse_date(text: str | None) -> datetime | None:
         # Fast path for the form in all recorded responses: UTC with milliseconds.
         if len(text) == 24 and text[10] == "T" and text[19] == "." and text[23] == "Z" and text[17] != "6":
             return datetime.fromisoformat(text)
-        found = _RFC3339.fullmatch(text)
-        if found is not None:
-            return _to_datetime(found)
+        match = _RFC3339.fullmatch(text)
+        if match is not None:
+            return _to_datetime(match)
         if _EPOCH_MILLISECONDS.fullmatch(text):
             return _EPOCH + timedelta(milliseconds=int(text))
     except (ValueError, OverflowError):
@@ -59,8 +59,8 @@ def write_date(when: datetime) -> str:
     return utc.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
-def _to_datetime(found: re.Match[str]) -> datetime:
-    day, time, second, fraction, zulu, sign, hours, minutes = found.groups()
+def _to_datetime(match: re.Match[str]) -> datetime:
+    day, time, second, fraction, zulu, sign, hours, minutes = match.groups()
     leap = timedelta(seconds=1 if second == "60" else 0)
     naive = datetime.fromisoformat(f"{day}T{time}{'59' if leap else second}") + leap
     micros = int(((fraction or "0") + "000000")[:6])

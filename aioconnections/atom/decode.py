@@ -113,10 +113,10 @@ class Utf8Decoder:
         if codec.startswith("utf-16"):
             text = codecs.decode(start[: len(start) & ~1], codec, "replace").encode("utf-8")
             text = text.removeprefix(codecs.BOM_UTF8)
-        found = _blank_declaration(text, last=last)
-        if found is None:
+        declaration = _blank_declaration(text, last=last)
+        if declaration is None:
             return None
-        blanked, declared = found
+        blanked, declared = declaration
         self.declared = bool(blanked)
         if not mark and self._charset is None and not codec.startswith("utf-16"):
             codec = _codec(declared) if declared else "utf-8"
@@ -147,10 +147,10 @@ def _blank_declaration(text: bytes, *, last: bool) -> tuple[bytes, str | None] |
             return None
     if not _DECLARATION_START.match(body):
         return b"", None
-    found = _DECLARATION.match(text)
-    if found is None:
+    match = _DECLARATION.match(text)
+    if match is None:
         raise AtomError("malformed XML declaration", 1 + text[: len(text) - len(body)].count(b"\n"))
-    if (found[1] or found[2]) != b"1.0":
+    if (match[1] or match[2]) != b"1.0":
         raise AtomError("unsupported XML version, expected 1.0")
-    declared = found[3] or found[4]
-    return _NO_LINE_BREAK.sub(b" ", found[0]), declared.decode("ascii") if declared else None
+    declared = match[3] or match[4]
+    return _NO_LINE_BREAK.sub(b" ", match[0]), declared.decode("ascii") if declared else None

@@ -26,7 +26,7 @@ _PREDEFINED = {"amp", "lt", "gt", "quot", "apos"}
 _REPLACEMENTS = {
     # XHTML 1.0 has the 252 names of HTML 4 and `apos`.
     **{f"&{name};".encode(): chr(code).encode() for name, code in name2codepoint.items() if name not in _PREDEFINED},
-    # Forbidden characters in the usual notations; `_character` decodes the others.
+    # Forbidden characters in the usual notations; `_replacement` decodes the others.
     **{
         f"&#{form.format(code)};".encode(): _REPLACEMENT_CHARACTER
         for code in _CONTROLS
@@ -60,13 +60,13 @@ class LenientFilter:
         held = 0 if last else _incomplete(data)
         data, self._held = _without_forbidden(data[: len(data) - held]), data[len(data) - held :]
         if not self._end and find_markup(data, b"!") < 0 and find_markup(data, b"?") < 0:
-            return self._text(data, last=last)
-        return self._mixed(data, last=last)
+            return self._filter_text(data, last=last)
+        return self._filter_mixed(data, last=last)
 
-    def _text(self, data: bytes, *, last: bool) -> bytes:
+    def _filter_text(self, data: bytes, *, last: bool) -> bytes:
         """Filter data that holds only tags and text."""
         if _NOT_PREDEFINED.search(data):
-            data = _IN_TEXT.sub(_character, self._hold_incomplete(data, last=last))
+            data = _IN_TEXT.sub(_replacement, self._hold_incomplete(data, last=last))
         elif data.endswith(b"<"):
             data = self._hold_incomplete(data, last=last)
         return data
@@ -75,22 +75,22 @@ class LenientFilter:
         """Hold back an incomplete reference or markup opener at the end of `data`."""
         if last:
             return data
-        found = _UNFINISHED.search(data, max(len(data) - _MAX_REFERENCE, 0))
-        at = found.start() if found else len(data)
-        self._held = data[at:] + self._held
-        return data[:at]
+        match = _UNFINISHED.search(data, max(len(data) - _MAX_REFERENCE, 0))
+        end = match.start() if match else len(data)
+        self._held = data[end:] + self._held
+        return data[:end]
 
-    def _mixed(self, data: bytes, *, last: bool) -> bytes:
+    def _filter_mixed(self, data: bytes, *, last: bool) -> bytes:
         """Filter data that may hold comments, CDATA sections and processing instructions."""
         start = 0
         if self._end:
-            found = data.find(self._end)
-            if found < 0:
+            end = data.find(self._end)
+            if end < 0:
                 return self._hold_end_mark(data, 0, last=last)
-            start = found + len(self._end)
+            start = end + len(self._end)
             self._end = b""
-        matched = _COMPLETE_PREFIX.match(data, start)
-        end = matched.end() if matched else start
+        complete = _COMPLETE_PREFIX.match(data, start)
+        end = complete.end() if complete else start
         rest = data[end:]
         opener = next((opener for opener in _ENDS if rest.startswith(opener)), b"")
         if opener:
@@ -100,14 +100,14 @@ class LenientFilter:
             self._held, rest = rest + self._held, b""
         middle = data[start:end]
         if _NOT_PREDEFINED.search(middle) or middle.endswith(b"<"):
-            middle = _IN_ANYTHING.sub(_reference, middle if rest else self._hold_incomplete(middle, last=last))
+            middle = _IN_ANYTHING.sub(_replace_captured, middle if rest else self._hold_incomplete(middle, last=last))
         return data[:start] + middle + rest
 
     def _hold_end_mark(self, data: bytes, opened: int, *, last: bool) -> bytes:
         """Hold back what may be the start of the end mark of the open construct."""
-        at = len(data) if last else max(len(data) - len(self._end) + 1, opened)
-        self._held = data[at:] + self._held
-        return data[:at]
+        end = len(data) if last else max(len(data) - len(self._end) + 1, opened)
+        self._held = data[end:] + self._held
+        return data[:end]
 
 
 def _incomplete(data: bytes) -> int:
@@ -127,13 +127,13 @@ def _without_forbidden(data: bytes) -> bytes:
     return _SURROGATE.sub(_REPLACEMENT_CHARACTER, data) if b"\xed" in data else data
 
 
-def _reference(found: re.Match[bytes]) -> bytes:
-    return _character(found) if found["reference"] else found[0]
+def _replace_captured(match: re.Match[bytes]) -> bytes:
+    return _replacement(match) if match["reference"] else match[0]
 
 
-def _character(found: re.Match[bytes]) -> bytes:
+def _replacement(match: re.Match[bytes]) -> bytes:
     """Return the replacement of a reference, or the reference itself if it is left to the parser."""
-    reference = found[0]
+    reference = match[0]
     replacement = _REPLACEMENTS.get(reference)
     if replacement is not None or not reference.startswith(b"&#"):
         return replacement or reference

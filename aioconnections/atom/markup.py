@@ -20,7 +20,7 @@ from aioconnections.errors import AtomError, InvalidInputError
 
 __all__ = ["inner_html", "inner_xml", "write_element"]
 
-_MAX_MARKUP = 1 << 19  # characters of markup in one construct
+_MAX_LENGTH = 1 << 19  # characters of markup in one construct
 _MAX_DEPTH = 90
 _MAX_SHOWN = 64  # characters of a name in an error
 
@@ -143,7 +143,7 @@ def inner_html(element: Element) -> str:
 
 def _bounded_text(value: str, *, in_attribute: bool = False) -> str:
     """Escape text whose length is not yet checked; the result is measured before it takes memory."""
-    if len(value) > _MAX_MARKUP // _LONGEST_ESCAPE:
+    if len(value) > _MAX_LENGTH // _LONGEST_ESCAPE:
         escapes = _ATTRIBUTE_ESCAPES if in_attribute else _TEXT_ESCAPES
         escaped = sum(value.count(character) for character, _ in escapes)
         _check_length(len(value) + escaped * (_LONGEST_ESCAPE - 1))
@@ -151,8 +151,8 @@ def _bounded_text(value: str, *, in_attribute: bool = False) -> str:
 
 
 def _check_length(length: int) -> None:
-    if length > _MAX_MARKUP:
-        raise AtomError(f"markup longer than {_MAX_MARKUP} characters")
+    if length > _MAX_LENGTH:
+        raise AtomError(f"markup longer than {_MAX_LENGTH} characters")
 
 
 def _inner(element: Element, default: str, *, in_html: bool) -> str:

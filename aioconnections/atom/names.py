@@ -8,15 +8,19 @@ from __future__ import annotations
 __all__ = [
     "APP",
     "ATOM",
+    "CONNECTION_SOURCE",
+    "CONNECTION_TARGET",
     "FH",
     "OPENSEARCH",
     "SNX",
+    "SNX_REL",
     "THR",
     "XHTML",
     "XML",
     "XML_BASE",
     "XML_LANG",
     "local",
+    "shown",
 ]
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -30,7 +34,19 @@ XML = "{http://www.w3.org/XML/1998/namespace}"
 XML_BASE = f"{XML}base"
 XML_LANG = f"{XML}lang"
 
+# ``snx:rel`` and its values for the two people of a connection.
+SNX_REL = f"{SNX}rel"
+CONNECTION_SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
+CONNECTION_TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
+
+_MAX_SHOWN = 64
+
 
 def local(tag: str) -> str:
     """Return the name without its namespace."""
     return tag.rpartition("}")[2]
+
+
+def shown(tag: str) -> str:
+    """Return the name without its namespace, shortened for an error."""
+    return local(tag)[:_MAX_SHOWN]

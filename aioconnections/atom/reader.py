@@ -13,7 +13,7 @@ from aioconnections.atom.build import Builder
 from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
 from aioconnections.atom.lenient import LenientFilter
-from aioconnections.atom.names import ATOM, local
+from aioconnections.atom.names import ATOM, shown
 from aioconnections.atom.records import Entry, Feed, XmlElement
 from aioconnections.atom.references import Resolver
 from aioconnections.atom.tree import PIECE, LimitOptions, Limits, TreeParser, count_with_attributes
@@ -23,7 +23,6 @@ __all__ = ["Reader", "read_document", "read_entries"]
 
 _FEED = f"{ATOM}feed"
 _ENTRY = f"{ATOM}entry"
-_MAX_NAME = 64
 _DEFAULT_LIMITS = Limits()
 _MARKS_PER_CHILD = 3  # the cost of a record besides its elements and attributes
 _MARKS = re.compile(rb"""<(?!/)|=[ \t\r\n]*+["']""")
@@ -165,9 +164,7 @@ class Reader:
         if root is not None and not self._root_checked:
             self._root_checked = True
             if root.tag not in {_FEED, _ENTRY}:
-                raise AtomError(
-                    "root element is neither an Atom feed nor an Atom entry", element=local(root.tag)[:_MAX_NAME]
-                )
+                raise AtomError("root element is neither an Atom feed nor an Atom entry", element=shown(root.tag))
             self._scope = scope_of(root, self._outer_scope)
         for child in children:
             if child.tag != _ENTRY:

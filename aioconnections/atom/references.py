@@ -11,12 +11,13 @@ import re
 
 from aioconnections.errors import AtomError
 
-__all__ = ["Resolver"]
+__all__ = ["WEB_SCHEMES", "Resolver"]
+
+WEB_SCHEMES = ("https://", "http://")
 
 _MAX_LENGTH = 8192  # characters of a base, and of a resolved relative reference
 _BUDGET = 1 << 20
 _BUDGET_PER_ENTRY = 1 << 12
-_WEB = ("https://", "http://")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BASE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)(//[^/?#]*)([^?#]*)(\?[^#]*)?")
 _PATH = re.compile(r"[^?#]*")
@@ -56,7 +57,7 @@ class Resolver:
         """
         reference = reference.strip()
         base = base or self._default_base
-        if base is None or reference.startswith(_WEB):
+        if base is None or reference.startswith(WEB_SCHEMES):
             return reference
         if base is not self._base:
             self._split_base(base)
@@ -73,8 +74,8 @@ class Resolver:
     def _split_base(self, base: str) -> None:
         if len(base) > _MAX_LENGTH:
             raise AtomError(f"base URI longer than {_MAX_LENGTH} characters")
-        found = _BASE.match(base)
-        scheme, host, path, query = found.groups() if found else ("", "", "", "")
+        match = _BASE.match(base)
+        scheme, host, path, query = match.groups() if match else ("", "", "", "")
         self._base, self._scheme, self._origin, self._path, self._query = base, scheme, scheme + host, path, query or ""
         self._folder = _merge("/", path[1 : path.rfind("/") + 1])
 
@@ -96,8 +97,8 @@ def _merge(folder: str, reference: str) -> str:
     """Append `reference` to `folder`, which ends with a slash, and remove dot segments."""
     if not _DOT_SEGMENT.search(reference):
         return folder + reference
-    found = _PATH.match(reference)
-    path = found[0] if found else ""
+    match = _PATH.match(reference)
+    path = match[0] if match else ""
     end, kept = len(folder), list[str]()
     *segments, last = path.split("/")
     if last in {".", ".."}:

@@ -67,24 +67,24 @@ _OPENERS = ((b"<?", _Mode.INSTRUCTION), (b"<!--", _Mode.COMMENT), (b"<![CDATA[",
 
 def tag_at(document: bytes | bytearray, start: int) -> bytes:
     """Return the complete tag that begins at `start`, or an empty string."""
-    found = _TAG.match(document, start)
-    return found[0] if found else b""
+    match = _TAG.match(document, start)
+    return match[0] if match else b""
 
 
 def first_tag(prolog: bytes) -> bytes:
     """Return the first tag after comments and processing instructions, or an empty string."""
-    return next((found[0] for found in _CONSTRUCT.finditer(prolog) if found["tag"]), b"")
+    return next((match[0] for match in _CONSTRUCT.finditer(prolog) if match["tag"]), b"")
 
 
 def find_markup(data: bytes | bytearray, mark: bytes, start: int = 0) -> int:
     """Return the next position of ``<`` followed by the byte `mark`, or -1."""
     # A search for one rare byte is ten times faster than one for two bytes, unless the byte is frequent.
-    at = start
+    position = start
     for _ in range(_MAX_FINDS):
-        at = data.find(mark, at + 1)
-        if at < 0 or data[at - 1] == 0x3C:
-            return max(at - 1, -1)
-    return data.find(b"<" + mark, at)
+        position = data.find(mark, position + 1)
+        if position < 0 or data[position - 1] == 0x3C:
+            return max(position - 1, -1)
+    return data.find(b"<" + mark, position)
 
 
 class Scanner:
@@ -160,31 +160,30 @@ class Scanner:
         """Scan one step; return False if more input is needed."""
         match self._mode:
             case _Mode.TEXT:
-                return self._text()
+                return self._scan_text()
             case _Mode.OPEN:
-                return self._open()
+                return self._scan_opener()
             case _Mode.TAG:
-                return self._tag()
+                return self._scan_tag()
             case _Mode.DOUBLE | _Mode.SINGLE:
-                return self._quoted()
+                return self._scan_quoted()
             case _Mode.DECLARATION:
-                return self._declaration()
+                return self._scan_declaration()
             case _:
-                return self._until(self._mode.value)
+                return self._scan_until(self._mode.value)
 
-    def _text(self) -> bool:
+    def _scan_text(self) -> bool:
         first = self._buffer.find(b"<", self._scanned)
         if first < 0:
             self._scanned = len(self._buffer)
             return False
         self._check_length(first)
-        special = min(
-            (at for at in (self._find_special(b"!", first), self._find_special(b"?", first)) if at >= 0), default=-1
-        )
-        at = special if special >= 0 else self._buffer.rfind(b"<", first)
-        if at > first:
-            self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, at))
-        self._token_start = self._scanned = at
+        specials = self._find_special(b"!", first), self._find_special(b"?", first)
+        special = min((position for position in specials if position >= 0), default=-1)
+        position = special if special >= 0 else self._buffer.rfind(b"<", first)
+        if position > first:
+            self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, position))
+        self._token_start = self._scanned = position
         # A buffer that is not too long holds no token that is.
         if special < 0 or len(self._buffer) > self._max_token or not self._skip_constructs():
             self._mode = _Mode.OPEN
@@ -192,11 +191,11 @@ class Scanner:
 
     def _skip_constructs(self) -> bool:
         """Skip all complete constructs in one match, which small comments need; return False if there are none."""
-        found = _CONSTRUCTS.match(self._buffer, self._token_start)
-        if found is None or found.end() == self._token_start:
+        match = _CONSTRUCTS.match(self._buffer, self._token_start)
+        if match is None or match.end() == self._token_start:
             return False
-        self.last_tag = found["tag"] or self.last_tag
-        self._token_start = self._scanned = self._hide_comments(found.end())
+        self.last_tag = match["tag"] or self.last_tag
+        self._token_start = self._scanned = self._hide_comments(match.end())
         return True
 
     def _hide_comments(self, end: int) -> int:
@@ -208,12 +207,12 @@ class Scanner:
 
     def _find_special(self, mark: bytes, start: int) -> int:
         """Return the next position of ``<`` and `mark`, or -1; searched again only after that position."""
-        at = self._upcoming.get(mark, -2)
-        if at == -2 or -1 < at < start:
-            at = self._upcoming[mark] = find_markup(self._buffer, mark, start)
-        return at
+        position = self._upcoming.get(mark)
+        if position is None or -1 < position < start:
+            position = self._upcoming[mark] = find_markup(self._buffer, mark, start)
+        return position
 
-    def _open(self) -> bool:
+    def _scan_opener(self) -> bool:
         head = bytes(self._buffer[self._token_start : self._token_start + 9])
         if len(head) < 2:
             return False
@@ -228,9 +227,9 @@ class Scanner:
         self._scanned = self._token_start + 1
         return True
 
-    def _tag(self) -> bool:
-        found = _TAG_REST.match(self._buffer, self._scanned)
-        self._scanned = found.end() if found else self._scanned
+    def _scan_tag(self) -> bool:
+        match = _TAG_REST.match(self._buffer, self._scanned)
+        self._scanned = match.end() if match else self._scanned
         if self._scanned == len(self._buffer):
             return False
         mode = _QUOTE_MODES.get(self._buffer[self._scanned])
@@ -241,22 +240,22 @@ class Scanner:
         self._mode = mode
         return True
 
-    def _quoted(self) -> bool:
-        at = self._buffer.find(self._mode.value, self._scanned)
-        if at < 0:
+    def _scan_quoted(self) -> bool:
+        position = self._buffer.find(self._mode.value, self._scanned)
+        if position < 0:
             self._scanned = len(self._buffer)
             return False
         self._mode = _Mode.TAG
-        self._scanned = at + 1
+        self._scanned = position + 1
         return True
 
-    def _until(self, end: bytes) -> bool:
-        at = self._buffer.find(end, self._scanned)
-        if at < 0:
+    def _scan_until(self, end: bytes) -> bool:
+        position = self._buffer.find(end, self._scanned)
+        if position < 0:
             # The end mark may have begun.
             self._scanned = max(self._scanned, len(self._buffer) - len(end) + 1)
             return False
-        self._scanned = at + len(end)
+        self._scanned = position + len(end)
         if end == _Mode.COMMENT.value:
             self._scanned = self._hide_comments(self._scanned)
         return self._end_token()
@@ -267,7 +266,7 @@ class Scanner:
         self._mode = _Mode.TEXT
         return True
 
-    def _declaration(self) -> bool:
+    def _scan_declaration(self) -> bool:
         head = bytes(self._buffer[self._token_start : self._token_start + _MAX_DOCTYPE])
         if len(head) < _MAX_DOCTYPE and not _DOCTYPE_KIND_KNOWN.search(head):
             return False
@@ -281,9 +280,9 @@ class Scanner:
         """
         shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _MAX_NAMESPACE)
         tags: frozenset[int] | None = None
-        start, end, last = 0, len(whole) - shortest, whole.rfind
+        start, end, rfind = 0, len(whole) - shortest, whole.rfind
         while 0 <= start < end:
-            after = last(b"<", start + 1, start + shortest)
+            after = rfind(b"<", start + 1, start + shortest)
             if after >= 0:
                 start = after
                 continue
@@ -306,15 +305,15 @@ class Scanner:
         return None
 
 
-def _as_instruction(found: re.Match[bytes]) -> bytes:
+def _as_instruction(match: re.Match[bytes]) -> bytes:
     """Replace a comment by a processing instruction with the same lines and columns.
 
     ElementTree joins all text so far at every comment, in quadratic time, but not at processing instructions. A
     comment that is not well-formed is left to the parser.
     """
-    body: bytes | None = found["comment"]
+    body: bytes | None = match["comment"]
     if body is None or _MALFORMED_COMMENT.search(body) or not _is_utf8(body):
-        return found[0]
+        return match[0]
     return b"<?c  " + body.translate(_TO_SPACES, _CONTINUATION_BYTES) + b"?>"
 
 
@@ -328,7 +327,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _tag_starts(whole: bytes) -> frozenset[int]:
     """Return the start positions of tags, without those of apparent tags in comments and CDATA sections."""
-    return frozenset(found.start() for found in _CONSTRUCT.finditer(whole) if found["tag"])
+    return frozenset(match.start() for match in _CONSTRUCT.finditer(whole) if match["tag"])
 
 
 def _declaration_error(head: bytes) -> AtomError:

@@ -19,7 +19,7 @@ from xml.parsers.expat import ErrorString
 
 from attrs import Attribute, field, frozen
 
-from aioconnections.atom.names import local
+from aioconnections.atom.names import local, shown
 from aioconnections.atom.scan import HTML_REASON, Scanner, first_tag, tag_at
 from aioconnections.errors import AtomError
 
@@ -35,7 +35,6 @@ _ENTRY = re.compile(rb"<(?:[^\s<>/!?:\"'=]+:)?entry[\s/>]")
 _TAG_NAME = re.compile(rb"</?(?:[^\s/>:]*:)?([^\s/>]*)")
 _HTML_NAMES = {"html", "head", "body"}
 _INCOMPLETE = {"no element found", "unclosed token", "unclosed CDATA section", "partial character"}
-_MAX_NAME = 64
 
 
 class LimitOptions(TypedDict, total=False):
@@ -310,7 +309,7 @@ class TreeParser:
         parent = next(node for node in self._last_path() if len(node) and node[-1] is mark)
         del parent[-1]
         self._last_complete = parent is self.root
-        return local(parent.tag)[:_MAX_NAME]
+        return shown(parent.tag)
 
     def _position(self) -> tuple[int, int]:
         """Return the position of the parser, which it reveals only in an error; it is unusable afterwards."""

@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from aioconnections.atom.markup import write_element
-from aioconnections.atom.names import ATOM, OPENSEARCH, SNX, XHTML, XML_BASE, XML_LANG
+from aioconnections.atom.names import (
+    ATOM,
+    CONNECTION_SOURCE,
+    CONNECTION_TARGET,
+    OPENSEARCH,
+    SNX,
+    SNX_REL,
+    XHTML,
+    XML_BASE,
+    XML_LANG,
+)
 from aioconnections.atom.reader import read_document
 from aioconnections.atom.records import (
     AtomPerson,
@@ -32,9 +42,6 @@ __all__ = ["write_entry"]
 T = TypeVar("T")
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_REL = f"{SNX}rel"
-_SOURCE = "http://www.ibm.com/xmlns/prod/sn/connection/source"
-_TARGET = "http://www.ibm.com/xmlns/prod/sn/connection/target"
 
 
 def write_entry(entry: Entry) -> bytes:
@@ -178,8 +185,8 @@ def _person(tag: str, person: AtomPerson, attributes: Attributes = ()) -> XmlEle
 
 
 def _connection_ends(ends: ConnectionEnds) -> XmlElement:
-    people = [(_SOURCE, ends.source), (_TARGET, ends.target)]
-    children = [_person(f"{ATOM}contributor", end, ((_REL, rel),)) for rel, end in people if end is not None]
+    people = [(CONNECTION_SOURCE, ends.source), (CONNECTION_TARGET, ends.target)]
+    children = [_person(f"{ATOM}contributor", end, ((SNX_REL, rel),)) for rel, end in people if end is not None]
     return XmlElement(f"{SNX}connection", ends.attributes, "", (*children, *ends.extensions))
 
 
