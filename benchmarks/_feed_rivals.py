@@ -1,8 +1,7 @@
-"""Other ways to read a colleague feed, each building the same fields that `aioconnections.atom.Reader` builds.
+"""Other readers of a colleague feed, to compare with `aioconnections.atom.Reader`.
 
-Those that give elements (lxml, ElementTree) are followed by the plain code that anyone would write to get our own
-records out of them; those that give records of their own (feedparser, fastfeedparser, atoma) are taken as they are,
-although none of them knows ``snx:connection``.
+For parsers that return elements (lxml, ElementTree), straightforward code builds our records from them. Readers with
+records of their own (feedparser, fastfeedparser, atoma) are used unchanged, although none supports ``snx:connection``.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ CHUNK = 1 << 16
 
 
 def chunks(path: Path) -> Iterable[bytes]:
-    """The document in pieces."""
+    """Yield the document in pieces."""
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk
 
 
 def person(element: Any) -> AtomPerson:
-    """A person construct."""
+    """Build a person."""
     values = {child.tag: (child.text or "").strip() for child in element}
     return AtomPerson(
         values.get(f"{ATOM}name"),
@@ -52,19 +51,19 @@ def person(element: Any) -> AtomPerson:
 
 
 def ends(element: Any) -> ConnectionEnds:
-    """``snx:connection``."""
+    """Build the two people of ``snx:connection``."""
     sides = {side.get(f"{SNX}rel").rpartition("/")[2]: person(side) for side in element}
     return ConnectionEnds(sides.get("source"), sides.get("target"))
 
 
 def link(element: Any) -> Link:
-    """A link."""
+    """Build a link."""
     get = element.get
     return Link(get("href"), get("rel", "alternate"), get("type"), get("title"), get("hreflang"), get("length"))
 
 
-def record(element: Any) -> Entry:  # noqa: C901 # as plain as anyone would write it
-    """One entry, from any element that has the interface of ElementTree."""
+def record(element: Any) -> Entry:  # noqa: C901 # deliberately straightforward
+    """Build an entry from any element with the interface of ElementTree."""
     fields: dict[str, Any] = {}
     many: dict[str, list[Any]] = {"authors": [], "contributors": [], "links": [], "categories": []}
     for child in element:
@@ -92,14 +91,14 @@ def record(element: Any) -> Entry:  # noqa: C901 # as plain as anyone would writ
 
 
 def ours(path: Path, *, strict: bool = True) -> int:
-    """The reader of this library."""
+    """Our reader."""
     reader = Reader(strict=strict, max_bytes=1 << 40, max_markup=1 << 40, max_entries=1 << 40)
     count = sum(len(reader.feed(chunk)) for chunk in chunks(path))
     return count + len(reader.close().entries)
 
 
 def bare_expat(path: Path) -> int:
-    """The floor: no handlers, nothing built."""
+    """The lower bound: no handlers, no results."""
     parser = expat.ParserCreate(namespace_separator="}")
     for chunk in chunks(path):
         parser.Parse(chunk)
@@ -108,11 +107,11 @@ def bare_expat(path: Path) -> int:
 
 
 def elementtree(path: Path) -> int:
-    """The standard library; no defence against anything."""
+    """The parser of the standard library, without protection against hostile documents."""
     root: Any = None
     count = 0
     with path.open("rb") as file:
-        for event, element in ET.iterparse(file, events=("start", "end")):  # noqa: S314 # as it comes
+        for event, element in ET.iterparse(file, events=("start", "end")):  # noqa: S314 # our own document
             if root is None:
                 root = element
             elif event == "end" and element.tag == f"{ATOM}entry":
@@ -123,26 +122,26 @@ def elementtree(path: Path) -> int:
 
 
 def lxml_pull(path: Path) -> int:
-    """The fastest of the others that stream."""
+    """The fastest of the other incremental parsers."""
     etree = importlib.import_module("lxml.etree")
     parser = etree.XMLPullParser(events=("end",), tag=f"{ATOM}entry", resolve_entities=False, huge_tree=True)
     count = 0
     for chunk in chunks(path):
         parser.feed(chunk)
         for _, element in parser.read_events():
-            count += _take(element)
+            count += _consume(element)
     return count
 
 
 def lxml_iterparse(path: Path) -> int:
-    """The same parser, reading the file itself."""
+    """The same parser, which reads the file itself."""
     etree = importlib.import_module("lxml.etree")
     with path.open("rb") as file:
         events = etree.iterparse(file, events=("end",), tag=f"{ATOM}entry", resolve_entities=False, huge_tree=True)
-        return sum(_take(element) for _, element in events)
+        return sum(_consume(element) for _, element in events)
 
 
-def _take(element: Any) -> int:
+def _consume(element: Any) -> int:
     record(element)
     element.clear(keep_tail=True)
     while element.getprevious() is not None:
@@ -151,17 +150,17 @@ def _take(element: Any) -> int:
 
 
 def feedparser(path: Path) -> int:
-    """The one that reads every feed there is."""
+    """A tolerant reader of all feed formats; reads whole documents."""
     return len(importlib.import_module("feedparser").parse(path.read_bytes()).entries)
 
 
 def fastfeedparser(path: Path) -> int:
-    """Whole documents by lxml, few fields."""
+    """A reader of whole documents on lxml, with few fields."""
     return len(importlib.import_module("fastfeedparser").parse(path.read_bytes()).entries)
 
 
 def atoma(path: Path) -> int:
-    """Whole documents by defusedxml, into attrs records."""
+    """A reader of whole documents on defusedxml, with attrs records."""
     return len(importlib.import_module("atoma").parse_atom_bytes(path.read_bytes()).entries)
 
 

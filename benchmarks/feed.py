@@ -1,21 +1,21 @@
-"""Reading colleague feeds: entries per second, megabytes per second and peak memory, side by side in one run.
+"""Benchmark of reading colleague feeds: entries per second, megabytes per second and peak memory.
 
-Rivals (left out, and said so, where they are not installed)::
+Rivals; those that are not installed are skipped and listed::
 
     pip install lxml feedparser fastfeedparser atoma
 
-Use::
+Usage::
 
     python benchmarks/feed.py               # 100, 10,000 and 200,000 entries
     python benchmarks/feed.py --quick       # a smoke test of small sizes
     python benchmarks/feed.py --json
 
-Figures are medians of interleaved rounds of CPU time; what counts are the ratios, because machines differ and are
-noisy. Peak memory is what a process of its own grew by. Those who want the whole document at once are left out of the
-largest feed. The table after it is how long each hostile document keeps the reader busy until it is refused: 50 ms at
-most. The last one is what documents that hold nothing but small markup cost for each piece of it; the most of these
-that a document may have (`Limits.max_markup`) bounds their time.
-Lenient reading, as the client does it, is a contender of its own.
+Figures are medians of the CPU time of interleaved rounds. Compare the ratios, because absolute figures depend on the
+machine. Peak memory is the growth of a separate process. Readers of whole documents skip the largest feed. Lenient
+reading, which the client uses, is a contender of its own.
+
+The second table shows the time until each hostile document is refused, at most 50 ms. The third shows the cost of each
+markup construct in documents of small markup only; `Limits.max_markup` bounds their number in a document.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ PIECE = 1 << 12
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
-    parser.add_argument("--json", action="store_true", help="figures for a program")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="run one round of small sizes")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per size and reader (default: 5)")
     parser.add_argument("--memory", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory:
@@ -89,14 +89,14 @@ def main() -> None:
     refusals = {name: refused_after(name) for name in HOSTILE}
     dense = {name: cost(unit) for name, unit in DENSE.items()}
     if options.json:
-        tables = {"feeds": rows, "refused after ms": refusals, "us for each piece of markup": dense}
+        tables = {"feeds": rows, "refused after ms": refusals, "us per markup construct": dense}
         print(json.dumps({"not installed": missing, **tables}, indent=1))
     else:
         show(rows, refusals, dense, missing)
 
 
 def measure(size: int, rounds: int, missing: list[str]) -> Iterator[dict[str, Any]]:
-    """A row for each contender at one size; ratios are those of its speed to ours."""
+    """Yield a row for each contender at one size; the ratio is our speed to its speed."""
     with tempfile.NamedTemporaryFile(suffix=".atom") as file:
         for chunk in generated(size):
             file.write(chunk)
@@ -110,7 +110,7 @@ def measure(size: int, rounds: int, missing: list[str]) -> Iterator[dict[str, An
         spent: dict[str, list[float]] = {name: [] for name in names}
         for number in range(rounds):
             for name in names:
-                if number < 2 or name != "feedparser":  # so slow that two rounds are enough
+                if number < 2 or name != "feedparser":  # slow, and two rounds are enough
                     spent[name].append(seconds(name, path, size))
         medians = {name: statistics.median(values) for name, values in spent.items()}
         for name, median in medians.items():
@@ -125,7 +125,7 @@ def measure(size: int, rounds: int, missing: list[str]) -> Iterator[dict[str, An
 
 
 def seconds(name: str, path: Path, size: int) -> float:
-    """CPU seconds of one run."""
+    """Return the CPU seconds of one run."""
     read = CONTENDERS[name][0]
     start = time.process_time()
     found = read(path)
@@ -135,13 +135,13 @@ def seconds(name: str, path: Path, size: int) -> float:
 
 
 def peak(name: str, path: Path) -> float:
-    """What reading adds to the peak memory of a fresh process, in MB."""
+    """Return the growth of the peak memory of a new process, in MB."""
     command = [sys.executable, __file__, "--memory", name, str(path)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 # ourselves
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 # this script
 
 
 def grown(name: str, path: str) -> float:
-    """The growth of this process while it reads, after a warm-up with a small feed."""
+    """Return the growth of this process while it reads, in MB, after a warm-up with a small feed."""
     with tempfile.NamedTemporaryFile(suffix=".atom") as file:
         file.write(b"".join(generated(50)))
         file.flush()
@@ -152,16 +152,16 @@ def grown(name: str, path: str) -> float:
 
 
 def high_water() -> int:
-    """Most bytes that this process ever had in memory."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would begin with that of the parent
+    if status.exists():  # ru_maxrss starts with the value of the parent
         line = next(line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def refused_after(name: str) -> float:
-    """CPU milliseconds until a hostile document in pieces of 1 KiB is refused."""
+    """Return the CPU milliseconds until a hostile document in pieces of 1 KiB is refused."""
     start, unit = HOSTILE[name]
     pieces = hostile_pieces(unit)
     reader, spent = Reader(), 0.0
@@ -177,7 +177,7 @@ def refused_after(name: str) -> float:
 
 
 def cost(unit: str) -> float:
-    """CPU microseconds for each piece of markup in a document of this alone, as far as it is read."""
+    """Return the CPU microseconds per markup construct in the accepted part of a document of such units."""
     data = unit.encode() * (DENSE_SIZE // unit.count("<") + 1)
     reader, read = Reader(), 0
     reader.feed(_FEED.encode())
@@ -190,7 +190,7 @@ def cost(unit: str) -> float:
 
 
 def hostile_pieces(unit: str) -> Iterator[bytes]:
-    """The unit over and over, numbered where it asks for it."""
+    """Repeat the unit, with a number in place of ``{n}``."""
     piece = bytearray()
     for number in numbers():
         piece += unit.replace("{n}", str(number)).encode()
@@ -200,7 +200,7 @@ def hostile_pieces(unit: str) -> Iterator[bytes]:
 
 
 def show(rows: list[dict[str, Any]], refusals: dict[str, float], dense: dict[str, float], missing: list[str]) -> None:
-    """Tables for people."""
+    """Print the tables."""
     titles = list(rows[0])
     print("".join(f"{title:>24}" for title in titles))
     for row in rows:
@@ -208,11 +208,11 @@ def show(rows: list[dict[str, Any]], refusals: dict[str, float], dense: dict[str
     print("\nms until a hostile document is refused")
     for name, spent in refusals.items():
         print(f"{name:>32} {spent:6.1f}")
-    print("\nµs for each piece of small markup")
+    print("\nµs per small markup construct")
     for name, spent in dense.items():
         print(f"{name:>32} {spent:6.2f}")
     if missing:
-        print(f"\nnot installed, left out: {', '.join(missing)}")
+        print(f"\nnot installed, skipped: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

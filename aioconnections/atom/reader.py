@@ -36,7 +36,7 @@ class Reader:
     Also refused are document type declarations, and with them custom entities and external references, XML 1.1, and
     encodings other than UTF-8, UTF-16, US-ASCII, ISO-8859-1 and windows-1252.
 
-    Memory is bounded by one entry, the longest token and the chunk that is fed, whatever the length of the document.
+    Memory is bounded by one entry, the longest token and the chunk, regardless of the length of the document.
 
     Args:
         base: the URI against which relative references are resolved where the document has no ``xml:base``. A base and

@@ -1,4 +1,4 @@
-"""What RFC 4287 says of texts, content, links and people, and what servers make of it."""
+"""Texts, content, links and people as RFC 4287 defines them, and as servers send them."""
 
 import attrs
 import pytest
@@ -32,7 +32,7 @@ def entry(inside: str, attributes: str = "", base: str | None = None) -> Entry:
 
 
 def again(written: Entry) -> Entry:
-    """What is read where this entry was written."""
+    """Write the entry and read it back."""
     reader = Reader()
     reader.feed(write_entry(written))
     return reader.close().entries[0]
@@ -132,13 +132,13 @@ def test_references_are_resolved() -> None:
     assert found.base == BASE
 
 
-def test_the_base_from_outside_resolves_but_is_not_of_the_document() -> None:
+def test_the_default_base_resolves_references_but_is_not_recorded() -> None:
     found = entry('<link href="x"/>', base=BASE)
     assert (found.links[0].href, found.base) == ("https://example.com/a/x", None)
     assert entry("", 'xml:base="c/"', base=BASE).base == "https://example.com/a/c/"
 
 
-def test_where_no_base_is_known_references_stay() -> None:
+def test_without_a_base_references_are_unchanged() -> None:
     found = entry('<link href="x"/>', 'xml:base="c/"')
     assert (found.links[0].href, found.base) == ("x", "c/")
 
@@ -188,7 +188,7 @@ def test_the_ends_of_a_connection() -> None:
     )
 
 
-def test_extensions_are_kept_whole_and_do_not_leak() -> None:
+def test_extensions_keep_their_content_and_do_not_leak() -> None:
     found = entry('<snx:x snx:a="b">t<title>not mine</title>u</snx:x>tail<title>mine</title>')
     title = XmlElement("{http://www.w3.org/2005/Atom}title", text="not mine", tail="u")
     element = XmlElement(f"{{{SNX}}}x", ((f"{{{SNX}}}a", "b"),), "t", (title,))
@@ -204,7 +204,7 @@ SINGLE = ["id", "title", "updated", "published", "summary", "content", "rights",
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_of_what_may_stand_only_once_the_first_counts_and_the_others_are_kept(name: str) -> None:
+def test_the_first_of_repeated_single_elements_is_used_and_the_others_are_kept(name: str) -> None:
     first, second = f'<{name} snx:a="1"/>', f'<{name} snx:a="2"><snx:x>é</snx:x></{name}>'
     found = entry(f"{first}<snx:before/>{second}<snx:after/>{second}")
     alone = entry(first)
@@ -229,7 +229,7 @@ def test_the_language_and_the_base_of_links_people_and_categories_are_kept() -> 
     assert again(based) == based
 
 
-def test_what_a_feed_says() -> None:
+def test_the_metadata_of_a_feed() -> None:
     found = feed(
         '<icon>i.png</icon><logo>l.png</logo><generator uri="g" version="1">G</generator><subtitle>s</subtitle>'
         '<link rel="next" href="n"/><x:totalResults xmlns:x="http://a9.com/-/spec/opensearch/1.1/">97 </x:totalResults>'

@@ -45,5 +45,5 @@ def test_what_is_no_date(text: str | None) -> None:
 def test_written_as_the_vendor_does() -> None:
     assert write_date(datetime(2017, 11, 2, 12, 6, 23, 739000, CET)) == "2017-11-02T11:06:23.739Z"
     assert write_date(datetime(2017, 11, 2, 11, 6, 23, 1, UTC)) == "2017-11-02T11:06:23.000001Z"
-    with pytest.raises(InvalidInputError, match="time zone"):
-        write_date(datetime(2017, 11, 2))  # noqa: DTZ001 # that is what is refused
+    with pytest.raises(InvalidInputError, match="the date must have a time zone, got 2017-11-02T00:00:00"):
+        write_date(datetime(2017, 11, 2))  # noqa: DTZ001 # a naive datetime is refused

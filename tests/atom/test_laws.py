@@ -1,4 +1,4 @@
-"""Laws of the reader and the writer, over documents that hypothesis makes up."""
+"""Properties of the reader and the writer, tested with random documents."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -28,7 +28,7 @@ ATOM = "http://www.w3.org/2005/Atom"
 SNX = "http://www.ibm.com/xmlns/prod/sn"
 OTHER = "urn:example:other"
 
-# Few texts, but every kind of trouble: hypothesis spends its time on how they are put together.
+# Few texts, one of each difficult kind: the examples should vary in structure.
 LAW = settings(max_examples=25, deadline=None)
 texts = st.sampled_from(["", "a", " b\n", "<&>]]>", "\"'", "é😀", "\t\r\n", "&amp;", "\u2028\x85", "true"])
 stripped = texts.map(str.strip)
@@ -165,7 +165,7 @@ def read(document: bytes, cuts: list[int] | None = None) -> tuple[list[Entry], F
 
 
 def same(found: object, wanted: object) -> None:
-    """Like an assertion, without the long search for a difference that pytest would print."""
+    """Assert equality without the slow comparison that pytest would print."""
     if found != wanted:
         pytest.fail(f"{found!r}\nis not\n{wanted!r}")
 
@@ -184,7 +184,7 @@ TOKEN = re.compile(r"<[^>]*>|[^<&]|&[^;]*;")
 def test_what_is_written_reads_back(entry: Entry) -> None:
     document = write_entry(entry)
     same(read(document)[0], [entry])
-    again = ET.fromstring(document)  # noqa: S314 # our own document, and a second opinion of it
+    again = ET.fromstring(document)  # noqa: S314 # our own document, read by another parser
     assert [link.get("href") for link in again.findall(f"{{{ATOM}}}link")] == [link.href for link in entry.links]
     terms = [category.get("term") for category in again.findall(f"{{{ATOM}}}category")]
     assert terms == [category.term for category in entry.categories]

@@ -1,4 +1,4 @@
-"""Lenient reading: characters that XML forbids, and the entities of HTML, however the bytes are cut."""
+"""Lenient reading: characters that XML forbids, and the entities of HTML, for any split of the document."""
 
 from html.entities import name2codepoint
 
@@ -109,7 +109,7 @@ def test_a_lone_surrogate_in_utf_16(encoding: str) -> None:
         ("<![CDATA[ &nbsp;", "unexpected end of document"),
     ],
 )
-def test_what_stays_refused(inside: str, reason: str | None, size: int | None) -> None:
+def test_what_is_still_refused(inside: str, reason: str | None, size: int | None) -> None:
     encoding = "latin-1" if reason is None else "utf-8"
     end = "" if reason == "unexpected end of document" else "</title></entry></feed>"
     document = f"{FEED}<entry><title>{inside}{end}".encode(encoding)
@@ -126,7 +126,7 @@ def test_no_entity_of_a_document_type_is_ever_read() -> None:
 
 
 @pytest.mark.parametrize("inside", ["a\x08", "&nbsp;", "&#8;", "\ufffe"])
-def test_the_reader_is_strict_unless_it_is_told_otherwise(inside: str) -> None:
+def test_the_reader_is_strict_by_default(inside: str) -> None:
     document = f"{FEED}<entry><title>{inside}</title></entry></feed>".encode()
     reader = Reader()
     with pytest.raises(AtomError):
@@ -146,7 +146,7 @@ def test_the_place_of_an_error_is_right_after_replacements() -> None:
         assert (caught.value.line, caught.value.column, caught.value.element) == (4, 0, "title")
 
 
-def test_an_entry_comes_with_its_last_byte() -> None:
+def test_an_entry_is_returned_with_its_last_byte() -> None:
     reader = Reader(strict=False)
     assert len(reader.feed(f"{FEED}<entry><title>a &nbsp; b\x08</title></entry>".encode())) == 1
     assert len(reader.feed("<entry><!-- & --></entry>\ufffd".encode())) == 1
@@ -192,7 +192,7 @@ def test_what_strict_reading_accepts_reads_the_same(pieces: list[str]) -> None:
 
 
 def test_time_does_not_grow_with_the_square() -> None:
-    # Each of these takes minutes where what is held back is read again with every piece.
+    # Each of these takes minutes if held data is rescanned with every piece.
     for unit in (
         "&nbsp;",
         "&#8;",

@@ -1,4 +1,4 @@
-"""What limits mean at their edges: windows of density, and the parser that is changed for a fresh one."""
+"""Edge cases of limits: windows of density, and the change to a new parser."""
 
 import tracemalloc
 
@@ -55,7 +55,7 @@ def test_names_of_empty_entries_are_forgotten_too(unit: str) -> None:
 def test_positions_are_right_after_empty_entries() -> None:
     document = FEED + b"\n<entry a='b'/> <entry/>" * 30_000 + b"\n <bad></entry>"
     reader = Reader(max_density=1 << 14)
-    with pytest.raises(AtomError) as caught:  # noqa: PT012 # it may come with any of the calls
+    with pytest.raises(AtomError) as caught:  # noqa: PT012 # any of the calls may raise
         for at in range(0, len(document), 1 << 14):
             reader.feed(document[at : at + (1 << 14)])
         reader.close()

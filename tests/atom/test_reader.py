@@ -1,4 +1,4 @@
-"""The reader: what is handed over when, what is refused, and that the cuts between chunks make no difference."""
+"""The reader: when entries are returned, what is refused, and that the split into chunks does not matter."""
 
 import copy
 import pickle
@@ -16,8 +16,8 @@ B = b"<entry><id>b</id></entry>"
 
 
 def read(document: bytes, size: int | None = None, **options: object) -> tuple[list[str | None], Feed | AtomError]:
-    """Ids of the entries, and the feed or what was wrong."""
-    reader = Reader(**options)  # type: ignore[arg-type] # limits of any kind
+    """Return the ids of the entries, and the feed or the error."""
+    reader = Reader(**options)  # type: ignore[arg-type] # any option
     ids: list[str | None] = []
     size = size or max(len(document), 1)
     try:
@@ -35,19 +35,19 @@ def refused(document: bytes, size: int | None = None, **options: object) -> Atom
     return error
 
 
-class TestHandingOver:
-    def test_an_entry_comes_with_the_tag_after_it(self) -> None:
+class TestReturnedEntries:
+    def test_an_entry_is_returned_with_the_tag_after_it(self) -> None:
         reader = Reader()
         assert reader.feed(FEED + A[:-1]) == []
         assert [entry.id for entry in reader.feed(A[-1:] + b"<entry>")] == ["a"]
 
-    def test_an_entry_comes_with_its_last_byte_if_that_ends_a_chunk(self) -> None:
+    def test_an_entry_is_returned_with_its_last_byte_if_that_ends_a_chunk(self) -> None:
         reader = Reader()
         assert [entry.id for entry in reader.feed(FEED + A)] == ["a"]
         assert [entry.id for entry in reader.feed(B + b"</feed>")] == ["b"]
         assert reader.close().entries == ()
 
-    def test_an_entry_that_ends_in_an_entry_waits_for_what_follows(self) -> None:
+    def test_an_entry_that_contains_an_entry_is_returned_with_the_tag_after_it(self) -> None:
         inner = b"<entry><id>a</id><snx:x><entry><id>inner</id></entry></snx:x>"
         reader = Reader()
         assert reader.feed(FEED + inner) == []
@@ -55,7 +55,7 @@ class TestHandingOver:
         assert reader.feed(b"</entry>") == []
         assert [entry.id for entry in reader.feed(b"<entry>")] == ["a"]
 
-    def test_a_lone_entry_comes_at_the_end(self) -> None:
+    def test_a_lone_entry_is_returned_at_the_end(self) -> None:
         reader = Reader()
         assert reader.feed(b'<entry xmlns="http://www.w3.org/2005/Atom"><id>a</id></entry>') == []
         assert reader.head is None
@@ -68,7 +68,7 @@ class TestHandingOver:
         reader.feed(FEED + b"<title>T</title><id>f</id><entry>")
         assert (before, reader.head) == (None, Feed(id="f", title=Text("T")))
 
-    def test_what_a_feed_says_after_its_entries_counts(self) -> None:
+    def test_metadata_after_the_entries_is_read(self) -> None:
         _, feed = read(FEED + A + b"<id>late</id></feed>")
         assert isinstance(feed, Feed)
         assert feed.id == "late"
@@ -105,7 +105,7 @@ class TestHandingOver:
 
 
 class TestFailure:
-    def test_entries_before_it_are_given_first(self) -> None:
+    def test_entries_before_it_are_returned_first(self) -> None:
         reader = Reader()
         assert [entry.id for entry in reader.feed(FEED + A + B + b"<1>")] == ["a", "b"]
         for _ in range(2):
@@ -115,7 +115,7 @@ class TestFailure:
             reader.close()
 
     @pytest.mark.parametrize("size", [1, 7, None])
-    def test_a_feed_that_breaks_off_gives_what_was_complete(self, size: int | None) -> None:
+    def test_an_incomplete_feed_returns_its_complete_entries(self, size: int | None) -> None:
         for rest in (b"", b"<entr", b"<entry><id>", b" text", b"<!-- c", b"<![CDATA[", b"<?p"):
             ids, error = read(FEED + A + B + rest, size)
             assert ids == ["a", "b"]
@@ -166,7 +166,7 @@ def test_text_full_of_marks() -> None:
 
 
 class TestOtherDocuments:
-    def test_only_a_declaration_is_nobody(self) -> None:
+    def test_only_a_declaration_is_an_empty_feed(self) -> None:
         declaration = b'<?xml version="1.0" encoding="UTF-8"?>'
         for document in (declaration, declaration + b"\n\n", b"\n" + declaration):
             for size in (1, None):
@@ -174,7 +174,7 @@ class TestOtherDocuments:
             assert read_document(document) is None
 
     @pytest.mark.parametrize("document", [b"", b"\n", b"   "])
-    def test_nothing_is_not_nobody(self, document: bytes) -> None:
+    def test_an_empty_document_is_refused(self, document: bytes) -> None:
         assert refused(document).reason == "empty document"
 
     @pytest.mark.parametrize(

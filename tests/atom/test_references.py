@@ -1,4 +1,4 @@
-"""Relative references: RFC 3986, and what bounds them."""
+"""Relative references: RFC 3986, and their limits."""
 
 import re
 import tracemalloc
@@ -54,7 +54,7 @@ def test_hosts_in_brackets() -> None:
 )
 def test_as_the_standard_library_does(path: str, reference: str) -> None:
     base = f"http://h/{path}"
-    if "//" not in path + reference and not path.startswith("/"):  # there the library errs
+    if "//" not in path + reference and not path.startswith("/"):  # urljoin is wrong there
         found = resolved(base, reference)[0]
         assert found.rstrip("?#") == urljoin(base, reference).rstrip("?#")
 
@@ -98,7 +98,7 @@ def test_references_to_a_long_base_have_a_budget(inside: str) -> None:
     reader.feed(FEED.format(base=base).encode())
     tracemalloc.start()
     try:
-        with pytest.raises(AtomError, match="relative references resolve to too many characters"):  # noqa: PT012 # which call it is does not matter
+        with pytest.raises(AtomError, match="relative references resolve to too many characters"):  # noqa: PT012 # any of the calls may raise
             for _ in range(100):
                 seen += len(reader.feed(inside.encode()))
         _, peak = tracemalloc.get_traced_memory()
@@ -117,7 +117,7 @@ def test_an_ordinary_feed_never_exhausts_the_budget() -> None:
         assert entry.links[-1].href == "https://connections.example.com/profiles/photo.do?key=1"
 
 
-def test_asking_for_the_head_costs_nothing_of_the_budget() -> None:
+def test_reading_the_head_does_not_use_the_budget() -> None:
     reader = Reader()
     reader.feed((FEED.format(base=LONG[:8000]) + "<link href='?x'/>" * 100 + "<entry/>").encode())
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Hostile documents: each refused after the limit that it breaks, in little memory."""
+"""Hostile documents: each is refused at the limit that it exceeds, in little memory."""
 
 import re
 import tracemalloc
@@ -30,11 +30,11 @@ def numbered(start: bytes, unit: str) -> Iterator[bytes]:
 
 
 def consumed(chunks: Iterator[bytes], reader: Reader, most: int) -> tuple[int, AtomError]:
-    """How many bytes were taken before the refusal, which must come before `most`, and the refusal."""
+    """Return the number of bytes before the refusal, which must not exceed `most`, and the error."""
     total = 0
     for chunk in chunks:
         total += len(chunk)
-        assert total <= most, "taken too much"
+        assert total <= most, "accepted too much"
         try:
             reader.feed(chunk)
         except AtomError as error:
@@ -192,11 +192,11 @@ def test_a_document_type_is_refused_where_it_begins(name: str) -> None:
 @pytest.mark.parametrize("size", [1, None])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "iso-8859-1", "windows-1252", "us-ascii"])
 @pytest.mark.parametrize("name", DOCTYPES)
-def test_no_document_type_is_ever_acted_on(name: str, encoding: str, size: int | None) -> None:
+def test_no_document_type_is_processed(name: str, encoding: str, size: int | None) -> None:
     document = DOCTYPES[name].decode().encode(encoding)
     charset = encoding.replace("16-", "16")
     reader = Reader(charset=charset)
-    with pytest.raises(AtomError, match="declaration"):  # noqa: PT012 # it may come with any of the calls
+    with pytest.raises(AtomError, match="declaration"):  # noqa: PT012 # any of the calls may raise
         for at in range(0, len(document), size or len(document)):
             reader.feed(document[at : at + (size or len(document))])
         reader.close()
@@ -213,7 +213,7 @@ REGISTERED = sorted(
 )
 
 
-def test_the_registry_is_there() -> None:
+def test_the_registry_holds_other_encodings() -> None:
     assert {"zlib_codec", "rot13", "utf-7", "base64", "utf_16_le", "quopri", "bz2", "cp1140", "utf-32"} < {*REGISTERED}
 
 
@@ -230,7 +230,7 @@ def reason_against(encoding: str, size: int) -> str:
 
 @pytest.mark.parametrize("size", [1, 1 << 16])
 def test_no_other_encoding_is_looked_up(size: int) -> None:
-    # What begins with a digit is no name of an encoding for XML.
+    # In XML, the name of an encoding must not begin with a digit.
     expected = {"unsupported encoding": str.isalpha, "malformed XML declaration": str.isdigit}
     for reason, begins in expected.items():
         names = [name for name in [*REGISTERED, "x" * 900] if begins(name[0])]
@@ -265,7 +265,7 @@ def test_no_other_encoding_is_looked_up(size: int) -> None:
 def test_other_tricks(document: bytes, reason: str) -> None:
     for size in (1, len(document)):
         reader = Reader()
-        with pytest.raises(AtomError) as caught:  # noqa: PT012 # it may come with any of the calls
+        with pytest.raises(AtomError) as caught:  # noqa: PT012 # any of the calls may raise
             for at in range(0, len(document), size):
                 reader.feed(document[at : at + size])
             reader.close()
@@ -310,8 +310,8 @@ def test_what_looks_like_attributes_elsewhere_is_none() -> None:
     assert read_all(document, 1 << 16, Reader(max_attributes=3)) == 1
 
 
-def test_a_comment_takes_nothing_of_what_follows() -> None:
-    # It is shorter once it is hidden if it is not all ASCII; tags and instructions follow at once.
+def test_a_comment_does_not_swallow_what_follows() -> None:
+    # A hidden non-ASCII comment is shorter; tags and instructions follow without a gap.
     for comment in ("<!--é-->", "<!--ééé-->", "<!--" + "é" * 30 + "-->"):
         document = FEED + f"<entry>{comment}<id>a</id>{comment}<?p?><!-- -->{comment}</entry>{comment}".encode() * 3
         for size in (1, 7, 50, 1 << 16):
@@ -333,7 +333,7 @@ def test_a_limit_is_at_least_one() -> None:
 
 
 def test_time_does_not_grow_with_the_square() -> None:
-    # Each of these takes minutes where a token is read again with every byte, or text is joined at every comment.
+    # Each of these takes minutes if a token is rescanned with every byte, or text is joined at every comment.
     for unit in (b"x<!---->", b"x<!--?-->", b"x<?p?>", b"x<![CDATA[y]]>", b"&amp;", b"<a/>"):
         document = FEED + b"<title>" + unit * 9_000 + b"</title></feed>"
         assert read_all(document, 64, Reader(max_density=1 << 14, max_elements=10_000)) == 0

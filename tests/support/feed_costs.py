@@ -1,4 +1,4 @@
-"""What it costs to read a document, in CPU against raw expat in the same run and in memory; and hostile documents."""
+"""Costs of reading a document: memory, and CPU time relative to raw expat in the same run; hostile documents."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ENTRY = (
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Pause the measuring of coverage, which costs Python code several times what it costs expat."""
+    """Pause coverage measurement, which slows Python code down but not expat."""
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
@@ -57,7 +57,7 @@ def _ordinary() -> bytes:
 
 
 def _raw_piece() -> float:
-    """CPU seconds that expat without handlers takes for 64 KiB of an ordinary feed."""
+    """Return the CPU seconds that expat without handlers takes for 64 KiB of an ordinary feed."""
     document = _ordinary()
     start, parser = time.process_time(), expat.ParserCreate()
     for at in range(0, len(document), PIECE):
@@ -66,7 +66,7 @@ def _raw_piece() -> float:
 
 
 def repeated(unit: str, size: int, before: str = "") -> bytes:
-    """A feed of that unit over and over, numbered where it has ``{n}``."""
+    """Return a feed of repeated units, with a number in place of ``{n}``."""
     parts = [FEED, before.encode()]
     length = sum(map(len, parts))
     number = 0
@@ -78,7 +78,7 @@ def repeated(unit: str, size: int, before: str = "") -> bytes:
 
 
 def spaced(unit: str) -> str:
-    """The unit with so many blanks behind it that a feed of it is just less dense than what is refused."""
+    """Pad the unit with spaces until a feed of such units is just below the density limit."""
     text = unit.replace("{n}", "0000")
     marks = len(re.findall(r"<(?!/)|=[\"']", text)) + CHILD_MARKS * text.count("<entry")
     if marks > DENSEST // 2:
@@ -88,13 +88,13 @@ def spaced(unit: str) -> str:
 
 @frozen
 class Costs:
-    """Multiples of what raw expat takes.
+    """CPU times as multiples of the time of raw expat.
 
     Attributes:
-        whole: of the time for the largest feed, if the document went on until a limit ends it.
-        call: of the time for 64 KiB, in the call of `Reader.feed` that took longest.
-        refused: why the document was refused, or None.
-        raw: what 64 KiB of an ordinary feed took, in seconds.
+        whole: time for the document, continued until it reaches a limit, relative to the largest feed.
+        call: time of the longest call of `Reader.feed`, relative to 64 KiB.
+        refused: the reason if the document was refused, or None.
+        raw: seconds that expat takes for 64 KiB of an ordinary feed.
     """
 
     whole: float
@@ -104,14 +104,14 @@ class Costs:
 
 
 def costs(document: bytes, *, strict: bool = True, enough: Callable[[Costs], bool]) -> Costs:
-    """The costs of a document; measured again, for the least of each call, until they are good `enough`."""
+    """Measure the costs of a document; repeat, with the least time of each call, until they are low `enough`."""
     least: list[float] = []
     raw, found = float("inf"), Costs(0, 0, None, 0)
     gc.collect()
-    gc.freeze()  # what the test run holds is not a cost of reading
+    gc.freeze()  # exclude the objects of the test run
     try:
         for _ in range(_ROUNDS):
-            raw = min(raw, _raw_piece(), _raw_piece())  # in turn with what it is compared with
+            raw = min(raw, _raw_piece(), _raw_piece())  # interleaved with the reader
             spent, entries, refused = _spent(document, strict=strict)
             least = [min(pair) for pair in zip(least, spent, strict=True)] if least else spent
             read = min(len(spent) * PIECE, len(document))
@@ -139,7 +139,7 @@ def _spent(document: bytes, *, strict: bool) -> tuple[list[float], int, str | No
 
 
 def memory(document: bytes, *, strict: bool = True) -> int:
-    """Most bytes that reading the document took beside it; what a call returns is dropped after it."""
+    """Return the peak memory of reading the document in bytes, where the result of each call is dropped."""
     reader = Reader(strict=strict)
     tracemalloc.start()
     try:
@@ -173,30 +173,28 @@ _LENIENT_TEXTS = ["&nbsp;", "&#8;", "\x08", "\x08" * 200, "\ufffe", "&nbsp;" * 9
 
 
 def hostile_units(seed: int, *, strict: bool) -> Iterator[tuple[str, str]]:
-    """What feeds are made of, endlessly: what stands at the start, and what is repeated after it."""
-    chance = random.Random(seed)
+    """Yield random pairs without end: the start of a feed, and the unit that is repeated after it."""
+    rng = random.Random(seed)
     texts = _TEXTS if strict else _TEXTS + _LENIENT_TEXTS
 
     def element(depth: int) -> str:
-        name = chance.choice(_NAMES)
-        given = {
-            chance.choice(_ATTRIBUTES): chance.choice(_VALUES) for _ in range(chance.choice([0, 0, 1, 1, 2, 5, 60]))
-        }
+        name = rng.choice(_NAMES)
+        given = {rng.choice(_ATTRIBUTES): rng.choice(_VALUES) for _ in range(rng.choice([0, 0, 1, 1, 2, 5, 60]))}
         if "p:" in name + "".join(given):
-            given["xmlns:p"] = chance.choice(["u:p", "u:" + "p" * 124])
+            given["xmlns:p"] = rng.choice(["u:p", "u:" + "p" * 124])
         start = name + "".join(f' {key}="{value}"' for key, value in given.items())
-        inside = "".join(content(depth + 1) for _ in range(chance.choice([0, 0, 1, 1, 2, 4])))
+        inside = "".join(content(depth + 1) for _ in range(rng.choice([0, 0, 1, 1, 2, 4])))
         return f"<{start}>{inside}</{name}>" if inside else f"<{start}/>"
 
     def content(depth: int) -> str:
-        if depth < chance.choice([1, 3, 30]) and chance.random() < 0.6:
-            return element(depth) * chance.choice([1, 1, 1, 3, 50])
-        return chance.choice(texts) * chance.choice([1, 1, 1, 3, 50])
+        if depth < rng.choice([1, 3, 30]) and rng.random() < 0.6:
+            return element(depth) * rng.choice([1, 1, 1, 3, 50])
+        return rng.choice(texts) * rng.choice([1, 1, 1, 3, 50])
 
     while True:
-        before = chance.choice(["", "", element(3), "<entry>", "<entry><content type='xhtml'>"])
-        inner = content(1) * chance.choice([1, 1, 10, 300])
-        around = chance.choice(
+        before = rng.choice(["", "", element(3), "<entry>", "<entry><content type='xhtml'>"])
+        inner = content(1) * rng.choice([1, 1, 10, 300])
+        around = rng.choice(
             [("", ""), ("<entry>", "</entry>"), ("<entry><content type='xhtml'>", "</content></entry>")]
         )
         yield before, f"{around[0]}{inner if 0 < len(inner) < 1 << 19 else element(1)}{around[1]}"
