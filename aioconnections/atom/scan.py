@@ -33,7 +33,7 @@ _CONSTRUCTS = re.compile(rb"(?:[^<]*+(?:" + _CONSTRUCT.pattern + rb"))*")
 _NON_TAG = re.compile(NON_TAG)
 _QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
 _SHORTEST_ATTRIBUTE = len(b' a=""')
-_MAX_NAMESPACE = 256
+_MAX_NAMESPACE = 128
 _LONG_NAMESPACE = re.compile(
     rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{%(too_long)d}|'[^']{%(too_long)d})"""
     % {b"too_long": _MAX_NAMESPACE + 1}
@@ -278,7 +278,9 @@ class Scanner:
 
         Only tags of a minimum length qualify, and they hold no second ``<``.
         """
-        shortest = min(self._max_attributes * _SHORTEST_ATTRIBUTE, _MAX_NAMESPACE)
+        shortest = self._max_attributes * _SHORTEST_ATTRIBUTE
+        if b"xmlns" in whole:  # rare inside of a feed
+            shortest = min(shortest, _MAX_NAMESPACE)
         tags: frozenset[int] | None = None
         start, end, rfind = 0, len(whole) - shortest, whole.rfind
         while 0 <= start < end:

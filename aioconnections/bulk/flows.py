@@ -172,6 +172,10 @@ _CHECK_VERDICTS = (BadRequestError, ForbiddenError)
 class CheckJob(SessionJob):
     """Checks each pair with one HEAD request: the main job, on the shortest way there is."""
 
+    def is_ready(self) -> bool:
+        """See `Job`."""
+        return self.over is None and self.session.is_proved()
+
     async def do(self, index: int, item: object, parking: Parking) -> CheckOutcome:
         """The outcome of one pair."""
         try:
@@ -180,11 +184,11 @@ class CheckJob(SessionJob):
                 self.session.refuse_hidden(pair.source, pair.target)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        context = self.session.context(self.run, parking)
         session = self.session
+        context = CallContext(session.now, session.item_timeout, self.run, parking)
         try:
             request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
-            status = check_result(request, await session.send(request, context))
+            status = check_result(request, await session.dispatcher.send(request, context))
         except ConnectionsError as error:
             unanswered = error
         except BaseException:

@@ -187,22 +187,19 @@ class Outcomes(Generic[OutT]):
                     raise UsageError("the bulk run was cancelled")
                 failure, self._failure = self._failure, None
                 raise failure or StopAsyncIteration
-            await self._next_news()
+            if self._listening:
+                raise UsageError("the outcomes of one run can be read by one task only")
+            self._listening = True
+            self._news = news = anyio.Event()
+            try:
+                await news.wait()
+            finally:
+                self._news = None
+                self._listening = False
         self._given += 1
         if self._room is not None and self._read - self._given - self._parking.held <= self._window - self._workers:
             self._make_room()
         return self._ready.popleft()
-
-    async def _next_news(self) -> None:
-        if self._listening:
-            raise UsageError("the outcomes of one run can be read by one task only")
-        self._listening = True
-        self._news = news = anyio.Event()
-        try:
-            await news.wait()
-        finally:
-            self._news = None
-            self._listening = False
 
     async def _start(self, tasks: TaskGroup) -> None:
         """Start the workers, once the job says that it makes sense."""
@@ -349,13 +346,9 @@ class Outcomes(Generic[OutT]):
                 self._parking.hold_behind(len(self._early))
         else:
             self._ready.append(outcome)
-        if self._news is not None:
-            self._tell()
-
-    def _tell(self) -> None:
-        """Wake the consumer, once."""
-        news, self._news = self._news, None
-        if news is not None:
+        news = self._news
+        if news is not None:  # wake the consumer, once
+            self._news = None
             news.set()
 
     def _stop(self, error: ConnectionsError) -> None:
@@ -395,7 +388,8 @@ class Outcomes(Generic[OutT]):
             return
         for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
             self._ready.append(self._early.pop(index))
-        self._tell()
+        if self._news is not None:
+            self._news.set()
 
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):

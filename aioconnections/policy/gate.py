@@ -16,23 +16,26 @@ _HOLDS = 600.0
 
 
 class Gate:
-    """The state of one credential: not proved, proved until some time, or refused."""
+    """The state of one credential: not proved, proved, or refused.
 
-    __slots__ = ("_doubts", "_until", "refusal")
+    Attributes:
+        refusal: the error with which the server refused the credential; None before.
+        proved_until: time at which the last proof expires.
+        doubts_at_proof: number of events before the last proof after which a login may have been lost; a further event
+            ends the proof.
+    """
+
+    __slots__ = ("doubts_at_proof", "proved_until", "refusal")
 
     def __init__(self) -> None:
         self.refusal: AuthenticationError | None = None
-        self._until = float("-inf")
-        self._doubts = 0
-
-    def wants_proof(self, now: float, doubts: int) -> bool:
-        """Whether the canary has to go first, where a login could have been lost `doubts` times so far."""
-        return self.refusal is None and (now >= self._until or doubts != self._doubts)
+        self.proved_until: float = float("-inf")
+        self.doubts_at_proof: int = 0
 
     def proved(self, now: float, doubts: int) -> None:
         """The canary came back: the credential counts as good for ten minutes, and until the next doubt."""
-        self._until = now + _HOLDS
-        self._doubts = doubts
+        self.proved_until = now + _HOLDS
+        self.doubts_at_proof = doubts
 
     def close(self, refusal: AuthenticationError) -> None:
         """The server refused the credential; the first refusal is the one that is told."""

@@ -19,7 +19,7 @@ from aioconnections.errors import (
     UnexpectedResponseError,
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
-from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.discovery import service_document_of
 from aioconnections.protocol.entries import (
@@ -30,7 +30,7 @@ from aioconnections.protocol.entries import (
     lone_entry,
     query_value,
 )
-from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends
+from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends, encode
 from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.records import Connection, Identity, Pair, Status
 

@@ -7,10 +7,10 @@ from urllib.parse import unquote
 
 from aioconnections.atom import read_document
 from aioconnections.errors import AtomError, BadRequestError
-from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.entries import SN, identity, lone_entry, query_value
-from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.protocol.messages import Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.records import Identity, Key, Profile, ServiceDocument, Userid
 

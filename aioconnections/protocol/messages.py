@@ -10,12 +10,25 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from email.message import Message
 from typing import NoReturn, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["DEFAULT_PORTS", "NEVER_SENT", "NO_HEADERS", "Flow", "Headers", "Origin", "Request", "Response", "Sends"]
+__all__ = [
+    "DEFAULT_PORTS",
+    "NEVER_SENT",
+    "NO_HEADERS",
+    "SAFE_METHODS",
+    "Flow",
+    "Headers",
+    "Origin",
+    "Request",
+    "Response",
+    "Sends",
+    "encode",
+]
 
 R = TypeVar("R")
 
@@ -23,8 +36,26 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 _OWN_TYPES = frozenset({"text/xml", "application/atom+xml"})
-_QUESTIONS = frozenset({"HEAD", "GET"})
-_METHODS = _QUESTIONS | {"POST", "PUT", "DELETE"}
+_UNRESERVED_OR_AT = re.compile(r"[A-Za-z0-9_.~@-]*")
+SAFE_METHODS = frozenset({"HEAD", "GET"})
+_METHODS = SAFE_METHODS | {"POST", "PUT", "DELETE"}
+
+
+def encode(value: str) -> str:
+    """A query value as UTF-8, with everything percent-encoded that is not unreserved in RFC 3986.
+
+    The vendor's pages ask for it ("the encoded form of the @ symbol is %40"). ``%20`` and not ``+`` stands for a blank.
+
+    Raises:
+        InvalidInputError: it holds a lone surrogate.
+    """
+    if _UNRESERVED_OR_AT.fullmatch(value):  # nearly every identity; an order of magnitude cheaper than quote()
+        return value.replace("@", "%40")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        pass
+    raise InvalidInputError("text with a lone surrogate cannot be sent; correct the encoding of its source")
 
 
 class Headers:
@@ -140,7 +171,7 @@ class Request:
     @property
     def is_change(self) -> bool:
         """Whether it asks the server to change something."""
-        return self.method not in _QUESTIONS
+        return self.method not in SAFE_METHODS
 
     @property
     def path(self) -> str:

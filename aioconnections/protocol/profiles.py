@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from aioconnections.errors import AtomError, AuthenticationError, NotFoundError, UnexpectedResponseError
-from aioconnections.protocol.address import Address, encode
+from aioconnections.protocol.address import Address
 from aioconnections.protocol.answers import error_of, login_page
 from aioconnections.protocol.discovery import service_document
-from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
+from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response, encode
 from aioconnections.records import Email, Identity, Key, Pair, ServiceDocument, Status, Userid
 
 __all__ = ["check", "check_request", "check_result", "pair_query", "prove_login", "signed_in"]
@@ -27,8 +27,10 @@ def pair_query(pair: Pair) -> str:
 
 def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Request:
     """One HEAD that asks what stands between two people."""
-    target = f"{address.profiles}/connection.do?connectionType=colleague&{pair_query(pair)}"
-    return Request("HEAD", target, headers, delay=delay)
+    source, target = pair.source, pair.target  # not by `pair_query`: this runs for each pair of a bulk check
+    names = f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
+    path = f"{address.profiles}/connection.do?connectionType=colleague&{names}"
+    return Request("HEAD", path, headers, delay=delay)
 
 
 def check(address: Address, pair: Pair, *, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Flow[Status | None]:
@@ -49,14 +51,21 @@ def check_result(request: Request, response: Response) -> Status | None:
         ResponseError: neither of the two.
     """
     if response.status == 200:
-        return _status(response)
+        values = response.get_all(b"x-profiles-connection-status")
+        status = _STATUSES.get(values[0].lower()) if len(values) == 1 else None
+        return status or _repeated_status(values)
     if response.status == 404:
         return None
     raise error_of(request, response)
 
 
-def _status(response: Response) -> Status:
-    statuses = {_STATUSES.get(value.lower()) for value in response.get_all(b"x-profiles-connection-status")}
+def _repeated_status(values: list[str]) -> Status:
+    """The status that all of several values name.
+
+    Raises:
+        ResponseError: there is no value, or not one known status.
+    """
+    statuses = {_STATUSES.get(value.lower()) for value in values}
     if not statuses:
         raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
     status = statuses.pop()

@@ -29,16 +29,15 @@ from aioconnections.policy.gate import Gate
 from aioconnections.policy.retry import LONGEST_WISH
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import DOUBTFUL, foreign_error, is_doubtful, retry_after
-from aioconnections.protocol.messages import Flow, Headers, Request, Response
+from aioconnections.protocol.messages import SAFE_METHODS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
 from aioconnections.protocol.sight import Sight
 from aioconnections.records import ServiceDocument
 from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
-from aioconnections.session.call_context import BeforeSend, CallContext, NotMade, RunScope, SentCanary
+from aioconnections.session.call_context import CallContext, RunScope, SentCanary
 from aioconnections.session.doubts import Doubts, Next
 from aioconnections.session.login import Login
-from aioconnections.session.parking import Parking
 from aioconnections.session.readiness import Readiness
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import LOG
@@ -100,19 +99,6 @@ class Dispatcher:
         self._refusals: set[tuple[str, int, bool]] = set()  # kinds of refusals in own form that were noted
         self._proof: _SharedProof | None = None
         self.is_proved: Callable[[], bool] = self._readiness.is_proved
-
-    def context(
-        self,
-        run: RunScope | None = None,
-        parking: Parking | None = None,
-        *,
-        before_send: BeforeSend | None = None,
-        not_made: NotMade | None = None,
-    ) -> CallContext:
-        """The context of a conversation that begins now; see `CallContext` for the arguments."""
-        return CallContext(
-            self._now, self._runtime.item_timeout, run, parking, before_send=before_send, not_made=not_made
-        )
 
     def refused(self, refusal: AuthenticationError) -> None:
         """Send nothing more with this login, because the server refused it."""
@@ -231,7 +217,7 @@ class Dispatcher:
                     await self._send_canary(monitor, context, moment)
                     continue
                 seconds = context.check(moment)
-                if request.is_change:
+                if request.method not in SAFE_METHODS:
                     await context.send_change(moment)
                 seconds = min(seconds, self._runtime.attempt_timeout)
                 response, sent = await self._send(request, context, moment, seconds, page)

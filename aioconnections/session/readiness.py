@@ -71,7 +71,8 @@ class Readiness:
         """Whether requests may be sent without a canary before them."""
         gate = self._gate
         return gate.refusal is None and (
-            not self._verifies or not gate.wants_proof(self._now(), self._availability.doubts)
+            not self._verifies
+            or (self._now() < gate.proved_until and gate.doubts_at_proof == self._availability.doubts)
         )
 
     async def admit(self, context: CallContext, monitor: Monitor) -> float | None:

@@ -58,6 +58,9 @@ class Session:
         on_renewal: called with the session after its credential was renewed.
 
     Attributes:
+        now: gives the current time.
+        item_timeout: seconds that a conversation may take.
+        dispatcher: brings requests to their final response; bulk checks use it directly.
         used: time of the last use, kept by the `on_use` of the client.
     """
 
@@ -82,15 +85,17 @@ class Session:
         self.emails: EmailVisibility = runtime.emails
         self.used: float = 0.0
         self._runtime = runtime
-        self._dispatcher = Dispatcher(
+        self.now: Callable[[], float] = now
+        self.item_timeout: float = runtime.item_timeout
+        self.dispatcher: Dispatcher = Dispatcher(
             runtime, address, gate, self.login, now, lambda: on_use(self), verifies=self.verifies, jar=jar
         )
-        self.is_proved: Callable[[], bool] = self._dispatcher.is_proved
+        self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
 
     @property
     def me(self) -> Identity | None:
         """Who is signed in, as the last proof of the login said; None before it."""
-        document = self._dispatcher.document
+        document = self.dispatcher.document
         return None if document is None else document.userid or document.key
 
     def context(
@@ -102,7 +107,7 @@ class Session:
         not_made: NotMade | None = None,
     ) -> CallContext:
         """The context of a conversation that begins now; see `CallContext` for the arguments."""
-        return self._dispatcher.context(run, parking, before_send=before_send, not_made=not_made)
+        return CallContext(self.now, self.item_timeout, run, parking, before_send=before_send, not_made=not_made)
 
     async def call(self, flow: Flow[R]) -> R:
         """Make a single call: the canary first where it is due, then the conversation."""
@@ -111,19 +116,19 @@ class Session:
 
     async def prove(self, run: RunScope | None = None) -> None:
         """See `Dispatcher.prove`."""
-        await self._dispatcher.prove(run)
+        await self.dispatcher.prove(run)
 
     async def run(self, flow: Flow[R], context: CallContext) -> R:
         """See `Dispatcher.converse`."""
-        return await self._dispatcher.converse(flow, context)
+        return await self.dispatcher.converse(flow, context)
 
     async def send(self, request: Request, context: CallContext) -> Response:
         """See `Dispatcher.send`."""
-        return await self._dispatcher.send(request, context)
+        return await self.dispatcher.send(request, context)
 
     def refused(self, refusal: AuthenticationError) -> None:
         """See `Dispatcher.refused`."""
-        self._dispatcher.refused(refusal)
+        self.dispatcher.refused(refusal)
 
     async def page(self, pager: Pager[R]) -> list[R] | None:
         """The records of the next page of a listing; None after the last.
@@ -138,7 +143,7 @@ class Session:
             return None
         page = Page(pager)
         try:
-            response = await self._dispatcher.send(request, self.context(), page)
+            response = await self.dispatcher.send(request, self.context(), page)
             if response.status != 200:
                 pager.begin(response)  # raises the error of the response
         except AuthenticationError as refusal:
@@ -189,7 +194,7 @@ class Session:
     async def _probe_emails(self) -> None:
         flow = emails_hidden(self.address)
         with suppress(TransportError, ServerUnavailableError):  # the next request with an address probes again
-            response = await self._dispatcher.send(next(flow), self.context(), judged=False)
+            response = await self.dispatcher.send(next(flow), self.context(), judged=False)
             self.emails.hidden = False  # a server that does not say so does not hide addresses
             with suppress(ConnectionsError):  # a refusal says nothing about the login: the document is open to all
                 try:
@@ -206,4 +211,4 @@ class Session:
         return await send_unlimited(self._runtime.engine, origin, request, NO_HEADERS, self._runtime.attempt_timeout)
 
     def __repr__(self) -> str:
-        return f"Session({self._dispatcher!r})"
+        return f"Session({self.dispatcher!r})"

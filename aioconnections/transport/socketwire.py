@@ -37,30 +37,22 @@ class Outbox:
 
     Attributes:
         expected: how many lanes got a response and have not sent their next request; most will, in this iteration.
+        pending: the wires that deliver in the next iteration, with their payloads.
     """
 
     def __init__(self) -> None:
         self.expected: int = 0
-        self._pending: list[tuple[SocketWire, bytes]] = []
-
-    def put(self, wire: SocketWire, payload: bytes) -> None:
-        """Have `wire` deliver `payload`, at once or in the next iteration of the loop."""
-        if self.expected:
-            self.expected -= 1
-        if self._pending or self.expected >= _BATCH_FROM:
-            self.defer(wire, payload)
-        else:
-            wire.deliver(payload)
+        self.pending: list[tuple[SocketWire, bytes]] = []
 
     def defer(self, wire: SocketWire, payload: bytes) -> None:
         """Have `wire` deliver `payload` in the next iteration of the loop."""
-        if not self._pending:
+        if not self.pending:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._pending.append((wire, payload))
+        self.pending.append((wire, payload))
 
     def _flush(self) -> None:
         self.expected = 0  # some lanes may never send another request
-        pending, self._pending = iter(self._pending), []
+        pending, self.pending = iter(self.pending), []
         try:
             for wire, payload in pending:
                 wire.deliver(payload)
@@ -104,16 +96,12 @@ class SocketWire(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Process the first `nbytes` of the buffer."""
-        self._received(bytes(self._buffer[:nbytes]))
-
-    def _received(self, data: bytes) -> None:
-        """Feed the reader; data without one is unsolicited and closes the connection."""
+        """Feed the first `nbytes` of the buffer to the reader; without one they are unsolicited, and end the wire."""
         reader = self._reader
         if reader is None:
             self.abort()
             return
-        reader.feed(data)
+        reader.feed(bytes(self._buffer[:nbytes]))
         if reader.ready:
             self._wake(reader)
             if reader.buffered > _READ_AHEAD and self._reading and self._reader is not None:
@@ -162,7 +150,13 @@ class SocketWire(asyncio.BufferedProtocol):
         self.sent = False
         self._next_reader = reader
         waiter = self._waiter = self._loop.create_future()
-        self._outbox.put(self, payload)
+        outbox = self._outbox
+        if outbox.expected:
+            outbox.expected -= 1
+        if outbox.pending or outbox.expected >= _BATCH_FROM:
+            outbox.defer(self, payload)
+        else:
+            self.deliver(payload)
         return waiter
 
     def deliver(self, payload: bytes) -> None:
@@ -266,7 +260,8 @@ class SecureWire(SocketWire):
         self._in_handshake = True
         self._close_notify = False
         self._backlog = b""  # plain text that cannot be encrypted before more data has arrived
-        self._plain = memoryview(bytearray(_RECORD))
+        self._encrypted = self._buffer
+        self._buffer = memoryview(bytearray(_RECORD))  # decrypted
         self._records = RecordTracker()
 
     async def handshake(self) -> None:
@@ -292,9 +287,13 @@ class SecureWire(SocketWire):
         self._write = self._write_encrypted
         self._continue_handshake()
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 # asyncio passes it
+        """The buffer for the next read."""
+        return self._encrypted
+
     def buffer_updated(self, nbytes: int) -> None:
         """Decrypt the first `nbytes` of the buffer."""
-        arrived = self._buffer[:nbytes]
+        arrived = self._encrypted[:nbytes]
         self._records.feed(arrived)
         self._incoming.write(arrived)
         if self._in_handshake:
@@ -352,16 +351,16 @@ class SecureWire(SocketWire):
             self._handshake_result.set_result(failure)
 
     def _decrypt(self) -> None:
-        tls, incoming, plain = self._tls, self._incoming, self._plain
+        tls, incoming = self._tls, self._incoming
         try:
             while not self.lost:
-                count: int = tls.read(_RECORD, plain)  # type: ignore[assignment] # typeshed is less precise
+                count: int = tls.read(_RECORD, self._buffer)  # type: ignore[assignment] # typeshed is less precise
                 if not count:
                     self._close_notify = True
                     self.eof_received()
                     self._transport.close()
                     break
-                self._received(bytes(plain[:count]))
+                super().buffer_updated(count)
                 if not incoming.pending and not tls.pending():
                     break  # another read would only raise
         except ssl.SSLWantReadError:

@@ -17,6 +17,7 @@ from aioconnections import (
     AlreadyExists,
     Checked,
     Client,
+    Duplicate,
     Failed,
     InDoubt,
     InvalidInputError,
@@ -28,7 +29,6 @@ from aioconnections import (
     Outcomes,
     Pair,
     Rejected,
-    Unprocessed,
     Userid,
 )
 from aioconnections.journal import lock, report
@@ -231,7 +231,7 @@ async def test_finished_changes_are_given_again_with_their_date(path: Path) -> N
             return await everything(client.invite_many([*people, people[0]], journal=world.journal(at), ordered=True))
 
     first, again = await invite(NOON), await invite(NOON + timedelta(days=9))
-    assert [type(outcome) for outcome in again] == [*[Invited] * 5, Unprocessed]
+    assert [type(outcome) for outcome in again] == [*[Invited] * 5, Duplicate]
     assert {outcome.recorded_at for outcome in first + again} == {NOON}
     assert len(world.place.verbs()) == 5
 

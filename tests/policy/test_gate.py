@@ -12,25 +12,19 @@ def refusal(message: str = "the server refused the login") -> AuthenticationErro
     return AuthenticationError(401, None, message)
 
 
-def test_a_new_credential_wants_proof_and_passes() -> None:
+def test_a_new_credential_is_not_proved_and_passes() -> None:
     gate = Gate()
     gate.check()
-    assert gate.wants_proof(0.0, 0)
+    assert gate.proved_until == float("-inf")
     assert repr(gate) == "Gate(open)"
 
 
-def test_a_proof_holds_for_ten_minutes() -> None:
-    gate = Gate()
-    gate.proved(100.0, 0)
-    assert [gate.wants_proof(t, 0) for t in (100.0, 699.9, 700.0)] == [False, False, True]
-
-
-def test_a_doubt_ends_a_proof_that_came_before_it() -> None:
+def test_a_proof_holds_for_ten_minutes_and_until_the_next_doubt() -> None:
     gate = Gate()
     gate.proved(100.0, 3)
-    assert [gate.wants_proof(101.0, doubts) for doubts in (3, 4)] == [False, True]
+    assert (gate.proved_until, gate.doubts_at_proof) == (700.0, 3)
     gate.proved(101.0, 4)
-    assert not gate.wants_proof(102.0, 4)
+    assert (gate.proved_until, gate.doubts_at_proof) == (701.0, 4)
 
 
 def test_a_refusal_closes_for_good() -> None:
@@ -38,7 +32,6 @@ def test_a_refusal_closes_for_good() -> None:
     gate.proved(0.0, 0)
     gate.close(refusal())
     assert repr(gate) == "Gate(closed)"
-    assert not gate.wants_proof(1e9, 1), "a closed gate sends no canary"
     gate.proved(0.0, 0)
     for _ in range(2):
         with pytest.raises(AuthenticationError, match="refused"):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.errors import InvalidInputError, UnexpectedResponseError
-from aioconnections.protocol.address import Address, encode, split_url
-from aioconnections.protocol.messages import Origin, Request
+from aioconnections.protocol.address import Address, split_url
+from aioconnections.protocol.messages import Origin, Request, encode
 
 
 @pytest.mark.parametrize(
