@@ -58,7 +58,6 @@ BANNED = (
 
 NOT_YET_CLEAN: tuple[str, ...] = (
     "CHANGELOG.md",
-    "README.md",
     "aioconnections/bulk/flows.py",
     "aioconnections/bulk/job.py",
     "aioconnections/bulk/journalled.py",
