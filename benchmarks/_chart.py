@@ -1,4 +1,4 @@
-"""A bar chart as SVG, with a logarithmic scale: one bar for each name, the shortest is the best."""
+"""A bar chart as SVG with a logarithmic scale: one bar per name, shorter is better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WIDTH, _LABELS, _ROW, _TOP = 720, 190, 30, 44
 
 
 def chart(values: Mapping[str, float], ours: str) -> str:
-    """The picture; the bar called `ours` stands out."""
+    """The chart as SVG; the bar named `ours` is highlighted."""
     floor = 10 ** int(log10(min(values.values())))
     scale = (_WIDTH - _LABELS - 90) / log10(max(values.values()) / floor)
     height = _TOP + _ROW * len(values) + 12

@@ -1,4 +1,4 @@
-"""Colleague feeds as the vendor's servers write them, generated: any number of entries, the same every time."""
+"""Generated colleague feeds in the form of the vendor's servers: any number of entries, the same on every run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def entry(number: int) -> str:
 
 
 def chunks(count: int, size: int = 1 << 16) -> Iterator[bytes]:
-    """A feed of `count` entries, in pieces of `size` bytes; never whole in memory."""
+    """A feed of `count` entries in chunks of `size` bytes, generated on demand."""
     pending = bytearray(HEAD.format(count=count).encode())
     for number in range(count):
         pending += entry(number).encode()

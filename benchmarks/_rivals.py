@@ -1,7 +1,7 @@
-"""One client, one job: ``python _rivals.py NAME URL CA CONNECTIONS COUNT`` checks pairs and prints what it cost.
+"""Check pairs with one client: ``python _rivals.py NAME URL CA CONNECTIONS COUNT`` prints the time that it took.
 
-Each runs in a process of its own, pinned to core 1, and measures itself after a warm-up: seconds, and seconds of CPU.
-Every rival asks for the same pairs, and looks at the status of each answer; what it does beyond that is its own way.
+Each client runs in its own process, pinned to core 1, and measures itself after a warm-up: seconds, and seconds of CPU.
+All of them check the same pairs and read the status header of each response.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WARM_UP = 64
 _HEADER = "X-Profiles-Connection-Status"
 
 Job: TypeAlias = Callable[[int], Awaitable[int]]
-"""Checks so many pairs and returns how many answers had a status."""
+"""Checks the given number of pairs and returns the number of responses with a status."""
 
 
 def _target(number: int) -> str:
@@ -36,7 +36,7 @@ def _target(number: int) -> str:
 
 @asynccontextmanager
 async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """`check_many`: outcome records in an `async for`, with the limiter on."""
+    """`check_many`: outcomes from an `async for`, with the rate limiter on."""
     from aioconnections import Checked, Client, Userid
 
     async def job(count: int) -> int:
@@ -53,7 +53,7 @@ async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]
 
 @asynccontextmanager
 async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """Aiohttp with as many workers as connections, which share an iterator."""
+    """Aiohttp, with one worker per connection; the workers share an iterator."""
     import ssl
 
     import aiohttp
@@ -69,8 +69,8 @@ async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIter
         async def worker() -> None:
             nonlocal answered
             for number in numbers:
-                async with session.head(url + _target(number)) as answer:
-                    answered += _HEADER in answer.headers
+                async with session.head(url + _target(number)) as response:
+                    answered += _HEADER in response.headers
 
         await asyncio.gather(*(worker() for _ in range(connections)))
         return answered
@@ -81,14 +81,14 @@ async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIter
 
 @asynccontextmanager
 async def httpx_semaphore(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """One httpx client, and a task for each pair behind a semaphore."""
+    """One httpx client, and one task per pair behind a semaphore."""
     async with _httpx_client(ca, connections) as client:
 
         async def job(count: int) -> int:
-            turn = asyncio.Semaphore(connections)
+            slots = asyncio.Semaphore(connections)
 
             async def one(number: int) -> bool:
-                async with turn:
+                async with slots:
                     return _HEADER in (await client.head(url + _target(number))).headers
 
             return sum(await asyncio.gather(*(one(n) for n in range(count))))
@@ -98,7 +98,7 @@ async def httpx_semaphore(url: str, ca: str | None, connections: int) -> AsyncIt
 
 @asynccontextmanager
 async def httpx_gather(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """One httpx client, and `gather` over all pairs, as first tries look."""
+    """One httpx client, and `gather` over all pairs: the naive way."""
     async with _httpx_client(ca, connections) as client:
 
         async def one(number: int) -> bool:
@@ -124,13 +124,13 @@ async def _httpx_client(ca: str | None, connections: int) -> AsyncIterator[httpx
 
 @asynccontextmanager
 async def requests_threads(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """requests, with as many threads as connections."""
+    """requests, with one thread per connection."""
     import requests
     from requests.adapters import HTTPAdapter
 
     with requests.Session() as session, ThreadPoolExecutor(connections) as threads:
         session.auth = _USER
-        session.trust_env = False  # else a variable for certificates would win over `verify`
+        session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides `verify`
         session.verify = ca or True
         session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
 
@@ -153,14 +153,14 @@ RIVALS = {
 
 
 async def main(name: str, url: str, ca: str | None, connections: int, count: int) -> dict[str, float]:
-    """Run one rival and say what it cost."""
+    """Run one client and return the seconds and the CPU seconds that it used."""
     async with RIVALS[name](url, ca, connections) as job:
         await job(min(count, max(_WARM_UP, 2 * connections)))
         before, began = time.process_time(), time.perf_counter()
         answered = await job(count)
         seconds, cpu = time.perf_counter() - began, time.process_time() - before
     if answered != count:
-        raise RuntimeError(f"{name}: {count - answered} of {count} pairs without an answer")
+        raise RuntimeError(f"{name}: {count - answered} of {count} pairs without a response")
     return {"seconds": seconds, "cpu": cpu}
 
 

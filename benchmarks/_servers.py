@@ -1,7 +1,7 @@
-"""Servers at the other end of the benchmark: nginx where it is installed, else a minimal one of ours.
+"""Servers for the benchmarks: nginx where it is installed, otherwise a minimal one of our own.
 
-Both answer the canary with a service document's type and every check with "accepted". nginx cannot wait before it
-answers, so a server with latency is always ours; it has little to do then.
+Both respond to the canary, the request that proves the login, with a service document's type, and to every check with
+"accepted". nginx cannot delay a response, so a server with latency is always our own; its load is small then.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Served:
     Attributes:
         url: its base URL.
         ca: file of the certificate to trust, or None for plain HTTP.
-        name: what it is.
+        name: "nginx" or "ours".
     """
 
     url: str
@@ -64,7 +64,7 @@ class Served:
 
 
 def pinned(core: int) -> None:
-    """Keep this process on one core, where the system can do that and there is more than one."""
+    """Keep this process on one core, if the system supports that and has more than one."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {core})
 
@@ -74,9 +74,9 @@ def served(*, latency: float = 0.0, tls: bool = False, requests: int = 100_000_0
     """A server on loopback, pinned to core 0.
 
     Args:
-        latency: seconds before each answer.
-        tls: whether it speaks TLS.
-        requests: after how many a connection is closed.
+        latency: seconds before each response.
+        tls: whether to use TLS.
+        requests: number of requests after which a connection is closed.
     """
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -132,14 +132,14 @@ def _config(folder: Path, port: int, requests: int, *, tls: bool) -> str:
     return str(config)
 
 
-def _answer(content_type: str, close: bool) -> bytes:  # noqa: FBT001 # two tables of answers
+def _response(content_type: str, close: bool) -> bytes:  # noqa: FBT001 # fills a table
     headers = (("Content-Type", content_type), ("Content-Length", "0"), *_HEADERS)
     lines = [f"{name}: {value}" for name, value in headers] + (["Connection: close"] if close else [])
     return ("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-class Answering(asyncio.Protocol):
-    """One connection of our own server. Requests do not come in pieces here: they are small, and on loopback."""
+class Responder(asyncio.Protocol):
+    """One connection of our own server. Each request arrives whole, because it is small and on loopback."""
 
     def __init__(self, latency: float, requests: int) -> None:
         self._latency = latency
@@ -147,51 +147,51 @@ class Answering(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer a request, now or later."""
+        """Respond to a request, at once or after the latency."""
         if b"\r\n\r\n" not in data:
             return
         self._left -= 1
         kind = "application/atomsvc+xml" if b"profileService" in data else "application/atom+xml"
-        answer = _ANSWERS[kind, self._left <= 0]
+        response = _RESPONSES[kind, self._left <= 0]
         if self._latency:
-            asyncio.get_running_loop().call_later(self._latency, self._write, answer)
+            asyncio.get_running_loop().call_later(self._latency, self._write, response)
         else:
-            self._write(answer)
+            self._write(response)
 
-    def _write(self, answer: bytes) -> None:
+    def _write(self, response: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(answer)
+            self._transport.write(response)
             if self._left <= 0:
                 self._transport.close()
 
 
-_ANSWERS = {
-    (kind, close): _answer(kind, close)
+_RESPONSES = {
+    (kind, close): _response(kind, close)
     for kind in ("application/atomsvc+xml", "application/atom+xml")
     for close in (False, True)
 }
 
 
 async def _stay_awake() -> None:
-    """Never let the loop sleep: it would wake up on whole milliseconds, of which the shortest latency has twenty."""
-    while True:  # noqa: ASYNC110 # there is nothing to wait for
+    """Keep the loop from sleeping: its timers have a resolution of 1 ms, and the shortest latency is 20 ms."""
+    while True:  # noqa: ASYNC110 # there is no event to wait for
         await asyncio.sleep(0)
 
 
 async def main(port: int, latency: float, requests: int, chain: str) -> None:
-    """Serve for ever."""
+    """Serve until the process is terminated."""
     context = None
     if chain:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(chain)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Answering(latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
+        lambda: Responder(latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
     )
     async with asyncio.TaskGroup() as tasks:
         if latency:

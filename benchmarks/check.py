@@ -1,13 +1,13 @@
-"""How fast pairs are checked, beside other ways to send the same HEAD requests from Python.
+"""Speed of checking pairs, compared with other ways to send the same HEAD requests from Python.
 
 ``python benchmarks/check.py [--quick] [--only TEXT] [--json FILE] [--chart FILE] [--rounds N]``
 
-Measured is `check_many` end to end: pairs from a generator in, outcome records in an ``async for`` out, limiter on. The
+`check_many` is measured end to end: pairs from a generator, outcomes from an ``async for``, the rate limiter on. The
 rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. Server and client
-are pinned to a core each; the runs of one setting take turns, and the table shows medians: CPU microseconds of the
-client process per HEAD, HEADs per second, and the CPU of each as a multiple of ours. Where the server waits before it
-answers, nobody can have more than connections / latency of them. ``wrk``, where it is installed, shows what C can do.
-On a busy machine only the ratios mean something.
+are pinned to one core each, and the runs of one setting take turns. The table shows medians: CPU microseconds of the
+client process per HEAD, HEADs per second, and the CPU of each rival as a multiple of ours. With a latency, no client
+can exceed connections / latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. On a
+busy machine only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ OURS = "aioconnections"
 WRK = "wrk (C)"
 _NEEDS = {"aiohttp, worker queue": "aiohttp", "requests, threads": "requests"}
 _COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "requests, threads": 1_500}
-_FEW = 600  # httpx is left alone with more than that for minutes
+_FEW = 600  # more than that takes httpx minutes
 _RIVALS_FILE = Path(__file__).with_name("_rivals.py")
 
 
 @frozen
 class Setting:
-    """What is measured once for every rival."""
+    """Conditions under which every rival is measured."""
 
     connections: int
     latency: float = 0.0
@@ -76,18 +76,18 @@ SETTINGS = (
 
 
 def rivals() -> list[str]:
-    """Those that can run here."""
+    """Names of the rivals that are installed."""
     found = [name for name in RIVALS if importlib.util.find_spec(_NEEDS.get(name, "httpx"))]
     return found + ([WRK] if shutil.which("wrk") else [])
 
 
 def count_for(rival: str, setting: Setting, *, quick: bool) -> int:
-    """How many pairs make a run of a second or two."""
+    """Number of pairs for a run of one or two seconds."""
     if quick:
         return 100
     count = _COUNTS.get(rival, _FEW)
     if rival == "httpx, gather" and setting.connections < 16:
-        count = 100  # all of them wait in line for a few connections, and each looks at the whole line
+        count = 100  # every waiting request scans the whole queue of the pool
     if setting.latency:
         count = min(count, max(_FEW, int(2 * setting.connections / setting.latency)))
     return count
@@ -99,7 +99,7 @@ def run(rival: str, server: Served, setting: Setting, count: int) -> dict[str, f
         return _wrk(server, setting)
     numbers = (str(setting.connections), str(count))
     command = [sys.executable, str(_RIVALS_FILE), rival, server.url, server.ca or "", *numbers]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 # ourselves
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 # our own script
     figures: dict[str, float] = json.loads(done.stdout)
     return {**figures, "count": count}
 
@@ -112,7 +112,7 @@ def _wrk(server: Served, setting: Setting) -> dict[str, float]:
         command = ["wrk", "-t1", f"-c{setting.connections}", "-d1s", "-s", script.name, url]
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         pin = ["taskset", "-c", "1"] if shutil.which("taskset") else []
-        done = subprocess.run([*pin, *command], check=True, capture_output=True, text=True)  # noqa: S603 # ourselves
+        done = subprocess.run([*pin, *command], check=True, capture_output=True, text=True)  # noqa: S603 # our own command
         seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     words = next(line for line in done.stdout.splitlines() if "requests in" in line).split()
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -120,7 +120,7 @@ def _wrk(server: Served, setting: Setting) -> dict[str, float]:
 
 
 def measure(setting: Setting, *, rounds: int, quick: bool) -> Iterator[Figure]:
-    """All rivals in one setting, taking turns."""
+    """Measure all rivals in one setting, taking turns."""
     with served(latency=setting.latency, tls=setting.tls, requests=setting.requests) as server:
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in rivals()}
         for _ in range(rounds):
@@ -138,7 +138,7 @@ def measure(setting: Setting, *, rounds: int, quick: bool) -> Iterator[Figure]:
 
 
 def table(figures: list[Figure]) -> str:
-    """What a person reads."""
+    """The figures as a text table."""
     lines = []
     for setting in dict.fromkeys(figure.setting for figure in figures):
         here = [figure for figure in figures if figure.setting == setting]
@@ -146,7 +146,7 @@ def table(figures: list[Figure]) -> str:
         lines.append(f"\n{setting} (server: {ours.server})")
         if setting.latency:
             most = setting.connections / setting.latency
-            lines[-1] += f": at most {most:,.0f} HEAD/s, ours are {ours.per_second / most:.1%} of them"
+            lines[-1] += f": at most {most:,.0f} HEAD/s, we reach {ours.per_second / most:.1%} of that"
         lines.append(f"  {'':24}{'µs CPU/HEAD':>12}{'HEAD/s':>10}{'× our CPU':>11}{'our rate is':>13}")
         for one in here:
             cpu, rate = one.microseconds / ours.microseconds, ours.per_second / one.per_second
@@ -155,10 +155,10 @@ def table(figures: list[Figure]) -> str:
 
 
 def main() -> None:
-    """Run what the arguments say."""
+    """Measure the settings that the command line selects."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only shows that it runs")
-    options.add_argument("--only", default="", help="only settings whose name holds this, such as TLS")
+    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only a smoke test")
+    options.add_argument("--only", default="", help="only settings whose name contains TEXT, such as TLS")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--json", type=Path, help="write all figures to this file")
     options.add_argument("--chart", type=Path, help="write an SVG of the setting with 64 connections to this file")

@@ -1,12 +1,12 @@
-"""What a journal costs: how long an intent takes to be on the disk, how many rows go through, and at how much CPU.
+"""Cost of a journal: latency of a durable intent, rows per second, and CPU per row.
 
 ``python benchmarks/journal.py [--quick] [--folder FOLDER] [--rounds N] [--json FILE]``
 
-Every worker records an intent, waits as long as an answer would take, and records the outcome, as a bulk invitation
-does; a check records the outcome alone, and does not wait for it. Paced workers together make 500 requests per
-second, the others as many as they can. What the same run uses without a journal is taken off from the CPU, and "slower"
-is how much longer the run takes than that one. "fsync" is what the disk alone takes to make 4 KiB durable, just before:
-no intent can be faster. Figures are medians over the rounds; on a busy machine only the ratios mean something.
+Every worker records an intent, sleeps for the time of a response, and records the outcome, as a bulk invitation does; a
+check records only the outcome, and does not wait for the disk. Paced workers make 500 requests per second in total, the
+others as many as they can. The CPU of the same run without a journal is subtracted, and "slower" is how much longer the
+run takes than that one. "fsync" is the time of the disk alone for making 4 KiB durable, measured just before: no intent
+can be faster. Figures are medians over the rounds; on a busy machine only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from aioconnections.journal import item_text, report, said_of
 
 BINDING: Any = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
 SAID = said_of(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
-ANSWER = 0.02  # seconds
+RESPONSE = 0.02  # seconds until the simulated response
 
 
 @frozen
 class Setting:
-    """What is measured once."""
+    """Conditions of one measurement."""
 
     workers: int
     per_second: float | None
@@ -71,13 +71,13 @@ SETTINGS = (
 
 
 def quantiles(times: list[float]) -> tuple[float, float]:
-    """The median, and what one in a hundred exceeds."""
+    """The median and the 99th percentile."""
     times.sort()
     return statistics.median(times), times[int(0.99 * (len(times) - 1))]
 
 
 def fsync(folder: Path, times: int) -> tuple[float, float]:
-    """What the disk takes for one durable write of 4 KiB."""
+    """Seconds for one durable write of 4 KiB: median and 99th percentile."""
     taken: list[float] = []
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         for _ in range(times):
@@ -90,13 +90,13 @@ def fsync(folder: Path, times: int) -> tuple[float, float]:
 
 
 def cpu() -> float:
-    """Seconds of CPU that this process has used, in all of its threads."""
+    """CPU seconds that all threads of this process have used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 async def work(path: Path | None, setting: Setting) -> tuple[list[float], float, float]:
-    """What was waited for the journal per item, seconds of the run, and seconds of CPU."""
+    """Seconds spent in the journal per item, seconds of the run, and CPU seconds."""
     waited: list[float] = []
     numbers = iter(range(setting.items))
     journal = Journal(path) if path else None
@@ -113,7 +113,7 @@ async def work(path: Path | None, setting: Setting) -> tuple[list[float], float,
             if journal and setting.intents:
                 await journal.intent(index, item, send=1)
             lost = time.perf_counter() - asked
-            await anyio.sleep(ANSWER if setting.per_second else 0)
+            await anyio.sleep(RESPONSE if setting.per_second else 0)
             asked = time.perf_counter()
             if journal:
                 await journal.outcome(index, item, SAID, durable=False)
@@ -128,7 +128,7 @@ async def work(path: Path | None, setting: Setting) -> tuple[list[float], float,
 
 
 def measure(folder: Path, setting: Setting) -> Figure:
-    """One run of one setting."""
+    """Run one setting once, with and without a journal."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         alone = fsync(Path(name), min(500, setting.items))
         path = Path(name) / "run.sqlite"
@@ -142,13 +142,13 @@ def measure(folder: Path, setting: Setting) -> Figure:
 
 
 def median(figures: list[Figure]) -> Figure:
-    """Field by field."""
+    """Medians of the figures, field by field."""
     names = asdict(figures[0])
     return Figure(**{name: statistics.median(getattr(figure, name) for figure in figures) for name in names})
 
 
 def reopening(folder: Path, items: int) -> dict[str, float]:
-    """Seconds to open a journal of so many finished items, and to ask for each of them."""
+    """Seconds to open a journal of `items` finished items, and to look up each item."""
 
     async def run() -> dict[str, float]:
         path = Path(name) / "run.sqlite"
@@ -174,10 +174,10 @@ def reopening(folder: Path, items: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Run what the arguments say."""
+    """Measure all settings and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only shows that it runs")
-    options.add_argument("--folder", type=Path, help="where the journals are; by default where temporary files are")
+    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only a smoke test")
+    options.add_argument("--folder", type=Path, help="folder for the journals; by default that of temporary files")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--json", type=Path, help="write all figures to this file")
     chosen = options.parse_args()
@@ -192,7 +192,7 @@ def main() -> None:
         print(f"{setting!s:32}{times}{one.rows_per_second:9,.0f}{1e6 * one.cpu_per_row:12.1f}{slower}", flush=True)
         found.append({"setting": asdict(setting), **asdict(one)})
     again = reopening(folder, 1_000 if chosen.quick else 200_000)
-    print(f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, asked for in {again['past']:.2f} s")
+    print(f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, looked up in {again['past']:.2f} s")
     if chosen.json:
         chosen.json.write_text(json.dumps([*found, again], indent=1) + "\n", encoding="utf-8")
 
