@@ -1,4 +1,4 @@
-"""What holds for every test: no network but loopback, asyncio and trio, and chance that repeats itself."""
+"""Settings of every test: only loopback traffic, asyncio and trio, and reproducible random data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
-# Speed says nothing on a machine that does other work too, so neither deadlines nor slow data fail a test.
+# The machine may be busy with other work, so neither deadlines nor slow data fail a test.
 settings.register_profile(
     "ci", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -24,7 +24,7 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """The event loop under a test that is marked `anyio`: it runs once on each."""
+    """The event loop of a test marked `anyio`, which runs once on each."""
     return cast("str", request.param)
 
 
@@ -34,26 +34,26 @@ def pytest_configure(config: pytest.Config) -> None:
     loopback_guard.install(Path(folder.name) / "attempts.log")
     loopback_guard.watch_children()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # we were started in the background of a script; what the tests start was not, and has to be interrupted
+        # ignored because a script started us in the background; programs that the tests start must accept it
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None, object, object]:
-    return (yield from _failing_if_it_left_the_machine())
+    return (yield from _failing_on_outside_traffic())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    return (yield from _failing_if_it_left_the_machine())
+    return (yield from _failing_on_outside_traffic())
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Generator[None, object, object]:
-    return (yield from _failing_if_it_left_the_machine())
+    return (yield from _failing_on_outside_traffic())
 
 
-def _failing_if_it_left_the_machine() -> Generator[None, object, object]:
+def _failing_on_outside_traffic() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:

@@ -1,4 +1,4 @@
-"""Rules of this codebase that no linter knows: how long a file and a function may be, and who may import whom."""
+"""Rules of this codebase that the linter does not have: length of modules and functions, and import contracts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def our_files(root: Path = ROOT) -> Iterator[Path]:
 
 
 def code_lines(source: str) -> set[int]:
-    """Numbers of the lines that hold code: no blank line, comment or docstring, those of attributes included."""
+    """Numbers of the lines of code: without blank lines, comments and docstrings, including those of attributes."""
     strings = {
         line
         for node in ast.walk(ast.parse(source))
@@ -48,7 +48,7 @@ def code_lines(source: str) -> set[int]:
 
 
 def too_long(source: str) -> list[str]:
-    """What in `source` is longer than it may be."""
+    """Descriptions of the module and functions in `source` that exceed their limit."""
     code = code_lines(source)
     found = [f"the module: {len(code)} lines of code"] if len(code) > LONGEST_MODULE else []
     for node in ast.walk(ast.parse(source)):
@@ -66,7 +66,7 @@ def test_no_module_and_no_function_is_too_long(path: Path) -> None:
 
 def test_imports_keep_the_contracts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
-    # it would disable every logger that there is, and tests that look at our log fail if they come later
+    # import-linter's logging config disables all loggers, and later tests that read our log would fail
     monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda _: None)
     verdict = lint_imports(no_cache=True, no_logo=True)
     assert verdict == 0, capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Answers to conversations about colleague connections."""
+"""Responses for conversations about colleague connections."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ ALREADY = error(400, "CLFRN1168E: Il existe déjà une connexion.")
 INVALID = error(400, "CLFRN1172E: The request is invalid.", "400")
 FORBIDDEN = error(403, "CLFRN1174E: You are not authorized to perform that action.", "403")
 NONE = answer(404)
-FOREIGN = ForeignResponseError(404, None, "a page of the web server")  # what the session makes of such a page
+FOREIGN = ForeignResponseError(404, None, "a page of the web server")  # what the session raises for such a page
 LOGIN = answer(200, "<html>Log in</html>", HTML)
 CREATED = answer(
     201, b"", HTML, Location="https://c.example.com/profiles/atom/connection.do?connectionId=793f&inclMessage=true"
 )
 DONE = answer(200, b"", HTML)
 LOST = ProtocolError("the connection was reset", sent="maybe")
-LATE = DeadlineError("no answer in time", sent="maybe")
+LATE = DeadlineError("no response in time", sent="maybe")
 UNSENT = ConnectFailedError("refused")
 BUSY = answer(503)
 

@@ -1,4 +1,4 @@
-"""Scripted servers behind httpx's door: a test says in a few lines what is answered to which request."""
+"""Scripted servers as httpx transports: a test defines in a few lines the response to each request."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def service_configs() -> httpx.Response:
 
 
 def there(request: httpx.Request) -> httpx.Response:
-    """What a server that is there says to the canaries."""
+    """The response of an available server to a canary, the request that proves the login."""
     return service_configs() if request.url.path.endswith("serviceconfigs") else service_document()
 
 
 def refusal(status: int) -> httpx.Response:
-    """A refusal as Profiles writes it."""
+    """A refusal in the form of Profiles."""
     document = f'<error xmlns="http://www.ibm.com/xmlns/prod/sn"><code>{status}</code><message>No.</message></error>'
     return httpx.Response(status, headers={"content-type": "text/xml;charset=UTF-8"}, content=document.encode())
 
@@ -71,12 +71,13 @@ def no_connection() -> httpx.Response:
 
 
 class Script(httpx.AsyncBaseTransport):
-    """Answers each check as `answer` says, and canaries as a server does that is there.
+    """Responds to each check with `answer`, and to canaries with `canary`.
 
     Attributes:
-        asked: the URLs of the checks, in order.
-        seen: how many requests there were for each path.
-        most: how many were under way at the same time at the most.
+        asked: URLs of the checks, in order.
+        seen: number of requests per path.
+        under_way: number of checks in flight.
+        most: largest number of checks in flight at once.
         closed: whether the transport was closed.
     """
 
@@ -96,7 +97,7 @@ class Script(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.seen[request.url.path] += 1
         if request.url.path.endswith(("profileService.do", "serviceconfigs")):
-            await anyio.lowlevel.checkpoint()  # no real transport answers without one
+            await anyio.lowlevel.checkpoint()  # as in every real transport
             return self._canary(request)
         self.asked.append(request.url)
         self.under_way += 1
@@ -111,16 +112,16 @@ class Script(httpx.AsyncBaseTransport):
 
 
 def client_of(script: httpx.AsyncBaseTransport, **options: Any) -> Client:
-    """A client that goes through `script`, signed in and without a rate limit unless `options` say otherwise."""
+    """A signed-in client over `script`, without a rate limit; `options` override this."""
     return Client(URL, **{"auth": ("ajones", "secret"), "max_per_second": None, "transport": script} | options)
 
 
 def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
-    waiting = iter(answers)
+    remaining = iter(answers)
 
     async def answer(_: httpx.Request) -> httpx.Response:
         await anyio.lowlevel.checkpoint()
-        found = next(waiting)
+        found = next(remaining)
         if isinstance(found, Exception):
             raise found
         return found
@@ -129,7 +130,7 @@ def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
 
 
 def on_virtual_time(main: Callable[[], object]) -> None:
-    """Run `main` where waiting takes no time."""
+    """Run `main` on virtual time: sleeping takes no real time."""
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[arg-type] # an async function
 
 
@@ -148,7 +149,7 @@ def number_of(request: httpx.Request) -> int:
 
 async def collect(outcomes: Outcomes[CheckOutcome], seen: list[int]) -> None:
     async for outcome in outcomes:
-        seen.append(outcome.index)  # noqa: PERF401 # it raises in the middle
+        seen.append(outcome.index)  # noqa: PERF401 # keeps the outcomes before an error
 
 
 async def answered(response: httpx.Response) -> httpx.Response:

@@ -1,6 +1,6 @@
-"""A disk under SQLite that fails at a given write or sync, or loses what was not synced when the power goes.
+"""A disk for SQLite that fails at a given write or sync, or loses unsynced data in a power cut.
 
-`Disk.connect` takes the place of the journal's own; only the connection that writes is laid on the disk.
+`Disk.connect` replaces `aioconnections.journal.database.connect`; only the writing connection uses the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import apsw
 from aioconnections.journal import database
 
 Survivors = Literal["none", "all", "some", "torn"]
-"""What of the unsynced writes is on the disk after a power cut."""
+"""Which unsynced writes are on the disk after a power cut; "torn" is all of them, the last one in half."""
 
 _numbers = itertools.count()
 _CODES = (
@@ -25,22 +25,23 @@ _CODES = (
     (apsw.IOError, apsw.SQLITE_IOERR),
     (apsw.CantOpenError, apsw.SQLITE_CANTOPEN),
     (apsw.CorruptError, apsw.SQLITE_CORRUPT),
-)  # an error that began in Python has no code of its own
+)  # an error raised in Python has no code of its own
 _real_connect = database.connect
 
 
 class PowerCut(apsw.IOError):
-    """Nothing works any more."""
+    """The power is off: every operation fails."""
 
 
 class Disk:
-    """Counts writes and syncs, of all files together, and says what becomes of each.
+    """Counts the writes and syncs of all files, and fails at a chosen one.
 
     Args:
-        fail_at: number of the operation, from 1 on, at which something happens; 0 for never.
-        how: that one operation fails, all do from there on, or the power goes.
-        survivors: see there.
-        synchronous: what the journal gets for its ``synchronous=FULL``.
+        fail_at: number of the operation to fail at, counted from 1; 0 for none.
+        how: whether that operation fails, all from there on, or the power.
+        error: class of the errors.
+        survivors: see `Survivors`.
+        synchronous: value that replaces the journal's ``synchronous=FULL``.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Disk:
         self.vfs = _Vfs(self)
 
     def step(self, what: str) -> None:
-        """Called before every write and sync."""
+        """Count an operation, and fail if it is due; called before every write and sync."""
         if self.dead:
             raise PowerCut
         self.operations.append(what)
@@ -82,7 +83,7 @@ class Disk:
 
 
 class _Connection:
-    """An apsw connection that raises the errors of `sqlite3`, as the journal's own does."""
+    """An apsw connection that raises the errors of `sqlite3`, as the journal expects."""
 
     def __init__(self, disk: Disk, path: Path) -> None:
         self._synchronous = disk.synchronous
@@ -139,7 +140,7 @@ class _File(apsw.VFSFile):
         super().__init__("", name, flags)
         self.disk = disk
         self.content = bytearray(super().xRead(size, 0) if (size := super().xFileSize()) else b"")
-        self.unsynced: list[tuple[int, bytes | None]] = []  # None cuts the file off there
+        self.unsynced: list[tuple[int, bytes | None]] = []  # None truncates the file at the offset
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 # SQLite's name
         return bytes(self.content[offset : offset + amount])
@@ -148,7 +149,7 @@ class _File(apsw.VFSFile):
         return len(self.content)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 # SQLite's name
-        self.unsynced.append((offset, bytes(data)))  # the write that the power cut hits may be there in part
+        self.unsynced.append((offset, bytes(data)))  # recorded first: a power cut during the write may leave a part
         self.disk.step("write")
         if len(self.content) < offset:
             self.content.extend(bytes(offset - len(self.content)))
@@ -163,11 +164,11 @@ class _File(apsw.VFSFile):
         self.disk.step("sync")
         for change in self.unsynced:
             self._apply(*change)
-        self.unsynced.clear()  # the machine's own disk need not sync: nobody cuts its power
+        self.unsynced.clear()  # the real disk need not sync: its power stays on
 
     def xClose(self) -> None:  # noqa: N802 # SQLite's name
         if not self.disk.dead:
-            for change in self.unsynced:  # the system writes it some day, and the power stays on
+            for change in self.unsynced:  # the system writes them later, because the power stays on
                 self._apply(*change)
             self.unsynced.clear()
         super().xClose()
@@ -182,7 +183,7 @@ class _File(apsw.VFSFile):
             super().xWrite(data, offset)
 
     def lose(self) -> None:
-        """The power goes: keep of the unsynced writes what the disk happens to have written."""
+        """Cut the power: apply the unsynced writes that survive."""
         chance, survivors = self.disk.chance, self.disk.survivors
         kept = [
             change

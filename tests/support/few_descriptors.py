@@ -1,8 +1,8 @@
-"""Checks pairs where only a few file descriptors are free; run as a script, because the limit is that of a process.
+"""Check pairs with only a few free file descriptors; a script, because the limit applies to a process.
 
-Told by a JSON object on standard input: ``url``, ``pairs`` (of userids), ``room`` (descriptors that are free), ``loop``
-(``asyncio`` or ``trio``), ``door`` (``lanes``, ``transport``, ``client`` or ``lanes for httpx``), ``options`` of the
-client, and ``warm``: whether it has checked the first pair before. It prints what came of it, as JSON.
+It reads a JSON object from standard input: ``url``, ``pairs`` (of userids), ``room`` (number of free descriptors),
+``loop`` (``asyncio`` or ``trio``), ``door`` (``lanes``, ``transport``, ``client`` or ``lanes for httpx``), ``options``
+of the client, and ``warm``: whether to check the first pair before the limit applies. It prints the results as JSON.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from aioconnections import Checked, Client, LaneTransport, Pair, Userid
 
 
 def fill() -> list[int]:
-    """Take all descriptors that are free."""
+    """Open files until no descriptor is free."""
     taken: list[int] = []
     try:
         while True:
-            taken.append(os.open(os.devnull, os.O_RDONLY))  # it raises in the end
+            taken.append(os.open(os.devnull, os.O_RDONLY))
     except OSError:
         return taken
 
 
-async def main(told: dict[str, Any]) -> dict[str, Any]:
+async def main(given: dict[str, Any]) -> dict[str, Any]:
     limits = httpx.Limits(max_connections=None)
     doors: dict[str, Callable[[], dict[str, Any]]] = {
         "lanes": dict,
@@ -38,15 +38,15 @@ async def main(told: dict[str, Any]) -> dict[str, Any]:
         "client": lambda: {"http_client": httpx.AsyncClient(limits=limits)},
         "lanes for httpx": lambda: {"transport": LaneTransport(max_connections=64)},
     }
-    told["options"]["auth"] = told["options"]["auth"] and tuple(told["options"]["auth"])
-    client = Client(told["url"], max_per_second=None, **doors[told["door"]](), **told["options"])
-    pairs = [Pair(Userid(source), Userid(target)) for source, target in told["pairs"]]
+    given["options"]["auth"] = given["options"]["auth"] and tuple(given["options"]["auth"])
+    client = Client(given["url"], max_per_second=None, **doors[given["door"]](), **given["options"])
+    pairs = [Pair(Userid(source), Userid(target)) for source, target in given["pairs"]]
     found: list[Any] = [None] * len(pairs)
     async with client:
-        if told["warm"]:
+        if given["warm"]:
             await client.check(pairs[0].source, pairs[0].target)
         taken = fill()
-        for _ in range(told["room"]):
+        for _ in range(given["room"]):
             os.close(taken.pop())
         try:
             async with client.check_many(pairs) as run:
@@ -73,5 +73,5 @@ if __name__ == "__main__":
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
     logging.basicConfig(stream=sys.stderr, format="%(message)s")
-    told = json.load(sys.stdin)
-    json.dump(anyio.run(main, told, backend=told["loop"]), sys.stdout)
+    given = json.load(sys.stdin)
+    json.dump(anyio.run(main, given, backend=given["loop"]), sys.stdout)

@@ -1,4 +1,4 @@
-"""Journals for tests: one way to open them, and what they hold as plain values."""
+"""Journals for tests: opening them, and reading them as plain values."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ VERB, ORIGIN, USERID = "invite", "https://connections.example.com", "u1"
 async def opened(
     path: Path, *, verb: str = VERB, origin: str = ORIGIN, userid: str | None = USERID, wall: float | None = None
 ) -> AsyncIterator[Journal]:
-    """A journal that is open within the block; at a time that stands still, if one is given."""
+    """A journal that is open within the block, with its clock fixed at `wall` if that is given."""
     journal = Journal(path)
     if wall is not None:
-        journal._wall = lambda: wall  # its clock for tests
+        journal._wall = lambda: wall  # the clock attribute is replaced only in tests
     await journal.open(verb=verb, origin=origin, userid=userid)
     try:
         yield journal
@@ -33,7 +33,7 @@ async def opened(
 def open_once(
     path: Path, *, backend: str = "asyncio", verb: str = VERB, origin: str = ORIGIN, userid: str | None = USERID
 ) -> None:
-    """Open a journal and close it, in a loop of its own."""
+    """Open and close a journal in a new event loop."""
 
     async def run() -> None:
         async with opened(path, verb=verb, origin=origin, userid=userid):
@@ -43,34 +43,34 @@ def open_once(
 
 
 def folder(path: Path) -> dict[str, bytes]:
-    """What stands beside a journal, and the journal, but for its lock, which is never removed."""
+    """Content by name of all files in the journal's folder, except its lock, which is never removed."""
     return {file.name: file.read_bytes() for file in path.parent.iterdir() if file.suffix != ".lock"}
 
 
 def pair(number: int) -> Pair:
-    """One of many pairs."""
+    """Pair `number` of many."""
     return Pair(Email(f"person{number}@example.com"), Userid(f"u-{number}"))
 
 
 def item(number: int) -> str:
-    """The text of that pair."""
+    """The journal text of pair `number`."""
     return item_text(pair=pair(number))
 
 
 def log_of(path: Path) -> Path:
-    """The log of a journal."""
+    """Path of the write-ahead log of a journal."""
     return path.with_name(f"{path.name}-wal")
 
 
 def past_of(
     said: Said | None, sends: int = 0, intent_at: float | None = None, age: float | None = None, *, at: float | None
 ) -> Past:
-    """What was recorded `at` that time by the wall clock."""
+    """The history of an item, recorded at wall-clock time `at`."""
     return Past(said, sends, intent_at, age, None if at is None else datetime.fromtimestamp(at, UTC))
 
 
 def outcomes(path: Path) -> dict[int, str]:
-    """The name of the outcome by index."""
+    """Names of the outcomes by index."""
     with report(path) as run:
         return {row.index: row.outcome for row in run.rows()}
 

@@ -1,7 +1,8 @@
-"""A bulk run that is killed again and again: the server that it talks to and that sees it die, and its lives.
+"""A bulk run that is killed repeatedly, and the server that kills it.
 
-The run is a process of its own, `tests/crash/driver.py`. The server is the reference server in a thread, for so it can
-kill the run at an exact point of an exchange: before an invitation is made, after it, or after it was answered.
+The run is a process, `tests/crash/driver.py`; a *life* is one such process from its start to its end. The server is the
+reference server in a thread, so that it can kill the run at an exact point of an exchange: before an invitation is
+made, after it is made, or after the response is sent.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ __all__ = [
 ]
 
 Item: TypeAlias = str | None
-"""A userid; None is an item that is none."""
+"""A userid; None stands for an invalid item."""
 DRIVER = Path(__file__).parent.parent / "crash" / "driver.py"
 _SIGKILLED = -9
 
 
 class Moment(NamedTuple):
-    """When a run dies.
+    """When a run is killed.
 
     Attributes:
-        what: with the server's n-th request (``request``), its n-th check (``check``), the n-th invitation before it is
-            made (``post``), after it is made (``commit``) or after it was answered (``answer``); when the journal has
-            grown by n bytes, or after n milliseconds.
+        what: at the server's n-th request (``request``) or check (``check``); at the n-th invitation before it is made
+            (``post``), after it is made (``commit``) or after its response (``answer``); when the journal has grown by
+            n bytes, or after n milliseconds.
         number: n.
     """
 
@@ -63,12 +64,12 @@ class Moment(NamedTuple):
 
 
 def moments(seed: int, count: int, *, most: int) -> Iterator[Moment]:
-    """Random ones, some of them early in a life, which is while the run finds out what its predecessor left behind.
+    """Random moments, some early in a life, when the run settles what its predecessor left.
 
     Args:
-        seed: of the chance.
-        count: how many.
-        most: invitations that a run may live for.
+        seed: seed of the random numbers.
+        count: number of moments.
+        most: number of invitations after which the last runs are killed.
     """
     chance = random.Random(seed)
     longest: dict[Any, int] = {
@@ -91,9 +92,9 @@ class Life:
     """One process, from its start to its end.
 
     Attributes:
-        name: sent with each of its requests: what a killed process has sent may be read when the next one lives.
-        seen: how often what has happened.
-        killed: whether it was.
+        name: sent with each request, because a request of a killed process may arrive during the next life.
+        seen: number of events by kind, see `Moment.what`.
+        killed: whether the process was killed.
     """
 
     def __init__(self, *ends: Moment) -> None:
@@ -104,7 +105,7 @@ class Life:
         self._process: Future[subprocess.Popen[bytes]] = Future()
 
     def watch(self, process: subprocess.Popen[bytes], journal: Path) -> int:
-        """Watch the process until it is over; its exit code."""
+        """Watch the process until it ends, and return its exit code."""
         self._process.set_result(process)
         start, size = time.monotonic(), _size(journal)
         while process.poll() is None:
@@ -114,19 +115,19 @@ class Life:
         return process.returncode
 
     def see(self, what: str) -> None:
-        """Something has happened once more."""
+        """Count an event, and kill the process if this is its moment."""
         self.seen[what] += 1
         self.reach(what, self.seen[what])
 
     def reach(self, what: str, number: int) -> None:
-        """Kill the process if this is when it is to die."""
+        """Kill the process if one of its moments is reached."""
         if not self.killed and any(end.what == what and number >= end.number for end in self._ends):
             self.killed = True
             self._process.result().kill()
 
 
 def log_of(journal: Path) -> Path:
-    """The log of a journal."""
+    """Path of the write-ahead log of a journal."""
     return journal.with_name(f"{journal.name}-wal")
 
 
@@ -140,23 +141,23 @@ def _size(journal: Path) -> int:
 
 
 class Site:
-    """The reference server, that invites whoever is named as often as they are, late, and though nobody waits for it.
+    """The reference server, which makes every invitation, repeated ones included, even late and after a disconnect.
 
-    A check about somebody who is just being invited is answered afterwards. So whoever waits for the settle window
-    finds made what was sent before, however slow this machine is; that they have waited is told from `checks`.
+    A check of a person whose invitation is in progress is answered after it. So a run that waits for the settle window
+    finds every earlier invitation made, however slow the machine is; `checks` shows whether it waited.
 
     Args:
-        directory: whom it knows.
-        log: where its commits go.
-        seed: of all chance.
-        late: the share of invitations that it makes late.
-        latest: seconds by which it is late at most.
-        faults: see there.
+        directory: people whom the server knows.
+        log: file for its commits.
+        seed: seed of all random numbers.
+        late: share of invitations that are made late.
+        latest: maximum delay of these, in seconds.
+        faults: see `aioconnections.reference.app`.
 
     Attributes:
         server: the reference server.
-        life: the process that asks.
-        checks: when each check came, in seconds since 1970, and about whom.
+        life: the current process.
+        checks: time of each check, in seconds since 1970, and userid of the person.
     """
 
     def __init__(
@@ -198,7 +199,7 @@ class Site:
         await self.server(scope, receive, send)
 
     def begin(self, *ends: Moment) -> Life:
-        """A new life, which ends at the first of these moments."""
+        """Begin a new life, which ends at the first of the moments."""
         self._former[self.life.name] = self.life
         self.life = Life(*ends)
         return self.life
@@ -229,7 +230,7 @@ class Site:
             late, delay, lost = (self._chance.random() for _ in range(3))
             if late < self._late:
                 await asyncio.sleep(self._latest * delay)
-            if life.killed and lost < 0.5:  # it died, and with it what it had sent
+            if life.killed and lost < 0.5:  # the request is lost with the process that sent it
                 return await _gone(receive)
             body.reverse()
 
@@ -248,7 +249,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def strangers(directory: Directory, count: int) -> list[str]:
-    """Userids of people with whom person 0 has nothing."""
+    """Userids of people without a connection to person 0."""
     found: list[str] = []
     me = directory.people[0]
     for person in directory.people[1:]:
@@ -256,20 +257,20 @@ def strangers(directory: Directory, count: int) -> list[str]:
             found.append(str(person.userid))
             if len(found) == count:
                 return found
-    raise AssertionError("there are not so many")
+    raise AssertionError(f"the directory has only {len(found)} people without a connection, not {count}")
 
 
 @frozen(kw_only=True)
 class Plan:
-    """What a run is told.
+    """Parameters of a run.
 
     Attributes:
-        items: whom to invite.
-        folder: where its files are; the journal among them.
-        user: who signs in.
+        items: people to invite.
+        folder: folder of its files, including the journal.
+        user: name of the signed-in user.
         settle: see `Client.invite_many`.
         max_connections: see `Client`.
-        breakage: what is wrong with the journal, see the driver; for a test of the test.
+        breakage: deliberate fault of the journal, see the driver; it tests the tests.
     """
 
     items: Sequence[Item]
@@ -285,7 +286,7 @@ class Plan:
 
 
 def start(plan: Plan, url: str, life: str = "") -> tuple[subprocess.Popen[bytes], Path]:
-    """Start a run; gives what it tells of its items, too."""
+    """Start a run, and return its process and the file to which it writes its outcomes."""
     told = plan.folder / f"told-{len(list(plan.folder.glob('told-*')))}"
     told.touch()
     given = asdict(plan) | {"folder": None, "journal": str(plan.journal), "told": str(told), "url": url, "life": life}
@@ -295,7 +296,7 @@ def start(plan: Plan, url: str, life: str = "") -> tuple[subprocess.Popen[bytes]
 
 
 def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
-    """Run until it is killed at the first of the moments, or done; gives what it has told of its items."""
+    """Run to the end, or until killed at the first of the moments, and return the file with its outcomes."""
     life = site.begin(*ends)
     process, told = start(plan, url, life.name)
     with process:
@@ -306,28 +307,28 @@ def live(plan: Plan, site: Site, url: str, *ends: Moment) -> Path:
 
 
 def refused(plan: Plan, site: Site, url: str) -> str:
-    """Run with a journal that must be refused, before anything is sent; what was said."""
+    """Run with a journal that must be refused before anything is sent, and return the error message."""
     life = site.begin()
     process, told = start(plan, url, life.name)
     with process:
         assert process.stderr is not None
-        said = process.stderr.read().decode()
-        assert process.wait() == 1, said
+        message = process.stderr.read().decode()
+        assert process.wait() == 1, message
     assert told.read_text() == ""
     assert not life.seen["post"]
     told.unlink()
-    return said
+    return message
 
 
 class Logs:
-    """Takes the log of a journal away between two lives, or puts something else in its place, and gives it back.
+    """Removes or replaces the log of a journal between two lives, and restores it.
 
     Args:
-        seed: of all chance.
-        share: of the lives after which that happens.
+        seed: seed of all random numbers.
+        share: share of the lives after which this happens.
 
     Attributes:
-        done: what was done, and how often.
+        done: number of removals and replacements by kind.
     """
 
     def __init__(self, seed: int, share: float) -> None:
@@ -337,12 +338,12 @@ class Logs:
         self._earlier: bytes | None = None
 
     def lose(self, plan: Plan, site: Site, url: str) -> None:
-        """Perhaps lose it: the run is refused, and the journal left as it is."""
+        """Perhaps lose the log, and check that the run is refused and the journal unchanged; then restore the log."""
         log = log_of(plan.journal)
         if not log.exists() or self._chance.random() >= self._share:
             return
         mark, content = recognise(plan.journal, plan.journal.lstat()), log.read_bytes()
-        if mark is not None and mark.is_open:  # else it was killed before the first intent could follow
+        if mark is not None and mark.is_open:  # otherwise the run was killed before its first intent
             ways: dict[str, bytes | None] = {"removed": None, "emptied": b"", "swapped": self._chance.randbytes(5_000)}
             if self._earlier not in (None, content):  # a run that is killed before it opens the journal changes nothing
                 ways["put back"] = self._earlier

@@ -1,4 +1,4 @@
-"""Ways to look at a value that must not give a secret away."""
+"""Inspects values that must not reveal a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["leaks"]
 
 
 def leaks(value: object) -> list[str]:
-    """What each way of looking at a value gives away."""
+    """Texts from all ways of inspecting a value, errors included."""
     found: list[str] = []
     ways: list[Any] = [
         repr,

@@ -1,12 +1,12 @@
 """Keeps the tests on the loopback interface.
 
-An audit hook sees what is asked of the `socket` module, whoever asks: asyncio, trio, threads, libraries. What would
-leave the machine, name look-ups included, raises; and because code under test may swallow any exception, it is also
-noted in a log that `conftest.py` reads after each test. Child processes that run Python write to the same log, see
+An audit hook sees every use of the `socket` module: by asyncio, trio, threads and libraries. Traffic that would leave
+the machine raises, including name look-ups. Because code under test may swallow any exception, each attempt is also
+written to a log that `conftest.py` reads after each test. Child processes that run Python write to the same log, see
 `sitecustomize.py`.
 
-What it cannot see: what goes past the `socket` module, as uvloop does, and the look-up of a name that is given to
-`connect` itself, which happens before Python tells (the connection that follows is seen).
+The hook does not see traffic that bypasses the `socket` module, such as that of uvloop, or the look-up of a name that
+is passed to `connect`, which happens before the audit event (it does see the connection that follows).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def install(log: Path) -> None:
 
 
 def watch_children() -> None:
-    """Have Python processes that are started from now on guarded too, as long as they inherit the environment."""
+    """Guard Python processes started from now on too, if they inherit the environment."""
     here = str(Path(__file__).parent)
     inherited = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != here]
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *inherited])
@@ -52,7 +52,7 @@ def watch_children() -> None:
 
 
 def new_attempts() -> list[str]:
-    """What was tried since the last call, by this process and by its children."""
+    """Attempts since the last call, by this process and its children."""
     if _State.log is None or _State.log.stat().st_size == _State.seen:
         return []
     with _State.log.open("rb") as log:

@@ -1,7 +1,7 @@
-"""Journalled runs on virtual time that can die at any point, against a server whose answers are decided beforehand.
+"""Journalled runs on virtual time that can die at any point, against a server with scripted responses.
 
-Dying is what SIGKILL does: the files of the journal are what they are at that moment, nothing more is sent, and what
-the server is doing already, it does. So the files are copied aside, and the next run goes on with the copy.
+A death simulates SIGKILL: the files of the journal remain as they are, nothing more is sent, and the server completes
+what it has begun. So the files are copied, and the next run uses the copy.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Fate: TypeAlias = Literal[
     "done and away",
     "login refused",
 ]
-"""What becomes of a request; ``silent`` is done and never answered, ``done late`` is not answered either."""
+"""The fate of a request; ``silent`` and ``done late`` are done and get no response."""
 FATES: tuple[Fate, ...] = get_args(Fate)
-LATEST = 29.0  # seconds until even the latest is done
+LATEST = 29.0  # seconds until the latest request is done
 NOT_MADE = frozenset({"not sent", "busy", "login refused"})
-"""After these everybody knows that nothing was done."""
+"""Fates after which the client knows that nothing was done."""
 _LATE: dict[str, float] = {"done late": 5.0, "done later": LATEST}
 _STATUS = {"busy": 429, "away": 503, "done and away": 503, "login refused": 401}
 _DONE = frozenset({"fine", "answer lost", "silent", "done and away"})
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class Death(NamedTuple):
-    """When a run dies: before its n-th request is done, after it, or after n seconds; see `World.live`."""
+    """When a run dies: before or after its n-th request is done, or after n seconds; see `World.live`."""
 
     when: Literal["before", "after", "seconds"]
     number: float
@@ -64,9 +64,9 @@ class Asked:
     """One request.
 
     Attributes:
-        at: when.
-        wall: when, by the clock of who asked.
-        epoch: which journal the run had.
+        at: true time, in seconds.
+        wall: time by the clock of the run, in seconds.
+        epoch: number of the journal, see `World`.
     """
 
     method: str
@@ -79,7 +79,7 @@ class Asked:
 
 @define
 class Life:
-    """What became of a run: its outcomes, why it stopped, and whether it died."""
+    """Result of a run: its outcomes, why it stopped, and whether it died."""
 
     outcomes: list[Outcome] = field(factory=list)
     stopped: ConnectionsError | None = None
@@ -87,7 +87,7 @@ class Life:
 
 
 def in_time(main: Callable[[], Awaitable[T]]) -> T:
-    """Run `main` where pauses take no time, though the disk takes its own; it comes out the same each time."""
+    """Run `main` on virtual time, with a result that does not depend on the speed of the disk."""
 
     async def wait(reply: Reply[Any]) -> Any:
         _until(lambda: reply.done)
@@ -112,18 +112,18 @@ def in_time(main: Callable[[], Awaitable[T]]) -> T:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Have the whole loop wait for the thread of the journal, so that no time passes meanwhile."""
+    """Block the loop until the thread of the journal is done, so that no virtual time passes."""
     while not condition():
         time.sleep(0)
 
 
 class World:
-    """A server, the time, and the journal of a run that is begun again and again.
+    """A server, the time, and the journal of a run that is repeated.
 
     Attributes:
         place: the server.
         asked: every request of the runs.
-        epoch: number of the journal; a new one is a new run, begun on purpose.
+        epoch: number of the journal; a new journal is a deliberate new run.
         set_back: whether the clock was set back since this journal was begun.
     """
 
@@ -135,20 +135,20 @@ class World:
         self._copies = 0
         self._max_connections = max_connections
         self._start, self._skew = 1_000_000_000.0, 0.0
-        self._late_since: float | None = None  # when that was due which the server is doing now
+        self._late_since: float | None = None  # due time of the late request in progress
         self.place = Place(dedup=False, clock=self._server_time)
         self._late: list[tuple[float, httpx.Request]] = []
         self._server = httpx.ASGITransport(self.place.server)
 
     def now(self) -> float:
-        """The true time."""
+        """The true time, in seconds."""
         return self._start + (trio.current_time() if trio.lowlevel.in_trio_run() else 0.0)
 
     def _server_time(self) -> float:
         return self.now() if self._late_since is None else self._late_since
 
     def wall(self) -> float:
-        """What the clock of the runs says."""
+        """Time by the clock of the runs, in seconds."""
         return self.now() + self._skew
 
     def wait(self, seconds: float) -> None:
@@ -161,17 +161,17 @@ class World:
         self.set_back = True
 
     def begin_anew(self) -> None:
-        """Begin another run, with a journal that knows nothing."""
+        """Start over with an empty journal."""
         self.epoch += 1
         self.set_back = False
 
     @property
     def journal(self) -> Path:
-        """Where the journal is now."""
+        """Current path of the journal."""
         return self._folder / f"{self.epoch}-{self._copies}.sqlite"
 
     def copy_journal(self) -> None:
-        """Go on with what is on the disk now."""
+        """Continue with a copy of the files as they are now."""
         was = self.journal
         self._copies += 1
         for rest in ("", "-wal"):
@@ -179,17 +179,17 @@ class World:
                 shutil.copy(f"{was}{rest}", f"{self.journal}{rest}")
 
     async def do(self, request: httpx.Request) -> httpx.Response:
-        """Have the server do it."""
-        answer = await self._server.handle_async_request(request)
-        await answer.aread()
-        return answer
+        """Send a request to the server."""
+        response = await self._server.handle_async_request(request)
+        await response.aread()
+        return response
 
     def do_later(self, seconds: float, request: httpx.Request) -> None:
-        """Have the server do it when that much time has passed."""
+        """Have the server process a request after a delay."""
         self._late.append((self.now() + seconds, request))
 
     async def catch_up(self) -> None:
-        """Have the server do what is due."""
+        """Have the server process the late requests that are due."""
         for each in sorted(self._late, key=lambda each: each[0]):
             if each[0] <= self.now() and each in self._late:
                 self._late.remove(each)
@@ -198,7 +198,7 @@ class World:
                 self._late_since = None
 
     def act(self, who: int | None, action: Callable[[Client], Awaitable[object]]) -> None:
-        """Somebody does something, and nothing goes wrong."""
+        """Perform an action as person `who`, without faults."""
 
         async def main() -> None:
             await self.catch_up()
@@ -215,13 +215,13 @@ class World:
         fates: Iterable[Fate] = (),
         death: Death | None = None,
     ) -> Life:
-        """A run with the journal.
+        """Run once with the journal.
 
         Args:
-            who: signs in; None is the administrator.
-            begin: begins it.
-            fates: of its requests but the canaries, in turn; then everything is fine.
-            death: when it dies, if it has not ended by then.
+            who: number of the signed-in person; None is the administrator.
+            begin: begins the run.
+            fates: fates of its requests in order, canaries excluded; further requests are fine.
+            death: when the run dies, unless it ends before.
         """
         journal = Journal(self.journal)
         journal._wall = self.wall
@@ -248,7 +248,7 @@ class World:
 
 
 class _Door(httpx.AsyncBaseTransport):
-    """Through it a run reaches its server, until it is dead."""
+    """Transport of a run, which lets the run die and gives each request its fate."""
 
     def __init__(
         self, world: World, fates: Iterable[Fate], death: Death | None, life: Life, scope: trio.CancelScope
@@ -272,13 +272,13 @@ class _Door(httpx.AsyncBaseTransport):
             self._die()
         await self._world.catch_up()
         await self._if_alive()
-        answer = await self._world.do(request) if fate in _DONE else None
+        response = await self._world.do(request) if fate in _DONE else None
         if self._is_time("after"):
             self._die()
         await self._if_alive()
-        return await self._answer(request, fate, answer)
+        return await self._respond(request, fate, response)
 
-    async def _answer(self, request: httpx.Request, fate: str, answer: httpx.Response | None) -> httpx.Response:
+    async def _respond(self, request: httpx.Request, fate: str, response: httpx.Response | None) -> httpx.Response:
         if fate in _STATUS:
             return httpx.Response(_STATUS[fate], request=request)
         if fate == "not sent":
@@ -287,9 +287,9 @@ class _Door(httpx.AsyncBaseTransport):
             self._world.do_later(_LATE[fate], request)
         if fate == "silent":
             await trio.sleep_forever()
-        if answer is None or fate == "answer lost":
+        if response is None or fate == "answer lost":
             raise httpx.ReadError("reset", request=request)
-        return answer
+        return response
 
     def _note(self, request: httpx.Request, fate: Any) -> None:
         world, query = self._world, request.url.params

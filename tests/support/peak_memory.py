@@ -1,4 +1,4 @@
-"""Check as many generated pairs as the first argument says, in process, and print the peak memory in KiB."""
+"""Check generated pairs in process, as many as the first argument, and print the peak memory in KiB."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Takes the fenced blocks out of a Markdown text and runs them.
+"""Extracts the fenced blocks of a Markdown text and runs them.
 
-A `python` block is a program; it may await at its top level. In a `console` block each line that begins with `$ ` is a
-command, a line that ends with a backslash goes on in the next one, and the rest is what the commands print. Blocks of
-any other language are left alone.
+A `python` block is a program, which may use `await` at its top level. In a `console` block each line that begins with
+`$ ` is a command, a backslash at the end continues it on the next line, and other lines are output. Blocks of other
+languages are ignored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FENCE = re.compile(
 
 
 class Block(NamedTuple):
-    """One fenced block; `line` is that of its first line of text, counted from 1."""
+    """One fenced block; `line` is the number of its first line of text, counted from 1."""
 
     language: str
     line: int
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(markdown: str) -> list[Block]:
-    """All fenced blocks, in order, without the indentation that they share with their fence."""
+    """All fenced blocks, in order, without the indentation of their fence."""
     return [
         Block(
             found["language"],
@@ -49,31 +49,31 @@ def blocks_of(markdown: str) -> list[Block]:
 
 
 def substituted(text: str, values: Mapping[str, str]) -> str:
-    """`text` with what stands for a real server replaced by what is there."""
+    """`text` with each placeholder replaced by its value."""
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
     return text
 
 
 def run_python(text: str, name: str, line: int = 1) -> dict[str, object]:
-    """Run a program and return its names. Errors are shown at their place in the file `name`.
+    """Run a program and return its names; tracebacks show the lines of the file `name`.
 
     Raises:
-        Exception: whatever the program raises.
+        Exception: the program raised it.
     """
     code = compile("\n" * (line - 1) + text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     names: dict[str, object] = {"__name__": "__main__"}
-    result = eval(code, names)  # noqa: S307  # the README is ours
+    result = eval(code, names)  # noqa: S307  # our own README
     if inspect.iscoroutine(result):
         asyncio.run(result)
     return names
 
 
 def typed(text: str) -> list[str]:
-    """The statements of `text`, one after the other, as ``python -m asyncio`` tells them apart line by line.
+    """The statements of `text`, split line by line as ``python -m asyncio`` does.
 
     Raises:
-        SyntaxError: it cannot be typed in like that, although it may be a valid program.
+        SyntaxError: the text cannot be typed at the prompt, although it may be a valid program.
     """
     complete = CommandCompiler()
     complete.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -83,7 +83,7 @@ def typed(text: str) -> list[str]:
         if complete(lines.removesuffix("\n")) is not None:
             statements.append(lines)
             lines = ""
-    if lines.strip():  # what Enter ends at the prompt
+    if lines.strip():  # at the prompt, an empty line ends it
         complete(f"{lines}\n")
         statements.append(lines)
     return statements
@@ -96,12 +96,12 @@ def commands_of(text: str) -> list[str]:
 
 
 def run_console(text: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """Run the commands in `folder`, in one shell that stops at the first that fails, and return what they print.
+    """Run the commands in `folder`, in one shell that stops at the first failure, and return their output.
 
-    `aioconnections` and `python` are run by the Python that runs the tests.
+    `aioconnections` and `python` use the Python that runs the tests.
 
     Raises:
-        AssertionError: a command failed; the message holds all output.
+        AssertionError: a command failed; the message contains all output.
     """
     python = shlex.quote(sys.executable)
     prelude = f'set -e\npython() {{ {python} "$@"; }}\naioconnections() {{ {python} -m aioconnections "$@"; }}\n'

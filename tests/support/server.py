@@ -1,4 +1,4 @@
-"""The reference server behind a client's door, and what it was asked, byte for byte."""
+"""The reference server as an httpx transport that records the requests, byte for byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIRECTORY = Directory.generate(people=60, seed=11)
 
 
 class Door(httpx.AsyncBaseTransport):
-    """Hands requests to the server; a connection that it resets is a lost answer.
+    """Sends requests to the server; if the server resets the connection, the response is lost.
 
     Attributes:
         asked: method and target of each request, and its body.
@@ -34,14 +34,14 @@ class Door(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(request)
 
     def lines(self) -> list[str]:
-        """What was asked besides the canary, and forget it."""
+        """Return and clear the recorded requests, without the canary, the request that proves the login."""
         lines = [line for line, _ in self.asked if not line.endswith("profileService.do")]
         self.asked.clear()
         return lines
 
 
 class Place:
-    """One server, and clients for the people who sign in there."""
+    """One server, and clients for its users."""
 
     def __init__(self, *, auth: str = "basic", directory: Directory = DIRECTORY, **switches: Any) -> None:
         self.directory = directory
@@ -49,16 +49,16 @@ class Place:
         if auth == "oauth":
             tokens = {f"token-{n}": person for n, person in enumerate(directory.people)}
             switches |= {"tokens": tokens | {"token-None": ADMINISTRATOR}}
-        self.server = app(directory, auth=auth, **switches)  # type: ignore[arg-type] # a text
+        self.server = app(directory, auth=auth, **switches)  # type: ignore[arg-type] # a plain str
         self.doors: list[Door] = []
 
     def person(self, number: int, kind: str | None = None) -> Any:
-        """A person, or the identity of that kind."""
+        """Person `number`, or their identity of that kind."""
         person = self.directory.people[number]
         return person if kind is None else getattr(person, kind)
 
     def client(self, number: int | None, *, base_url: str = URL, **options: Any) -> Client:
-        """A client of person `number`, or of the administrator."""
+        """A client signed in as person `number`; None is the administrator."""
         door = Door(self.server)
         self.doors.append(door)
         name = "admin" if number is None else str(self.person(number).userid)
@@ -69,7 +69,7 @@ class Place:
         return self.server.status(one, other)
 
     def strangers(self, count: int = 2) -> list[int]:
-        """Numbers of people among the first twenty between whom there is nothing."""
+        """Numbers of people among the first twenty without connections to each other."""
         found: list[int] = []
         for number in range(20):
             one = self.person(number)
@@ -77,12 +77,12 @@ class Place:
                 found.append(number)
             if len(found) == count:
                 return found
-        raise AssertionError("they all know each other")
+        raise AssertionError(f"the first twenty people include only {len(found)} without connections, not {count}")
 
     def verbs(self) -> list[str]:
         return [commit.verb for commit in self.server.commits]
 
 
 def in_time(main: Callable[[], object]) -> None:
-    """Run `main` where pauses take no time."""
+    """Run `main` on virtual time: pauses take no real time."""
     on_virtual_time(main)

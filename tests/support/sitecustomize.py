@@ -1,4 +1,4 @@
-"""Read by Python at its start, where the tests put this folder on PYTHONPATH: child processes get the guard too."""
+"""Installs the loopback guard in child processes: Python imports this at its start from the tests' PYTHONPATH."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Conversations driven by a list of answers, without anything that could send."""
+"""Drives conversations with a list of responses, without any transport."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def answer(status: int, body: bytes | str = b"", kind: str = ERROR, **fields: st
 
 
 def error(status: int, message: str, code: str = "") -> Response:
-    """An error document as Profiles writes it: blank lines around it, and blanks around its texts."""
+    """An error document in the form of Profiles: blank lines around it, and white space around its texts."""
     return answer(
         status,
         f'<?xml version="1.0" encoding="UTF-8"?>\n\n\n<error xmlns="http://www.ibm.com/xmlns/prod/sn">\n'
@@ -31,7 +31,7 @@ def error(status: int, message: str, code: str = "") -> Response:
 
 
 def talk(flow: Flow[R], *answers: Response | Exception) -> tuple[R, list[Request]]:
-    """The result of a conversation that asks exactly once per answer, and what it asked."""
+    """The result of a conversation that sends exactly one request per response, and these requests."""
     asked: list[Request] = []
     try:
         asked.append(next(flow))
@@ -39,10 +39,10 @@ def talk(flow: Flow[R], *answers: Response | Exception) -> tuple[R, list[Request
             request = flow.throw(given) if isinstance(given, Exception) else flow.send(given)
             asked.append(request)
     except StopIteration as stop:
-        assert len(asked) == len(answers), "it ended before all answers were given"
+        assert len(asked) == len(answers), "the conversation ended before all responses were used"
         result: R = stop.value
         return result, asked
-    raise AssertionError(f"it asked once more: {asked[-1].method} {asked[-1].target}")
+    raise AssertionError(f"the conversation sent another request: {asked[-1].method} {asked[-1].target}")
 
 
 def targets(asked: list[Request]) -> list[str]:
