@@ -1,8 +1,7 @@
-"""The one command: `python -m nox` runs every check there is, those that fail fast first.
+"""All checks in one command: `python -m nox`, the fast ones first.
 
-The tests run on every Python from 3.11 on that is installed here and really starts. The newest and the oldest of them
-run everything; those in between run the built wheel, and leave out what is marked slow. `nox -s full` runs the tests in
-their full size.
+The tests run on every installed Python from 3.11 on that starts. The newest and the oldest run everything; those in
+between test the built wheel, without the tests marked slow. `nox -s full` runs the tests in full size.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ COVERED_WHOLLY = (
     "aioconnections/atom/",
     "aioconnections/transport/http1/",
 )
-# Files are compiled when they are first imported; compiling all that pip unpacks takes half of an installation's time.
+# Python compiles a file on its first import; compiling everything takes half of the time of an installation.
 INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
 TOGETHER = ("-n", "2", "--dist", "worksteal")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
-_WHO_ARE_YOU = """
+_DESCRIBE = """
 import json, ssl, sqlite3, sys
 final = sys.version_info.releaselevel == "final" and sys.implementation.name == "cpython"
 print(json.dumps({"path": sys.executable, "version": list(sys.version_info[:2]) if final else [0, 0]}))
@@ -43,7 +42,7 @@ print(json.dumps({"path": sys.executable, "version": list(sys.version_info[:2]) 
 
 
 def candidates() -> Iterator[str]:
-    """Whatever may be a Python: the one that runs this, those on the PATH, and those that pyenv built."""
+    """Possible interpreters: the running one, those on the PATH, and those that pyenv built."""
     yield sys.executable
     name = re.compile(r"python3\.\d+")
     folders = [Path(entry) for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry]
@@ -54,28 +53,28 @@ def candidates() -> Iterator[str]:
 
 
 def working(interpreters: Iterable[str]) -> dict[str, str]:
-    """Path by version, oldest first, of those that start and are new enough; the first of a version wins.
+    """Interpreters that start and are new enough, as paths by version, oldest first; the first of a version is taken.
 
-    A name on the PATH proves nothing: pyenv's shims exist for versions that they then refuse to start.
+    Each is started, because pyenv has shims on the PATH for versions that do not start.
     """
     found: dict[tuple[int, int], str] = {}
     for interpreter in dict.fromkeys(interpreters):
         try:
-            answer = subprocess.run(
-                [interpreter, "-c", _WHO_ARE_YOU], capture_output=True, check=True, stdin=subprocess.DEVNULL, timeout=60
+            done = subprocess.run(
+                [interpreter, "-c", _DESCRIBE], capture_output=True, check=True, stdin=subprocess.DEVNULL, timeout=60
             )
-            it = json.loads(answer.stdout)
+            description = json.loads(done.stdout)
         except (OSError, subprocess.SubprocessError, ValueError):
             continue
-        major, minor = it["version"]
+        major, minor = description["version"]
         if (major, minor) >= OLDEST:
-            found.setdefault((major, minor), it["path"])
+            found.setdefault((major, minor), description["path"])
     return {f"{major}.{minor}": path for (major, minor), path in sorted(found.items())}
 
 
 PYTHONS = working(candidates())
 if not PYTHONS:
-    sys.exit("no Python 3.11 or newer starts here")
+    sys.exit("no Python 3.11 or newer found; install one, or put it on the PATH")
 OLDEST_HERE, NEWEST = next(iter(PYTHONS)), list(PYTHONS)[-1]
 ENDS = list(dict.fromkeys([OLDEST_HERE, NEWEST]))
 BETWEEN = [version for version in PYTHONS if version not in ENDS] or [NEWEST]
@@ -88,13 +87,13 @@ nox.options.sessions = ["lint", "types", *TESTS, "coverage", "build", *WHEELS, "
 
 
 def group(*names: str) -> tuple[str, ...]:
-    """Requirements of these dependency groups."""
+    """Requirements of the dependency groups `names`."""
     return nox.project.dependency_groups(PROJECT, *names)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, by ruff. The rules that ruff does not know are tests: `tests/test_rules.py`."""
+    """Style, by ruff. Rules that ruff does not have are tests: `tests/test_rules.py` and `tests/test_english.py`."""
     session.install(*INSTALL, *group("lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
@@ -102,22 +101,22 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types inside, by mypy and basedpyright, and that every public name has one."""
+    """Types, by mypy and basedpyright, and their completeness for the public names."""
     session.install(*INSTALL, *EDITABLE, *group("types", "bench"))
     session.run("mypy", *(name for name in PROJECT["tool"]["mypy"]["files"] if (ROOT / name).exists()))
-    # Left alone it looks into a `.venv` beside the project, which knows nothing of the library's dependencies.
+    # Without this option it would use a `.venv` in the project, which may lack the dependencies.
     basedpyright = ("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
     session.run(*basedpyright)
     session.run(*basedpyright, "--verifytypes", "aioconnections", "--ignoreexternal")
 
 
 def tests(session: nox.Session) -> None:
-    """The tests on one Python; what they cover on the oldest is noted for the session `coverage`."""
+    """The tests on one Python; on the oldest, coverage is recorded for the session `coverage`."""
     version = session.name.removeprefix("tests-")
     session.log(f"Python {version} is {PYTHONS[version]}")
     session.install(*INSTALL, *EDITABLE)
     options = [*TOGETHER, "-m", "not full"]
-    if version == OLDEST_HERE:  # it more than doubles the time that a run takes
+    if version == OLDEST_HERE:  # measuring more than doubles the time of a run
         shutil.rmtree(MEASURED, ignore_errors=True)
         MEASURED.mkdir()
         options += ["--cov", "--cov-report=", "--cov-fail-under=0"]
@@ -130,18 +129,18 @@ for _version in ENDS:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Over the run on the oldest Python: branches of the package, and every line where a mistake would be silent."""
+    """Branch coverage of the package on the oldest Python, and full line coverage of `COVERED_WHOLLY`."""
     session.install(*INSTALL, *group("coverage"))
     session.run("coverage", "combine", "--keep", str(MEASURED))
     session.run("coverage", "report")
     report = Path(session.create_tmp()) / "coverage.json"
     session.run("coverage", "json", "--fail-under=0", "-o", str(report), silent=True)
     if missed := missed_lines(json.loads(report.read_text(encoding="utf-8"))):
-        session.error("these must be covered wholly: " + "; ".join(missed))
+        session.error("every line of these files must be covered; missing: " + "; ".join(missed))
 
 
 def missed_lines(report: dict[str, Any]) -> list[str]:
-    """Files and lines that no test ran, of those where each line must be run; from coverage's JSON report."""
+    """Uncovered lines of files that must be fully covered, from coverage's JSON report."""
     found = {Path(name).as_posix(): measured["missing_lines"] for name, measured in report["files"].items()}
     return [f"{name}: {lines}" for name, lines in found.items() if lines and name.startswith(COVERED_WHOLLY)]
 
@@ -155,13 +154,13 @@ def build(session: nox.Session) -> None:
 
 
 def built_wheel() -> str:
-    """Path of the wheel that `build` has left."""
+    """Path of the wheel that the session `build` made."""
     (wheel,) = DIST.glob("*.whl")
     return str(wheel)
 
 
 def wheel(session: nox.Session) -> None:
-    """The tests on the installed wheel, away from the source tree."""
+    """The tests on the installed wheel, outside the source tree."""
     session.install(*INSTALL, f"{built_wheel()}[test]")
     away = Path(session.create_tmp()) / "away"
     shutil.rmtree(away, ignore_errors=True)
@@ -178,17 +177,17 @@ for _version in BETWEEN:
 
 @nox.session(requires=["build"])
 def plain(session: nox.Session) -> None:
-    """The library without any extra."""
+    """The library without its extras."""
     session.install(*INSTALL, built_wheel())
     session.run("python", "-I", "tests/plain_install.py")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Each benchmark starts and ends; its figures mean nothing at this size."""
+    """A smoke test of each benchmark; the figures mean nothing at this size."""
     scripts = sorted((ROOT / "benchmarks").glob("[!_]*.py"))
     if not scripts:
-        session.skip("there are no benchmarks yet")
+        session.skip("no benchmarks found")
     session.install(*INSTALL, *EDITABLE, *group("bench"))
     for script in scripts:
         session.run("python", str(script), "--quick")
@@ -196,7 +195,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[NEWEST])
 def full(session: nox.Session) -> None:
-    """Every test in its full size; takes long."""
+    """Every test in full size; slow."""
     session.install(*INSTALL, *EDITABLE)
     options = ["-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)
