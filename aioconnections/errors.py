@@ -1,38 +1,38 @@
-"""The one exception tree.
+"""The exception tree.
 
 ::
 
     ConnectionsError
-    ├── InvalidInputError               also a ValueError: refused before a byte was sent
-    ├── TransportError                  no complete answer; ``sent`` says whether the request may have arrived
-    │   ├── ConnectFailedError          name lookup, refused, unreachable, TLS handshake broken off
-    │   ├── CertificateError            the server's certificate was not accepted: final, never retried
-    │   ├── LocalLimitError             no file descriptor or socket memory is left on this machine; ``sent="no"``
+    ├── InvalidInputError               also a ValueError: refused before anything was sent
+    ├── TransportError                  no complete response; ``sent`` says whether the request may have arrived
+    │   ├── ConnectFailedError          name lookup failed, refused, unreachable, TLS handshake failed
+    │   ├── CertificateError            the server's certificate was refused; never retried
+    │   ├── LocalLimitError             no file descriptor or socket memory left on this machine; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run is over
-    │   └── ProtocolError               the connection broke off, or what came was not valid HTTP
-    ├── ResponseError                     a complete answer that is not the one hoped for
+    │   └── ProtocolError               the connection was lost, or the response was not valid HTTP
+    ├── ResponseError                   a complete response that reports a failure
     │   ├── BadRequestError             400
-    │   ├── AuthenticationError         401, a redirect to a login, or a login page in place of the answer
+    │   ├── AuthenticationError         401, a redirect to a login, or a login page instead of the document
     │   ├── ForbiddenError              403
     │   ├── NotFoundError               404
-    │   ├── ThrottledError              429; ``retry_after`` in seconds, if the server said
+    │   ├── ThrottledError              429; ``retry_after`` in seconds, if the server gave it
     │   ├── ServerError                 5xx
-    │   └── UnexpectedResponseError       anything else that the protocol does not foresee
-    │       └── ForeignResponseError      a page of something in front of Connections: no verdict, nothing was done
+    │   └── UnexpectedResponseError     any other response that the protocol does not define
+    │       └── ForeignResponseError    written by something in front of Connections: no verdict, nothing was done
     ├── ServerUnavailableError          the server was away for longer than the caller allows
-    ├── InDoubtError                    a change was sent and its fate is not known
+    ├── InDoubtError                    a change was sent, and its result is not known
     ├── AtomError                       a document that is not acceptable Atom
     ├── JournalError
-    │   ├── JournalLockedError          another process has it open
-    │   ├── JournalBoundError           it records a run of another verb, server or user
+    │   ├── JournalLockedError          another process has the journal open
+    │   ├── JournalBoundError           the journal records a run of another verb, server or user
     │   ├── JournalMismatchError        the input differs from the run that the journal records
-    │   ├── JournalFinishedError        it records a check that is finished, and how old answers may be was not said
-    │   ├── JournalLogMissingError      it was not closed, and the file with its latest rows is missing
+    │   ├── JournalFinishedError        the journal records a finished check, and no ``max_age`` was given
+    │   ├── JournalLogMissingError      the journal was not closed, and the file with its latest rows is missing
     │   └── JournalDiskError            the disk is full or failing
     └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
 
-Every one can be pickled. None holds a request, a header, a secret or the text of a document, and none is chained to
-an exception that does.
+All can be pickled. None holds a request, a header, a secret or the text of a document, and none is chained to an
+exception that does.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _restore(kind: type[ConnectionsError], args: tuple[Any, ...], state: dict[st
 
 
 class ConnectionsError(Exception):
-    """Base of everything that this library raises on purpose."""
+    """Base class of the errors of this library."""
 
     def __init__(self, message: str) -> None:
         super().__init__(_tidy(message))
@@ -97,17 +97,17 @@ class ConnectionsError(Exception):
 
 
 class InvalidInputError(ConnectionsError, ValueError):
-    """A value that cannot be sent. Raised before a byte left."""
+    """A value that cannot be sent. Raised before anything is sent."""
 
 
 class TransportError(ConnectionsError):
-    """No complete answer arrived.
+    """No complete response arrived.
 
     Attributes:
         sent: ``"no"`` if the server certainly did not get the request, else ``"maybe"``.
-        status: HTTP status code of the answer, if its head arrived before the rest of it was lost; else None.
-        deterministic: whether the same request would fail in the same way again, because of how the server answered:
-            not in HTTP, with an ambiguous length, not in TLS, with a certificate that is not trusted.
+        status: HTTP status code, if the head of the response arrived; else None.
+        deterministic: whether the same request would fail in the same way again, because the response is not HTTP, its
+            length is ambiguous, the server does not speak TLS, or its certificate is not trusted.
     """
 
     deterministic: bool = False
@@ -119,14 +119,14 @@ class TransportError(ConnectionsError):
 
 
 class ConnectFailedError(TransportError):
-    """No connection came about; nothing was sent."""
+    """No connection was established; nothing was sent."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent="no")
 
 
 class CertificateError(TransportError):
-    """The server's certificate was not accepted; nothing was sent, and trying again would not help."""
+    """The server's certificate was refused; nothing was sent, and a retry would fail too."""
 
     deterministic: bool = True
 
@@ -135,9 +135,9 @@ class CertificateError(TransportError):
 
 
 class LocalLimitError(TransportError):
-    """No connection could be opened, because this process or machine has reached a limit of its own.
+    """This process or machine is out of file descriptors, socket memory or threads.
 
-    File descriptors, memory for sockets or threads have run out. Nothing was sent, and it says nothing of the server.
+    No connection was opened and nothing was sent; the error says nothing about the server.
     """
 
     def __init__(self, message: str) -> None:
@@ -145,26 +145,26 @@ class LocalLimitError(TransportError):
 
 
 class DeadlineError(TransportError):
-    """The time allowed is over."""
+    """The time allowed for the attempt, the item or the run is over."""
 
 
 class ProtocolError(TransportError):
-    """The connection broke off in the middle, or what came over it was not valid HTTP.
+    """The connection was lost during the exchange, or the response was not valid HTTP.
 
     Attributes:
-        reused: whether the connection had served before, and may have met its end for no fault of this request.
+        reused: whether the connection had carried an earlier request, so that the server may just have closed it.
     """
 
     reused: bool = False
 
 
 class ResponseError(ConnectionsError):
-    """A complete answer that is not the one hoped for.
+    """A complete response that reports a failure.
 
     Attributes:
         status: the HTTP status code.
-        code: the vendor's message id (``CLFRN1172E``), if the error document held one.
-        message: the vendor's message, or what was wrong in our words; one line, capped.
+        code: the vendor's message id (``CLFRN1172E``), if the error document holds one.
+        message: the vendor's message, or a description of the failure; one line, at most 300 characters.
     """
 
     def __init__(self, status: int, code: str | None, message: str) -> None:
@@ -181,7 +181,7 @@ class BadRequestError(ResponseError):
 
 
 class AuthenticationError(ResponseError):
-    """The login was refused, or is missing: 401, a redirect to a login, or a login page in place of the answer."""
+    """The login was refused, or is missing: 401, a redirect to a login, or a login page instead of the document."""
 
 
 class ForbiddenError(ResponseError):
@@ -189,14 +189,14 @@ class ForbiddenError(ResponseError):
 
 
 class NotFoundError(ResponseError):
-    """404 where it is not a normal answer."""
+    """404 where it is not a regular result."""
 
 
 class ThrottledError(ResponseError):
     """429: the server asks for fewer requests.
 
     Attributes:
-        retry_after: seconds that the server asked to wait, or None.
+        retry_after: pause in seconds that the server asked for, or None.
     """
 
     def __init__(self, status: int, code: str | None, message: str, retry_after: float | None = None) -> None:
@@ -208,7 +208,7 @@ class ServerError(ResponseError):
     """5xx: the server, or something in front of it, failed.
 
     Attributes:
-        retry_after: seconds that the server asked to wait, or None.
+        retry_after: pause in seconds that the server asked for, or None.
     """
 
     def __init__(self, status: int, code: str | None, message: str, retry_after: float | None = None) -> None:
@@ -217,37 +217,37 @@ class ServerError(ResponseError):
 
 
 class UnexpectedResponseError(ResponseError):
-    """An answer that the protocol does not foresee."""
+    """A response that the protocol does not define."""
 
 
 class ForeignResponseError(UnexpectedResponseError):
     """A 4xx response that does not come from Connections itself, for example the HTML page of a web server.
 
-    It is no verdict on what was asked for, and a change that was answered like this was not made.
+    It is no verdict on the request, and a change that got such a response was not made.
 
     Attributes:
-        wrong_address: whether there is no such application at this address at all.
+        wrong_address: whether no such application exists at this address.
     """
 
     wrong_address: bool = False
 
 
 class ServerUnavailableError(ConnectionsError):
-    """The server could not be reached, or answered with nothing but failures, for longer than the caller allows."""
+    """The server could not be reached, or responded only with failures, for longer than the caller allows."""
 
 
 class InDoubtError(ConnectionsError):
-    """A change was sent, its answer was lost, and asking did not settle whether it was made."""
+    """A change was sent, its response was lost, and verification did not settle whether it was made."""
 
 
 class AtomError(ConnectionsError):
     """A document that is not acceptable Atom.
 
     Attributes:
-        reason: what is wrong, in words that hold no text of the document.
+        reason: what is wrong, without text of the document.
         line: one-based, or None.
         column: zero-based, or None.
-        element: local name of the element in which it happened, or None.
+        element: local name of the element concerned, or None.
     """
 
     def __init__(
@@ -263,7 +263,7 @@ class AtomError(ConnectionsError):
 
 
 class JournalError(ConnectionsError):
-    """Something is wrong with the journal of a bulk run."""
+    """Base class of the errors of the journal of a bulk run."""
 
 
 class JournalLockedError(JournalError):
@@ -275,12 +275,12 @@ class JournalBoundError(JournalError):
 
 
 class JournalMismatchError(JournalError):
-    """The input differs from that of the run which the journal records.
+    """The input differs from the input of the run that the journal records.
 
     Attributes:
-        index: zero-based place in the input.
-        was: what the journal holds there.
-        now: what the input holds there.
+        index: zero-based position in the input.
+        was: the item in the journal.
+        now: the item in the input.
     """
 
     def __init__(self, index: int, was: str, now: str) -> None:
@@ -291,7 +291,7 @@ class JournalMismatchError(JournalError):
 
 
 class JournalFinishedError(JournalError):
-    """The journal records a check that is finished, and the run did not say how old its answers may be.
+    """The journal records a finished check, and the run did not say how old its outcomes may be.
 
     Pass ``Journal(path, max_age=…)``, or choose another path.
     """
@@ -300,7 +300,7 @@ class JournalFinishedError(JournalError):
 class JournalLogMissingError(JournalError):
     """The journal was not closed, and its log, the file with ``-wal`` at the end of its name, is missing.
 
-    The log may hold what was sent last. Put it back; if it is lost, pass ``Journal(path, lost_log="in_doubt")``.
+    The log may record the latest requests. Restore it; if it is lost, pass ``Journal(path, lost_log="in_doubt")``.
     """
 
 

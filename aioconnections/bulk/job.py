@@ -25,8 +25,8 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
-from aioconnections.policy.repeats import Repeats
-from aioconnections.policy.retry import LONGEST_WISH
+from aioconnections.policy.repeats import RepeatedFailures
+from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
 from aioconnections.session.call_context import CallContext, RunScope
@@ -124,7 +124,7 @@ class SessionJob:
         self.run: RunScope = run
         self.over: ConnectionsError | None = None
         self.cut: list[Any] = []
-        self.repeats: Repeats = Repeats()
+        self.repeats: RepeatedFailures = RepeatedFailures()
         self._proved = False
 
     def is_ready(self) -> bool:
@@ -230,7 +230,7 @@ def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
         return error
     if isinstance(error, ForeignResponseError) and error.wrong_address:
         return error
-    if isinstance(error, ThrottledError | ServerError) and (error.retry_after or 0.0) > LONGEST_WISH:
+    if isinstance(error, ThrottledError | ServerError) and (error.retry_after or 0.0) > LONGEST_RETRY_AFTER:
         return ServerUnavailableError(f"the server asks for a pause of {error.retry_after:.0f} s")
     return None
 

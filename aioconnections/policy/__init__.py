@@ -1,1 +1,1 @@
-"""Whether and when something is said. Pure: the time comes in as an argument, and so does chance."""
+"""Decides if and when a request is sent. Pure: time and randomness are arguments."""

@@ -1,28 +1,28 @@
-"""How much may be tried again: retries are a small part of what goes well, so that they never become the load.
+"""A budget for retries: they stay a small share of the successful requests, so that they never become the load.
 
-A client alone cannot see whether the server fails or only one request does. It can see how much of all that it sends is
-sent for a second time: beyond a store for bad moments, one retry for ten good answers.
+A client cannot tell a failing server from a failing request, but it can count: beyond an initial stock, one retry for
+ten good responses.
 """
 
 from __future__ import annotations
 
 __all__ = ["RetryBudget"]
 
-_STORE = 35.0
+_STOCK = 35.0
 _EARNED = 0.1
 
 
 class RetryBudget:
-    """The retries that a client may still make; a full outage costs no more than the store."""
+    """The retries that a client may still make; a full outage costs at most the stock."""
 
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        self._left = _STORE
+        self._left = _STOCK
 
     def earn(self) -> None:
-        """A request was answered well."""
-        self._left = min(_STORE, self._left + _EARNED)
+        """Record a good response."""
+        self._left = min(_STOCK, self._left + _EARNED)
 
     def spend(self) -> bool:
         """Take one retry; False if there is none left."""
@@ -33,13 +33,13 @@ class RetryBudget:
 
     @property
     def left(self) -> int:
-        """How many retries there are now."""
+        """Number of retries left."""
         return int(self._left)
 
     @property
     def is_full(self) -> bool:
-        """Whether there is nothing to earn."""
-        return self._left >= _STORE
+        """Whether the stock is full."""
+        return self._left >= _STOCK
 
     def __repr__(self) -> str:
         return f"RetryBudget({self.left} left)"

@@ -1,7 +1,6 @@
-"""How many requests may be under way: additive increase, multiplicative decrease.
+"""The number of requests that may be under way: additive increase, multiplicative decrease.
 
-A server that is asked too much says so with 429 or 503, or by not answering in time. That a server is merely slow says
-nothing: latency alone never lowers the bound.
+An overloaded server responds 429 or 503, or not in time. Latency alone never lowers the bound.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ _DECREASE = 0.5
 class Concurrency:
     """A bound between 1 and `most`, learned from how requests end.
 
-    It begins at `most`. A refusal halves it, but only once for all requests that were under way at that moment. Below
-    half of what was too much it grows by one with each good answer, above by one with each round of them.
+    It starts at `most`. A refusal halves it, once for all requests under way at that moment. Below half of the refused
+    value it grows by one with each good response, above by one for as many good responses as the bound.
     """
 
     __slots__ = ("_bound", "_cut_at", "_slow_from", "most")
@@ -23,32 +22,32 @@ class Concurrency:
     def __init__(self, most: int) -> None:
         self.most: int = most
         self._bound = float(most)
-        self._slow_from = 1.0  # where growing becomes careful
+        self._slow_from = 1.0  # bound from which it grows slowly
         self._cut_at = float("-inf")
 
     @property
     def bound(self) -> int:
-        """How many may be under way now."""
+        """Number of requests that may be under way now."""
         return int(self._bound)
 
     @property
     def is_full(self) -> bool:
-        """Whether there is nothing to grow."""
+        """Whether the bound is at `most`."""
         return self._bound >= self.most
 
     def answered(self) -> None:
-        """A request was answered well."""
+        """Record a good response."""
         if self._bound < self.most:
             self._bound = min(float(self.most), self._bound + (1 if self._bound < self._slow_from else 1 / self._bound))
 
     def refused(self, started: float, now: float) -> None:
-        """A request that had started at `started` was refused with 429 or 503, or not answered in time."""
+        """Record that a request started at `started` got 429 or 503, or no response in time."""
         if started >= self._cut_at:
             self._cut_at = now
             self._bound = self._slow_from = max(1.0, self._bound * _DECREASE)
 
     def restart(self, now: float) -> None:
-        """The server is back after an outage: begin with one, and grow fast to half of what there was."""
+        """Restart after an outage: from one, growing fast up to half of `most`."""
         self._cut_at = now
         self._slow_from = max(1.0, self.most * _DECREASE)
         self._bound = 1.0

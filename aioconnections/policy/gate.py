@@ -1,7 +1,7 @@
-"""Whether a credential may be used.
+"""Decides whether a credential may be used.
 
-Accounts lock after a few wrong passwords, so a credential is proved by one request alone, the *canary*, before any
-other goes out, and the first refusal closes the gate for good: nothing more is sent with it.
+Accounts lock after a few wrong passwords, so one request alone, the *canary*, proves a credential before others are
+sent, and the first refusal closes the gate for good: nothing more is sent with the credential.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class Gate:
         self.doubts_at_proof: int = 0
 
     def proved(self, now: float, doubts: int) -> None:
-        """The canary came back: the credential counts as good for ten minutes, and until the next doubt."""
+        """Record that the canary succeeded: the credential counts as good for ten minutes, until the next doubt."""
         self.proved_until = now + _HOLDS
         self.doubts_at_proof = doubts
 
     def close(self, refusal: AuthenticationError) -> None:
-        """The server refused the credential; the first refusal is the one that is told."""
+        """Record that the server refused the credential; the first refusal is kept."""
         if self.refusal is None:
             self.refusal = refusal
 
     def check(self) -> None:
-        """Let pass, or refuse.
+        """Raise if the gate is closed.
 
         Raises:
             AuthenticationError: the server refused this credential before.

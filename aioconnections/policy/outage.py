@@ -1,17 +1,17 @@
-"""Whether the server is there at all, and when to look again.
+"""Whether the server is away, and when to probe it.
 
-An outage begins when too much in a row goes wrong, or when a retry is due that the budget does not pay for. Then
-nothing is sent but one probe after 1, 2, 4 … 30 s. A probe that is answered ends the waiting; the first request that is
-answered well ends the outage, so a server that only the probe can talk to does not begin a new one each time.
+An outage begins after eight failures in a row, or when the retry budget is exhausted. Then only probes are sent, after
+1, 2, 4 … 30 s. A successful probe ends the wait; the first good response to another request ends the outage, so that a
+server that responds to probes alone does not begin a new outage each time.
 
-A pause that the server asks for (``Retry-After``) is kept here too, because it holds for everybody.
+A pause that the server asks for (``Retry-After``) is kept here too: it holds for all requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from aioconnections.policy.retry import LONGEST_WISH
+from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 
 __all__ = ["Outage"]
 
@@ -22,10 +22,10 @@ _JITTER = 0.2
 
 
 class Outage:
-    """What a client knows of whether its server is there.
+    """The state of an outage.
 
     Args:
-        chance: gives a number from 0 to 1; it spreads the probes of many clients.
+        chance: gives a number from 0 to 1, to spread the probes of many clients.
     """
 
     __slots__ = ("_chance", "_failed", "_interval", "away", "held_until", "probe_at", "since")
@@ -35,43 +35,43 @@ class Outage:
         self._failed = 0  # in a row
         self._interval = _FIRST_PROBE
         self.since: float | None = None
-        """When the outage began; None without one."""
+        """Time at which the outage began; None without an outage."""
         self.away: bool = False
-        """Whether nothing but probes is sent."""
+        """Whether only probes are sent."""
         self.probe_at: float = 0.0
-        """When the next probe goes out, while `away`."""
+        """Time of the next probe, while `away`."""
         self.held_until: float = float("-inf")
-        """The server asks to send nothing before this time."""
+        """Time until which the server asked for a pause."""
 
     @property
     def is_over(self) -> bool:
-        """Whether everything is as it should be."""
+        """Whether there is neither an outage nor a recent failure."""
         return self.since is None and not self._failed
 
     def is_clear(self, now: float) -> bool:
         """Whether requests may be sent."""
         return not self.away and now >= self.held_until
 
-    def hold(self, wish: float, now: float) -> None:
-        """The server asked to wait for `wish` seconds: everybody does, some a little longer than others."""
-        wish = min(wish, LONGEST_WISH)
-        self.held_until = max(self.held_until, now + wish * (1 + _JITTER * self._chance()))
+    def hold(self, seconds: float, now: float) -> None:
+        """Record that the server asked for a pause of `seconds`; clients wait up to a fifth longer."""
+        seconds = min(seconds, LONGEST_RETRY_AFTER)
+        self.held_until = max(self.held_until, now + seconds * (1 + _JITTER * self._chance()))
 
     def failed(self, now: float) -> None:
-        """A request got no answer, or 502, 503 or 504."""
+        """Record that a request got no response, or 502, 503 or 504."""
         self._failed += 1
         if self._failed >= _IN_A_ROW:
             self.begin(now)
 
     def answered(self) -> None:
-        """A request was answered well."""
+        """Record a good response."""
         self._failed = 0
         if self.since is not None and not self.away:
             self.since = None
             self._interval = _FIRST_PROBE
 
     def begin(self, now: float) -> None:
-        """The server is away."""
+        """Begin an outage."""
         if not self.away:
             if self.since is None:
                 self.since = now
@@ -80,7 +80,7 @@ class Outage:
             self._schedule(now)
 
     def probed(self, now: float, *, there: bool) -> None:
-        """What came of a probe."""
+        """Record the result of a probe."""
         self._interval = min(2 * self._interval, _LAST_PROBE)
         if there:
             self.away = False

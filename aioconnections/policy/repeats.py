@@ -1,8 +1,8 @@
-"""Whether a failure would come for every item of a run.
+"""Recognizes a failure that would occur for every item of a run.
 
-A response that is no HTTP, a document that breaks at the same place, a redirect to the same path: five identical ones
-without a success between them are one failure, and a run does not repeat it for each of its items. A failure that may
-be about the item alone, such as 400 for an unknown person or an entry without an id, never counts.
+Examples are a response that is not HTTP, a document malformed at the same place, and a redirect to the same path. Five
+identical failures without a success in between end the run. A failure that may concern only the item, such as 400 for
+an unknown person or an entry without an id, never counts.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from aioconnections.errors import (
     UnexpectedResponseError,
 )
 
-__all__ = ["Repeats"]
+__all__ = ["RepeatedFailures"]
 
-_ENOUGH = 5
+_MOST_REPEATS = 5
 _ABOUT_NO_ITEM = frozenset({301, 302, 303, 305, 307, 308, 405, 406, 411, 415, 501, 505})
 """Statuses about the method, the media type or the address of the service."""
 
 _Kind = tuple[object, ...]
 
 
-class Repeats:
+class RepeatedFailures:
     """Counts identical failures of one run since its last success.
 
-    What is counted apart has an `about` of its own: a question that is answered well is no success of a change.
+    Kinds of requests are counted apart, by `about`: a successful GET is no success of a change.
 
     Attributes:
-        counts: how often each failure came.
+        counts: number of times that each failure occurred.
     """
 
     __slots__ = ("counts",)
@@ -40,32 +40,32 @@ class Repeats:
         self.counts: dict[tuple[str, _Kind], int] = {}
 
     def failed(self, error: ConnectionsError, about: str = "") -> bool:
-        """Count a failure; whether it has come often enough to end the run."""
+        """Count a failure; returns whether it ends the run."""
         kind = _kind(error)
         if kind is None:
             return False
         count = self.counts[about, kind] = self.counts.get((about, kind), 0) + 1
-        return count >= _ENOUGH
+        return count >= _MOST_REPEATS
 
     def went_well(self, about: str | None = None) -> None:
-        """A success: of what is counted as `about`, or of a whole item."""
+        """Record a success of the requests counted as `about`, or of a whole item."""
         if about is None:
             self.counts.clear()
         elif self.counts:
             self.counts = {key: count for key, count in self.counts.items() if key[0] != about}
 
     def __repr__(self) -> str:
-        return f"Repeats({max(self.counts.values(), default=0)} of {_ENOUGH})"
+        return f"RepeatedFailures({max(self.counts.values(), default=0)} of {_MOST_REPEATS})"
 
 
 def _kind(error: ConnectionsError) -> _Kind | None:
-    """What identical failures have in common; None for one that may be about the item alone, or may pass."""
+    """What identical failures have in common; None if the failure may concern the item alone, or be temporary."""
     match error:
         case LocalLimitError():
             return (LocalLimitError,)
         case TransportError() if error.deterministic:
             return type(error), str(error), error.status
-        case AtomError() if error.line is not None:  # not well-formed: at the same place, it is the same page
+        case AtomError() if error.line is not None:  # not well-formed at the same place: the same page
             return AtomError, error.reason, error.line, error.column, error.element
         case UnexpectedResponseError() | ServerError() if error.status in _ABOUT_NO_ITEM:
             return type(error), error.status, error.code

@@ -1,10 +1,10 @@
-"""Whether one more attempt may help, and how long to pause before it.
+"""Decides whether to make one more attempt, and how long to pause before it.
 
-Only what can pass is tried again: 429, 502, 503, 504, a connection that broke, a deadline. An attempt that may have
-arrived is repeated only if doing it twice is the same as doing it once. A response that is no HTTP, a certificate that
-is not trusted and a port that does not speak TLS stay as they are, so a deterministic failure is not tried again; but a
-connection that had served before may have been given up by the server, so there one more, fresh connection decides. A
-limit of this machine is not for the server's retries either: the request waits for a connection instead.
+Only temporary failures are retried: 429, 502, 503, 504, a broken connection, a deadline. An attempt that may have
+reached the server is repeated only if the request is idempotent. A deterministic failure (a response that is not HTTP,
+an untrusted certificate, a port that does not speak TLS) is not retried, except after a reused connection, which the
+server may have closed: a fresh connection decides. A limit of this machine is no failure of the server: the request
+waits for a connection instead.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from attrs import field, frozen, validators
 
 from aioconnections.errors import LocalLimitError, ProtocolError, TransportError
 
-__all__ = ["LONGEST_WISH", "Retry"]
+__all__ = ["LONGEST_RETRY_AFTER", "Retry"]
 
-_PASSING = frozenset({429, 502, 503, 504})
-_NOT_DONE = 429  # the one failure status that says that nothing was done
+_TEMPORARY = frozenset({429, 502, 503, 504})
+_NOT_DONE = 429  # the only one of these statuses that says that nothing was done
 _FIRST_PAUSE = 0.25
 _DOUBLINGS = 5  # until the longest pause, 8 s
-LONGEST_WISH = 300.0
+LONGEST_RETRY_AFTER = 300.0
+"""Longest pause in seconds that is observed; a run ends if the server asks for more."""
 
 
 @frozen
@@ -29,23 +30,23 @@ class Retry:
     """The retry rules of one client.
 
     Attributes:
-        max_attempts: how many requests one item may cost at most, the first included.
+        max_attempts: most requests for one item, including the first.
     """
 
     max_attempts: int = field(default=4, validator=validators.ge(1))
 
     def after_failure(self, error: TransportError, *, repeatable: bool) -> bool:
-        """Whether it may help to try again after an attempt brought no answer."""
+        """Whether to retry after an attempt without a response."""
         if isinstance(error, LocalLimitError) or (error.deterministic and not _was_reused(error)):
             return False
         return repeatable or error.sent == "no"
 
-    def after_answer(self, status: int, wish: float | None, *, repeatable: bool) -> bool:
-        """Whether it may help to try again after an attempt was answered with `status`.
+    def after_response(self, status: int, retry_after: float | None, *, repeatable: bool) -> bool:
+        """Whether to retry after a response with `status`.
 
-        `wish` is the pause in seconds that the server asked for, or None.
+        `retry_after` is the pause in seconds that the server asked for, or None.
         """
-        if status not in _PASSING or (wish or 0) > LONGEST_WISH:
+        if status not in _TEMPORARY or (retry_after or 0) > LONGEST_RETRY_AFTER:
             return False
         return repeatable or status == _NOT_DONE
 

@@ -26,7 +26,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.policy.gate import Gate
-from aioconnections.policy.retry import LONGEST_WISH
+from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.answers import DOUBTFUL, foreign_error, is_doubtful, retry_after
 from aioconnections.protocol.messages import SAFE_METHODS, Flow, Headers, Request, Response
@@ -321,8 +321,8 @@ class Dispatcher:
             return retry.after_failure(end, repeatable=repeatable), None
         wish = retry_after(end)
         if is_doubtful(end):  # temporary, and nothing was done
-            return (wish or 0.0) <= LONGEST_WISH, wish
-        return retry.after_answer(end.status, wish, repeatable=repeatable), wish
+            return (wish or 0.0) <= LONGEST_RETRY_AFTER, wish
+        return retry.after_response(end.status, wish, repeatable=repeatable), wish
 
     async def _may_try_again(
         self, request: Request, end: Response | TransportError, attempt: int, context: CallContext

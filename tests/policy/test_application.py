@@ -42,7 +42,7 @@ def test_a_server_that_makes_up_heads_without_end_does_not_double_the_requests()
         it.learn(number, Form.UNDECIDED)
     assert it.form_of("HEAD", 404, "one more") is Form.UNDECIDED
     assert it.form_of("HEAD", 404, 0) is Form.UNDECIDED
-    assert repr(it) == "Application(not seen yet, 64 heads)"
+    assert repr(it) == "Application(not proved, 64 heads)"
 
 
 def looked_after(it: Application, *canaries: tuple[float, bool]) -> None:

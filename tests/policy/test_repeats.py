@@ -22,7 +22,7 @@ from aioconnections.errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from aioconnections.policy.repeats import Repeats
+from aioconnections.policy.repeats import RepeatedFailures
 
 
 def deterministic(error: TransportError) -> TransportError:
@@ -62,33 +62,33 @@ ABOUT_AN_ITEM = [
 
 @pytest.mark.parametrize("error", FOR_ALL, ids=repr)
 def test_the_fifth_of_a_kind_is_enough(error: ConnectionsError) -> None:
-    repeats = Repeats()
+    repeats = RepeatedFailures()
     assert [repeats.failed(error) for _ in range(6)] == [False] * 4 + [True] * 2
-    assert repr(repeats) == "Repeats(6 of 5)"
+    assert repr(repeats) == "RepeatedFailures(6 of 5)"
 
 
 @pytest.mark.parametrize("error", ABOUT_AN_ITEM, ids=repr)
 def test_what_may_be_about_the_item_never_counts(error: ConnectionsError) -> None:
-    repeats = Repeats()
+    repeats = RepeatedFailures()
     assert not any(repeats.failed(error) for _ in range(100))
-    assert repr(repeats) == "Repeats(0 of 5)"
+    assert repr(repeats) == "RepeatedFailures(0 of 5)"
 
 
 def test_kinds_count_apart_and_a_failure_of_another_kind_is_no_success() -> None:
-    repeats = Repeats()
+    repeats = RepeatedFailures()
     found = [[repeats.failed(error) for error in FOR_ALL] for _ in range(5)]
     assert found == [[False] * len(FOR_ALL)] * 4 + [[True] * len(FOR_ALL)]
 
 
 def test_a_success_begins_anew() -> None:
-    repeats, error = Repeats(), FOR_ALL[0]
+    repeats, error = RepeatedFailures(), FOR_ALL[0]
     for _ in range(100):
         assert not any(repeats.failed(error) for _ in range(4))
         repeats.went_well()
 
 
 def test_a_question_that_goes_well_is_no_success_of_a_change() -> None:
-    repeats, error = Repeats(), FOR_ALL[0]
+    repeats, error = RepeatedFailures(), FOR_ALL[0]
     for number in range(5):
         assert repeats.failed(error, "POST") is (number == 4)
         assert repeats.failed(error, "HEAD") is False

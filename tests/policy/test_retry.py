@@ -43,7 +43,7 @@ MAYBE_SENT = [DeadlineError("late", sent="maybe"), ProtocolError("broken", sent=
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_the_table_of_answers(status: int, *, repeatable: bool) -> None:
     passing = REPEATABLE_AGAIN if repeatable else POST_AGAIN
-    assert Retry(4).after_answer(status, None, repeatable=repeatable) is (status in passing)
+    assert Retry(4).after_response(status, None, repeatable=repeatable) is (status in passing)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_table_of_failures(error: TransportError, *, repeatable: bool, again
 
 @pytest.mark.parametrize(("wish", "again"), [(None, True), (0.0, True), (300.0, True), (300.1, False), (1e9, False)])
 def test_a_wish_beyond_five_minutes_ends_it(wish: float | None, *, again: bool) -> None:
-    assert Retry().after_answer(503, wish, repeatable=True) is again
+    assert Retry().after_response(503, wish, repeatable=True) is again
 
 
 @given(st.integers(1, 100_000), st.floats(0, 1))

@@ -51,7 +51,7 @@ def test_one_canary_serves_all_that_wait_and_the_next_one_is_due_a_second_later(
                     nursery.start_soon(it.wait)
         # the first item sends one at once, and the others came after it was sent
         assert [round(sent - began, 1) for sent in it.sent] == [0.0, 1.0, 2.0, 3.0]
-        assert repr(it.monitor) == "Monitor(profiles, Application(there, 0 heads))"
+        assert repr(it.monitor) == "Monitor(profiles, Application(proved, 0 heads))"
 
     on_virtual_time(main)
 
