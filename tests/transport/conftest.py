@@ -15,15 +15,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[0, 8], ids=["all at once", "each at once"])
+@pytest.fixture(params=[0, 8], ids=["batched", "at once"])
 def sending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LanePool on asyncio send at the end of a turn of the loop, or as they are asked."""
+    """Lanes on asyncio send at the end of a loop iteration, or at once."""
     monkeypatch.setattr(socketwire, "_BATCH_FROM", request.param)
 
 
 @pytest.fixture
 async def lanes(anyio_backend: str) -> AsyncIterator[LanePool]:  # noqa: ARG001 -- which event loop
-    """LanePool that are whole and closed at the end."""
+    """A pool that is checked for leaks and closed at the end."""
     async with contextlib.aclosing(LanePool()) as lanes:
         yield lanes
         assert "0 opening, 0 lent" in repr(lanes) or "closed" in repr(lanes)
@@ -31,7 +31,7 @@ async def lanes(anyio_backend: str) -> AsyncIterator[LanePool]:  # noqa: ARG001 
 
 @pytest.fixture
 async def secure(anyio_backend: str) -> AsyncIterator[LanePool]:  # noqa: ARG001 -- which event loop
-    """LanePool that trust the authority of the tests."""
+    """A pool that trusts the CA of the tests."""
     async with contextlib.aclosing(LanePool(verify=trusting())) as lanes:
         yield lanes
         assert "0 opening, 0 lent" in repr(lanes)

@@ -1,4 +1,4 @@
-"""A server that says exactly what a test scripts, byte by byte."""
+"""A server that sends exactly the bytes that a test scripts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Connection:
         self._reader = BufferedByteReceiveStream(stream)
 
     async def request(self) -> bytes:
-        """The next request, its body included."""
+        """The next request with its body."""
         head = await self._reader.receive_until(b"\r\n\r\n", 100_000) + b"\r\n\r\n"
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
@@ -39,7 +39,7 @@ class Connection:
         return head
 
     async def more(self) -> bytes:
-        """Whatever comes next."""
+        """The next received bytes."""
         return await self._reader.receive()
 
     async def say(self, data: bytes) -> None:
@@ -51,13 +51,13 @@ class Connection:
             await anyio.lowlevel.checkpoint()
 
     async def reset(self) -> None:
-        """Close so that the client gets RST."""
+        """Close with a TCP reset."""
         raw = self.stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await self.stream.aclose()
 
     async def until_closed(self) -> None:
-        """Wait until the client has closed, whatever it still sends."""
+        """Wait until the client has closed, and ignore what it sends."""
         with contextlib.suppress(anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead):
             while True:
                 await self._reader.receive()
@@ -67,7 +67,7 @@ Script = Callable[[Connection], Awaitable[None]]
 
 
 class Server:
-    """Runs a script for each connection; when it ends, so does the connection."""
+    """Runs a script for each connection, and closes the connection when the script ends."""
 
     def __init__(self, listener: Listener[ByteStream], scheme: str) -> None:
         self.listener = listener
@@ -90,7 +90,7 @@ class Server:
             self._count(-1)
 
     async def until(self, number: int) -> None:
-        """Wait until so many connections are open."""
+        """Wait until `number` connections are open."""
         while self.open != number:
             await self.changed.wait()
 
@@ -134,13 +134,13 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 
 def answer(body: bytes = b"", *lines: str, status: str = "200 OK") -> bytes:
-    """A plain answer."""
+    """The bytes of a plain response."""
     fields = "".join(f"{line}\r\n" for line in (*lines, f"Content-Length: {len(body)}"))
     return f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + body
 
 
 async def echo(connection: Connection) -> None:
-    """Answers with the request, head and body."""
+    """Respond to each request with its own head and body."""
     while True:
         head = await connection.request()
         body = b"" if head.startswith(b"HEAD") else head
@@ -159,7 +159,7 @@ async def ask(
     body: bytes | None = None,
     timeout: float = 30,
 ) -> Response:
-    """One exchange."""
+    """Make one exchange."""
     return await lanes.exchange(server.origin, Request(method, target, body=body), COMMON, timeout)
 
 
@@ -167,7 +167,7 @@ _Entry = tuple[float, Callable[[], object]]
 
 
 class StoppedClock:
-    """Time that passes when a test says so."""
+    """A clock that advances only when a test calls `advance`."""
 
     def __init__(self) -> None:
         self.time = 1000.0

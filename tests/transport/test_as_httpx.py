@@ -1,4 +1,4 @@
-"""`LaneTransport` under `httpx.AsyncClient`: what httpx documents of its transports holds over lanes too."""
+"""`LaneTransport` under `httpx.AsyncClient` behaves as httpx documents its transports."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_any_method(client: httpx.AsyncClient, method: str) -> None:
         assert len(server.connections) == 1
 
 
-async def test_the_parts_of_an_answer(client: httpx.AsyncClient) -> None:
+async def test_the_parts_of_a_response(client: httpx.AsyncClient) -> None:
     async with serving(echo) as server:
         response = await client.get(url(server), headers=[(b"X-Mine", b"\xe4")])
         assert (response.http_version, response.reason_phrase, response.encoding) == ("HTTP/1.1", "OK", "utf-8")
@@ -63,7 +63,7 @@ async def test_bodies(client: httpx.AsyncClient, content: dict[str, object], exp
         assert f"content-length: {len(expected)}" in response.text.lower()
 
 
-async def test_a_body_that_is_streamed(client: httpx.AsyncClient) -> None:
+async def test_a_streamed_request_body(client: httpx.AsyncClient) -> None:
     received = b""
     halfway = anyio.Event()
 
@@ -96,7 +96,7 @@ async def test_a_body_of_many_megabytes(client: httpx.AsyncClient) -> None:
         assert int((await client.put(url(server), content=bytes(20_000_000))).text) > 20_000_000
 
 
-async def test_an_answer_that_is_streamed(client: httpx.AsyncClient) -> None:
+async def test_a_streamed_response_body(client: httpx.AsyncClient) -> None:
     go_on = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -120,9 +120,7 @@ async def test_an_answer_that_is_streamed(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_content_that_inflates_to_much_more_is_inflated_in_small_steps(
-    client: httpx.AsyncClient, coding: str
-) -> None:
+async def test_highly_compressed_content_is_inflated_in_small_steps(client: httpx.AsyncClient, coding: str) -> None:
     size = 1 << 24
     content = gzip.compress(bytes(size)) if coding == "gzip" else zlib.compress(bytes(size))
     head = f"HTTP/1.1 200 OK\r\nContent-ENCODING: {coding}\r\nContent-Length: {len(content)}\r\n\r\n"
@@ -137,7 +135,7 @@ async def test_content_that_inflates_to_much_more_is_inflated_in_small_steps(
     assert max(pieces) <= 1 << 21
 
 
-async def test_leaving_a_stream_early_gives_the_connection_up(client: httpx.AsyncClient) -> None:
+async def test_leaving_a_stream_early_closes_the_connection(client: httpx.AsyncClient) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(CHUNKS + b"3\r\none\r\n")
@@ -158,7 +156,7 @@ async def test_httpx_decodes(client: httpx.AsyncClient) -> None:
         assert (await client.get(url(server))).text == "hello"
 
 
-async def test_redirects_cookies_and_auth_are_httpxs(client: httpx.AsyncClient) -> None:
+async def test_httpx_handles_redirects_cookies_and_auth(client: httpx.AsyncClient) -> None:
     async def serve(connection: Connection) -> None:
         while head := await connection.request():
             if head.startswith(b"GET /old"):
@@ -173,7 +171,7 @@ async def test_redirects_cookies_and_auth_are_httpxs(client: httpx.AsyncClient) 
         assert "Authorization: Basic" in response.text
 
 
-async def test_a_head_answer_and_what_follows_it(client: httpx.AsyncClient) -> None:
+async def test_a_response_to_head_and_its_surplus(client: httpx.AsyncClient) -> None:
     said = [anyio.Event() for _ in range(3)]
 
     async def serve(connection: Connection) -> None:
@@ -244,9 +242,7 @@ async def test_read_failures(client: httpx.AsyncClient, said: bytes | None, expe
         {"Content-Length": "6"},
     ],
 )
-async def test_what_cannot_be_sent_is_a_local_protocol_error(
-    client: httpx.AsyncClient, headers: dict[str, str]
-) -> None:
+async def test_an_invalid_request_is_a_local_protocol_error(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
     async def serve(connection: Connection) -> None:
         await connection.until_closed()
 
@@ -268,7 +264,7 @@ async def test_a_body_that_fails_fails_the_request(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.parametrize("size", [2_000, 10_000, 30_000_000])
-async def test_an_answer_that_comes_before_the_end_of_the_body_counts(client: httpx.AsyncClient, size: int) -> None:
+async def test_an_early_response_is_returned(client: httpx.AsyncClient, size: int) -> None:
     answered = anyio.Event()
 
     async def serve(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""httpx's four timeouts over lanes, and who waits for a place."""
+"""The four timeouts of httpx over lanes, and the queue for a slot."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_write_timeout(anyio_backend: str) -> None:
     clock = StoppedClock()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(SocketAttribute.local_port)  # noqa: S610 -- not Django's
-    # nobody accepts, and so nobody reads: anyio on asyncio reads from an accepted socket before it is asked to
+    # the listener does not accept, so nothing is read: anyio on asyncio would read from an accepted socket at once
     async with listener, timed(clock) as client, anyio.create_task_group() as group:
         group.start_soon(passing, clock, 3)
         with pytest.raises(httpx.WriteTimeout):
@@ -73,7 +73,7 @@ async def test_connect_timeout(anyio_backend: str) -> None:
         await server.until(0)
 
 
-async def test_pool_timeout_and_no_place_is_lost(anyio_backend: str) -> None:
+async def test_pool_timeout_loses_no_slot(anyio_backend: str) -> None:
     assert anyio_backend
     clock = StoppedClock()
     async with serving(echo) as server, timed(clock) as client:
@@ -88,7 +88,7 @@ async def test_pool_timeout_and_no_place_is_lost(anyio_backend: str) -> None:
             assert (await client.get(url(server))).status_code == 200
 
 
-async def test_who_waits_for_a_place_gets_it(anyio_backend: str) -> None:
+async def test_every_waiter_gets_a_slot(anyio_backend: str) -> None:
     assert anyio_backend
     answered = 0
 

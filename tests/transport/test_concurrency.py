@@ -1,4 +1,4 @@
-"""The bound on what is under way: first come, first served, and no slot is ever lost."""
+"""The concurrency limiter serves waiters in order, and never loses a slot."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ async def settle() -> None:
 
 
 async def test_a_free_slot_is_taken_at_once_and_given_back() -> None:
-    slots = ConcurrencyLimiter(2)
-    await slots.acquire()
-    assert repr(slots) == "ConcurrencyLimiter(1 free, 0 waiting)"
-    slots.release()
-    assert repr(slots) == "ConcurrencyLimiter(2 free, 0 waiting)"
+    limiter = ConcurrencyLimiter(2)
+    await limiter.acquire()
+    assert repr(limiter) == "ConcurrencyLimiter(1 free, 0 waiting)"
+    limiter.release()
+    assert repr(limiter) == "ConcurrencyLimiter(2 free, 0 waiting)"
 
 
 async def test_never_more_than_the_limit_and_in_order() -> None:
-    slots, inside, most, order = ConcurrencyLimiter(3), 0, 0, list[int]()
+    limiter, inside, most, order = ConcurrencyLimiter(3), 0, 0, list[int]()
 
     async def work(number: int) -> None:
         nonlocal inside, most
-        await slots.acquire()
+        await limiter.acquire()
         order.append(number)
         inside += 1
         most = max(most, inside)
         await anyio.lowlevel.checkpoint()
         inside -= 1
-        slots.release()
+        limiter.release()
 
     async with anyio.create_task_group() as tasks:
         for number in range(20):
@@ -46,143 +46,143 @@ async def test_never_more_than_the_limit_and_in_order() -> None:
             await settle()
     assert most <= 3
     assert order == list(range(20))
-    assert repr(slots) == "ConcurrencyLimiter(3 free, 0 waiting)"
+    assert repr(limiter) == "ConcurrencyLimiter(3 free, 0 waiting)"
 
 
-async def test_nobody_overtakes_who_waits() -> None:
-    slots, order = ConcurrencyLimiter(1), list[str]()
-    await slots.acquire()
+async def test_a_later_caller_does_not_overtake_a_waiter() -> None:
+    limiter, order = ConcurrencyLimiter(1), list[str]()
+    await limiter.acquire()
 
     async def wait(name: str) -> None:
-        await slots.acquire()
+        await limiter.acquire()
         order.append(name)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait, "first")
         await settle()
-        slots.release()
-        tasks.start_soon(wait, "second")  # the slot is promised already, although nobody holds it yet
+        limiter.release()
+        tasks.start_soon(wait, "second")  # the slot has been granted to the first waiter
         await settle()
         assert order == ["first"]
-        slots.release()
+        limiter.release()
     assert order == ["first", "second"]
 
 
-async def test_who_is_cancelled_while_waiting_leaves_the_line() -> None:
-    slots = ConcurrencyLimiter(1)
-    await slots.acquire()
+async def test_a_cancelled_waiter_leaves_the_queue() -> None:
+    limiter = ConcurrencyLimiter(1)
+    await limiter.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire)
+        tasks.start_soon(limiter.acquire)
         await settle()
-        assert repr(slots) == "ConcurrencyLimiter(0 free, 1 waiting)"
+        assert repr(limiter) == "ConcurrencyLimiter(0 free, 1 waiting)"
         tasks.cancel_scope.cancel()
-    assert repr(slots) == "ConcurrencyLimiter(0 free, 0 waiting)"
-    slots.release()
-    assert repr(slots) == "ConcurrencyLimiter(1 free, 0 waiting)"
+    assert repr(limiter) == "ConcurrencyLimiter(0 free, 0 waiting)"
+    limiter.release()
+    assert repr(limiter) == "ConcurrencyLimiter(1 free, 0 waiting)"
 
 
 @pytest.mark.parametrize("release_first", [True, False])
-async def test_a_slot_that_comes_together_with_the_cancellation_is_not_lost(*, release_first: bool) -> None:
-    slots = ConcurrencyLimiter(1)
-    await slots.acquire()
+async def test_a_slot_granted_to_a_cancelled_waiter_is_not_lost(*, release_first: bool) -> None:
+    limiter = ConcurrencyLimiter(1)
+    await limiter.acquire()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(use, slots)
+        tasks.start_soon(use, limiter)
         await settle()
-        for step in [slots.release, tasks.cancel_scope.cancel][:: 1 if release_first else -1]:
+        for step in [limiter.release, tasks.cancel_scope.cancel][:: 1 if release_first else -1]:
             step()
-    assert repr(slots) == "ConcurrencyLimiter(1 free, 0 waiting)"
+    assert repr(limiter) == "ConcurrencyLimiter(1 free, 0 waiting)"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_task_of_asyncio_that_is_cancelled_with_its_slot_already_promised_hands_it_on() -> None:
-    slots = ConcurrencyLimiter(1)
-    await slots.acquire()
-    first, second = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
+async def test_a_cancelled_asyncio_task_passes_its_granted_slot_on() -> None:
+    limiter = ConcurrencyLimiter(1)
+    await limiter.acquire()
+    first, second = (asyncio.ensure_future(limiter.acquire()) for _ in range(2))
     await settle()
-    slots.release()
+    limiter.release()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     await second
-    assert repr(slots) == "ConcurrencyLimiter(0 free, 0 waiting)"
+    assert repr(limiter) == "ConcurrencyLimiter(0 free, 0 waiting)"
 
 
 async def test_no_slot_is_lost_in_a_thousand_cancellations() -> None:
-    slots = ConcurrencyLimiter(2)
+    limiter = ConcurrencyLimiter(2)
     for turn in range(1000):
         async with anyio.create_task_group() as tasks:
             for _ in range(4):
-                tasks.start_soon(use, slots)
+                tasks.start_soon(use, limiter)
             for _ in range(turn % 4):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
-    assert repr(slots) == "ConcurrencyLimiter(2 free, 0 waiting)"
+    assert repr(limiter) == "ConcurrencyLimiter(2 free, 0 waiting)"
 
 
-async def use(slots: ConcurrencyLimiter) -> None:
-    await slots.acquire()
+async def use(limiter: ConcurrencyLimiter) -> None:
+    await limiter.acquire()
     try:
         await anyio.lowlevel.checkpoint()
     finally:
-        slots.release()
+        limiter.release()
 
 
-async def test_a_lower_bound_is_reached_as_slots_come_back() -> None:
-    slots = ConcurrencyLimiter(3)
+async def test_a_lower_limit_is_reached_as_slots_are_released() -> None:
+    limiter = ConcurrencyLimiter(3)
     for _ in range(3):
-        assert slots.take()
-    slots.change(1)
-    assert slots.taken == 3
+        assert limiter.take()
+    limiter.change(1)
+    assert limiter.taken == 3
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire)
+        tasks.start_soon(limiter.acquire)
         for taken in (2, 1):
-            slots.release()
+            limiter.release()
             await settle()
-            assert slots.taken == taken
-            assert "1 waiting" in repr(slots)
-        slots.release()
-    assert slots.taken == 1
-    assert not slots.take()
+            assert limiter.taken == taken
+            assert "1 waiting" in repr(limiter)
+        limiter.release()
+    assert limiter.taken == 1
+    assert not limiter.take()
 
 
-async def test_a_higher_bound_lets_in_who_waits() -> None:
-    slots = ConcurrencyLimiter(1)
-    assert slots.take()
+async def test_a_higher_limit_admits_waiters() -> None:
+    limiter = ConcurrencyLimiter(1)
+    assert limiter.take()
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
-            tasks.start_soon(slots.acquire)
+            tasks.start_soon(limiter.acquire)
         await settle()
-        slots.change(3)
+        limiter.change(3)
         await settle()
-        assert repr(slots) == "ConcurrencyLimiter(0 free, 1 waiting)"
-        slots.change(5)
-    assert repr(slots) == "ConcurrencyLimiter(1 free, 0 waiting)"
+        assert repr(limiter) == "ConcurrencyLimiter(0 free, 1 waiting)"
+        limiter.change(5)
+    assert repr(limiter) == "ConcurrencyLimiter(1 free, 0 waiting)"
 
 
-async def test_the_lower_of_two_bounds_holds_and_neither_changes_the_other() -> None:
-    slots = ConcurrencyLimiter(8)
+async def test_the_lower_of_limit_and_cap_applies_and_neither_changes_the_other() -> None:
+    limiter = ConcurrencyLimiter(8)
     seen: list[tuple[str, int | None]] = []
-    for step, bound in ((slots.cap, 3), (slots.change, 2), (slots.change, 6), (slots.cap, None)):
-        step(bound)  # type: ignore[arg-type] # only a cap may be None
-        seen.append((repr(slots).partition(",")[0], slots.capped))
+    for step, limit in ((limiter.cap, 3), (limiter.change, 2), (limiter.change, 6), (limiter.cap, None)):
+        step(limit)  # type: ignore[arg-type] # only `cap` accepts None
+        seen.append((repr(limiter), limiter.capped))
     assert seen == [
-        ("ConcurrencyLimiter(3 free", 3),
-        ("ConcurrencyLimiter(2 free", 3),
-        ("ConcurrencyLimiter(3 free", 3),
-        ("ConcurrencyLimiter(6 free", None),
+        ("ConcurrencyLimiter(3 free, 0 waiting)", 3),
+        ("ConcurrencyLimiter(2 free, 0 waiting)", 3),
+        ("ConcurrencyLimiter(3 free, 0 waiting)", 3),
+        ("ConcurrencyLimiter(6 free, 0 waiting)", None),
     ]
 
 
-async def test_a_cap_is_reached_as_slots_come_back_and_is_lifted_for_who_waits() -> None:
-    slots = ConcurrencyLimiter(4)
+async def test_a_cap_is_reached_as_slots_are_released_and_raising_it_admits_waiters() -> None:
+    limiter = ConcurrencyLimiter(4)
     for _ in range(4):
-        assert slots.take()
-    slots.cap(1)
+        assert limiter.take()
+    limiter.cap(1)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(slots.acquire)
+        tasks.start_soon(limiter.acquire)
         for taken in (3, 2, 1):
-            slots.release()
+            limiter.release()
             await settle()
-            assert slots.taken == taken
-        slots.cap(2)
-    assert slots.taken == 2
+            assert limiter.taken == taken
+        limiter.cap(2)
+    assert limiter.taken == 2

@@ -1,4 +1,4 @@
-"""What callers do: leave, close, come from another event loop or process, or forget to close."""
+"""Callers that cancel, close, forget to close, or use another event loop or process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def try_it(lanes: LanePool) -> None:
 
 
 @pytest.mark.anyio
-async def test_closing_twice_is_fine_and_afterwards_nothing_goes(anyio_backend: str) -> None:
+async def test_closing_twice_is_allowed_and_ends_all_use(anyio_backend: str) -> None:
     assert anyio_backend
     lanes = LanePool()
     async with serving(serve) as server:
@@ -49,13 +49,13 @@ async def test_closing_twice_is_fine_and_afterwards_nothing_goes(anyio_backend: 
 
 
 @pytest.mark.anyio
-async def test_closing_without_having_been_used(anyio_backend: str) -> None:
+async def test_closing_an_unused_pool(anyio_backend: str) -> None:
     assert anyio_backend
     await LanePool().aclose()
 
 
 @pytest.mark.anyio
-async def test_closing_ends_what_is_under_way(anyio_backend: str) -> None:
+async def test_closing_ends_running_requests(anyio_backend: str) -> None:
     assert anyio_backend
     lanes = LanePool()
     async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
@@ -72,7 +72,7 @@ async def test_closing_ends_what_is_under_way(anyio_backend: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_closing_ends_what_is_being_opened(anyio_backend: str) -> None:
+async def test_closing_ends_connection_attempts(anyio_backend: str) -> None:
     assert anyio_backend
     lanes = LanePool()
     async with serving(Connection.until_closed) as server, anyio.create_task_group() as group:
@@ -134,12 +134,12 @@ def forget(lanes: list[LanePool]) -> None:
 
 
 @pytest.mark.anyio
-async def test_forgotten_lanes_close_and_warn(anyio_backend: str) -> None:
+async def test_a_forgotten_pool_closes_and_warns(anyio_backend: str) -> None:
     assert anyio_backend
     lanes = [LanePool()]
     async with serving(serve) as server:
         await ask(lanes[0], server)
-        await anyio.wait_all_tasks_blocked()  # a cancelled timer of trio's holds on to frames until it has run
+        await anyio.wait_all_tasks_blocked()  # a cancelled trio timer keeps frames alive until it has run
         with pytest.warns(ResourceWarning, match="1 idle> was not closed"):
             forget(lanes)
         await server.until(0)
@@ -147,7 +147,7 @@ async def test_forgotten_lanes_close_and_warn(anyio_backend: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_lanes_forgotten_with_their_event_loop_warn_too(backend: str) -> None:
+def test_a_forgotten_pool_warns_after_its_event_loop_closed(backend: str) -> None:
     lanes = [LanePool()]
 
     async def use(origin: Origin) -> None:
@@ -161,7 +161,7 @@ def test_lanes_forgotten_with_their_event_loop_warn_too(backend: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.asyncio
-async def test_control_c_while_an_answer_is_awaited() -> None:
+async def test_control_c_while_waiting_for_a_response() -> None:
     lanes = LanePool()
     async with serving(Connection.until_closed) as server:
         loop = asyncio.get_running_loop()
@@ -178,7 +178,7 @@ async def test_control_c_while_an_answer_is_awaited() -> None:
 
 
 @pytest.mark.anyio
-async def test_closing_lets_nothing_be_sent_again(anyio_backend: str) -> None:
+async def test_closing_prevents_a_repeated_request(anyio_backend: str) -> None:
     assert anyio_backend
     lanes, asked = LanePool(), anyio.Event()
 
@@ -204,11 +204,11 @@ async def test_closing_lets_nothing_be_sent_again(anyio_backend: str) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("lanes_there", "together"), [(3, False), (12, True)])
-async def test_many_lanes_that_are_answered_in_one_turn_send_together(
-    monkeypatch: pytest.MonkeyPatch, lanes_there: int, *, together: bool
+@pytest.mark.parametrize(("lane_count", "together"), [(3, False), (12, True)])
+async def test_many_lanes_with_responses_in_one_iteration_send_together(
+    monkeypatch: pytest.MonkeyPatch, lane_count: int, *, together: bool
 ) -> None:
-    """A few do not wait for each other."""
+    """A few send at once."""
     steps = []
     for step in ("request", "deliver"):
         real = getattr(socketwire.SocketWire, step)
@@ -226,8 +226,8 @@ async def test_many_lanes_that_are_answered_in_one_turn_send_together(
         await connection.say(answer(b"hello"))
         await serve(connection)
 
-    async def answer_in_one_turn() -> None:
-        while len(heads) < lanes_there:  # noqa: ASYNC110 # the server has no event for it
+    async def respond_in_one_iteration() -> None:
+        while len(heads) < lane_count:  # noqa: ASYNC110 # the server has no event for it
             await asyncio.sleep(0)
         all_there.set()
 
@@ -237,18 +237,18 @@ async def test_many_lanes_that_are_answered_in_one_turn_send_together(
 
     lanes = LanePool()
     async with serving(serve_all) as server:
-        await asyncio.gather(answer_in_one_turn(), *(twice() for _ in range(lanes_there)))
+        await asyncio.gather(respond_in_one_iteration(), *(twice() for _ in range(lane_count)))
     await lanes.aclose()
-    order = ["request"] * lanes_there + ["deliver"] * lanes_there if together else ["request", "deliver"] * lanes_there
-    assert steps[2 * lanes_there :] == order
+    order = ["request"] * lane_count + ["deliver"] * lane_count if together else ["request", "deliver"] * lane_count
+    assert steps[2 * lane_count :] == order
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("other", [False, True])
-async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
+async def test_a_request_cancelled_before_its_batch_is_not_sent(
     monkeypatch: pytest.MonkeyPatch, *, other: bool
 ) -> None:
-    """What is sent at the end of the turn goes without him."""
+    """The batch at the end of the loop iteration omits its request."""
     monkeypatch.setattr(socketwire, "_BATCH_FROM", 0)
     lanes, heads = LanePool(), []
 
@@ -263,7 +263,7 @@ async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
     async with serving(note) as server:
         await asyncio.gather(post("/1"), post("/2"))
         tasks = [post("/never"), *([post("/3")] if other else [])]
-        await asyncio.sleep(0)  # each has asked
+        await asyncio.sleep(0)  # each has made its request
         tasks[0].cancel()
         for task in tasks[1:]:
             assert (await task).status == 200
@@ -276,8 +276,8 @@ async def test_who_is_cancelled_in_the_turn_in_which_he_asked_has_sent_nothing(
 
 
 @pytest.mark.asyncio
-async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection is reset between the last look at it and the first byte: no doubt about the POST."""
+async def test_an_unsent_post_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is reset after the last check and before the first byte, so the POST was certainly not sent."""
     monkeypatch.setattr(socketwire, "readable", lambda _: lambda: False)
     loop = asyncio.get_running_loop()
     lanes = LanePool()
@@ -305,7 +305,7 @@ async def test_a_post_of_which_nothing_left_is_sent_again(monkeypatch: pytest.Mo
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("steps", range(16))
-async def test_nothing_is_sent_after_the_end_whenever_it_comes(anyio_backend: str, steps: int) -> None:
+async def test_nothing_is_sent_after_closing_at_any_step(anyio_backend: str, steps: int) -> None:
     assert anyio_backend
     lanes = LanePool()
 

@@ -1,4 +1,4 @@
-"""Cancelled anywhere, however often: the pool is whole, nothing leaks, and the next request goes out at once."""
+"""Cancellation at any point leaks nothing, and leaves the pool ready for the next request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
 METHODS = ["HEAD", "GET", "POST", "PUT", "DELETE"]
 SOME, ALL = 10_000, 100_000
-ANSWERS = 50  # to one connection
+RESPONSES = 50  # per connection
 
 
 async def serve(connection: Connection) -> None:
-    """Answers with the target, in two pieces now and then, and closes after a while."""
-    for number in range(ANSWERS):
+    """Respond with the target, sometimes in two pieces, and close after a number of responses."""
+    for number in range(RESPONSES):
         method, target = (await connection.request()).split(b" ")[:2]
         said = answer(target, f"X-Target: {target.decode()}")
         if method == b"HEAD":
@@ -40,14 +40,14 @@ async def serve(connection: Connection) -> None:
 
 
 def open_files() -> int:
-    """How many descriptors this process has open."""
+    """The number of open descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def storm(lanes: LanePool, server: Server, requests: int, dice: random.Random) -> int:
-    """Send `requests`, cancel most of them after a random number of steps; how many were answered.
+    """Send `requests`, cancel most after a random number of steps, and return the number of responses.
 
-    The server closes without a word beforehand, so a request may cross its close.
+    The server closes without announcing it, so a request may cross the close.
     """
     numbers = iter(range(requests))
     answered = crossed = 0
@@ -76,19 +76,19 @@ async def storm(lanes: LanePool, server: Server, requests: int, dice: random.Ran
     async with anyio.create_task_group() as workers:
         for _ in range(8):
             workers.start_soon(work)
-    assert crossed <= requests // ANSWERS
+    assert crossed <= requests // RESPONSES
     return answered
 
 
-async def weather(lanes: LanePool, requests: int, tls: ssl.SSLContext | None = None) -> None:
-    """A storm, and what must be true after it."""
+async def check_storm(lanes: LanePool, requests: int, tls: ssl.SSLContext | None = None) -> None:
+    """Run a storm of cancellations, and check the pool afterwards."""
     dice = random.Random(requests)
     async with serving(serve, tls) as server:
         assert (await ask(lanes, server)).status == 200
         answered = await storm(lanes, server, requests, dice)
         assert 0 < answered < requests
         assert "0 opening, 0 lent" in repr(lanes)
-        for number in range(20):  # nothing waits for a timer: the clock stands still
+        for number in range(20):  # the stopped clock shows that nothing waits for a timer
             assert (await ask(lanes, server, "GET", f"/{number}")).body == b"/%d" % number
         await lanes.aclose()
         await server.until(0)
@@ -105,7 +105,7 @@ async def test_a_storm_of_cancellations(anyio_backend: str, requests: int) -> No
     tasks = len(anyio.get_running_tasks())
     before = open_files() if sys.platform == "linux" else 0
     async with contextlib.aclosing(LanePool(max_connections=8, clock=StoppedClock())) as lanes:
-        await weather(lanes, requests)
+        await check_storm(lanes, requests)
     gc.collect()
     if sys.platform == "linux":
         assert open_files() <= before
@@ -119,12 +119,12 @@ async def test_a_storm_of_cancellations_over_tls(anyio_backend: str) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(trusting)
     async with contextlib.aclosing(LanePool(max_connections=8, verify=trusting, clock=StoppedClock())) as lanes:
-        await weather(lanes, 500, context)
+        await check_storm(lanes, 500, context)
 
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancelled_after_every_number_of_steps(lanes: LanePool, steps: int) -> None:
-    """While connecting, while the answer is awaited, while it arrives; the connection is given up, or kept whole."""
+    """Cancelled while connecting, waiting or receiving, the connection is closed or stays usable."""
     async with serving(serve) as server:
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:

@@ -119,7 +119,7 @@ async def test_a_valid_certificate(secure: LanePool, name: str) -> None:
         assert len(server.connections) == 1
 
 
-async def test_the_host_name_is_sent_and_the_protocol_agreed_on(anyio_backend: str, tmp_path: Path) -> None:
+async def test_the_host_name_and_the_protocol_are_negotiated(anyio_backend: str, tmp_path: Path) -> None:
     assert anyio_backend
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     names = []
@@ -146,7 +146,7 @@ async def test_the_host_name_is_sent_and_the_protocol_agreed_on(anyio_backend: s
     ],
     ids=["wrong host", "expired", "untrusted"],
 )
-async def test_a_certificate_that_is_not_accepted(secure: LanePool, certificate: trustme.LeafCert, reason: str) -> None:
+async def test_a_refused_certificate(secure: LanePool, certificate: trustme.LeafCert, reason: str) -> None:
     async with serving(serve, server_context(certificate)) as server:
         error = await refused(secure, Origin("https", "localhost", server.origin.port))
         assert type(error) is CertificateError
@@ -154,7 +154,7 @@ async def test_a_certificate_that_is_not_accepted(secure: LanePool, certificate:
         assert not server.connections
 
 
-async def test_the_systems_store_does_not_know_our_authority(lanes: LanePool) -> None:
+async def test_the_ca_of_the_tests_is_not_in_the_trust_store(lanes: LanePool) -> None:
     async with serving(serve, server_context(CA.issue_cert("localhost"))) as server:
         error = await refused(lanes, Origin("https", "localhost", server.origin.port))
         assert type(error) is CertificateError
@@ -169,7 +169,7 @@ async def test_verification_can_be_switched_off_with_a_warning(anyio_backend: st
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-async def test_a_path_that_holds_no_certificates_is_refused_at_once(tmp_path: Path, content: bytes | None) -> None:
+async def test_a_path_without_certificates_is_refused_at_once(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The time for an attempt is total, and over when it is over, wherever the attempt stands."""
+"""The timeout covers the whole attempt and applies at every step."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def timed(anyio_backend: str, clock: StoppedClock) -> AsyncIterator[LanePo
 
 @contextlib.asynccontextmanager
 async def stalling(data: bytes) -> AsyncIterator[tuple[Server, anyio.Event]]:
-    """A server that says `data` to the first request and then nothing; the event tells that it has said it."""
+    """A server that sends `data` to the first request and then stalls; the event is set once it is sent."""
     said = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -81,8 +81,8 @@ async def test_a_stall_ends_with_the_deadline(
         assert len(server.connections) == 2
 
 
-async def test_a_drip_outlives_no_deadline(timed: LanePool, clock: StoppedClock) -> None:
-    """Every byte comes soon after the one before; all of them together take too long."""
+async def test_a_slow_response_ends_with_the_deadline(timed: LanePool, clock: StoppedClock) -> None:
+    """Each byte soon follows the previous one, but all together take too long."""
 
     async def serve(connection: Connection) -> None:
         await connection.request()
@@ -102,7 +102,7 @@ async def test_a_drip_outlives_no_deadline(timed: LanePool, clock: StoppedClock)
 async def test_a_black_hole_ends_with_the_deadline(timed: LanePool, clock: StoppedClock) -> None:
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(4):  # more than its queue takes: further connections get no answer
+        for _ in range(4):  # more than its queue takes: further connections are not accepted
             waiting = stack.enter_context(socket.socket())
             waiting.settimeout(0)
             waiting.connect_ex(listener.getsockname())

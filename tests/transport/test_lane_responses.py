@@ -1,6 +1,6 @@
-"""Faults in answers. Each case names its end: the answer, `ProtocolError`, or the answer with its surplus ignored.
+"""Faulty responses. Each case names its end: the response, `ProtocolError`, or the response without the surplus.
 
-In all of them nothing hangs, the next request gets its own answer, and the pool is whole afterwards.
+In all cases nothing hangs, the next request gets its own response, and the pool is intact afterwards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
-OWN = b"your own answer"
+OWN = b"the right response"
 FORGED = answer(b"forged")
 CHUNKS = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 BOMB = gzip.compress(bytes(80 * 1024 * 1024))
@@ -28,10 +28,10 @@ class Ends(NamedTuple):
 
     status: int | None  # None: ProtocolError
     body: bytes = b""
-    connections: int = 1  # that were opened for it and the next request
+    connections: int = 1  # opened for it and the next request
 
 
-def answers(body: bytes = b"", *, status: int = 200, connections: int = 1) -> Ends:
+def responds(body: bytes = b"", *, status: int = 200, connections: int = 1) -> Ends:
     return Ends(status, body, connections)
 
 
@@ -41,17 +41,17 @@ def surplus_ignored(body: bytes = b"", *, status: int = 200) -> Ends:
 
 REFUSED = Ends(None, connections=2)
 
-# name: method, what the server says to the first request, how it ends
+# name: method, bytes that the server sends for the first request, end
 CASES: dict[str, tuple[str, bytes, Ends]] = {
-    "plain": ("GET", answer(b"hello"), answers(b"hello")),
-    "to HEAD": ("HEAD", b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n", answers(status=404)),
-    "informational first": ("GET", b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"a"), answers(b"a")),
-    "chunks": ("GET", CHUNKS.encode() + b"5\r\nhello\r\n0\r\nX: y\r\n\r\n", answers(b"hello")),
-    "Connection: close": ("GET", answer(b"a", "Connection: close"), answers(b"a", connections=2)),
-    "Keep-Alive: max=0": ("GET", answer(b"a", "Keep-Alive: timeout=5, max=0"), answers(b"a", connections=2)),
-    "Keep-Alive: timeout=0": ("GET", answer(b"a", "Keep-Alive: timeout=0"), answers(b"a", connections=2)),
-    "HTTP/1.0": ("GET", b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na", answers(b"a", connections=2)),
-    "gzip": ("GET", answer(gzip.compress(b"hello"), "Content-Encoding: gzip"), answers(b"hello")),
+    "plain": ("GET", answer(b"hello"), responds(b"hello")),
+    "to HEAD": ("HEAD", b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n", responds(status=404)),
+    "informational first": ("GET", b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b"a"), responds(b"a")),
+    "chunks": ("GET", CHUNKS.encode() + b"5\r\nhello\r\n0\r\nX: y\r\n\r\n", responds(b"hello")),
+    "Connection: close": ("GET", answer(b"a", "Connection: close"), responds(b"a", connections=2)),
+    "Keep-Alive: max=0": ("GET", answer(b"a", "Keep-Alive: timeout=5, max=0"), responds(b"a", connections=2)),
+    "Keep-Alive: timeout=0": ("GET", answer(b"a", "Keep-Alive: timeout=0"), responds(b"a", connections=2)),
+    "HTTP/1.0": ("GET", b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na", responds(b"a", connections=2)),
+    "gzip": ("GET", answer(gzip.compress(b"hello"), "Content-Encoding: gzip"), responds(b"hello")),
     "HEAD with body": ("HEAD", answer(b"hello"), surplus_ignored()),
     "HEAD in chunks": ("HEAD", CHUNKS.encode() + b"5\r\nhello\r\n0\r\n\r\n", surplus_ignored()),
     "HEAD in chunks, none sent": ("HEAD", CHUNKS.encode(), surplus_ignored()),
@@ -69,12 +69,12 @@ CASES: dict[str, tuple[str, bytes, Ends]] = {
     "the same length twice": (
         "GET",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: x\r\ncontent-length: 5\r\n\r\nhello",
-        answers(b"hello"),
+        responds(b"hello"),
     ),
     "the same length twice to HEAD": (
         "HEAD",
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
-        answers(status=404),
+        responds(status=404),
     ),
     "none twice, and a body": (
         "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\nhello", surplus_ignored()
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[str, bytes, Ends]] = {
         "GET", b"HTTP/1.1 204 \r\nContent-Length: 5, 5\r\n\r\n", surplus_ignored(status=204)
     ),
     "304 with the same length twice": (
-        "GET", b"HTTP/1.1 304 \r\nContent-Length: 5, 5\r\n\r\n", answers(status=304)
+        "GET", b"HTTP/1.1 304 \r\nContent-Length: 5, 5\r\n\r\n", responds(status=304)
     ),
     "the same length twice and chunks": (
         "GET",
@@ -107,9 +107,9 @@ CASES: dict[str, tuple[str, bytes, Ends]] = {
     "coding unknown": ("GET", answer(b"hello", "Content-Encoding: br"), Ends(None, connections=1)),
 }  # fmt: skip
 
-# name: method, what the server says before it closes, how it ends
+# name: method, bytes that the server sends before it closes, end
 CLOSING: dict[str, tuple[str, bytes, Ends]] = {
-    "until closed": ("GET", b"HTTP/1.1 200 OK\r\n\r\nhello", answers(b"hello", connections=2)),
+    "until closed": ("GET", b"HTTP/1.1 200 OK\r\n\r\nhello", responds(b"hello", connections=2)),
     "closed before a byte": ("GET", b"", REFUSED),
     "closed in the status line": ("GET", b"HTTP/1.1 2", REFUSED),
     "closed in the head": ("HEAD", b"HTTP/1.1 200 OK\r\nContent-", REFUSED),
@@ -120,7 +120,7 @@ CLOSING: dict[str, tuple[str, bytes, Ends]] = {
 
 
 async def check(lanes: LanePool, method: str, ends: Ends, script: Script) -> None:
-    """Ask twice: the first request ends as said, the second, asked when all has been said, gets its own answer."""
+    """Send two requests: the first ends as in `ends`; the second, sent after the script, gets its own response."""
     said = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -152,19 +152,19 @@ async def check(lanes: LanePool, method: str, ends: Ends, script: Script) -> Non
 
 
 @pytest.mark.parametrize(("method", "said", "ends"), CASES.values(), ids=CASES.keys())
-async def test_answer(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
+async def test_response(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     await check(lanes, method, ends, lambda connection: connection.say(said))
 
 
 @pytest.mark.parametrize(
     ("method", "said", "ends"), [case for case in CASES.values() if len(case[1]) < 1000], ids=lambda _: ""
 )
-async def test_answer_drips_byte_by_byte(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
+async def test_response_byte_by_byte(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     await check(lanes, method, ends, lambda connection: connection.drip(said))
 
 
 @pytest.mark.parametrize(("method", "said", "ends"), CLOSING.values(), ids=CLOSING.keys())
-async def test_answer_and_the_end_of_the_connection(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
+async def test_response_and_the_end_of_the_connection(lanes: LanePool, method: str, said: bytes, ends: Ends) -> None:
     async def script(connection: Connection) -> None:
         await connection.say(said or b"")
         await connection.stream.aclose()
@@ -183,7 +183,7 @@ async def test_reset(lanes: LanePool, said: bytes) -> None:
     await check(lanes, "GET", REFUSED, script)
 
 
-async def test_the_status_is_known_when_the_body_breaks(lanes: LanePool) -> None:
+async def test_the_error_has_the_status_if_the_body_is_incomplete(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\nhel")

@@ -1,4 +1,4 @@
-"""What happens to a connection between two requests, and who gets which answer then."""
+"""Reuse of connections: every request gets its own response, whatever arrives in between."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FORGED = b"HTTP/1.1 200 OK\r\nX-Forged: yes\r\nContent-Length: 0\r\n\r\n"
 SURPLUS = {
     "line end": b"\r\n",
     "NUL": b"\0",
-    "part of an answer": b"HTTP/1.1 200 OK\r\nX-Forged",
-    "answer": FORGED,
-    "answer after a line end": b"\r\n" + FORGED,
-    "two answers": FORGED * 2,
-    "informational answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "part of a response": b"HTTP/1.1 200 OK\r\nX-Forged",
+    "response": FORGED,
+    "response after a line end": b"\r\n" + FORGED,
+    "two responses": FORGED * 2,
+    "informational response": b"HTTP/1.1 100 Continue\r\n\r\n",
     "request timeout": b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
     "chunks": b"3\r\nabc\r\n0\r\n\r\n",
     "body": b"<html>not for you</html>",
@@ -40,7 +40,7 @@ BODYLESS = {"204 No Content", "304 Not Modified"}
 
 
 def own(head: bytes, status: str = "200 OK") -> bytes:
-    """The answer to this very request: it names the target."""
+    """The response to this request; it names the target."""
     method, target = head.split(b" ")[:2]
     bodyless = method == b"HEAD" or status in BODYLESS
     length = b"" if status in BODYLESS else b"Content-Length: %d\r\n" % len(target)
@@ -52,7 +52,7 @@ def own(head: bytes, status: str = "200 OK") -> bytes:
 @pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
 @pytest.mark.parametrize("apart", [False, True], ids=["in the same read", "while idle"])
-async def test_surplus_is_nobodys_answer(
+async def test_surplus_is_never_a_response(
     lanes: LanePool, method: str, surplus: bytes, status: str, *, apart: bool
 ) -> None:
     requests = 6
@@ -83,13 +83,13 @@ async def test_surplus_is_nobodys_answer(
         assert len(server.connections) == requests
 
 
-async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes: LanePool) -> None:
-    """Nobody knows whether the server reads the rest, so nothing is asked behind it."""
+async def test_after_an_early_response_the_connection_is_closed(lanes: LanePool) -> None:
+    """The server may never read the rest of the request, so no other request follows it."""
 
     async def serve(connection: Connection) -> None:
         await connection.more()
         await connection.say(answer(b"", status="413 Content Too Large"))
-        await answered[connection.number].wait()  # and it reads no more
+        await answered[connection.number].wait()  # without reading on
 
     answered = [anyio.Event() for _ in range(3)]
     async with serving(serve) as server:
@@ -101,7 +101,7 @@ async def test_an_answer_that_comes_before_the_request_is_sent_is_the_last(lanes
             assert len(server.connections) == number + 1
 
 
-async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(lanes: LanePool) -> None:
+async def test_after_a_large_request_the_connection_is_reused(lanes: LanePool) -> None:
     async with serving(echo) as server:
         for _ in range(3):
             response = await ask(lanes, server, "POST", body=b"x" * 3_000_000)
@@ -112,10 +112,10 @@ async def test_a_large_request_that_is_read_wholly_leaves_its_connection_in_use(
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS.keys())
-async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
+async def test_surplus_that_the_event_loop_has_not_read_is_never_a_response(
     lanes: LanePool, method: str, surplus: bytes
 ) -> None:
-    """It arrives while the loop does something else, and the next request is made before the loop looks."""
+    """It arrives while the loop is busy, and the next request is made before the loop reads it."""
     go_on, said = threading.Event(), threading.Event()
     heads = []
 
@@ -142,7 +142,7 @@ async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
                 response = await lanes.exchange(origin, Request(method, f"/{number}"), COMMON, 30)
                 assert response.get(b"x-target") == f"/{number}"
                 go_on.set()
-                said.wait(30)  # the loop stands still
+                said.wait(30)  # blocks the loop
                 go_on.clear()
                 said.clear()
             assert len(heads) == 4
@@ -154,7 +154,7 @@ async def test_surplus_that_the_event_loop_has_not_seen_is_nobodys_answer(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_bytes_before_the_first_request_are_nobodys_answer(
+async def test_bytes_before_the_first_request_are_never_a_response(
     lanes: LanePool, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = anyio.Event()
@@ -198,8 +198,8 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used(lanes: LanePo
 
 @pytest.mark.parametrize("how", ["close", "reset", "garbage"])
 @pytest.mark.parametrize("method", METHODS)
-async def test_a_connection_that_breaks_under_its_second_request(lanes: LanePool, method: str, how: str) -> None:
-    """Whether the request may be repeated is not for the pool to decide; the next one gets a fresh connection."""
+async def test_a_connection_that_is_lost_during_its_second_request(lanes: LanePool, method: str, how: str) -> None:
+    """The pool does not repeat the request; the next one gets a new connection."""
 
     async def serve(connection: Connection) -> None:
         await connection.say(own(await connection.request()))
@@ -220,7 +220,7 @@ async def test_a_connection_that_breaks_under_its_second_request(lanes: LanePool
         assert (await ask(lanes, server, method, "/2")).get(b"x-target") == "/2"
 
 
-async def test_who_wants_a_fresh_connection_gets_one(lanes: LanePool) -> None:
+async def test_a_fresh_connection_on_demand(lanes: LanePool) -> None:
     async with serving(echo) as server:
         await ask(lanes, server)
         assert "1 idle" in repr(lanes)
@@ -229,7 +229,7 @@ async def test_who_wants_a_fresh_connection_gets_one(lanes: LanePool) -> None:
         assert [len(connection.requests) for connection in server.connections] == [1, 1]
 
 
-async def test_a_failure_on_a_fresh_connection_is_no_accident(lanes: LanePool) -> None:
+async def test_a_failure_on_a_new_connection_is_not_marked_as_reused(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
 
@@ -288,7 +288,7 @@ async def test_an_idle_connection_is_closed_before_the_server_does(
         assert len(server.connections) == 2
 
 
-async def test_a_connection_is_retired_when_the_server_wants_it(lanes: LanePool) -> None:
+async def test_keep_alive_max_is_respected(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         for left in (2, 1, 0):
             await connection.request()
@@ -301,7 +301,7 @@ async def test_a_connection_is_retired_when_the_server_wants_it(lanes: LanePool)
         assert [len(connection.requests) for connection in server.connections] == [3, 3, 3]
 
 
-async def test_max_counts_down_even_if_it_is_said_only_once(lanes: LanePool) -> None:
+async def test_a_single_keep_alive_max_is_counted_down(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"", "Keep-Alive: max=2"))
@@ -330,7 +330,7 @@ async def test_no_more_connections_are_kept_than_allowed(anyio_backend: str) -> 
         assert [server.open for server in servers] == [0, 0, 1, 1]
 
 
-async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: LanePool) -> None:
+async def test_unused_origins_are_forgotten(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         while await connection.request():
             await connection.say(answer())
@@ -343,7 +343,7 @@ async def test_many_origins_are_forgotten_but_not_those_in_use(lanes: LanePool) 
         assert len(server.connections) == 1
 
 
-async def test_a_server_that_hangs_up_at_once_was_not_asked(lanes: LanePool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_closes_at_once_gets_no_request(lanes: LanePool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def serve(_: Connection) -> None:
         """Hang up."""
 

@@ -1,4 +1,4 @@
-"""Bodies that are handed over while they arrive."""
+"""Streamed response bodies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def read(lanes: LanePool, server: Server) -> bytes:
         return b"".join([piece async for piece in stream])
 
 
-async def test_pieces_are_there_as_soon_as_they_have_arrived(lanes: LanePool) -> None:
+async def test_pieces_are_available_as_soon_as_they_arrive(lanes: LanePool) -> None:
     go_on = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -57,7 +57,7 @@ async def test_pieces_are_there_as_soon_as_they_have_arrived(lanes: LanePool) ->
 
 
 @pytest.mark.parametrize("taken", [0, 1])
-async def test_leaving_early_gives_the_connection_up(lanes: LanePool, taken: int) -> None:
+async def test_leaving_early_closes_the_connection(lanes: LanePool, taken: int) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(CHUNKS + b"3\r\none\r\n")
@@ -72,7 +72,7 @@ async def test_leaving_early_gives_the_connection_up(lanes: LanePool, taken: int
             await anext(stream)
 
 
-async def test_a_complete_answer_that_was_not_read_leaves_the_connection_whole(lanes: LanePool) -> None:
+async def test_a_complete_unread_response_leaves_the_connection_usable(lanes: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         while await connection.request():
             await connection.say(answer(b"hello"))
@@ -84,7 +84,7 @@ async def test_a_complete_answer_that_was_not_read_leaves_the_connection_whole(l
         assert len(server.connections) == 1
 
 
-async def test_coded_content_is_decoded_on_the_way(lanes: LanePool) -> None:
+async def test_encoded_content_is_decoded_incrementally(lanes: LanePool) -> None:
     text = b"0123456789" * 100_000
     coded = gzip.compress(text)
 
@@ -111,7 +111,7 @@ async def test_coded_content_is_decoded_on_the_way(lanes: LanePool) -> None:
     ],
     ids=["truncated", "mislabelled", "bomb", "unknown coding", "too long", "cut short", "bad chunks"],
 )
-async def test_what_breaks_on_the_way(anyio_backend: str, said: bytes) -> None:
+async def test_a_faulty_body_is_a_protocol_error(anyio_backend: str, said: bytes) -> None:
     assert anyio_backend
 
     async def serve(connection: Connection) -> None:
@@ -163,7 +163,7 @@ async def test_the_consumers_time_does_not_count(anyio_backend: str) -> None:
         assert (raised.value.sent, raised.value.status) == ("maybe", 200)
 
 
-async def test_a_slow_consumer_holds_the_server_back(lanes: LanePool) -> None:
+async def test_a_slow_consumer_slows_the_server_down(lanes: LanePool) -> None:
     sent = 0
     piece = b"x" * 100_000
 

@@ -1,4 +1,4 @@
-"""What TLS adds to a connection once it has come about."""
+"""TLS on an established connection: close_notify, records, alerts and renegotiation."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ LOCALHOST = server_context(CA.issue_cert("localhost", "127.0.0.1"))
 ENDLESS = b"HTTP/1.1 200 OK\r\n\r\nall of it"
 
 
-async def bye(connection: Connection) -> None:
-    """Close with the farewell that TLS has, and do not wait for the client's."""
+async def close_notify(connection: Connection) -> None:
+    """Close with close_notify, without waiting for that of the client."""
     stream = connection.stream
     assert isinstance(stream, TLSStream)
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -39,14 +39,14 @@ async def bye(connection: Connection) -> None:
     await connection.stream.aclose()
 
 
-async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: LanePool) -> None:
-    """Without it anybody on the way may have cut it short (RFC 9112, section 9.8)."""
+async def test_a_response_that_ends_with_the_connection_needs_close_notify(secure: LanePool) -> None:
+    """Without it, an attacker may have cut it short (RFC 9112, section 9.8)."""
 
     async def serve(connection: Connection) -> None:
         head = await connection.request()
         await connection.say(ENDLESS)
         if head.startswith(b"GET"):
-            await bye(connection)
+            await close_notify(connection)
 
     async with serving(serve, LOCALHOST) as server:
         assert (await ask(secure, server, "GET")).body == b"all of it"
@@ -55,7 +55,7 @@ async def test_an_answer_that_ends_with_the_connection_needs_a_farewell(secure: 
         assert raised.value.sent == "maybe"
 
 
-async def test_an_answer_that_says_how_long_it_is_needs_none(secure: LanePool) -> None:
+async def test_a_response_with_a_length_needs_no_close_notify(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"all of it"))
@@ -67,7 +67,7 @@ async def test_an_answer_that_says_how_long_it_is_needs_none(secure: LanePool) -
             assert len(server.connections) == number
 
 
-async def test_an_answer_that_comes_before_the_request_is_sent(secure: LanePool) -> None:
+async def test_an_early_response(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.more()
         await connection.say(answer(b"", status="413 Content Too Large"))
@@ -81,11 +81,11 @@ async def test_an_answer_that_comes_before_the_request_is_sent(secure: LanePool)
         await server.until(0)
 
 
-async def test_a_farewell_between_two_requests(secure: LanePool) -> None:
+async def test_close_notify_between_two_requests(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(answer(b"hello"))
-        await bye(connection)
+        await close_notify(connection)
 
     async with serving(serve, LOCALHOST) as server:
         for number in range(1, 4):
@@ -94,12 +94,12 @@ async def test_a_farewell_between_two_requests(secure: LanePool) -> None:
             assert len(server.connections) == number
 
 
-async def test_a_record_that_nobody_has_encrypted(secure: LanePool) -> None:
+async def test_a_record_that_cannot_be_decrypted(secure: LanePool) -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         assert isinstance(connection.stream, TLSStream)
         await connection.stream.transport_stream.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
-        with contextlib.suppress(ssl.SSLError):  # as which the alert arrives
+        with contextlib.suppress(ssl.SSLError):  # raised for the alert
             await connection.until_closed()
 
     async with serving(serve, LOCALHOST) as server:
@@ -110,7 +110,7 @@ async def test_a_record_that_nobody_has_encrypted(secure: LanePool) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_server_that_is_not_trusted_is_told_so(lanes: LanePool) -> None:
+async def test_an_untrusted_server_receives_an_alert(lanes: LanePool) -> None:
     said: list[str] = []
 
     async def serve(connection: Connection) -> None:
@@ -126,7 +126,7 @@ async def test_a_server_that_is_not_trusted_is_told_so(lanes: LanePool) -> None:
     assert said == ["TLSV1_ALERT_UNKNOWN_CA"]
 
 
-async def test_large_bodies_go_both_ways(anyio_backend: str) -> None:
+async def test_large_bodies_in_both_directions(anyio_backend: str) -> None:
     assert anyio_backend
     body = bytes(range(256)) * 8_000
 
@@ -140,11 +140,11 @@ async def test_large_bodies_go_both_ways(anyio_backend: str) -> None:
         assert response.content == body
 
 
-# --- a server that wants to agree anew, as one does that asks for a certificate in some of its folders ---
+# --- renegotiation, which servers use to demand a client certificate for some paths ---
 
 
 class Renegotiating:
-    """A server on TLS 1.2 that wants a new handshake in the middle of a request, and then takes its time."""
+    """A server on TLS 1.2 that demands a new handshake during a request, and then waits."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.received = b""
@@ -164,7 +164,7 @@ class Renegotiating:
             connection.do_handshake()
             self._receive(connection, b"one half")
             assert connection.renegotiate()
-            connection.do_handshake()  # only says that it wants to
+            connection.do_handshake()  # only sends the demand
             self.asked.set()
             self.go_on.wait(30)
             self._receive(connection, b"the end")
@@ -190,14 +190,14 @@ def renegotiating() -> Iterator[tuple[Renegotiating, str]]:
 
 
 async def turns(number: int) -> None:
-    """Let the event loop run so many times."""
+    """Let the event loop run `number` iterations."""
     for _ in range(number):
         await anyio.lowlevel.checkpoint()
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio, anyio's streams see to it
-async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) -> None:
-    """What is sent meanwhile waits for it, and arrives whole."""
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # on trio, anyio's streams handle it
+async def test_a_new_handshake_during_a_request(anyio_backend: str) -> None:
+    """Data sent meanwhile waits for the handshake and arrives complete."""
     assert anyio_backend
     with renegotiating() as (server, url):
         provided: list[bytes] = []
@@ -206,7 +206,7 @@ async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) ->
             for piece in (b"one half, ", b"the other half, ", b"the end"):
                 if len(provided) == 1:
                     await anyio.to_thread.run_sync(server.asked.wait)
-                    await turns(3)  # the loop reads what the server has said, and the client answers that first
+                    await turns(3)  # the loop reads the demand, and the client responds to it first
                 provided.append(piece)
                 yield piece
 
@@ -215,7 +215,7 @@ async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) ->
             while len(provided) < 2:  # httpx has no event for it
                 await turns(1)
             await turns(50)
-            assert len(provided) == 2  # no more is taken than can be sent
+            assert len(provided) == 2  # no more is read than can be sent
             server.go_on.set()
 
         client = httpx.AsyncClient(transport=LaneTransport(verify=trusting()))
@@ -226,8 +226,8 @@ async def test_a_new_handshake_in_the_middle_of_a_request(anyio_backend: str) ->
         assert b"the other half" in server.received
 
 
-async def test_a_lane_reads_again_after_a_slow_reader(secure: LanePool) -> None:
-    """Reading pauses in the middle of what one read has brought, and the answer ends there as well."""
+async def test_a_lane_resumes_reading_after_a_slow_consumer(secure: LanePool) -> None:
+    """Reading pauses in the middle of one read, which also contains the end of the response."""
 
     async def serve(connection: Connection) -> None:
         while head := await connection.request():
@@ -243,8 +243,8 @@ async def test_a_lane_reads_again_after_a_slow_reader(secure: LanePool) -> None:
 
 
 @pytest.mark.parametrize("cut", [3, 5, 40])
-async def test_part_of_a_record_that_nobody_asked_for(secure: LanePool, cut: int) -> None:
-    """The rest of it comes after the next request has been made."""
+async def test_part_of_an_unsolicited_record(secure: LanePool, cut: int) -> None:
+    """The rest of the record arrives after the next request was made."""
     go_on = anyio.Event()
 
     async def serve(connection: Connection) -> None:
@@ -271,7 +271,7 @@ async def test_part_of_a_record_that_nobody_asked_for(secure: LanePool, cut: int
 
 
 @pytest.mark.parametrize("records", ["one record", "two records"])
-async def test_surplus_inside_tls_is_nobodys_answer(secure: LanePool, records: str) -> None:
+async def test_surplus_inside_tls_is_never_a_response(secure: LanePool, records: str) -> None:
     said = [anyio.Event() for _ in range(4)]
 
     async def surplus(connection: Connection) -> None:
@@ -294,7 +294,7 @@ async def test_surplus_inside_tls_is_nobodys_answer(secure: LanePool, records: s
 
 
 async def together(connection: Connection, *pieces: bytes) -> None:
-    """Send each piece as a TLS record of its own, all of them at once."""
+    """Send each piece as its own TLS record, all in one segment."""
     assert isinstance(connection.stream, TLSStream)
     raw = connection.stream.transport_stream.extra(SocketAttribute.raw_socket)  # noqa: S610 -- not Django's
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)

@@ -1,4 +1,4 @@
-"""Limits of this machine: how they are told from failures of the server, and how many connections they leave."""
+"""Limits of this machine: recognizing them, and reducing the number of connections."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(number: int) -> OSError:
 
 
 @pytest.mark.parametrize("number", EXHAUSTED)
-def test_what_the_system_has_run_out_of(number: int) -> None:
+def test_exhausted_resources_are_recognized(number: int) -> None:
     error = local_limit_error([None, OSError("wrapped"), refused(number)])
     assert error is not None
     assert (error.sent, error.deterministic, error.__cause__) == ("no", False, None)
@@ -51,7 +51,7 @@ def test_what_the_system_has_run_out_of(number: int) -> None:
         OSError("no number"),
     ],
 )
-def test_what_is_no_limit_of_this_machine(error: Exception) -> None:
+def test_other_errors_are_not_local_limits(error: Exception) -> None:
     assert local_limit_error([error]) is None
 
 
@@ -59,74 +59,74 @@ def test_a_thread_that_cannot_be_started() -> None:
     assert "thread" in str(local_limit_error([RuntimeError("can't start new thread")]))
 
 
-def test_descriptors_are_free_and_remain_so() -> None:
+def test_has_descriptors_leaves_descriptors_free() -> None:
     first = os.open(os.devnull, os.O_RDONLY)
     os.close(first)
     assert has_descriptors(20)
     again = os.open(os.devnull, os.O_RDONLY)
     os.close(again)
-    assert again == first, "the lowest one that is free"
+    assert again == first, "the lowest free descriptor"
 
 
 class TestCeiling:
-    def test_it_rises_carefully_and_is_gone_at_the_top(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        local_limit = LocalLimit(told.append, 6, clock)
+    def test_it_rises_slowly_and_is_lifted_at_the_maximum(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        local_limit = LocalLimit(changes.append, 6, clock)
         for others in (5, 4, 3):
             local_limit.reached(others)
-        assert told == [5, 4, 3]
+        assert changes == [5, 4, 3]
         clock.advance(29)
-        assert told == [5, 4, 3]
+        assert changes == [5, 4, 3]
         for _ in range(10):
             clock.advance(30)
-        assert told == [5, 4, 3, 4, 5, None]
+        assert changes == [5, 4, 3, 4, 5, None]
         assert clock.timers == []
 
-    def test_a_further_failure_puts_it_off(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        local_limit = LocalLimit(told.append, 6, clock)
+    def test_a_further_failure_delays_the_rise(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        local_limit = LocalLimit(changes.append, 6, clock)
         local_limit.reached(3)
         for _ in range(5):
             clock.advance(20)
             local_limit.reached(3)
-        assert told == [3]
+        assert changes == [3]
         assert len(clock.timers) == 1
 
-    def test_without_any_connection_there_is_none(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        local_limit = LocalLimit(told.append, 6, clock)
+    def test_without_other_connections_it_is_lifted(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        local_limit = LocalLimit(changes.append, 6, clock)
         local_limit.reached(0)
-        assert told == []
+        assert changes == []
         local_limit.reached(2)
         local_limit.reached(0)
-        assert told == [2, None]
+        assert changes == [2, None]
         assert clock.timers == []
 
-    def test_where_one_was_opened_before_one_is_tried_for_again(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        local_limit = LocalLimit(told.append, 6, clock)
+    def test_after_an_opened_connection_one_more_attempt_is_made(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        local_limit = LocalLimit(changes.append, 6, clock)
         local_limit.has_opened = True
         local_limit.reached(0)
-        assert told == [1]
+        assert changes == [1]
         local_limit.reached(0)
-        assert told == [1, None]
+        assert changes == [1, None]
 
-    def test_more_than_there_may_be_is_no_limit(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        LocalLimit(told.append, 6, clock).reached(6)
-        assert (told, clock.timers) == ([], [])
+    def test_the_maximum_is_not_a_limit(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        LocalLimit(changes.append, 6, clock).reached(6)
+        assert (changes, clock.timers) == ([], [])
 
-    def test_closed_it_leaves_no_timer(self) -> None:
-        clock, told = StoppedClock(), list[int | None]()
-        local_limit = LocalLimit(told.append, 6, clock)
+    def test_close_cancels_the_timer(self) -> None:
+        clock, changes = StoppedClock(), list[int | None]()
+        local_limit = LocalLimit(changes.append, 6, clock)
         local_limit.reached(2)
         local_limit.close()
         local_limit.close()
         clock.advance(100)
-        assert (told, clock.timers) == ([2], [])
+        assert (changes, clock.timers) == ([2], [])
 
 
-def test_a_file_of_certificates_that_cannot_be_opened_is_not_said_to_be_none(
+def test_a_certificate_file_that_cannot_be_opened_is_a_local_limit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     path = tmp_path / "ca.pem"
@@ -149,7 +149,7 @@ Refuse = Callable[[OSError | None], None]
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
-    """Makes the system refuse sockets to asyncio's way of connecting, until None is given."""
+    """A function that makes `socket.socket` raise an error, until it is called with None."""
 
     def call(error: OSError | None) -> None:
         def refusing(*_: object) -> socket.socket:
@@ -166,24 +166,24 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("number", EXHAUSTED)
-async def test_without_a_lane_it_is_an_error_of_the_call(refuse: Refuse, number: int) -> None:
-    told = list[int | None]()
-    local_limit = LocalLimit(told.append, 16, StoppedClock())
+async def test_without_open_lanes_the_exchange_fails(refuse: Refuse, number: int) -> None:
+    changes = list[int | None]()
+    local_limit = LocalLimit(changes.append, 16, StoppedClock())
     async with serving(echo) as server, contextlib.aclosing(LanePool(local_limit=local_limit)) as lanes:
         refuse(refused(number))
         with pytest.raises(LocalLimitError) as raised:
             await ask(lanes, server)
         refuse(None)
         assert raised.value.sent == "no"
-        assert told == []
+        assert changes == []
         assert (await ask(lanes, server)).status == 200
 
 
 @pytest.mark.asyncio
 async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only one connection can be open; another origin gets it once it is not needed."""
-    told = list[int | None]()
-    local_limit = LocalLimit(told.append, 16, StoppedClock())
+    """Only one connection can be open; an idle one of another origin is closed for it."""
+    changes = list[int | None]()
+    local_limit = LocalLimit(changes.append, 16, StoppedClock())
     async with (
         serving(echo) as one,
         serving(echo) as other,
@@ -206,15 +206,15 @@ async def test_an_idle_lane_elsewhere_makes_room(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(socket, "socket", scarce)
         monkeypatch.setattr(SocketWire, "closed", closed_and_seen)
         assert (await ask(lanes, other)).status == 200
-        assert told == []
+        assert changes == []
         monkeypatch.undo()
 
 
 @pytest.mark.asyncio
-async def test_a_lane_that_is_idle_by_then_is_used_and_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A descriptor that is given back may be taken by a name lookup before the socket comes to it."""
-    told = list[int | None]()
-    local_limit = LocalLimit(told.append, 16, StoppedClock())
+async def test_a_lane_that_became_idle_is_used_and_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A freed descriptor may be used by a name lookup before the socket is opened."""
+    changes = list[int | None]()
+    local_limit = LocalLimit(changes.append, 16, StoppedClock())
     looking_up, answered = asyncio.Event(), asyncio.Event()
     addresses = asyncio.get_running_loop().getaddrinfo
 
@@ -249,11 +249,11 @@ async def test_a_lane_that_is_idle_by_then_is_used_and_not_closed(monkeypatch: p
         assert (await second).body == b"own"
         monkeypatch.undo()
         assert len(server.connections) == 1
-        assert told == []
+        assert changes == []
 
 
 @pytest.mark.asyncio
-async def test_a_name_that_cannot_be_looked_up_for_want_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_lookup_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(_: object) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -265,7 +265,7 @@ async def test_a_name_that_cannot_be_looked_up_for_want_of_a_thread(monkeypatch:
 
 
 @pytest.mark.asyncio
-async def test_lanes_for_httpx_say_it_in_httpx_own_way(refuse: Refuse) -> None:
+async def test_lane_transport_raises_a_connect_error_of_httpx(refuse: Refuse) -> None:
     async with serving(echo) as server, httpx.AsyncClient(transport=LaneTransport()) as client:
         refuse(refused(errno.EMFILE))
         with pytest.raises(httpx.ConnectError, match="ulimit"):
@@ -276,7 +276,7 @@ async def test_lanes_for_httpx_say_it_in_httpx_own_way(refuse: Refuse) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("number", EXHAUSTED)
-async def test_through_httpx_it_is_found_behind_its_own_error(anyio_backend: str, number: int) -> None:
+async def test_through_httpx_it_is_found_among_the_causes(anyio_backend: str, number: int) -> None:
     assert anyio_backend
 
     def handle(_: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Which proxy the environment names for an origin."""
+"""The proxy that the environment names for an origin."""
 
 from __future__ import annotations
 

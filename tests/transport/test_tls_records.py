@@ -1,4 +1,4 @@
-"""Following the records of TLS, in whatever pieces they arrive."""
+"""Tracking TLS records in pieces of any size."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ def record(body: bytes) -> bytes:
 
 
 @given(bodies, st.lists(st.integers(0, 2000), max_size=12))
-def test_it_is_whole_exactly_at_the_ends(bodies: list[bytes], cuts: list[int]) -> None:
+def test_a_boundary_is_reported_exactly_at_the_end_of_a_record(bodies: list[bytes], cuts: list[int]) -> None:
     data = b"".join(map(record, bodies))
     ends = {0}
     for body in bodies:
         ends.add(max(ends) + len(record(body)))
     places = sorted({cut for cut in cuts if cut < len(data)} | {0, len(data)})
-    followed = RecordTracker()
-    assert followed.at_boundary
+    tracker = RecordTracker()
+    assert tracker.at_boundary
     for start, end in pairwise(places):
-        followed.feed(memoryview(data)[start:end])
-        assert followed.at_boundary == (end in ends)
+        tracker.feed(memoryview(data)[start:end])
+        assert tracker.at_boundary == (end in ends)
 
 
 @given(bodies)
 def test_byte_by_byte(bodies: list[bytes]) -> None:
-    followed = RecordTracker()
+    tracker = RecordTracker()
     for body in bodies:
         for byte in record(body)[:-1]:
-            followed.feed(bytes([byte]))
-            assert not followed.at_boundary
-        followed.feed(record(body)[-1:])
-        assert followed.at_boundary
+            tracker.feed(bytes([byte]))
+            assert not tracker.at_boundary
+        tracker.feed(record(body)[-1:])
+        assert tracker.at_boundary

@@ -1,4 +1,4 @@
-"""What ``verify`` means."""
+"""The values of ``verify``."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from aioconnections.errors import InvalidInputError
 from aioconnections.transport.tls import Trust
 
 
-def checks(context: ssl.SSLContext) -> bool:
+def verifies(context: ssl.SSLContext) -> bool:
     return context.check_hostname and context.verify_mode is ssl.CERT_REQUIRED
 
 
-def test_by_default_the_system_decides() -> None:
+def test_the_default_is_the_trust_store_of_the_system() -> None:
     context = Trust(verify=True).context()
     assert isinstance(context, truststore.SSLContext)
-    assert checks(context)
+    assert verifies(context)
 
 
-def test_a_context_is_taken_as_it_is() -> None:
+def test_a_context_is_used_unchanged() -> None:
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     assert Trust(own).context() is own
 
 
 @pytest.mark.parametrize("kind", [Path, str])
-def test_a_file_names_the_only_authorities(tmp_path: Path, kind: type[Path | str]) -> None:
+def test_a_file_replaces_the_trust_store_of_the_system(tmp_path: Path, kind: type[Path | str]) -> None:
     authority = trustme.CA()
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(file))
     context = Trust(kind(file)).context()
-    assert checks(context)
+    assert verifies(context)
     assert len(context.get_ca_certs()) == 1
 
 
-def test_a_folder_is_looked_into_when_it_is_needed(tmp_path: Path) -> None:
+def test_a_folder_is_read_on_demand(tmp_path: Path) -> None:
     context = Trust(tmp_path).context()
-    assert checks(context)
+    assert verifies(context)
     assert context.get_ca_certs() == []
 
 
-def test_anybody_is_trusted_with_a_warning_only() -> None:
+def test_verify_false_warns() -> None:
     with pytest.warns(UserWarning, match="verify=False"):
         context = Trust(verify=False).context()
     assert context.verify_mode is ssl.CERT_NONE

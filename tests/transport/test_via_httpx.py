@@ -44,7 +44,7 @@ Handle: TypeAlias = Callable[[ByteStream], Awaitable[None]]
 
 
 class Server:
-    """Reads one head after the other and lets a script answer; counts its connections."""
+    """Reads requests, lets a script respond, and counts its connections."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -117,7 +117,7 @@ def then_closing(*parts: bytes) -> Handle:
 
 
 async def silent(stream: ByteStream) -> None:
-    await stream.receive()  # until the client hangs up
+    await stream.receive()  # until the client closes
 
 
 async def exchange(engine: Engine, origin: Origin, request: Request = REQUEST, timeout: float = 60.0) -> Response:
@@ -125,7 +125,7 @@ async def exchange(engine: Engine, origin: Origin, request: Request = REQUEST, t
 
 
 async def failure(engine: Engine, origin: Origin, request: Request = REQUEST, timeout: float = 60.0) -> TransportError:
-    """The error that an exchange ends with: ours, and nothing of httpx or of the request hangs on it."""
+    """The error of an exchange: ours, without a reference to httpx or to the request."""
     with pytest.raises(TransportError) as info:
         await engine.exchange(origin, request, COMMON, timeout)
     assert_clean(info.value)
@@ -153,10 +153,10 @@ def closed_port() -> int:
         return port
 
 
-# what goes out, and what comes back
+# --- requests and responses ---
 
 
-async def test_the_request_goes_out_to_the_letter() -> None:
+async def test_the_request_is_sent_exactly() -> None:
     target = "/a/profiles/atom/connection.do?s=%C3%A9%2B%26%25%20%22%27%2F%23%F0%9F%A6%80&t=-._~"
     async with serving(saying(OK)) as server, closing(HttpxEngine()) as engine:
         request = Request("HEAD", target, Headers([("Cache-Control", "no-cache")]))
@@ -174,7 +174,7 @@ async def test_the_request_goes_out_to_the_letter() -> None:
     assert response.body == b""
 
 
-async def test_a_body_goes_out_and_comes_back() -> None:
+async def test_bodies_in_both_directions() -> None:
     chunked = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n"
     async with serving(saying(*chunked)) as server, closing(HttpxEngine()) as engine:
         response = await exchange(engine, server.origin, Request("POST", "/x", body=b"<entry/>"))
@@ -183,7 +183,7 @@ async def test_a_body_goes_out_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 301, 302, 401, 404, 429, 500, 599])
-async def test_an_answer_of_any_status_is_an_answer(status: int) -> None:
+async def test_a_response_of_any_status_is_returned(status: int) -> None:
     head = f"HTTP/1.1 {status} X\r\nLocation: /login\r\nSet-Cookie: LtpaToken2=x\r\nContent-Length: 0\r\n\r\n"
     async with serving(saying(head.encode())) as server, closing(HttpxEngine()) as engine:
         for _ in range(2):
@@ -193,10 +193,10 @@ async def test_an_answer_of_any_status_is_an_answer(status: int) -> None:
     assert not any(b"cookie" in head.lower() for head in server.heads), "cookies are not kept"
 
 
-# connections
+# --- connections ---
 
 
-async def test_a_connection_is_kept_and_used_again() -> None:
+async def test_a_connection_is_reused() -> None:
     async with serving(saying(OK)) as server:
         engine = HttpxEngine()
         for _ in range(3):
@@ -209,7 +209,7 @@ async def test_a_connection_is_kept_and_used_again() -> None:
         await server.quiet()
 
 
-async def test_as_many_connections_as_requests_under_way() -> None:
+async def test_as_many_connections_as_concurrent_requests() -> None:
     async with serving(saying(OK)) as server, closing(HttpxEngine()) as engine:
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -228,7 +228,7 @@ async def test_a_connection_that_the_server_closes_is_replaced() -> None:
         assert server.opened == 3
 
 
-async def test_a_connection_that_is_lent_while_the_engine_closes_is_closed_when_it_comes_back() -> None:
+async def test_a_lent_connection_is_closed_after_the_engine_when_it_is_returned() -> None:
     asked, go = anyio.Event(), anyio.Event()
 
     async def handle(stream: ByteStream) -> None:
@@ -264,7 +264,7 @@ async def test_a_connection_belongs_to_one_origin() -> None:
         assert (plain.opened, len(tls.heads)) == (1, 0)
 
 
-# cancellation and deadlines
+# --- cancellation and deadlines ---
 
 
 @pytest.mark.parametrize("parts", [[], [b"HTTP/1.1 200 OK\r\n"], [OK.replace(b"h: 0", b"h: 9"), b"half"]])
@@ -277,13 +277,13 @@ async def test_a_deadline_covers_the_whole_exchange(parts: list[bytes]) -> None:
         error = await failure(engine, server.origin, Request("GET", "/x?amy"), timeout=0.05)
         assert type(error) is DeadlineError
         assert (error.sent, str(error)) == ("maybe", "no complete response within 0.05 s")
-        assert repr(engine) == "HttpxEngine(0 lent, 0 idle)", "it still owes an answer"
+        assert repr(engine) == "HttpxEngine(0 lent, 0 idle)", "its response is still due"
         server.handle = saying(OK)
         assert (await exchange(engine, server.origin)).status == 200
         assert server.opened == 2
 
 
-async def test_cancelled_a_hundred_times_it_neither_leaks_nor_jams() -> None:
+async def test_a_hundred_cancellations_leak_nothing() -> None:
     async with serving(silent) as server, closing(HttpxEngine()) as engine:
         for turn in range(100):
             async with anyio.create_task_group() as tasks:
@@ -298,7 +298,7 @@ async def test_cancelled_a_hundred_times_it_neither_leaks_nor_jams() -> None:
         assert (await exchange(engine, server.origin)).status == 200
 
 
-# failures
+# --- failures ---
 
 
 async def test_refused() -> None:
@@ -321,7 +321,7 @@ async def test_refused() -> None:
         saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\namy\r\n"),
     ],
 )
-async def test_an_answer_that_breaks_off_or_makes_no_sense(handle: Handle) -> None:
+async def test_incomplete_and_invalid_responses(handle: Handle) -> None:
     async with serving(handle) as server, closing(HttpxEngine()) as engine:
         error = await failure(engine, server.origin, Request("GET", "/x?amy"))
         assert type(error) is ProtocolError
@@ -351,7 +351,7 @@ async def test_an_untrusted_certificate() -> None:
         assert len(server.heads) == 1, "credentials are sent only to the verified server"
 
 
-async def test_a_handshake_that_is_broken_off() -> None:
+async def test_a_connection_closed_during_the_handshake() -> None:
     async with closing(HttpxEngine(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))) as engine:
 
         async def hang_up(stream: ByteStream) -> None:
@@ -365,7 +365,7 @@ async def test_a_handshake_that_is_broken_off() -> None:
     assert isinstance(error, ConnectFailedError)
 
 
-# proxies
+# --- proxies ---
 
 
 async def test_through_a_proxy() -> None:
@@ -375,9 +375,7 @@ async def test_through_a_proxy() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-async def test_a_socks_proxy_needs_a_package_that_may_not_be_there(
-    monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
+async def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(InvalidInputError, match=r'pip install "httpx\[socks\]"'):
         HttpxEngine(proxy=f"{scheme}://proxy.example:1080")

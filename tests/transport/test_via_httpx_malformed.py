@@ -1,4 +1,4 @@
-"""Responses that are not valid HTTP, through httpx: which of them are, and which connections merely broke off."""
+"""Through httpx: invalid responses are distinguished from connections that ended early."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ async def test_equal_lengths_are_one(lines: bytes) -> None:
     twice = OK.replace(b"Content-Length: 0", lines)
     async with serving(saying(twice)) as server, closing(HttpxEngine()) as engine:
         for _ in range(2):
-            answer = await exchange(engine, server.origin)
-            assert (answer.status, answer.get(b"content-length")) == (200, "0")
+            response = await exchange(engine, server.origin)
+            assert (response.status, response.get(b"content-length")) == (200, "0")
         assert server.opened == 1
 
 
@@ -36,7 +36,7 @@ async def test_equal_lengths_are_one(lines: bytes) -> None:
         (b"", False),
     ],
 )
-async def test_what_is_no_http_is_told_from_a_connection_that_breaks_off(said: bytes, *, deterministic: bool) -> None:
+async def test_invalid_http_is_distinguished_from_a_lost_connection(said: bytes, *, deterministic: bool) -> None:
     async def handle(stream: ByteStream) -> None:
         if said:
             await stream.send(said)
@@ -50,7 +50,7 @@ async def test_what_is_no_http_is_told_from_a_connection_that_breaks_off(said: b
         assert (error.deterministic, error.reused, error.sent) == (deterministic, False, "maybe")
 
 
-async def test_what_is_no_http_on_a_connection_that_has_served_may_be_what_an_earlier_answer_left() -> None:
+async def test_invalid_http_on_a_reused_connection_may_be_left_over() -> None:
     said = [OK, b"no HTTP\r\n\r\n"]
 
     async def handle(stream: ByteStream) -> None:

@@ -1,4 +1,4 @@
-"""Bodies that are handed over while they arrive, through httpx."""
+"""Streamed response bodies through httpx."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def get(engine: Engine, origin: Origin, timeout: float = 30) -> AbstractAsyncCon
     return engine.stream(origin, Request("GET", "/"), COMMON, timeout)
 
 
-async def test_pieces_are_there_as_soon_as_they_have_arrived_and_the_connection_is_kept() -> None:
+async def test_pieces_are_available_as_soon_as_they_arrive_and_the_connection_is_kept() -> None:
     taken = {piece: anyio.Event() for piece in (b"one", b"two", b"three")}
 
     async def serve(connection: Connection) -> None:
@@ -51,9 +51,9 @@ async def test_pieces_are_there_as_soon_as_they_have_arrived_and_the_connection_
         assert len(server.connections) == 1
 
 
-# httpcore leaves the generators of a body that is not read to its end to the collector, which trio complains of
+# httpcore leaves the generators of an unfinished body to the garbage collector, which makes trio warn
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-async def test_leaving_early_gives_the_connection_up() -> None:
+async def test_leaving_early_closes_the_connection() -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(CHUNKS + b"3\r\none\r\n")
@@ -67,7 +67,7 @@ async def test_leaving_early_gives_the_connection_up() -> None:
         assert "0 lent, 0 idle" in repr(engine)
 
 
-async def test_a_body_that_breaks_off_or_stalls() -> None:
+async def test_an_incomplete_or_stalled_body() -> None:
     async def serve(connection: Connection) -> None:
         await connection.request()
         await connection.say(CHUNKS + b"3\r\none\r\n")

@@ -1,4 +1,4 @@
-"""Who vouches for the servers of the tests."""
+"""The CA of the tests, and TLS contexts for server and client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ CA = trustme.CA()
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """What a server with this certificate speaks TLS with."""
+    """The TLS context of a server with `certificate`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
 
 
 def trusting() -> ssl.SSLContext:
-    """What a client that trusts `CA` speaks TLS with."""
+    """The TLS context of a client that trusts `CA`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     CA.configure_trust(context)
     return context
