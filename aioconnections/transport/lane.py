@@ -193,7 +193,7 @@ class Lane:
     Attributes:
         deadline: end of the attempt or of the idle time.
         expired: the attempt took too long.
-        must_close: it must not be used again, whatever the response declares.
+        must_close: it must not be used again, even if the response allows it.
         reader: reads the response to the latest request.
         used: whether it has carried a request before the current one.
         wire: the connection itself.

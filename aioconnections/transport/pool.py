@@ -55,7 +55,7 @@ class LanePool:
             verification at all, which warns.
         clock: source of time.
         max_body: largest decoded body in bytes; a larger one is a `ProtocolError`.
-        local_limit: is told how many connections this machine allows. A request that finds none fails with a
+        local_limit: tracks how many connections this machine allows. A request that finds none fails with a
             `LocalLimitError`, and may be repeated when one of the open connections is free.
     """
 

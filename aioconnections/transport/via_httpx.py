@@ -200,7 +200,7 @@ class HttpxAdapter(_Base):
 
     Args:
         transport: an httpx transport, or an httpx client.
-        local_limit: is told how many connections this machine allows.
+        local_limit: tracks how many connections this machine allows.
 
     Raises:
         InvalidInputError: it is neither, or the client has auth or cookies.

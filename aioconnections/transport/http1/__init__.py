@@ -3,7 +3,7 @@
 Rules that later code cannot make up for:
 
 - A response ends where its framing says. One without a body (to HEAD, 204, 304) is complete at its blank line,
-  whatever its head declares. Further bytes are surplus: they are never parsed and bar the connection from reuse.
+  even if its head declares one. Further bytes are surplus: they are never parsed and bar the connection from reuse.
 - A head is accepted as a whole or refused. llhttp checks the grammar of the fields and refuses contradictory framing.
   The status line, the line count, the size and the two framing fields are checked here too, because llhttp accepts odd
   versions, control bytes in the reason and unknown transfer codings, and has no option for a response to HEAD.
@@ -15,9 +15,9 @@ This package does not know which connection it serves, when a deadline passes, o
 from __future__ import annotations
 
 from aioconnections.transport.http1.body import LARGEST_BODY, Decoder, body_too_large
-from aioconnections.transport.http1.head import Head, MalformedResponseError
+from aioconnections.transport.http1.head import NOT_HTTP, Head, MalformedResponseError
 from aioconnections.transport.http1.request import constant_part, foreign_head, request_bytes
-from aioconnections.transport.http1.response import CLOSED_EARLY, NOT_HTTP, ResponseReader
+from aioconnections.transport.http1.response import CLOSED_EARLY, ResponseReader
 
 __all__ = [
     "CLOSED_EARLY",

@@ -13,6 +13,7 @@ __all__ = [
     "BLANK_LINE",
     "KNOWN_HEADS",
     "LONGEST_HEAD",
+    "NOT_HTTP",
     "Head",
     "MalformedResponseError",
     "read_head",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 LONGEST_HEAD = 64 * 1024
+NOT_HTTP = "the response is not valid HTTP/1.0 or HTTP/1.1"
 BLANK_LINE = b"\r\n\r\n"
 _MAX_FIELDS = 256
 _LONGEST_IDLE = 60.0  # seconds
@@ -164,7 +166,7 @@ def _keep_alive(fields: _Fields) -> dict[bytes, int]:
 def _parse_head(raw: bytes) -> Head:
     line = _STATUS_LINE.match(raw)
     if line is None:
-        raise MalformedResponseError("the status line of the response is not valid HTTP/1.0 or HTTP/1.1")
+        raise MalformedResponseError(NOT_HTTP)
     fields = _fields(raw)
     status = int(line[2])
     is_http11 = line[1] == b"HTTP/1.1"

@@ -10,16 +10,16 @@ from aioconnections.transport.http1.head import (
     BLANK_LINE,
     KNOWN_HEADS,
     LONGEST_HEAD,
+    NOT_HTTP,
     Head,
     MalformedResponseError,
     read_head,
     without_lengths,
 )
 
-__all__ = ["CLOSED_EARLY", "NOT_HTTP", "ResponseReader"]
+__all__ = ["CLOSED_EARLY", "ResponseReader"]
 
 CLOSED_EARLY = "the server closed the connection before the response was complete"
-NOT_HTTP = "the response is not valid HTTP"
 
 _MAX_INFORMATIONAL = 8
 _HEAD_TOO_LONG = f"the response head is longer than {LONGEST_HEAD} bytes"
