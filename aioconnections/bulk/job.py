@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from hashlib import blake2b
 from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
@@ -74,11 +75,15 @@ class Job(Protocol[OutT_co]):
         ...
 
     async def aclose(self, *, complete: bool = False) -> None:
-        """The run is over; `complete` says that the source is exhausted and each outcome was taken.
+        """End the job. `complete` says that the source is exhausted and each outcome was delivered.
 
         Raises:
-            ConnectionsError: what it did could not be recorded.
+            ConnectionsError: an outcome could not be recorded.
         """
+        ...
+
+    def recorded(self) -> AbstractContextManager[Callable[[int, object], OutT_co | None]]:
+        """After `aclose`: looks up what is recorded of an item that was not read; indices must ascend."""
         ...
 
 
@@ -147,6 +152,10 @@ class SessionJob:
     async def aclose(self, *, complete: bool = False) -> None:
         """See `Job`."""
 
+    def recorded(self) -> AbstractContextManager[Callable[[int, object], Any]]:
+        """See `Job`; nothing is recorded."""
+        return nullcontext(_nothing)
+
     def learn(self, error: ConnectionsError) -> None:
         """What happened to one item may mean the end of the run."""
         self.end(end_of_run(error) or self.run.ended)
@@ -165,6 +174,10 @@ class SessionJob:
         """End the run, unless there is no reason; the first one counts, but for the end that it has in any case."""
         if self.over is None or (why is not None and self.over is self.run.ended):
             self.over = why
+
+
+def _nothing(index: int, item: object) -> None:
+    del index, item
 
 
 _NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)

@@ -1,17 +1,17 @@
-"""Bulk runs: source → workers → outcomes, bounded at every joint.
+"""Bulk runs: source → workers → outcomes, with a bound on each queue.
 
-Workers pull the source themselves, so nothing is read before somebody is there to work on it, and never more than the
-window is read ahead of the consumer. Whoever enters the block owns the workers: when it is left, for whatever reason,
-they are gone.
+Each worker reads the source itself, so that an item is read only when a worker is free, and never more than the window
+ahead of the consumer. The workers belong to the `async with` block of the run: when it is left, all of them have ended.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from copy import copy
+from inspect import isawaitable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -26,10 +26,11 @@ from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
     InvalidInputError,
+    JournalError,
     ServerUnavailableError,
     UsageError,
 )
-from aioconnections.outcomes import Count, Outcome, Tally
+from aioconnections.outcomes import Count, Outcome, Tally, Unprocessed
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import Progress
@@ -38,20 +39,23 @@ __all__ = ["Outcomes"]
 
 OutT = TypeVar("OutT", bound=Outcome)
 
-_MOST_PARKED = 20_000
+_MAX_PARKED = 20_000
 
 
 class Outcomes(Generic[OutT]):
-    """The outcomes of a bulk run: ``async with client.check_many(pairs) as outcomes: async for outcome in outcomes``.
+    """The outcomes of a bulk run, which starts when it is entered.
 
-    They come as they complete, or in the order of the source. Every item that was read gets exactly one; the iteration
-    ends when the source does, or when the run stopped early, and then `stopped` says why. An exception of the source is
-    raised, unchanged, after everything that had been read was given.
+    ``async with client.check_many(pairs) as outcomes: async for outcome in outcomes: ...``, or in one call
+    ``await client.check_many(pairs).collect()`` and ``await client.check_many(pairs).drain(sink)``.
 
-    Leaving the block early ends the run: nothing more is read or sent, and questions under way are cancelled. Changes
-    that were sent already get as long as one attempt may take, so that it is known and recorded what became of them;
-    `undelivered` has what was not taken, for every item that was read. The source remains the caller's, who may go on
-    reading it, and closes it if it wants to be closed.
+    Outcomes are delivered as they complete, or in the order of the source. Each item that was read has exactly one. The
+    iteration ends with the source, or when the run stops early; `stopped` then says why. An exception of the source is
+    raised unchanged after the outcomes of all items read before it.
+
+    Leaving the block early ends the run: nothing more is read or sent, and pending questions are cancelled. Changes
+    that were sent may take as long as one attempt, so that their outcome is known and recorded. `undelivered` holds the
+    outcomes of all items that were read and not delivered, and `unread` accounts for the rest of the source. The source
+    still belongs to the caller, who may read on or close it.
     """
 
     def __init__(
@@ -68,12 +72,12 @@ class Outcomes(Generic[OutT]):
     ) -> None:
         self._job = job
         self._runtime = runtime
-        self._admit = admit  # raises a `UsageError` where the client cannot be used
+        self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._run_timeout = run_timeout
         self._reporter = Reporter(job.run, runtime, on_progress)
-        self._items, self._asked = _iterators(source)
-        self._lock = anyio.Lock()  # an async source is asked by one worker at a time
-        self._asking: anyio.CancelScope | None = None
+        self._items, self._async_items = _iterators(source)
+        self._lock = anyio.Lock()  # one worker at a time reads an async source
+        self._reading: anyio.CancelScope | None = None
         self._parking: Parking
         self._workers = workers
         self._window = 2 * workers
@@ -82,26 +86,27 @@ class Outcomes(Generic[OutT]):
         self._entered = False
         self._running = 0  # tasks: workers, and items that are parked
         self._read = 0
-        self._given = 0
+        self._delivered = 0
         self._count = Count()
         self._ready: deque[OutT] = deque()
         self._early: dict[int, OutT] = {}  # finished before their turn, in an ordered run
-        self._undelivered: tuple[OutT, ...] = ()  # when the block was left
-        self._turn = 0  # index of the outcome that an ordered run gives next
+        self._undelivered: tuple[OutT, ...] = ()  # set when the block is left
+        self._turn = 0  # index of the next outcome of an ordered run
         self._ended = False  # nothing more is read
         self._cancelled = False  # from outside: the outcomes are not complete
-        self._exhausted = False  # because the source had no more
-        self._failure: BaseException | None = None  # of the source, or a defect of ours: raised at the end
-        self._news: anyio.Event | None = None  # the consumer waits for it
-        self._listening = False
+        self._exhausted = False  # the source has no more items
+        self._failure: BaseException | None = None  # of the source or an internal error: raised after the outcomes
+        self._arrival: anyio.Event | None = None  # the consumer waits for it
+        self._consuming = False
         self._room: anyio.Event | None = None  # workers wait for it
-        self._timer: Timer | None = None  # of the deadline of the run
+        self._timer: Timer | None = None  # for the run timeout
+        self._accounted = 0  # items passed to `unread`
         self.stopped: ConnectionsError | None = None
-        """Why the run stopped before the source ended; None if it did not."""
+        """Why the run stopped before the end of the source; None if it did not."""
 
     @property
     def tally(self) -> Tally:
-        """What became of the items so far, whether or not the consumer has seen them yet."""
+        """The count of the outcomes so far, delivered or not."""
         return self._count.tally(self._read)
 
     async def __aenter__(self) -> Self:
@@ -109,7 +114,7 @@ class Outcomes(Generic[OutT]):
             raise UsageError("a bulk run can be entered only once")
         self._entered = True
         self._admit()
-        # not before: a run that is never entered must not wait for the garbage collector to say so
+        # Created here, because it refers back to the run: the cycle would delay the warning of `__del__`.
         self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -129,21 +134,23 @@ class Outcomes(Generic[OutT]):
         if self._tasks is None:
             return
         tasks, self._tasks = self._tasks, None
-        self._read_nothing_more()
+        self._stop_reading()
         if self._timer is not None:
             self._timer.cancel()
         try:
             try:
                 if self._running and self._job.changes:
                     await self._settle()
-            finally:  # asyncio's own cancelling goes through every shield
+            finally:  # Task.cancel() of asyncio ignores shields
                 tasks.cancel_scope.cancel()
-                # without the exception: a task group would wrap it, and the caller's own exception passes unchanged
+                # Without the exception, which the task group would wrap: the caller's exception passes unchanged.
                 await tasks.__aexit__(None, None, None)
         finally:
-            complete = self._exhausted and kind is None and self._given == self._read
+            complete = self._exhausted and kind is None and self._delivered == self._read
+            if isinstance(self._job.over, JournalError):  # raised while the run was ending
+                self._stop(copy(self._job.over))
             for outcome in self._job.cut:
-                self._give(outcome)
+                self._deliver(outcome)
             undelivered = self.undelivered
             self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
             self._ready.clear()
@@ -157,7 +164,7 @@ class Outcomes(Generic[OutT]):
                 self._reporter.end(self.stopped)
 
     async def _settle(self) -> None:
-        """Let changes that were sent come to an end, as long as an attempt may take; nothing more is sent."""
+        """Send nothing more, and wait at most one attempt's timeout for the responses to changes that were sent."""
         runtime, run = self._runtime, self._job.run
         run.end(runtime.clock.now(), DeadlineError("the run has ended", sent="no"))
         self._end()
@@ -166,11 +173,11 @@ class Outcomes(Generic[OutT]):
 
     @property
     def undelivered(self) -> tuple[OutT, ...]:
-        """Outcomes that are there and were not taken.
+        """The outcomes that were not delivered.
 
-        After leaving the block early, those that nobody will take: with those that were taken, one for each item that
-        was read. What was not sent, or was only a question, is `Unprocessed`, and a change that was sent without an
-        answer in time is `InDoubt`.
+        After the block, these and the delivered outcomes are one for each item that was read. An interrupted item is
+        `Unprocessed` if nothing was sent or it was only a question, and `InDoubt` if a change was sent and its response
+        did not arrive in time.
         """
         return *self._undelivered, *self._ready, *(self._early[index] for index in sorted(self._early))
 
@@ -180,56 +187,123 @@ class Outcomes(Generic[OutT]):
     async def __anext__(self) -> OutT:
         while not self._ready:
             if self._tasks is None:
-                raise UsageError("outcomes are read inside of their own `async with` block")
+                raise UsageError("the outcomes of a bulk run can be read only inside its `async with` block")
             if not self._running:
                 if self._cancelled:
-                    await anyio.lowlevel.checkpoint()  # where the same cancellation reaches the consumer
+                    await anyio.lowlevel.checkpoint()  # the same cancellation reaches the consumer here
                     raise UsageError("the bulk run was cancelled")
                 failure, self._failure = self._failure, None
                 raise failure or StopAsyncIteration
-            if self._listening:
+            if self._consuming:
                 raise UsageError("the outcomes of one run can be read by one task only")
-            self._listening = True
-            self._news = news = anyio.Event()
+            self._consuming = True
+            self._arrival = arrival = anyio.Event()
             try:
-                await news.wait()
+                await arrival.wait()
             finally:
-                self._news = None
-                self._listening = False
-        self._given += 1
-        if self._room is not None and self._read - self._given - self._parking.held <= self._window - self._workers:
+                self._arrival = None
+                self._consuming = False
+        self._delivered += 1
+        if self._room is not None and self._read - self._delivered - self._parking.held <= self._window - self._workers:
             self._make_room()
         return self._ready.popleft()
 
+    async def collect(self) -> list[OutT]:
+        """Run to the end and return all outcomes as a list; for thousands of items, not for millions.
+
+        The run is entered and left here: call this instead of ``async with``. If the run stops early, the list has what
+        there is, and `stopped` says why. If an exception is raised, by the source or by cancellation, `undelivered`
+        holds the outcomes of all items that were read.
+
+        Raises:
+            UsageError: the run was entered before.
+        """
+        outcomes: list[OutT] = []
+        try:
+            await self.drain(outcomes.append)
+        except BaseException:
+            self._undelivered = (*outcomes, *self._undelivered)
+            raise
+        return outcomes
+
+    async def drain(self, sink: Callable[[OutT], object] | None = None) -> Tally:
+        """Run to the end, pass each outcome to `sink`, and return the tally.
+
+        The run is entered and left here: call this instead of ``async with``. If the run stops early, `stopped` says
+        why. If an exception is raised, `undelivered` holds the outcomes that `sink` was not called with.
+
+        Args:
+            sink: a function, or an async function, which is awaited before it is called again; None only counts. An
+                exception that it raises ends the run and is raised unchanged.
+
+        Raises:
+            UsageError: the run was entered before.
+        """
+        async with self:
+            async for outcome in self:
+                if sink is not None:
+                    result = sink(outcome)
+                    if isawaitable(result):
+                        await result
+        return self.tally
+
+    @contextmanager
+    def unread(self, reason: str | None = None) -> Generator[Callable[[object], OutT | Unprocessed]]:
+        """Account for the items that the run did not read, after it has ended.
+
+        ``with outcomes.unread() as account: rest = [account(item) for item in source]``
+
+        The function must get the remaining items of the source in order. It returns what the journal has recorded of
+        an item at this index, `replayed`, or `Unprocessed`. The journal is read while it is called, which blocks. If
+        the run could not begin, the journal must be of the same verb and server; the user cannot be compared then.
+
+        Args:
+            reason: of the `Unprocessed` outcomes; by default why the run stopped.
+
+        Raises:
+            UsageError: the run has not ended.
+        """
+        if self._tasks is not None or not self._entered:
+            raise UsageError("the unread items of a bulk run can be accounted for only after its end")
+        why = reason or (str(self.stopped) if self.stopped else "the run ended before this item was read")
+        with self._job.recorded() as recorded:
+
+            def account(item: object) -> OutT | Unprocessed:
+                index = self._read + self._accounted
+                self._accounted += 1
+                return recorded(index, item) or Unprocessed(why, index=index, item=item)
+
+            yield account
+
     async def _start(self, tasks: TaskGroup) -> None:
-        """Start the workers, once the job says that it makes sense."""
+        """Start the first worker once the job is ready."""
         try:
             await self._job.ready()
-            self._hire(tasks)
+            self._start_worker(tasks)
         except BaseException as error:
             if not self._ends_with(error):
                 raise
         finally:
-            self._leave()
+            self._task_ended()
 
-    def _hire(self, tasks: TaskGroup) -> None:
-        """Start one more worker. Only a worker with an item does so: there are few more workers than items."""
+    def _start_worker(self, tasks: TaskGroup) -> None:
+        """Start one more worker. A worker does so when it gets an item, so that idle workers are few."""
         self._running += 1
         tasks.start_soon(self._work)
 
     @property
     def _working(self) -> int:
-        """How many workers there are. A parked item has none."""
+        """The number of workers, without those whose item is parked."""
         return self._running - self._parking.parked
 
     def _rebalance(self) -> None:
-        """An item has parked, and its worker with it, or gone on: start another worker if one is missing."""
+        """Start a worker if one is missing, after an item has parked with its worker, or resumed."""
         if self._ended or self._tasks is None or not self._has_room():
             return
         if self._room is not None:
             self._make_room()
         elif self._working < self._workers:
-            self._hire(self._tasks)
+            self._start_worker(self._tasks)
 
     async def _work(self) -> None:
         job, parking = self._job, self._parking
@@ -238,28 +312,28 @@ class Outcomes(Generic[OutT]):
                 if not job.is_ready():
                     await job.ready()
                     continue
-                if self._items is not None and not parking.parked and self._read - self._given < self._window:
-                    taken = self._pull()  # the way of nearly every item: nothing to wait for
+                if self._items is not None and not parking.parked and self._read - self._delivered < self._window:
+                    taken = self._pull()  # fast path of nearly every item: nothing to wait for
                 else:
                     taken = await self._take()
                 if taken is None:
                     return
                 if self._running - parking.parked < self._workers and self._tasks is not None:
-                    self._hire(self._tasks)
-                self._give(await job.do(*taken, parking))
+                    self._start_worker(self._tasks)
+                self._deliver(await job.do(*taken, parking))
                 if (parking.used or job.over is not None) and self._is_superfluous():
                     return
         except BaseException as error:
             if not self._ends_with(error):
                 raise
         finally:
-            self._leave()
+            self._task_ended()
 
     def _ends_with(self, error: BaseException) -> bool:
-        """End the run because of `error`; False if it only says that the task is being cancelled."""
+        """End the run because of `error`; False if it is the cancellation of this task."""
         if isinstance(error, ConnectionsError) and not isinstance(error, UsageError):
             self._stop(error)
-        elif isinstance(error, Exception) or _is_its_own(error):
+        elif isinstance(error, Exception) or _is_raised_by_code(error):
             self._break_off(error)
         else:
             self._cancelled = True
@@ -267,22 +341,22 @@ class Outcomes(Generic[OutT]):
         return True
 
     def _is_superfluous(self) -> bool:
-        """Whether a worker that has done an item has to end: the run is over, or another one has taken its place."""
-        if self._job.over is not None and self._tasks is not None:  # else the consumer has left, and that is why
+        """Whether a worker that has done an item has to end: the run is over, or another worker has replaced it."""
+        if self._job.over is not None and self._tasks is not None:  # else the run ends because its block was left
             self._stop(copy(self._job.over))
         return self._working > self._workers
 
     async def _take(self) -> tuple[int, object] | None:
-        """The next item and its index, once there is room for its outcome; None if nothing more is read."""
+        """Wait for room, then read the next item and its index; None if nothing more is read."""
         if self._items is not None:
-            return self._pull() if await self._roomy() else None
+            return self._pull() if await self._wait_for_room() else None
         async with self._lock:
-            return await self._ask() if await self._roomy() else None
+            return await self._pull_async() if await self._wait_for_room() else None
 
     def _has_room(self) -> bool:
-        """Whether one more item may be read. Parked items do not count: there is a bound of their own for them."""
+        """Whether one more item may be read. Parked items do not count; they have a bound of their own."""
         parking = self._parking
-        return self._read - self._given - parking.held < self._window and not parking.is_full
+        return self._read - self._delivered - parking.held < self._window and not parking.is_full
 
     def _make_room(self) -> None:
         """Wake the workers that wait for room."""
@@ -290,8 +364,8 @@ class Outcomes(Generic[OutT]):
             self._room.set()
             self._room = None
 
-    async def _roomy(self) -> bool:
-        """Wait until one more may be read; False if nothing more is."""
+    async def _wait_for_room(self) -> bool:
+        """Wait until one more item may be read; False if nothing more is read."""
         while not self._ended and not self._has_room():
             if self._room is None:
                 self._room = anyio.Event()
@@ -299,43 +373,43 @@ class Outcomes(Generic[OutT]):
         return not self._ended
 
     def _pull(self) -> tuple[int, object] | None:
-        assert self._items is not None  # noqa: S101 # the caller has looked
+        assert self._items is not None  # noqa: S101 # checked by the caller
         try:
             item = next(self._items)
             self._read += 1
             return self._read - 1, item
         except StopIteration:
             self._exhausted = True
-            self._read_nothing_more()
-        except BaseException as error:  # raised to the consumer after the outcomes of all that was read
+            self._stop_reading()
+        except BaseException as error:  # raised to the consumer after the outcomes
             if not self._ends_with_source(error):
                 raise
         return None
 
-    async def _ask(self) -> tuple[int, object] | None:
-        assert self._asked is not None  # noqa: S101 # one of the two is there
+    async def _pull_async(self) -> tuple[int, object] | None:
+        assert self._async_items is not None  # noqa: S101 # one of the two iterators is set
         try:
-            with anyio.CancelScope() as self._asking:  # a run that stops does not wait for a source that is silent
-                item = await anext(self._asked)
+            with anyio.CancelScope() as self._reading:  # a run that stops does not wait for a slow source
+                item = await anext(self._async_items)
                 self._read += 1
                 return self._read - 1, item
         except StopAsyncIteration:
             self._exhausted = True
-            self._read_nothing_more()
+            self._stop_reading()
         except BaseException as error:
             if not self._ends_with_source(error):
                 raise
         return None
 
     def _ends_with_source(self, error: BaseException) -> bool:
-        """Break off because the source raised `error`; False if it only says that the task is being cancelled."""
-        if not (isinstance(error, Exception) or _is_its_own(error)):
+        """Break off because the source raised `error`; False if it is the cancellation of this task."""
+        if not (isinstance(error, Exception) or _is_raised_by_code(error)):
             return False
         self._break_off(error)
         return True
 
-    def _give(self, outcome: OutT) -> None:
-        """Hand an outcome to the consumer, in its turn."""
+    def _deliver(self, outcome: OutT) -> None:
+        """Queue an outcome for the consumer, in its turn if the run is ordered."""
         self._count.add(outcome)
         if self._ordered:
             self._early[outcome.index] = outcome
@@ -346,16 +420,16 @@ class Outcomes(Generic[OutT]):
                 self._parking.hold_behind(len(self._early))
         else:
             self._ready.append(outcome)
-        news = self._news
-        if news is not None:  # wake the consumer, once
-            self._news = None
-            news.set()
+        arrival = self._arrival
+        if arrival is not None:  # wake the consumer, once
+            self._arrival = None
+            arrival.set()
 
     def _stop(self, error: ConnectionsError) -> None:
-        timely = isinstance(error, DeadlineError)  # an end that is known, before which whoever can start may
-        if self.stopped is None or (isinstance(self.stopped, DeadlineError) and not timely):
+        timed_out = isinstance(error, DeadlineError)
+        if self.stopped is None or (isinstance(self.stopped, DeadlineError) and not timed_out):
             self.stopped = error
-        if not timely or self._job.run.ended is None:
+        if not timed_out or self._job.run.ended is None:
             away = isinstance(error, ServerUnavailableError)
             why = error if away else DeadlineError(f"the run was stopped: {error}", sent="no")
             self._job.run.end(self._runtime.clock.now(), why)
@@ -372,24 +446,24 @@ class Outcomes(Generic[OutT]):
 
     def _end(self) -> None:
         """Read nothing more; wake the workers that wait to read."""
-        self._read_nothing_more()
-        if self._asking is not None:
-            self._asking.cancel()
+        self._stop_reading()
+        if self._reading is not None:
+            self._reading.cancel()
         if self._room is not None:
             self._room.set()
 
-    def _read_nothing_more(self) -> None:
+    def _stop_reading(self) -> None:
         self._ended = True
         self._parking.close()
 
-    def _leave(self) -> None:
+    def _task_ended(self) -> None:
         self._running -= 1
         if self._running:
             return
-        for index in sorted(self._early):  # whose turn never comes: a defect left a gap before them
+        for index in sorted(self._early):  # an internal error left a gap before these
             self._ready.append(self._early.pop(index))
-        if self._news is not None:
-            self._news.set()
+        if self._arrival is not None:
+            self._arrival.set()
 
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):
@@ -397,29 +471,29 @@ class Outcomes(Generic[OutT]):
 
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
-        return f"Outcomes({state}, {self._read} read, {self._given} given)"
+        return f"Outcomes({state}, {self._read} read, {self._delivered} delivered)"
 
 
-def _is_its_own(error: BaseException) -> bool:
-    """Whether code raised a cancellation although its task is not being cancelled: then its work is not complete."""
+def _is_raised_by_code(error: BaseException) -> bool:
+    """Whether code raised a cancellation although its task is not cancelled, so that its work is not complete."""
     return isinstance(error, anyio.get_cancelled_exc_class()) and not is_cancelled()
 
 
 def _capacity(workers: int, max_per_second: float | None) -> int:
-    """How many items of a run may be parked: those of two seconds, but within bounds."""
+    """How many items of a run may be parked: those of two seconds, within bounds."""
     per_second = float("inf") if max_per_second is None else max_per_second
-    return int(min(max(2 * workers, 2 * per_second), _MOST_PARKED))
+    return int(min(max(2 * workers, 2 * per_second), _MAX_PARKED))
 
 
 def _iterators(
     source: Iterable[object] | AsyncIterable[object],
 ) -> tuple[Iterator[object] | None, AsyncIterator[object] | None]:
-    """The one of the two that `source` can give."""
+    """The iterator or the async iterator of `source`; the other is None."""
     if isinstance(source, AsyncIterable):
         return None, aiter(source)
     if not isinstance(source, str | bytes):
         with suppress(TypeError):
             return iter(source), None
     raise InvalidInputError(
-        f"the source of a bulk run is an iterable or an async iterable, not {type(source).__name__}"
+        f"the source of a bulk run must be an iterable or an async iterable, got {type(source).__name__}"
     )
