@@ -21,11 +21,13 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.protocol.messages import Origin, Request
+from aioconnections.transport.connect import connect_error
 from aioconnections.transport.pool import LanePool
 
 pytestmark = pytest.mark.anyio
 
 YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+TOMORROW = YESTERDAY + datetime.timedelta(days=2)
 
 
 async def serve(connection: Connection) -> None:
@@ -142,9 +144,10 @@ async def test_the_host_name_and_the_protocol_are_negotiated(anyio_backend: str,
     [
         (CA.issue_cert("other.example"), "is for another host; check the host in the URL"),
         (CA.issue_cert("localhost", not_after=YESTERDAY), "has expired"),
+        (CA.issue_cert("localhost", not_before=TOMORROW), "is not valid yet; check the clock of this machine"),
         (trustme.CA().issue_cert("localhost"), "is not signed by a trusted CA; pass verify= or --ca-file"),
     ],
-    ids=["wrong host", "expired", "untrusted"],
+    ids=["wrong host", "expired", "not yet valid", "untrusted"],
 )
 async def test_a_refused_certificate(secure: LanePool, certificate: trustme.LeafCert, reason: str) -> None:
     async with serving(serve, server_context(certificate)) as server:
@@ -152,6 +155,14 @@ async def test_a_refused_certificate(secure: LanePool, certificate: trustme.Leaf
         assert type(error) is CertificateError
         assert str(error) == f"the server's certificate {reason}"
         assert not server.connections
+
+
+async def test_another_reason_to_refuse_a_certificate_is_named_by_its_code() -> None:
+    refused = ssl.SSLCertVerificationError("quotes the server")
+    refused.verify_code = 23
+    error = connect_error([refused])
+    assert type(error) is CertificateError
+    assert str(error) == "the server's certificate was refused (OpenSSL verify code 23)"
 
 
 async def test_the_ca_of_the_tests_is_not_in_the_trust_store(lanes: LanePool) -> None:
