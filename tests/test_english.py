@@ -140,11 +140,6 @@ NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/reference/ties.py",
     "aioconnections/reference/trouble.py",
     "aioconnections/session/applications.py",
-    "aioconnections/session/attempt.py",
-    "aioconnections/session/call_context.py",
-    "aioconnections/session/doubts.py",
-    "aioconnections/transport/http1/__init__.py",
-    "aioconnections/transport/lane.py",
 )
 """Files that still contain such phrases. Remove a file when it is clean; never add one."""
 

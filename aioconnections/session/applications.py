@@ -81,7 +81,7 @@ class Monitor:
         return self._room.probes
 
     def login_proved(self) -> None:
-        """Record that the document that proves a login exists, so a canary can ask for it."""
+        """Record that the document for the proof of a login exists, so a canary can request it."""
         self.application.proved = True
         self.application.document_known = True
 

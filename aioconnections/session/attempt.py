@@ -100,7 +100,7 @@ class Sender:
         """Send one request at `moment` and wait up to `seconds` for its response.
 
         Returns:
-            The response, and the headers that hold the credential it answers to, for `Login.renew`.
+            The response, and the headers with the credential of the request, for `Login.renew`.
 
         Raises:
             TransportError: there is no complete response.

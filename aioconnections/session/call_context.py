@@ -1,7 +1,7 @@
 """What a request knows about the call or the bulk run that it belongs to.
 
-A `CallContext` is created for each conversation and passed down to where its requests are sent. Everything that a
-conversation wants to hear about is an argument of the constructor.
+A `CallContext` is created for each conversation and passed down to where its requests are sent. Its callables are
+arguments of the constructor.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from aioconnections.session.runtime import Runtime
 
 __all__ = ["Doubts", "Next"]
 
-_VOUCHED = frozenset({400, 404})  # a gateway answers the other statuses itself, whatever state the application is in
+_VOUCHED = frozenset({400, 404})  # a gateway sends the other statuses itself, in any state of the application
 _MOST_FREE = 8
 _MOST_ASKED = 64  # heads whose first question is remembered
 _CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # a connection, or a login that was refused
