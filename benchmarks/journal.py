@@ -26,10 +26,12 @@ import anyio.lowlevel
 from attrs import asdict, frozen
 
 from aioconnections import Email, Invited, Journal, Pair, Userid
-from aioconnections.journal import item_text, report, said_of
+from aioconnections.journal import report
+from aioconnections.journal.items import item_reference
+from aioconnections.journal.stored import to_stored
 
 BINDING: Any = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
-SAID = said_of(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
+SAID = to_stored(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
 RESPONSE = 0.02  # seconds until the simulated response
 
 
@@ -108,7 +110,7 @@ async def work(path: Path | None, setting: Setting) -> tuple[list[float], float,
         for index in numbers:
             if setting.per_second:
                 await anyio.sleep(max(0.0, began + index / setting.per_second - time.perf_counter()))
-            item = item_text(pair=Pair(Email("ajones@example.com"), Userid(f"u-{index}")), digest="0" * 32)
+            item = item_reference(pair=Pair(Email("ajones@example.com"), Userid(f"u-{index}")), digest="0" * 32)
             asked = time.perf_counter()
             if journal and setting.intents:
                 await journal.intent(index, item, send=1)
@@ -152,7 +154,7 @@ def reopening(folder: Path, items: int) -> dict[str, float]:
 
     async def run() -> dict[str, float]:
         path = Path(name) / "run.sqlite"
-        texts = [item_text(pair=Pair(Email("ajones@example.com"), Userid(f"u-{n}"))) for n in range(items)]
+        texts = [item_reference(pair=Pair(Email("ajones@example.com"), Userid(f"u-{n}"))) for n in range(items)]
         journal = Journal(path)
         await journal.open(**BINDING)
         for index, text in enumerate(texts):
@@ -162,7 +164,7 @@ def reopening(folder: Path, items: int) -> dict[str, float]:
         await journal.open(**BINDING)
         times.append(time.perf_counter())
         for index, text in enumerate(texts):
-            past = await journal.past(index, text)
+            past = await journal.history(index, text)
             assert past is not None
             assert past.finished
         times.append(time.perf_counter())

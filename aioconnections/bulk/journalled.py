@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Generic, TypeVar
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
 
 from attrs import evolve
 
@@ -21,7 +21,9 @@ from aioconnections.errors import (
     TransportError,
     UnexpectedResponseError,
 )
-from aioconnections.journal import NOTHING, Journal, Past, item_text, replay, said_of, settles
+from aioconnections.journal import Journal
+from aioconnections.journal.items import NOTHING, item_reference
+from aioconnections.journal.stored import ItemHistory, replay, settles, to_stored
 from aioconnections.outcomes import Duplicate, Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
@@ -49,6 +51,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self._journal = journal
         self._verb = verb
         self._open = False
+        self._opened = False  # at any time
         self._unsettled = 0  # outcomes that leave something to ask or to do
 
     def is_ready(self) -> bool:
@@ -68,35 +71,35 @@ class JournalledJob(SessionJob, Generic[OutT]):
             userid = None if me is None else me.value
             origin = str(session.address.origin)
             await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self.changes)
-            self._open = True
+            self._open = self._opened = True
 
     async def do(self, index: int, item: object, parking: Parking) -> Outcome:
         """The outcome of one item; see `Job`."""
         record = _Record(self._journal, index, item)
         context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
-        wanted = self._understood(item)
+        wanted = self._parsed(item)
         if isinstance(wanted, InvalidInputError):
             facts, text, first = known(index, item, context), NOTHING, None
         else:
             facts = known(index, item, context, pair=wanted.pair, person=wanted.person)
-            text = item_text(pair=wanted.pair, person=wanted.person, ref=wanted.ref, digest=wanted.digest)
+            text = _reference(wanted)
             first = self._job.duplicate_of(index, wanted)
         record.text, record.facts = (
             text,
             lambda: known(index, item, context, pair=facts["pair"], person=facts["person"]),
         )
-        past: Past | None = None
+        history: ItemHistory | None = None
         outcome: Outcome | None = None
         looked = local = False
         try:
-            past = record.past = await self._journal.past(index, text)
+            history = record.history = await self._journal.history(index, text)
             looked = True
-            if past is not None and past.finished and past.said is not None:
+            if history is not None and history.finished and history.stored is not None:
                 return replay(
-                    past.said,
+                    history.stored,
                     index=index,
                     item=item,
-                    recorded_at=past.recorded_at,
+                    recorded_at=history.recorded_at,
                     pair=facts["pair"],
                     person=facts["person"],
                 )
@@ -107,37 +110,37 @@ class JournalledJob(SessionJob, Generic[OutT]):
             else:
                 outcome = await self._carry_out(wanted, context, record)
             self._unsettled += not (local or settles(outcome))
-            said = said_of(outcome)
-            if local and past is not None and past.says(said):  # it would only make it look younger
-                return evolve(outcome, recorded_at=past.recorded_at)
-            recorded_at = await self._journal.outcome(index, text, said, durable=self.changes)
+            stored = to_stored(outcome)
+            if local and history is not None and history.equals(stored):  # it would only make it look younger
+                return evolve(outcome, recorded_at=history.recorded_at)
+            recorded_at = await self._journal.outcome(index, text, stored, durable=self.changes)
         except JournalError as error:
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
         except BaseException:
-            sent = context.has_intent or not looked or (past is not None and past.in_doubt)
+            sent = context.has_intent or not looked or (history is not None and history.in_doubt)
             self.cut.append(outcome or cut_off(facts, sent=sent))
             raise
         finally:
             context.settle()
         return evolve(outcome, recorded_at=recorded_at)
 
-    def _understood(self, item: object) -> WorkItem[OutT] | InvalidInputError:
+    def _parsed(self, item: object) -> WorkItem[OutT] | InvalidInputError:
         try:
             return self._job.understand(item)
         except InvalidInputError as error:
             return error.with_traceback(None)
 
     async def _carry_out(self, subject: WorkItem[OutT], context: CallContext, record: _Record) -> Outcome:
-        past = record.past
-        doubt = past is not None and past.in_doubt
+        history = record.history
+        doubt = history is not None and history.in_doubt
 
         def age() -> float | None:
             """Seconds since the change was last sent, in this run or an earlier one."""
             since = context.since_change()
-            if since is not None or past is None or not doubt:
+            if since is not None or history is None or not doubt:
                 return since or 0.0
-            return None if past.age is None else past.age + context.lasted
+            return None if history.age is None else history.age + context.lasted
 
         outcome = await self._job.carry_out(
             record.index, record.item, subject, context, Sends(record.sent_before, age, not doubt)
@@ -145,9 +148,21 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self.end(self._job.over)
         if record.intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):
             return outcome  # of the last change that the conversation came to, and whatever was before is settled
-        if past is not None and past.log_lost:
+        if history is not None and history.log_lost:
             return _log_lost(outcome, context)
         return _still_in_doubt(outcome, context) if doubt or record.intended else outcome
+
+    @contextmanager
+    def recorded(self) -> Generator[Callable[[int, object], Any]]:
+        """See `Job`."""
+        origin = str(self.session.address.origin)
+        with self._journal.recorded(verb=self._verb, origin=origin, opened=self._opened) as find:
+
+            def outcome(index: int, item: object) -> Outcome | None:
+                work = self._parsed(item)
+                return None if isinstance(work, InvalidInputError) else find(index, _reference(work), item)
+
+            yield outcome
 
     async def aclose(self, *, complete: bool = False) -> None:
         """Write what is left to write; see `Job`."""
@@ -166,7 +181,7 @@ class _Record:
     Attributes:
         text: identifies the item.
         facts: gives what its outcome says in any case.
-        past: from earlier runs; None before it was looked up, or if there is none.
+        history: from earlier runs; None before the look-up, or without one.
         intended: number of the last change whose intent is recorded.
     """
 
@@ -175,16 +190,16 @@ class _Record:
         self.item: object = item
         self.text: str = NOTHING
         self.facts: Callable[[], Known] | None = None
-        self.past: Past | None = None
+        self.history: ItemHistory | None = None
         self.intended: int = 0
         self._journal = journal
 
     @property
     def sent_before(self) -> int:
         """How many changes earlier runs sent that may have been made."""
-        if self.past is None:
+        if self.history is None:
             return 0
-        return self.past.sends if self.past.in_doubt else max(0, self.past.sends - 1)  # a failure was not made
+        return self.history.sends if self.history.in_doubt else max(0, self.history.sends - 1)  # a failure was not made
 
     async def intend(self, number: int) -> None:
         """Record that change `number` is about to be sent.
@@ -192,7 +207,7 @@ class _Record:
         Raises:
             ConnectionsError: it must not be sent, or could not be recorded.
         """
-        if self.past is not None and self.past.log_lost:
+        if self.history is not None and self.history.log_lost:
             raise _not_sent_again(number)
         await self._journal.intent(self.index, self.text, send=self.sent_before + number)
         self.intended = number
@@ -200,7 +215,11 @@ class _Record:
     async def not_made(self, reason: ConnectionsError) -> None:
         """Record that the last change was certainly not made: if the run is killed now, the item is not in doubt."""
         assert self.facts is not None  # noqa: S101 # set before anything is sent
-        await self._journal.outcome(self.index, self.text, said_of(Failed(reason, **self.facts())), durable=True)
+        await self._journal.outcome(self.index, self.text, to_stored(Failed(reason, **self.facts())), durable=True)
+
+
+def _reference(work: WorkItem[Any]) -> str:
+    return item_reference(pair=work.pair, person=work.person, ref=work.ref, digest=work.digest)
 
 
 def _not_sent_again(number: int) -> ConnectionsError:
@@ -214,7 +233,7 @@ def _not_sent_again(number: int) -> ConnectionsError:
 
 
 def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
-    """What is said of an item of which an intent may be lost: in doubt, unless asking has settled it."""
+    """What is stored of an item of which an intent may be lost: in doubt, unless asking has settled it."""
     if not isinstance(outcome, InDoubt | Failed | Unprocessed):
         return outcome
     why: BaseException | str | None = outcome.reason if isinstance(outcome, Unprocessed) else outcome.error
@@ -225,7 +244,7 @@ def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
 
 
 def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
-    """What is said of an item of which something was sent before: not that it was not done."""
+    """What is stored of an item of which something was sent before: not that it was not done."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
     elif isinstance(outcome, Failed):

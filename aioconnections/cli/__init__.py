@@ -18,7 +18,7 @@ from aioconnections.cli.colleagues import accept, colleagues, invite, remove
 from aioconnections.cli.communities import community, invitations
 from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
-from aioconnections.cli.interrupts import bear, end_with, take_over
+from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
 from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import give_up, say
 from aioconnections.cli.report import report
@@ -57,7 +57,7 @@ app.command(demo)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+    """RunOptions one command and return its exit code."""
     give_back = take_over()
     try:
         return _run(arguments)
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Run one command, and end the process with its exit code."""
+    """RunOptions one command, and end the process with its exit code."""
     take_over()
     end_with(_run(arguments))
 
@@ -105,7 +105,7 @@ def _complained(error: BaseException | None) -> bool:
 
 def _ended(end: Ended, arguments: Sequence[str]) -> int:
     """Say how to go on, if that is possible, and return the exit code."""
-    bear()
+    ignore_signals()
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:

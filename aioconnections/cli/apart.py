@@ -102,7 +102,7 @@ def _is_kept(path: Path, journal: Path) -> bool:
 
 def _belongs_to_a_journal(path: Path) -> bool:
     """Whether a file is a journal, or stands beside one."""
-    from aioconnections.journal import is_journal  # not needed for help
+    from aioconnections.journal.items import is_journal  # not needed for help
 
     if not path.is_file():
         return False

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Item, Row, RowPerson
+from aioconnections.cli.rows import BadRowError, InputRow, Item, RowPerson
 from aioconnections.cli.verbs import Verb
 from aioconnections.cli.writing import Writing, same_person
 from aioconnections.errors import InvalidInputError
@@ -32,13 +32,13 @@ def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRowError], address: Addres
         first = seen.setdefault(item.identity, line) if verb.once and isinstance(item, RowPerson) else line
         try:
             request = next(verb.plan(address, item))
-            said: Row = _planned(address, request) | {"then": verb.then}
+            said: InputRow = _planned(address, request) | {"then": verb.then}
             writing.plan(item, said if first == line else {"error": same_person(first)}, good=True)
         except InvalidInputError as error:
             writing.plan(item, {"error": f"{type(error).__name__}: {error}"}, good=False)
     say("; ".join(["nothing was sent", *writing.skipped()]))
 
 
-def _planned(address: Address, request: Request) -> Row:
+def _planned(address: Address, request: Request) -> InputRow:
     body = None if request.body is None else request.body.decode()
     return {"method": request.method, "url": f"{address.origin}{request.target}", "body": body}

@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: the first ends a command in order, the second at once, and neither keeps it from saying so.
+"""SIGINT (Ctrl-C) and SIGTERM: the first signal ends the reading, the second ends the command at once.
 
-A command takes signals over before it does anything, and does not give them back before it has said how it ended. What
-one means while a run goes on is for the run to say; before that it ends the command; after it, there are only moments
-left, in which signals are borne.
+A command takes both signals over before it does anything, and keeps them until it has reported how it ended. Before a
+run begins, the first signal ends the command. After a run, signals are ignored, except while the command waits for the
+reader of its output.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
-__all__ = ["Signals", "bear", "end_with", "take_over"]
+__all__ = ["Signals", "end_with", "ignore_signals", "take_over"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
-_ALL = float("inf")
 
 
-def _ours() -> list[signal.Signals]:
+def _handled() -> list[signal.Signals]:
     """The signals that are not ignored, as Ctrl-C is in a background job; none in a thread, which gets no signals."""
     if threading.current_thread() is not threading.main_thread():
         return []
@@ -31,103 +33,127 @@ def _ours() -> list[signal.Signals]:
 
 
 def take_over() -> Callable[[], None]:
-    """Let SIGTERM end a command as Ctrl-C does; returns what gives both signals back to whoever had them before."""
+    """Make SIGTERM end a command as Ctrl-C does; returns a function that restores the handlers of both signals."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number
-        on_interrupt = signal.getsignal(signal.SIGINT)  # asyncio looks after it while it runs
+        on_interrupt = signal.getsignal(signal.SIGINT)  # the handler of asyncio while its loop runs
         (on_interrupt if callable(on_interrupt) else signal.default_int_handler)(signal.SIGINT, frame)
 
-    if threading.current_thread() is not threading.main_thread():  # nobody else gets signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         return lambda: None
     before = [(number, signal.getsignal(number)) for number in _NUMBERS]
     signal.signal(signal.SIGTERM, interrupt)
 
-    def give_back() -> None:
+    def restore() -> None:
         for number, handler in before:
             signal.signal(number, handler)
 
-    return give_back
+    return restore
 
 
-def bear() -> None:
-    """Let no signal keep a command that has ended from saying so."""
-    _ = Signals.counted(borne=_ALL)
+def ignore_signals() -> None:
+    """Ignore both signals, so that a command that has ended can report it."""
+    Signals.installed().ignore()
 
 
 def end_with(code: int) -> NoReturn:
-    """End the process with this code, whatever signals still come: not even by dying of one."""
+    """End the process with this code, even if signals arrive meanwhile."""
 
-    def at_once(number: int, frame: FrameType | None) -> None:
+    def exit_now(number: int, frame: FrameType | None) -> None:
         del number, frame
         os._exit(code)
 
-    def ignore() -> None:  # the interpreter forgets handlers before it is at its end, and this it keeps
-        for number in _ours():
+    def ignore() -> None:  # the interpreter drops its handlers before it ends, but keeps SIG_IGN
+        for number in _handled():
             signal.signal(number, signal.SIG_IGN)
 
-    for number in _ours():
-        signal.signal(number, at_once)
+    for number in _handled():
+        signal.signal(number, exit_now)
     _ = atexit.register(ignore)
     sys.exit(code)
 
 
 class Signals:
-    """Those that have come since a run was about to begin.
+    """What the next signal does: it raises `KeyboardInterrupt`, ends a run, or is ignored.
 
-    Args:
-        borne: how many pass unheard where no run listens; the next raises `KeyboardInterrupt`, which it does once.
+    Attributes:
+        count: number of signals so far.
     """
 
-    def __init__(self, *, borne: float = 0) -> None:
+    def __init__(self) -> None:
         self.count: int = 0
-        self._borne = borne
-        self._heard: tuple[Callable[[], object], Callable[[], object]] | None = None
+        self._blocking = False
+        self._act: Callable[[], object] = self._interrupt
 
     @classmethod
-    def counted(cls, *, borne: float = 0) -> Signals:
-        """From now on, until the command gives signals back; the third kills."""
-        signals = cls(borne=borne)
-        for number in _ours():
+    def installed(cls) -> Signals:
+        """Handle both signals from now on, until the command restores the handlers of `take_over`."""
+        signals = cls()
+        for number in _handled():
             signal.signal(number, signals._take)
         return signals
 
     @property
     def at_once(self) -> bool:
-        """Whether the second has come, and nothing more is waited for."""
+        """Whether the second signal has arrived, so that nothing more is waited for."""
         return self.count > 1
 
     @contextmanager
-    def heard(self, stop: Callable[[], object], hurry: Callable[[], object]) -> Generator[None]:
-        """The first calls `stop`, the second `hurry`, between any two instructions; after that, one more is borne."""
-        self._heard = stop, hurry
+    def during_run(self, stop: Callable[[], object], stop_at_once: Callable[[], object]) -> Generator[None]:
+        """Call `stop` on the first signal, and `stop_at_once` on later ones, between any two instructions.
+
+        After the block the first signal is too late to end anything; the second raises `KeyboardInterrupt`.
+        """
+
+        def act() -> None:
+            if not self.at_once:
+                stop()
+                return
+            stop_at_once()
+            if self._blocking:  # elsewhere the exception would leave the client or the loop in an undefined state
+                raise KeyboardInterrupt
+
+        def act_afterwards() -> None:
+            if self.at_once:
+                self._interrupt()
+
+        self._act = act
         try:
             yield
         finally:
-            self._borne = 1
-            self._heard = None
+            self._act = act_afterwards
+
+    def interruptible(self, call: Callable[P, T]) -> Callable[P, T]:
+        """The same function, but the second signal raises `KeyboardInterrupt` in it, because it may block for long."""
+
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            before, self._blocking = self._blocking, True
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._blocking = before
+
+        return wrapper
 
     @contextmanager
-    def impatient(self) -> Generator[None]:
-        """The next one raises `KeyboardInterrupt`: here is waited for somebody else. After that, all are borne."""
-        self._borne = self.count
+    def interrupting(self) -> Generator[None]:
+        """The next signal raises `KeyboardInterrupt`: the block waits for the reader of the output."""
+        self._act = self._interrupt
         try:
             yield
         finally:
-            self.bear()
+            self.ignore()
 
-    def bear(self) -> None:
-        """Bear all that still come."""
-        self._borne = _ALL
+    def ignore(self) -> None:
+        """Ignore all further signals."""
+        self._act = lambda: None
+
+    def _interrupt(self) -> None:
+        self.ignore()
+        raise KeyboardInterrupt
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.count += 1
-        if self.at_once:
-            for one in _ours():
-                signal.signal(one, signal.SIG_DFL)
-        if self._heard is not None:
-            self._heard[self.at_once]()
-        elif self.count > self._borne:
-            self.bear()
-            raise KeyboardInterrupt
+        self._act()

@@ -15,7 +15,7 @@ from aioconnections.cli.exits import GOOD
 from aioconnections.cli.options import Result
 from aioconnections.cli.output import RowWriter, rows_to
 from aioconnections.cli.progress import logged, say
-from aioconnections.cli.rows import Row
+from aioconnections.cli.rows import InputRow
 from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client
 from aioconnections.errors import CertificateError, ConnectionsError, ServerUnavailableError, TransportError
@@ -41,7 +41,7 @@ class Records(Generic[RecordT]):
     """
 
     columns: tuple[str, ...]
-    row: Callable[[RecordT], Row]
+    row: Callable[[RecordT], InputRow]
     most: int | None = None
 
 
@@ -99,7 +99,7 @@ def _columns(who: str) -> tuple[str, ...]:
     return tuple(f"{who}_{name}" for name in _PERSON)
 
 
-def _person(who: str, person: Person | None) -> Row:
+def _person(who: str, person: Person | None) -> InputRow:
     found = person or Person()
     values = (_text(found.userid), _text(found.key), _text(found.email), found.name)
     return dict(zip(_columns(who) if who else _PERSON, values, strict=True))
@@ -111,7 +111,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _of_connection(connection: Connection) -> Row:
+def _of_connection(connection: Connection) -> InputRow:
     return {
         "connection_id": connection.id,
         "status": _text(connection.status),
@@ -123,7 +123,7 @@ def _of_connection(connection: Connection) -> Row:
     }
 
 
-def _of_profile(profile: Profile) -> Row:
+def _of_profile(profile: Profile) -> InputRow:
     return {
         **_person("", profile.person),
         "state": profile.person.state,
@@ -134,7 +134,7 @@ def _of_profile(profile: Profile) -> Row:
     }
 
 
-def _of_invitation(invitation: Invitation) -> Row:
+def _of_invitation(invitation: Invitation) -> InputRow:
     return {
         "community_uuid": invitation.community_uuid,
         "title": invitation.title,

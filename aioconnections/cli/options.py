@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Group, Parameter, Token
 
 from aioconnections.cli.output import Format
-from aioconnections.cli.rows import IdType, Row
+from aioconnections.cli.rows import IdType, InputRow
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Identity, Key, Userid
 
@@ -41,7 +41,7 @@ __all__ = [
     "RecordedRun",
     "Result",
     "Rows",
-    "Run",
+    "RunOptions",
     "Seconds",
     "TypedMessage",
     "WaryRun",
@@ -106,7 +106,7 @@ class One:
     """Id of the person in Profiles."""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> InputRow:
         """The row that names this person; its values are None if nobody is named."""
         return {"email": self.email, "userid": self.userid, "key": self.key}
 
@@ -223,13 +223,13 @@ PATIENCE: Parameter = _option(
 END: Parameter = _option(lambda text: _or_none(text, above=True), "a positive number of seconds, or none for no end")
 
 
-_GROUP = Group("Run")
+_GROUP = Group("RunOptions")
 _HOUR = 3_600.0
 
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class RunOptions:
     """How long a run may take, and whether it is only a dry one."""
 
     dry_run: Annotated[bool, Parameter(negative="")] = False
@@ -266,7 +266,7 @@ class Run:
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
-class RecordedRun(Run):
+class RecordedRun(RunOptions):
     """A run that may be recorded."""
 
     journal: Path | None = None
@@ -278,12 +278,12 @@ class RecordedRun(Run):
 
     @property
     def record(self) -> Path | None:
-        """See `Run`."""
+        """See `RunOptions`."""
         return self.journal
 
     @property
     def log_may_be_lost(self) -> bool:
-        """See `Run`."""
+        """See `RunOptions`."""
         return self.lost_log is not None
 
 
@@ -303,7 +303,7 @@ class CheckingRun(RecordedRun):
 
     @property
     def oldest(self) -> float | None:
-        """See `Run`."""
+        """See `RunOptions`."""
         given = {"--max-age": self.max_age is not None, "--fresh": self.fresh, "--resume": self.resume}
         named = [name for name, is_given in given.items() if is_given]
         if len(named) > 1:
@@ -325,7 +325,7 @@ class WaryRun(RecordedRun):
 
     @property
     def record(self) -> Path | None:
-        """See `Run`."""
+        """See `RunOptions`."""
         if self.journal is not None and self.no_journal:
             raise InvalidInputError("--journal and --no-journal exclude each other")
         if self.journal is None and not self.no_journal:
@@ -347,7 +347,7 @@ class InvitingRun(WaryRun):
     """Seconds to wait before that is asked."""
 
 
-RUN = Run()
+RUN = RunOptions()
 RECORDED = RecordedRun()
 CHECKING = CheckingRun()
 WARY = WaryRun()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 from aioconnections.cli.progress import needed
-from aioconnections.cli.rows import Row
+from aioconnections.cli.rows import InputRow
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Format", "RowWriter", "Sheet", "rows_to"]
 Format: TypeAlias = Literal["csv", "jsonl"]
 
 
-RowWriter: TypeAlias = Callable[[Row], object]
+RowWriter: TypeAlias = Callable[[InputRow], object]
 """Takes one row after the other."""
 
 
@@ -97,7 +97,7 @@ class Sheet:
             self._write = _writer(self._file, self._form, self._columns)
         return self._write
 
-    def __call__(self, row: Row) -> None:
+    def __call__(self, row: InputRow) -> None:
         """Write one row."""
         (self._write or self.begin())(row)
 
@@ -119,7 +119,7 @@ def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
     return table.writerow
 
 
-def _json(row: Row) -> str:
+def _json(row: InputRow) -> str:
     text = json.dumps(row)
     if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
         text = json.dumps(json.loads(json.dumps(row, ensure_ascii=False).encode(errors=_REPLACE)))

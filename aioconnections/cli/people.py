@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, RUN, File, One, Result, Rows, Run
+from aioconnections.cli.options import NOBODY, PLAIN, ROWS, RUN, File, One, Result, Rows, RunOptions
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
@@ -19,7 +19,7 @@ def profile(
     *,
     server: ServerOptions = SERVER,
     person: One = NOBODY,
-    run: Run = RUN,
+    run: RunOptions = RUN,
     rows: Rows = ROWS,
 ) -> int:
     """Look up every person of a file in the directory, for example the userids behind e-mail addresses.

@@ -10,8 +10,8 @@ from aioconnections.cli.options import PLAIN, Result
 from aioconnections.cli.progress import say
 
 if TYPE_CHECKING:
-    from aioconnections.cli.rows import Row as Line
-    from aioconnections.journal import Report, Row
+    from aioconnections.cli.rows import InputRow as Line
+    from aioconnections.journal import RecordedItem, Report
 
 __all__ = ["report"]
 
@@ -56,7 +56,7 @@ def _columns(run: Report) -> tuple[str, ...]:
     return "index", *items, "outcome", *details, *_AFTER
 
 
-def _line(row: Row) -> Line:
+def _line(row: RecordedItem) -> Line:
     line = row.as_dict()
     if row.outcome == "unprocessed":
         line["error"] = f"unprocessed: {row.error}"

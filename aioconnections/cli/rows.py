@@ -29,9 +29,9 @@ __all__ = [
     "PEOPLE",
     "BadRowError",
     "IdType",
+    "InputRow",
     "Item",
-    "Repeats",
-    "Row",
+    "RepeatedHeaders",
     "RowConnection",
     "RowInvitation",
     "RowPair",
@@ -44,7 +44,7 @@ __all__ = [
 ItemT = TypeVar("ItemT")
 
 IdType: TypeAlias = Literal["email", "userid", "key"]
-Row: TypeAlias = dict[str, object]
+InputRow: TypeAlias = dict[str, object]
 
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 _NO_LIMIT = 2**31 - 1  # characters; the largest number that csv takes on every system
@@ -67,7 +67,7 @@ class Shape(Generic[ItemT]):
     own: frozenset[str]
     bare: frozenset[str]
     lacks: Callable[[tuple[str, ...], IdType | None], str | None]
-    item: Callable[[Row, int, IdType | None], ItemT]
+    item: Callable[[InputRow, int, IdType | None], ItemT]
 
 
 class BadRowError(InvalidInputError):
@@ -79,15 +79,15 @@ class BadRowError(InvalidInputError):
         row: as much of it as could be read.
     """
 
-    def __init__(self, line: int, problem: str, row: Row | None = None) -> None:
+    def __init__(self, line: int, problem: str, row: InputRow | None = None) -> None:
         super().__init__(f"line {line}: {problem}")
         self.line: int = line
         self.problem: str = problem
-        self.row: Row = row or {}
+        self.row: InputRow = row or {}
 
 
 @define
-class Repeats:
+class RepeatedHeaders:
     """Lines that repeat the header of a CSV file, as concatenated files have them. They are skipped.
 
     Attributes:
@@ -118,7 +118,7 @@ class Table(Generic[ItemT]):
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
     rows: Iterator[ItemT | BadRowError]
-    repeats: Repeats = field(factory=Repeats)
+    repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
 
 
 def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
@@ -206,7 +206,7 @@ def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], i
     if missing is not None:
         shown = f"the first line is: {_shown(first)}; is the header missing?"
         raise InvalidInputError(f"the input has no column {missing}; {shown}")
-    repeats, header = Repeats(), _Header(columns, shape, id_type)
+    repeats, header = RepeatedHeaders(), _Header(columns, shape, id_type)
     rows = _csv_rows(lines, header, delimiter, repeats)
     return Table("csv", columns, rows, repeats)
 
@@ -262,11 +262,13 @@ class _Header(Generic[ItemT]):
             return "other" if self.shape.lacks(tuple(names), self.id_type) is None else None
         return None
 
-    def item(self, line: int, row: Row) -> ItemT | BadRowError:
+    def item(self, line: int, row: InputRow) -> ItemT | BadRowError:
         return _item(line, row, self.shape, self.id_type)
 
 
-def _csv_rows(lines: _Lines, header: _Header[ItemT], delimiter: str, repeats: Repeats) -> Iterator[ItemT | BadRowError]:
+def _csv_rows(
+    lines: _Lines, header: _Header[ItemT], delimiter: str, repeats: RepeatedHeaders
+) -> Iterator[ItemT | BadRowError]:
     other: int | None = None  # line of a header with other columns
     while lines.skip_blank() is not None:
         fields, taken = _fields(lines, delimiter)
@@ -274,7 +276,7 @@ def _csv_rows(lines: _Lines, header: _Header[ItemT], delimiter: str, repeats: Re
         if fields is None:
             yield BadRowError(number, "not valid CSV; most likely its quotes do not match")
             continue
-        row: Row = dict(zip(header.columns, fields, strict=False))
+        row: InputRow = dict(zip(header.columns, fields, strict=False))
         again = header.again(fields)
         if again == "same":
             repeats.add(number)
@@ -347,13 +349,13 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
         if not isinstance(row, dict):
             yield BadRowError(at, "not a JSON object")
         elif foreign:
-            yield BadRowError(at, f"{foreign[0]:.20} is no number that JSON can hold", cast("Row", row))
+            yield BadRowError(at, f"{foreign[0]:.20} is no number that JSON can hold", cast("InputRow", row))
         else:
-            item = _item(at, cast("Row", row), shape, id_type)
+            item = _item(at, cast("InputRow", row), shape, id_type)
             yield item
 
 
-def _item(line: int, row: Row, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRowError:
+def _item(line: int, row: InputRow, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRowError:
     try:
         return shape.item(row, line, id_type)
     except InvalidInputError as error:
@@ -374,7 +376,7 @@ class Item(Protocol):
     """Whatever a row was understood as."""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> InputRow:
         """The row that it came from."""
         ...
 
@@ -388,7 +390,7 @@ class Item(Protocol):
 class RowPair(Pair):
     """A pair and the row that it came from."""
 
-    row: Row = field(factory=dict, eq=False, repr=False)
+    row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
 
 
@@ -396,7 +398,7 @@ class RowPair(Pair):
 class RowPerson(Person):
     """A person and the row that they came from."""
 
-    row: Row = field(factory=dict, eq=False, repr=False)
+    row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
 
 
@@ -404,7 +406,7 @@ class RowPerson(Person):
 class RowConnection(Connection):
     """A connection by its id, and the row that it came from."""
 
-    row: Row = field(factory=dict, eq=False, repr=False)
+    row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
 
 
@@ -412,23 +414,23 @@ class RowConnection(Connection):
 class RowInvitation(Invitation):
     """An invitation into a community, and the row that it came from."""
 
-    row: Row = field(factory=dict, eq=False, repr=False)
+    row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
 
 
 RowRef: TypeAlias = RowConnection | RowPair
 
 
-def _pair(row: Row, line: int, id_type: IdType | None) -> RowPair:
+def _pair(row: InputRow, line: int, id_type: IdType | None) -> RowPair:
     return RowPair(_identity(row, "source", id_type), _identity(row, "target", id_type), row, line)
 
 
-def _person(row: Row, line: int, id_type: IdType | None) -> RowPerson:
+def _person(row: InputRow, line: int, id_type: IdType | None) -> RowPerson:
     identity = _identity(row, "person", id_type)
     return RowPerson(**{identity.kind: identity}, row=row, line=line)  # type: ignore[arg-type] # each kind is a field
 
 
-def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
+def _connection(row: InputRow, line: int, id_type: IdType | None) -> RowRef:
     connection_id = _name(row, "connection_id")
     if connection_id is not None:
         return RowConnection(connection_id, None, Person(), Person(), row=row, line=line)
@@ -438,7 +440,7 @@ def _connection(row: Row, line: int, id_type: IdType | None) -> RowRef:
         raise InvalidInputError(f"no connection_id, and {error}") from None
 
 
-def _invitation(row: Row, line: int, id_type: IdType | None) -> RowInvitation:
+def _invitation(row: InputRow, line: int, id_type: IdType | None) -> RowInvitation:
     del id_type
     uuid = _name(row, "community_uuid")
     edit, own = (_name(row, column, longest=_LONGEST_HREF) for column in _HREFS)
@@ -452,7 +454,7 @@ def _columns(who: str) -> dict[str, type[Identity]]:
     return {kind if who == "person" else f"{who}_{kind}": make for kind, make in _KINDS.items()}
 
 
-def _identity(row: Row, who: str, id_type: IdType | None) -> Identity:
+def _identity(row: InputRow, who: str, id_type: IdType | None) -> Identity:
     candidates = _COLUMNS[who]
     for column, make in candidates.items():
         text = _text(row, column)
@@ -485,13 +487,13 @@ def _made(make: type[Identity], text: str, column: str) -> Identity:
 _COLUMNS = {who: _columns(who) for who in ("source", "target", "person")}
 
 
-def _name(row: Row, column: str, *, longest: int = LONGEST) -> str | None:
+def _name(row: InputRow, column: str, *, longest: int = LONGEST) -> str | None:
     """The name of something in a column, which may be sent; None if there is none."""
     text = _text(row, column)
     return None if text is None else plain_text(text, column, longest=longest)
 
 
-def _text(row: Row, column: str) -> str | None:
+def _text(row: InputRow, column: str) -> str | None:
     """What a row has in a column; None if that is nothing."""
     value = row.get(column)
     if value is None or value == "" or (isinstance(value, str) and value.isspace()):

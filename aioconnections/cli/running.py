@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from aioconnections.cli.apart import INPUT, File, keep_apart, option_files, stream_file
 from aioconnections.cli.dry import PLAN, plan
-from aioconnections.cli.engine import Engine, Given
+from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
     GOOD,
     INTERRUPTED,
@@ -25,18 +25,19 @@ from aioconnections.cli.exits import (
     of_stop,
 )
 from aioconnections.cli.interrupts import Signals
-from aioconnections.cli.journals import WatchedJournal, difference
-from aioconnections.cli.options import Message, Rows, Run
+from aioconnections.cli.options import Message, Rows, RunOptions
 from aioconnections.cli.output import Format, Sheet, rows_to
 from aioconnections.cli.progress import is_terminal, logged, progress, say
-from aioconnections.cli.rows import Item, Row, Table, read_rows
+from aioconnections.cli.rows import InputRow, Item, Table, read_rows
 from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.source import count_rows, opened, ready
-from aioconnections.cli.verbs import Options, Verb
+from aioconnections.cli.verbs import RunArguments, Verb
 from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.journal import Journal, reference_columns
+from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.session.telemetry import Progress
 
 __all__ = ["Source", "do_all", "do_rows"]
@@ -55,7 +56,7 @@ class Source:
     """
 
     path: Path | None = None
-    given: Row = field(factory=dict)
+    given: InputRow = field(factory=dict)
     letter: Message | None = None
 
     @property
@@ -73,7 +74,7 @@ class Source:
         return not self._given and (self.path is None or str(self.path) == "-")
 
     @property
-    def _given(self) -> Row:
+    def _given(self) -> InputRow:
         return {name: value for name, value in self.given.items() if value is not None}
 
     @contextmanager
@@ -93,7 +94,7 @@ class Source:
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
 
 
-def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: Run, rows: Rows) -> int:
+def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
     """Do `verb` with every row, or only say what would be done, and return the exit code.
 
     Args:
@@ -112,11 +113,10 @@ def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: Run, 
     record, oldest = run.record, run.oldest  # before a password is asked for
     keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
-        origin = str(server.address().origin)
+        _ = server.address()  # refuses a wrong address before a password is asked for
         journal = None
         if record is not None:
-            lost = run.log_may_be_lost
-            journal = WatchedJournal(record, verb=verb.name, origin=origin, oldest=oldest, log_may_be_lost=lost)
+            journal = Journal(record, max_age=oldest, lost_log="in_doubt" if run.log_may_be_lost else None)
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
             try:
@@ -134,9 +134,7 @@ def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: Run, 
     return SOME_BAD if writing.bad else GOOD
 
 
-def do_all(
-    verb: Verb[ItemT], client: Client, source: Source, options: Rows, journal: WatchedJournal | None = None
-) -> int:
+def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, journal: Journal | None = None) -> int:
     """Do `verb` with every row and return the exit code.
 
     Args:
@@ -157,18 +155,19 @@ def do_all(
             added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
             columns, form = _columns(table, added), _form(table, options)
             with rows_to(options.output, form, columns, source=file) as write:
-                held = _held(options.output)
-                writing = Writing(write, verb, added, held=held, flush=write.flush, repeats=table.repeats)
-                engine = Engine(writing, journal, Signals.counted())
+                signals, held = Signals.installed(), _held(options.output)
+                put, flush = signals.interruptible(write), signals.interruptible(write.flush)
+                writing = Writing(put, verb, added, held=held, flush_output=flush, repeats=table.repeats)
+                engine = CommandRun(writing, journal, signals)
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
                 with (
                     progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
-                    ready(engine.writing.numbered(table.rows), file) as rows,
+                    ready(writing.numbered(table.rows), file) as rows,
                 ):
-                    told = _told(engine, on_progress)
-                    said: Options = {"ordered": options.ordered, "journal": journal, "on_progress": told}
-                    _run(engine, client, rows, said)
+                    hook = _on_progress(writing, on_progress)
+                    arguments: RunArguments = {"ordered": options.ordered, "journal": journal, "on_progress": hook}
+                    _run(engine, client, rows, arguments)
                 if engine.unusable is not None:
                     raise engine.unusable
                 _sum_up(engine)
@@ -185,65 +184,65 @@ def do_all(
     return _end(engine, resumable=_is_there(record))
 
 
-def _sum_up(engine: Engine[Any]) -> None:
-    """Say what was done, and that it took longer because this machine allows few connections."""
+def _sum_up(engine: CommandRun[Any]) -> None:
+    """Report what was done, what an old journal was renamed to, and whether this machine limited the connections."""
+    if engine.journal is not None and engine.journal.kept is not None:
+        kept = engine.journal.kept
+        say(f"aioconnections: the journal of a check that is finished is kept as {kept}; all is asked anew")
     say(engine.writing.summary())
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
 
 
-def _told(engine: Engine[Any], on_progress: OnProgress | None) -> OnProgress:
-    """What is done twice a second."""
+def _on_progress(writing: Writing[Any], on_progress: OnProgress | None) -> OnProgress:
+    """The progress hook of the run: it flushes the output, and updates the progress bar."""
 
     def show(progress: Progress) -> None:
-        engine.flush()
+        writing.flush()
         if on_progress is not None:
             on_progress(progress)
 
     return show
 
 
-def _run(engine: Engine[ItemT], client: Client, rows: Given[ItemT], options: Options) -> None:
-    doing = engine.do(client, rows, options)
+def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
+    doing = engine.do(client, rows, arguments)
     try:
-        with closing(doing):  # Ctrl-C may come before it has begun, and then it would complain
+        with closing(doing):  # a signal may arrive before the coroutine has started, which would warn
             asyncio.run(doing)
-        engine.signals.bear()
+        engine.signals.ignore()
     except BaseException as error:
-        engine.signals.bear()
+        engine.signals.ignore()
         _sum_up(engine)
         if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
-            # whoever read the result, such as `head`, may have seen enough; but that was not its purpose
+            # For a check, a reader such as `head` has seen enough. For a change, this is an error.
             problem = "nobody reads the result any more, so nothing more was done"
             raise OSError(None, problem, "standard output") from None
         if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):  # the second signal
             journal = engine.journal
-            if journal is not None:  # what it had to write is local work that ends
+            if journal is not None:  # writes what is queued, which is bounded local work
                 with suppress(JournalError):
                     asyncio.run(journal.aclose())
             resumable = journal is not None and journal.path.exists()
             raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
         raise
-    finally:
-        if engine.journal is not None:
-            engine.journal.forget()
 
 
-def _finish(write: Sheet, engine: Engine[Any], *, resumable: bool) -> None:
-    """Write what is still buffered, unless somebody loses patience with who reads it."""
+def _finish(write: Sheet, engine: CommandRun[Any], *, resumable: bool) -> None:
+    """Write what is still buffered; a signal ends the wait for the reader of the output."""
     try:
-        with engine.signals.impatient():
+        with engine.signals.interrupting():
             write.finish()
     except KeyboardInterrupt:
         raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
 
 
-def _held(output: Path | None) -> list[Row] | None:
+def _held(output: Path | None) -> list[InputRow] | None:
     """What `Writing` holds at first: no rows yet, if there is a result of an earlier run; else nothing ever."""
     return [] if output is not None and output.is_file() and output.stat().st_size else None
 
 
-def _end(engine: Engine[Any], *, resumable: bool, kept: Path | None = None) -> int:
+def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) -> int:
     """Say how a run has ended, and the exit code of one that was not cut short.
 
     Raises:
@@ -253,7 +252,7 @@ def _end(engine: Engine[Any], *, resumable: bool, kept: Path | None = None) -> i
     if stopped is not None:
         say(f"aioconnections: stopped: {stopped}")
     if isinstance(stopped, JournalMismatchError):
-        say(f"aioconnections: {difference(stopped, engine.line_of(stopped.index))}")
+        say(f"aioconnections: {_difference(stopped, engine.mismatch)}")
     if kept is not None:
         say(f"aioconnections: {kept} is left as it was, because nothing was done")
     refused = isinstance(stopped, AuthenticationError)
@@ -263,6 +262,20 @@ def _end(engine: Engine[Any], *, resumable: bool, kept: Path | None = None) -> i
         code = of_stop(stopped, resumable=resumable, begun=engine.begun)
         raise Ended(code, resumable=resumable and code != USAGE, refused=refused)
     return SOME_BAD if engine.writing.bad else GOOD
+
+
+def _difference(error: JournalMismatchError, line: int | None) -> str:
+    """How the input differs from that of the run which the journal records, in one line."""
+    was, now = (_without_digest(reference_columns(reference)) for reference in (error.was, error.now))
+    where = f"line {line}" if line else "it"
+    if was == now:
+        return f"{where} is the same, but the text that goes with it is another one"
+    texts = [", ".join(f"{name} {value}" for name, value in item.items()) or "unreadable" for item in (was, now)]
+    return f"{where} was {texts[0]}, and is {texts[1]} now"
+
+
+def _without_digest(item: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in item.items() if name != MESSAGE_DIGEST}
 
 
 def _is_there(record: Path | None) -> bool:

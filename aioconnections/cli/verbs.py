@@ -13,8 +13,8 @@ from aioconnections.cli.rows import (
     INVITATIONS,
     PAIRS,
     PEOPLE,
+    InputRow,
     Item,
-    Row,
     RowConnection,
     RowInvitation,
     RowPair,
@@ -42,7 +42,7 @@ __all__ = [
     "REMOVE",
     "RESOLVE",
     "REVOKE_INVITATION",
-    "Options",
+    "RunArguments",
     "Verb",
     "connect",
     "invite",
@@ -54,7 +54,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 _YOU = Userid("(you)")
 
 
-class Options(TypedDict):
+class RunArguments(TypedDict):
     """What the client is told of a run, whatever the verb."""
 
     ordered: bool
@@ -90,17 +90,17 @@ class Verb(Generic[ItemT]):
     doing: str
     done: str = "done"
     shape: Shape[ItemT]
-    start: Callable[[Client, Any, Options], Outcomes[Any]]
+    start: Callable[[Client, Any, RunArguments], Outcomes[Any]]
     plan: Callable[[Address, ItemT], Flow[Any]]
     once: bool = False
     changes: bool = True
     then: str | None = None
     added: tuple[str, ...] = ("outcome",)
-    says: Callable[[Outcome], Row] | None = None
+    says: Callable[[Outcome], InputRow] | None = None
     label: Callable[[Outcome], str] = _label
     labels: tuple[str, ...] = ()
 
-    def said(self, outcome: Outcome) -> Row:
+    def said(self, outcome: Outcome) -> InputRow:
         """What `added` is for this outcome."""
         if self.says is not None:
             return self.says(outcome)
@@ -108,7 +108,7 @@ class Verb(Generic[ItemT]):
         return {name: said.get(name) for name in self.added}
 
 
-def _checked(outcome: Outcome) -> Row:
+def _checked(outcome: Outcome) -> InputRow:
     """Checked comes from 200 or 404 and from nothing else."""
     match outcome:
         case Checked(status):
@@ -127,7 +127,7 @@ def _resolved(outcome: Outcome) -> str:
     return "unknown" if isinstance(outcome, Resolved) and outcome.profile is None else _label(outcome)
 
 
-def _found(outcome: Outcome) -> Row:
+def _found(outcome: Outcome) -> InputRow:
     said = outcome.as_dict()
     return {**{name: said.get(name) for name in _FOUND}, "outcome": _resolved(outcome)}
 

@@ -1,11 +1,11 @@
-"""What one bulk command writes: a row for each row of its input, and at the end a line for a person."""
+"""The output of one bulk command: a row for each row of its input, and a summary in one line."""
 
 from __future__ import annotations
 
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Generic, TypeVar, cast
 
@@ -13,7 +13,7 @@ from attrs import define, field
 
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Item, Repeats, Row
+from aioconnections.cli.rows import BadRowError, InputRow, Item, RepeatedHeaders
 from aioconnections.cli.verbs import Verb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 
@@ -23,7 +23,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 COST = ("attempts", "elapsed_ms", "error")
 RECORDED_AT = "recorded_at"  # a column of runs with a journal
-_MOST_HELD = 1_000  # rows
+_MAX_HELD = 1_000  # rows
 
 
 @define
@@ -31,40 +31,39 @@ class Writing(Generic[ItemT]):
     """What one command has written so far.
 
     Attributes:
-        write: takes the rows.
-        verb: what is done with each.
+        write: writes one row.
+        verb: what is done with each item.
         added: the columns that are filled.
-        held: rows that say that nothing was done, which wait for one that says more: they are not worth an old result.
-            None if they need not.
-        flush: has the rows leave this process.
+        held: the first rows as long as none says that something was done, which do not justify replacing the result of
+            an earlier run. None if rows are not held.
+        flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
     """
 
     write: RowWriter
     verb: Verb[ItemT]
     added: tuple[str, ...]
-    held: list[Row] | None = None
-    flush: Callable[[], object] = lambda: None
-    repeats: Repeats = field(factory=Repeats)
+    held: list[InputRow] | None = None
+    flush_output: Callable[[], object] = lambda: None
+    repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
     _replayed: int = 0
-    _oldest: datetime | None = None  # when the first of the answers was recorded that an earlier run got
+    _oldest: datetime | None = None  # times at which the replayed outcomes were recorded
     _latest: datetime | None = None
     _unreadable: int = 0
-    _undone: int = 0
-    _in_doubt: int = 0
-    _lines: array[int] = field(factory=lambda: array("Q"))  # by index, where a row may be about the person of another
+    _not_planned: int = 0
+    _discarding: bool = False
+    _lines: array[int] = field(factory=lambda: array("Q"))  # by index, if the verb may give a `Duplicate`
 
     @property
     def bad(self) -> bool:
-        """Whether any row went without what was asked for. Of a person who comes twice the first row decides."""
-        rest = self._unreadable + self._undone + self._in_doubt
-        return bool(rest) or not self._count.tally(self._count.finished).good
+        """Whether any row was not done."""
+        return bool(self._unreadable + self._not_planned) or not self._count.tally(self._count.finished).good
 
     def numbered(self, rows: Iterator[ItemT | BadRowError]) -> Iterator[ItemT | BadRowError]:
-        """The rows, whose lines are kept where a person who comes twice is left alone."""
+        """The rows; their line numbers are kept if the verb may give a `Duplicate`."""
         for row in rows:
             if self.verb.once:
                 self._lines.append(row.line)
@@ -85,62 +84,59 @@ class Writing(Generic[ItemT]):
         if error is None:
             self._replayed += outcome.replayed
             self._labels[self.verb.label(outcome)] += 1
-        cost: Row = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
+        cost: InputRow = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
         row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
         if RECORDED_AT in self.added:
             row[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
         self._put(row, idle=isinstance(outcome, Failed | Unprocessed | Duplicate))
 
     def release(self) -> None:
-        """Write what is held, and hold nothing more."""
+        """Write the held rows, and hold none from now on."""
         held, self.held = self.held, None
         for row in held or ():
+            self._write(row)
+
+    def discard(self) -> None:
+        """Only count from now on, and write nothing more."""
+        self._discarding = True
+        self.held = None
+
+    def flush(self) -> None:
+        """Write what is still buffered, so that it can be read and outlives this process."""
+        if not self._discarding:
+            self.flush_output()
+
+    def _write(self, row: InputRow) -> None:
+        if not self._discarding:
             self.write(row)
 
-    def _put(self, row: Row, *, idle: bool) -> None:
+    def _put(self, row: InputRow, *, idle: bool) -> None:
         if self.held is None:
-            self.write(row)
+            self._write(row)
             return
         self.held.append(row)
-        if not idle or len(self.held) > _MOST_HELD:
+        if not idle or len(self.held) > _MAX_HELD:
             self.release()
 
-    def leave(self, rows: Iterable[ItemT | BadRowError], why: str) -> None:
-        """Write rows that nothing was done with."""
-        for row in rows:
-            if isinstance(row, BadRowError):
-                self.refuse(row)
-            else:
-                self._undone += 1
-                self._put(row.row | self.empty(f"unprocessed: {why}", outcome="unprocessed"), idle=True)
-
-    def doubt(self, row: ItemT | BadRowError, why: str) -> None:
-        """Write a row of which it is not known what became of it."""
-        if isinstance(row, BadRowError):
-            self.refuse(row)
-        else:
-            self._in_doubt += 1
-            self._put(row.row | self.empty(f"InDoubtError: {why}", outcome="in_doubt"), idle=False)
-
     def refuse(self, row: BadRowError) -> None:
-        """Write a row that could not be read, and say so."""
+        """Write a row that could not be read, and report it."""
         problem = str(row)
         self._unreadable += 1
         self._put(row.row | self.empty(problem, outcome="unreadable"), idle=True)
         say(problem)
 
-    def plan(self, row: ItemT, said: Row, *, good: bool) -> None:
-        """Write a row that says what would be done."""
-        self._undone += not good
+    def plan(self, row: ItemT, said: InputRow, *, good: bool) -> None:
+        """Write a row that says what would be sent."""
+        self._not_planned += not good
         self.write(row.row | self.empty(None) | said)
 
-    def empty(self, error: str | None, *, outcome: str | None = None) -> Row:
-        """The columns that are added to a row of which there is nothing else to say."""
-        row: Row = {**dict.fromkeys(self.added), "error": error}
+    def empty(self, error: str | None, *, outcome: str | None = None) -> InputRow:
+        """The added columns of a row without an outcome."""
+        row: InputRow = {**dict.fromkeys(self.added), "error": error}
         return row | {"outcome": outcome} if "outcome" in row else row
 
     def summary(self) -> str:
-        """One line for a person, about what has been written."""
+        """The summary: what has been written, in one line."""
         tally, seconds = self._count.tally(self._count.finished), time.monotonic() - self._started
         done = self._labels.total()
         text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
@@ -150,12 +146,12 @@ class Writing(Generic[ItemT]):
             text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
         others = {
             "of them by an earlier run": self._replayed,
-            "in doubt": tally.in_doubt + self._in_doubt,
+            "in doubt": tally.in_doubt,
             "rejected": tally.rejected,
             "failed": tally.failed,
             "unreadable": self._unreadable,
             "duplicate": tally.duplicate,
-            "unprocessed": tally.unprocessed + self._undone,
+            "unprocessed": tally.unprocessed,
         }
         said = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
         if self._oldest is not None and self._latest is not None:
@@ -163,7 +159,7 @@ class Writing(Generic[ItemT]):
         return "; ".join(said)
 
     def skipped(self) -> list[str]:
-        """What is said of lines that repeat the header; nothing if there are none."""
+        """The part of the summary about lines that repeat the header."""
         count, first = self.repeats.count, self.repeats.first
         if not count:
             return []
@@ -175,14 +171,14 @@ class Writing(Generic[ItemT]):
 
 
 def _ages(latest: datetime, oldest: datetime) -> str:
-    """How old what was recorded between two times is."""
+    """The age of outcomes that were recorded between two times."""
     now = datetime.now(UTC)
     ages = [_age((now - moment).total_seconds()) for moment in (latest, oldest)]
     return ages[0] if ages[0] == ages[1] else " to ".join(ages)
 
 
 def _age(seconds: float) -> str:
-    """A length of time for a person, in the largest unit of which there are two."""
+    """A length of time in the largest unit of which there are at least two."""
     for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

@@ -32,6 +32,7 @@ from aioconnections.protocol.messages import NEVER_SENT, Flow, Sends
 from aioconnections.protocol.profiles import check
 from aioconnections.records import Connection, Identity, Pair, Person, Profile, Status, identity_of
 from aioconnections.session.listing import Stream
+from aioconnections.session.session import Session
 
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
@@ -223,7 +224,7 @@ class Colleagues(Base):
         _settleable(settle, on_unknown)
         body = colleagues.invitation_body(message, message_type)
         identity = identity_of(person)
-        begin = self._invitation(identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
+        begin = _invitation(self._here(), identity, body, discover=discover, settle=settle, on_unknown=on_unknown)
         return await self._done(begin(NEVER_SENT), person, identity, person=identity)
 
     def invite_many(
@@ -260,32 +261,17 @@ class Colleagues(Base):
         """
         _settleable(settle, on_unknown)
         common = colleagues.invitation_body(message, message_type)
-        digest = digest_of(common)
+        session, digest = self._here(), digest_of(common)
 
         def understand(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses the rest
             person, own = wanted.person, wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)
-            begin = self._invitation(person, body, discover=False, settle=settle, on_unknown=on_unknown)
+            begin = _invitation(session, person, body, discover=False, settle=settle, on_unknown=on_unknown)
             return WorkItem(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
 
         return self._many(
             understand, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
-        )
-
-    def _invitation(
-        self, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
-    ) -> Callable[[Sends], Flow[Invited | AlreadyExists]]:
-        session = self._here()
-        return lambda earlier: colleagues.invite(
-            session.address,
-            lambda: session.me,
-            person,
-            body,
-            discover=discover,
-            settle=settle,
-            on_unknown=on_unknown,
-            earlier=earlier,
         )
 
     async def accept(self, connection: Which) -> Accepted:
@@ -355,6 +341,21 @@ class Colleagues(Base):
             return _subject(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
         return self._many(understand, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress)
+
+
+def _invitation(
+    session: Session, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
+) -> Callable[[Sends], Flow[Invited | AlreadyExists]]:
+    return lambda earlier: colleagues.invite(
+        session.address,
+        lambda: session.me,
+        person,
+        body,
+        discover=discover,
+        settle=settle,
+        on_unknown=on_unknown,
+        earlier=earlier,
+    )
 
 
 def _subject(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> WorkItem[DoneT]:

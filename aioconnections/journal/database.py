@@ -17,7 +17,17 @@ from typing import Any, Literal, Protocol, TypeAlias
 from aioconnections.errors import JournalDiskError, JournalError, JournalLockedError
 from aioconnections.transport.limits import has_descriptors
 
-__all__ = ["Connection", "Mode", "connect", "is_damage", "is_read_only", "make_durable", "one", "os_errors", "refusal"]
+__all__ = [
+    "Mode",
+    "SqliteConnection",
+    "connect",
+    "is_damage",
+    "is_read_only",
+    "make_durable",
+    "one",
+    "os_errors",
+    "refusal",
+]
 
 Mode: TypeAlias = Literal["rw", "ro", "peek"]
 """``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
@@ -27,7 +37,7 @@ _NEEDED = 4  # file descriptors: of the database, its log and its folder, and on
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
-class Connection(Protocol):
+class SqliteConnection(Protocol):
     """As much of an SQLite connection as the journal uses. Its errors are those of `sqlite3`."""
 
     def execute(self, sql: str, values: tuple[Any, ...] = (), /) -> Iterator[Any]:
@@ -39,19 +49,19 @@ class Connection(Protocol):
         ...
 
 
-def connect(path: Path, mode: Mode) -> Connection:
+def connect(path: Path, mode: Mode) -> SqliteConnection:
     """Open a database that is there. All of them are opened here, so that a test can put a failing disk under it."""
     address = f"{path.absolute().as_uri()}?{_QUERY[mode]}"
     return sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
 
 
-def one(db: Connection, sql: str) -> tuple[Any, ...]:
+def one(db: SqliteConnection, sql: str) -> tuple[Any, ...]:
     """The only row that `sql` gives, which is left to nobody else's reading."""
     (row,) = list(db.execute(sql))
     return tuple(row)
 
 
-def make_durable(db: Connection) -> None:
+def make_durable(db: SqliteConnection) -> None:
     """Make commits survive a power cut. The full flush is for macOS, whose plain one does not reach the disk."""
     for name in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"):
         list(db.execute(f"PRAGMA {name}"))

@@ -25,7 +25,7 @@ from attrs import field, frozen
 
 from aioconnections.errors import JournalError, JournalLogMissingError
 from aioconnections.journal import database
-from aioconnections.journal.database import Connection, make_durable, one, os_errors
+from aioconnections.journal.database import SqliteConnection, make_durable, one, os_errors
 from aioconnections.journal.items import APPLICATION
 
 __all__ = [
@@ -171,7 +171,7 @@ def _create(path: Path, binding: Binding, created: int) -> None:
     sync_folder(path)
 
 
-def _lay_out(db: Connection, mark: Mark) -> None:
+def _lay_out(db: SqliteConnection, mark: Mark) -> None:
     make_durable(db)
     list(db.execute("BEGIN IMMEDIATE"))
     list(db.execute(f"PRAGMA application_id={APPLICATION}"))
@@ -244,7 +244,7 @@ def recognise(path: Path, found: os.stat_result) -> Mark | None:
     )
 
 
-def _mark(db: Connection) -> Mark | None:
+def _mark(db: SqliteConnection) -> Mark | None:
     try:
         rows = list(db.execute(RUN))
     except sqlite3.Error:

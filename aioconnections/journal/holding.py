@@ -20,7 +20,7 @@ from attrs import evolve
 
 from aioconnections.errors import JournalDiskError, JournalError
 from aioconnections.journal import database
-from aioconnections.journal.database import Connection, make_durable, one, os_errors
+from aioconnections.journal.database import SqliteConnection, make_durable, one, os_errors
 from aioconnections.journal.file import (
     LOG_HEADER_SIZE,
     RUN,
@@ -34,7 +34,7 @@ from aioconnections.journal.file import (
 )
 from aioconnections.journal.items import NOTHING
 from aioconnections.journal.lock import Lock, lock_path
-from aioconnections.journal.reading import LOST, Head
+from aioconnections.journal.reading import LOST, JournalEnd
 
 __all__ = ["Held", "Statement"]
 
@@ -61,7 +61,7 @@ class Held:
         mark: the row of `run` after the last commit.
     """
 
-    def __init__(self, path: Path, lock: Lock, head: Head, *, lost_at: int | None = None) -> None:
+    def __init__(self, path: Path, lock: Lock, head: JournalEnd, *, lost_at: int | None = None) -> None:
         self._path = path
         self._lock = lock
         self._files: dict[str, tuple[int, int]] = {}
@@ -72,7 +72,7 @@ class Held:
         with os_errors(path.name):
             for name in (path, log_path(path)):
                 _keep_private(name)
-            self.db: Connection = database.connect(path, "rw")
+            self.db: SqliteConnection = database.connect(path, "rw")
             try:
                 self._take(lost_at)
             except BaseException:

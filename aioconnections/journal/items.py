@@ -1,4 +1,4 @@
-"""Items as the text that a journal keeps and compares, and back as the columns of a report."""
+"""References of items: the text by which a journal names and compares an item, and its columns in a report."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from typing import Any, Literal, TypeAlias
 
 from aioconnections.records import Identity, Pair
 
-__all__ = ["APPLICATION", "NOTHING", "Ref", "columns", "is_journal", "item_text"]
+__all__ = ["APPLICATION", "MESSAGE_DIGEST", "NOTHING", "ItemName", "is_journal", "item_reference", "reference_columns"]
 
 APPLICATION = 0x61696F63
-"""What the header of an SQLite database says of a journal."""
+"""The application id in the header of the SQLite database of a journal."""
 
 NOTHING = "{}"
-"""The text of an item that was none; whatever stands in its place in a later run is fine."""
+"""The reference of an item that could not be parsed; a later run may have any item in its place."""
 
-Ref: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
-"""What names an item that is no person: which kind of name it is, and the name."""
+MESSAGE_DIGEST = "message_digest"
+"""The column for the digest of the message that is sent with an item."""
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII alone, so that any text can be stored
+ItemName: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
+"""The name of an item that is no person: what kind of name it is, and the name."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only, so that any text can be stored
 
 
-def item_text(
-    *, pair: Pair | None = None, person: Identity | None = None, ref: Ref | None = None, digest: str | None = None
+def item_reference(
+    *, pair: Pair | None = None, person: Identity | None = None, ref: ItemName | None = None, digest: str | None = None
 ) -> str:
-    """The text of an item: JSON that is the same for the same item in every run and every version.
+    """The reference of an item: JSON that is the same for the same item in every run and every version.
 
     Args:
         pair: two people.
-        person: one.
-        ref: a connection or an invitation that is named by itself.
-        digest: of the message that goes with it, so that another message is another item.
+        person: one person.
+        ref: the name of a connection or an invitation.
+        digest: of the message sent with the item, so that an item with another message is another item.
     """
     named: dict[str, str] = {}
     if pair is not None:
@@ -43,24 +46,24 @@ def item_text(
     if ref is not None:
         named[ref[0]] = ref[1]
     if digest is not None:
-        named["message_digest"] = digest
+        named[MESSAGE_DIGEST] = digest
     return _encode(named)
 
 
-def columns(item: str) -> dict[str, str]:
-    """The names and values that `item_text` was given: ``source_email``, ``userid``, ``connection_id`` and so on.
+def reference_columns(reference: str) -> dict[str, str]:
+    """The names and values in a reference: ``source_email``, ``userid``, ``connection_id``, ``message_digest``, ...
 
-    A text that `item_text` did not make is one column of the name ``item``.
+    `JournalMismatchError.was` and `now` are references. A text of another form is one column named ``item``.
     """
     try:
-        named: Any = json.loads(item)
+        named: Any = json.loads(reference)
         return {str(name): str(value) for name, value in named.items()}
     except (ValueError, AttributeError):
-        return {"item": item}
+        return {"item": reference}
 
 
 def is_journal(path: Path) -> bool:
-    """Whether a file is a journal, of any format, damaged or not; it is looked at without SQLite.
+    """Whether a file is a journal, of any format, damaged or not. Reads the file without SQLite.
 
     https://www.sqlite.org/fileformat2.html#the_database_header has the application id at offset 68.
     """

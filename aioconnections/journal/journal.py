@@ -7,7 +7,8 @@ import os
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
@@ -23,11 +24,13 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.journal.items import NOTHING
-from aioconnections.journal.said import SET_BACK, Past, Said, moment
+from aioconnections.journal.stored import SET_BACK, ItemHistory, StoredOutcome, moment
 
 if TYPE_CHECKING:
     from aioconnections.journal.opening import Opened
-    from aioconnections.journal.writer import Page, Reply, Tell, Writer
+    from aioconnections.journal.summary import Report
+    from aioconnections.journal.writer import Page, Tell, ThreadReply, Writer
+    from aioconnections.outcomes import Outcome
 
 __all__ = ["Journal"]
 
@@ -94,12 +97,13 @@ class Journal:
         self._may_be_lost = lost_log is not None
         self._wall: Callable[[], float] = time.time
         self._failure_told = False
-        self._pages: OrderedDict[int, Reply[Page]] = OrderedDict()
+        self._pages: OrderedDict[int, ThreadReply[Page]] = OrderedDict()
         self._newest = 0  # the latest time that the journal or this run has seen, in microseconds
         self._known_from = 0  # the intents of earlier rows have no age that can be told
         self._opened_as: Opened | None = None
         self._changes = True
         self._added = False  # whether there is a row of this run
+        self._last_index = -1
 
     @property
     def path(self) -> Path:
@@ -110,6 +114,11 @@ class Journal:
     def kept(self) -> Path | None:
         """Where the file of an earlier run went that was finished and older than `max_age`; None if there was none."""
         return None if self._opened_as is None else self._opened_as.kept
+
+    @property
+    def last_index(self) -> int:
+        """The greatest index that an earlier run recorded; -1 if there is none. As of the last time it was opened."""
+        return self._last_index
 
     async def open(self, *, verb: str, origin: str, userid: str | None, changes: bool = True) -> None:
         """Begin a run, or go on with the one that the file records.
@@ -129,7 +138,7 @@ class Journal:
             JournalError: the file is damaged, no journal, or cannot be opened.
         """
         from aioconnections.journal.file import Binding
-        from aioconnections.journal.opening import Wish
+        from aioconnections.journal.opening import OpenRequest
         from aioconnections.journal.writer import Writer
 
         if self._writer is not None:
@@ -137,7 +146,7 @@ class Journal:
         self._newest = 0
         self._changes = changes
         self._added = False
-        wish = Wish(
+        wish = OpenRequest(
             binding=Binding(verb, origin, userid),
             now=self._now(),
             changes=changes,
@@ -154,14 +163,46 @@ class Journal:
         except BaseException:
             await self._end(writer)
             raise
-        assert opened is not None  # noqa: S101 # it is there once it does not raise
+        assert opened is not None  # noqa: S101 # it is set unless `wait` raises
+        self._last_index = writer.last_index
         self._opened_as, head = opened, opened.head
         self._known_from = head.set_back
         if self._newest < head.wall - SET_BACK:
             self._known_from = head.mark.seq + 1
         self._newest = max(self._newest, head.wall)
 
-    async def past(self, index: int, item: str) -> Past | None:
+    @contextmanager
+    def recorded(
+        self, *, verb: str, origin: str, opened: bool
+    ) -> Generator[Callable[[int, str, object], Outcome | None]]:
+        """After the run: look up what the journal holds of items that the run did not read.
+
+        The function that it gives takes the index, the reference and the item, by ascending index, and returns the
+        recorded outcome, or None. It reads the file, which blocks; a file that cannot be read holds nothing.
+
+        Args:
+            verb: of the run.
+            origin: of the server.
+            opened: whether the run has opened the journal, which compares more than verb and server.
+        """
+        from aioconnections.journal.summary import RecordedItems
+
+        def is_usable(run: Report) -> bool:
+            if (run.verb, run.origin) != (verb, origin):
+                return False
+            if opened or self._max_age is None or run.finished is None:
+                return True
+            return self._now() / _SECOND - run.finished.timestamp() < self._max_age
+
+        with RecordedItems(self._path, is_usable) as items:
+
+            def find(index: int, reference: str, item: object) -> Outcome | None:
+                found = None if opened and index > self._last_index else items.find(index, reference)
+                return None if found is None else found.replay(item)
+
+            yield find
+
+    async def history(self, index: int, item: str) -> ItemHistory | None:
         """What an earlier run recorded of an item; None if nothing.
 
         Raises:
@@ -174,9 +215,9 @@ class Journal:
         if lost is None or (found is not None and found.finished):
             return found
         age = max(0, self._now() - lost) / _SECOND
-        return Past(None, _ALL_SENDS, None if found is None else found.intent_at, age, log_lost=True)
+        return ItemHistory(None, _ALL_SENDS, None if found is None else found.intent_at, age, log_lost=True)
 
-    async def _found(self, writer: Writer, index: int, item: str) -> Past | None:
+    async def _found(self, writer: Writer, index: int, item: str) -> ItemHistory | None:
         number = index // _PAGE
         reply = self._pages.get(number)
         if reply is None:
@@ -187,23 +228,23 @@ class Journal:
         found = page.get(index) if page is not None else None
         if found is None:
             return None
-        was, sends, intent, wall, data, said_at = found
+        was, sends, intent, wall, data, stored_at = found
         if was not in (item, NOTHING):
             raise JournalMismatchError(index, was, item)
-        said = Said.from_text(data) if data is not None else None
-        recorded_at = None if said is None or said_at is None else moment(said_at)
+        stored = StoredOutcome.from_text(data) if data is not None else None
+        recorded_at = None if stored is None or stored_at is None else moment(stored_at)
         if intent is None or wall is None:
-            return Past(said, recorded_at=recorded_at)
+            return ItemHistory(stored, recorded_at=recorded_at)
         now = self._now()
         age = max(0, now - wall) / _SECOND if intent >= self._known_from else None
-        return Past(said, sends, wall / _SECOND, age, recorded_at)
+        return ItemHistory(stored, sends, wall / _SECOND, age, recorded_at)
 
     async def intent(self, index: int, item: str, *, send: int) -> None:
         """Record that something is about to be sent; returns once that is on the disk.
 
         Args:
             index: of the item.
-            item: see `item_text`.
+            item: see `item_reference`.
             send: 1 the first time, 2 if it is sent again; the same number again if it certainly was not sent.
 
         Raises:
@@ -211,20 +252,20 @@ class Journal:
         """
         await self._add(index, "intent", item, str(send), durable=True)
 
-    async def outcome(self, index: int, item: str, said: Said, *, durable: bool) -> datetime:
+    async def outcome(self, index: int, item: str, stored: StoredOutcome, *, durable: bool) -> datetime:
         """Record what came of an item, and give the time that is recorded with it.
 
         Args:
             index: of the item.
-            item: see `item_text`.
-            said: see `said_of`.
+            item: see `item_reference`.
+            stored: see `to_stored`.
             durable: whether to return once it is on the disk. If not, the call returns at once, unless very many wait
                 to be written, and a later call or `aclose` says if it failed.
 
         Raises:
             JournalDiskError: this, or something before it, could not be written.
         """
-        return moment(await self._add(index, "outcome", item, said.to_text(), durable=durable))
+        return moment(await self._add(index, "outcome", item, stored.to_text(), durable=durable))
 
     async def finish(self) -> None:
         """Record that the run is finished: the source is exhausted, and each item has a verdict.
@@ -242,7 +283,7 @@ class Journal:
         """Write what is left and give up the file. Closing twice is fine, and so is closing what was never opened.
 
         Raises:
-            JournalDiskError: something could not be written, and no call has said so yet.
+            JournalDiskError: something could not be written, and no call has stored so yet.
         """
         writer = self._writer
         if writer is None:

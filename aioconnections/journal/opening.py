@@ -20,14 +20,14 @@ from aioconnections.journal.database import os_errors
 from aioconnections.journal.file import Binding, ensure, log_path, recognise_at_once, sync_folder
 from aioconnections.journal.holding import Held
 from aioconnections.journal.lock import Lock, take
-from aioconnections.journal.reading import Head, verified
-from aioconnections.journal.said import SET_BACK
+from aioconnections.journal.reading import JournalEnd, verified
+from aioconnections.journal.stored import SET_BACK
 
-__all__ = ["Opened", "Wish", "begin"]
+__all__ = ["OpenRequest", "Opened", "begin"]
 
 
 @frozen(kw_only=True)
-class Wish:
+class OpenRequest:
     """What a run wants of its journal.
 
     Attributes:
@@ -59,7 +59,7 @@ class Opened:
     """
 
     held: Held
-    head: Head
+    head: JournalEnd
     lost: int | None
     kept: Path | None = None
     _left: ExitStack = field(repr=False, factory=ExitStack)
@@ -69,7 +69,7 @@ class Opened:
         self._left.close()
 
 
-def begin(path: Path, wish: Wish) -> Opened:
+def begin(path: Path, wish: OpenRequest) -> Opened:
     """Open the journal, and make it if there is none.
 
     Raises:
@@ -89,13 +89,13 @@ def begin(path: Path, wish: Wish) -> Opened:
         return Opened(held, head, wish.now if head.log_lost else head.lost, kept, left.pop_all())
 
 
-def _looked_at(path: Path, wish: Wish) -> Head:
+def _looked_at(path: Path, wish: OpenRequest) -> JournalEnd:
     """Where the journal ends, which is made if there is none."""
     ensure(path, wish.binding, wish.now)
     return verified(path, wish.binding, wish.wanted, may_be_lost=wish.may_be_lost)
 
 
-def _is_too_old(path: Path, finished: int, wish: Wish) -> bool:
+def _is_too_old(path: Path, finished: int, wish: OpenRequest) -> bool:
     """Whether a finished check is.
 
     Raises:
@@ -112,7 +112,7 @@ def _is_too_old(path: Path, finished: int, wish: Wish) -> bool:
     return (wish.now - finished) / 1_000_000 >= wish.max_age
 
 
-def _set_aside(path: Path, lock: Lock, head: Head) -> Path:
+def _set_aside(path: Path, lock: Lock, head: JournalEnd) -> Path:
     """Give a journal the next free number; the new path. Its lock file stays where it is, for its old name."""
     Held(path, lock, head).close()  # which leaves no log
     with os_errors(path.name):

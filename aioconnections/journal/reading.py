@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from aioconnections.errors import JournalBoundError, JournalError
 from aioconnections.journal import database
-from aioconnections.journal.database import Connection, one, os_errors
+from aioconnections.journal.database import SqliteConnection, one, os_errors
 from aioconnections.journal.file import (
     RUN,
     SCHEMA,
@@ -28,9 +28,9 @@ from aioconnections.journal.file import (
     recognise,
     root,
 )
-from aioconnections.journal.said import SET_BACK
+from aioconnections.journal.stored import SET_BACK
 
-__all__ = ["END", "LOST", "Head", "fold", "verified", "whole"]
+__all__ = ["END", "LOST", "JournalEnd", "fold", "verified", "whole"]
 
 END, LOST = "end", "lost"
 """Kinds of rows that are about the run: that it is finished, and since when; that it goes on without its log."""
@@ -47,7 +47,7 @@ FROM entry WHERE idx >= 0 GROUP BY idx
 
 
 @frozen
-class Head:
+class JournalEnd:
     """Where a verified journal ends.
 
     Attributes:
@@ -67,7 +67,9 @@ class Head:
     log_lost: bool = False
 
 
-def verified(path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False) -> Head:
+def verified(
+    path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False
+) -> JournalEnd:
     """Read all of the journal, without changing it, and say where it ends.
 
     Args:
@@ -87,7 +89,7 @@ def verified(path: Path, binding: Binding | None, wanted: Callable[[], bool], *,
 @contextmanager
 def whole(
     path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False
-) -> Generator[tuple[Connection, Head]]:
+) -> Generator[tuple[SqliteConnection, JournalEnd]]:
     """A connection to a journal that is `verified`, and where that ends."""
     alone = recognise(path, path.lstat())
     lost = check_log(path, alone, may_be_lost=may_be_lost)
@@ -100,13 +102,13 @@ def whole(
         yield db, evolve(head, log_lost=lost)
 
 
-def _is_without_its_log(path: Path, alone: Mark | None, head: Head) -> bool:
+def _is_without_its_log(path: Path, alone: Mark | None, head: JournalEnd) -> bool:
     """Whether the log is another one and holds nothing; a journal that went on without its log has another one, too."""
     return alone is not None and head.mark.generation == alone.generation and is_stray(path, alone)
 
 
 @contextmanager
-def _reading(path: Path) -> Generator[Connection]:
+def _reading(path: Path) -> Generator[SqliteConnection]:
     """A connection that only reads, and leaves nothing behind."""
     log, shared = log_path(path), path.with_name(f"{path.name}-shm")
     found = os.path.lexists(shared)
@@ -134,8 +136,8 @@ def _reading(path: Path) -> Generator[Connection]:
 
 
 def _read_through(
-    db: Connection, path: Path, alone: Mark | None, binding: Binding | None, wanted: Callable[[], bool]
-) -> Head:
+    db: SqliteConnection, path: Path, alone: Mark | None, binding: Binding | None, wanted: Callable[[], bool]
+) -> JournalEnd:
     """Verify every row; see `verified`. `alone` is what the main file says by itself.
 
     Raises:
@@ -174,7 +176,7 @@ def _is_whole_alone(path: Path, wanted: Callable[[], bool]) -> bool:
     return True
 
 
-def _whole(db: Connection, alone: Mark | None, wanted: Callable[[], bool]) -> Head:
+def _whole(db: SqliteConnection, alone: Mark | None, wanted: Callable[[], bool]) -> JournalEnd:
     if [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != list(SCHEMA):
         raise _DamageError("its tables are not ours")
     runs = list(db.execute(RUN))
@@ -186,7 +188,7 @@ def _whole(db: Connection, alone: Mark | None, wanted: Callable[[], bool]) -> He
     return _follow(db, mark, alone, wanted)
 
 
-def _follow(db: Connection, mark: Mark, alone: Mark | None, wanted: Callable[[], bool]) -> Head:
+def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, wanted: Callable[[], bool]) -> JournalEnd:
     """Verify the chain up to `mark`; `alone` has to be a link of it."""
     number, chain, before, set_back = 0, root(mark), mark.created, 0
     finished: int | None = None
@@ -213,7 +215,7 @@ def _follow(db: Connection, mark: Mark, alone: Mark | None, wanted: Callable[[],
         raise _DamageError(_CHANGED)
     if not passed:
         raise _WrongLogError
-    return Head(mark, before, set_back, finished, lost)
+    return JournalEnd(mark, before, set_back, finished, lost)
 
 
 def _compare(name: str, was: Binding, now: Binding) -> None:
@@ -228,7 +230,7 @@ def _compare(name: str, was: Binding, now: Binding) -> None:
         raise JournalBoundError(f"the journal {name} belongs to another run: {' and '.join(differs)}")
 
 
-def fold(db: Connection) -> None:
+def fold(db: SqliteConnection) -> None:
     """Note the last intent, the last outcome and the number of sends of each index, in a table of this connection.
 
     It is made anew from rows that were verified, where an index kept in the file would be verified by nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, field, frozen
 
-from aioconnections.errors import UsageError
-from aioconnections.journal.items import columns
-from aioconnections.journal.said import Said, moment
-from aioconnections.outcomes import Tally, milliseconds
+from aioconnections.errors import InDoubtError, JournalError, UsageError
+from aioconnections.journal.items import reference_columns
+from aioconnections.journal.stored import StoredOutcome, moment, replay
+from aioconnections.outcomes import InDoubt, Outcome, Tally, milliseconds
 
 if TYPE_CHECKING:
-    from aioconnections.journal.database import Connection
+    from aioconnections.journal.database import SqliteConnection
 
-__all__ = ["Report", "Row", "report"]
+__all__ = ["RecordedItem", "RecordedItems", "Report", "report"]
 
 _ROWS = """
-SELECT fold.idx AS idx, coalesce(said.item, sent.item), sent.wall, said.wall,
-    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN said.data END AS data
+SELECT fold.idx AS idx, coalesce(stored.item, sent.item), sent.wall, stored.wall,
+    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN stored.data END AS data
 FROM temp.fold
 LEFT JOIN entry AS sent ON sent.seq = fold.intent
-LEFT JOIN entry AS said ON said.seq = fold.outcome
+LEFT JOIN entry AS stored ON stored.seq = fold.outcome
 """
 _COUNTS = f"""
 SELECT name, CASE name WHEN 'checked' THEN detail END AS split, count(*)
@@ -41,7 +41,7 @@ _CUT_SHORT = "the run ended before the answer was recorded"
 
 
 @frozen(kw_only=True)
-class Row:
+class RecordedItem:
     """What a journal holds of one item.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row:
         item: what was asked for: ``source_email``, ``target_userid``, ``key``, ``connection_id``, ``message_digest``
             and so on.
         outcome: as `Outcome.as_dict` names it; ``in_doubt`` if the run ended between the intent and the answer.
-        said: the latest outcome; None if the run ended before there was one.
+        stored: the latest outcome; None if the run ended before there was one.
         intent_at: when something was about to be sent, for the last time; aware, None if never.
         outcome_at: when the latest outcome was recorded; aware, None if never.
     """
@@ -57,25 +57,32 @@ class Row:
     index: int
     item: dict[str, str]
     outcome: str
-    said: Said | None
+    stored: StoredOutcome | None
     intent_at: datetime | None
     outcome_at: datetime | None
 
     @property
     def details(self) -> dict[str, str | int | None]:
         """What the outcome adds to `as_dict`, besides an error: ``status``, ``connection_id``, ``was``, ..."""
-        facts = {} if self.said is None else self.said.facts
+        facts = {} if self.stored is None else self.stored.facts
         if "status" in facts:
             facts["status"] = facts["status"] or "none"
         names = {"of": "duplicate_of"}
         return {names.get(name, name): value for name, value in facts.items() if name not in {"error", "reason"}}
 
+    def replay(self, item: object) -> Outcome:
+        """The outcome of `item`, which this is about, `replayed`."""
+        if self.stored is None:
+            error = InDoubtError(_CUT_SHORT)
+            return InDoubt(error, index=self.index, item=item, replayed=True, recorded_at=self.intent_at)
+        return replay(self.stored, index=self.index, item=item, recorded_at=self.outcome_at)
+
     @property
     def error(self) -> str | None:
         """Why the item was not done, as in `Outcome.as_dict`."""
-        if self.said is None:
+        if self.stored is None:
             return _CUT_SHORT
-        facts = self.said.facts
+        facts = self.stored.facts
         error = facts.get("error")
         return f"{error['class']}: {error['text']}" if error else facts.get("reason")
 
@@ -84,15 +91,15 @@ class Row:
 
         It has only those of the identities and details that the item has.
         """
-        said = self.said or Said("in_doubt")
+        stored = self.stored or StoredOutcome("in_doubt")
         return {
             "index": self.index,
             **self.item,
             "outcome": self.outcome,
             **self.details,
-            "attempts": said.attempts,
-            "elapsed_ms": milliseconds(said.elapsed),
-            "waited_ms": milliseconds(said.waited),
+            "attempts": stored.attempts,
+            "elapsed_ms": milliseconds(stored.elapsed),
+            "waited_ms": milliseconds(stored.waited),
             "error": self.error,
             "intent_at": self.intent_at.isoformat() if self.intent_at else None,
             "outcome_at": self.outcome_at.isoformat() if self.outcome_at else None,
@@ -124,11 +131,11 @@ class Report:
     finished: datetime | None
     tally: Tally
     _name: str = field(repr=False)
-    _db: Connection = field(repr=False)
+    _db: SqliteConnection = field(repr=False)
     _left: ExitStack = field(repr=False)
     _closed: bool = field(default=False, repr=False)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[RecordedItem]:
         """One row per item that was recorded, by index; they are read from the disk while they are asked for.
 
         Raises:
@@ -141,13 +148,13 @@ class Report:
             if self._closed:
                 raise UsageError("the report is closed")
             for index, item, sent, answered, data in self._db.execute(f"{_ROWS} ORDER BY idx"):
-                said = Said.from_text(data) if data is not None else None
-                outcome = said.outcome if said is not None else "in_doubt"
-                yield Row(
+                stored = StoredOutcome.from_text(data) if data is not None else None
+                outcome = stored.outcome if stored is not None else "in_doubt"
+                yield RecordedItem(
                     index=index,
-                    item=columns(item),
+                    item=reference_columns(item),
                     outcome=outcome,
-                    said=said,
+                    stored=stored,
                     intent_at=_time(sent),
                     outcome_at=_time(answered),
                 )
@@ -202,9 +209,52 @@ def report(path: str | os.PathLike[str]) -> Report:
 def _count(counts: dict[str, int], name: str, detail: str | None, count: int) -> None:
     counts[name] = counts.get(name, 0) + count
     if detail is not None:
-        status = Said(name, detail).facts["status"] or "none"
+        status = StoredOutcome(name, detail).facts["status"] or "none"
         counts[f"status_{status}"] = counts.get(f"status_{status}", 0) + count
 
 
 def _time(wall: int | None) -> datetime | None:
     return None if wall is None else moment(wall)
+
+
+class RecordedItems:
+    """Looks up the items of a journal by ascending index, and closes the report when its block is left.
+
+    Args:
+        path: of the journal, which is read when the first item is looked up.
+        is_usable: whether the journal is of the same run; otherwise nothing is found.
+    """
+
+    def __init__(self, path: Path, is_usable: Callable[[Report], bool]) -> None:
+        self._path = path
+        self._is_usable = is_usable
+        self._stack = ExitStack()
+        self._rows: Iterator[RecordedItem] | None = None
+        self._next: RecordedItem | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def find(self, index: int, reference: str) -> RecordedItem | None:
+        """The item at this index if it has this reference; None if not, or if the journal cannot be read."""
+        try:
+            if self._rows is None:
+                self._rows = self._read()
+            while self._next is None or self._next.index < index:
+                self._next = next(self._rows)
+        except StopIteration:
+            return None
+        except JournalError:  # already reported by the run, or reported by the next one
+            self._rows = iter(())
+            return None
+        found = self._next
+        return found if found.index == index and found.item == reference_columns(reference) else None
+
+    def _read(self) -> Iterator[RecordedItem]:
+        run = self._stack.enter_context(report(self._path))
+        return run.rows() if self._is_usable(run) else iter(())

@@ -19,10 +19,10 @@ from aioconnections.errors import JournalDiskError, JournalError, UsageError
 from aioconnections.journal.database import os_errors
 from aioconnections.journal.file import link
 from aioconnections.journal.holding import Held, Statement
-from aioconnections.journal.opening import Opened, Wish, begin
+from aioconnections.journal.opening import Opened, OpenRequest, begin
 from aioconnections.journal.reading import fold
 
-__all__ = ["Entry", "Page", "Reply", "Tell", "Writer"]
+__all__ = ["Entry", "Page", "Tell", "ThreadReply", "Writer"]
 
 Entry: TypeAlias = tuple[int, str, str, str, int]
 """Index, kind, item, data, and microseconds of the wall clock."""
@@ -41,17 +41,17 @@ BACKLOG = 4096  # rows; whoever adds one more waits
 _SIZES = (64, 32, 16, 8, 4, 2, 1)  # every statement gives the interpreter's lock away, so there should be few
 _INSERT = {size: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * size)}" for size in _SIZES}  # noqa: S608
 _PAGE = """
-SELECT fold.idx, coalesce(said.item, sent.item), coalesce(fold.sends, 0), fold.intent, sent.wall,
-    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN said.data END, said.wall,
-    (fold.intent IS NULL) = (sent.seq IS NULL) AND (fold.outcome IS NULL) = (said.seq IS NULL)
+SELECT fold.idx, coalesce(stored.item, sent.item), coalesce(fold.sends, 0), fold.intent, sent.wall,
+    CASE WHEN fold.outcome > coalesce(fold.intent, 0) THEN stored.data END, stored.wall,
+    (fold.intent IS NULL) = (sent.seq IS NULL) AND (fold.outcome IS NULL) = (stored.seq IS NULL)
 FROM temp.fold
 LEFT JOIN entry AS sent ON sent.seq = fold.intent
-LEFT JOIN entry AS said ON said.seq = fold.outcome
+LEFT JOIN entry AS stored ON stored.seq = fold.outcome
 WHERE fold.idx BETWEEN ? AND ?
 """
 
 
-class Reply(Generic[ValueT]):
+class ThreadReply(Generic[ValueT]):
     """Something that the thread will say. All but the two results is the loop's alone."""
 
     __slots__ = ("_event", "awaited", "done", "failure", "value")
@@ -90,23 +90,23 @@ class Writer:
         last_index: the greatest that an earlier run recorded; -1 if there is none.
     """
 
-    def __init__(self, path: Path, wish: Wish, tell: Tell) -> None:
+    def __init__(self, path: Path, wish: OpenRequest, tell: Tell) -> None:
         self._path = path
         self._wish = evolve(wish, wanted=lambda: not self._closing)
         self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
         self._entries: list[Entry] = []
-        self._batch: Reply[None] = Reply()
-        self._questions: list[tuple[int, int, Reply[Page]]] = []
+        self._batch: ThreadReply[None] = ThreadReply()
+        self._questions: list[tuple[int, int, ThreadReply[Page]]] = []
         self._pressing = False  # somebody waits
         self._closing = False
-        self.opening: Reply[Opened] = Reply()
-        self.closed: Reply[None] = Reply()
+        self.opening: ThreadReply[Opened] = ThreadReply()
+        self.closed: ThreadReply[None] = ThreadReply()
         self.failure: JournalDiskError | None = None
         self.last_index: int = -1
         self.thread: threading.Thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
 
-    def add(self, entry: Entry, *, durable: bool) -> Reply[None] | None:
+    def add(self, entry: Entry, *, durable: bool) -> ThreadReply[None] | None:
         """Queue a row. What is returned is settled when it is on the disk; None if nobody need wait for that."""
         with self._wake:
             self._refuse_late()
@@ -121,9 +121,9 @@ class Writer:
             self._pressing = self._pressing or presses
             return self._batch if waits else None
 
-    def ask(self, first: int, last: int) -> Reply[Page]:
+    def ask(self, first: int, last: int) -> ThreadReply[Page]:
         """Queue the question what earlier runs recorded from one index to another."""
-        reply: Reply[Page] = Reply()
+        reply: ThreadReply[Page] = ThreadReply()
         with self._wake:
             self._refuse_late()
             self._questions.append((first, last, reply))
@@ -160,7 +160,7 @@ class Writer:
             self._settle(self.opening)
             self._settle(self.closed)
 
-    def _settle(self, reply: Reply[Any]) -> None:
+    def _settle(self, reply: ThreadReply[Any]) -> None:
         with suppress(RuntimeError):  # the loop is gone, and with it all who wait
             self.tell(reply.settle)
 
@@ -185,7 +185,7 @@ class Writer:
             if not self._pressing:
                 self._wake.wait_for(lambda: self._pressing, LINGER)
             entries, self._entries = self._entries, []
-            batch, self._batch = self._batch, Reply()
+            batch, self._batch = self._batch, ThreadReply()
             questions, self._questions = self._questions, []
             self._pressing = closing = self._closing
         if entries:
@@ -194,7 +194,7 @@ class Writer:
             self._answer(opened.held, first, last, reply)
         return not closing
 
-    def _commit(self, held: Held, entries: list[Entry], batch: Reply[None]) -> None:
+    def _commit(self, held: Held, entries: list[Entry], batch: ThreadReply[None]) -> None:
         if self.failure is None:
             try:
                 _write(held, entries)
@@ -204,15 +204,15 @@ class Writer:
         if batch.awaited:
             self._settle(batch)
 
-    def _answer(self, held: Held, first: int, last: int, reply: Reply[Page]) -> None:
+    def _answer(self, held: Held, first: int, last: int, reply: ThreadReply[Page]) -> None:
         try:
             with os_errors(self._path.name):
                 page: Page = {}
                 rows = held.db.execute(_PAGE, (first, last))
-                for index, item, sends, intent, wall, data, said_at, complete in rows:
+                for index, item, sends, intent, wall, data, stored_at, complete in rows:
                     if not complete:
                         raise JournalError(f"the journal {self._path.name} is damaged: rows cannot be found again")  # noqa: TRY301
-                    page[index] = (item, sends, intent, wall, data, said_at)
+                    page[index] = (item, sends, intent, wall, data, stored_at)
                 reply.value = page
         except Exception as error:  # noqa: BLE001 # handed to whoever asked
             reply.failure = error

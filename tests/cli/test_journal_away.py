@@ -207,7 +207,7 @@ def test_a_journal_that_cannot_be_read_says_nothing(command: Command, away: Call
 def test_a_run_that_was_never_recorded_does_not_read_its_journal(
     command: Command, once: Once, me: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aioconnections.cli.journals.report", lambda _: pytest.fail("there is nothing in it"))
+    monkeypatch.setattr("aioconnections.journal.summary.report", lambda _: pytest.fail("there is nothing in it"))
     once(lambda: me.app.requests.total > 5, lambda: os.kill(os.getpid(), signal.SIGINT))
     said = command("check", pairs(OTHERS[:50]), *JOURNAL, "--max-per-second", 20)
     assert (said.code, len(said.rows)) == (130, 50)

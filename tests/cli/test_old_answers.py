@@ -41,7 +41,6 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
         monkeypatch.setattr("time.time", moment.timestamp)
 
     monkeypatch.setattr(writing, "datetime", Clock)
-    monkeypatch.setattr("aioconnections.cli.journals.datetime", Clock)
     put(AT)
     return put
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.rows import PAIRS, Row, RowPair
+from aioconnections.cli.rows import PAIRS, InputRow, RowPair
 from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
 from aioconnections.errors import DeadlineError
@@ -143,7 +143,7 @@ def outcomes(*kinds: type[Outcome]) -> list[Outcome]:
     ids=["undone", "undone and done", "done and undone", "as many as are held", "too many"],
 )
 def test_what_says_that_nothing_was_done_waits_for_more(kinds: list[type[Outcome]], written: int) -> None:
-    rows: list[Row] = []
+    rows: list[InputRow] = []
     writing: Writing[RowPair] = Writing(rows.append, CHECK, ("status", "http_status", "error"), held=[])
     for outcome in outcomes(*kinds):
         writing.take(outcome)

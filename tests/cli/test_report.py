@@ -13,7 +13,8 @@ import pytest
 from journals import opened, pair
 
 from aioconnections import Checked, Duplicate, Email, InDoubt, InDoubtError, Invited
-from aioconnections.journal import item_text, said_of
+from aioconnections.journal.items import item_reference
+from aioconnections.journal.stored import to_stored
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Status
 
@@ -31,14 +32,14 @@ def record(*entries: tuple[int, str, Outcome | None], verb: str = "invite") -> P
                 if verb != "check":
                     await journal.intent(index, item, send=1)
                 if outcome is not None:
-                    await journal.outcome(index, item, said_of(outcome), durable=False)
+                    await journal.outcome(index, item, to_stored(outcome), durable=False)
 
     anyio.run(write)
     return Path("j.sqlite")
 
 
 def person(number: int) -> str:
-    return item_text(person=Email(f"person{number}@example.com"), digest="d1")
+    return item_reference(person=Email(f"person{number}@example.com"), digest="d1")
 
 
 def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None:
@@ -97,7 +98,7 @@ def test_a_person_who_comes_twice_is_no_failure(command: Command) -> None:
 
 
 def test_json_lines_have_the_columns_of_each_row(command: Command) -> None:
-    record((0, person(0), Invited("c1")), (1, item_text(ref=("connection_id", "c2")), None))
+    record((0, person(0), Invited("c1")), (1, item_reference(ref=("connection_id", "c2")), None))
     first, second = map(json.loads, command("report", "j.sqlite", "--json").out.splitlines())
     assert list(first) == ["index", "email", "message_digest", "outcome", "connection_id", *AFTER]
     assert list(second) == ["index", "connection_id", "outcome", *AFTER]
@@ -106,7 +107,7 @@ def test_json_lines_have_the_columns_of_each_row(command: Command) -> None:
 
 def test_a_check_has_its_status_and_is_counted_by_it(command: Command) -> None:
     found = (Status.ACCEPTED, None, None)
-    entries = [(n, item_text(pair=pair(n)), Checked(status, pair=pair(n))) for n, status in enumerate(found)]
+    entries = [(n, item_reference(pair=pair(n)), Checked(status, pair=pair(n))) for n, status in enumerate(found)]
     record(*entries, verb="check")
     said = command("report", "j.sqlite", "-o", "report.csv")
     assert (said.code, said.out) == (0, "")
@@ -135,7 +136,7 @@ def test_a_damaged_journal_is_said_so_in_a_line(command: Command) -> None:
 def test_memory_does_not_grow_with_the_journal(command: Command, form: str) -> None:
     peaks: list[int] = []
     for count in (500, 5_000):
-        path = record(*((n, item_text(pair=pair(n)), Checked(None)) for n in range(count)), verb="check")
+        path = record(*((n, item_reference(pair=pair(n)), Checked(None)) for n in range(count)), verb="check")
         tracemalloc.start()
         assert command("report", path, "--format", form, "-o", "report").code == 0
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def meanwhile(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch, text: str 
     call, moments = getattr(owner, name), [signal.SIGINT]
 
     def called(*arguments: Any) -> Any:
-        if text in str(arguments[0]) and moments:
+        here = threading.current_thread() is threading.main_thread()  # a server of an earlier test may be closing
+        if here and text in str(arguments[0]) and moments:
             moments.clear()
             try:
                 signal.raise_signal(signal.SIGINT)
@@ -81,7 +83,8 @@ def test_a_second_signal_takes_nothing_of_what_is_said(
     assert " done in " in summary
     assert interrupted == "aioconnections: interrupted"
     assert how.startswith("aioconnections: to go on: ")
-    assert command("invite", pairs_file(people(20)), "--journal", "j.sqlite").code == 0
+    again = command("invite", pairs_file(people(20)), "--journal", "j.sqlite")
+    assert again.code == 0, again.err
     assert len(me.app.commits) == len({commit.target for commit in me.app.commits}) == 20
 
 
@@ -111,15 +114,43 @@ def test_a_run_that_has_not_begun_ends_with_the_first(
     assert (said.code, said.err) == (130, "aioconnections: interrupted\n")
 
 
-def test_the_third_kills() -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+def raised(call: Callable[[], object]) -> bool:
     try:
-        signals = Signals.counted(borne=3)
-        signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGTERM) not in {signal.SIG_DFL, *handlers}
-        signal.raise_signal(signal.SIGTERM)
-        assert signals.at_once
-        assert signal.getsignal(signal.SIGINT) is signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        call()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def test_the_first_signal_stops_a_run_and_every_later_one_ends_it_at_once() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    calls: list[str] = []
+    try:
+        signals = Signals.installed()
+        with signals.during_run(lambda: calls.append("stop"), lambda: calls.append("stop at once")):
+            signal.raise_signal(signal.SIGINT)
+            assert signals.count == 1
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+            assert signals.at_once
+        assert calls == ["stop", "stop at once", "stop at once"]
+        assert raised(lambda: signal.raise_signal(signal.SIGTERM))
+        assert not raised(lambda: signal.raise_signal(signal.SIGTERM)), "once is enough"
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+            signal.signal(number, handler)
+
+
+def test_a_blocking_call_is_interrupted_by_the_second_signal_alone() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    signals = Signals.installed()
+    raise_signal = signals.interruptible(signal.raise_signal)
+    try:
+        with signals.during_run(lambda: None, lambda: None):
+            raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # not in a blocking call
+            assert not raised(lambda: signal.raise_signal(signal.SIGTERM))
+            assert raised(lambda: raise_signal(signal.SIGTERM))
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
             signal.signal(number, handler)

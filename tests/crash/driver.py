@@ -14,7 +14,8 @@ from typing import Any, TextIO
 import anyio
 
 from aioconnections import Client, Journal, Userid
-from aioconnections.journal import Past, Said, reading
+from aioconnections.journal import StoredOutcome, reading
+from aioconnections.journal.stored import ItemHistory
 from aioconnections.protocol import colleagues
 
 
@@ -56,18 +57,22 @@ def resend_blindly() -> None:
 
 def forget_doubt() -> None:
     """What was begun and not finished counts as never begun."""
-    Past.in_doubt = property(lambda _: False)  # type: ignore[assignment,method-assign]
+    ItemHistory.in_doubt = property(lambda _: False)  # type: ignore[assignment,method-assign]
 
 
 def skip_in_doubt() -> None:
     """What is in doubt is taken for done."""
-    real = Journal.past
+    real = Journal.history
 
-    async def past(self: Journal, index: int, item: str) -> Past | None:
+    async def past(self: Journal, index: int, item: str) -> ItemHistory | None:
         found = await real(self, index, item)
-        return Past(Said("invited", '{"connection_id":null}')) if found is not None and found.in_doubt else found
+        return (
+            ItemHistory(StoredOutcome("invited", '{"connection_id":null}'))
+            if found is not None and found.in_doubt
+            else found
+        )
 
-    Journal.past = past  # type: ignore[method-assign]
+    Journal.history = past  # type: ignore[method-assign]
 
 
 def hurry() -> None:

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from mortal import FATES, LATEST, NOT_MADE, Asked, Death, World, in_time
 
 from aioconnections import Client, InDoubt, Journal, Outcomes, Pair, Status
-from aioconnections.journal import Past, report
+from aioconnections.journal import report
+from aioconnections.journal.stored import ItemHistory
 
 SETTLE, LONGEST = 30.0, 900.0
 
@@ -174,7 +175,7 @@ TestInvitations.settings = settings(stateful_step_count=12)
 
 
 def test_the_machine_notices_a_journal_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Past, "in_doubt", property(lambda _: False))
+    monkeypatch.setattr(ItemHistory, "in_doubt", property(lambda _: False))
     once = settings(stateful_step_count=12, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Invitations, settings=once)

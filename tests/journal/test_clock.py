@@ -21,7 +21,7 @@ async def intents(path: Path, *times: float) -> None:
 
 
 async def ages(journal: Journal, count: int) -> list[float | None]:
-    found = [await journal.past(index, item(index)) for index in range(count)]
+    found = [await journal.history(index, item(index)) for index in range(count)]
     return [past.age if past else -1.0 for past in found]
 
 

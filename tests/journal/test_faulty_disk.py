@@ -85,7 +85,7 @@ def rows(path: Path) -> set[tuple[int, str]]:
         found = list(run.rows())
     assert all(row.item == {"source_email": f"person{row.index}@example.com", "target_userid": f"u-{row.index}"}
                for row in found)  # fmt: skip
-    assert all(row.said in {INVITED, None} for row in found)
+    assert all(row.stored in {INVITED, None} for row in found)
     intents = {(row.index, "intent") for row in found if row.intent_at}
     return intents | {(row.index, "outcome") for row in found if row.outcome_at}
 
@@ -189,7 +189,7 @@ def test_what_nobody_waited_for_is_told_later(path: Path, use: Use) -> None:
 
 def test_a_file_that_cannot_be_closed_ends_the_run_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clinging(Disk):
-        def connect(self, path: Path, mode: database.Mode) -> database.Connection:
+        def connect(self, path: Path, mode: database.Mode) -> database.SqliteConnection:
             db = super().connect(path, mode)
             if mode == "rw":
                 real = db.close

@@ -209,7 +209,7 @@ def test_one_that_is_made_by_somebody_else_at_the_same_time(
 class Breaking:
     """A connection that fails, or finds nothing, in the statement that holds a word."""
 
-    def __init__(self, real: database.Connection, word: str, found: list[tuple[object, ...]] | None) -> None:
+    def __init__(self, real: database.SqliteConnection, word: str, found: list[tuple[object, ...]] | None) -> None:
         self.real = real
         self.word = word
         self.found = found
@@ -247,7 +247,7 @@ def test_a_disk_that_fails_to_read(
 
     async def run() -> None:
         async with opened(path) as journal:
-            await journal.past(0, item(0))
+            await journal.history(0, item(0))
 
     with monkeypatch.context() as patched:
         patched.setattr(database, "connect", lambda *which: Breaking(real(*which), word, found))
@@ -260,7 +260,7 @@ def test_a_disk_that_fails_to_read(
 def test_one_that_changes_while_it_is_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = database.connect
 
-    def connect(path: Path, mode: database.Mode) -> database.Connection:
+    def connect(path: Path, mode: database.Mode) -> database.SqliteConnection:
         if mode == "rw":
             changed(path, "UPDATE run SET generation = 7")
         return real(path, mode)

@@ -1,4 +1,4 @@
-"""The text of an item is the same in every run, and comes back as columns."""
+"""The text of an item is the same in every run, and comes back as reference_columns."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections import Email, Identity, Key, Pair, Userid
-from aioconnections.journal import columns, item_text
-from aioconnections.journal.items import Ref
+from aioconnections.journal import reference_columns
+from aioconnections.journal.items import ItemName, item_reference
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (
-            item_text(pair=Pair(Email("A@example.com"), Key("k"))),
+            item_reference(pair=Pair(Email("A@example.com"), Key("k"))),
             '{"source_email":"A@example.com","target_key":"k"}',
         ),
-        (item_text(person=Userid("Zoë"), digest="ab12"), '{"userid":"Zo\\u00eb","message_digest":"ab12"}'),
-        (item_text(ref=("connection_id", "c-1")), '{"connection_id":"c-1"}'),
-        (item_text(ref=("invitation_href", "https://x/y?z=1")), '{"invitation_href":"https://x/y?z=1"}'),
-        (item_text(), "{}"),
+        (item_reference(person=Userid("Zoë"), digest="ab12"), '{"userid":"Zo\\u00eb","message_digest":"ab12"}'),
+        (item_reference(ref=("connection_id", "c-1")), '{"connection_id":"c-1"}'),
+        (item_reference(ref=("invitation_href", "https://x/y?z=1")), '{"invitation_href":"https://x/y?z=1"}'),
+        (item_reference(), "{}"),
     ],
 )
 def test_the_text_never_changes(text: str, expected: str) -> None:
@@ -36,13 +36,13 @@ def test_columns_give_back_what_the_text_was_made_of(
     kind: type[Email | Userid | Key], name: str, ref: str, digest: str | None
 ) -> None:
     person: Identity = kind(f"x{name}@example.com" if kind is Email else name)
-    what: Ref = ("connection_id", ref)
-    text = item_text(person=person, ref=what, digest=digest)
+    what: ItemName = ("connection_id", ref)
+    text = item_reference(person=person, ref=what, digest=digest)
     assert text.isascii()
     more = {} if digest is None else {"message_digest": digest}
-    assert columns(text) == {person.kind: person.value, "connection_id": ref} | more
+    assert reference_columns(text) == {person.kind: person.value, "connection_id": ref} | more
 
 
 @pytest.mark.parametrize("text", ["anything", "[1]", "{", ""])
 def test_a_text_of_somebody_elses_is_one_column(text: str) -> None:
-    assert columns(text) == {"item": text}
+    assert reference_columns(text) == {"item": text}

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
-from journals import INVITED, ORIGIN, USERID, VERB, item, opened, outcomes, past_of
+from journals import INVITED, ORIGIN, USERID, VERB, history_of, item, opened, outcomes
 
 from aioconnections import (
     InvalidInputError,
@@ -19,11 +19,12 @@ from aioconnections import (
     JournalMismatchError,
     UsageError,
 )
-from aioconnections.journal import Past, Said, file, reading, report, writer
+from aioconnections.journal import StoredOutcome, file, reading, report, writer
+from aioconnections.journal.stored import ItemHistory
 
 pytestmark = pytest.mark.anyio
 
-FAILED = Said("failed", '{"error":{"class":"ConnectionsError","text":"m","attributes":{}}}')
+FAILED = StoredOutcome("failed", '{"error":{"class":"ConnectionsError","text":"m","attributes":{}}}')
 
 
 async def test_a_run_goes_on(path: Path) -> None:
@@ -32,16 +33,16 @@ async def test_a_run_goes_on(path: Path) -> None:
         await journal.outcome(0, item(0), INVITED, durable=True)
         await journal.intent(1, item(1), send=1)
         await journal.outcome(2, item(2), FAILED, durable=False)
-        assert await journal.past(0, item(0)) is None, "it is this run's own"
+        assert await journal.history(0, item(0)) is None, "it is this run's own"
     async with opened(path, wall=1_060.5) as journal:
-        assert await journal.past(0, item(0)) == past_of(INVITED, 1, 1_000.0, 60.5, at=1_000.0)
-        assert await journal.past(1, item(1)) == Past(None, 1, 1_000.0, 60.5)
-        assert await journal.past(2, item(2)) == past_of(FAILED, at=1_000.0)
-        assert await journal.past(3, item(3)) is None
+        assert await journal.history(0, item(0)) == history_of(INVITED, 1, 1_000.0, 60.5, at=1_000.0)
+        assert await journal.history(1, item(1)) == ItemHistory(None, 1, 1_000.0, 60.5)
+        assert await journal.history(2, item(2)) == history_of(FAILED, at=1_000.0)
+        assert await journal.history(3, item(3)) is None
         await journal.intent(1, item(1), send=2)
-        assert await journal.past(1, item(1)) == Past(None, 1, 1_000.0, 60.5), "it is an earlier run's"
+        assert await journal.history(1, item(1)) == ItemHistory(None, 1, 1_000.0, 60.5), "it is an earlier run's"
     async with opened(path, wall=2_000.0) as journal:
-        assert await journal.past(1, item(1)) == Past(None, 2, 1_060.5, 939.5)
+        assert await journal.history(1, item(1)) == ItemHistory(None, 2, 1_060.5, 939.5)
     assert outcomes(path) == {0: "invited", 1: "in_doubt", 2: "failed"}
 
 
@@ -51,9 +52,9 @@ async def test_an_intent_after_an_outcome_takes_it_back(path: Path) -> None:
         await journal.outcome(0, item(0), FAILED, durable=True)
         await journal.intent(0, item(0), send=1)
     async with opened(path) as journal:
-        past = await journal.past(0, item(0))
+        past = await journal.history(0, item(0))
         assert past is not None
-        assert (past.said, past.sends, past.in_doubt) == (None, 1, True)
+        assert (past.stored, past.sends, past.in_doubt) == (None, 1, True)
     assert outcomes(path) == {0: "in_doubt"}
 
 
@@ -64,9 +65,9 @@ async def test_indices_in_any_order_and_far_apart(path: Path) -> None:
             await journal.outcome(index, item(index), INVITED, durable=False)
     async with opened(path) as journal:
         for index in indices * 2:
-            assert await journal.past(index, item(index)) == past_of(INVITED, at=1_000.0)
-        assert await journal.past(4, item(4)) is None
-        assert await journal.past(1_000_001, item(4)) is None
+            assert await journal.history(index, item(index)) == history_of(INVITED, at=1_000.0)
+        assert await journal.history(4, item(4)) is None
+        assert await journal.history(1_000_001, item(4)) is None
         assert len(journal._pages) == 4
 
 
@@ -74,15 +75,15 @@ async def test_many_ask_for_one_page_at_once(path: Path) -> None:
     async with opened(path, wall=1_000.0) as journal:
         for index in range(100):
             await journal.outcome(index, item(index), INVITED, durable=False)
-    found: list[Past | None] = []
+    found: list[ItemHistory | None] = []
     async with opened(path) as journal, anyio.create_task_group() as tasks:
 
         async def look(index: int) -> None:
-            found.append(await journal.past(index, item(index)))
+            found.append(await journal.history(index, item(index)))
 
         for index in range(100):
             tasks.start_soon(look, index)
-    assert found == [past_of(INVITED, at=1_000.0)] * 100
+    assert found == [history_of(INVITED, at=1_000.0)] * 100
 
 
 async def test_another_item_at_its_index_is_refused(path: Path) -> None:
@@ -90,9 +91,9 @@ async def test_another_item_at_its_index_is_refused(path: Path) -> None:
         await journal.outcome(1, item(1), INVITED, durable=True)
     async with opened(path) as journal:
         with pytest.raises(JournalMismatchError) as caught:
-            await journal.past(1, item(2))
+            await journal.history(1, item(2))
         assert (caught.value.index, caught.value.was, caught.value.now) == (1, item(1), item(2))
-        assert await journal.past(1, item(1)) == past_of(INVITED, at=1_000.0)
+        assert await journal.history(1, item(1)) == history_of(INVITED, at=1_000.0)
 
 
 async def test_a_second_one_is_refused_at_once(path: Path) -> None:
@@ -196,7 +197,7 @@ async def test_an_opening_that_is_cancelled_does_not_read_to_the_end(path: Path)
         await journal.open(verb=VERB, origin=ORIGIN, userid=USERID)
     assert len(read) == 1_000
     async with opened(path) as journal:
-        assert await journal.past(2_999, item(2_999)) is not None
+        assert await journal.history(2_999, item(2_999)) is not None
 
 
 async def test_it_can_be_used_while_it_is_open_only(path: Path) -> None:
@@ -210,7 +211,7 @@ async def test_it_can_be_used_while_it_is_open_only(path: Path) -> None:
     for call in (
         journal.intent(0, item(0), send=1),
         journal.outcome(0, item(0), INVITED, durable=False),
-        journal.past(0, item(0)),
+        journal.history(0, item(0)),
     ):
         with pytest.raises(UsageError, match="not open"):
             await call
@@ -235,8 +236,8 @@ async def test_text_that_cannot_be_stored_harms_nothing(path: Path) -> None:
             await journal.intent(0, "\ud800", send=1)
         await journal.intent(1, "Zoë \0 \U0001f600", send=1)
     async with opened(path) as journal:
-        assert await journal.past(0, "") is None
-        assert await journal.past(1, "Zoë \0 \U0001f600") is not None
+        assert await journal.history(0, "") is None
+        assert await journal.history(1, "Zoë \0 \U0001f600") is not None
 
 
 async def test_one_that_was_not_closed_says_so(path: Path) -> None:

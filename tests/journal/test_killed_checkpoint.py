@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aioconnections.journal import Journal, item_text, report
-from aioconnections.journal.said import said_of
+from aioconnections.journal import Journal, report
+from aioconnections.journal.items import item_reference
+from aioconnections.journal.stored import to_stored
 from aioconnections.outcomes import Checked
 from aioconnections.records import Pair, Userid
 
@@ -27,7 +28,7 @@ async def test_a_journal_that_was_killed_in_a_checkpoint_goes_on(tmp_path: Path)
     for index in range(COUNT):
         pair = Pair(Userid(f"a{index}"), Userid(f"b{index}"))
         await journal.outcome(
-            index, item_text(pair=pair), said_of(Checked(None, pair=pair)), durable=index == COUNT - 1
+            index, item_reference(pair=pair), to_stored(Checked(None, pair=pair)), durable=index == COUNT - 1
         )
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for folder in (killed, whole):
@@ -50,7 +51,7 @@ async def test_a_journal_that_was_killed_in_a_checkpoint_goes_on(tmp_path: Path)
     again = Journal(killed / path.name)
     await again.open(**BOUND)  # type: ignore[arg-type] # likewise
     pair = Pair(Userid("a0"), Userid("b0"))
-    past = await again.past(0, item_text(pair=pair))
+    past = await again.history(0, item_reference(pair=pair))
     assert past is not None
     assert past.finished
     await again.aclose()

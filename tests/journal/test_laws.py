@@ -9,11 +9,12 @@ import anyio
 from attrs import define, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journals import item, opened, past_of
+from journals import history_of, item, opened
 
 from aioconnections import Outcome, Tally, outcomes
 from aioconnections.errors import BadRequestError, InDoubtError
-from aioconnections.journal import Past, Said, replay, report, said_of
+from aioconnections.journal import StoredOutcome, report
+from aioconnections.journal.stored import ItemHistory, replay, to_stored
 from aioconnections.records import Status
 
 OUTCOMES: list[Outcome] = [
@@ -31,15 +32,15 @@ OUTCOMES: list[Outcome] = [
 class Model:
     """What is known of one item."""
 
-    said: Said | None = None
+    said: StoredOutcome | None = None
     said_at: float | None = None
     sends: int = 0
     intent_at: float | None = None
 
-    def past(self, now: float) -> Past:
+    def past(self, now: float) -> ItemHistory:
         age = None if self.intent_at is None else now - self.intent_at
         said_at = None if self.said is None else self.said_at
-        return past_of(self.said, self.sends, self.intent_at, age, at=said_at)
+        return history_of(self.said, self.sends, self.intent_at, age, at=said_at)
 
 
 class World:
@@ -50,12 +51,12 @@ class World:
         self.now = 1_000.0
         self.model: dict[int, Model] = {}
 
-    async def run(self, writes: list[tuple[int, int | Said, bool]]) -> None:
+    async def run(self, writes: list[tuple[int, int | StoredOutcome, bool]]) -> None:
         earlier = {index: model.past(0.0) for index, model in self.model.items()}
         async with opened(self.path, wall=self.now) as journal:
             journal._wall = lambda: self.now
             for index, what, durable in writes:
-                past = await journal.past(index, item(index))
+                past = await journal.history(index, item(index))
                 assert past == self.aged(earlier.get(index))
                 self.now += 1.0
                 known = self.model.setdefault(index, Model())
@@ -66,7 +67,7 @@ class World:
                     await journal.outcome(index, item(index), what, durable=durable)
                     known.said, known.said_at = what, self.now
 
-    def aged(self, past: Past | None) -> Past | None:
+    def aged(self, past: ItemHistory | None) -> ItemHistory | None:
         if past is None or past.intent_at is None:
             return past
         return evolve(past, age=self.now - past.intent_at)
@@ -78,7 +79,7 @@ class World:
             replayed: list[Outcome] = []
             for row in found:
                 known = self.model[row.index]
-                assert row.said == known.said
+                assert row.stored == known.said
                 assert row.outcome == (known.said.outcome if known.said else "in_doubt")
                 assert (row.intent_at and row.intent_at.timestamp()) == known.intent_at
                 assert (row.outcome_at and row.outcome_at.timestamp()) == known.said_at
@@ -87,13 +88,13 @@ class World:
             assert run.tally == Tally.of(replayed)
 
 
-SAID = st.sampled_from([said_of(outcome) for outcome in OUTCOMES])
+SAID = st.sampled_from([to_stored(outcome) for outcome in OUTCOMES])
 WRITES = st.lists(st.tuples(st.integers(0, 5) | st.integers(0, 2_000), st.integers(1, 2) | SAID, st.booleans()))
 
 
 @given(runs=st.lists(WRITES, max_size=4))
 @settings(max_examples=40)
-def test_a_journal_says_what_a_dictionary_would(runs: list[list[tuple[int, int | Said, bool]]]) -> None:
+def test_a_journal_says_what_a_dictionary_would(runs: list[list[tuple[int, int | StoredOutcome, bool]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder) / "run.sqlite")
         for writes in [*runs, []]:
@@ -101,6 +102,8 @@ def test_a_journal_says_what_a_dictionary_would(runs: list[list[tuple[int, int |
             world.check_report()
 
 
-@given(st.builds(Said, st.sampled_from(["checked", "failed"]), st.none() | st.text(min_size=1), st.integers(0)))
-def test_what_was_said_comes_back_from_its_line(said: Said) -> None:
-    assert Said.from_text(said.to_text()) == said
+@given(
+    st.builds(StoredOutcome, st.sampled_from(["checked", "failed"]), st.none() | st.text(min_size=1), st.integers(0))
+)
+def test_what_was_said_comes_back_from_its_line(said: StoredOutcome) -> None:
+    assert StoredOutcome.from_text(said.to_text()) == said

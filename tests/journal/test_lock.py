@@ -207,7 +207,8 @@ def test_a_lock_file_that_is_removed_meanwhile_is_made_anew(path: Path, monkeypa
 READ_ONLY = """
 import os, sys
 from aioconnections import JournalError
-from aioconnections.journal import database, file, lock, reading, report
+from aioconnections.journal import report
+from aioconnections.journal import database, file, lock, reading
 os.setgroups([])
 os.setuid(12345)  # of nobody in particular, who could not import all that
 try:

@@ -15,8 +15,9 @@ from faulty_disk import Disk
 from journals import INVITED, ORIGIN, USERID, VERB, folder, item, log_of, open_once, opened, outcomes
 
 from aioconnections import InvalidInputError, Journal, JournalDiskError, JournalError, JournalLogMissingError
-from aioconnections.journal import Past, database, report
+from aioconnections.journal import database, report
 from aioconnections.journal.file import LOG_HEADER_SIZE
+from aioconnections.journal.stored import ItemHistory
 
 BOUND: Any = {"verb": VERB, "origin": ORIGIN, "userid": USERID}
 
@@ -51,7 +52,7 @@ def killed(path: Path, *, rows: int = 3, sent: int = 1) -> dict[str, bytes]:
 class Watched:
     """A connection that tells of each of its steps."""
 
-    def __init__(self, real: database.Connection, step: Callable[[str], object]) -> None:
+    def __init__(self, real: database.SqliteConnection, step: Callable[[str], object]) -> None:
         self.real = real
         self.step = step
 
@@ -72,7 +73,7 @@ def steps_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dic
     steps: list[tuple[str, dict[str, bytes]]] = []
     real = database.connect
 
-    def connect(file: Path, mode: database.Mode) -> database.Connection:
+    def connect(file: Path, mode: database.Mode) -> database.SqliteConnection:
         db = real(file, mode)
         return db if mode != "rw" else Watched(db, lambda step: steps.append((step, folder(path))))
 
@@ -194,21 +195,21 @@ def lost_journal(path: Path, folder: Path, **options: int) -> Path:
 def test_a_lost_log_leaves_in_doubt_whatever_is_not_finished(path: Path, tmp_path: Path) -> None:
     lost = lost_journal(path, tmp_path / "lost")
 
-    async def run(wall: float, *, again: bool = False) -> list[Past | None]:
+    async def run(wall: float, *, again: bool = False) -> list[ItemHistory | None]:
         journal = Journal(lost, lost_log=None if again else "in_doubt")
         journal._wall = lambda: wall
         await journal.open(**BOUND)
-        found = [await journal.past(index, item(index)) for index in (0, 3, 1_000)]
+        found = [await journal.history(index, item(index)) for index in (0, 3, 1_000)]
         await journal.aclose()
         return found
 
     finished, *doubts = anyio.run(lambda: run(4e9))
     assert finished is not None
     assert (finished.finished, finished.log_lost) == (True, False)
-    assert doubts == [Past(None, 2, None, 0.0, log_lost=True)] * 2
+    assert doubts == [ItemHistory(None, 2, None, 0.0, log_lost=True)] * 2
     assert all(past.in_doubt for past in doubts if past)
     *_, late = anyio.run(lambda: run(4e9 + 60, again=True))
-    assert late == Past(None, 2, None, 60.0, log_lost=True), "it holds for later runs as well"
+    assert late == ItemHistory(None, 2, None, 60.0, log_lost=True), "it holds for later runs as well"
     assert set(outcomes(lost)) == {0, 1, 2}
 
 
@@ -219,14 +220,14 @@ def test_a_run_that_goes_on_without_its_log_may_be_killed_as_well(
     steps: list[dict[str, bytes]] = []
     real = database.connect
 
-    def connect(file: Path, mode: database.Mode) -> database.Connection:
+    def connect(file: Path, mode: database.Mode) -> database.SqliteConnection:
         db = real(file, mode)
         return db if mode != "rw" else Watched(db, lambda _: steps.append(folder(lost)))
 
-    async def go_on(file: Path) -> Past | None:
+    async def go_on(file: Path) -> ItemHistory | None:
         journal = Journal(file, lost_log="in_doubt")
         await journal.open(**BOUND)
-        past = await journal.past(3, item(3))
+        past = await journal.history(3, item(3))
         await journal.aclose()
         return past
 
@@ -242,11 +243,11 @@ def test_a_run_that_goes_on_without_its_log_may_be_killed_as_well(
 def test_a_check_loses_nothing_but_answers(path: Path, tmp_path: Path) -> None:
     lost = lost_journal(path, tmp_path / "lost")
 
-    async def run() -> Past | None:
+    async def run() -> ItemHistory | None:
         journal = Journal(lost, lost_log="in_doubt")
         await journal.open(**BOUND, changes=False)
         try:
-            return await journal.past(3, item(3))
+            return await journal.history(3, item(3))
         finally:
             await journal.aclose()
 
@@ -256,11 +257,11 @@ def test_a_check_loses_nothing_but_answers(path: Path, tmp_path: Path) -> None:
 def test_a_log_that_is_there_is_not_given_up(path: Path, tmp_path: Path) -> None:
     there = placed(tmp_path / "there", killed(path))
 
-    async def run() -> Past | None:
+    async def run() -> ItemHistory | None:
         journal = Journal(there, lost_log="in_doubt")
         await journal.open(**BOUND)
         try:
-            return await journal.past(3, item(3))
+            return await journal.history(3, item(3))
         finally:
             await journal.aclose()
 
@@ -303,7 +304,7 @@ def test_another_program_in_the_journal_keeps_a_run_from_beginning(path: Path, m
             rows = super().execute(sql, values)
             return iter([(1, 1, 0)]) if "wal_checkpoint(FULL)" in sql else rows
 
-    def connect(file: Path, mode: database.Mode) -> database.Connection:
+    def connect(file: Path, mode: database.Mode) -> database.SqliteConnection:
         db = real(file, mode)
         return db if mode != "rw" else Busy(db, lambda _: None)
 

@@ -19,7 +19,8 @@ from aioconnections import (
     Tally,
     UsageError,
 )
-from aioconnections.journal import Row, report, said_of
+from aioconnections.journal import RecordedItem, report
+from aioconnections.journal.stored import to_stored
 
 AT = datetime.fromtimestamp(1_000.0, UTC)
 BARE = {
@@ -42,9 +43,9 @@ def path(path: Path) -> Path:
             await journal.outcome(3, item(3), INVITED, durable=False)
             await journal.intent(1, item(1), send=1)
             rejected = Rejected(BadRequestError(400, "CLFRN1172E", "no such person"))
-            await journal.outcome(0, item(0), said_of(rejected), durable=False)
-            await journal.outcome(5, "{}", said_of(Failed(InvalidInputError("empty"))), durable=False)
-            await journal.outcome(7, item(7), said_of(Duplicate(3)), durable=False)
+            await journal.outcome(0, item(0), to_stored(rejected), durable=False)
+            await journal.outcome(5, "{}", to_stored(Failed(InvalidInputError("empty"))), durable=False)
+            await journal.outcome(7, item(7), to_stored(Duplicate(3)), durable=False)
 
     anyio.run(run)
     return path
@@ -97,7 +98,7 @@ def test_it_says_which_run_it_was(path: Path) -> None:
         assert run.tally == Tally(read=5, invited=1, in_doubt=1, rejected=1, failed=1, duplicate=1)
         assert "person" not in repr(run)
         first = next(run.rows())
-        assert isinstance(first, Row)
+        assert isinstance(first, RecordedItem)
         assert len(list(run.rows())) == 5, "rows can be read again"
 
 

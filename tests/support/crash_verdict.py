@@ -15,7 +15,7 @@ from attrs import field, frozen
 from killing import Item, Plan, Site
 
 from aioconnections.journal import report
-from aioconnections.journal.said import FINISHED
+from aioconnections.journal.stored import FINISHED
 
 __all__ = ["Complaint", "complaints", "intents"]
 

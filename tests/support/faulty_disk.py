@@ -77,7 +77,7 @@ class Disk:
                 raise PowerCut
             raise self.error("the disk fails")
 
-    def connect(self, path: Path, mode: database.Mode) -> database.Connection:
+    def connect(self, path: Path, mode: database.Mode) -> database.SqliteConnection:
         """See `aioconnections.journal.database.connect`."""
         return _real_connect(path, mode) if mode != "rw" else _Connection(self, path)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import anyio
 
 from aioconnections import Email, Journal, Pair, Userid
-from aioconnections.journal import Past, Said, item_text, report
+from aioconnections.journal import StoredOutcome, report
+from aioconnections.journal.items import item_reference
+from aioconnections.journal.stored import ItemHistory
 
 VERB, ORIGIN, USERID = "invite", "https://connections.example.com", "u1"
 
@@ -54,7 +56,7 @@ def pair(number: int) -> Pair:
 
 def item(number: int) -> str:
     """The journal text of pair `number`."""
-    return item_text(pair=pair(number))
+    return item_reference(pair=pair(number))
 
 
 def log_of(path: Path) -> Path:
@@ -62,11 +64,16 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def past_of(
-    said: Said | None, sends: int = 0, intent_at: float | None = None, age: float | None = None, *, at: float | None
-) -> Past:
+def history_of(
+    said: StoredOutcome | None,
+    sends: int = 0,
+    intent_at: float | None = None,
+    age: float | None = None,
+    *,
+    at: float | None,
+) -> ItemHistory:
     """The history of an item, recorded at wall-clock time `at`."""
-    return Past(said, sends, intent_at, age, None if at is None else datetime.fromtimestamp(at, UTC))
+    return ItemHistory(said, sends, intent_at, age, None if at is None else datetime.fromtimestamp(at, UTC))
 
 
 def outcomes(path: Path) -> dict[int, str]:
@@ -75,4 +82,4 @@ def outcomes(path: Path) -> dict[int, str]:
         return {row.index: row.outcome for row in run.rows()}
 
 
-INVITED = Said("invited", '{"connection_id":"c1"}', 1, 0.25, 0.5)
+INVITED = StoredOutcome("invited", '{"connection_id":"c1"}', 1, 0.25, 0.5)

@@ -23,7 +23,7 @@ from server import Place
 
 from aioconnections import Client, ConnectionsError, Journal, Outcome, Outcomes
 from aioconnections.journal import file, holding
-from aioconnections.journal.writer import Reply, Writer
+from aioconnections.journal.writer import ThreadReply, Writer
 
 __all__ = ["FATES", "LATEST", "Asked", "Death", "Fate", "Life", "World", "in_time"]
 
@@ -89,21 +89,21 @@ class Life:
 def in_time(main: Callable[[], Awaitable[T]]) -> T:
     """Run `main` on virtual time, with a result that does not depend on the speed of the disk."""
 
-    async def wait(reply: Reply[Any]) -> Any:
+    async def wait(reply: ThreadReply[Any]) -> Any:
         _until(lambda: reply.done)
         await trio.lowlevel.checkpoint()
         if reply.failure is not None:
             raise copy(reply.failure)
         return reply.value
 
-    def settle(_: Writer, reply: Reply[Any]) -> None:
+    def settle(_: Writer, reply: ThreadReply[Any]) -> None:
         reply.done = True
 
     def hurry(db: Any) -> None:
         list(db.execute("PRAGMA synchronous=OFF"))  # the power stays on
 
     with (
-        patch.object(Reply, "wait", wait),
+        patch.object(ThreadReply, "wait", wait),
         patch.object(Writer, "_settle", settle),
         patch.object(file, "make_durable", hurry),
         patch.object(holding, "make_durable", hurry),

@@ -13,7 +13,7 @@ from aioconnections.errors import ConnectionsError, JournalError, UsageError
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Identity, Pair, Status
 
-__all__ = ["FINISHED", "SET_BACK", "Past", "Said", "moment", "replay", "said_of", "settles"]
+__all__ = ["FINISHED", "SET_BACK", "ItemHistory", "StoredOutcome", "moment", "replay", "settles", "to_stored"]
 
 FINISHED = frozenset(
     {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved", "duplicate"}
@@ -40,7 +40,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen
-class Said:
+class StoredOutcome:
     """What is kept of an outcome.
 
     Attributes:
@@ -62,7 +62,7 @@ class Said:
         return f"{self.outcome} {self.attempts} {self.elapsed:.6f} {self.waited:.6f} {self.detail or ''}"
 
     @classmethod
-    def from_text(cls, text: str) -> Said:
+    def from_text(cls, text: str) -> StoredOutcome:
         """What `to_text` made a line of."""
         outcome, attempts, elapsed, waited, detail = text.split(" ", 4)
         return cls(outcome, detail or None, int(attempts), float(elapsed), float(waited))
@@ -74,21 +74,21 @@ class Said:
 
 
 @frozen
-class Past:
+class ItemHistory:
     """What earlier runs recorded of an item.
 
     Attributes:
-        said: the latest outcome; None if there is none, or if an intent was recorded after it: what it said then no
+        stored: the latest outcome; None if there is none, or if an intent was recorded after it: what it stored then no
             longer holds.
         sends: the highest number of an intent: 0 if nothing was ever about to be sent.
         intent_at: seconds of the wall clock at the last intent; None if there is none.
         age: seconds since then; None if there is no intent, or the clock was set back, so that it cannot be told. If
             `log_lost`, at least so many seconds.
-        recorded_at: when `said` was recorded; None if that is None.
+        recorded_at: when `stored` was recorded; None if that is None.
         log_lost: whether rows about the item may be lost, so that it may have been sent once more than they show.
     """
 
-    said: Said | None
+    stored: StoredOutcome | None
     sends: int = 0
     intent_at: float | None = None
     age: float | None = None
@@ -98,19 +98,19 @@ class Past:
     @property
     def finished(self) -> bool:
         """Whether the item needs nothing more."""
-        return self.said is not None and self.said.outcome in FINISHED
+        return self.stored is not None and self.stored.outcome in FINISHED
 
-    def says(self, said: Said) -> bool:
+    def equals(self, stored: StoredOutcome) -> bool:
         """Whether the latest outcome is the same, whatever it cost."""
-        return self.said is not None and (self.said.outcome, self.said.detail) == (said.outcome, said.detail)
+        return self.stored is not None and (self.stored.outcome, self.stored.detail) == (stored.outcome, stored.detail)
 
     @property
     def in_doubt(self) -> bool:
         """Whether something was or may have been sent, and what came of it is not known."""
-        return self.said.outcome == "in_doubt" if self.said is not None else self.sends > 0
+        return self.stored.outcome == "in_doubt" if self.stored is not None else self.sends > 0
 
 
-def said_of(outcome: Outcome) -> Said:
+def to_stored(outcome: Outcome) -> StoredOutcome:
     """What a journal keeps of an outcome.
 
     Raises:
@@ -119,7 +119,7 @@ def said_of(outcome: Outcome) -> Said:
     name = _NAMES.get(type(outcome))
     if name is None:
         raise UsageError(f"a journal keeps no {type(outcome).__name__}")
-    return Said(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
+    return StoredOutcome(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
 
 
 def settles(outcome: Outcome) -> bool:
@@ -163,7 +163,7 @@ def _error_from(facts: dict[str, Any]) -> ConnectionsError:
 
 
 def replay(
-    said: Said,
+    stored: StoredOutcome,
     *,
     index: int,
     item: object,
@@ -176,10 +176,10 @@ def replay(
     Raises:
         JournalError: a newer version of the library wrote it.
     """
-    kind = _CLASSES.get(said.outcome)
+    kind = _CLASSES.get(stored.outcome)
     if kind is None:
-        raise JournalError(f"the journal speaks of an outcome that this version does not know: {said.outcome}")
-    facts = said.facts
+        raise JournalError(f"the journal speaks of an outcome that this version does not know: {stored.outcome}")
+    facts = stored.facts
     if "error" in facts:
         facts["error"] = _error_from(facts["error"])
     for name in ("status", "was"):
@@ -191,9 +191,9 @@ def replay(
         item=item,
         pair=pair,
         person=person,
-        attempts=said.attempts,
-        elapsed=said.elapsed,
-        waited=said.waited,
+        attempts=stored.attempts,
+        elapsed=stored.elapsed,
+        waited=stored.waited,
         replayed=True,
         recorded_at=recorded_at,
     )

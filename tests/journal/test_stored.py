@@ -32,7 +32,8 @@ from aioconnections import (
     errors,
     outcomes,
 )
-from aioconnections.journal import Past, Said, replay, said_of
+from aioconnections.journal import StoredOutcome
+from aioconnections.journal.stored import ItemHistory, replay, to_stored
 from aioconnections.transport.lane import malformed
 
 ERRORS: list[ConnectionsError] = [
@@ -82,7 +83,7 @@ OUTCOMES: list[Outcome] = [
 
 
 def again(outcome: Outcome) -> Outcome:
-    said = Said.from_text(said_of(outcome).to_text())
+    said = StoredOutcome.from_text(to_stored(outcome).to_text())
     return replay(said, index=7, item="x", person=Email("a@example.com"))
 
 
@@ -121,32 +122,38 @@ def test_an_error_of_a_callers_own_becomes_the_nearest_of_ours() -> None:
 
 def test_what_is_no_outcome_of_ours_or_more_than_ids_is_refused() -> None:
     with pytest.raises(UsageError, match="keeps no profiles"):
-        said_of(Resolved(Profile(Person())))
+        to_stored(Resolved(Profile(Person())))
     with pytest.raises(UsageError, match="keeps no Outcome"):
-        said_of(Outcome())
+        to_stored(Outcome())
 
 
 def test_what_a_newer_version_wrote_is_refused() -> None:
     with pytest.raises(JournalError, match="does not know: married"):
-        replay(Said("married"), index=0, item=None)
+        replay(StoredOutcome("married"), index=0, item=None)
     detail = json.dumps({"error": {"class": "StarvedError", "text": "m", "attributes": {}}})
     with pytest.raises(JournalError, match="does not know: StarvedError"):
-        replay(Said("failed", detail), index=0, item=None)
+        replay(StoredOutcome("failed", detail), index=0, item=None)
 
 
 @pytest.mark.parametrize(
     ("past", "finished", "in_doubt"),
     [
-        *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("checked", "invited", "already_exists")),
-        *((Past(Said(name), 1, 1.0, 1.0), True, False) for name in ("rejected", "accepted", "removed", "connected")),
-        (Past(Said("resolved")), True, False),
-        (Past(Said("duplicate")), True, False),
-        (Past(Said("failed"), 1, 1.0, 1.0), False, False),
-        (Past(Said("unprocessed")), False, False),
-        (Past(Said("in_doubt"), 1, 1.0, 1.0), False, True),
-        (Past(None, 1, 1.0, None), False, True),
-        (Past(None), False, False),
+        *(
+            (ItemHistory(StoredOutcome(name), 1, 1.0, 1.0), True, False)
+            for name in ("checked", "invited", "already_exists")
+        ),
+        *(
+            (ItemHistory(StoredOutcome(name), 1, 1.0, 1.0), True, False)
+            for name in ("rejected", "accepted", "removed", "connected")
+        ),
+        (ItemHistory(StoredOutcome("resolved")), True, False),
+        (ItemHistory(StoredOutcome("duplicate")), True, False),
+        (ItemHistory(StoredOutcome("failed"), 1, 1.0, 1.0), False, False),
+        (ItemHistory(StoredOutcome("unprocessed")), False, False),
+        (ItemHistory(StoredOutcome("in_doubt"), 1, 1.0, 1.0), False, True),
+        (ItemHistory(None, 1, 1.0, None), False, True),
+        (ItemHistory(None), False, False),
     ],
 )
-def test_what_the_past_means(past: Past, finished: bool, in_doubt: bool) -> None:  # noqa: FBT001 # a table
+def test_what_the_past_means(past: ItemHistory, finished: bool, in_doubt: bool) -> None:  # noqa: FBT001 # a table
     assert (past.finished, past.in_doubt) == (finished, in_doubt)
