@@ -104,7 +104,7 @@ def _interval(max_per_second: object) -> float:
         return 0.0
     if not isinstance(max_per_second, int | float) or not 0 < max_per_second < float("inf"):
         raise InvalidInputError(
-            f"max_per_second must be a positive number, or None for no limit, got {max_per_second!r}"
+            f"max_per_second must be a positive number, or None for no limit, got {_shown(max_per_second)}"
         )
     return 1 / max_per_second
 
@@ -112,4 +112,9 @@ def _interval(max_per_second: object) -> float:
 def _whole(burst: object) -> int:
     if isinstance(burst, int) and burst >= 1:
         return burst
-    raise InvalidInputError(f"burst must be an integer of at least 1, got {burst!r}")
+    raise InvalidInputError(f"burst must be an integer of at least 1, got {_shown(burst)}")
+
+
+def _shown(value: object) -> str:
+    """A number, or the type of anything else, which may be a secret in the wrong place."""
+    return str(value) if isinstance(value, int | float) else type(value).__name__
