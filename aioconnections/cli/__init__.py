@@ -6,6 +6,7 @@ come at once.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -57,7 +58,7 @@ app.command(demo)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """RunOptions one command and return its exit code."""
+    """Run one command and return its exit code."""
     give_back = take_over()
     try:
         return _run(arguments)
@@ -66,7 +67,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """RunOptions one command, and end the process with its exit code."""
+    """Run one command, and end the process with its exit code."""
+    from aioconnections.cli.rows import NO_FIELD_LIMIT
+
+    _ = csv.field_size_limit(NO_FIELD_LIMIT)  # for the whole process, which is the command's own here
     take_over()
     end_with(_run(arguments))
 

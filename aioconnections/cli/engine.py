@@ -69,7 +69,7 @@ class CommandRun(Generic[ItemT]):
         return None if may_pass else stopped
 
     async def do(self, client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
-        """RunOptions the verb, and write a row of the result for each row of the input even if the run ends early.
+        """Run the verb, and write a row of the result for each row of the input even if the run ends early.
 
         Raises:
             asyncio.CancelledError: a second signal has arrived.

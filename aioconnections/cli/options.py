@@ -223,7 +223,7 @@ PATIENCE: Parameter = _option(
 END: Parameter = _option(lambda text: _or_none(text, above=True), "a positive number of seconds, or none for no end")
 
 
-_GROUP = Group("RunOptions")
+_GROUP = Group("Run")
 _HOUR = 3_600.0
 
 

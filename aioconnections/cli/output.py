@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -59,7 +59,7 @@ def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source
 def _stdout() -> nullcontext[IO[str]]:
     # as a file would be written, whatever the locale says
     stream = needed("output", "name a file with --output")
-    cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", errors=_REPLACE, newline="")
+    cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", newline="")
     return nullcontext(stream)
 
 
@@ -68,7 +68,7 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input"
         else:
-            return path.open("a", encoding="utf-8", errors=_REPLACE, newline="")
+            return path.open("a", encoding="utf-8", newline="")
     except OSError as error:
         problem = f"{path}: {error.strerror}"
     raise InvalidInputError(problem)
@@ -114,7 +114,7 @@ class Sheet:
 def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
     if form == "jsonl":
         return lambda row: file.write(_json(row) + "\n")
-    table = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+    table = csv.DictWriter(_TextFile(file), columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     return table.writerow
 
@@ -122,15 +122,23 @@ def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
 def _json(row: InputRow) -> str:
     text = json.dumps(row)
     if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
-        text = json.dumps(json.loads(json.dumps(row, ensure_ascii=False).encode(errors=_REPLACE)))
+        text = json.dumps(json.loads(_encodable(json.dumps(row, ensure_ascii=False))))
     return text
 
 
-def _replaced(error: UnicodeError) -> tuple[bytes, int]:
-    """Lone surrogates stand for bytes of the input that are not UTF-8, and are no text either."""
-    found = cast("UnicodeEncodeError", error)
-    return "\ufffd".encode() * (found.end - found.start), found.end
+_SURROGATES = re.compile("[\\ud800-\\udfff]")
 
 
-_REPLACE = "aioconnections.replace"
-codecs.register_error(_REPLACE, _replaced)
+def _encodable(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which stands for a byte of the input that is not UTF-8."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+class _TextFile:
+    """A file for `csv`, to which text with lone surrogates can be written."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._write = file.write
+
+    def write(self, text: str) -> int:
+        return self._write(_encodable(text))

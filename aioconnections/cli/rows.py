@@ -11,8 +11,8 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from attrs import define, field, frozen
@@ -25,6 +25,7 @@ from aioconnections.records import Connection, Email, Identity, Invitation, Key,
 __all__ = [
     "CONNECTIONS",
     "INVITATIONS",
+    "NO_FIELD_LIMIT",
     "PAIRS",
     "PEOPLE",
     "BadRowError",
@@ -46,8 +47,10 @@ ItemT = TypeVar("ItemT")
 IdType: TypeAlias = Literal["email", "userid", "key"]
 InputRow: TypeAlias = dict[str, object]
 
+NO_FIELD_LIMIT = 2**31 - 1
+"""The largest limit that `csv.field_size_limit` takes on every system, in characters."""
+
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
-_NO_LIMIT = 2**31 - 1  # characters; the largest number that csv takes on every system
 _LONGEST_SHOWN = 60  # characters
 _BOM = "\ufeff"
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # what Excel takes for the delimiter, and no row
@@ -308,23 +311,14 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
 
     with suppress(csv.Error):
         return next(csv.reader(feed(), delimiter=delimiter, strict=True)), taken
-    if sum(len(text) for _, text in taken) > csv.field_size_limit():  # that, and nothing else, may be what is wrong
-        lines.put_back(taken)
-        taken.clear()
-        with suppress(csv.Error), _fields_of_any_length():
-            return next(csv.reader(feed(), delimiter=delimiter, strict=True)), taken
+    limit = csv.field_size_limit()
+    if limit < NO_FIELD_LIMIT and sum(len(text) for _, text in taken) > limit:
+        # Reading on would take the lines of a long quoted field for rows.
+        raise InvalidInputError(
+            f"line {taken[0][0]}: a field may be longer than {limit:,} characters; raise csv.field_size_limit"
+        )
     lines.put_back(taken[1:])
     return None, taken[:1]
-
-
-@contextmanager
-def _fields_of_any_length() -> Generator[None]:
-    """The limit is one for the whole process, so it is lifted for one record only."""
-    before = csv.field_size_limit(_NO_LIMIT)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
 
 
 def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:

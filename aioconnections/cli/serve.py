@@ -39,7 +39,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
     invite_201_body: Literal["empty", "entry"] = "empty",
     commit_log: Path | None = None,
 ) -> int:
-    """RunOptions the reference server on loopback until Ctrl-C.
+    """Run the reference server on loopback until Ctrl-C.
 
     It prints "listening on URL" first. Everybody's password is "secret"; the user "admin" sees all connections.
 

@@ -76,7 +76,7 @@ class ServerOptions:
                 run_timeout=None if run_timeout == "none" else run_timeout,
             )
         for warning in caught:
-            say(f"aioconnections: warning: {warning.message}".replace("pass trust_env=True", "add --trust-env"))
+            say(f"aioconnections: warning: {warning.message}")
         return client
 
     def address(self) -> Address:

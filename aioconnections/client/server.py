@@ -292,7 +292,10 @@ class Server:
         origin, options = self._address.origin, self.options
         proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
         if proxy is not None and not options.trust_env:
-            warnings.warn(f"{proxy[0]} names a proxy, which is not used: pass trust_env=True to use it", stacklevel=4)
+            warnings.warn(
+                f"{proxy[0]} names a proxy, which is not used; pass trust_env=True (--trust-env) to use it",
+                stacklevel=4,
+            )
         if origin.scheme == "http" and origin.host not in _LOOPBACK and signs_in:
             warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=4)
         if proxy is not None and options.trust_env:

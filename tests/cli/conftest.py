@@ -15,6 +15,7 @@ import pytest
 from attrs import define, field
 
 from aioconnections.cli import run
+from aioconnections.cli.rows import NO_FIELD_LIMIT
 from aioconnections.client.base import Base
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
@@ -186,3 +187,11 @@ def once() -> Generator[Callable[[Callable[[], bool], Callable[[], object]], Non
     over.set()
     for thread in threads:
         thread.join(10)
+
+
+@pytest.fixture
+def no_field_limit() -> Generator[None]:
+    """As in the process of the command line."""
+    before = csv.field_size_limit(NO_FIELD_LIMIT)
+    yield
+    csv.field_size_limit(before)

@@ -99,7 +99,8 @@ def test_text_that_names_nobody_is_never_an_answer(
     assert {len(row["error"]) < 300 for row in bad} == {True}
 
 
-def test_a_field_of_50_megabytes_is_not_sent(command: Command, server: Any) -> None:
+def test_a_field_of_50_megabytes_is_not_sent(command: Command, server: Any, no_field_limit: None) -> None:
+    del no_field_limit
     text = f"{'x' * 50_000_000}@example.com"
     Path("pairs.csv").write_text(f"source_email,target_email\n{ME.email},{text}\n{ME.email},{ANN.email}\n", "utf-8")
     said = command("check", "pairs.csv", "-o", "out.csv", "--ordered")

@@ -241,16 +241,24 @@ def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_onl
 LONG = "x" * (csv.field_size_limit() + 1)
 
 
+@pytest.mark.usefixtures("no_field_limit")
 @pytest.mark.parametrize("note", [LONG, f'"{LONG}\n{LONG}"', f'"""{LONG}"'], ids=["bare", "lines", "quote"])
 def test_a_field_may_be_longer_than_csv_allows(note: str) -> None:
-    limit = csv.field_size_limit()
     first, second = rows(f"{HEADER}a,b,{note}\nc,d,x\n")
     assert isinstance(first, RowPair)
     assert first.row["note"] == (note[1:-1].replace('""', '"') if note.startswith('"') else note)
     assert second.line == 3 + note.count("\n")
-    assert csv.field_size_limit() == limit
 
 
+def test_a_field_that_is_too_long_for_csv_ends_the_reading() -> None:
+    found = read_rows(io.StringIO(f'{HEADER}a,b,x\nc,d,"{LONG}\ne,f,x\n"\n'), PAIRS, "userid").rows
+    assert isinstance(next(found), RowPair)
+    with pytest.raises(InvalidInputError, match="line 3: a field may be longer than 131,072 characters"):
+        next(found)
+    assert list(found) == [], "no line of the field becomes a row"
+
+
+@pytest.mark.usefixtures("no_field_limit")
 @pytest.mark.parametrize("more", [0, 1, 60])
 def test_a_quoted_field_that_never_ends_is_told_from_a_long_one(more: int) -> None:
     good = [(number, "c") for number in range(3, 3 + more)]
