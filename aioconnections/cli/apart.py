@@ -16,10 +16,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from aioconnections.cli.progress import Stream, standard
+from aioconnections.cli.progress import StandardStream, standard
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["INPUT", "JOURNAL", "File", "journal_files", "keep_apart", "option_files", "stream_file"]
+__all__ = ["INPUT", "JOURNAL", "NamedFile", "journal_files", "keep_apart", "option_files", "stream_file"]
 
 INPUT = "its own input"
 JOURNAL = "the journal"
@@ -28,7 +28,7 @@ _CERTIFICATES = "[0-9a-f]" * 8 + ".*"  # names that OpenSSL looks for in a folde
 
 
 @frozen
-class File:
+class NamedFile:
     """A file of a command.
 
     Attributes:
@@ -42,29 +42,29 @@ class File:
     found: os.stat_result | None
 
     @classmethod
-    def at(cls, path: Path, what: str) -> File:
+    def at(cls, path: Path, what: str) -> NamedFile:
         """The file of that name, whether it is there or not."""
         found: os.stat_result | None = None
         with suppress(OSError, ValueError):  # nothing there, or a name that no file can have
             found = path.stat()
         return cls(what, os.path.realpath(path), found)
 
-    def is_same(self, other: File) -> bool:
+    def is_same(self, other: NamedFile) -> bool:
         """Whether writing to one of them changes the other, which is so for regular files alone."""
         if self.found is not None and other.found is not None:
             return stat.S_ISREG(self.found.st_mode) and os.path.samestat(self.found, other.found)
         return self.path is not None and self.path == other.path
 
 
-def stream_file(name: Stream, what: str) -> Iterator[File]:
+def stream_file(name: StandardStream, what: str) -> Iterator[NamedFile]:
     """The file behind a standard stream; nothing if that is closed, or is no file of the system."""
     stream = standard(name)
     with suppress(OSError, ValueError):
         if stream is not None:
-            yield File(what, None, os.fstat(stream.fileno()))
+            yield NamedFile(what, None, os.fstat(stream.fileno()))
 
 
-def option_files(*options: object) -> Iterator[File]:
+def option_files(*options: object) -> Iterator[NamedFile]:
     """The files that options name, whichever options there are, but for those that are written."""
     for group in options:
         if not is_dataclass(group):
@@ -73,10 +73,10 @@ def option_files(*options: object) -> Iterator[File]:
             path = getattr(group, option.name)
             if isinstance(path, Path) and option.name not in {"output", "journal"}:
                 what = f"the file of --{option.name.replace('_', '-')}"
-                yield from (File.at(one, what) for one in (path, *_certificates(path)))
+                yield from (NamedFile.at(one, what) for one in (path, *_certificates(path)))
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:
-        yield File.at(Path(certificates), "the file of SSL_CERT_FILE")
+        yield NamedFile.at(Path(certificates), "the file of SSL_CERT_FILE")
 
 
 def _certificates(path: Path) -> Iterator[Path]:
@@ -84,13 +84,13 @@ def _certificates(path: Path) -> Iterator[Path]:
         yield from path.glob(_CERTIFICATES) if path.is_dir() else ()
 
 
-def journal_files(path: Path) -> Iterator[File]:
+def journal_files(path: Path) -> Iterator[NamedFile]:
     """A journal, the files beside it, which SQLite puts where a link to it leads, and those kept of earlier runs."""
-    yield File.at(path, JOURNAL)
+    yield NamedFile.at(path, JOURNAL)
     for base in (path, Path(os.path.realpath(path))):
-        yield from (File.at(base.with_name(base.name + end), JOURNAL) for end in _BESIDE)
+        yield from (NamedFile.at(base.with_name(base.name + end), JOURNAL) for end in _BESIDE)
     with suppress(OSError):
-        yield from (File.at(file, JOURNAL) for file in path.parent.iterdir() if _is_kept(file, path))
+        yield from (NamedFile.at(file, JOURNAL) for file in path.parent.iterdir() if _is_kept(file, path))
 
 
 def _is_kept(path: Path, journal: Path) -> bool:
@@ -109,7 +109,7 @@ def _belongs_to_a_journal(path: Path) -> bool:
     return any(is_journal(path.with_name(path.name.removesuffix(end) or path.name)) for end in ("", *_BESIDE))
 
 
-def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None = None) -> None:
+def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | None = None) -> None:
     """Pass if neither the result nor the journal is written over an input, nor one of them over the other.
 
     Args:
@@ -121,7 +121,7 @@ def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None 
         InvalidInputError: one would be. Nothing has been written then.
     """
     record = [] if journal is None else [*journal_files(journal)]
-    results = [*stream_file("output", "standard output")] if output is None else [File.at(output, "--output")]
+    results = [*stream_file("output", "standard output")] if output is None else [NamedFile.at(output, "--output")]
     for result in results:
         _refuse("the result", result, [*inputs, *record])
     if output is not None and journal is not None and _is_kept(output, journal):
@@ -133,7 +133,7 @@ def keep_apart(inputs: list[File], *, output: Path | None, journal: Path | None 
         _refuse(JOURNAL, file, inputs)
 
 
-def _refuse(what: str, written: File, others: list[File]) -> None:
+def _refuse(what: str, written: NamedFile, others: list[NamedFile]) -> None:
     for other in others:
         if written.is_same(other):
             raise InvalidInputError(f"{what} cannot be written over {other.what}; choose another file")

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from aioconnections.cli.progress import say
 from aioconnections.cli.rows import BadRowError, InputRow, Item, RowPerson
-from aioconnections.cli.verbs import Verb
+from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import Writing, same_person
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
@@ -21,7 +21,7 @@ ItemT = TypeVar("ItemT", bound=Item)
 PLAN = ("method", "url", "body", "then", "error")
 
 
-def plan(verb: Verb[ItemT], rows: Iterator[ItemT | BadRowError], address: Address, writing: Writing[ItemT]) -> None:
+def plan(verb: BulkVerb[ItemT], rows: Iterator[ItemT | BadRowError], address: Address, writing: Writing[ItemT]) -> None:
     """Write for every row what would be sent."""
     seen: dict[Identity, int] = {}
     for item in rows:

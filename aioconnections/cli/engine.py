@@ -90,7 +90,6 @@ class CommandRun(Generic[ItemT]):
                 if self.signals.at_once or outcomes is None:
                     raise
                 self.interrupted = True
-            if self.interrupted and outcomes is not None:
                 self._keep()
                 self.signals.interruptible(self._write_unread_at_hand)(outcomes, rows)
 
@@ -145,7 +144,11 @@ class CommandRun(Generic[ItemT]):
 
     async def _write_unread(self, outcomes: Outcomes[Outcome], rows: InputItems[ItemT]) -> None:
         with outcomes.unread() as account:
-            write = self.signals.interruptible(lambda row: self.writing.take(account(row)))
+
+            def account_and_write(row: ItemT | BadRowError) -> None:
+                self.writing.take(account(row))
+
+            write = self.signals.interruptible(account_and_write)
             if isinstance(rows, Ahead):
                 async for row in rows:
                     write(row)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Level",
-    "Stream",
+    "StandardStream",
     "give_up",
     "is_terminal",
     "logged",
@@ -82,16 +82,16 @@ def _time(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
-Stream: TypeAlias = Literal["input", "output", "error"]
+StandardStream: TypeAlias = Literal["input", "output", "error"]
 
 
-def standard(name: Stream) -> TextIO | None:
+def standard(name: StandardStream) -> TextIO | None:
     """One of them; None if it is closed."""
-    streams: dict[Stream, TextIO | None] = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
+    streams: dict[StandardStream, TextIO | None] = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
     return streams[name]
 
 
-def needed(name: Stream, otherwise: str) -> TextIO:
+def needed(name: StandardStream, otherwise: str) -> TextIO:
     """One that nothing can be done without, unless `otherwise`.
 
     Raises:
@@ -103,7 +103,7 @@ def needed(name: Stream, otherwise: str) -> TextIO:
     return stream
 
 
-def is_terminal(name: Stream) -> bool:
+def is_terminal(name: StandardStream) -> bool:
     """Whether a person sits there."""
     stream = standard(name)
     return stream is not None and stream.isatty()
@@ -126,7 +126,7 @@ def somebody_to_ask() -> bool:
         os.close(terminal)
 
 
-def give_up(name: Stream) -> None:
+def give_up(name: StandardStream) -> None:
     """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
     stream = standard(name)
     if stream is not None:

@@ -10,7 +10,7 @@ from typing import IO, Any, TypeVar
 
 from attrs import field, frozen
 
-from aioconnections.cli.apart import INPUT, File, keep_apart, option_files, stream_file
+from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
@@ -31,7 +31,7 @@ from aioconnections.cli.progress import is_terminal, logged, progress, say
 from aioconnections.cli.rows import InputRow, Item, Table, read_rows
 from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.source import count_rows, opened, ready
-from aioconnections.cli.verbs import RunArguments, Verb
+from aioconnections.cli.verbs import BulkVerb, RunArguments
 from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.base import OnProgress
@@ -60,12 +60,12 @@ class Source:
     letter: Message | None = None
 
     @property
-    def files(self) -> Iterator[File]:
+    def files(self) -> Iterator[NamedFile]:
         """The file of the rows, and that of what goes along."""
         if self.piped:
             yield from stream_file("input", INPUT)
         elif self.path is not None:
-            yield File.at(self.path, INPUT)
+            yield NamedFile.at(self.path, INPUT)
         yield from option_files(self.letter)
 
     @property
@@ -78,7 +78,7 @@ class Source:
         return {name: value for name, value in self.given.items() if value is not None}
 
     @contextmanager
-    def table(self, verb: Verb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
+    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
         """The rows, and the file that they are read from.
 
         Raises:
@@ -94,7 +94,7 @@ class Source:
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
 
 
-def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
+def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
     """Do `verb` with every row, or only say what would be done, and return the exit code.
 
     Args:
@@ -134,7 +134,7 @@ def do_rows(verb: Verb[ItemT], server: ServerOptions, source: Source, run: RunOp
     return SOME_BAD if writing.bad else GOOD
 
 
-def do_all(verb: Verb[ItemT], client: Client, source: Source, options: Rows, journal: Journal | None = None) -> int:
+def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows, journal: Journal | None = None) -> int:
     """Do `verb` with every row and return the exit code.
 
     Args:

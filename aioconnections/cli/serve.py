@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from aioconnections.cli.apart import File
+from aioconnections.cli.apart import NamedFile
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import BadRowError, read_rows
@@ -65,7 +65,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
     needed("output", "that is where it says on which port it listens")
     if (auth == "oauth") is not (tokens is not None):
         raise UsageError("--auth oauth and --tokens go together")
-    if tokens and commit_log and File.at(tokens, "--tokens").is_same(File.at(commit_log, "--commit-log")):
+    if tokens and commit_log and NamedFile.at(tokens, "--tokens").is_same(NamedFile.at(commit_log, "--commit-log")):
         raise UsageError("--commit-log is the file of --tokens; choose another file")
     try:
         from aioconnections.reference import Directory, app

@@ -42,8 +42,8 @@ __all__ = [
     "REMOVE",
     "RESOLVE",
     "REVOKE_INVITATION",
+    "BulkVerb",
     "RunArguments",
-    "Verb",
     "connect",
     "invite",
     "invite_to_community",
@@ -67,7 +67,7 @@ def _label(outcome: Outcome) -> str:
 
 
 @frozen(kw_only=True)
-class Verb(Generic[ItemT]):
+class BulkVerb(Generic[ItemT]):
     """One bulk verb.
 
     Attributes:
@@ -138,7 +138,7 @@ def _removed(outcome: Outcome) -> str:
     return "declined" if was is Status.PENDING else "withdrawn" if was is Status.UNCONFIRMED else "removed"
 
 
-CHECK: Verb[RowPair] = Verb(
+CHECK: BulkVerb[RowPair] = BulkVerb(
     name="check",
     doing="checking",
     done="checked",
@@ -152,7 +152,7 @@ CHECK: Verb[RowPair] = Verb(
     labels=(*Status, "none"),
 )
 
-RESOLVE: Verb[RowPerson] = Verb(
+RESOLVE: BulkVerb[RowPerson] = BulkVerb(
     name="resolve",
     doing="looking up",
     done="looked up",
@@ -168,7 +168,7 @@ RESOLVE: Verb[RowPerson] = Verb(
     labels=("resolved", "unknown"),
 )
 
-ACCEPT: Verb[RowConnection | RowPair] = Verb(
+ACCEPT: BulkVerb[RowConnection | RowPair] = BulkVerb(
     name="accept",
     doing="accepting",
     shape=CONNECTIONS,
@@ -177,7 +177,7 @@ ACCEPT: Verb[RowConnection | RowPair] = Verb(
     then="PUT of what that answers, its status changed to accepted, to the address in it",
 )
 
-REMOVE: Verb[RowConnection | RowPair] = Verb(
+REMOVE: BulkVerb[RowConnection | RowPair] = BulkVerb(
     name="remove",
     doing="removing",
     shape=CONNECTIONS,
@@ -188,7 +188,7 @@ REMOVE: Verb[RowConnection | RowPair] = Verb(
     label=_removed,
 )
 
-DISCONNECT: Verb[RowPair] = Verb(
+DISCONNECT: BulkVerb[RowPair] = BulkVerb(
     name="disconnect",
     doing="disconnecting",
     shape=PAIRS,
@@ -198,7 +198,7 @@ DISCONNECT: Verb[RowPair] = Verb(
     added=("outcome", "was"),
 )
 
-ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
+ACCEPT_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="accept invitation",
     doing="accepting",
     shape=INVITATIONS,
@@ -207,7 +207,7 @@ ACCEPT_INVITATION: Verb[RowInvitation] = Verb(
     then=f"nothing more; {_YOU} stands for the signed-in user",
 )
 
-DECLINE_INVITATION: Verb[RowInvitation] = Verb(
+DECLINE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="end invitation",
     doing="declining",
     shape=INVITATIONS,
@@ -215,7 +215,7 @@ DECLINE_INVITATION: Verb[RowInvitation] = Verb(
     plan=communities.end_invitation,
 )
 
-REVOKE_INVITATION: Verb[RowInvitation] = Verb(
+REVOKE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="end invitation",
     doing="revoking",
     shape=INVITATIONS,
@@ -224,7 +224,7 @@ REVOKE_INVITATION: Verb[RowInvitation] = Verb(
 )
 
 
-def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unknown: OnUnknown) -> Verb[RowPerson]:
+def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unknown: OnUnknown) -> BulkVerb[RowPerson]:
     """Invite people to become colleagues.
 
     Args:
@@ -237,7 +237,7 @@ def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unk
         InvalidInputError: the message cannot be sent.
     """
     body = colleagues.invitation_body(message, kind)
-    return Verb(
+    return BulkVerb(
         name="invite",
         doing="inviting",
         shape=PEOPLE,
@@ -250,14 +250,14 @@ def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unk
     )
 
 
-def connect(message: str) -> Verb[RowPair]:
+def connect(message: str) -> BulkVerb[RowPair]:
     """Connect pairs, as an administrator.
 
     Raises:
         InvalidInputError: the message cannot be sent.
     """
     body = colleagues.connection_body(message)
-    return Verb(
+    return BulkVerb(
         name="connect",
         doing="connecting",
         shape=PAIRS,
@@ -266,14 +266,14 @@ def connect(message: str) -> Verb[RowPair]:
     )
 
 
-def invite_to_community(uuid: str, title: str) -> Verb[RowPerson]:
+def invite_to_community(uuid: str, title: str) -> BulkVerb[RowPerson]:
     """Invite people into a community.
 
     Raises:
         InvalidInputError: `uuid` cannot be the id of one.
     """
     uuid = plain_text(uuid, "uuid of the community")
-    return Verb(
+    return BulkVerb(
         name=f"invite into community {uuid}",
         doing="inviting",
         shape=PEOPLE,

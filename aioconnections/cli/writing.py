@@ -14,7 +14,7 @@ from attrs import define, field
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.rows import BadRowError, InputRow, Item, RepeatedHeaders
-from aioconnections.cli.verbs import Verb
+from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 
 __all__ = ["COST", "RECORDED_AT", "Writing", "same_person"]
@@ -41,7 +41,7 @@ class Writing(Generic[ItemT]):
     """
 
     write: RowWriter
-    verb: Verb[ItemT]
+    verb: BulkVerb[ItemT]
     added: tuple[str, ...]
     held: list[InputRow] | None = None
     flush_output: Callable[[], object] = lambda: None

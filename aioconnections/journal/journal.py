@@ -29,7 +29,7 @@ from aioconnections.journal.stored import SET_BACK, ItemHistory, StoredOutcome, 
 if TYPE_CHECKING:
     from aioconnections.journal.opening import Opened
     from aioconnections.journal.summary import Report
-    from aioconnections.journal.writer import Page, Tell, ThreadReply, Writer
+    from aioconnections.journal.writer import HistoryPage, Tell, ThreadReply, Writer
     from aioconnections.outcomes import Outcome
 
 __all__ = ["Journal"]
@@ -97,7 +97,7 @@ class Journal:
         self._may_be_lost = lost_log is not None
         self._wall: Callable[[], float] = time.time
         self._failure_told = False
-        self._pages: OrderedDict[int, ThreadReply[Page]] = OrderedDict()
+        self._pages: OrderedDict[int, ThreadReply[HistoryPage]] = OrderedDict()
         self._newest = 0  # the latest time that the journal or this run has seen, in microseconds
         self._known_from = 0  # the intents of earlier rows have no age that can be told
         self._opened_as: Opened | None = None

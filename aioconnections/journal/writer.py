@@ -22,11 +22,11 @@ from aioconnections.journal.holding import Held, Statement
 from aioconnections.journal.opening import Opened, OpenRequest, begin
 from aioconnections.journal.reading import fold
 
-__all__ = ["Entry", "Page", "Tell", "ThreadReply", "Writer"]
+__all__ = ["HistoryPage", "JournalEntry", "Tell", "ThreadReply", "Writer"]
 
-Entry: TypeAlias = tuple[int, str, str, str, int]
+JournalEntry: TypeAlias = tuple[int, str, str, str, int]
 """Index, kind, item, data, and microseconds of the wall clock."""
-Page: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str | None, int | None]]
+HistoryPage: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str | None, int | None]]
 """By index: item, number of sends, number and time of the row with the last intent, data and time of the outcome after
 it."""
 Tell: TypeAlias = Callable[[Callable[[], object]], object]
@@ -95,9 +95,9 @@ class Writer:
         self._wish = evolve(wish, wanted=lambda: not self._closing)
         self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
-        self._entries: list[Entry] = []
+        self._entries: list[JournalEntry] = []
         self._batch: ThreadReply[None] = ThreadReply()
-        self._questions: list[tuple[int, int, ThreadReply[Page]]] = []
+        self._questions: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
         self._pressing = False  # somebody waits
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
@@ -106,7 +106,7 @@ class Writer:
         self.last_index: int = -1
         self.thread: threading.Thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
 
-    def add(self, entry: Entry, *, durable: bool) -> ThreadReply[None] | None:
+    def add(self, entry: JournalEntry, *, durable: bool) -> ThreadReply[None] | None:
         """Queue a row. What is returned is settled when it is on the disk; None if nobody need wait for that."""
         with self._wake:
             self._refuse_late()
@@ -121,9 +121,9 @@ class Writer:
             self._pressing = self._pressing or presses
             return self._batch if waits else None
 
-    def ask(self, first: int, last: int) -> ThreadReply[Page]:
+    def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
         """Queue the question what earlier runs recorded from one index to another."""
-        reply: ThreadReply[Page] = ThreadReply()
+        reply: ThreadReply[HistoryPage] = ThreadReply()
         with self._wake:
             self._refuse_late()
             self._questions.append((first, last, reply))
@@ -194,7 +194,7 @@ class Writer:
             self._answer(opened.held, first, last, reply)
         return not closing
 
-    def _commit(self, held: Held, entries: list[Entry], batch: ThreadReply[None]) -> None:
+    def _commit(self, held: Held, entries: list[JournalEntry], batch: ThreadReply[None]) -> None:
         if self.failure is None:
             try:
                 _write(held, entries)
@@ -204,10 +204,10 @@ class Writer:
         if batch.awaited:
             self._settle(batch)
 
-    def _answer(self, held: Held, first: int, last: int, reply: ThreadReply[Page]) -> None:
+    def _answer(self, held: Held, first: int, last: int, reply: ThreadReply[HistoryPage]) -> None:
         try:
             with os_errors(self._path.name):
-                page: Page = {}
+                page: HistoryPage = {}
                 rows = held.db.execute(_PAGE, (first, last))
                 for index, item, sends, intent, wall, data, stored_at, complete in rows:
                     if not complete:
@@ -219,7 +219,7 @@ class Writer:
         self._settle(reply)
 
 
-def _write(held: Held, entries: list[Entry]) -> None:
+def _write(held: Held, entries: list[JournalEntry]) -> None:
     seq, chain = held.mark.seq, held.mark.chain
     values: list[Any] = []
     for index, kind, item, data, wall in entries:

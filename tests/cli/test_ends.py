@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from aioconnections.cli.exits import Ended, command_line
-from aioconnections.cli.verbs import Verb
+from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Outcome
 from aioconnections.reference import Directory, Fault
 
@@ -223,14 +223,14 @@ def test_a_defect_of_ours_passes_and_what_is_known_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = Verb.said
+    said = BulkVerb.said
 
-    def broken(self: Verb[Any], outcome: Outcome) -> Any:
+    def broken(self: BulkVerb[Any], outcome: Outcome) -> Any:
         if outcome.index == 2:
             raise ZeroDivisionError
         return said(self, outcome)
 
-    monkeypatch.setattr(Verb, "said", broken)
+    monkeypatch.setattr(BulkVerb, "said", broken)
     with pytest.raises(ZeroDivisionError):
         command("invite", pairs_file(people(10)), "--no-journal", "--ordered", "--max-connections", 1)
     out, err = capsys.readouterr()

@@ -114,8 +114,7 @@ def test_what_the_client_warns_of_is_told_in_one_line(
     ServerOptions(url=url, token_file=file("t0ken"), max_per_second=0).client()
     proxy, readable = capsys.readouterr().err.splitlines()
     assert (
-        proxy
-        == "aioconnections: warning: http_proxy names a proxy, which is not used; "
+        proxy == "aioconnections: warning: http_proxy names a proxy, which is not used; "
         "pass trust_env=True (--trust-env) to use it"
     )
     assert readable.startswith("aioconnections: warning: the login is sent over http")

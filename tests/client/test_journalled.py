@@ -327,3 +327,36 @@ async def test_a_second_cancellation_of_asyncio_closes_the_journal_all_the_same(
     assert "closed" in repr(journal)
     with report(path) as told:
         assert told.tally.in_doubt >= 1
+
+
+async def test_what_was_not_read_is_accounted_for_by_the_journal(path: Path) -> None:
+    place = Place()
+    people = strangers(place, 4)
+    async with place.client(0) as client:
+        made = await client.invite_many([*people[:3], people[0]], journal=Journal(path), ordered=True).collect()
+        source = iter([*people[:3], people[0], people[3], 7])
+        run = client.invite_many(source, journal=Journal(path), ordered=True)
+        async with run:
+            pass  # left before anything is read
+    rest: list[Any] = [*source]
+    first = run.tally.read
+    with run.unread("left") as account:
+        found = [account(item) for item in rest]
+    assert [outcome.index for outcome in found] == list(range(first, 6))
+    assert [type(outcome) for outcome in found] == [*[Invited] * 3, Duplicate, Unprocessed, Unprocessed][first:]
+    assert [outcome.replayed for outcome in found] == [*[True] * 4, False, False][first:]
+    ids = [outcome.connection_id for outcome in (*made, *found) if isinstance(outcome, Invited)]
+    assert ids[3:] == ids[first:3]
+
+
+async def test_another_message_is_another_item_when_the_rest_is_accounted_for(path: Path) -> None:
+    place = Place()
+    people = strangers(place, 2)
+    async with place.client(0) as client:
+        await client.invite_many(people, journal=Journal(path), message="Hello").drain()
+        run = client.invite_many(people, journal=Journal(path), message="Bye", ordered=True)
+        async with run:
+            pass
+    with run.unread() as account:
+        rest = [account(person) for person in people[run.tally.read :]]
+    assert all(isinstance(outcome, Unprocessed) for outcome in rest)

@@ -124,7 +124,7 @@ def _possible(items: Sequence[Item], index: int) -> set[str]:
         return {"failed"}
     if item.startswith("nobody"):  # a check about them is refused as well and settles nothing
         return {"rejected", "in_doubt"}
-    return {"invited", "in_doubt"} if item not in items[max(0, index - 3) : index] else {"unprocessed"}
+    return {"invited", "in_doubt"} if item not in items[max(0, index - 3) : index] else {"duplicate"}
 
 
 def _doubts(facts: _Facts) -> Iterator[Complaint]:
