@@ -57,10 +57,8 @@ BANNED = (
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/bulk/flows.py",
     "aioconnections/bulk/job.py",
     "aioconnections/bulk/journalled.py",
-    "aioconnections/bulk/reporting.py",
     "aioconnections/bulk/run.py",
     "aioconnections/cli/__init__.py",
     "aioconnections/cli/check.py",

@@ -1,4 +1,4 @@
-"""Bulk runs: what is done with each item, and how thousands of items flow through a few connections."""
+"""Bulk runs: the job that is done with each item, and the run that feeds items to a few workers."""
 
 from aioconnections.bulk.flows import CheckJob, FlowJob, checked, pair_of
 from aioconnections.bulk.job import Job, WorkItem, digest_of

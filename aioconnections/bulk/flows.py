@@ -1,4 +1,4 @@
-"""Any verb but the check in bulk: each item is one conversation, whose result becomes its outcome."""
+"""The jobs of bulk runs: a conversation per item for most verbs, and a fast path for checks."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _VERDICTS = (BadRequestError, ForbiddenError, NotFoundError)
 
 
 class FlowJob(SessionJob, Generic[DoneT]):
-    """Has one conversation for each item.
+    """A job with one conversation per item.
 
     Args:
         session: of the signed-in user.
-        run: what its requests know of the run.
-        understand: makes a subject of an item; it raises `InvalidInputError` for what is none.
-        once: whether a person who comes a second time is left alone.
-        privileged: whether a 403 means the signed-in user, and not the item: then it ends the run.
+        run: the part of the run that its requests need.
+        understand: parses an item; it raises `InvalidInputError` for an invalid one.
+        once: whether a repeated person is a `Duplicate`.
+        privileged: whether a 403 concerns the signed-in user and not the item, so that it ends the run.
         changes: whether it changes something on the server.
     """
 
@@ -74,17 +74,17 @@ class FlowJob(SessionJob, Generic[DoneT]):
         self._understand = understand
 
     def understand(self, item: object) -> WorkItem[DoneT]:
-        """What `item` is about.
+        """Parse an item.
 
         Raises:
-            InvalidInputError: it is none, or it is an error of this kind itself: why a source has none in its place.
+            InvalidInputError: it is invalid, or is itself an error of this kind, by which a source reports a bad item.
         """
         if isinstance(item, InvalidInputError):
             raise item
         return self._understand(item)
 
     def duplicate_of(self, index: int, subject: WorkItem[DoneT]) -> int | None:
-        """The index of an earlier item about the same person, if that makes this one superfluous."""
+        """The index of the first item about the same person, if this one is a duplicate; else None."""
         if self._first is None or subject.person is None:
             return None
         first = self._first.setdefault(subject.person, index)
@@ -112,7 +112,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
     async def carry_out(
         self, index: int, item: object, subject: WorkItem[DoneT], context: CallContext, earlier: Sends
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
-        """The outcome of one item that was understood, and of which earlier sends are known."""
+        """The outcome of a parsed item, given what is known of earlier sends."""
         session = self.session
         try:
             session.refuse_hidden(*subject.people)
@@ -126,8 +126,8 @@ class FlowJob(SessionJob, Generic[DoneT]):
             return evolve(done, **known(index, item, context, pair=subject.pair, person=subject.person))
         failure = await session.explained(failure, *subject.people)
         self.learn(failure)
-        if isinstance(failure, JournalError) and context.changed_at is not None:  # what was sent before stays unknown
-            failure = InDoubtError(f"the change was sent and its answer lost; and now {failure}")
+        if isinstance(failure, JournalError) and context.changed_at is not None:
+            failure = InDoubtError(f"the change was sent and its response was lost; then: {failure}")
         return undone(failure, known(index, item, context, pair=subject.pair, person=subject.person), _VERDICTS)
 
     def learn(self, error: ConnectionsError) -> None:
@@ -139,15 +139,15 @@ class FlowJob(SessionJob, Generic[DoneT]):
             self.repeats.went_well()
         cause = error.__cause__ if isinstance(error, InDoubtError) else None
         if isinstance(cause, ConnectionsError):
-            super().learn(cause)  # what kept it from being asked after keeps the others as well
+            super().learn(cause)  # the failed verification may concern all items
             error = cause
-        if not isinstance(error, TransportError):  # which was counted when it came
+        if not isinstance(error, TransportError):  # already counted by `_followed`
             self.noticed(error)
 
     def _followed(self, flow: Flow[DoneT]) -> Flow[DoneT]:
-        """The same conversation, whose failures are counted as they come.
+        """The same conversation; its failures are counted at once.
 
-        A change that fails is in doubt, and it takes its item half a minute and more to find out what became of it.
+        The outcome of a change in doubt takes half a minute or more, which is too late for the count.
         """
         try:
             request = next(flow)
@@ -170,7 +170,7 @@ _CHECK_VERDICTS = (BadRequestError, ForbiddenError)
 
 
 class CheckJob(SessionJob):
-    """Checks each pair with one HEAD request: the main job, on the shortest way there is."""
+    """A job that checks each pair with one HEAD request; fast path for checks."""
 
     def is_ready(self) -> bool:
         """See `Job`."""
@@ -187,7 +187,7 @@ class CheckJob(SessionJob):
         session = self.session
         context = CallContext(session.now, session.item_timeout, self.run, parking)
         try:
-            request = check_request(session.address, pair)  # without `Session.run`: there is one request, always
+            request = check_request(session.address, pair)  # without `Session.run`: always one request
             status = check_result(request, await session.dispatcher.send(request, context))
         except ConnectionsError as error:
             unanswered = error
@@ -223,15 +223,15 @@ class CheckJob(SessionJob):
 
 
 def checked(address: Address, pair: Pair) -> Flow[Checked]:
-    """The same as a conversation, for a run that keeps a journal."""
+    """A check as a conversation, for a run with a journal."""
     return Checked((yield from check(address, pair)))
 
 
 def pair_of(item: object) -> Pair:
-    """The pair that an item is.
+    """Parse an item as a pair.
 
     Raises:
-        InvalidInputError: it is none, or it is an error of this kind itself: why a source has no pair in its place.
+        InvalidInputError: it is invalid, or is itself an error of this kind, by which a source reports a bad item.
     """
     if isinstance(item, Pair):
         return item
@@ -239,7 +239,7 @@ def pair_of(item: object) -> Pair:
         raise item
     if not isinstance(item, tuple):
         raise InvalidInputError(f"expected a Pair or a tuple of two identities, not {type(item).__name__}")
-    people = cast("tuple[Identity | Person, ...]", item)  # Pair itself refuses whatever else they are
+    people = cast("tuple[Identity | Person, ...]", item)  # Pair checks what they are
     if len(people) != 2:
         raise InvalidInputError(f"expected a tuple of two identities, not of {len(people)}")
     return Pair(*people)

@@ -1,4 +1,4 @@
-"""What is done with each item of a run, and what all kinds of it share."""
+"""What a bulk run does with each item, and what all jobs share."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Job(Protocol[OutT_co]):
     """What is done with each item of a run.
 
     Attributes:
-        run: what its requests know of the run.
-        changes: whether it changes something on the server, so that what was sent has to be waited for.
-        over: why the run has to end, as an item has shown; None as long as none has.
+        run: the part of the run that its requests need.
+        changes: whether it changes something on the server, so that responses to sent changes are waited for.
+        over: why the run has to end; None if it has not.
     """
 
     run: RunScope
@@ -55,7 +55,7 @@ class Job(Protocol[OutT_co]):
 
     @property
     def cut(self) -> Sequence[OutT_co]:
-        """Outcomes of the items whose work was broken off."""
+        """Outcomes of the items that were interrupted."""
         ...
 
     def is_ready(self) -> bool:
@@ -66,12 +66,12 @@ class Job(Protocol[OutT_co]):
         """Return once the next item may be read.
 
         Raises:
-            ConnectionsError: the run has to stop, and why.
+            ConnectionsError: why the run has to stop.
         """
         ...
 
     async def do(self, index: int, item: object, parking: Parking) -> OutT_co:
-        """The outcome of one item; it never raises because of the item. Long waits go through `parking`."""
+        """The outcome of one item; never raises because of the item. Long waits use `parking`."""
         ...
 
     async def aclose(self, *, complete: bool = False) -> None:
@@ -89,15 +89,15 @@ class Job(Protocol[OutT_co]):
 
 @frozen
 class WorkItem(Generic[OutT_co]):
-    """Whom an item is about, and the conversation about them.
+    """A parsed item.
 
     Attributes:
-        begin: begins the conversation, told what is known of earlier sends.
-        pair: what the outcome says of it.
+        begin: begins the conversation, given what is known of earlier sends.
+        pair: for the outcome.
         person: likewise.
-        people: whom the requests name.
-        ref: what names it where neither a pair nor a person does.
-        digest: of the message that goes with it.
+        people: the people that the requests name.
+        ref: the name of an item that is neither a pair nor a person.
+        digest: of the message that is sent with it.
     """
 
     begin: Callable[[Sends], Flow[OutT_co]]
@@ -109,16 +109,16 @@ class WorkItem(Generic[OutT_co]):
 
 
 def digest_of(body: bytes) -> str:
-    """What stands for a message in a journal, which holds no texts."""
+    """The digest of a message, which a journal holds instead of its text."""
     return blake2b(body, digest_size=16).hexdigest()
 
 
 class SessionJob:
-    """A job that needs a login, and ends where nothing can be done any more.
+    """A job that needs a login, and ends the run when no further item can succeed.
 
     Attributes:
-        over: why the run has to end; None as long as it has not.
-        cut: outcomes of the items whose work was broken off.
+        over: why the run has to end; None if it has not.
+        cut: outcomes of the items that were interrupted.
         repeats: identical failures since the last success.
     """
 
@@ -157,11 +157,11 @@ class SessionJob:
         return nullcontext(_nothing)
 
     def learn(self, error: ConnectionsError) -> None:
-        """What happened to one item may mean the end of the run."""
+        """End the run if the failure of one item means that no other can succeed."""
         self.end(end_of_run(error) or self.run.ended)
 
     def noticed(self, error: ConnectionsError, about: str = "") -> bool:
-        """Count a failure that may come for every item; whether it ends the run, at once for items that wait."""
+        """Count a failure that may concern every item; returns whether it ends the run."""
         if not self.repeats.failed(error, about):
             return False
         if self.over is None:
@@ -171,7 +171,7 @@ class SessionJob:
         return True
 
     def end(self, why: ConnectionsError | None) -> None:
-        """End the run, unless there is no reason; the first one counts, but for the end that it has in any case."""
+        """Set why the run has to end, if there is a reason. The first one stays, unless it is the end of the run."""
         if self.over is None or (why is not None and self.over is self.run.ended):
             self.over = why
 
@@ -184,7 +184,7 @@ _NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavai
 
 
 class Known(TypedDict):
-    """What every outcome says, whatever became of the item."""
+    """The attributes that every outcome has."""
 
     index: int
     item: object
@@ -198,7 +198,7 @@ class Known(TypedDict):
 def known(
     index: int, item: object, context: CallContext, *, pair: Pair | None = None, person: Identity | None = None
 ) -> Known:
-    """What is known of an item once its conversation is over."""
+    """The common attributes of an outcome, after the conversation."""
     return {
         "index": index,
         "item": item,
@@ -216,9 +216,9 @@ def undone(
     """The outcome of an item whose conversation ended with `error`.
 
     Args:
-        error: its traceback is dropped, because its frames would keep the requests alive.
+        error: its traceback is dropped, because its frames keep the requests alive.
         facts: from `known`.
-        verdicts: what counts as the server's word on the item itself.
+        verdicts: errors by which the server refuses the item itself.
     """
     error.with_traceback(None)
     if isinstance(error, InDoubtError):
@@ -231,14 +231,14 @@ def undone(
 
 
 def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
-    """The outcome of an item whose work was broken off, after a change may have been `sent` or before."""
+    """The outcome of an interrupted item; `sent` says whether a change may have been sent."""
     if sent:
         return InDoubt(InDoubtError("the run was left before it was known what became of it"), **facts)
     return Unprocessed("the run was left before it was done", **facts)
 
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
-    """Why the run has to end, if what happened to one item means that no other will fare better."""
+    """Why the run has to end, if this failure of one item means that no other can succeed."""
     if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError | CertificateError):
         return error
     if isinstance(error, ForeignResponseError) and error.wrong_address:
@@ -249,7 +249,7 @@ def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
 
 
 async def prove(session: Session, run: RunScope) -> None:
-    """Prove the login before a run, and while it goes on.
+    """Prove the login before and during a run.
 
     Raises:
         ConnectionsError: the run has to stop, and why.

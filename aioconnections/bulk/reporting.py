@@ -1,4 +1,4 @@
-"""What a run tells of itself while it is under way: to a hook, and to the log."""
+"""Progress of a run: for a hook, and for the log."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aioconnections.session.telemetry import LOG, Progress
 __all__ = ["Reporter"]
 
 _INTERVAL = 0.5  # seconds
-_MEMORY = 20  # intervals that the rate is worked out over
+_MEMORY = 20  # intervals over which the rate is computed
 
 
 class Reporter:
-    """Tells twice a second where a run stands; it costs the items of the run nothing.
+    """Reports the progress of a run twice a second, by a timer.
 
     Args:
-        run: which one.
-        runtime: what its requests share.
-        on_progress: whom to tell; None for nobody.
+        run: the run.
+        runtime: shared by its requests.
+        on_progress: the hook; None for none.
     """
 
     def __init__(self, run: RunScope, runtime: Runtime, on_progress: Callable[[Progress], object] | None) -> None:
@@ -38,7 +38,7 @@ class Reporter:
         self._timer: Timer | None = None
 
     def start(self, tally: Callable[[], Tally], complain: Callable[[Exception], object]) -> None:
-        """The run begins. `tally` says where it stands, and `complain` is told what the hook raises."""
+        """Begin to report. `tally` gives the current counts, and `complain` gets what the hook raises."""
         self._tally = tally
         self._complain = complain
         self._began = self._runtime.clock.now()
@@ -47,7 +47,7 @@ class Reporter:
             self._again()
 
     def end(self, stopped: ConnectionsError | None) -> None:
-        """The run has ended."""
+        """Report the end of the run."""
         tally = self._tally()
         counts = ", ".join(f"{count} {name}" for name, count in tally.as_dict().items() if count)
         why = "" if stopped is None else f", stopped by {type(stopped).__name__}"
