@@ -75,12 +75,15 @@ if TYPE_CHECKING:
     from aioconnections.auth.credentials import Auth, Basic, Bearer, Ltpa, Secret, Send
     from aioconnections.auth.oauth2 import OAuth2, Tokens
     from aioconnections.bulk import Outcomes
-    from aioconnections.client import Administration, Client, Community, Invite
+    from aioconnections.client import Administration, Client, Community, CommunityInvitations, Invite, Timeouts
+    from aioconnections.client.caller import OnProgress, PairLike, PersonLike
+    from aioconnections.clock import Clock
     from aioconnections.journal import Journal
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.session.listing import Stream
     from aioconnections.session.telemetry import Attempt, Progress, Stats
     from aioconnections.transport.as_httpx import LaneTransport
+    from aioconnections.transport.tls import Verify
 
 __all__ = [
     "AcceptOutcome",
@@ -98,7 +101,9 @@ __all__ = [
     "CheckOutcome",
     "Checked",
     "Client",
+    "Clock",
     "Community",
+    "CommunityInvitations",
     "ConnectFailedError",
     "ConnectOutcome",
     "Connected",
@@ -133,10 +138,13 @@ __all__ = [
     "Ltpa",
     "NotFoundError",
     "OAuth2",
+    "OnProgress",
     "Outcome",
     "Outcomes",
     "Pair",
+    "PairLike",
     "Person",
+    "PersonLike",
     "Profile",
     "Progress",
     "ProtocolError",
@@ -157,16 +165,25 @@ __all__ = [
     "Stream",
     "Tally",
     "ThrottledError",
+    "Timeouts",
     "Tokens",
     "TransportError",
     "UnexpectedResponseError",
     "Unprocessed",
     "UsageError",
     "Userid",
+    "Verify",
     "__version__",
 ]
 
 _LAZY = {
+    "Clock": "aioconnections.clock",
+    "CommunityInvitations": "aioconnections.client",
+    "OnProgress": "aioconnections.client.caller",
+    "PairLike": "aioconnections.client.caller",
+    "PersonLike": "aioconnections.client.caller",
+    "Timeouts": "aioconnections.client",
+    "Verify": "aioconnections.transport.tls",
     "Stats": "aioconnections.session.telemetry",
     "Progress": "aioconnections.session.telemetry",
     "Attempt": "aioconnections.session.telemetry",

@@ -150,7 +150,9 @@ def colleagues(
         raise InvalidInputError("--since needs a time zone, such as +0000 or Z at its end")
     return list_records(
         server,
-        lambda client: client.colleagues(who, status=Status(status), since=since, sort_by=sort_by, message=messages),
+        lambda client: client.colleagues(
+            who, status=Status(status), since=since, sort_by=sort_by, include_message=messages
+        ),
         CONNECTIONS,
         result,
     )

@@ -84,7 +84,7 @@ def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """
     from aioconnections.cli.listing import INVITATIONS, list_records
 
-    return list_records(server, lambda client: client.invitations(), INVITATIONS, result)
+    return list_records(server, lambda client: client.community_invitations.received(), INVITATIONS, result)
 
 
 @invitations.command(name="accept")

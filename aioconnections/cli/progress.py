@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from aioconnections.client.base import OnProgress
+    from aioconnections.client.caller import OnProgress
     from aioconnections.session.telemetry import Progress
 
 __all__ = [

@@ -34,7 +34,7 @@ from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.verbs import BulkVerb, RunArguments
 from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
-from aioconnections.client.base import OnProgress
+from aioconnections.client.caller import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST

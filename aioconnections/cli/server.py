@@ -59,7 +59,7 @@ class ServerOptions:
         Raises:
             InvalidInputError: an option that cannot be used, or a secret that is missing.
         """
-        from aioconnections.client import Client
+        from aioconnections.client import Client, Timeouts
 
         self._check()
         auth = self._auth()
@@ -72,8 +72,10 @@ class ServerOptions:
                 max_per_second=self.max_per_second or None,
                 verify=self.ca_file or True,
                 trust_env=self.trust_env,
-                max_outage=None if max_outage == "none" else max_outage,
-                run_timeout=None if run_timeout == "none" else run_timeout,
+                timeouts=Timeouts(
+                    outage=None if max_outage == "none" else max_outage,
+                    run=None if run_timeout == "none" else run_timeout,
+                ),
             )
         for warning in caught:
             say(f"aioconnections: warning: {warning.message}")

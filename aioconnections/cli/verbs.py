@@ -22,7 +22,7 @@ from aioconnections.cli.rows import (
     Shape,
 )
 from aioconnections.client import Client
-from aioconnections.client.base import OnProgress
+from aioconnections.client.caller import OnProgress
 from aioconnections.errors import ResponseError
 from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
@@ -202,7 +202,7 @@ ACCEPT_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="accept invitation",
     doing="accepting",
     shape=INVITATIONS,
-    start=lambda client, invitations, options: client.accept_invitation_many(invitations, **options),
+    start=lambda client, invitations, options: client.community_invitations.accept_many(invitations, **options),
     plan=lambda address, invitation: communities.accept_invitation(address, _YOU, invitation),
     then=f"nothing more; {_YOU} stands for the signed-in user",
 )
@@ -211,7 +211,7 @@ DECLINE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="end invitation",
     doing="declining",
     shape=INVITATIONS,
-    start=lambda client, invitations, options: client.decline_invitation_many(invitations, **options),
+    start=lambda client, invitations, options: client.community_invitations.decline_many(invitations, **options),
     plan=communities.end_invitation,
 )
 
@@ -219,7 +219,7 @@ REVOKE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     name="end invitation",
     doing="revoking",
     shape=INVITATIONS,
-    start=lambda client, invitations, options: client.revoke_invitation_many(invitations, **options),
+    start=lambda client, invitations, options: client.community_invitations.revoke_many(invitations, **options),
     plan=communities.end_invitation,
 )
 

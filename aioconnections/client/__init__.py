@@ -1,8 +1,9 @@
-"""The client: every verb is a few lines on a conversation of `protocol`, one module per family of verbs."""
+"""The client and its resources."""
 
 from aioconnections.client.administration import Administration
 from aioconnections.client.client import Client
-from aioconnections.client.communities import Community
-from aioconnections.client.verbs import Invite
+from aioconnections.client.communities import Community, CommunityInvitations
+from aioconnections.client.items import Invite
+from aioconnections.client.server import Timeouts
 
-__all__ = ["Administration", "Client", "Community", "Invite"]
+__all__ = ["Administration", "Client", "Community", "CommunityInvitations", "Invite", "Timeouts"]

@@ -1,4 +1,4 @@
-"""What only an administrator of Profiles may do; everybody else is told 403."""
+"""The verbs of an administrator of Profiles; other users get a 403."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
 from aioconnections.bulk import Outcomes, WorkItem, digest_of, pair_of
-from aioconnections.client.base import Base, OnProgress, PersonLike
-from aioconnections.client.verbs import PairLike
+from aioconnections.client.caller import OnProgress, PairLike, PersonLike, Resource
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
 from aioconnections.records import Pair
@@ -18,45 +17,42 @@ if TYPE_CHECKING:
 __all__ = ["Administration"]
 
 
-class Administration:
+class Administration(Resource):
     """The verbs of an administrator: ``await client.admin.connect(a, b)``."""
 
-    def __init__(self, client: Base) -> None:
-        self._client = client
-
     async def connect(self, source: PersonLike, target: PersonLike, *, message: str = "") -> Connected | AlreadyExists:
-        """Make two people colleagues, without asking them.
+        """Make two people colleagues, without an invitation.
 
         Page "Creating a colleague connection using the Administration API".
 
         Raises:
-            ForbiddenError: the signed-in user is no administrator.
-            InDoubtError: the answer was lost, and asking did not settle whether it was done.
-            ConnectionsError: it was not done.
+            ForbiddenError: the signed-in user is not an administrator.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
+            ConnectionsError: the change was not made.
         """
         pair = Pair(source, target)
-        flow = colleagues.connect(self._client._here().address, pair, colleagues.connection_body(message))
-        return await self._client._done(flow, (source, target), pair.source, pair.target, pair=pair)
+        flow = colleagues.connect(self._caller.here().address, pair, colleagues.connection_body(message))
+        return await self._caller.change(flow, (source, target), pair.source, pair.target, pair=pair)
 
     async def disconnect(self, source: PersonLike, target: PersonLike) -> Removed:
-        """End the connection or the invitation between two people.
+        """Remove the connection or invitation between two people.
 
         Page "Deleting a colleague connection using the Administration API".
 
         Returns:
-            What it was before; None where the server shows an invitation to nobody but the two.
+            `Removed` with the former status, or with None if the server shows it only to the two people.
 
         Raises:
-            ForbiddenError: the signed-in user is no administrator.
-            NotFoundError: there is none.
-            InDoubtError: the answer was lost, and asking did not settle whether it was done.
-            ConnectionsError: it was not done.
+            ForbiddenError: the signed-in user is not an administrator.
+            NotFoundError: there is no connection.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
+            ConnectionsError: the change was not made.
         """
         pair = Pair(source, target)
-        flow = colleagues.disconnect(self._client._here().address, pair)
-        return await self._client._done(flow, (source, target), pair.source, pair.target, pair=pair)
+        flow = colleagues.disconnect(self._caller.here().address, pair)
+        return await self._caller.change(flow, (source, target), pair.source, pair.target, pair=pair)
 
-    def connect_many(  # keyword-only options, each with its default
+    def connect_many(
         self,
         pairs: Iterable[PairLike] | AsyncIterable[PairLike],
         *,
@@ -67,15 +63,15 @@ class Administration:
     ) -> Outcomes[ConnectOutcome]:
         """Connect every pair of a source; see `connect` for one, and `check_many` for the other arguments.
 
-        To be no administrator ends the run.
+        A 403 ends the run.
 
         Raises:
             InvalidInputError: the message cannot be sent.
         """
-        address, body = self._client._here().address, colleagues.connection_body(message)
+        address, body = self._caller.here().address, colleagues.connection_body(message)
         digest = digest_of(body)
 
-        def understand(item: object) -> WorkItem[Connected | AlreadyExists]:
+        def parse(item: object) -> WorkItem[Connected | AlreadyExists]:
             pair = pair_of(item)
             return WorkItem(
                 lambda earlier: colleagues.connect(address, pair, body, earlier=earlier),
@@ -84,8 +80,8 @@ class Administration:
                 digest=digest,
             )
 
-        return self._client._many(
-            understand, pairs, "connect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+        return self._caller.run_flows(
+            parse, pairs, "connect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
         )
 
     def disconnect_many(
@@ -96,13 +92,13 @@ class Administration:
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """End the connection of every pair of a source; see `disconnect` for one, and `check_many` for the arguments.
+        """Disconnect every pair of a source; see `disconnect` for one, and `check_many` for the arguments.
 
-        To be no administrator ends the run.
+        A 403 ends the run.
         """
-        address = self._client._here().address
+        address = self._caller.here().address
 
-        def understand(item: object) -> WorkItem[Removed]:
+        def parse(item: object) -> WorkItem[Removed]:
             pair = pair_of(item)
             return WorkItem(
                 lambda earlier: colleagues.disconnect(address, pair, earlier=earlier),
@@ -110,6 +106,6 @@ class Administration:
                 people=(pair.source, pair.target),
             )
 
-        return self._client._many(
-            understand, pairs, "disconnect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+        return self._caller.run_flows(
+            parse, pairs, "disconnect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
         )

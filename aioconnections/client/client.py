@@ -1,55 +1,601 @@
-"""The client as its users see it."""
+"""The client: each verb is a few lines on a conversation of `protocol`, sent through the caller."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from copy import copy
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast, get_args
+
+from aioconnections.auth.credentials import Auth
+from aioconnections.bulk import CheckJob, Outcomes, WorkItem, checked, digest_of, pair_of
 from aioconnections.client.administration import Administration
-from aioconnections.client.communities import Communities
-from aioconnections.client.people import People
-from aioconnections.client.verbs import Colleagues
+from aioconnections.client.caller import Caller, OnProgress, PairLike, PersonLike, Resource, as_auth
+from aioconnections.client.communities import Community, CommunityInvitations
+from aioconnections.client.items import (
+    ConnectionLike,
+    Invite,
+    check_choice,
+    check_settle,
+    connection_item,
+    connection_ref,
+    invitation_flow,
+    named_people,
+    pair_or_none,
+)
+from aioconnections.client.server import ClientOptions, Server, Timeouts
+from aioconnections.clock import Clock
+from aioconnections.errors import InvalidInputError, UnexpectedResponseError
+from aioconnections.identifiers import plain_text
+from aioconnections.outcomes import (
+    Accepted,
+    AcceptOutcome,
+    AlreadyExists,
+    Checked,
+    CheckOutcome,
+    Duplicate,
+    Invited,
+    InviteOutcome,
+    Removed,
+    RemoveOutcome,
+    Resolved,
+    ResolveOutcome,
+)
+from aioconnections.protocol import colleagues, discovery, listing
+from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
+from aioconnections.protocol.messages import NEVER_SENT, Flow
+from aioconnections.protocol.profiles import check
+from aioconnections.records import Connection, Identity, Pair, Person, Profile, ServiceDocument, Status, identity_of
+from aioconnections.session.listing import Stream
+from aioconnections.session.session import Session
+from aioconnections.session.telemetry import Attempt, Stats
+from aioconnections.transport.tls import Verify
+
+if TYPE_CHECKING:
+    import httpx
+
+    from aioconnections.journal import Journal
 
 __all__ = ["Client"]
 
+Order: TypeAlias = Literal["displayName", "modified"]
 
-class Client(Colleagues, People, Communities):
+
+class Client(Resource):
     """A client of one Connections server, for one signed-in user.
 
     ``async with Client("https://connections.example.com", auth=("ajones", "secret")) as client: …``
 
-    It may be used by any number of tasks of one event loop (asyncio or trio), not by several threads.
+    Any number of tasks of one event loop (asyncio or trio) may use it, but not several threads.
 
     Args:
-        base_url: where the server is; a path before ``/profiles`` belongs to it.
-        auth: ``(user, password)``, an `Auth`, or None for what the server shows to everybody.
-        max_connections: how many requests may be under way at once.
-        max_per_second: how many may start per second; None for no limit.
-        burst: how many may start at once after a pause.
-        attempt_timeout: seconds for one request, from connecting to the last byte of its answer.
-        item_timeout: seconds for one call or one item over all of its attempts; waiting for a free connection, for
-            the rate limit, and in a bulk run for a server that is away, does not count. An `Auth` has as long to give
-            its headers.
-        run_timeout: seconds for one bulk run; then nothing more of it is started, and it stops. None: no end.
-        max_attempts: how many times one call or item is tried at most; redirects within the server, and the repetition
-            after a login was renewed, come on top.
-        max_outage: seconds for which a bulk run waits for a server that is away, before it stops with
-            `ServerUnavailableError`; None: as long as it takes. A single call waits no longer than `item_timeout`.
+        base_url: URL of the server; a path before ``/profiles`` is part of it.
+        auth: ``(user, password)``, an `Auth`, or None for the public data.
+        max_connections: limit of requests under way.
+        max_per_second: limit of requests started per second; None for no limit.
+        burst: number of requests that may start at once after a pause.
+        timeouts: see `Timeouts`.
+        max_attempts: limit of attempts for one call or item, without redirects within the server and the repetition
+            after a renewed login.
         headers: sent with every request.
-        cookies: keep the cookies that the server sets and send them back, as a load balancer in front of it may ask
-            for. By default they are dropped: the server takes them for a login that goes before the password.
+        cookies: keep the cookies that the server sets and send them back, for a load balancer that needs them. By
+            default they are dropped: the server would accept them as a login, in place of the password.
         verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
-        transport: an httpx transport to go through; closed with the client.
-        http_client: an httpx client to go through, without its login, cookies, headers and redirects; not closed.
-        trust_env: go through the proxy that the environment names. By default such a proxy is named in a warning only.
-        verify_login: let one request for the signed-in user's service document prove address and login before anything
-            else is sent, and every ten minutes.
-        clock: where the time comes from; by default the running event loop.
-        rng: where the random part of the pauses between attempts comes from.
-        on_attempt: called with an `Attempt` after each request, for metrics; it must not wait.
+        transport: an httpx transport to use; closed with the client.
+        http_client: an httpx client to use, without its login, cookies, headers and redirects; not closed.
+        trust_env: use the proxy that the environment names. By default, a warning names such a proxy.
+        verify_login: send one request for the signed-in user's service document before other requests, and every ten
+            minutes, to prove address and login.
+        clock: gives the time; by default the running event loop.
+        rng: source of randomness for the pauses between attempts.
+        on_attempt: called with an `Attempt` after each request, for metrics; it must not block.
 
     Raises:
-        InvalidInputError: an argument that cannot be used.
+        InvalidInputError: an argument is invalid.
     """
+
+    def __init__(  # noqa: PLR0913 # keyword-only options, each with its default
+        self,
+        base_url: str,
+        *,
+        auth: tuple[str, str] | Auth | None = None,
+        max_connections: int = 16,
+        max_per_second: float | None = 100,
+        burst: int = 1,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 # immutable
+        max_attempts: int = 4,
+        headers: Mapping[str, str] | None = None,
+        cookies: bool = False,
+        verify: Verify = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        trust_env: bool = False,
+        verify_login: bool = True,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
+    ) -> None:
+        if transport is not None and http_client is not None:
+            raise InvalidInputError("transport and http_client exclude each other; pass one of them")
+        options = ClientOptions(
+            max_connections=max_connections,
+            max_per_second=max_per_second,
+            burst=burst,
+            timeouts=timeouts,
+            max_attempts=max_attempts,
+            headers=headers or {},
+            cookies=cookies,
+            verify=verify,
+            trust_env=trust_env,
+            verify_login=verify_login,
+            clock=clock,
+            rng=rng or random.Random(),  # noqa: S311 # spreads pauses, guards nothing
+            on_attempt=on_attempt,
+        )
+        own = as_auth(auth)
+        super().__init__(Caller(Server(base_url, own, options, transport or http_client), own))
+
+    @property
+    def max_per_second(self) -> float | None:
+        """Limit of requests started per second, for all users; None for no limit. It may be changed at any time."""
+        return self._caller.server.limiter.max_per_second
+
+    @max_per_second.setter
+    def max_per_second(self, value: float | None) -> None:
+        self._caller.server.change_rate(value)
 
     @property
     def admin(self) -> Administration:
-        """What only an administrator of Profiles may do."""
-        return Administration(self)
+        """The verbs of an administrator of Profiles."""
+        return Administration(self._caller)
+
+    @property
+    def community_invitations(self) -> CommunityInvitations:
+        """Invitations into communities."""
+        return CommunityInvitations(self._caller)
+
+    def community(self, uuid: str) -> Community:
+        """One community, by its uuid.
+
+        Raises:
+            InvalidInputError: `uuid` is empty, or cannot be one.
+        """
+        return Community(self._caller, uuid)
+
+    def stats(self) -> Stats:
+        """The statistics of this client, over all of its users.
+
+        Raises:
+            UsageError: the client was not entered.
+        """
+        return self._caller.server.stats()
+
+    def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
+        """A client for another signed-in user of the same server, for example of a web application.
+
+        It shares connections and rate limit with this client; its login and its cookies are its own. It can be used at
+        once, need not be closed, and ends with this client. Clients for equal credentials share what is known about the
+        login, so that a web application may make one for each request.
+
+        Raises:
+            InvalidInputError: `auth` is not a login.
+            UsageError: this client is closed, was not entered, or belongs to another event loop.
+        """
+        self._caller.here()
+        client = copy(self)
+        Resource.__init__(client, Caller(self._caller.server, as_auth(auth), self._caller))
+        return client
+
+    async def aclose(self) -> None:
+        """Close all connections; later calls raise `UsageError`. A client from `as_user` closes none."""
+        await self._caller.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._caller.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def check(self, source: PersonLike, target: PersonLike) -> Status | None:
+        """The status of the connection between two people, seen from the source; one HEAD request.
+
+        Page "Checking whether two people are colleagues".
+
+        Returns:
+            The status, or None if no connection is visible to the signed-in user.
+
+        Raises:
+            InvalidInputError: both are the same person, one is not an identity, or the server hides e-mail addresses.
+            BadRequestError: the server finds the request invalid, for example because it does not know a person.
+            AuthenticationError: the login was refused; nothing more is sent with it.
+            ConnectionsError: there is no response, or it cannot be read.
+        """
+        pair = Pair(source, target)
+        session = self._caller.here()
+        return await self._caller.call(check(session.address, pair), pair.source, pair.target)
+
+    def check_many(
+        self,
+        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Outcomes[CheckOutcome]:
+        """Check every pair of a source; see `check` for one.
+
+        The source is read as the outcomes are consumed, at most ``2 × max_connections`` items ahead.
+
+        Args:
+            pairs: any iterable or async iterable of `Pair` or tuples of two identities. Any other item fails alone, as
+                does an `InvalidInputError`, with which a source reports why it has no pair.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+            journal: records the run, so that it can be continued.
+            on_progress: called twice a second with the progress.
+
+        Returns:
+            The run: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item that was read.
+        """
+        session = self._caller.here()
+        if journal is None:
+            job = CheckJob(session, self._caller.server.new_run())
+            return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress)
+
+        def parse(item: object) -> WorkItem[Checked]:
+            pair = pair_of(item)
+            flow = checked(session.address, pair)
+            return WorkItem(lambda _: flow, pair=pair, people=(pair.source, pair.target))
+
+        run = self._caller.run_flows(
+            parse, pairs, "check", ordered=ordered, changes=False, journal=journal, on_progress=on_progress
+        )
+        return cast("Outcomes[CheckOutcome]", run)  # nothing is in doubt
+
+    async def connection(
+        self,
+        connection: PersonLike | ConnectionLike,
+        target: PersonLike | None = None,
+        *,
+        include_message: bool = False,
+    ) -> Connection | None:
+        """The connection of two people, seen from the source; None if none is visible to the signed-in user.
+
+        Pages "Checking whether two people are colleagues" and "Retrieving a connection".
+
+        Args:
+            connection: the source, with `target`; or alone a pair, a record, a bare id, or a self link.
+            target: the other person.
+            include_message: request the text of the invitation too; the server gives it to the source only.
+
+        Raises:
+            InvalidInputError: this names no connection.
+            AtomError: the response cannot be read.
+            ConnectionsError: as for `check`.
+        """
+        if target is not None:
+            which: ConnectionRef = Pair(cast("PersonLike", connection), target)  # it refuses anything else
+        else:
+            which = connection_ref(connection)
+        flow = colleagues.get(self._caller.here().address, which, message=include_message)
+        return await self._caller.call(flow, *named_people(which))
+
+    def colleagues(
+        self,
+        person: PersonLike,
+        *,
+        status: Status | None = None,
+        since: datetime | None = None,
+        sort_by: Order | None = None,
+        include_message: bool = False,
+        page_size: int = 250,
+    ) -> Stream[Connection]:
+        """The connections of a person, each once, page by page.
+
+        Page "Getting colleagues".
+
+        Args:
+            person: one end of the connections.
+            status: `ACCEPTED` by default; the others only for the signed-in user.
+            since: only connections that changed after this time, which must have a time zone.
+            sort_by: the server's order.
+            include_message: request the texts of the invitations too.
+            page_size: connections per request; servers give at most 250.
+
+        Raises:
+            InvalidInputError: `since` has no time zone, `page_size` is below 1, or there is no such status or order.
+        """
+        if since is not None and since.tzinfo is None:
+            raise InvalidInputError(f"since must have a time zone, got {since.isoformat()}")
+        if page_size < 1:
+            raise InvalidInputError(f"page_size must be at least 1, got {page_size}")
+        if status is not None:
+            check_choice("status", status, tuple(Status))
+        if sort_by is not None:
+            check_choice("sort_by", sort_by, get_args(Order))
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if since is not None else None
+        identity = identity_of(person)
+        pager = listing.colleagues(
+            self._caller.here().address,
+            identity,
+            status=status,
+            since=moment,
+            sort_by=sort_by,
+            message=include_message,
+            page_size=page_size,
+        )
+        return self._caller.stream(pager)
+
+    def colleagues_in_common(self, one: PersonLike, other: PersonLike) -> Stream[Profile]:
+        """The colleagues that two people share (page "Finding colleagues shared by two people").
+
+        Raises:
+            InvalidInputError: the two are not identified in the same way.
+        """
+        people = identity_of(one), identity_of(other)
+        return self._caller.stream(listing.in_common(self._caller.here().address, *people))
+
+    async def invite(
+        self,
+        person: PersonLike,
+        *,
+        message: str = "",
+        message_type: Literal["text", "html"] = "text",
+        discover: bool = False,
+        settle: float = 30.0,
+        on_unknown: OnUnknown = "recheck",
+    ) -> Invited | AlreadyExists:
+        """Invite a person to become a colleague, at most once.
+
+        Page "Inviting a person to become a colleague".
+
+        Args:
+            person: the invitee.
+            message: text of the invitation.
+            message_type: whether the message is plain text or HTML.
+            discover: fetch the person's service document and post to the feed that it names, as the page describes,
+                instead of the well-known address of that feed.
+            settle: seconds to wait after a lost response before verifying whether the invitation was made.
+            on_unknown: what to do after a lost response: ``recheck`` verifies, and invites once more if there is no
+                invitation; ``report`` raises.
+
+        Raises:
+            InvalidInputError: nothing was sent: `message`, `person`, `settle` or `on_unknown` is invalid.
+            InDoubtError: the invitation was sent, and whether it was made is not known.
+            ConnectionsError: the invitation was not made.
+        """
+        check_settle(settle, on_unknown)
+        body = colleagues.invitation_body(message, message_type)
+        identity = identity_of(person)
+        begin = invitation_flow(
+            self._caller.here(), identity, body, discover=discover, settle=settle, on_unknown=on_unknown
+        )
+        return await self._caller.change(begin(NEVER_SENT), person, identity, person=identity)
+
+    def invite_many(
+        self,
+        people: Iterable[PersonLike | Invite] | AsyncIterable[PersonLike | Invite],
+        *,
+        message: str = "",
+        message_type: Literal["text", "html"] = "text",
+        settle: float = 30.0,
+        on_unknown: OnUnknown = "recheck",
+        journal: Journal | None,
+        ordered: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Outcomes[InviteOutcome]:
+        """Invite every person of a source, each at most once; see `invite` for one.
+
+        A repeated person is a `Duplicate`. With a journal this holds across runs, too: an invitation that a killed run
+        may have sent is verified, `settle` seconds after it was sent, before it is sent again. After fifteen minutes,
+        or with ``on_unknown="report"``, it is only reported as `InDoubt`.
+
+        Args:
+            people: any iterable or async iterable.
+            message: for invitees without an individual message.
+            message_type: of all messages.
+            settle: see `invite`.
+            on_unknown: see `invite`.
+            journal: records the run, so that it can be continued. There is no default, because without a journal it is
+                not known after a crash who was invited; None runs without.
+            ordered: give the outcomes in the order of the source instead of as they complete.
+            on_progress: called twice a second with the progress.
+
+        Raises:
+            InvalidInputError: the message cannot be sent, or `settle` or `on_unknown` is invalid.
+        """
+        check_settle(settle, on_unknown)
+        common = colleagues.invitation_body(message, message_type)
+        session, digest = self._caller.here(), digest_of(common)
+
+        def parse(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
+            wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses anything else
+            person, own = wanted.person, wanted.message
+            body = common if own is None else colleagues.invitation_body(own, message_type)
+            begin = invitation_flow(session, person, body, discover=False, settle=settle, on_unknown=on_unknown)
+            return WorkItem(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
+
+        return self._caller.run_flows(
+            parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
+        )
+
+    async def accept(self, connection: ConnectionLike) -> Accepted:
+        """Accept an invitation: fetch the entry, change only its status, and put it back.
+
+        Page "Accept an invitation to become a colleague".
+
+        Args:
+            connection: a record, the pair of invitee and inviter, or a bare id.
+
+        Raises:
+            NotFoundError: there is no such invitation, or no longer.
+            InvalidInputError: the signed-in user is the inviter.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
+            ConnectionsError: the invitation was not accepted.
+        """
+        which = connection_ref(connection)
+        flow = colleagues.accept(self._caller.here().address, which)
+        return await self._caller.change(flow, connection, *named_people(which), pair=pair_or_none(which))
+
+    async def remove(self, connection: ConnectionLike) -> Removed:
+        """Decline, withdraw or remove a connection; the outcome says which it was.
+
+        Pages "Deleting connections" and "Accept an invitation to become a colleague".
+
+        Args:
+            connection: a record, a pair, or a bare id.
+
+        Raises:
+            NotFoundError: there is no such connection.
+            ConnectionsError: the connection was not removed.
+        """
+        which = connection_ref(connection)
+        flow = colleagues.remove(self._caller.here().address, which)
+        return await self._caller.change(flow, connection, *named_people(which), pair=pair_or_none(which))
+
+    def accept_many(
+        self,
+        connections: Iterable[ConnectionLike] | AsyncIterable[ConnectionLike],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Outcomes[AcceptOutcome]:
+        """Accept every invitation of a source; see `accept` for one, and `check_many` for the arguments."""
+        address = self._caller.here().address
+
+        def parse(item: object) -> WorkItem[Accepted]:
+            which = connection_ref(item)
+            return connection_item(which, lambda _: colleagues.accept(address, which))
+
+        return self._caller.run_flows(
+            parse, connections, "accept", ordered=ordered, journal=journal, on_progress=on_progress
+        )
+
+    def remove_many(
+        self,
+        connections: Iterable[ConnectionLike] | AsyncIterable[ConnectionLike],
+        *,
+        ordered: bool = False,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Outcomes[RemoveOutcome]:
+        """Remove every connection of a source; see `remove` for one, and `check_many` for the arguments."""
+        address = self._caller.here().address
+
+        def parse(item: object) -> WorkItem[Removed]:
+            which = connection_ref(item)
+            return connection_item(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
+
+        return self._caller.run_flows(
+            parse, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress
+        )
+
+    async def me(self) -> Person:
+        """The signed-in user, from the own service document; the `identity` is always known.
+
+        Raises:
+            UnexpectedResponseError: the server does not say who is signed in.
+            ConnectionsError: the server refuses, or the response cannot be read.
+        """
+        document = await self._caller.call(discovery.service_document_of(self._caller.here().address))
+        if document is None or not (document.userid or document.key):
+            raise UnexpectedResponseError(200, None, "the server does not say who is signed in")
+        return Person(userid=document.userid, key=document.key)
+
+    async def service_document(self, person: PersonLike) -> ServiceDocument | None:
+        """The service document of a person; None if the server does not know the person.
+
+        Page "Retrieving the Profiles service document".
+
+        Raises:
+            ConnectionsError: the server refuses, or the response cannot be read.
+        """
+        identity = identity_of(person)
+        return await self._caller.find(discovery.service_document_of(self._caller.here().address, identity), identity)
+
+    async def profile(self, person: PersonLike) -> Profile | None:
+        """The profile of a person in the directory; None if the server does not know the person.
+
+        Page "Retrieving a profile".
+
+        Raises:
+            ConnectionsError: the server refuses, or the response cannot be read.
+        """
+        identity = identity_of(person)
+        return await self._caller.find(discovery.profile(self._caller.here().address, identity), identity)
+
+    def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
+        self,
+        *,
+        text: str | None = None,
+        name: str | None = None,
+        email: str | None = None,
+        userid: str | None = None,
+        city: str | None = None,
+        country: str | None = None,
+        job_title: str | None = None,
+        organization: str | None = None,
+        phone_number: str | None = None,
+        tags: str | None = None,
+        profile_type: str | None = None,
+        school: str | None = None,
+        active_users_only: bool | None = None,
+        page_size: int = 250,
+    ) -> Stream[Profile]:
+        """People whose profiles match all terms; servers give at most 250.
+
+        Page "Searching profiles". ``%`` matches any one character, and ``*`` any number of characters.
+
+        Raises:
+            InvalidInputError: no terms, a page size below 1, or a term that is empty, has more than 2,048 bytes in
+                UTF-8, or holds control or invisible characters.
+        """
+        given = {
+            "search": text,
+            "name": name,
+            "email": email,
+            "userid": userid,
+            "city": city,
+            "country": country,
+            "jobTitle": job_title,
+            "organization": organization,
+            "phoneNumber": phone_number,
+            "profileTags": tags,
+            "profileType": profile_type,
+            "school": school,
+        }
+        terms = {key: plain_text(value, f"{key} to search for") for key, value in given.items() if value is not None}
+        if not terms or page_size < 1:
+            raise InvalidInputError("a search needs at least one term, and a page_size of at least 1")
+        if active_users_only is not None:
+            terms["activeUsersOnly"] = str(active_users_only).lower()
+        return self._caller.stream(listing.search(self._caller.here().address, terms, page_size=page_size))
+
+    def resolve_many(
+        self,
+        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        *,
+        ordered: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Outcomes[ResolveOutcome]:
+        """Look up the profile of every person of a source, for example to get the userids of e-mail addresses.
+
+        There is no journal for this run: a journal stores no profiles.
+        """
+        session = self._caller.here()
+
+        def parse(item: object) -> WorkItem[Resolved]:
+            person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
+            return WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
+
+        run = self._caller.run_flows(parse, people, "resolve", ordered=ordered, changes=False, on_progress=on_progress)
+        return cast("Outcomes[ResolveOutcome]", run)  # nothing is in doubt
+
+
+def _resolve(session: Session, person: Identity) -> Flow[Resolved]:
+    return Resolved((yield from discovery.profile(session.address, person)))

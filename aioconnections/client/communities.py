@@ -1,4 +1,4 @@
-"""Invitations into communities."""
+"""Invitations into communities: of one community, for its owners, and of the signed-in user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from aioconnections.bulk import Outcomes, WorkItem, digest_of
-from aioconnections.client.base import Base, OnProgress, PersonLike
+from aioconnections.client.caller import Caller, OnProgress, PersonLike, Resource
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.outcomes import (
@@ -29,15 +29,15 @@ from aioconnections.session.session import Session
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
 
-__all__ = ["Communities", "Community"]
+__all__ = ["Community", "CommunityInvitations"]
 
 
-class Community:
+class Community(Resource):
     """One community, for its owners: ``community = client.community(uuid)``."""
 
-    def __init__(self, client: Base, uuid: str) -> None:
+    def __init__(self, caller: Caller, uuid: str) -> None:
+        super().__init__(caller)
         self.uuid: str = plain_text(uuid, "uuid of the community")
-        self._client = client
 
     async def invite(self, person: PersonLike, *, title: str = "Invitation") -> Invited | AlreadyExists:
         """Invite a person into the community, by userid or e-mail address.
@@ -45,20 +45,20 @@ class Community:
         Page "Creating a community invitation programmatically".
 
         Args:
-            person: whom.
+            person: the invitee.
             title: of the invitation; the page requires one.
 
         Raises:
-            ForbiddenError: the signed-in user is no owner of it.
+            ForbiddenError: the signed-in user is not an owner of the community.
             NotFoundError: there is no such community.
-            InDoubtError: the answer was lost.
-            ConnectionsError: it was not done.
+            InDoubtError: the response was lost.
+            ConnectionsError: the invitation was not made.
         """
         identity = identity_of(person)
-        flow = communities.invite_to_community(self._client._here().address, self.uuid, identity, _text(title))
-        return await self._client._done(flow, person, identity, person=identity)
+        flow = communities.invite_to_community(self._caller.here().address, self.uuid, identity, _text(title))
+        return await self._caller.change(flow, person, identity, person=identity)
 
-    def invite_many(  # keyword-only options
+    def invite_many(
         self,
         people: Iterable[PersonLike] | AsyncIterable[PersonLike],
         *,
@@ -69,21 +69,20 @@ class Community:
     ) -> Outcomes[InviteOutcome]:
         """Invite every person of a source; see `invite` for one.
 
-        A repeated person is a `Duplicate`. An invitation that a run which was killed may have sent is
-        reported as in doubt, and never sent again.
+        A repeated person is a `Duplicate`. An invitation that a killed run may have sent is reported as in doubt, and
+        never sent again.
 
         Args:
             people: any iterable or async iterable.
             title: see `invite`.
-            journal: where to record the run, so that it can go on after whatever ends it. There is no default; None
-                does without.
+            journal: records the run, so that it can be continued. There is no default; None runs without.
             ordered: give the outcomes in the order of the source instead of as they complete.
-            on_progress: told twice a second where the run stands.
+            on_progress: called twice a second with the progress.
         """
-        address, digest = self._client._here().address, digest_of(_text(title).encode(errors="surrogatepass"))
+        address, digest = self._caller.here().address, digest_of(_text(title).encode(errors="surrogatepass"))
 
-        def understand(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
-            person = identity_of(item)  # type: ignore[arg-type] # it refuses whatever is no person
+        def parse(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
+            person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
             return WorkItem(
                 lambda earlier: communities.invite_to_community(address, self.uuid, person, title, earlier=earlier),
                 person=person,
@@ -92,79 +91,71 @@ class Community:
             )
 
         verb = f"invite into community {self.uuid}"
-        return self._client._many(
-            understand, people, verb, ordered=ordered, once=True, journal=journal, on_progress=on_progress
+        return self._caller.run_flows(
+            parse, people, verb, ordered=ordered, once=True, journal=journal, on_progress=on_progress
         )
 
     def invitations(self) -> Stream[Invitation]:
-        """The invitations into the community that wait for an answer, for its owners."""
-        session = self._client._here()
-        return Stream(session, listing.invitations(session.address, self.uuid))
+        """The pending invitations into the community, for its owners."""
+        return self._caller.stream(listing.invitations(self._caller.here().address, self.uuid))
 
     def __repr__(self) -> str:
         return f"Community({self.uuid})"
 
 
-class Communities(Base):
-    """What has to do with invitations into communities."""
+class CommunityInvitations(Resource):
+    """Invitations into communities: ``client.community_invitations``."""
 
-    def community(self, uuid: str) -> Community:
-        """One community, by its uuid.
-
-        Raises:
-            InvalidInputError: the uuid is empty, or cannot be one.
-        """
-        return Community(self, uuid)
-
-    def invitations(self) -> Stream[Invitation]:
+    def received(self) -> Stream[Invitation]:
         """The signed-in user's own invitations (page "Getting the My Invitations feed")."""
-        session = self._here()
-        return Stream(session, listing.invitations(session.address))
+        return self._caller.stream(listing.invitations(self._caller.here().address))
 
-    async def get_invitation(self, invitation: Invitation) -> Invitation | None:
-        """An invitation as it stands now; None if it is gone.
+    async def get(self, invitation: Invitation) -> Invitation | None:
+        """The current state of an invitation; None if it no longer exists.
 
         Page "Retrieving an invitation". Its address is used as the server gave it.
 
         Raises:
-            ConnectionsError: the server refuses, or the answer makes no sense.
+            ConnectionsError: the server refuses, or the response cannot be read.
         """
-        return await self._call(communities.get_invitation(self._here().address, invitation))
+        return await self._caller.call(communities.get_invitation(self._caller.here().address, invitation))
 
-    async def accept_invitation(self, invitation: Invitation) -> Accepted:
-        """Become a member of the community that one is invited to.
+    async def accept(self, invitation: Invitation) -> Accepted:
+        """Become a member of the community of an invitation.
 
         Page "Adding a member programmatically".
 
         Raises:
-            InDoubtError: the answer was lost.
-            ConnectionsError: it was not done.
+            InDoubtError: the response was lost.
+            ConnectionsError: the invitation was not accepted.
         """
-        return await self._done(_accept(self._here(), invitation), invitation)
+        return await self._caller.change(_accept(self._caller.here(), invitation), invitation)
 
-    async def decline_invitation(self, invitation: Invitation) -> Removed:
-        """Decline an invitation that one was sent.
+    async def decline(self, invitation: Invitation) -> Removed:
+        """Decline an invitation of the signed-in user.
 
         Page "Declining or revoking an invitation".
 
         Raises:
-            NotFoundError: it is gone.
-            ConnectionsError: it was not done.
+            NotFoundError: the invitation no longer exists.
+            ConnectionsError: the invitation was not declined.
         """
-        return await self._done(communities.end_invitation(self._here().address, invitation), invitation)
+        return await self._caller.change(
+            communities.end_invitation(self._caller.here().address, invitation), invitation
+        )
 
-    async def revoke_invitation(self, invitation: Invitation) -> Removed:
-        """Revoke an invitation, as an owner of the community; for the server it is the same as declining.
+    async def revoke(self, invitation: Invitation) -> Removed:
+        """Revoke an invitation, as an owner of the community; the same request as `decline`.
 
         Page "Declining or revoking an invitation".
 
         Raises:
-            NotFoundError: it is gone.
-            ConnectionsError: it was not done.
+            NotFoundError: the invitation no longer exists.
+            ConnectionsError: the invitation was not revoked.
         """
-        return await self.decline_invitation(invitation)
+        return await self.decline(invitation)
 
-    def accept_invitation_many(
+    def accept_many(
         self,
         invitations: Iterable[Invitation] | AsyncIterable[Invitation],
         *,
@@ -172,18 +163,18 @@ class Communities(Base):
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[AcceptOutcome]:
-        """Accept every invitation of a source; see `accept_invitation`, and `Client.check_many` for the arguments."""
-        session = self._here()
+        """Accept every invitation of a source; see `accept` for one, and `Client.check_many` for the arguments."""
+        session = self._caller.here()
 
-        def understand(item: object) -> WorkItem[Accepted]:
+        def parse(item: object) -> WorkItem[Accepted]:
             invitation = _invitation(item)
             return WorkItem(lambda _: _accept(session, invitation), ref=_ref(invitation))
 
-        return self._many(
-            understand, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
+        return self._caller.run_flows(
+            parse, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
         )
 
-    def decline_invitation_many(
+    def decline_many(
         self,
         invitations: Iterable[Invitation] | AsyncIterable[Invitation],
         *,
@@ -191,20 +182,20 @@ class Communities(Base):
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Decline every invitation of a source; see `decline_invitation`, and `Client.check_many` for the arguments."""
-        address = self._here().address
+        """Decline every invitation of a source; see `decline` for one, and `Client.check_many` for the arguments."""
+        address = self._caller.here().address
 
-        def understand(item: object) -> WorkItem[Removed]:
+        def parse(item: object) -> WorkItem[Removed]:
             invitation = _invitation(item)
             return WorkItem(
                 lambda earlier: communities.end_invitation(address, invitation, earlier=earlier), ref=_ref(invitation)
             )
 
-        return self._many(
-            understand, invitations, "end invitation", ordered=ordered, journal=journal, on_progress=on_progress
+        return self._caller.run_flows(
+            parse, invitations, "end invitation", ordered=ordered, journal=journal, on_progress=on_progress
         )
 
-    def revoke_invitation_many(
+    def revoke_many(
         self,
         invitations: Iterable[Invitation] | AsyncIterable[Invitation],
         *,
@@ -212,19 +203,19 @@ class Communities(Base):
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Revoke every invitation of a source; see `revoke_invitation`, and `Client.check_many` for the arguments."""
-        return self.decline_invitation_many(invitations, ordered=ordered, journal=journal, on_progress=on_progress)
+        """Revoke every invitation of a source; see `revoke` for one, and `Client.check_many` for the arguments."""
+        return self.decline_many(invitations, ordered=ordered, journal=journal, on_progress=on_progress)
 
 
 def _accept(session: Session, invitation: Invitation) -> Flow[Accepted]:
-    me = session.me or (yield from signed_in(session.address))  # a client need not prove the login beforehand
+    me = session.me or (yield from signed_in(session.address))  # the login need not be proved before
     return (yield from communities.accept_invitation(session.address, me, invitation))
 
 
 def _invitation(item: object) -> Invitation:
     if isinstance(item, Invitation):
         return item
-    raise InvalidInputError(f"expected an Invitation, not {type(item).__name__}")
+    raise InvalidInputError(f"expected an Invitation, got {type(item).__name__}")
 
 
 def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
@@ -233,5 +224,5 @@ def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidInputError(f"a title is text, not {type(value).__name__}")
+        raise InvalidInputError(f"title must be text, got {type(value).__name__}")
     return value

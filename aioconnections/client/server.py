@@ -9,7 +9,7 @@ import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import anyio
 import anyio.lowlevel
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from aioconnections.auth.cookies import Jar
 
-__all__ = ["Options", "Server"]
+__all__ = ["ClientOptions", "Server", "Timeouts"]
 
 _NOT_THE_CALLERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
@@ -53,17 +53,45 @@ _GRACE = 60.0  # seconds for which a credential that was renewed is taken for wh
 
 
 @frozen(kw_only=True)
-class Options:
-    """What a client is told, besides where the server is and who signs in; see `Client`."""
+class Timeouts:
+    """How long a client waits, in seconds.
+
+    Attributes:
+        attempt: for one request, from connecting to the last byte of the response.
+        item: for one call or item over all of its attempts, without waits for a connection, for the rate limit and, in
+            a bulk run, for a server that is away. An `Auth` may take as long to give its headers.
+        run: for one bulk run; after it, nothing more is started and the run stops. None for no limit.
+        outage: a bulk run waits this long for a server that is away, before it stops with `ServerUnavailableError`;
+            None for no limit. A single call waits at most `item`.
+
+    Raises:
+        InvalidInputError: a value that is not a positive number; `outage` may be 0.
+    """
+
+    attempt: float = 10.0
+    item: float = 60.0
+    run: float | None = None
+    outage: float | None = 300.0
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in (("attempt", self.attempt), ("item", self.item), ("run", self.run)):
+            if not (_is_number(value) and value > 0) and not (name == "run" and value is None):
+                raise InvalidInputError(f"timeouts.{name} must be positive, got {_shown(value)}")
+        if self.outage is not None and not (_is_number(self.outage) and self.outage >= 0):
+            raise InvalidInputError(
+                f"timeouts.outage must be 0 or more, or None for no limit, got {_shown(self.outage)}"
+            )
+
+
+@frozen(kw_only=True)
+class ClientOptions:
+    """The options of a client, besides the server and the login; see `Client`."""
 
     max_connections: int
     max_per_second: float | None
     burst: int
-    attempt_timeout: float
-    item_timeout: float
-    run_timeout: float | None
+    timeouts: Timeouts
     max_attempts: int
-    max_outage: float | None
     headers: Mapping[str, str] = field(repr=False)
     cookies: bool
     verify: Verify
@@ -74,15 +102,13 @@ class Options:
     on_attempt: Callable[[Attempt], object] | None
 
     def __attrs_post_init__(self) -> None:
-        if not _is_count(self.max_connections) or not _is_count(self.max_attempts):
-            raise InvalidInputError("max_connections and max_attempts must be whole numbers, at least 1")
-        timeouts = self.attempt_timeout, self.item_timeout, 1.0 if self.run_timeout is None else self.run_timeout
-        if not all(_is_number(timeout) and timeout > 0 for timeout in timeouts):
-            raise InvalidInputError("the timeouts must be positive")
-        if self.max_outage is not None and not (_is_number(self.max_outage) and self.max_outage >= 0):
-            raise InvalidInputError("max_outage must be a number of seconds, or None for no end")
+        for name, count in (("max_connections", self.max_connections), ("max_attempts", self.max_attempts)):
+            if not _is_count(count):
+                raise InvalidInputError(f"{name} must be an integer of at least 1, got {_shown(count)}")
+        if not isinstance(cast("object", self.timeouts), Timeouts):
+            raise InvalidInputError(f"timeouts must be a Timeouts, got {type(self.timeouts).__name__}")
         if self.on_attempt is not None and not callable(self.on_attempt):
-            raise InvalidInputError("on_attempt must be a function, or None")
+            raise InvalidInputError(f"on_attempt must be a function or None, got {type(self.on_attempt).__name__}")
 
 
 @define
@@ -99,7 +125,7 @@ class Server:
         self,
         base_url: str,
         auth: Auth | None,
-        options: Options,
+        options: ClientOptions,
         door: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
     ) -> None:
         self.options = options
@@ -139,7 +165,7 @@ class Server:
         clock = self._clock = self._clock or LoopClock()
         options, slots, chance = self.options, self._slots, self.options.rng.random
         availability = Availability(
-            clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.max_outage
+            clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
         self._runtime = Runtime(
             engine=self._engine,
@@ -147,13 +173,13 @@ class Server:
             limiter=self.limiter,
             retry=self._retry,
             availability=availability,
-            applications=Applications(self.limiter, clock, chance, options.max_outage, availability.is_back),
+            applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.is_back),
             telemetry=Telemetry(options.on_attempt),
             emails=EmailVisibility(),
             clock=clock,
             chance=chance,
-            attempt_timeout=options.attempt_timeout,
-            item_timeout=options.item_timeout,
+            attempt_timeout=options.timeouts.attempt,
+            item_timeout=options.timeouts.item,
         )
 
     @property
@@ -316,8 +342,13 @@ def _cookie_jar(origin: Origin) -> Jar:
     return Jar(origin)
 
 
-def _is_number(number: object) -> bool:
+def _is_number(number: object) -> TypeGuard[float]:
     return isinstance(number, int | float) and not isinstance(number, bool)
+
+
+def _shown(value: object) -> str:
+    """A number, or the type of anything else, which may be a secret in the wrong place."""
+    return str(value) if _is_number(value) else type(value).__name__
 
 
 def _is_count(number: object) -> bool:

@@ -323,7 +323,8 @@ class SecureWire(SocketWire):
 
     def deliver(self, payload: bytes) -> None:
         """Send `payload`, unless its request has been cancelled or unsolicited data has arrived."""
-        self.lost = self.lost or self._has_partial_record()
+        if self._has_partial_record():
+            self.eof_received()
         super().deliver(payload)
 
     # --- internal ---

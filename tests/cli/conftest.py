@@ -16,7 +16,7 @@ from attrs import define, field
 
 from aioconnections.cli import run
 from aioconnections.cli.rows import NO_FIELD_LIMIT
-from aioconnections.client.base import Base
+from aioconnections.client import Timeouts
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
 from aioconnections.reference import App, Directory, Fault, app
@@ -162,9 +162,9 @@ def csv_of(pairs: Iterable[tuple[Person, Person]]) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits longer than half a second for an answer."""
-    defaults = Base.__init__.__kwdefaults__
+    defaults = Timeouts.__init__.__kwdefaults__
     assert defaults is not None
-    monkeypatch.setitem(defaults, "attempt_timeout", 0.5)
+    monkeypatch.setitem(defaults, "attempt", 0.5)
 
 
 @pytest.fixture

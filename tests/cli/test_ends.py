@@ -131,8 +131,8 @@ def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: 
 
 ENDLESS = """
 import sys
-from aioconnections.client.base import Base
-Base.__init__.__kwdefaults__["attempt_timeout"] = 10_000
+from aioconnections.client import Timeouts
+Timeouts.__init__.__kwdefaults__["attempt"] = 10_000
 from aioconnections.__main__ import main
 main()
 """

@@ -16,7 +16,7 @@ BASIC = {"me:secret": "Basic bWU6c2VjcmV0", "me:zażółć": "Basic bWU6emHFvMOz
 
 def login(**options: Any) -> Headers:
     """What a server is sent."""
-    auth = ServerOptions(url=URL, **options).client()._auth
+    auth = ServerOptions(url=URL, **options).client()._caller.auth
     assert auth is not None
 
     async def send(*_: object, **__: object) -> Any:
@@ -100,7 +100,7 @@ def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict
 
 
 def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ServerOptions(url=URL).client()._auth is None
+    assert ServerOptions(url=URL).client()._caller.auth is None
     assert capsys.readouterr().err == (
         "aioconnections: warning: without --user or a token the server is asked as nobody\n"
     )

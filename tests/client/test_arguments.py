@@ -22,14 +22,14 @@ from aioconnections import (
 pytestmark = pytest.mark.anyio
 
 OPTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"settle": -1}, "settle is a number of seconds"),
-    ({"settle": math.nan}, "settle is a number of seconds"),
-    ({"settle": math.inf}, "settle is a number of seconds"),
-    ({"settle": "30"}, "settle is a number of seconds"),
-    ({"settle": None}, "settle is a number of seconds"),
-    ({"settle": True}, "settle is a number of seconds"),
-    ({"on_unknown": "retry"}, "on_unknown is one of recheck, report"),
-    ({"on_unknown": None}, "on_unknown is one of recheck, report"),
+    ({"settle": -1}, "settle must be a number of seconds of at least 0"),
+    ({"settle": math.nan}, "settle must be a number of seconds of at least 0"),
+    ({"settle": math.inf}, "settle must be a number of seconds of at least 0"),
+    ({"settle": "30"}, "settle must be a number of seconds of at least 0"),
+    ({"settle": None}, "settle must be a number of seconds of at least 0"),
+    ({"settle": True}, "settle must be a number of seconds of at least 0"),
+    ({"on_unknown": "retry"}, "on_unknown must be one of recheck, report"),
+    ({"on_unknown": None}, "on_unknown must be one of recheck, report"),
     ({"message_type": "xhtml"}, "text or html"),
     ({"message_type": "HTML"}, "text or html"),
     ({"message_type": []}, "text or html"),
@@ -81,9 +81,9 @@ async def test_to_wait_for_no_time_is_a_time() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"status": "accepted&userid=x"}, "status is one of accepted, pending, unconfirmed"),
-        ({"sort_by": "updated"}, "sort_by is one of displayName, modified"),
-        ({"page_size": 0}, "page_size must be positive"),
+        ({"status": "accepted&userid=x"}, "status must be one of accepted, pending, unconfirmed"),
+        ({"sort_by": "updated"}, "sort_by must be one of displayName, modified"),
+        ({"page_size": 0}, "page_size must be at least 1, got 0"),
     ],
 )
 async def test_what_to_list(options: dict[str, Any], problem: str) -> None:
@@ -144,6 +144,6 @@ async def test_a_record_with_an_id_that_cannot_be_written_in_a_url_is_not_sent()
             with pytest.raises(InvalidInputError, match="lone surrogate"):
                 await change(odd)
         with pytest.raises(UnexpectedResponseError, match="leads to another server"):
-            await client.get_invitation(Invitation("i", None, edit_href="/communities/\ud800"))
+            await client.community_invitations.get(Invitation("i", None, edit_href="/communities/\ud800"))
         with pytest.raises(InvalidInputError, match="lone surrogate"):
-            await client.accept_invitation(Invitation("i", "\ud800"))
+            await client.community_invitations.accept(Invitation("i", "\ud800"))

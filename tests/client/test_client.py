@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -33,6 +34,7 @@ from aioconnections import (
     Person,
     ServerError,
     Status,
+    Timeouts,
     UnexpectedResponseError,
     UsageError,
     Userid,
@@ -137,8 +139,6 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
         {"max_connections": 2.5},  # would never be used up
         {"max_per_second": 0},
         {"burst": 0},
-        {"attempt_timeout": 0},
-        {"item_timeout": -1},
         {"max_attempts": 0},
         {"auth": "secret"},
         {"auth": "ab"},
@@ -147,10 +147,7 @@ async def test_headers_go_with_every_request_and_nothing_secret_can_be_smuggled_
         {"auth": ("a:b", "c")},
         {"http_client": httpx.AsyncClient()},
         {"max_per_second": "secret"},
-        {"attempt_timeout": "secret"},
-        {"item_timeout": True},
-        {"run_timeout": float("nan")},
-        {"max_outage": "secret"},
+        {"timeouts": "secret"},
         {"auth": Bearer},
         {"on_attempt": "secret"},
         {"transport": "secret"},
@@ -161,6 +158,30 @@ def test_options_that_cannot_be_used(options: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError) as caught:
         client_of(one_after_the_other(), **options)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"attempt": 0}, "timeouts.attempt must be positive, got 0"),
+        ({"attempt": "secret"}, "timeouts.attempt must be positive, got str"),
+        ({"item": -1}, "timeouts.item must be positive, got -1"),
+        ({"item": True}, "timeouts.item must be positive, got bool"),
+        ({"item": None}, "timeouts.item must be positive, got NoneType"),
+        ({"run": float("nan")}, "timeouts.run must be positive, got nan"),
+        ({"outage": -1}, "timeouts.outage must be 0 or more, or None for no limit, got -1"),
+        ({"outage": float("nan")}, "timeouts.outage must be 0 or more, or None for no limit, got nan"),
+        ({"outage": "secret"}, "timeouts.outage must be 0 or more, or None for no limit, got str"),
+    ],
+)
+def test_timeouts_that_cannot_be_used(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        Timeouts(**values)
+    assert str(caught.value) == message
+
+
+def test_timeouts_without_limits() -> None:
+    assert Timeouts(run=None, outage=None) == Timeouts(attempt=10, item=60, run=None, outage=None)
 
 
 async def test_a_client_belongs_to_its_block_its_loop_and_its_process(monkeypatch: pytest.MonkeyPatch) -> None:

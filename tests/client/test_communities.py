@@ -49,7 +49,7 @@ async def invited_everywhere(place: Place) -> tuple[int, list[Invitation]]:
             await hers.community(group.uuid).invite(place.person(guest))
     async with place.client(guest) as his:
         uuids = {group.uuid for group in GROUPS}
-        return guest, [it async for it in his.invitations() if it.community_uuid in uuids]
+        return guest, [it async for it in his.community_invitations.received() if it.community_uuid in uuids]
 
 
 async def all_of(outcomes: Any) -> list[Any]:
@@ -65,9 +65,9 @@ async def test_accepting_many(auth: str, version: str) -> None:
     nowhere = Invitation("i", None, edit_href=invitations[0].edit_href)
     items: list[Any] = [*invitations, invitations[0], "i", nowhere, Invitation("i", "no such community")]
     async with place.client(guest) as his:
-        outcomes = his.accept_invitation_many(items, ordered=True)
+        outcomes = his.community_invitations.accept_many(items, ordered=True)
         found = await all_of(outcomes)
-        assert [it.community_uuid async for it in his.invitations() if it in invitations] == []
+        assert [it.community_uuid async for it in his.community_invitations.received() if it in invitations] == []
     count = len(invitations)
     assert count == len(GROUPS) >= 2
     # who is a member already has accepted: 417
@@ -85,10 +85,10 @@ async def test_declining_many(auth: str, delete: int) -> None:
     place = Place(auth=auth, invitation_delete=delete)
     guest, invitations = await invited_everywhere(place)
     async with place.client(guest) as his:
-        assert {type(it) for it in await all_of(his.decline_invitation_many(invitations))} == {Removed}
-        again = his.decline_invitation_many([invitations[0], Invitation("i", "c")], ordered=True)
+        assert {type(it) for it in await all_of(his.community_invitations.decline_many(invitations))} == {Removed}
+        again = his.community_invitations.decline_many([invitations[0], Invitation("i", "c")], ordered=True)
         gone, nowhere = await all_of(again)
-        assert [it for it in invitations if await his.get_invitation(it) is not None] == []
+        assert [it for it in invitations if await his.community_invitations.get(it) is not None] == []
     assert (type(gone), type(gone.error)) == (Rejected, NotFoundError)
     assert (type(nowhere), type(nowhere.error)) == (Failed, InvalidInputError)
     assert place.verbs()[len(invitations) :] == ["withdraw from community"] * len(invitations)
@@ -106,9 +106,9 @@ async def test_revoking_many_is_for_owners(auth: str, delete: int) -> None:
             await community.invite(place.person(guest))
         people = {place.person(guest).userid for guest in (one, other)}
         waiting = [it async for it in community.invitations() if it.invitee and it.invitee.userid in people]
-        refused = await all_of(theirs.revoke_invitation_many(waiting))
+        refused = await all_of(theirs.community_invitations.revoke_many(waiting))
         assert [type(it.error) for it in refused] == [ForbiddenError] * 2
-        outcomes = hers.revoke_invitation_many(waiting)
+        outcomes = hers.community_invitations.revoke_many(waiting)
         assert [type(it) for it in await all_of(outcomes)] == [Removed, Removed]
         assert outcomes.tally.removed == 2
     assert place.verbs() == ["invite to community"] * 2 + ["withdraw from community"] * 2
@@ -118,7 +118,7 @@ async def test_who_accepts_need_not_have_proved_the_login() -> None:
     place = Place()
     guest, invitations = await invited_everywhere(place)
     async with place.client(guest, verify_login=False) as his:
-        assert {type(it) for it in await all_of(his.accept_invitation_many(invitations))} == {Accepted}
+        assert {type(it) for it in await all_of(his.community_invitations.accept_many(invitations))} == {Accepted}
 
 
 async def test_a_wrong_password_stops_before_the_first_of_them() -> None:
@@ -127,7 +127,7 @@ async def test_a_wrong_password_stops_before_the_first_of_them() -> None:
     place.server.password = "changed"
     for verb in ("accept", "decline", "revoke"):
         async with place.client(guest) as his:
-            outcomes = getattr(his, f"{verb}_invitation_many")(invitations)
+            outcomes = getattr(his.community_invitations, f"{verb}_many")(invitations)
             assert await all_of(outcomes) == []
             assert isinstance(outcomes.stopped, AuthenticationError)
     assert place.verbs() == ["invite to community"] * len(invitations)
@@ -142,9 +142,9 @@ def test_one_fault_is_one_doubt_about_joining_and_none_about_declining(kind: Any
         before = len(place.verbs())
         async with place.client(guest) as his:
             place.server.faults = [Fault(kind, at=at, operation="join", times=1)]
-            (joined,) = await all_of(his.accept_invitation_many(invitations[:1]))
+            (joined,) = await all_of(his.community_invitations.accept_many(invitations[:1]))
             place.server.faults = [Fault(kind, at=at, operation="withdraw", times=1)]
-            (left,) = await all_of(his.decline_invitation_many(invitations[1:2]))
+            (left,) = await all_of(his.community_invitations.decline_many(invitations[1:2]))
         assert (type(joined), type(left)) == (InDoubt, Removed)
         done = place.verbs()[before:]
         assert done.count("withdraw from community") == 1
@@ -159,8 +159,8 @@ def test_what_goes_on_failing_is_looked_at() -> None:
         guest, invitations = await invited_everywhere(place)
         async with place.client(guest) as his:
             place.server.faults = [Fault("refuse", at="request", operation="withdraw")]
-            (still,) = await all_of(his.decline_invitation_many(invitations[:1]))
+            (still,) = await all_of(his.community_invitations.decline_many(invitations[:1]))
             assert (type(still), type(still.error)) == (Failed, ServerError)
-            assert await his.get_invitation(invitations[0]) is not None
+            assert await his.community_invitations.get(invitations[0]) is not None
 
     in_time(main)

@@ -35,18 +35,18 @@ async def converse(place: Place, kind: str, *, discover: bool = False) -> None:
         assert isinstance(await his.invite(alice), AlreadyExists)
         with pytest.raises(InvalidInputError, match="who was invited"):
             await hers.accept(Pair(alice, bob))
-        waiting = [it async for it in his.colleagues(bob, status=Status.PENDING, message=True)]
+        waiting = [it async for it in his.colleagues(bob, status=Status.PENDING, include_message=True)]
         (pending,) = [it for it in waiting if it.target.userid == place.person(a, "userid")]
         assert (pending.message, pending.message_type) == ("Grüße &lt;&amp;&gt;", "html")  # as the server keeps it
         assert isinstance(await his.accept(pending), Accepted)
         for client, one, other in ((hers, alice, bob), (his, bob, alice)):
             assert await client.check(one, other) is Status.ACCEPTED
-            found = await client.get(one, other, message=True)
+            found = await client.connection(one, other, include_message=True)
             assert found is not None
             assert found.message == "Grüße &lt;&amp;&gt;"
             assert found.id in [it.id async for it in client.colleagues(one)]
         assert (await hers.remove((alice, bob))).was is Status.ACCEPTED
-        assert await his.get(bob, alice) is None
+        assert await his.connection(bob, alice) is None
         with pytest.raises(NotFoundError):
             await hers.remove(Pair(alice, bob))
         again = await hers.invite(bob, message="<b>Again</b>", message_type="html")

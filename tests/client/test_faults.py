@@ -23,6 +23,7 @@ from aioconnections import (
     ServerError,
     ServerUnavailableError,
     Status,
+    Timeouts,
 )
 from aioconnections.reference import Fault
 
@@ -153,13 +154,13 @@ def test_what_keeps_a_lost_answer_from_being_asked_after_leaves_it_in_doubt(end:
         def over(attempt: Attempt) -> None:
             """Whatever comes next meets with `end`: the login is refused, or the server away for too long."""
             if attempt.method == "POST":
-                assert client._session is not None
+                assert client._caller.session is not None
                 if isinstance(end, AuthenticationError):
-                    client._session.refused(end)
+                    client._caller.session.refused(end)
                 else:
-                    client._session._runtime.availability.outage.begin(trio.current_time())
+                    client._caller.session._runtime.availability.outage.begin(trio.current_time())
 
-        client = place.client(a, on_attempt=over, max_connections=1, max_outage=0)
+        client = place.client(a, on_attempt=over, max_connections=1, timeouts=Timeouts(outage=0))
         async with client:
             place.server.faults = [Fault("reset", at="commit", operation="invite")]
             async with client.invite_many([place.person(b) for b in others], journal=None) as outcomes:

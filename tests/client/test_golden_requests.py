@@ -42,8 +42,11 @@ async def first(listing: Any) -> None:
 
 CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
     (lambda c: c.check(A, B), f"HEAD {P}/connection.do?{T}&sourceEmail=a%40example.com&targetUserid=b%201"),
-    (lambda c: c.get(B, C), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
-    (lambda c: c.get(B, C, message=True), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c&inclMessage=true"),
+    (lambda c: c.connection(B, C), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (
+        lambda c: c.connection(B, C, include_message=True),
+        f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c&inclMessage=true",
+    ),
     (lambda c: c.invite(A), f"POST {P}/connections.do?{T}&email=a%40example.com"),
     (lambda c: c.invite(B), f"POST {P}/connections.do?{T}&userid=b%201"),
     (lambda c: c.invite(C), f"POST {P}/connections.do?{T}&key=c"),
@@ -95,10 +98,10 @@ CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
     (lambda c: c.admin.disconnect(B, C), f"HEAD {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
     (lambda c: c.community(UUID).invite(B), f"POST {INVITES}?communityUuid=c%201"),
     (lambda c: first(c.community(UUID).invitations()), f"GET {INVITES}?communityUuid=c%201&page=1&ps=50"),
-    (lambda c: first(c.invitations()), f"GET {INVITES}/my?page=1&ps=50"),
-    (lambda c: c.get_invitation(INVITATION), f"GET {INVITES}?communityUuid=c%201&userid=m"),
-    (lambda c: c.decline_invitation(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
-    (lambda c: c.revoke_invitation(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
+    (lambda c: first(c.community_invitations.received()), f"GET {INVITES}/my?page=1&ps=50"),
+    (lambda c: c.community_invitations.get(INVITATION), f"GET {INVITES}?communityUuid=c%201&userid=m"),
+    (lambda c: c.community_invitations.decline(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
+    (lambda c: c.community_invitations.revoke(INVITATION), f"DELETE {INVITES}?communityUuid=c%201&userid=m"),
 ]
 
 
@@ -226,7 +229,7 @@ CONVERSATIONS: dict[str, tuple[Callable[[Client], Awaitable[object]], list[tuple
         ],
     ),
     "accept an invitation": (
-        lambda c: c.accept_invitation(INVITATION),
+        lambda c: c.community_invitations.accept(INVITATION),
         [
             (f"GET {P}/profileService.do", b"", MINE),
             ("POST /communities/service/atom/community/members?communityUuid=c%201", MEMBER, MADE),

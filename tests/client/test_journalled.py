@@ -30,6 +30,7 @@ from aioconnections import (
     JournalMismatchError,
     Outcomes,
     Pair,
+    Timeouts,
     Unprocessed,
 )
 from aioconnections.journal import report
@@ -268,10 +269,10 @@ async def test_an_invitation_that_could_not_be_sent_again_stays_in_doubt(path: P
 
     def away(attempt: Attempt) -> None:
         if attempt.method == "HEAD":
-            assert client._session is not None
-            client._session._runtime.availability.outage.begin(0.0)
+            assert client._caller.session is not None
+            client._caller.session._runtime.availability.outage.begin(0.0)
 
-    async with place.client(0, max_outage=0, on_attempt=away) as client:
+    async with place.client(0, timeouts=Timeouts(outage=0), on_attempt=away) as client:
         (outcome,) = await everything(client.invite_many(people, settle=0, journal=Journal(path)))
         assert type(outcome) is InDoubt
     async with place.client(0) as client:

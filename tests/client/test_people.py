@@ -111,7 +111,7 @@ async def test_hidden_addresses_are_learned_once_and_then_refused_before_anythin
         total = place.server.requests.total
         for call in (
             client.check(ann.email, bob.email),
-            client.get(ann.email, bob.email),
+            client.connection(ann.email, bob.email),
             client.profile(bob.email),
             client.service_document(bob.email),
             client.invite(bob.email),
@@ -131,7 +131,7 @@ VERBS: list[Callable[[Client, Email, Email], Awaitable[object]]] = [
     lambda client, _, bob: client.profile(bob),
     lambda client, _, bob: client.service_document(bob),
     lambda client, ann, bob: client.check(ann, bob),
-    lambda client, ann, bob: client.get(ann, bob),
+    lambda client, ann, bob: client.connection(ann, bob),
     lambda client, _, bob: anext(client.colleagues(bob)),
     lambda client, ann, bob: client.accept(Pair(ann, bob)),
     lambda client, ann, bob: client.remove(Pair(ann, bob)),
@@ -293,25 +293,25 @@ async def test_an_invitation_into_a_community(auth: str, delete: int) -> None:
     group, owner, guest = a_community(place)
     async with place.client(owner) as hers, place.client(guest) as his:
         community = hers.community(group)
-        before = [it.id async for it in his.invitations()]
+        before = [it.id async for it in his.community_invitations.received()]
         async with community.invite_many(
             [place.person(guest), place.person(guest)], journal=None, ordered=True
         ) as outcomes:
             assert [type(outcome) async for outcome in outcomes] == [Invited, Duplicate]
         assert isinstance(await community.invite(place.person(guest)), AlreadyExists)
-        (invitation,) = [it async for it in his.invitations() if it.id not in before]
+        (invitation,) = [it async for it in his.community_invitations.received() if it.id not in before]
         assert invitation.id in [it.id async for it in community.invitations()]
-        assert (await his.get_invitation(invitation)) == invitation
-        await his.decline_invitation(invitation)
-        assert await his.get_invitation(invitation) is None
+        assert (await his.community_invitations.get(invitation)) == invitation
+        await his.community_invitations.decline(invitation)
+        assert await his.community_invitations.get(invitation) is None
         await community.invite(place.person(guest), title="Again")
-        (again,) = [it async for it in his.invitations() if it.id not in before]
-        await hers.revoke_invitation(again)
+        (again,) = [it async for it in his.community_invitations.received() if it.id not in before]
+        await hers.community_invitations.revoke(again)
         with pytest.raises(NotFoundError):
-            await his.decline_invitation(again)
+            await his.community_invitations.decline(again)
         await community.invite(place.person(guest))
-        assert isinstance(await his.accept_invitation(invitation), Accepted)
-        assert isinstance(await his.accept_invitation(invitation), Accepted)  # 417: a member already
+        assert isinstance(await his.community_invitations.accept(invitation), Accepted)
+        assert isinstance(await his.community_invitations.accept(invitation), Accepted)  # 417: a member already
         with pytest.raises(ForbiddenError):
             _ = [it async for it in his.community(group).invitations()]
         with pytest.raises(NotFoundError):

@@ -24,6 +24,7 @@ from aioconnections import (
     Progress,
     Rejected,
     ServerUnavailableError,
+    Timeouts,
     Unprocessed,
     UsageError,
     Userid,
@@ -188,7 +189,7 @@ def test_a_server_that_is_away_when_a_long_run_proves_its_login_again_is_waited_
 
 def test_a_single_call_waits_no_longer_for_the_canary_of_a_run_than_an_item_may_take() -> None:
     async def main() -> None:
-        client = client_of(Lapses(float("inf")), max_per_second=2, burst=1, max_outage=None, item_timeout=60)
+        client = client_of(Lapses(float("inf")), max_per_second=2, burst=1, timeouts=Timeouts(outage=None, item=60))
         async with client, client.check_many(pairs(10_000)) as outcomes:
             with trio.move_on_after(700):
                 async for _ in outcomes:

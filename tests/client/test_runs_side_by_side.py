@@ -18,6 +18,7 @@ from aioconnections import (
     Rejected,
     Status,
     ThrottledError,
+    Timeouts,
     Unprocessed,
     Userid,
 )
@@ -36,7 +37,7 @@ def test_whoever_waits_for_the_canary_of_a_run_that_is_left_sends_another() -> N
             found.extend(await everything(client.check_many(pairs(2))))
 
         async with client_of(Script(connected), max_per_second=1, burst=1) as client:
-            client._server.limiter.reserve(trio.current_time())  # by another user
+            client._caller.server.limiter.reserve(trio.current_time())  # by another user
             async with trio.open_nursery() as nursery, client.invite_many(PEOPLE, journal=None):
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.start_soon(call, client)
@@ -73,7 +74,7 @@ def test_leaving_a_run_of_changes_does_not_wait_for_questions(*, canary: bool) -
 def test_that_a_run_has_a_last_moment_keeps_no_other_reason_from_ending_it() -> None:
     async def main() -> None:
         script = Script(lambda _: answered(refusal(403)))
-        async with client_of(script, max_per_second=10, burst=1, run_timeout=1.5) as client:
+        async with client_of(script, max_per_second=10, burst=1, timeouts=Timeouts(run=1.5)) as client:
             run = client.admin.connect_many(pairs(100))
             await everything(run)
         assert isinstance(run.stopped, ForbiddenError)

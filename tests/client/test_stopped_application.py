@@ -37,6 +37,7 @@ from aioconnections import (
     Removed,
     ServerUnavailableError,
     Status,
+    Timeouts,
     Unprocessed,
 )
 from aioconnections.reference import Directory, Fault
@@ -44,10 +45,11 @@ from aioconnections.reference import Directory, Fault
 PEOPLE = Directory.generate(people=120, seed=11)
 COMMUNITY = "0aa7b4c4-7bd1-4d3c-9a55-0f6d5c3a9c01"
 
+MINUTE, PATIENT = Timeouts(outage=60), Timeouts(outage=None)
+
 
 def all_pairs(place: Place, count: int) -> list[Pair]:
-    people = [place.person(n) for n in range(100)]
-    return [Pair(a, b) for a in people for b in people if a is not b][:count]
+    return [Pair(place.person(a), place.person(b)) for a in range(100) for b in range(100) if a != b][:count]
 
 
 def truth(place: Place, pair: Pair | None) -> str | None:
@@ -137,7 +139,7 @@ def test_members_of_a_cluster_of_which_one_is_stopped(seed: int) -> None:
             "max_per_second": 100,
             "verify_login": False,
             "rng": random.Random(seed),
-            "max_outage": None,
+            "timeouts": PATIENT,
         }
         async with place.client(None, **options) as client:
             found = await everything(client.check_many(pairs))
@@ -164,7 +166,7 @@ def test_an_address_without_the_application_stops_the_run_at_once(auth: str | No
             assert not any(isinstance(o, Checked) for o in found)
             assert run.tally.read == len(found) <= 32
             with pytest.raises(ForeignResponseError, match="no Communities service"):
-                [it async for it in client.invitations()]
+                [it async for it in client.community_invitations.received()]
         async with place.client(0) as client:
             with pytest.raises(NotFoundError, match="no Profiles service"):
                 await client.check(place.person(1), place.person(2))
@@ -182,7 +184,7 @@ def test_without_a_canary_that_can_be_asked_a_doubtful_response_is_a_failure_and
             assert [type(o) for o in found] == [Failed] * 5
             assert all(isinstance(o.error, ForeignResponseError) for o in found)
             with pytest.raises(ForeignResponseError):
-                await client.get(strangers[0].source, strangers[0].target)
+                await client.connection(strangers[0].source, strangers[0].target)
 
     in_time(main)
 
@@ -217,12 +219,12 @@ def test_a_single_check_that_a_front_end_answers_is_enclosed_by_two_canaries() -
         async with place.client(None) as client:
             assert await client.check(pair.source, pair.target) is None
             assert place.doors[0].lines().count("GET /profiles/serviceconfigs") == 2
-            assert await client.get(pair.source, pair.target) is None
+            assert await client.connection(pair.source, pair.target) is None
             place.stop()
             with pytest.raises(ServerUnavailableError):
                 await client.check(pair.source, pair.target)
             with pytest.raises(ServerUnavailableError):
-                await client.get(pair.source, pair.target)
+                await client.connection(pair.source, pair.target)
 
     in_time(main)
 
@@ -327,7 +329,7 @@ async def _check(place: Stoppable, client: Client, other: int) -> object:
 
 @verb("get", Status.ACCEPTED)
 async def _get(place: Stoppable, client: Client, other: int) -> object:
-    found = await client.get(place.person(0), place.person(other))
+    found = await client.connection(place.person(0), place.person(other))
     return found and found.status
 
 
@@ -527,7 +529,7 @@ def test_communities_may_be_stopped_while_profiles_goes_on(seconds: float) -> No
     async def main() -> None:
         place = Stoppable()
         pairs = all_pairs(place, 300)
-        async with place.client(None, max_per_second=100, max_outage=60) as client, trio.open_nursery() as nursery:
+        async with place.client(None, max_per_second=100, timeouts=MINUTE) as client, trio.open_nursery() as nursery:
             assert await listed(client) == []
             place.stop("communities")
             nursery.start_soon(place.start_after, seconds)
@@ -554,9 +556,9 @@ def test_communities_may_be_stopped_while_profiles_goes_on(seconds: float) -> No
                 await trio.sleep(10)
                 assert told == [[]]
                 with pytest.raises(NotFoundError):  # now that is a verdict
-                    await client.decline_invitation(gone)
+                    await client.community_invitations.decline(gone)
             else:
-                run = client.decline_invitation_many([gone])
+                run = client.community_invitations.decline_many([gone])
                 (outcome,) = await everything(run)
                 assert isinstance(outcome, Failed | Unprocessed)
                 assert isinstance(run.stopped, ServerUnavailableError)
@@ -565,7 +567,7 @@ def test_communities_may_be_stopped_while_profiles_goes_on(seconds: float) -> No
             nursery.cancel_scope.cancel()
 
     async def listed(client: Client) -> list[object]:
-        return [it async for it in client.invitations()]
+        return [it async for it in client.community_invitations.received()]
 
     in_time(main)
 
@@ -596,15 +598,12 @@ def test_the_application_stops_while_a_response_is_looked_into(
             nursery.cancel_scope.cancel()
         assert [o for o in found if isinstance(o, Checked) and o.status != truth(place, o.pair)] == []
         assert stopped
-        if seconds < 1e9:
-            assert run.tally.checked == 400
-        else:
-            assert isinstance(run.stopped, ServerUnavailableError)
+        assert run.tally.checked == 400 if seconds < 1e9 else isinstance(run.stopped, ServerUnavailableError)
 
     in_time(main)
 
 
-@pytest.mark.parametrize("options", [{"run_timeout": 3.0}, {"run_timeout": 0.2}])
+@pytest.mark.parametrize("options", [{"timeouts": Timeouts(run=3.0)}, {"timeouts": Timeouts(run=0.2)}])
 def test_a_run_that_ends_while_items_wait_for_a_canary_ends(options: dict[str, Any]) -> None:
     async def main() -> None:
         place = Stoppable(front_end_pages=True)
@@ -613,7 +612,7 @@ def test_a_run_that_ends_while_items_wait_for_a_canary_ends(options: dict[str, A
             run = client.check_many(all_pairs(place, 3000))
             found = await everything(run)
         assert isinstance(run.stopped, DeadlineError)
-        assert trio.current_time() - began == pytest.approx(options["run_timeout"], abs=0.1)
+        assert trio.current_time() - began == pytest.approx(options["timeouts"].run, abs=0.1)
         assert len(found) == run.tally.read
 
     in_time(main)
@@ -711,14 +710,14 @@ def test_profiles_may_be_stopped_while_communities_goes_on() -> None:
         place = Stoppable()
         pairs = all_pairs(place, 50)
         async with place.client(None, max_per_second=100) as client, trio.open_nursery() as nursery:
-            assert [it async for it in client.invitations()] == []
+            assert [it async for it in client.community_invitations.received()] == []
             await client.check(pairs[0].source, pairs[0].target)
             place.stop("profiles")
             nursery.start_soon(place.start_after, 30)
             nursery.start_soon(everything, run := client.check_many(pairs))
             await trio.sleep(2)
             began = trio.current_time()
-            assert [it async for it in client.invitations()] == []
+            assert [it async for it in client.community_invitations.received()] == []
             assert trio.current_time() - began < 1
             await trio.sleep(60)
             assert run.tally.checked == 50

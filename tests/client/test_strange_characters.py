@@ -74,7 +74,7 @@ async def test_an_invitation_is_accepted_and_what_was_read_is_sent_back(place: P
     door.marks = (escape(place.person(one).name), escape(place.person(other).name))
     async with client_of(place, one) as hers, place.client(other, transport=door) as his:
         await hers.invite(pair.target, message=MESSAGE)
-        sent = await hers.get(pair.source, pair.target, message=True)
+        sent = await hers.connection(pair.source, pair.target, include_message=True)
         assert sent is not None
         assert sent.message == MESSAGE + READ
         assert isinstance(await his.accept(Pair(pair.target, pair.source)), Accepted)
@@ -119,7 +119,9 @@ async def test_invitations_into_communities_go_on(place: Place) -> None:
     door.marks = ("<name>", '<content type="text">', '<content type="html">')
     async with place.client(owner) as hers, place.client(guest, transport=door) as his:
         await hers.community(group.uuid).invite(place.person(guest))
-        (invitation,) = [found async for found in his.invitations() if found.community_uuid == group.uuid]
+        (invitation,) = [
+            found async for found in his.community_invitations.received() if found.community_uuid == group.uuid
+        ]
         assert invitation.inviter is not None
         assert (invitation.inviter.name or "").startswith(READ)
-        assert isinstance(await his.accept_invitation(invitation), Accepted)
+        assert isinstance(await his.community_invitations.accept(invitation), Accepted)

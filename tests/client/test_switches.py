@@ -66,12 +66,12 @@ async def tour(place: Place) -> None:
         community = hers.community(group.uuid)
         for _ in range(2):
             await community.invite(place.person(guest))
-            (invitation,) = [it async for it in his.invitations() if it.community_uuid == group.uuid]
-            await his.decline_invitation(invitation)
+            (invitation,) = [it async for it in his.community_invitations.received() if it.community_uuid == group.uuid]
+            await his.community_invitations.decline(invitation)
         await community.invite(place.person(guest))
-        (invitation,) = [it async for it in his.invitations() if it.community_uuid == group.uuid]
+        (invitation,) = [it async for it in his.community_invitations.received() if it.community_uuid == group.uuid]
         assert invitation.id in [it.id async for it in community.invitations()]
-        assert isinstance(await his.accept_invitation(invitation), Accepted)
+        assert isinstance(await his.community_invitations.accept(invitation), Accepted)
     assert place.verbs() == [
         *("invite", "accept", "remove", "connect", "disconnect"),
         *["invite to community", "withdraw from community"] * 2,
@@ -96,7 +96,7 @@ async def test_who_has_not_signed_in_is_told_so(auth: str) -> None:
         lambda client: client.check(one, other),
         lambda client: client.invite(other),
         lambda client: client.me(),
-        lambda client: anext(client.invitations()),
+        lambda client: anext(client.community_invitations.received()),
     ]
     for call in calls:
         async with place.client(0, auth=None) as client:

@@ -42,6 +42,7 @@ from aioconnections import (
     ServerError,
     Status,
     Tally,
+    Timeouts,
     Unprocessed,
     UsageError,
     Userid,
@@ -159,7 +160,7 @@ async def test_a_hook_is_told_of_each_attempt_and_may_fail(caplog: pytest.LogCap
 
 def test_a_run_ends_when_its_time_is_over() -> None:
     async def main() -> None:
-        client = client_of(Script(connected), max_per_second=10, run_timeout=5)
+        client = client_of(Script(connected), max_per_second=10, timeouts=Timeouts(run=5))
         began = trio.current_time()
         async with client, client.check_many(pairs(1000)) as outcomes:
             found = [outcome async for outcome in outcomes]

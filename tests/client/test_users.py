@@ -125,7 +125,7 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
                 await anyio.sleep(pause)
                 await client.as_user(("ann", "secret")).check(A, B)
                 client.as_user(("bob", "secret"))
-            sessions = client._server._sessions
+            sessions = client._caller.server._sessions
             assert len(sessions) == 2
             for number in range(10_050):
                 client.as_user((f"user{number}", "secret"))
@@ -138,7 +138,7 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
 def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
     async def main() -> None:
         async with client_of(counting()) as client:
-            sessions = client._server._sessions
+            sessions = client._caller.server._sessions
             for number in range(200):
                 client.as_user((f"user{number}", "secret"))
             ann = client.as_user(("ann", "secret"))
@@ -151,8 +151,8 @@ def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
                 client.as_user((f"user{number}", "secret"))
                 if number % 1000 == 0:
                     await ann.check(A, B)
-            assert ann._session in sessions.values()
-            assert client._session not in sessions.values()  # it was used longest ago
+            assert ann._caller.session in sessions.values()
+            assert client._caller.session not in sessions.values()  # it was used longest ago
 
     on_virtual_time(main)
 
@@ -207,7 +207,7 @@ def test_a_login_that_returns_to_what_it_was_before_stays_the_same() -> None:
                 refused.add(f"Bearer {token}")
                 await user.check(A, B)
             await anyio.sleep(61)
-            assert client.as_user(Bearer("a"))._session is user._session
+            assert client.as_user(Bearer("a"))._caller.session is user._caller.session
 
     on_virtual_time(main)
 

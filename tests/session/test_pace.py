@@ -25,6 +25,7 @@ from aioconnections import (
     ServerError,
     Status,
     ThrottledError,
+    Timeouts,
     Userid,
 )
 
@@ -74,7 +75,7 @@ def test_an_item_has_a_deadline_over_all_of_its_attempts_and_each_attempt_one_of
 
         script = Script(silent)
         began = trio.current_time()
-        client = client_of(script, attempt_timeout=10, item_timeout=25, max_attempts=100, rng=random.Random(1))
+        client = client_of(script, timeouts=Timeouts(attempt=10, item=25), max_attempts=100, rng=random.Random(1))
         async with client:
             with pytest.raises(DeadlineError):
                 await client.check(A, B)
@@ -87,7 +88,7 @@ def test_an_item_has_a_deadline_over_all_of_its_attempts_and_each_attempt_one_of
 def test_waiting_for_the_rate_counts_neither_for_the_attempt_nor_for_the_item() -> None:
     async def main() -> None:
         script = Script(lambda _: answered(status("accepted")))
-        client = client_of(script, max_per_second=0.01, attempt_timeout=5, item_timeout=6, max_connections=4)
+        client = client_of(script, max_per_second=0.01, timeouts=Timeouts(attempt=5, item=6), max_connections=4)
         async with client, client.check_many([(A, B)] * 5) as outcomes:
             found = [outcome async for outcome in outcomes]
         assert outcomes.tally.checked == 5

@@ -11,7 +11,7 @@ import trio
 from doors import client_of, no_connection, on_virtual_time, service_document
 from simulation.worlds import Gateway, Queue, World, without_end
 
-from aioconnections import Checked, Userid
+from aioconnections import Checked, Timeouts, Userid
 
 PHASE = 60.0
 
@@ -43,7 +43,7 @@ def test_capacity_that_steps_down_and_up_is_used_and_not_fought(make: Callable[[
 def test_what_a_server_refuses_without_end_fails_and_is_not_asked_in_a_storm() -> None:
     async def main() -> None:
         world = Gateway(lambda _: 1e-9, burst=0.0)
-        client = client_of(world, max_per_second=None, max_outage=600)
+        client = client_of(world, max_per_second=None, timeouts=Timeouts(outage=600))
         async with client, client.check_many(without_end()) as outcomes:
             found = [outcome async for outcome in outcomes]
         assert outcomes.stopped is not None

@@ -18,6 +18,7 @@ from aioconnections import (
     InvalidInputError,
     ServerUnavailableError,
     Status,
+    Timeouts,
     Unprocessed,
     Userid,
 )
@@ -60,7 +61,7 @@ def test_an_hour_of_total_outage_costs_little_and_nothing_is_lost(
 ) -> None:
     async def main() -> None:
         world = World(away(how))
-        client = client_of(world, max_per_second=RATE, max_outage=None, rng=random.Random(seed))
+        client = client_of(world, max_per_second=RATE, timeouts=Timeouts(outage=None), rng=random.Random(seed))
         async with client, client.check_many(without_end()) as outcomes:
             async for outcome in outcomes:
                 assert not isinstance(outcome, Failed | Unprocessed), outcome
@@ -85,7 +86,7 @@ def test_an_hour_of_total_outage_costs_little_and_nothing_is_lost(
 def test_a_run_that_has_waited_long_enough_stops_and_accounts_for_everything() -> None:
     async def main() -> None:
         world = World(away(refused))
-        client = client_of(world, max_per_second=RATE, max_outage=300)
+        client = client_of(world, max_per_second=RATE, timeouts=Timeouts(outage=300))
         async with client, client.check_many(without_end()) as outcomes:
             found = [outcome async for outcome in outcomes]
         assert isinstance(outcomes.stopped, ServerUnavailableError)
@@ -126,7 +127,7 @@ def test_a_single_call_waits_no_longer_than_an_item_may_take_and_is_answered_whe
 def test_a_login_is_proved_again_after_an_outage_before_a_404_is_believed() -> None:
     async def main() -> None:
         world = World(away(refused))
-        client = client_of(world, max_per_second=RATE, max_outage=None)
+        client = client_of(world, max_per_second=RATE, timeouts=Timeouts(outage=None))
         async with client, client.check_many(without_end()) as outcomes:
             async for _ in outcomes:
                 if world.time >= BACK + 60:
@@ -167,6 +168,6 @@ def test_one_broken_connection_costs_one_canary_and_no_pause() -> None:
 def test_how_long_to_wait_is_a_number_of_seconds(max_outage: float) -> None:
     async def main() -> None:
         with pytest.raises(InvalidInputError):
-            client_of(World(), max_outage=max_outage)
+            client_of(World(), timeouts=Timeouts(outage=max_outage))
 
     on_virtual_time(main)

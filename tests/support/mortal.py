@@ -21,7 +21,7 @@ import trio.testing
 from attrs import define, field, frozen
 from server import Place
 
-from aioconnections import Client, ConnectionsError, Journal, Outcome, Outcomes
+from aioconnections import Client, ConnectionsError, Journal, Outcome, Outcomes, Timeouts
 from aioconnections.journal import file, holding
 from aioconnections.journal.writer import ThreadReply, Writer
 
@@ -230,7 +230,11 @@ class World:
         async def main() -> None:
             with trio.CancelScope() as scope:
                 door = _Door(self, fates, death, life, scope)
-                options: Any = {"max_connections": self._max_connections, "max_outage": 60, "rng": random.Random(0)}
+                options: Any = {
+                    "max_connections": self._max_connections,
+                    "timeouts": Timeouts(outage=60),
+                    "rng": random.Random(0),
+                }
                 client = self.place.client(who, transport=door, **options)
                 async with trio.open_nursery() as nursery:
                     if death is not None and death.when == "seconds":

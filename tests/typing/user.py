@@ -111,7 +111,7 @@ async def use() -> None:
 async def verbs(ann: Person, bob: Email) -> None:
     async with Client("https://connections.example.com", auth=("ajones", "secret")) as client:
         assert_type(await client.invite(bob, message="<b>Hi</b>", message_type="html"), Invited | AlreadyExists)
-        assert_type(await client.get(ann, bob), Connection | None)
+        assert_type(await client.connection(ann, bob), Connection | None)
         async for connection in client.colleagues(ann, status=Status.PENDING, sort_by="modified"):
             assert_type(connection, Connection)
             assert_type(connection.message_type, str)
@@ -124,15 +124,15 @@ async def verbs(ann: Person, bob: Email) -> None:
             assert_type(common, Profile)
         assert_type(await client.profile(bob), Profile | None)
         assert_type(await client.service_document(bob), ServiceDocument | None)
-        assert_type(await client.me(), ServiceDocument)
+        assert_type(await client.me(), Person)
         assert_type(await client.admin.connect(ann, bob), Connected | AlreadyExists)
         assert_type(await client.admin.disconnect(ann, bob), Removed)
         community = client.community("uuid")
         assert_type(await community.invite(bob, title="Join us"), Invited | AlreadyExists)
-        async for invitation in client.invitations():
-            assert_type(await client.get_invitation(invitation), Invitation | None)
-            assert_type(await client.accept_invitation(invitation), Accepted)
-            assert_type(await client.decline_invitation(invitation), Removed)
+        async for invitation in client.community_invitations.received():
+            assert_type(await client.community_invitations.get(invitation), Invitation | None)
+            assert_type(await client.community_invitations.accept(invitation), Accepted)
+            assert_type(await client.community_invitations.decline(invitation), Removed)
 
 
 async def verbs_in_bulk(ann: Person, bob: Email, invitations: list[Invitation]) -> None:
@@ -144,9 +144,9 @@ async def verbs_in_bulk(ann: Person, bob: Email, invitations: list[Invitation]) 
         assert_type(client.admin.connect_many([(ann, bob)]), Outcomes[ConnectOutcome])
         assert_type(client.admin.disconnect_many(from_a_database()), Outcomes[RemoveOutcome])
         assert_type(client.community("uuid").invite_many([ann, bob], journal=None), Outcomes[InviteOutcome])
-        assert_type(client.accept_invitation_many(invitations), Outcomes[AcceptOutcome])
-        assert_type(client.decline_invitation_many(invitations), Outcomes[RemoveOutcome])
-        async with client.revoke_invitation_many(invitations) as outcomes:
+        assert_type(client.community_invitations.accept_many(invitations), Outcomes[AcceptOutcome])
+        assert_type(client.community_invitations.decline_many(invitations), Outcomes[RemoveOutcome])
+        async with client.community_invitations.revoke_many(invitations) as outcomes:
             async for outcome in outcomes:
                 match outcome:
                     case Removed(was):

@@ -1,0 +1,195 @@
+"""What `Client` and its resources share: the server, the session of the signed-in user, and how verbs use them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+from attrs import evolve
+
+from aioconnections.auth.credentials import Auth, Basic
+from aioconnections.bulk import FlowJob, Job, Outcomes, WorkItem
+from aioconnections.client.server import Server
+from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
+from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.protocol.listing import Pager
+from aioconnections.protocol.messages import Flow
+from aioconnections.records import Identity, Pair, Person
+from aioconnections.session.listing import Stream
+from aioconnections.session.session import Session
+from aioconnections.session.telemetry import Progress
+
+if TYPE_CHECKING:
+    from aioconnections.journal import Journal
+
+__all__ = ["Caller", "OnProgress", "PairLike", "PersonLike", "Resource", "as_auth"]
+
+DoneT = TypeVar("DoneT", bound=Outcome)
+R = TypeVar("R")
+
+PersonLike: TypeAlias = Identity | Person
+"""A person: an identity, or a record that holds one."""
+PairLike: TypeAlias = Pair | tuple[PersonLike, PersonLike]
+"""Two people: a `Pair`, or a tuple of source and target."""
+OnProgress: TypeAlias = Callable[[Progress], object]
+"""Called twice a second during a bulk run, and once at its end."""
+
+
+class Caller:
+    """Makes the calls and runs of one signed-in user.
+
+    Args:
+        server: shared by all users.
+        auth: gives the credential; None for none.
+        parent: the caller whose connections this one uses; None for the owner of the connections.
+
+    Attributes:
+        session: None before `enter`.
+    """
+
+    def __init__(self, server: Server, auth: Auth | None, parent: Caller | None = None) -> None:
+        self.server: Server = server
+        self.session: Session | None = None if parent is None else server.session_for(auth)
+        self.auth: Auth | None = auth
+        self._parent = parent
+        self._closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this caller or its parent was closed."""
+        return self._closed or (self._parent is not None and self._parent.is_closed)
+
+    def enter(self) -> None:
+        """Bind the server to the running event loop, unless a parent has done so.
+
+        Raises:
+            UsageError: entered before.
+        """
+        if self._parent is None:
+            self.server.enter()
+            self.session = self.server.session_for(self.auth)
+
+    async def aclose(self) -> None:
+        """Refuse further use, and close the connections if they are this caller's."""
+        self._closed = True
+        if self._parent is None:
+            await self.server.aclose()
+
+    def here(self) -> Session:
+        """The session, for use in the running event loop.
+
+        Raises:
+            UsageError: closed, not entered, or used from another event loop or process.
+        """
+        if self.is_closed:
+            raise UsageError("this client is closed")
+        self.server.check_here()
+        assert self.session is not None  # noqa: S101 # set by `enter`
+        return self.session
+
+    async def call(self, flow: Flow[R], *people: Identity) -> R:
+        """The result of a conversation that names `people`."""
+        session = self.here()
+        session.refuse_hidden(*people)
+        try:
+            return await session.call(flow)
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        raise await session.explained(error, *people)
+
+    async def find(self, flow: Flow[R | None], person: Identity) -> R | None:
+        """The result of a conversation about `person`, whom the server may not know."""
+        found = await self.call(flow, person)
+        if found is None:
+            await self.here().refuse_unknown(person)
+        return found
+
+    async def change(self, flow: Flow[DoneT], item: object, *people: Identity, **facts: Any) -> DoneT:
+        """The outcome of a single change, with its attempts and times."""
+        session = self.here()
+        session.refuse_hidden(*people)
+        await session.prove()
+        context = session.context()
+        try:
+            done = await session.run(flow, context)
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        else:
+            facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
+            return evolve(done, item=item, **facts)
+        raise await session.explained(error, *people)
+
+    def stream(self, pager: Pager[R]) -> Stream[R]:
+        """The records of a listing."""
+        return Stream(self.here(), pager)
+
+    def run_flows(
+        self,
+        parse: Callable[[object], WorkItem[DoneT]],
+        source: object,
+        verb: str,
+        *,
+        ordered: bool,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+        **options: bool,
+    ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
+        """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options."""
+        flows: FlowJob[DoneT] = FlowJob(self.here(), self.server.new_run(), parse, **options)
+        job: Job[Outcome] = flows
+        if journal is not None:
+            from aioconnections.bulk.journalled import JournalledJob
+            from aioconnections.journal import Journal
+
+            if not isinstance(journal, Journal):
+                raise InvalidInputError(f"journal must be a Journal or None, got {type(journal).__name__}")
+            job = JournalledJob(flows, journal, verb)
+        return self.run_job(job, source, ordered=ordered, on_progress=on_progress)
+
+    def run_job(
+        self, job: Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
+    ) -> Outcomes[Any]:
+        """A bulk run of any job."""
+        options = self.server.options
+        if on_progress is not None and not callable(on_progress):
+            raise InvalidInputError(f"on_progress must be a function or None, got {type(on_progress).__name__}")
+        return Outcomes(
+            job,
+            cast("Iterable[object] | AsyncIterable[object]", source),  # `Outcomes` refuses anything else
+            self.server.runtime,
+            admit=self.here,
+            workers=options.max_connections,
+            ordered=ordered,
+            run_timeout=options.timeouts.run,
+            on_progress=on_progress,
+        )
+
+    def __repr__(self) -> str:
+        return f"Caller({self.server!r})"
+
+
+class Resource:
+    """A group of verbs that go through one caller."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._caller.server!r})"
+
+
+def as_auth(auth: object) -> Auth | None:
+    """The `Auth` of a client's argument.
+
+    Raises:
+        InvalidInputError: `auth` is neither a tuple of user and password, an `Auth`, nor None.
+    """
+    if auth is None or (isinstance(auth, Auth) and not isinstance(auth, type)):
+        return auth
+    match auth:
+        case (str(user), str(password)):
+            return Basic(user, password)
+        case _:
+            raise InvalidInputError(
+                f"auth must be a tuple of user and password, an Auth, or None, got {type(auth).__name__}"
+            )

@@ -1,0 +1,134 @@
+"""The items that the verbs of a client take, and what is made of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Literal, TypeAlias, TypeVar, cast, get_args
+from urllib.parse import unquote
+
+from attrs import field, frozen
+
+from aioconnections.bulk import WorkItem, pair_of
+from aioconnections.client.caller import PersonLike
+from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import plain_text
+from aioconnections.outcomes import AlreadyExists, Invited, Outcome
+from aioconnections.protocol import colleagues
+from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
+from aioconnections.protocol.messages import Flow, Sends
+from aioconnections.records import Connection, Identity, Pair, Person, identity_of
+from aioconnections.session.session import Session
+
+__all__ = [
+    "ConnectionLike",
+    "Invite",
+    "check_choice",
+    "check_settle",
+    "connection_item",
+    "connection_ref",
+    "invitation_flow",
+    "named_people",
+    "pair_or_none",
+]
+
+DoneT = TypeVar("DoneT", bound=Outcome)
+_ID_IN_LINK = re.compile(r"[?&]connectionId=([^&#]*)")
+
+ConnectionLike: TypeAlias = ConnectionRef | tuple[PersonLike, PersonLike]
+"""A connection: a record, the pair of its source and target, its bare id, or its self link."""
+
+
+@frozen
+class Invite:
+    """A person to invite, with an individual message.
+
+    Attributes:
+        person: the invitee.
+        message: replaces the message of the run; None for the message of the run.
+    """
+
+    person: Identity = field(converter=identity_of)
+    message: str | None = None
+
+
+def invitation_flow(
+    session: Session, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
+) -> Callable[[Sends], Flow[Invited | AlreadyExists]]:
+    """The conversation that invites a person, given what is known of earlier sends."""
+    return lambda earlier: colleagues.invite(
+        session.address,
+        lambda: session.me,
+        person,
+        body,
+        discover=discover,
+        settle=settle,
+        on_unknown=on_unknown,
+        earlier=earlier,
+    )
+
+
+def connection_item(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> WorkItem[DoneT]:
+    """The work item of a verb on a connection."""
+    own = which if isinstance(which, str) else None if isinstance(which, Pair) else which.id
+    ref: tuple[Literal["connection_id"], str] | None = None if own is None else ("connection_id", own.strip())
+    return WorkItem(begin, pair=pair_or_none(which), people=named_people(which), ref=ref)
+
+
+def check_settle(settle: object, on_unknown: object) -> None:
+    """Check the arguments of an invitation.
+
+    Raises:
+        InvalidInputError: one of them is invalid.
+    """
+    check_choice("on_unknown", on_unknown, get_args(OnUnknown))
+    match settle:
+        case int() | float() if not isinstance(settle, bool) and math.isfinite(settle) and settle >= 0:
+            return
+        case _:
+            shown = settle if isinstance(settle, int | float) else type(settle).__name__
+            raise InvalidInputError(f"settle must be a number of seconds of at least 0, got {shown}")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Check that the argument `name` is one of `choices`.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if value not in choices:
+        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}")
+
+
+def connection_ref(which: object) -> ConnectionRef:
+    """The connection that an argument names.
+
+    Raises:
+        InvalidInputError: it is neither a record, a pair, an id nor a self link.
+    """
+    if isinstance(which, str) and (found := _ID_IN_LINK.search(which)):
+        which = unquote(found[1])
+    if isinstance(which, str):
+        return plain_text(which, "connection id")
+    if isinstance(which, Connection | Pair):
+        return which
+    if isinstance(which, tuple):
+        return pair_of(cast("object", which))
+    raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, got {type(which).__name__}")
+
+
+def named_people(which: ConnectionRef) -> tuple[Identity, ...]:
+    """The people that a request for this connection names: a record is named by its id."""
+    return (which.source, which.target) if isinstance(which, Pair) else ()
+
+
+def pair_or_none(which: ConnectionRef) -> Pair | None:
+    """The pair of a connection, if it is known."""
+    if isinstance(which, Pair):
+        return which
+    if isinstance(which, Connection):
+        ends: list[Person] = [which.source, which.target]
+        if all(end.userid or end.key or end.email for end in ends):
+            return Pair(*ends)
+    return None
