@@ -1,21 +1,21 @@
-"""A second opinion: a Connections server for tests, demonstrations and benchmarks, written from the protocol alone.
+"""A Connections server for tests, demonstrations and benchmarks.
 
-`app` makes an ASGI callable over a `Directory` of invented people::
+`app` returns an ASGI callable over a `Directory` of generated people::
 
     directory = Directory.generate(people=5_000, seed=1)
     server = app(directory)
 
-In process it goes into `httpx.ASGITransport`; `aioconnections.reference.server` puts it on a TCP port (extra
-``[server]``), and `aioconnections.reference.pytest_plugin` into your tests. The password of everyone is ``secret``.
+Use it in process through `httpx.ASGITransport`, on a TCP port through `aioconnections.reference.server` (extra
+``[server]``), or in pytest through `aioconnections.reference.pytest_plugin`. The password of all people is ``secret``.
 
-Nothing here reads or writes with the code that the client uses, so a mistake in one cannot hide a mistake in the other.
+The server is written from the protocol and shares no parser, writer or flow with the client, so that a mistake in one
+cannot hide the same mistake in the other.
 """
 
-from aioconnections.reference.application import app
-from aioconnections.reference.asgi import App, Requests
+from aioconnections.reference.application import App, Requests, app
 from aioconnections.reference.commits import Commit
-from aioconnections.reference.directory import Community, Directory
+from aioconnections.reference.directory import Directory, GeneratedCommunity
 from aioconnections.reference.faults import Fault
 from aioconnections.reference.population import ADMINISTRATOR
 
-__all__ = ["ADMINISTRATOR", "App", "Commit", "Community", "Directory", "Fault", "Requests", "app"]
+__all__ = ["ADMINISTRATOR", "App", "Commit", "Directory", "Fault", "GeneratedCommunity", "Requests", "app"]

@@ -1,7 +1,7 @@
-"""Colleague connections: the protocol pages from "Invite" to "List / search a person's colleagues".
+"""Endpoints of colleague connections: the protocol pages from "Invite" to "List / search a person's colleagues".
 
-An outsider sees accepted connections only. The administrator sees all, which is a rule of this server and of no page:
-it is there so that one account can check everybody.
+People who are not part of a connection see it only if it is accepted. The administrator sees all connections. That is
+a rule of this server and of no vendor page; with it one account can check all pairs.
 """
 
 from __future__ import annotations
@@ -12,231 +12,230 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from aioconnections.records import Status
-from aioconnections.reference.answers import (
+from aioconnections.reference.context import PERSON, SOURCE, TARGET, ServerContext
+from aioconnections.reference.documents import ProfilesFeed
+from aioconnections.reference.people import requested_format
+from aioconnections.reference.request import page_of, parse_time
+from aioconnections.reference.responses import (
     INVALID,
     NO_CONNECTION,
     NOT_AUTHORIZED,
-    Answer,
-    Document,
-    Done,
-    Refusal,
-    Refused,
+    AtomDocument,
+    EmptyResult,
+    ErrorResult,
+    OperationResult,
+    RefusedError,
 )
-from aioconnections.reference.documents import Feed
-from aioconnections.reference.lookup import PERSON, SOURCE, TARGET, cut, milliseconds
-from aioconnections.reference.people import card, own_address
-from aioconnections.reference.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aioconnections.reference.request import Request
-    from aioconnections.reference.ties import Row
+    from aioconnections.reference.relationships import RelationshipRow
+    from aioconnections.reference.request import ServerRequest
 
-__all__ = ["Colleagues"]
-
-_ALREADY = Refused(400, "CLFRN1168E: A connection to this user already exists or is pending.", code="")
+__all__ = ["ColleagueEndpoints"]
+_ALREADY_EXISTS = ErrorResult(400, "CLFRN1168E: A connection to this user already exists or is pending.", code="")
 _PAGE_SIZE = 10
-_HEADERS = {
+_STATUS_HEADERS = {
     status: ((b"x-profiles-connection-type", b"colleague"), (b"x-profiles-connection-status", status.encode()))
     for status in Status
 }
 
 
 @frozen
-class Colleagues:
+class ColleagueEndpoints:
     """The operations on colleague connections."""
 
-    world: World
+    context: ServerContext
 
-    def check(self, request: Request) -> Answer:
+    def check(self, request: ServerRequest) -> OperationResult:
         """GET and HEAD ``connection.do``: two people, each named once, or the id of a connection."""
-        world, query = self.world, request.query
+        context, query = self.context, request.query
         if "connectionId" in query:
-            row = world.state.row_with_id(query["connectionId"][0])
+            row = context.state.row_with_id(query["connectionId"][0])
         elif query.get("connectionType", [""])[0] != "colleague":
             return INVALID
         else:
-            source, target = world.lookup.person(query, SOURCE), world.lookup.person(query, TARGET)
+            source, target = context.lookup.person(query, SOURCE), context.lookup.person(query, TARGET)
             if source is None or target is None:
-                return INVALID if world.settings.dialect.unknown_person == 400 else NO_CONNECTION
-            row = world.state.row(source, target)
-        if row is None or not self._sees(request.user, row):
+                return INVALID if context.settings.dialect.unknown_person == 400 else NO_CONNECTION
+            row = context.state.row(source, target)
+        if row is None or not self._is_visible(row, request.user):
             return NO_CONNECTION
-        write = partial(world.documents.connection, row, with_message=self._message_wanted(request, row.source))
-        return Document("profiles", write, row.updated // 1000, _HEADERS[row.status])
+        write = partial(context.documents.connection, row, with_message=self._wants_message(request, row.source))
+        return AtomDocument("profiles", write, row.updated // 1000, _STATUS_HEADERS[row.status])
 
-    def feed(self, request: Request) -> Answer:
-        """GET ``connections.do``: a person's colleagues, or what is pending, or unconfirmed."""
-        _colleague_type(request)
-        kind, text = self.world.lookup.given(request.query, PERSON)
-        number = self.world.directory.number(kind, text)
+    def feed(self, request: ServerRequest) -> OperationResult:
+        """GET ``connections.do``: a person's accepted, pending or unconfirmed connections."""
+        _require_colleague_type(request)
+        kind, text = self.context.lookup.identifier(request.query, PERSON)
+        number = self.context.directory.number(kind, text)
         if number is None:
-            if self.world.settings.dialect.unknown_person == 400:
+            if self.context.settings.dialect.unknown_person == 400:
                 return INVALID
             return self._feed(request, text, [])
-        rows = [row for row in self._matching(request, number) if self._sees(request.user, row)]
-        return self._feed(request, self.world.directory.person(number).name or "", rows)
+        rows = [row for row in self._requested_rows(request, number) if self._is_visible(row, request.user)]
+        return self._feed(request, self.context.directory.person(number).name or "", rows)
 
-    def in_common(self, request: Request) -> Answer:
-        """GET ``connectionsInCommon.do``: whom two people both have as colleagues."""
-        _colleague_type(request)
-        kind, text = self.world.lookup.given(request.query, PERSON)
-        people = [number for number in self.world.lookup.several(kind, text) if number is not None]
+    def in_common(self, request: ServerRequest) -> OperationResult:
+        """GET ``connectionsInCommon.do``: the colleagues that two people share."""
+        _require_colleague_type(request)
+        kind, text = self.context.lookup.identifier(request.query, PERSON)
+        people = [number for number in self.context.lookup.people(kind, text) if number is not None]
         if len(people) != 2:
             return INVALID
-        one, other = people
-        rows = [row for row in self._matching(request, one) if self._are_colleagues(other, row.target)]
-        names = " and ".join(self.world.directory.person(number).name or "" for number in (one, other))
-        answer = self._feed(request, f"{names} (in common)", rows)
-        return answer._replace(headers=((b"x_profiles_connections_in_common_count", b"%d" % len(rows)),))
+        first, second = people
+        rows = [row for row in self._requested_rows(request, first) if self._are_colleagues(second, row.target)]
+        names = " and ".join(self.context.directory.person(number).name or "" for number in people)
+        document = self._feed(request, f"{names} (in common)", rows)
+        return document._replace(headers=((b"x_profiles_connections_in_common_count", b"%d" % len(rows)),))
 
-    def invite(self, request: Request) -> Answer:
-        """POST ``connections.do``: whoever has signed in invites the person named."""
-        user, world = request.signed_in(), self.world
-        _colleague_type(request)
-        invitee = world.lookup.person(request.query, PERSON)
-        entry = world.posted(request, "connection")
+    def invite(self, request: ServerRequest) -> OperationResult:
+        """POST ``connections.do``: the signed-in user invites the named person."""
+        user, context = request.signed_in(), self.context
+        _require_colleague_type(request)
+        invitee = context.lookup.person(request.query, PERSON)
+        entry = context.posted_entry(request, "connection")
         if invitee is None or invitee == user or entry.terms.get("connection/type") != "colleague":
             return INVALID
-        if world.settings.dedup and world.state.row(user, invitee) is not None:
-            return _ALREADY
-        row = world.state.invite(user, invitee, entry.message)
+        if context.settings.dedup and context.state.row(user, invitee) is not None:
+            return _ALREADY_EXISTS
+        row = context.state.invite(user, invitee, entry.message)
         return self._created(request, row)
 
-    def update(self, request: Request) -> Answer:
-        """PUT ``connection.do``: accepts if the invitee says ``accepted``; in any case the message is replaced."""
-        row = self._own(request)
-        entry = self.world.posted(request, "connection")
-        wanted = entry.terms.get("status", "")
-        if wanted == Status.ACCEPTED and row.status is Status.PENDING:
-            self.world.state.accept(row, entry.message)
-        elif wanted == row.status:
-            self.world.state.edit(row, entry.message)
+    def update(self, request: ServerRequest) -> OperationResult:
+        """PUT ``connection.do``: accepts if the invitee sends ``accepted``; always replaces the message."""
+        row = self._own_row(request)
+        entry = self.context.posted_entry(request, "connection")
+        status = entry.terms.get("status", "")
+        if status == Status.ACCEPTED and row.status is Status.PENDING:
+            self.context.state.accept(row, entry.message)
+        elif status == row.status:
+            self.context.state.edit(row, entry.message)
         else:
-            return NOT_AUTHORIZED if wanted == Status.ACCEPTED else INVALID
-        return Done()
+            return NOT_AUTHORIZED if status == Status.ACCEPTED else INVALID
+        return EmptyResult()
 
-    def remove(self, request: Request) -> Answer:
-        """DELETE ``connection.do``: declines, withdraws or ends; both rows go."""
-        row = self._own(request)
-        self.world.state.remove(row.source, row)
-        return Done()
+    def remove(self, request: ServerRequest) -> OperationResult:
+        """DELETE ``connection.do``: declines or withdraws an invitation or ends a connection, for both sides."""
+        row = self._own_row(request)
+        self.context.state.remove(row.source, row)
+        return EmptyResult()
 
-    def connect(self, request: Request) -> Answer:
-        """PUT ``connections.do`` of the Administration API: connects two people; ``action=complete`` is required."""
-        world = self.world
-        self._administrator(request)
+    def connect(self, request: ServerRequest) -> OperationResult:
+        """PUT ``connections.do`` of the Administration API: connects two people; requires ``action=complete``."""
+        context = self.context
+        self._require_administrator(request)
         if request.first("action") != "complete":
             return INVALID
-        source, target = world.lookup.person(request.query, SOURCE), world.lookup.person(request.query, TARGET)
+        source, target = context.lookup.person(request.query, SOURCE), context.lookup.person(request.query, TARGET)
         if source is None or target is None or source == target:
             return INVALID
-        # the page shows a body and says that there is none: both will do
-        message = world.posted(request, "connection").message if request.body.strip() else ""
-        row = world.state.row(source, target)
-        if world.settings.dedup and row is not None and row.status is Status.ACCEPTED:
-            return _ALREADY
-        return self._created(request, world.state.connect(request.signed_in(), source, target, message))
+        # The vendor's page both shows a body and excludes one, so a request may have one.
+        message = context.posted_entry(request, "connection").message if request.body.strip() else ""
+        row = context.state.row(source, target)
+        if context.settings.dedup and row is not None and row.status is Status.ACCEPTED:
+            return _ALREADY_EXISTS
+        return self._created(request, context.state.connect(request.signed_in(), source, target, message))
 
-    def disconnect(self, request: Request) -> Answer:
-        """DELETE ``connections.do`` of the Administration API: by id, and then nothing else is read, or by people."""
-        world, query = self.world, request.query
-        self._administrator(request)
+    def disconnect(self, request: ServerRequest) -> OperationResult:
+        """DELETE ``connections.do`` of the Administration API: by two people, or by id, which takes precedence."""
+        context, query = self.context, request.query
+        self._require_administrator(request)
         if "connectionId" in query:
-            row = world.state.row_with_id(query["connectionId"][0])
+            row = context.state.row_with_id(query["connectionId"][0])
         else:
-            source, target = world.lookup.person(query, SOURCE), world.lookup.person(query, TARGET)
+            source, target = context.lookup.person(query, SOURCE), context.lookup.person(query, TARGET)
             if source is None or target is None:
                 return INVALID
-            row = world.state.row(source, target)
+            row = context.state.row(source, target)
         if row is None:
             return NO_CONNECTION
-        world.state.remove(request.signed_in(), row)
-        return Done()
+        context.state.remove(request.signed_in(), row)
+        return EmptyResult()
 
-    def administration(self, request: Request) -> Answer:
+    def administration(self, request: ServerRequest) -> OperationResult:
         """GET ``profileService.do`` of the Administration API."""
-        self._administrator(request)
-        return Document("service document", self.world.documents.administration)
+        self._require_administrator(request)
+        return AtomDocument("service document", self.context.documents.administration)
 
-    def _administrator(self, request: Request) -> None:
-        if not self.world.is_administrator(request.signed_in()):
-            raise Refusal(NOT_AUTHORIZED)
+    def _require_administrator(self, request: ServerRequest) -> None:
+        if not self.context.is_administrator(request.signed_in()):
+            raise RefusedError(NOT_AUTHORIZED)
 
-    def _own(self, request: Request) -> Row:
-        """The user's row of the connection named by either of its two ids."""
+    def _own_row(self, request: ServerRequest) -> RelationshipRow:
+        """The user's row of the connection; the request may contain the id of either row."""
         user = request.signed_in()
         if "connectionId" not in request.query:
-            raise Refusal(INVALID)
-        row = self.world.state.row_with_id(request.query["connectionId"][0])
+            raise RefusedError(INVALID)
+        row = self.context.state.row_with_id(request.query["connectionId"][0])
         if row is None:
-            raise Refusal(NO_CONNECTION)
+            raise RefusedError(NO_CONNECTION)
         if user not in (row.source, row.target):
-            raise Refusal(NOT_AUTHORIZED)
-        return row if user == row.source else self.world.state.other_side(row)
+            raise RefusedError(NOT_AUTHORIZED)
+        return row if user == row.source else self.context.state.other_side(row)
 
-    def _created(self, request: Request, row: Row) -> Answer:
-        """As recorded: the id in ``Location`` is that of the other one's row."""
-        other = self.world.directory.connection_id(self.world.state.other_side(row))
+    def _created(self, request: ServerRequest, row: RelationshipRow) -> OperationResult:
+        """A 201 whose ``Location`` has the id of the other side's row, as recorded."""
+        other = self.context.directory.connection_id(self.context.state.other_side(row))
         location = f"{request.base}/profiles/atom/connection.do?connectionId={other}"
-        return self.world.created(
-            "profiles", location, partial(self.world.documents.connection, row, with_message=False)
-        )
+        write = partial(self.context.documents.connection, row, with_message=False)
+        return self.context.created("profiles", location, write)
 
-    def _matching(self, request: Request, person: int) -> list[Row]:
-        """The rows of a person that the parameters ask for, in their order."""
-        wanted = request.first("status") or Status.ACCEPTED
-        if wanted not in set(Status):
-            raise Refusal(INVALID)
-        since = milliseconds(request.first("since")) if "since" in request.query else None
+    def _requested_rows(self, request: ServerRequest, person: int) -> list[RelationshipRow]:
+        """The rows of a person that match the query, in the requested order."""
+        status = request.first("status") or Status.ACCEPTED
+        if status not in set(Status):
+            raise RefusedError(INVALID)
+        since = parse_time(request.first("since")) if "since" in request.query else None
         rows = [
             row
-            for row in self.world.state.rows_of(person)
-            if row.status == wanted and (since is None or row.updated > since)
+            for row in self.context.state.rows_of(person)
+            if row.status == status and (since is None or row.updated > since)
         ]
         order, direction = request.first("sortBy"), request.first("sortOrder")
         if order not in {"", "displayName", "modified"} or direction not in {"", "asc", "desc"}:
-            raise Refusal(INVALID)
+            raise RefusedError(INVALID)
         if order == "modified":
             rows.sort(key=lambda row: row.updated, reverse=direction == "desc")
         elif order:
-            names = {row.target: (self.world.directory.person(row.target).name or "").casefold() for row in rows}
+            names = {row.target: (self.context.directory.person(row.target).name or "").casefold() for row in rows}
             rows.sort(key=lambda row: names[row.target], reverse=direction == "desc")
         return rows
 
-    def _feed(self, request: Request, whose: str, rows: Sequence[Row]) -> Document:
-        settings, documents = self.world.settings, self.world.documents
-        page = cut(request, len(rows), default=settings.page_default or _PAGE_SIZE, most=settings.max_ps)
-        feed = Feed(f"Connections of {whose}", request.path, own_address(request), page, self.world.commits.now())
-        kind, look = request.first("outputType") or "connection", card(request)
+    def _feed(self, request: ServerRequest, owner: str, rows: Sequence[RelationshipRow]) -> AtomDocument:
+        settings, documents = self.context.settings, self.context.documents
+        page = page_of(request, len(rows), default=settings.page_default or _PAGE_SIZE, maximum=settings.max_ps)
+        now = self.context.commits.now()
+        feed = ProfilesFeed(f"Connections of {owner}", request.path, request.link_query(), page, now)
+        kind, form = request.first("outputType") or "connection", requested_format(request)
         if kind not in {"connection", "profile"}:
-            raise Refusal(INVALID)
-        with_message = bool(rows) and self._message_wanted(request, rows[0].source)
+            raise RefusedError(INVALID)
+        with_message = bool(rows) and self._wants_message(request, rows[0].source)
 
         def write(base: str) -> str:
             entries = (
-                documents.profile_content(row.target, base, look)
+                documents.profile_entry(row.target, base, form)
                 if kind == "profile"
-                else f"<entry>{documents.connection_content(row, base, with_message=with_message)}"
+                else documents.connection_entry(row, base, with_message=with_message)
                 for row in page.of(rows)
             )
             return documents.feed(feed, base, entries)
 
-        return Document("profiles", write)
+        return AtomDocument("profiles", write)
 
-    def _message_wanted(self, request: Request, source: int) -> bool:
-        """Said to be for the source alone: for all others the message stays empty."""
+    def _wants_message(self, request: ServerRequest, source: int) -> bool:
+        """Whether to include the message, which the vendor's page promises to the source only."""
         return request.user == source and request.query.get("inclMessage", [""])[0] == "true"
 
-    def _are_colleagues(self, one: int, other: int) -> bool:
-        row = self.world.state.row(one, other)
+    def _are_colleagues(self, source: int, target: int) -> bool:
+        row = self.context.state.row(source, target)
         return row is not None and row.status is Status.ACCEPTED
 
-    def _sees(self, user: int | None, row: Row) -> bool:
-        return row.status is Status.ACCEPTED or user in (row.source, row.target, self.world.directory.administrator)
+    def _is_visible(self, row: RelationshipRow, user: int | None) -> bool:
+        return row.status is Status.ACCEPTED or user in (row.source, row.target, self.context.directory.administrator)
 
 
-def _colleague_type(request: Request) -> None:
+def _require_colleague_type(request: ServerRequest) -> None:
     if request.first("connectionType") != "colleague":
-        raise Refusal(INVALID)
+        raise RefusedError(INVALID)

@@ -1,4 +1,4 @@
-"""What has been changed, in the order in which it happened: the truth that a client's own journal is held against."""
+"""The log of all changes to a server, against which tests compare what a client recorded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from aioconnections.reference.directory import Directory
 
-__all__ = ["Commit", "Commits", "Verb", "as_line"]
+__all__ = ["Commit", "CommitLog", "CommitVerb", "as_line"]
 
-Verb: TypeAlias = Literal[
+CommitVerb: TypeAlias = Literal[
     "invite",
     "accept",
     "edit",
@@ -31,55 +31,56 @@ class Commit(NamedTuple):
     """One change.
 
     Attributes:
-        number: its place in the order, from 0.
-        at: when, in seconds since 1970.
-        verb: what happened. Whoever declines, withdraws or ends a connection removes it; whoever declines or revokes
-            the invitation to a community withdraws it; whoever accepts that one, or adds a member, joins.
-        actor: userid of who did it.
-        source: userid of the person from whose side it is told: who invites, accepts or removes.
-        target: userid of the other one; of the person invited, or added, where it is about a community.
+        number: position in the log, from 0.
+        at: time in seconds since 1970.
+        verb: what changed. ``remove`` also stands for a declined or withdrawn invitation of a colleague, ``withdraw
+            from community`` for a declined or revoked one, ``join community`` for an accepted one and for a member
+            that an owner added.
+        actor: userid of the signed-in user.
+        source: userid of the person whose side the log describes: the one who invites, accepts or removes.
+        target: userid of the other person; for communities the person who is invited or added.
         subject: id of the connection as `source` sees it, or uuid of the community.
     """
 
     number: int
     at: float
-    verb: Verb
+    verb: CommitVerb
     actor: str
     source: str
     target: str
     subject: str
 
 
-class Commits:
-    """All changes so far, each also a line of a file if there is one."""
+class CommitLog:
+    """All changes so far, optionally also written to a file as lines of JSON."""
 
     def __init__(self, directory: Directory, clock: Callable[[], float], path: str | PathLike[str] | None) -> None:
         self._directory = directory
         self._clock = clock
-        self._made: list[Commit] = []
+        self._commits: list[Commit] = []
         self._path = None if path is None else Path(path)
         if self._path is not None:
-            self._path.open("ab").close()  # what cannot be written to is refused now, a folder for example
+            self._path.open("ab").close()  # fail now if the file cannot be written
 
     @property
-    def made(self) -> Sequence[Commit]:
+    def commits(self) -> Sequence[Commit]:
         """The changes, oldest first."""
-        return self._made
+        return self._commits
 
     def now(self) -> int:
         """Milliseconds since 1970."""
         return int(self._clock() * 1000)
 
-    def add(self, verb: Verb, *, actor: int, source: int, target: int, subject: str) -> None:
-        """Write down a change."""
-        who, one, other = (str(self._directory.person(number).userid) for number in (actor, source, target))
-        commit = Commit(len(self._made), self._clock(), verb, who, one, other, subject)
-        self._made.append(commit)
+    def add(self, verb: CommitVerb, *, actor: int, source: int, target: int, subject: str) -> None:
+        """Record a change."""
+        userids = [str(self._directory.person(number).userid) for number in (actor, source, target)]
+        commit = Commit(len(self._commits), self._clock(), verb, userids[0], userids[1], userids[2], subject)
+        self._commits.append(commit)
         if self._path is not None:
-            with self._path.open("ab", buffering=0) as file:  # one write, so no line is ever cut
+            with self._path.open("ab", buffering=0) as file:  # a single write keeps each line whole
                 file.write(as_line(commit))
 
 
 def as_line(commit: Commit) -> bytes:
-    """A line of JSON."""
+    """The commit as a line of JSON."""
     return json.dumps(commit._asdict(), ensure_ascii=False).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Documents of Communities: pretty-printed, one element per line, unlike those of Profiles."""
+"""Atom documents of Communities: one element per line, unlike those of Profiles."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aioconnections.reference.directory import Directory
-    from aioconnections.reference.groups import Group, Role
-    from aioconnections.reference.lookup import Page
-    from aioconnections.reference.memberships import Invitation, Memberships
+    from aioconnections.reference.relationships import Group, Role
+    from aioconnections.reference.request import FeedPage
     from aioconnections.reference.settings import Settings
+    from aioconnections.reference.state import Memberships, PendingInvitation
 
-__all__ = ["CommunityDocuments", "CommunityFeed"]
+__all__ = ["CommunitiesDocuments", "CommunitiesFeed"]
 
 _SERVICE = "/communities/service/atom"
 _NAMESPACES = f'xmlns="{ATOM}" xmlns:app="http://www.w3.org/2007/app" xmlns:snx="{SN}" xmlns:opensearch="{OPENSEARCH}"'
 _URN = "urn:lsid:ibm.com:communities:"
 
 
-class CommunityFeed(NamedTuple):
-    """What stands around the entries of a feed.
+class CommunitiesFeed(NamedTuple):
+    """The metadata of a feed.
 
     Attributes:
-        name: the end of its id.
-        title: its title.
-        path: path of its own address.
-        query: the parameters that it was asked with.
-        page: what part of the list it is.
+        name: the end of the feed's id.
+        title: title of the feed.
+        path: path of the feed.
+        query: parameters of the request, which the links repeat.
+        page: the page of the list.
         now: milliseconds since 1970.
     """
 
@@ -41,35 +41,35 @@ class CommunityFeed(NamedTuple):
     title: str
     path: str
     query: Mapping[str, str]
-    page: Page
+    page: FeedPage
     now: int
 
 
 @frozen
-class CommunityDocuments:
-    """The documents of one server, with links as the caller reaches it: `base` ends before ``/communities``."""
+class CommunitiesDocuments:
+    """Writes the documents of one server. `base` is the part of all links before ``/communities``."""
 
     directory: Directory
     memberships: Memberships
     settings: Settings
 
     def document(self, content: str) -> str:
-        """The content of an entry as a document."""
+        """An entry as a document, given the elements in it."""
         return f"{DECLARATION}\n<entry {_NAMESPACES}>\n{content}\n</entry>\n"
 
-    def feed(self, feed: CommunityFeed, base: str, contents: Iterable[str]) -> str:
-        """A feed; an empty one starts at 0."""
-        page, own, version = feed.page, base + feed.path, self.settings.dialect.generator
+    def feed(self, feed: CommunitiesFeed, base: str, contents: Iterable[str]) -> str:
+        """A feed. The start index of an empty feed is 0."""
+        page, url, version = feed.page, base + feed.path, self.settings.dialect.generator
         links = [
             f'<link rel="{SN}/service" href="{escape(base)}/communities/service/atom/service"/>',
             f'<link rel="service" href="{escape(base)}/communities/service/atom/service"/>',
-            f'<link rel="self" href="{escape(address(own, feed.query))}"/>',
+            f'<link rel="self" href="{escape(address(url, feed.query))}"/>',
         ]
         if page.last > 1:
             for rel, number in (("first", 1), ("next", page.number + 1), ("last", page.last)):
                 if number <= page.last:
                     query = {**feed.query, "page": str(number), "ps": str(page.size)}
-                    links.append(f'<link rel="{rel}" href="{escape(address(own, query))}"/>')
+                    links.append(f'<link rel="{rel}" href="{escape(address(url, query))}"/>')
         start = (page.number - 1) * page.size + 1 if page.total else 0
         lines = [
             f"{DECLARATION}\n<feed {_NAMESPACES}>",
@@ -86,14 +86,14 @@ class CommunityDocuments:
         ]
         return "\n".join(lines)
 
-    def href(self, invitation: Invitation, base: str) -> str:
-        """The one address of an invitation. What it calls ``userid`` is none: it is the member uuid."""
+    def href(self, invitation: PendingInvitation, base: str) -> str:
+        """The address of an invitation, whose ``userid`` parameter is in fact the member uuid."""
         member = self.memberships.member_uuid(invitation.invitee)
         query = {"communityUuid": invitation.group.uuid, "userid": member}
         return address(f"{base}{_SERVICE}/community/invites", query)
 
-    def invitation(self, invitation: Invitation, base: str) -> str:
-        """An invitation (protocol page "Invitation feed and entry"): self and edit are the same address."""
+    def invitation(self, invitation: PendingInvitation, base: str) -> str:
+        """The elements of an invitation (protocol page "Invitation feed and entry"); self and edit links are equal."""
         group, inviter, invitee, title, updated = invitation
         member, href = self.memberships.member_uuid(invitee), escape(self.href(invitation, base))
         author = self.directory.person(inviter)
@@ -115,12 +115,12 @@ class CommunityDocuments:
         )
 
     def member_href(self, group: Group, person: int, base: str) -> str:
-        """The address of a member, where ``userid`` is one."""
+        """The address of a member, whose ``userid`` parameter is the userid."""
         query = {"communityUuid": group.uuid, "userid": str(self.directory.person(person).userid)}
         return address(f"{base}{_SERVICE}/community/members", query)
 
     def member(self, group: Group, person: int, role: Role, base: str) -> str:
-        """A member of a community."""
+        """The elements of a member."""
         href = escape(self.member_href(group, person, base))
         return "\n".join(
             (
@@ -135,7 +135,7 @@ class CommunityDocuments:
         )
 
     def community(self, group: Group, base: str) -> str:
-        """A community, with the links to its members and invitations."""
+        """The elements of a community, with links to its members and invitations."""
         query = {"communityUuid": group.uuid}
         members, invites = (
             escape(address(f"{base}{_SERVICE}/community/{resource}", query)) for resource in ("members", "invites")

@@ -1,6 +1,7 @@
-"""Who there is and what stands between them, the truth that the server tells.
+"""A generated directory: people, their relationships and communities.
 
-Nothing is stored: a directory of a million people is made at once and takes no more memory than one of ten.
+Everything is computed from the seed on demand: a directory of a million people takes no more time to create and no more
+memory than one of ten.
 """
 
 from __future__ import annotations
@@ -12,31 +13,30 @@ from typing import TYPE_CHECKING, overload
 from attrs import frozen
 
 from aioconnections.records import Email, Identity, Key, Person, Status, Userid, identity_of
-from aioconnections.reference.groups import Group, groups
 from aioconnections.reference.numbers import Guids, draws
-from aioconnections.reference.population import Details, Kind, Population
-from aioconnections.reference.ties import Row, Ties
+from aioconnections.reference.population import IdentifierKind, Population, ProfileDetails
+from aioconnections.reference.relationships import Group, RelationshipRow, Relationships, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Community", "Directory"]
+__all__ = ["Directory", "GeneratedCommunity"]
 
-_FEWEST, _MOST = 10, 1_000_000
-_KINDS: dict[type[Identity], Kind] = {Email: "email", Userid: "userid", Key: "key"}
+_MIN_PEOPLE, _MAX_PEOPLE = 10, 1_000_000
+_KINDS: dict[type[Identity], IdentifierKind] = {Email: "email", Userid: "userid", Key: "key"}
 
 
 @frozen(kw_only=True)
-class Community:
-    """A community. Its owners invite people; to a public one everybody may come uninvited.
+class GeneratedCommunity:
+    """The initial state of a community.
 
     Attributes:
-        uuid: its id.
-        title: its name.
-        public: whether it is for everybody.
-        owners: at least one.
-        members: those who are not owners.
-        invited: who was invited and has not answered.
+        uuid: id of the community.
+        title: name of the community.
+        public: whether people can join without an invitation.
+        owners: the owners, at least one; only they invite.
+        members: the members who are not owners.
+        invited: the people with a pending invitation.
     """
 
     uuid: str
@@ -48,44 +48,44 @@ class Community:
 
 
 class Directory:
-    """Invented people and their relationships.
+    """Generated people and their relationships.
 
-    For tests and tools there are `people`, `communities`, `find`, `status`, `neighbours` and `sample_pairs`, in terms
-    of records; the server itself goes by numbers, which is cheaper: a person's place in `people`, and one more for the
-    administrator.
+    Tests and tools use `people`, `communities`, `find`, `status`, `neighbours` and `sample_pairs`, whose terms are
+    records. The server uses numbers, which are cheaper: the index of a person in `people`. The administrator has the
+    next number.
     """
 
-    def __init__(self, seed: int, population: Population, ties: Ties, connection_ids: Guids) -> None:
+    def __init__(self, seed: int, population: Population, relationships: Relationships, connection_ids: Guids) -> None:
         self.seed = seed
         self._population = population
-        self._ties = ties
+        self._relationships = relationships
         self._connection_ids = connection_ids
 
     @classmethod
     def generate(cls, *, people: int, seed: int) -> Directory:
-        """A directory that is the same for the same arguments, on every machine.
+        """Create a directory. The same arguments give the same directory on every machine.
 
         Args:
-            people: how many, 10 to 1,000,000.
-            seed: any whole number.
+            people: number of people, 10 to 1,000,000.
+            seed: any integer.
 
         Raises:
             ValueError: `people` is out of range.
         """
-        if not _FEWEST <= people <= _MOST:
-            raise ValueError(f"a directory has {_FEWEST} to {_MOST} people, not {people}")
-        return cls(seed, Population(seed, people), Ties(seed, people), Guids(seed, 30))
+        if not _MIN_PEOPLE <= people <= _MAX_PEOPLE:
+            raise ValueError(f"people must be {_MIN_PEOPLE} to {_MAX_PEOPLE}, got {people}")
+        return cls(seed, Population(seed, people), Relationships(seed, people), Guids(seed, 30))
 
     @property
     def people(self) -> Sequence[Person]:
-        """Everybody but the administrator. Each is made when asked for; two of the same number are equal."""
-        return _People(self._population, range(self._population.size))
+        """All people except the administrator. A person is computed at each access; equal numbers give equal people."""
+        return _PersonSequence(self._population, range(self._population.size))
 
     @property
-    def communities(self) -> Sequence[Community]:
-        """The communities, as they are at the beginning: 3 to 200 of them."""
+    def communities(self) -> Sequence[GeneratedCommunity]:
+        """The initial communities, 3 to 200."""
         return [
-            Community(
+            GeneratedCommunity(
                 uuid=group.uuid,
                 title=group.title,
                 public=group.public,
@@ -97,34 +97,34 @@ class Directory:
         ]
 
     def find(self, identity: Identity) -> Person | None:
-        """Whose identity this is: e-mail and key in any case, a userid exactly."""
+        """The person with this identity; None if unknown. E-mail address and key ignore case, a userid does not."""
         number = self.number_of(identity)
         return None if number is None else self.person(number)
 
     def status(self, source: Identity | Person, target: Identity | Person) -> Status | None:
-        """What `source` sees of `target`; None if there is nothing, or nobody."""
+        """The status of `target` as `source` sees it; None without a connection or for an unknown person."""
         row = self._row_between(source, target)
         return None if row is None else row.status
 
-    def neighbours(self, who: Identity | Person) -> Iterator[tuple[Person, Status]]:
-        """Everybody with whom `who` has something, and what `who` sees of it."""
-        number = self.number_of(who)
+    def neighbours(self, person: Identity | Person) -> Iterator[tuple[Person, Status]]:
+        """All people with a connection to `person`, each with the status that `person` sees."""
+        number = self.number_of(person)
         if number is not None:
             for row in self.rows_of(number):
                 yield self.person(row.target), row.status
 
     def sample_pairs(self, count: int, *, seed: int = 0) -> Iterator[tuple[Person, Person]]:
-        """`count` pairs of two people each, the same for the same arguments.
+        """Generate `count` pairs of people; the same arguments give the same pairs.
 
-        Every other pair is connected, with the three statuses in equal parts. A pair can come more than once.
+        Every other pair is connected, with equal shares of the three statuses. Pairs can repeat.
         """
-        connected = self._ties.rows_at_random(seed, 40)
+        connected = self._relationships.rows_at_random(seed, 40)
         strangers = self._strangers(seed)
         for index in range(count):
             source, target = next(strangers) if index & 1 else next(connected)[1:3]
             yield self.person(source), self.person(target)
 
-    # by number
+    # Methods in terms of numbers, for the server.
 
     @property
     def administrator(self) -> int:
@@ -136,59 +136,58 @@ class Directory:
         return self._population.person(number)
 
     def groups(self) -> Iterator[Group]:
-        """The communities, new ones with every call."""
+        """New copies of the initial communities."""
         return groups(self.seed, self._population.size)
 
-    def details(self, number: int) -> Details:
-        """What the profile of this person holds besides."""
+    def details(self, number: int) -> ProfileDetails:
+        """The other profile fields of this person."""
         return self._population.details(number)
 
-    def number(self, kind: Kind, text: str) -> int | None:
-        """Whose identifier this is; blanks around it do not count."""
+    def number(self, kind: IdentifierKind, text: str) -> int | None:
+        """The person with this identifier; surrounding spaces are ignored."""
         return self._population.number(kind, text.strip())
 
-    def number_of(self, who: Identity | Person) -> int | None:
-        """The number of this person."""
-        identity = identity_of(who)
+    def number_of(self, person: Identity | Person) -> int | None:
+        """The number of this person; None if unknown."""
+        identity = identity_of(person)
         return self.number(_KINDS[type(identity)], identity.value)
 
-    def row(self, source: int, target: int) -> Row | None:
-        """What `source` sees of `target`."""
-        nobody = self._population.size
-        return None if nobody in (source, target) else self._ties.row(source, target)
+    def row(self, source: int, target: int) -> RelationshipRow | None:
+        """The row of `source` about `target`; the administrator has no relationships."""
+        return None if self.administrator in (source, target) else self._relationships.row(source, target)
 
-    def rows_of(self, source: int) -> Iterator[Row]:
-        """Everything that `source` sees."""
-        return iter(()) if source == self.administrator else self._ties.rows_of(source)
+    def rows_of(self, source: int) -> Iterator[RelationshipRow]:
+        """All rows of `source`."""
+        return iter(()) if source == self.administrator else self._relationships.rows_of(source)
 
-    def connection_id(self, row: Row) -> str:
-        """The id of this row, a GUID."""
+    def connection_id(self, row: RelationshipRow) -> str:
+        """The connection id of this row, a GUID."""
         return self._connection_ids.write(row.number)
 
-    def row_with_id(self, connection_id: str) -> Row | None:
-        """The row with this id."""
+    def row_with_id(self, connection_id: str) -> RelationshipRow | None:
+        """The row with this connection id."""
         text = connection_id.strip().lower()
         number = self._connection_ids.read(text)
-        row = None if number is None else self._ties.row_numbered(number)
+        row = None if number is None else self._relationships.row_numbered(number)
         return row if row is not None and self.connection_id(row) == text else None
 
-    def _row_between(self, source: Identity | Person, target: Identity | Person) -> Row | None:
+    def _row_between(self, source: Identity | Person, target: Identity | Person) -> RelationshipRow | None:
         numbers = self.number_of(source), self.number_of(target)
         return None if numbers[0] is None or numbers[1] is None else self.row(numbers[0], numbers[1])
 
     def _strangers(self, seed: int) -> Iterator[tuple[int, int]]:
-        chance = (draw % self._population.size for draw in draws(seed, 41))
+        numbers = (draw % self._population.size for draw in draws(seed, 41))
         while True:
-            source, target = islice(chance, 2)
-            if source != target and self._ties.row(source, target) is None:
+            source, target = islice(numbers, 2)
+            if source != target and self._relationships.row(source, target) is None:
                 yield source, target
 
     def __repr__(self) -> str:
         return f"<Directory of {self._population.size:,} people>"
 
 
-class _People(Sequence[Person]):
-    """The people with the numbers of a range."""
+class _PersonSequence(Sequence[Person]):
+    """The people with the numbers in a range."""
 
     def __init__(self, population: Population, numbers: range) -> None:
         self._population = population
@@ -203,7 +202,7 @@ class _People(Sequence[Person]):
     def __getitem__(self, index: slice) -> Sequence[Person]: ...
     def __getitem__(self, index: int | slice) -> Person | Sequence[Person]:
         if isinstance(index, slice):
-            return _People(self._population, self._numbers[index])
+            return _PersonSequence(self._population, self._numbers[index])
         return self._population.person(self._numbers[index])
 
     def __contains__(self, value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Trouble on request: which requests meet with it, and when it comes."""
+"""Fault injection: which requests a fault affects, when it happens, and what it does to them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+import anyio
 import attrs
 from attrs import field, frozen
 from attrs.validators import ge, in_, le, optional
 
 from aioconnections.records import Email, Identity, Key, Person, Userid, identity_of
-from aioconnections.reference.answers import Application
+from aioconnections.reference.accounts import login_page
+from aioconnections.reference.responses import (
+    PlainResult,
+    ServedApplication,
+    ServerResponse,
+    html_response,
+    plain_response,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from aioconnections.reference.directory import Directory
+    from aioconnections.reference.request import AsgiReceive, AsgiScope
 
-__all__ = ["Fault", "Faults", "Moment", "OperationName"]
+__all__ = ["RESET", "Fault", "FaultInjector", "FaultMoment", "FaultSchedule", "NoResponseError", "OperationName"]
+RESET = "aioconnections.reset"
+"""ASGI extension of `aioconnections.reference.server`: a callable that resets the connection."""
 
-_Kind: TypeAlias = Literal["delay", "refuse", "login", "missing", "reset", "stall"]
-Moment: TypeAlias = Literal["request", "commit", "half"]
-_Form: TypeAlias = Literal["seconds", "imf-fixdate", "rfc850", "asctime"]
+_FaultKind: TypeAlias = Literal["delay", "refuse", "login", "missing", "reset", "stall"]
+FaultMoment: TypeAlias = Literal["request", "commit", "half"]
+_RetryAfterForm: TypeAlias = Literal["seconds", "imf-fixdate", "rfc850", "asctime"]
 OperationName: TypeAlias = Literal[
     "check",
     "colleagues",
@@ -54,62 +65,66 @@ _IDENTITIES: dict[str, type[Identity]] = {"email": Email, "userid": Userid, "key
 _WEEKDAYS = {
     f"{name[:3]},": name for name in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 }
-_NO_ANSWER = {"delay", "reset", "stall"}
+_WITHOUT_RESPONSE = {"delay", "reset", "stall"}
 
 
-def _whom(who: Identity | Person | None) -> Identity | None:
-    return None if who is None else identity_of(who)
+def _optional_identity(person: Identity | Person | None) -> Identity | None:
+    return None if person is None else identity_of(person)
 
 
 @frozen
 class Fault:
-    """Trouble, and whom it meets.
+    """A fault, and the requests that it affects.
 
     Attributes:
-        kind: ``delay`` waits; ``refuse`` answers with `status` as a front end does; ``login`` with a login page and
-            200; ``missing`` with the HTML page of the application server that no application is there; ``reset`` ends
-            the connection with an RST; ``stall`` says nothing more until the client goes.
-        at: when. ``request``: it has been read, and nothing has happened. ``commit``: it has taken effect, and nothing
-            was said. ``half``: besides, the head of the answer and half of its body are out; with ``delay``, ``reset``
-            and ``stall`` only.
-        operation: which operation; all, if None.
-        application: only requests to this application; both, if None.
-        person: only requests that concern this person: who has signed in, or is named in the query or in the entry.
-        every: of those that match, each so many-th.
-        times: not more often than this.
-        chance: of the rest, this share, from 0 to 1; the same ones whenever the same requests come in the same order.
-        seconds: how long ``delay`` waits.
-        status: what ``refuse`` answers.
-        retry_after: with ``refuse``: seconds, or text that is sent as it is; None sends no such header.
-        retry_after_form: how seconds are written: as a number or as one of the three dates of HTTP.
+        kind: ``delay`` waits; ``refuse`` responds with `status`, as a front-end server does; ``login`` responds with a
+            login page and 200; ``missing`` with the HTML page of the application server for an application that is not
+            installed; ``reset`` closes the connection with an RST; ``stall`` sends nothing more until the client
+            disconnects.
+        at: when it happens. ``request``: the request has been read and has not taken effect. ``commit``: the request
+            has taken effect and no response has been sent. ``half``: the head and half of the body have been sent as
+            well; only with ``delay``, ``reset`` and ``stall``.
+        operation: the affected operation; None for all.
+        application: the affected application; None for both.
+        person: the affected person, who must be signed in or be named in the query or the entry; None for all.
+        every: N affects every N-th matching request.
+        times: the maximum number of strikes; None for no limit.
+        chance: the share of the remaining requests that it affects, from 0 to 1. The same sequence of requests gives
+            the same choice.
+        seconds: the length of a ``delay``.
+        status: the status of ``refuse``.
+        retry_after: the ``Retry-After`` header of ``refuse``: seconds, or text that is sent unchanged; None for no
+            header.
+        retry_after_form: how seconds are written: as a number or as one of the three HTTP dates.
 
     Raises:
-        ValueError: a value that is not in these lists.
+        ValueError: a value is not one of these.
     """
 
-    kind: _Kind = field(validator=in_(get_args(_Kind)))
-    at: Moment = field(default="request", kw_only=True, validator=in_(get_args(Moment)))
+    kind: _FaultKind = field(validator=in_(get_args(_FaultKind)))
+    at: FaultMoment = field(default="request", kw_only=True, validator=in_(get_args(FaultMoment)))
     operation: OperationName | None = field(
         default=None, kw_only=True, validator=optional(in_(get_args(OperationName)))
     )
-    application: Application | None = field(default=None, kw_only=True, validator=optional(in_(get_args(Application))))
-    person: Identity | None = field(default=None, kw_only=True, converter=_whom)
+    application: ServedApplication | None = field(
+        default=None, kw_only=True, validator=optional(in_(get_args(ServedApplication)))
+    )
+    person: Identity | None = field(default=None, kw_only=True, converter=_optional_identity)
     every: int = field(default=1, kw_only=True, validator=ge(1))
     times: int | None = field(default=None, kw_only=True, validator=optional(ge(1)))
     chance: float = field(default=1.0, kw_only=True, validator=[ge(0), le(1)])
     seconds: float = field(default=0.0, kw_only=True, validator=ge(0))
     status: int = field(default=503, kw_only=True, validator=[ge(400), le(599)])
     retry_after: float | str | None = field(default=None, kw_only=True)
-    retry_after_form: _Form = field(default="seconds", kw_only=True, validator=in_(get_args(_Form)))
+    retry_after_form: _RetryAfterForm = field(default="seconds", kw_only=True, validator=in_(get_args(_RetryAfterForm)))
 
     def __attrs_post_init__(self) -> None:
-        if self.at == "half" and self.kind not in _NO_ANSWER:
-            raise ValueError(
-                f"half of an answer can be followed by {', '.join(sorted(_NO_ANSWER))}, not by {self.kind}"
-            )
+        if self.at == "half" and self.kind not in _WITHOUT_RESPONSE:
+            kinds = ", ".join(sorted(_WITHOUT_RESPONSE))
+            raise ValueError(f"kind must be one of {kinds} with at='half', got {self.kind!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The fault as JSON may hold it; the person is one of ``email``, ``userid`` and ``key``."""
+        """The fault as JSON values; the person is an object with the member ``email``, ``userid`` or ``key``."""
         values = attrs.asdict(self, recurse=False)
         if self.person is not None:
             values["person"] = {self.person.kind: self.person.value}
@@ -117,10 +132,10 @@ class Fault:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Fault:
-        """The fault that `as_dict` has written; what is missing has its default.
+        """The fault that `as_dict` describes; missing values have their defaults.
 
         Raises:
-            ValueError: a value that a fault cannot have.
+            ValueError: a value is invalid.
         """
         known = dict(values)
         try:
@@ -129,19 +144,19 @@ class Fault:
                 known["person"] = _IDENTITIES[kind](text)
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"not a fault: {error}") from error
+            raise ValueError(f"invalid fault: {error}") from error
 
     def retry_header(self, now: float) -> str | None:
-        """The value of ``Retry-After``, if there is one."""
+        """The value of ``Retry-After``; None for no header."""
         if self.retry_after is None or isinstance(self.retry_after, str):
             return self.retry_after
         if self.retry_after_form == "seconds":
             return f"{self.retry_after:g}"
-        return http_date(now + self.retry_after, self.retry_after_form)
+        return _http_date(now + self.retry_after, self.retry_after_form)
 
 
-def http_date(moment: float, form: Literal["imf-fixdate", "rfc850", "asctime"]) -> str:
-    """A moment in one of the three ways that HTTP knows (RFC 9110, section 5.6.7)."""
+def _http_date(moment: float, form: Literal["imf-fixdate", "rfc850", "asctime"]) -> str:
+    """One of the three date formats of HTTP (RFC 9110, section 5.6.7)."""
     if form == "asctime":
         return time.asctime(time.gmtime(moment))
     fixed = formatdate(moment, usegmt=True)
@@ -151,50 +166,133 @@ def http_date(moment: float, form: Literal["imf-fixdate", "rfc850", "asctime"]) 
     return f"{_WEEKDAYS[weekday]}, {day}-{month}-{year[2:]} {clock} {zone}"
 
 
-class Faults:
-    """The faults of one server, and how often each had to do with a request."""
+class FaultSchedule:
+    """The faults of one server, and the number of times that each has struck.
 
-    def __init__(self, directory: Directory, faults: Iterable[Fault], seed: int) -> None:
-        self.faults: Sequence[Fault] = tuple(faults)
-        self._watches = [_Watch(fault, directory, f"{seed} {number}") for number, fault in enumerate(self.faults)]
+    Setting `faults` resets all counts.
+    """
+
+    def __init__(self, directory: Directory, seed: int) -> None:
+        self._directory = directory
+        self._seed = seed
+        self._counters: list[_FaultCounter] = []
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """The faults, in the order in which they are tried."""
+        return tuple(counter.fault for counter in self._counters)
+
+    @faults.setter
+    def faults(self, faults: Iterable[Fault]) -> None:
+        self._counters = [
+            _FaultCounter(fault, self._directory, f"{self._seed} {number}") for number, fault in enumerate(faults)
+        ]
 
     @property
     def struck(self) -> list[int]:
-        """How often each fault struck."""
-        return [watch.struck for watch in self._watches]
+        """The number of times that each fault has struck."""
+        return [counter.struck for counter in self._counters]
 
-    def striking(self, operation: str, path: str, concerned: Callable[[], set[int]]) -> list[Fault]:
-        """What this request meets with: every delay, and the first fault that ends it."""
-        met: list[Fault] = []
-        for watch in self._watches:
-            if watch.strikes(operation, path, concerned):
-                met.append(watch.fault)
-                if watch.fault.kind != "delay":
+    def __bool__(self) -> bool:
+        return bool(self._counters)
+
+    def select(self, operation: str, path: str, people: Callable[[], set[int]]) -> list[Fault]:
+        """The faults for a request: all delays up to and including the first fault of another kind.
+
+        Args:
+            operation: name of the requested operation.
+            path: path of the request.
+            people: returns the people that the request concerns; called only if a fault is for one person.
+        """
+        selected: list[Fault] = []
+        for counter in self._counters:
+            if counter.strikes(operation, path, people):
+                selected.append(counter.fault)
+                if counter.fault.kind != "delay":
                     break
-        return met
+        return selected
 
 
-class _Watch:
+class _FaultCounter:
     def __init__(self, fault: Fault, directory: Directory, seed: str) -> None:
         self.fault = fault
         self.struck = 0
         self._matching = 0
-        self._chance = random.Random(seed)  # noqa: S311  # it has to repeat itself
+        self._random = random.Random(seed)  # noqa: S311  # must be reproducible
         self._person = None if fault.person is None else directory.number_of(fault.person)
         if fault.person is not None and self._person is None:
-            raise ValueError(f"a fault is for {fault.person}, who is not in the directory")
+            raise ValueError(f"the person of a fault must be in the directory, got {fault.person}")
 
-    def strikes(self, operation: str, path: str, concerned: Callable[[], set[int]]) -> bool:
+    def strikes(self, operation: str, path: str, people: Callable[[], set[int]]) -> bool:
         fault = self.fault
         if fault.operation not in (None, operation):
             return False
         if fault.application is not None and not path.startswith(f"/{fault.application}/"):
             return False
-        if fault.person is not None and self._person not in concerned():
+        if fault.person is not None and self._person not in people():
             return False
         self._matching += 1
         if self._matching % fault.every or self.struck == fault.times:
             return False
-        strikes = self._chance.random() < fault.chance
+        strikes = self._random.random() < fault.chance
         self.struck += strikes
         return strikes
+
+
+class NoResponseError(Exception):
+    """The connection was reset or the client has disconnected: no response can be sent."""
+
+
+@frozen
+class FaultInjector:
+    """Applies the selected faults to one request."""
+
+    faults: Sequence[Fault]
+    scope: AsgiScope
+    receive: AsgiReceive
+    clock: Callable[[], float]
+
+    async def inject(self, moment: FaultMoment) -> ServerResponse | None:
+        """Apply the faults of this moment.
+
+        Returns:
+            The response that replaces the regular one; None to continue.
+
+        Raises:
+            NoResponseError: the connection was reset, or the client has disconnected.
+            ConnectionResetError: the ASGI server does not support resetting a connection.
+        """
+        for fault in self.faults:
+            if fault.at != moment:
+                continue
+            if fault.kind == "delay":
+                await anyio.sleep(fault.seconds)
+            elif fault.kind == "reset":
+                await self._reset()
+            elif fault.kind == "stall":
+                await self._disconnected()
+            else:
+                return self._response(fault)
+        return None
+
+    def _response(self, fault: Fault) -> ServerResponse:
+        if fault.kind == "login":
+            return plain_response(PlainResult(200, "text/html;charset=UTF-8", login_page("")))
+        if fault.kind == "missing":
+            path = self.scope["path"]
+            return html_response(404, f"SRVE0255E: A WebGroup/Virtual Host to handle {path} has not been defined.")
+        wait = fault.retry_header(self.clock())
+        headers = [] if wait is None else [(b"retry-after", wait.encode("latin-1", "replace"))]
+        return html_response(fault.status, "The service is not available.", *headers)
+
+    async def _reset(self) -> None:
+        reset = self.scope.get("extensions", {}).get(RESET)
+        if reset is None:
+            raise ConnectionResetError("connection reset by a fault of the reference server")
+        reset()
+        await self._disconnected()
+
+    async def _disconnected(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        raise NoResponseError

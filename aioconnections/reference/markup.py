@@ -1,4 +1,4 @@
-"""Words that all documents share."""
+"""XML vocabulary that all documents share: namespaces, dates, links and person constructs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 def timestamp(milliseconds: int) -> str:
-    """``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``, as in every recording."""
+    """Milliseconds since 1970 as ``yyyy-MM-dd'T'HH:mm:ss.SSS'Z'``, as in all recordings."""
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03}Z"
 
 
 def address(path: str, query: Mapping[str, str]) -> str:
-    """A link, not yet escaped for XML; blanks are ``%20`` and commas ``%2C``, as the product writes them."""
+    """A URL, not escaped for XML. As in the product, spaces are ``%20`` and commas ``%2C``."""
     return f"{path}?{urlencode(query, quote_via=quote, safe='')}" if query else path
 
 
 def person_construct(person: Person, settings: Settings) -> str:
-    """The children of a person construct: no address where addresses are hidden, guests from 5.0 on."""
+    """The children of a person construct, without an e-mail address if addresses are hidden."""
     email = f"<email>{escape(str(person.email))}</email>" if settings.emails == "exposed" else ""
     external = str(person.external).lower()
     guest = f"<snx:isExternal>{external}</snx:isExternal>" if settings.dialect.knows_guests else ""

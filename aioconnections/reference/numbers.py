@@ -1,7 +1,7 @@
-"""Numbers that look like chance and are none.
+"""Reproducible pseudorandom numbers, and GUIDs that encode a number.
 
-Everything that a directory says is computed from its seed when it is asked for, so chance must be a function, and what
-it gave must be readable backwards: no table of a million GUIDs is kept anywhere.
+A directory computes everything from its seed on demand. So random values are a function of the seed, and GUIDs can be
+decoded without a table.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Guids", "draws", "mix"]
 
 _MASK_64 = (1 << 64) - 1
+
 _MASK_128 = (1 << 128) - 1
-_STEP = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbouring numbers start far apart
+
+_STEP = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: consecutive numbers start far apart
 
 
 def mix(*numbers: int) -> int:
-    """64 bits that depend on every bit of `numbers` (the rounds of splitmix64)."""
+    """A hash of 64 bits that depends on every bit of `numbers` (the rounds of splitmix64)."""
     state = 0
     for number in numbers:
         state = (state + number + 1) * _STEP & _MASK_64
@@ -31,34 +33,33 @@ def mix(*numbers: int) -> int:
 
 
 def draws(*seed: int) -> Iterator[int]:
-    """Without end, 64 bits each; the same for the same seed on every version of Python."""
+    """An infinite sequence of 64-bit numbers, the same for the same seed on every version of Python."""
     start = mix(*seed)
     return (mix(start + number) for number in count())
 
 
 class Guids:
-    """Numbers written as GUIDs, and read back.
+    """Encodes numbers as GUIDs and decodes them.
 
-    Writing is made of steps that can be undone in 128 bits, so two numbers never share a GUID.
+    Every step of the encoding is invertible in 128 bits, so different numbers have different GUIDs.
     """
 
     def __init__(self, *seed: int) -> None:
         self._odd = mix(*seed, 1) << 64 | mix(*seed, 2) | 1
-        self._undo = pow(self._odd, -1, 1 << 128)
+        self._inverse = pow(self._odd, -1, 1 << 128)
         self._start = mix(*seed, 3)
 
     def write(self, number: int) -> str:
-        """`number` in lower case with dashes."""
+        """The GUID of `number`, in lower case with dashes."""
         bits = (number + self._start) * self._odd & _MASK_128
         bits = (bits ^ bits >> 64) * self._odd & _MASK_128
         text = f"{bits:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def read(self, text: str) -> int | None:
-        """The number whose GUID `text` is, in whatever case; None or any number if it was not written here.
+        """The number encoded in a GUID, in upper or lower case; None or an arbitrary number for other text.
 
-        So what comes out has to be checked, by comparing what that number has with `text`. It has to be done anyway
-        where GUIDs are one kind of identifier among others.
+        The caller must check the number by comparing its identifier with `text`.
         """
         if len(text) != 36:
             return None
@@ -66,5 +67,5 @@ class Guids:
             bits = int(text.replace("-", ""), 16)
         except ValueError:
             return None
-        bits = bits * self._undo & _MASK_128
-        return ((bits ^ bits >> 64) * self._undo & _MASK_128) - self._start
+        bits = bits * self._inverse & _MASK_128
+        return ((bits ^ bits >> 64) * self._inverse & _MASK_128) - self._start

@@ -1,4 +1,4 @@
-"""People: service documents, profiles, search, and what an application asks before it knows anybody."""
+"""Endpoints of people: service documents, profiles, search, and the caller's own userid."""
 
 from __future__ import annotations
 
@@ -12,111 +12,122 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from aioconnections.reference.answers import INVALID, Answer, Document, Plain, Refusal, Refused
-from aioconnections.reference.cards import CHANGED, Card
-from aioconnections.reference.documents import Feed
-from aioconnections.reference.lookup import PERSON, cut
+from aioconnections.reference.context import PERSON, ServerContext
+from aioconnections.reference.documents import PROFILE_UPDATED, ProfileFormat, ProfilesFeed
 from aioconnections.reference.markup import DECLARATION
-from aioconnections.reference.world import World
+from aioconnections.reference.request import page_of
+from aioconnections.reference.responses import (
+    INVALID,
+    AtomDocument,
+    ErrorResult,
+    OperationResult,
+    PlainResult,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
-    from aioconnections.reference.request import Request
+    from aioconnections.reference.request import ServerRequest
 
-__all__ = ["People", "card", "own_address"]
-
-_MOST_FOUND = 250  # a recorded search ends there
+__all__ = ["ProfileEndpoints", "requested_format"]
+_MAX_FOUND = 250  # the limit of a recorded search
 _PAGE_SIZE = 10
-_NO_PROFILE = Refused(404, "The profile does not exist.")  # no recording of this one: the words are ours
-_WILDCARDS = str.maketrans({"%": "?", "?": "[?]", "[": "[[]"})  # a star means the same to both
+_NO_PROFILE = ErrorResult(404, "The profile does not exist.")  # invented: there is no recording
+_WILDCARDS = str.maketrans({"%": "?", "?": "[?]", "[": "[[]"})  # to those of fnmatch, where * is the same
 _Texts: TypeAlias = Callable[[int], tuple[str, ...]]
 
 
 class _Criterion(NamedTuple):
-    name: str
-    given: str
+    """A search parameter. Matches if the pattern matches any of the texts of a person."""
+
+    parameter: str
+    value: str
     pattern: re.Pattern[str]
     texts: _Texts
 
-    def meets(self, person: int) -> bool:
+    def matches(self, person: int) -> bool:
         return any(self.pattern.fullmatch(text) for text in self.texts(person))
 
 
 @frozen
-class People:
+class ProfileEndpoints:
     """The operations on people."""
 
-    world: World
+    context: ServerContext
 
-    def service_document(self, request: Request) -> Answer:
-        """GET and HEAD ``profileService.do``: one's own, or that of the person named."""
+    def service_document(self, request: ServerRequest) -> OperationResult:
+        """GET and HEAD ``profileService.do``: of the signed-in user, or of the named person."""
         if any(name in request.query for name, _ in PERSON):
-            number = self.world.lookup.person(request.query, PERSON)
+            number = self.context.lookup.person(request.query, PERSON)
             if number is None:
                 return INVALID
         else:
             number = request.signed_in()
-        return Document("service document", partial(self.world.documents.service_document, number), CHANGED // 1000)
+        write = partial(self.context.documents.service_document, number)
+        return AtomDocument("service document", write, PROFILE_UPDATED // 1000)
 
-    def profile(self, request: Request) -> Answer:
-        """GET ``profile.do``: a feed of whoever is known of those named; a userid goes before everything else."""
+    def profile(self, request: ServerRequest) -> OperationResult:
+        """GET ``profile.do``: a feed of the known people among those named; a userid takes precedence."""
         query = {name: values for name, values in request.query.items() if name == "userid"} or request.query
-        kind, text = self.world.lookup.given(query, PERSON)
+        kind, text = self.context.lookup.identifier(query, PERSON)
         numbers = (
-            self.world.lookup.several(kind, text) if kind == "email" else [self.world.directory.number(kind, text)]
+            self.context.lookup.people(kind, text) if kind == "email" else [self.context.directory.number(kind, text)]
         )
         known = list(dict.fromkeys(number for number in numbers if number is not None))
-        documents, look = self.world.documents, card(request)
-        feed = Feed("Profiles", request.path, own_address(request), None, self.world.commits.now())
+        documents, form = self.context.documents, requested_format(request)
+        feed = ProfilesFeed("Profiles", request.path, request.link_query(), None, self.context.commits.now())
 
         def write(base: str) -> str:
             links = documents.colleagues_link(known[0], base) if len(known) == 1 else ""
-            entries = (documents.profile_content(number, base, look) for number in known)
+            entries = (documents.profile_entry(number, base, form) for number in known)
             return documents.feed(feed._replace(links=links), base, entries)
 
-        return Document("profiles", write)
+        return AtomDocument("profiles", write)
 
-    def profile_entry(self, request: Request) -> Answer:
-        """GET ``profileEntry.do``: one entry; of nobody there is only an XML declaration, as recorded."""
-        number = self.world.lookup.person(request.query, PERSON)
+    def profile_entry(self, request: ServerRequest) -> OperationResult:
+        """GET ``profileEntry.do``: one entry; for an unknown person only an XML declaration, as recorded."""
+        number = self.context.lookup.person(request.query, PERSON)
         if number is not None:
-            write = partial(self.world.documents.profile, number, look=card(request))
-            return Document("profiles", write, CHANGED // 1000)
-        return Document("profiles", _nothing) if self.world.settings.rootless_profile_entry else _NO_PROFILE
+            write = partial(self.context.documents.profile, number, form=requested_format(request))
+            return AtomDocument("profiles", write, PROFILE_UPDATED // 1000)
+        return AtomDocument("profiles", _rootless) if self.context.settings.rootless_profile_entry else _NO_PROFILE
 
-    def search(self, request: Request) -> Answer:
-        """GET ``search.do``: everybody who meets all criteria, 250 at most."""
+    def search(self, request: ServerRequest) -> OperationResult:
+        """GET ``search.do``: the people who match all criteria, 250 at most."""
         criteria = self._criteria(request)
         if not criteria:
             return INVALID
-        found = list(islice(self._search(criteria, everybody=request.first("activeUsersOnly") == "false"), _MOST_FOUND))
-        settings, documents, look = self.world.settings, self.world.documents, card(request)
-        page = cut(request, len(found), default=settings.page_default or _PAGE_SIZE, most=settings.max_ps)
-        title = f"profiles where  {' and '.join(f'{it.name}={it.given}' for it in criteria)}"
-        feed = Feed(title, request.path, own_address(request), page, self.world.commits.now())
+        found = list(islice(self._find(criteria, inactive=request.first("activeUsersOnly") == "false"), _MAX_FOUND))
+        settings, documents, form = self.context.settings, self.context.documents, requested_format(request)
+        page = page_of(request, len(found), default=settings.page_default or _PAGE_SIZE, maximum=settings.max_ps)
+        conditions = " and ".join(f"{criterion.parameter}={criterion.value}" for criterion in criteria)
+        now = self.context.commits.now()
+        feed = ProfilesFeed(f"profiles where  {conditions}", request.path, request.link_query(), page, now)
 
         def write(base: str) -> str:
-            return documents.feed(feed, base, (documents.profile_content(it, base, look) for it in page.of(found)))
+            entries = (documents.profile_entry(number, base, form) for number in page.of(found))
+            return documents.feed(feed, base, entries)
 
-        return Document("profiles", write)
+        return AtomDocument("profiles", write)
 
-    def service_configs(self, request: Request) -> Answer:  # noqa: ARG002  # operations are called alike
-        """GET ``serviceconfigs``: what is installed, and whether e-mail addresses are hidden."""
-        return Document("profiles", partial(self.world.documents.service_configs, now=self.world.commits.now()))
+    def service_configs(self, request: ServerRequest) -> OperationResult:  # noqa: ARG002  # all operations take a request
+        """GET ``serviceconfigs``: the installed services, and whether e-mail addresses are hidden."""
+        write = partial(self.context.documents.service_configs, now=self.context.commits.now())
+        return AtomDocument("profiles", write)
 
-    def me(self, request: Request) -> Answer:
-        """GET ``/connections/opensocial/…/rest/people/@me/``: the own userid, after the last colon of the id."""
-        person = self.world.directory.person(request.signed_in())
+    def me(self, request: ServerRequest) -> OperationResult:
+        """GET ``/connections/opensocial/…/rest/people/@me/``: the caller; the userid ends the id, after a colon."""
+        person = self.context.directory.person(request.signed_in())
         entry: dict[str, object] = {
             "id": f"urn:lsid:lconn.ibm.com:profiles.person:{person.userid}",
             "displayName": person.name,
         }
-        if self.world.settings.emails == "exposed":
+        if self.context.settings.emails == "exposed":
             entry["emails"] = [{"type": "primary", "value": str(person.email), "primary": True}]
-        return Plain(200, "application/json; charset=UTF-8", json.dumps({"entry": entry}, ensure_ascii=False))
+        return PlainResult(200, "application/json; charset=UTF-8", json.dumps({"entry": entry}, ensure_ascii=False))
 
-    def _criteria(self, request: Request) -> list[_Criterion]:
-        """What a person has to be like. In all of them ``%`` is any one character, and ``*`` any number of them."""
-        directory = self.world.directory
+    def _criteria(self, request: ServerRequest) -> list[_Criterion]:
+        """The search criteria. In values ``%`` matches one character, and ``*`` any number of characters."""
+        directory = self.context.directory
 
         def name(number: int) -> tuple[str, ...]:
             text = directory.person(number).name or ""
@@ -136,48 +147,44 @@ class People:
             "profileTags": lambda number: (directory.details(number).tag,),
             "search": lambda number: (*name(number), *directory.details(number)),
         }
-        if "email" in request.query and self.world.settings.emails == "hidden":
-            raise Refusal(INVALID)
+        if "email" in request.query and self.context.settings.emails == "hidden":
+            raise RefusedError(INVALID)
         return [
-            _Criterion(parameter, request.first(parameter), _pattern(request.first(parameter)), of)
-            for parameter, of in texts.items()
+            _Criterion(parameter, request.first(parameter), _pattern(request.first(parameter)), texts_of)
+            for parameter, texts_of in texts.items()
             if request.first(parameter)
         ]
 
-    def _search(self, criteria: list[_Criterion], *, everybody: bool) -> Iterator[int]:
-        directory = self.world.directory
+    def _find(self, criteria: list[_Criterion], *, inactive: bool) -> Iterator[int]:
+        """The numbers of the matching people; inactive ones only on request."""
+        directory = self.context.directory
         numbers: Iterator[int] | list[int] = iter(range(directory.administrator + 1))
-        for criterion in criteria:  # whoever is named exactly need not be looked for among a million
-            if criterion.name in {"email", "userid"} and not set(criterion.given) & {"*", "%"}:
-                number = directory.number("email" if criterion.name == "email" else "userid", criterion.given)
+        for criterion in criteria:  # an exact identifier saves a scan of up to a million people
+            if criterion.parameter in {"email", "userid"} and not set(criterion.value) & {"*", "%"}:
+                number = directory.number("email" if criterion.parameter == "email" else "userid", criterion.value)
                 numbers = [] if number is None else [number]
         for number in numbers:
-            if all(criterion.meets(number) for criterion in criteria) and (
-                everybody or directory.person(number).state == "active"
+            if all(criterion.matches(number) for criterion in criteria) and (
+                inactive or directory.person(number).state == "active"
             ):
                 yield number
 
 
-def card(request: Request) -> Card:
-    """The form of profiles that the parameters ask for: by default an hCard, and from 3.0 on a short one.
+def requested_format(request: ServerRequest) -> ProfileFormat:
+    """The requested form of profiles; by default a short hCard, as from version 3.0 on.
 
     Raises:
-        Refusal: a form that there is not.
+        RefusedError: an unknown form.
     """
     output, size = request.first("output") or "hcard", request.first("format") or "lite"
     if output not in {"hcard", "vcard"} or size not in {"lite", "full"}:
-        raise Refusal(INVALID)
-    return Card(output == "vcard", size == "full")
+        raise RefusedError(INVALID)
+    return ProfileFormat(output == "vcard", size == "full")
 
 
-def own_address(request: Request) -> dict[str, str]:
-    """The parameters of a request, to be said again in links."""
-    return {name: values[0] for name, values in sorted(request.query.items()) if name}
+def _pattern(value: str) -> re.Pattern[str]:
+    return re.compile(translate(value.translate(_WILDCARDS)), re.IGNORECASE)
 
 
-def _pattern(given: str) -> re.Pattern[str]:
-    return re.compile(translate(given.translate(_WILDCARDS)), re.IGNORECASE)
-
-
-def _nothing(_: str) -> str:
+def _rootless(_: str) -> str:
     return DECLARATION

@@ -1,18 +1,18 @@
-"""A fixture for tests of applications that talk to Connections. Needs pytest and uvicorn.
+"""A pytest fixture for tests of applications that use Connections. Requires pytest and uvicorn.
 
-It is never loaded by itself; in ``conftest.py``::
+It is not loaded automatically. Add it to ``conftest.py``::
 
     pytest_plugins = ["aioconnections.reference.pytest_plugin"]
 
-Then `connections_server` is a server on a port of loopback, for one test, in a thread of its own::
+The fixture `connections_server` is a server on a loopback port, in a thread, for one test::
 
     def test_it(connections_server):
         alice, bob = connections_server.directory.people[:2]
         my_application(connections_server.url, user=str(alice.email), password=connections_server.password)
         assert connections_server.app.status(alice, bob) == "unconfirmed"
 
-A marker on the test, its class or its module has it made differently: ``people`` and ``seed`` are those of
-`Directory.generate`, everything else is for `aioconnections.reference.app`; the marker nearest to the test wins::
+A marker on the test, its class or its module sets options: ``people`` and ``seed`` of `Directory.generate`, and all
+options of `aioconnections.reference.app`. The closest marker takes precedence::
 
     @pytest.mark.connections_server(people=50, version="5.0", emails="hidden")
 """
@@ -38,8 +38,8 @@ class ConnectionsServer:
     """A running server.
 
     Attributes:
-        url: where it listens, ``http://127.0.0.1:…``.
-        app: the server itself: what it was asked, what was changed, and faults to set.
+        url: URL of the server, ``http://127.0.0.1:…``.
+        app: the server, with counts of requests, the log of changes, and faults.
     """
 
     url: str
@@ -47,30 +47,30 @@ class ConnectionsServer:
 
     @property
     def directory(self) -> Directory:
-        """Whom it knows."""
+        """The people of the server."""
         return self.app.directory
 
     @property
     def administrator(self) -> str:
-        """A name to sign in with that sees everything."""
+        """The user name of the administrator, who sees all connections."""
         return str(ADMINISTRATOR.userid)
 
     @property
     def password(self) -> str:
-        """Everybody's."""
+        """The password of all people."""
         return self.app.password
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
-        "markers", "connections_server(people=200, seed=1, **switches): what the connections_server fixture serves"
+        "markers", "connections_server(people=200, seed=1, **options): options of the connections_server fixture"
     )
 
 
 @pytest.fixture
 def connections_server(request: pytest.FixtureRequest) -> Iterator[ConnectionsServer]:
-    """A reference server on loopback, see `aioconnections.reference.pytest_plugin`."""
+    """A reference server on loopback; see `aioconnections.reference.pytest_plugin`."""
     options: dict[str, Any] = {"people": 200, "seed": 1}
     for marker in reversed(list(request.node.iter_markers("connections_server"))):
         options |= marker.kwargs

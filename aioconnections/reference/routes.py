@@ -1,4 +1,4 @@
-"""Which operation a path and a method are."""
+"""The routes of a server: which operation a path and a method stand for."""
 
 from __future__ import annotations
 
@@ -6,63 +6,63 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from aioconnections.reference.entrance import LOGIN, SIGN_IN, TOKEN
+from aioconnections.reference.accounts import LOGIN, SIGN_IN, TOKEN
 
 if TYPE_CHECKING:
-    from aioconnections.reference.answers import Answer
-    from aioconnections.reference.colleagues import Colleagues
-    from aioconnections.reference.communities import Communities
-    from aioconnections.reference.entrance import Entrance
-    from aioconnections.reference.inspection import Inspection
-    from aioconnections.reference.people import People
-    from aioconnections.reference.request import Request
+    from aioconnections.reference.accounts import LoginEndpoints
+    from aioconnections.reference.colleagues import ColleagueEndpoints
+    from aioconnections.reference.communities import CommunityEndpoints
+    from aioconnections.reference.inspection import InspectionEndpoints
+    from aioconnections.reference.people import ProfileEndpoints
+    from aioconnections.reference.request import ServerRequest
+    from aioconnections.reference.responses import OperationResult
 
-__all__ = ["Door", "Operation", "Route", "Routes"]
+__all__ = ["Access", "Operation", "Route", "Routes"]
+Access: TypeAlias = Literal["password", "oauth", "public", "administrator"]
+"""What a path requires: a password or cookie, a bearer token, nothing, or the administrator's password."""
 
-Door: TypeAlias = Literal["password", "oauth", "open", "administrator"]
-"""Who may come in by a path: with a password, with a bearer token, everybody, or the administrator of this server."""
-
-_REMEMBERED = 4096
+_CACHE_SIZE = 4096
+_METHOD_ORDER = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _Methods: TypeAlias = Mapping[str, "Operation"]
 
 
 class Operation(NamedTuple):
-    """What can be asked for. Its name is how faults speak of it; what has none meets with no faults."""
+    """An operation. Faults refer to it by its name; they do not affect an operation whose name is empty."""
 
     name: str
-    answer: Callable[[Request], Answer]
+    perform: Callable[[ServerRequest], OperationResult]
 
 
 class Route(NamedTuple):
-    """A path that the server knows.
+    """A known path.
 
     Attributes:
-        context: what stands before it.
-        path: the rest, without a segment for bearer tokens: as links write it.
-        door: who may come in.
-        methods: the operations.
-        allowed: the same, for ``Allow``.
+        prefix: the part of the path before ``/profiles``, ``/communities`` and so on.
+        path: the rest as links contain it: without the ``oauth`` segment.
+        access: what the path requires of the caller.
+        methods: the operations by method.
+        allowed: the methods as the ``Allow`` header lists them.
     """
 
-    context: str
+    prefix: str
     path: str
-    door: Door
+    access: Access
     methods: _Methods
     allowed: bytes
 
 
 class Routes:
-    """The paths of one server. Before each, anything may stand."""
+    """The paths of one server, each below any prefix."""
 
     def __init__(
         self,
-        colleagues: Colleagues,
-        people: People,
-        communities: Communities,
-        entrance: Entrance,
-        inspection: Inspection,
+        colleagues: ColleagueEndpoints,
+        people: ProfileEndpoints,
+        communities: CommunityEndpoints,
+        login: LoginEndpoints,
+        inspection: InspectionEndpoints,
     ) -> None:
-        self._ends: dict[str, tuple[str, Door, _Methods]] = {}
+        self._paths: dict[str, tuple[str, Access, _Methods]] = {}
         profiles: dict[str, _Methods] = {**_colleague_paths(colleagues), **_people_paths(people)}
         for path, methods in profiles.items():
             self._add(f"/profiles{path}", methods, f"/profiles/oauth{path}")
@@ -76,38 +76,35 @@ class Routes:
         for path, methods in {
             "/profiles/serviceconfigs": configs,
             "/communities/serviceconfigs": configs,
-            LOGIN: {"GET": Operation("", entrance.form)},
-            SIGN_IN: {"POST": Operation("", entrance.sign_in)},
-            TOKEN: {"POST": Operation("token", entrance.token)},
+            LOGIN: {"GET": Operation("", login.form)},
+            SIGN_IN: {"POST": Operation("", login.sign_in)},
+            TOKEN: {"POST": Operation("token", login.token)},
         }.items():
-            self._ends[path] = path, "open", methods
+            self._paths[path] = path, "public", methods
         for path, methods in {
-            "/reference/commits": {"GET": Operation("", inspection.changes)},
+            "/reference/commits": {"GET": Operation("", inspection.commits)},
             "/reference/faults": {
                 "GET": Operation("", inspection.faults),
                 "PUT": Operation("", inspection.set_faults),
             },
         }.items():
-            self._ends[path] = path, "administrator", methods
-        self.find: Callable[[str], Route | None] = lru_cache(_REMEMBERED)(self._find)
+            self._paths[path] = path, "administrator", methods
+        self.find: Callable[[str], Route | None] = lru_cache(_CACHE_SIZE)(self._find)
 
-    def _add(self, path: str, methods: _Methods, for_tokens: str) -> None:
-        self._ends[path] = path, "password", methods
-        self._ends[for_tokens] = path, "oauth", methods
+    def _add(self, path: str, methods: _Methods, oauth_path: str) -> None:
+        self._paths[path] = path, "password", methods
+        self._paths[oauth_path] = path, "oauth", methods
 
-    def _find(self, path: str) -> Route | None:
-        for end, (known, door, methods) in self._ends.items():
-            if path.endswith(end):
-                every = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
-                allowed = ", ".join(method for method in _ORDER if method in every)
-                return Route(path.removesuffix(end), known, door, every, allowed.encode())
+    def _find(self, full_path: str) -> Route | None:
+        for end, (path, access, methods) in self._paths.items():
+            if full_path.endswith(end):
+                with_head = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
+                allowed = ", ".join(method for method in _METHOD_ORDER if method in with_head)
+                return Route(full_path.removesuffix(end), path, access, with_head, allowed.encode())
         return None
 
 
-_ORDER = ("GET", "HEAD", "POST", "PUT", "DELETE")
-
-
-def _colleague_paths(colleagues: Colleagues) -> dict[str, _Methods]:
+def _colleague_paths(colleagues: ColleagueEndpoints) -> dict[str, _Methods]:
     return {
         "/atom/connection.do": {
             "GET": Operation("check", colleagues.check),
@@ -127,7 +124,7 @@ def _colleague_paths(colleagues: Colleagues) -> dict[str, _Methods]:
     }
 
 
-def _people_paths(people: People) -> dict[str, _Methods]:
+def _people_paths(people: ProfileEndpoints) -> dict[str, _Methods]:
     return {
         "/atom/profileService.do": {"GET": Operation("service document", people.service_document)},
         "/atom/profile.do": {"GET": Operation("profile", people.profile)},
@@ -136,7 +133,7 @@ def _people_paths(people: People) -> dict[str, _Methods]:
     }
 
 
-def _community_paths(communities: Communities) -> dict[str, _Methods]:
+def _community_paths(communities: CommunityEndpoints) -> dict[str, _Methods]:
     return {
         "/community": {"GET": Operation("community", communities.community)},
         "/community/invites": {

@@ -1,6 +1,6 @@
-"""The server on a TCP port. Needs uvicorn.
+"""The server on a TCP port. Requires uvicorn.
 
-`serve` is for a shell, `listening` for a running event loop, `listening_in_thread` for whoever has none.
+`serve` is for a command line, `listening` for a running event loop, `listening_in_thread` for code without one.
 """
 
 from __future__ import annotations
@@ -20,33 +20,32 @@ try:
     import uvicorn
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError:
-    raise ImportError('the server on a port needs uvicorn: pip install "aioconnections[server]"') from None
+    raise ImportError('the reference server requires uvicorn: pip install "aioconnections[server]"') from None
 
-from aioconnections.reference.trouble import RESET
+from aioconnections.reference.faults import RESET
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from aioconnections.reference.asgi import App
+    from aioconnections.reference.application import App
 
 __all__ = ["listening", "listening_in_thread", "serve"]
-
-_KEEP_ALIVE = 10  # seconds, as the IBM HTTP Server in recorded answers
-_LAST_ANSWERS = 5  # seconds that requests under way are given when the server is stopped
+_KEEP_ALIVE = 10  # seconds, as the IBM HTTP Server in the recordings
+_SHUTDOWN_TIMEOUT = 5  # seconds for requests in flight
 
 
 def serve(app: App, *, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM, then return.
 
-    The first line on standard output is ``listening on http://HOST:PORT``, written once connections are accepted.
+    Writes ``listening on http://HOST:PORT`` as the first line on standard output when it accepts connections.
 
     Args:
         app: the server.
-        host: where to listen. Everybody's password is public: leave it on loopback.
-        port: 0 takes one that is free.
+        host: address to listen on. The password of all people is public, so keep it on loopback.
+        port: port to listen on; 0 chooses a free one.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is in use or not available.
     """
 
     def announce(url: str) -> None:
@@ -59,15 +58,15 @@ def serve(app: App, *, host: str = "127.0.0.1", port: int = 0) -> None:
 
 @asynccontextmanager
 async def listening(app: App, *, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str]:
-    """Serve in the running asyncio loop while the block lasts, and give the URL. Signals are left alone.
+    """Serve in the running asyncio loop until the end of the block. Signal handlers are not changed.
 
     Args:
         app: the server.
-        host: where to listen.
-        port: 0 takes one that is free.
+        host: address to listen on.
+        port: port to listen on; 0 chooses a free one.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is in use or not available.
     """
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with _bound(host, port) as bound:
@@ -82,15 +81,15 @@ async def listening(app: App, *, host: str = "127.0.0.1", port: int = 0) -> Asyn
 
 @contextmanager
 def listening_in_thread(app: App, *, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
-    """Serve in a thread of its own while the block lasts, and give the URL: for callers without asyncio.
+    """Serve in a thread until the end of the block, for code without an event loop.
 
     Args:
-        app: the server. Its counters may be read from outside at any time.
-        host: where to listen.
-        port: 0 takes one that is free.
+        app: the server. Other threads may read its counters at any time.
+        host: address to listen on.
+        port: port to listen on; 0 chooses a free one.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address is in use or not available.
     """
     url: Future[str] = Future()
     with _bound(host, port) as bound:
@@ -105,23 +104,23 @@ def listening_in_thread(app: App, *, host: str = "127.0.0.1", port: int = 0) -> 
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, whose connections an application can reset."""
+    """The HTTP protocol of uvicorn with the ASGI extension that resets a connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         cast("dict[str, object]", self.scope)["extensions"] = {RESET: self._reset}
 
     def _reset(self) -> None:
-        if self.transport.is_closing():  # the client was faster
+        if self.transport.is_closing():  # the client disconnected first
             return
         connection = self.transport.get_extra_info("socket")
-        now = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # closing sends an RST and waits for nothing
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # closing sends an RST at once
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.transport.abort()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it is ready, and treats signals as it is told."""
+    """A uvicorn server that reports its URL when it is ready, and handles signals only with `until_signal`."""
 
     def __init__(self, app: App, ready: Callable[[str], object], *, until_signal: bool) -> None:
         super().__init__(
@@ -132,7 +131,7 @@ class _Server(uvicorn.Server):
                 http=_Protocol,
                 log_config=None,
                 server_header=False,
-                timeout_graceful_shutdown=_LAST_ANSWERS,
+                timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
                 timeout_keep_alive=_KEEP_ALIVE,
                 ws="none",
             )
@@ -147,7 +146,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        # uvicorn's own raises the signal again at the end, so that a server that was asked to stop dies of it
+        # The method of uvicorn raises the signal again at the end, which would kill the process.
         caught = (signal.SIGINT, signal.SIGTERM) if self._until_signal else ()
         before = [signal.signal(number, self.handle_exit) for number in caught]
         try:
@@ -158,11 +157,11 @@ class _Server(uvicorn.Server):
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket at this address, or the reason why not; uvicorn would end the process instead."""
-    # Only a socket whose protocol is named gets TCP_NODELAY from asyncio; without it every body waits 40 ms.
+    """A listening socket. If uvicorn bound it, an error would end the process."""
+    # asyncio sets TCP_NODELAY only on a socket with an explicit protocol; without it each body is delayed by 40 ms.
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # elsewhere the option lets two servers share a port
+        if os.name == "posix":  # on Windows the option lets two servers share a port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen()

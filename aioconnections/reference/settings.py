@@ -1,4 +1,8 @@
-"""How one server behaves: a switch for everything in which the pages contradict each other, or installations differ."""
+"""The configuration of a server: the version of the product that it imitates, and options.
+
+The differences between versions come from recorded responses. An option covers each contradiction between the vendor's
+pages and each difference between installations.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,104 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 from attrs.validators import ge, in_, instance_of, optional
 
-from aioconnections.reference.dialect import DIALECTS, Dialect, Version
+__all__ = ["DIALECTS", "CreatedBody", "Dialect", "Emails", "LoginScheme", "Settings", "Version"]
 
-__all__ = ["Body", "Emails", "Scheme", "Settings"]
+Version: TypeAlias = Literal["4.5", "5.0", "6.0"]
+
+
+@frozen(kw_only=True)
+class Dialect:
+    """How the responses of one version differ from those of the others.
+
+    Attributes:
+        generator: the version number in ``generator`` elements.
+        line_end: the line separator of error documents.
+        knows_guests: whether person constructs have ``snx:isExternal``.
+        unknown_person: status of a check for an unknown person. Recorded for lists of colleagues only: 4.5 responds
+            with an empty list, later versions refuse the request.
+        closes_after_400: whether the server closes the connection after a 400.
+        session_cookie: name of the web container's session cookie.
+        ltpa_cookies: names of the login cookies.
+        auth_header: value of ``X-LConn-Auth``, whose meaning is unknown.
+        varies: whether ``Vary: Accept-Encoding`` is sent.
+        is_cloud: whether the recordings are from the cloud, where Communities adds ``private`` to its
+            ``Cache-Control`` and an organization to contributors.
+        says_no_store: whether responses to changes have ``Surrogate-Control: no-store``.
+    """
+
+    generator: str
+    line_end: str
+    knows_guests: bool
+    unknown_person: Literal[400, 404]
+    closes_after_400: bool
+    session_cookie: str
+    ltpa_cookies: tuple[str, ...]
+    auth_header: str
+    varies: bool
+    is_cloud: bool
+    says_no_store: bool
+
+
+DIALECTS: dict[Version, Dialect] = {
+    "4.5": Dialect(
+        generator="4.5.0.0",
+        line_end="\n",
+        knows_guests=False,
+        unknown_person=404,
+        closes_after_400=False,
+        session_cookie="LCSESSIONID",
+        ltpa_cookies=("LtpaToken", "LtpaToken2"),
+        auth_header="false",
+        varies=False,
+        is_cloud=False,
+        says_no_store=True,
+    ),
+    "5.0": Dialect(
+        generator="5.0.0.0",
+        line_end="\n",
+        knows_guests=True,
+        unknown_person=400,
+        closes_after_400=True,
+        session_cookie="ICSESSIONID",
+        ltpa_cookies=("LtpaToken2",),
+        auth_header="false",
+        varies=False,
+        is_cloud=False,
+        says_no_store=False,
+    ),
+    "6.0": Dialect(
+        generator="6.0.0.0",
+        line_end="\r\n",
+        knows_guests=True,
+        unknown_person=400,
+        closes_after_400=False,
+        session_cookie="JSESSIONID",
+        ltpa_cookies=("LtpaToken2",),
+        auth_header="true",
+        varies=True,
+        is_cloud=True,
+        says_no_store=False,
+    ),
+}
 
 Emails: TypeAlias = Literal["exposed", "hidden"]
-Scheme: TypeAlias = Literal["basic", "form", "oauth"]
-Body: TypeAlias = Literal["empty", "entry"]
+LoginScheme: TypeAlias = Literal["basic", "form", "oauth"]
+CreatedBody: TypeAlias = Literal["empty", "entry"]
 
 
 @frozen(kw_only=True)
 class Settings:
-    """The switches of `aioconnections.reference.app`, where each is described.
+    """The options of `aioconnections.reference.app`, which describes them.
 
     Raises:
-        ValueError: a switch has a position that it does not have.
+        ValueError: an option has an invalid value.
     """
 
     version: Version = field(validator=in_(DIALECTS))
     emails: Emails = field(validator=in_(("exposed", "hidden")))
-    auth: Scheme = field(validator=in_(("basic", "form", "oauth")))
+    auth: LoginScheme = field(validator=in_(("basic", "form", "oauth")))
     anonymous_read: bool = field(validator=instance_of(bool))
-    invite_201_body: Body = field(validator=in_(("empty", "entry")))
+    invite_201_body: CreatedBody = field(validator=in_(("empty", "entry")))
     invitation_delete: int = field(validator=in_((200, 204)))
     max_ps: int = field(validator=ge(1))
     page_default: int | None = field(validator=optional(ge(1)))
@@ -39,5 +119,5 @@ class Settings:
 
     @property
     def dialect(self) -> Dialect:
-        """What the version says, and how."""
+        """The peculiarities of the version."""
         return DIALECTS[self.version]

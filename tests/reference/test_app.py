@@ -110,7 +110,7 @@ async def test_options_out_of_range_are_refused(directory: Directory, options: d
 
 async def test_a_token_of_nobody_is_refused(directory: Directory) -> None:
     stranger = Directory.generate(people=10, seed=99).people[0]
-    with pytest.raises(ValueError, match="not in the directory"):
+    with pytest.raises(ValueError, match=f"^the person of a token must be in the directory, got {stranger.userid}$"):
         app(directory, auth="oauth", tokens={"t": stranger})
 
 

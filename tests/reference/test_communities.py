@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from aioconnections.reference import Community, Directory, app
+from aioconnections.reference import Directory, GeneratedCommunity, app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,17 +22,17 @@ OPENSEARCH, SN = "{http://a9.com/-/spec/opensearch/1.1/}", "http://www.ibm.com/x
 
 
 @pytest.fixture
-def community(directory: Directory) -> Community:
+def community(directory: Directory) -> GeneratedCommunity:
     return next(community for community in directory.communities if not community.public)
 
 
 @pytest.fixture
-def public(directory: Directory) -> Community:
+def public(directory: Directory) -> GeneratedCommunity:
     return next(community for community in directory.communities if community.public)
 
 
 @pytest.fixture
-def stranger(directory: Directory, community: Community, public: Community) -> Person:
+def stranger(directory: Directory, community: GeneratedCommunity, public: GeneratedCommunity) -> Person:
     """Somebody who has to do with neither community."""
     known = [person for it in (community, public) for person in (*it.owners, *it.members, *it.invited)]
     return next(person for person in directory.people if person not in known)
@@ -59,7 +59,13 @@ def _hrefs(content: str) -> list[str]:
 @pytest.mark.parametrize("by", ["email", "userid"])
 @pytest.mark.parametrize("invitation_delete", [200, 204])
 async def test_invite_look_decline_invite_again(
-    directory: Directory, ask: Any, community: Community, stranger: Person, entry: Any, by: str, invitation_delete: Any
+    directory: Directory,
+    ask: Any,
+    community: GeneratedCommunity,
+    stranger: Person,
+    entry: Any,
+    by: str,
+    invitation_delete: Any,
 ) -> None:
     server = app(directory, invitation_delete=invitation_delete)
     owner = community.owners[0]
@@ -85,7 +91,7 @@ async def test_invite_look_decline_invite_again(
 
 @pytest.mark.parametrize("version", ["4.5", "6.0"])
 async def test_an_invitation_as_recorded(
-    directory: Directory, ask: Any, parse: Any, community: Community, version: Any
+    directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, version: Any
 ) -> None:
     server = app(directory, version=version)
     owner, invitee = community.owners[0], community.invited[0]
@@ -118,7 +124,7 @@ async def test_an_invitation_as_recorded(
 
 
 async def test_a_201_with_the_entry_that_the_pages_promise(
-    directory: Directory, ask: Any, parse: Any, community: Community, stranger: Person, entry: Any
+    directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, stranger: Person, entry: Any
 ) -> None:
     server = app(directory, invite_201_body="entry")
     url = f"{SERVICE}/invites?communityUuid={community.uuid}"
@@ -130,7 +136,7 @@ async def test_a_201_with_the_entry_that_the_pages_promise(
 
 
 async def test_who_may_invite_read_and_revoke(
-    directory: Directory, ask: Any, community: Community, stranger: Person, entry: Any
+    directory: Directory, ask: Any, community: GeneratedCommunity, stranger: Person, entry: Any
 ) -> None:
     server = app(directory)
     url = f"{SERVICE}/invites?communityUuid={community.uuid}"
@@ -149,7 +155,7 @@ async def test_who_may_invite_read_and_revoke(
 
 
 async def test_errors_in_the_dialect_of_communities(
-    directory: Directory, ask: Any, community: Community, entry: Any
+    directory: Directory, ask: Any, community: GeneratedCommunity, entry: Any
 ) -> None:
     server = app(directory, version="5.0")
     owner, url = community.owners[0], f"{SERVICE}/invites?communityUuid="
@@ -178,7 +184,7 @@ async def test_errors_in_the_dialect_of_communities(
 
 @pytest.mark.parametrize("kind", ["person", "invite"])
 async def test_accepting_is_becoming_a_member(
-    directory: Directory, ask: Any, parse: Any, community: Community, entry: Any, kind: str
+    directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, entry: Any, kind: str
 ) -> None:
     server = app(directory)
     invitee = community.invited[0]
@@ -201,7 +207,12 @@ async def test_accepting_is_becoming_a_member(
 
 
 async def test_who_may_join_and_add(
-    directory: Directory, ask: Any, community: Community, public: Community, stranger: Person, entry: Any
+    directory: Directory,
+    ask: Any,
+    community: GeneratedCommunity,
+    public: GeneratedCommunity,
+    stranger: Person,
+    entry: Any,
 ) -> None:
     server = app(directory)
     private_url, public_url = (f"{SERVICE}/members?communityUuid={it.uuid}" for it in (community, public))
@@ -219,7 +230,9 @@ async def test_who_may_join_and_add(
     assert (await ask(server, "GET", invites, user=stranger)).status_code == 200
 
 
-async def test_pages_and_order(directory: Directory, ask: Any, parse: Any, community: Community, entry: Any) -> None:
+async def test_pages_and_order(
+    directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, entry: Any
+) -> None:
     moments = iter(range(1_700_000_000, 1_800_000_000))
     server = app(directory, clock=lambda: next(moments))
     owner, url = community.owners[0], f"{SERVICE}/invites?communityUuid={community.uuid}"
@@ -256,7 +269,7 @@ async def test_the_communities_of_a_directory(directory: Directory) -> None:
         assert len(community.owners) == 2
 
 
-async def test_bearer_tokens_have_their_own_path(directory: Directory, ask: Any, community: Community) -> None:
+async def test_bearer_tokens_have_their_own_path(directory: Directory, ask: Any, community: GeneratedCommunity) -> None:
     server = app(directory, auth="oauth", tokens={"t": community.invited[0]})
     path = SERVICE.replace("/atom/", "/atom/oauth/")
     answer = await ask(server, "GET", f"{path}/invites/my", headers={"Authorization": "Bearer t"})

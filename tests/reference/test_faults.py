@@ -274,7 +274,7 @@ def test_what_no_fault_can_be(directory: Directory) -> None:
     ):
         with pytest.raises(ValueError, match=r"."):
             Fault.from_dict(wrong)
-    with pytest.raises(ValueError, match="not in the directory"):
+    with pytest.raises(ValueError, match=r"^the person of a fault must be in the directory, got nobody@example\.com$"):
         app(directory, faults=[Fault("refuse", person=Email("nobody@example.com"))])
 
 

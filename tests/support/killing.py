@@ -26,7 +26,7 @@ from attrs import asdict, frozen
 
 from aioconnections.journal.file import recognise
 from aioconnections.reference import App, Directory, Fault, app
-from aioconnections.reference.trouble import Receive, Scope, Send
+from aioconnections.reference.request import AsgiReceive, AsgiScope, AsgiSend
 
 __all__ = [
     "Item",
@@ -180,7 +180,7 @@ class Site:
         self._latest = latest
         self._under_way: dict[str, list[asyncio.Event]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             await self.server(scope, receive, send)
             return
@@ -204,12 +204,12 @@ class Site:
         self.life = Life(*ends)
         return self.life
 
-    def _life_of(self, scope: Scope) -> Life:
+    def _life_of(self, scope: AsgiScope) -> Life:
         """The life that a request belongs to."""
         name = next((value.decode() for name, value in scope["headers"] if name == b"x-life"), "")
         return self._former.get(name, self.life)
 
-    async def _invite(self, life: Life, person: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _invite(self, life: Life, person: str, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         done = asyncio.Event()
 
         async def sending(message: Any) -> None:
@@ -243,7 +243,7 @@ class Site:
             under_way.remove(done)
 
 
-async def _gone(receive: Receive) -> None:
+async def _gone(receive: AsgiReceive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

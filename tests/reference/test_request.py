@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.reference.query import parse_query
+from aioconnections.reference.request import parse_query
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
