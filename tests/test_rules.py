@@ -1,13 +1,15 @@
-"""Rules of this codebase that the linter does not have: length of modules and functions, and import contracts."""
+"""Rules of this codebase that the linter does not have: lengths, import contracts and cycles, unique class names."""
 
 from __future__ import annotations
 
 import ast
 import io
 import tokenize
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 from importlinter.cli import lint_imports
 
@@ -70,6 +72,49 @@ def test_imports_keep_the_contracts(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda _: None)
     verdict = lint_imports(no_cache=True, no_logo=True)
     assert verdict == 0, capsys.readouterr().out
+
+
+def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
+    """The groups of modules that import each other in a cycle."""
+    upstream = {module: graph.find_upstream_modules(module) for module in graph.modules}  # without the module itself
+    groups = {
+        frozenset({module, *(other for other in upstream[module] if module in upstream[other])})
+        for module in graph.modules
+    }
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def test_no_module_takes_part_in_an_import_cycle() -> None:
+    """Includes imports for type checking only."""
+    graph = grimp.build_graph("aioconnections", exclude_type_checking_imports=False, cache_dir=None)
+    assert cycles(graph) == []
+
+
+def test_cycles_are_found() -> None:
+    graph = grimp.ImportGraph()
+    for importer, imported in [("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "f"), ("f", "e")]:
+        graph.add_import(importer=importer, imported=imported)
+    assert cycles(graph) == [["a", "b", "c"], ["e", "f"]]
+
+
+def class_names(root: Path = ROOT / "aioconnections") -> dict[str, list[str]]:
+    """The modules that define each class name."""
+    modules = defaultdict(list)
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                modules[node.name].append(path.relative_to(root).as_posix())
+    return modules
+
+
+def test_no_class_name_is_defined_twice() -> None:
+    assert {name: modules for name, modules in class_names().items() if len(modules) > 1} == {}
+
+
+def test_class_names_are_found_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("class A:\n    class B: ...\n", encoding="utf-8")
+    (tmp_path / "b.py").write_text("def f():\n    class B: ...\n", encoding="utf-8")
+    assert class_names(tmp_path) == {"A": ["a.py"], "B": ["a.py", "b.py"]}
 
 
 def test_what_counts_as_code() -> None:
