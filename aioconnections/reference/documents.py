@@ -68,13 +68,11 @@ def _profile_content(directory: Directory, number: int, base: str, form: Profile
     ]
     if form.vcard:
         links.append((address(f"{profiles}/atom/profileEntry.do", {"key": key}), "edit", "application/atom+xml"))
-        content = (
-            f'<content type="text">{escape(_vcard(person, details, full=form.full, show_email=show_email))}</content>'
-        )
+        card = _vcard(person, details, full=form.full, show_email=show_email)
+        content = f'<content type="text">{escape(card)}</content>'
     else:
-        content = (
-            f'<content type="xhtml">{_hcard(person, details, base, full=form.full, show_email=show_email)}</content>'
-        )
+        card = _hcard(person, details, base, full=form.full, show_email=show_email)
+        content = f'<content type="xhtml">{card}</content>'
     return (
         f'<id>tag:profiles.ibm.com,2006:entry{key}</id><title type="text">{escape(person.name or "")}</title>'
         f'<updated>{timestamp(PROFILE_UPDATED)}</updated><category term="profile" scheme="{SN}/type"></category>'
