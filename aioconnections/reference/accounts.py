@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from attrs import frozen
 
 from aioconnections.records import Identity, Person, identity_of
-from aioconnections.reference.request import Caller, Parameters, parse_query
+from aioconnections.reference.request import Parameters, Requester, parse_query
 from aioconnections.reference.responses import OperationResult, PlainResult
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Accounts:
         self._tokens = {token: self._number_of(person) for token, person in tokens.items()}
         self._refresh_tokens = {token: self._number_of(person) for token, person in refresh_tokens.items()}
         self._issued = count(1)
-        self._cached_login: Callable[[bytes, bytes], Caller | None] = lru_cache(_CACHE_SIZE)(self._uncached_login)
+        self._cached_login: Callable[[bytes, bytes], Requester | None] = lru_cache(_CACHE_SIZE)(self._uncached_login)
 
     @property
     def password(self) -> str:
@@ -70,7 +70,7 @@ class Accounts:
         self._password = password
         self._clear_cache()
 
-    def login(self, authorization: bytes, cookie: bytes, *, oauth: bool) -> Caller | None:
+    def login(self, authorization: bytes, cookie: bytes, *, oauth: bool) -> Requester | None:
         """The caller with these headers, either of which may be empty; None without a valid login.
 
         Args:
@@ -90,7 +90,7 @@ class Accounts:
         except ValueError:
             return False
 
-    def by_password(self, name: str, password: str) -> Caller | None:
+    def by_password(self, name: str, password: str) -> Requester | None:
         """The caller with this e-mail address, userid or key and this password."""
         if password != self._password:
             return None
@@ -120,7 +120,7 @@ class Accounts:
     def _clear_cache(self) -> None:
         self._cached_login = lru_cache(_CACHE_SIZE)(self._uncached_login)
 
-    def _uncached_login(self, authorization: bytes, cookie: bytes) -> Caller | None:
+    def _uncached_login(self, authorization: bytes, cookie: bytes) -> Requester | None:
         kind, _, credentials = authorization.partition(b" ")
         try:
             if self._settings.auth == "oauth":
@@ -152,8 +152,8 @@ class Accounts:
                     return user
         return None
 
-    def _caller(self, user: int | None) -> Caller | None:
-        return None if user is None else Caller(user, self._cookies(user))
+    def _caller(self, user: int | None) -> Requester | None:
+        return None if user is None else Requester(user, self._cookies(user))
 
     def _number_of(self, person: Identity | Person) -> int:
         number = self._directory.number_of(person)

@@ -22,7 +22,7 @@ from aioconnections.reference.faults import Fault, FaultInjector, FaultSchedule,
 from aioconnections.reference.inspection import InspectionEndpoints
 from aioconnections.reference.markup import address
 from aioconnections.reference.people import ProfileEndpoints
-from aioconnections.reference.request import ANONYMOUS, Caller, ServerRequest, parse_query, read_entry
+from aioconnections.reference.request import ANONYMOUS, Requester, ServerRequest, parse_query, read_entry
 from aioconnections.reference.responses import (
     INVALID,
     Header,
@@ -321,7 +321,7 @@ class App:
             return self._writer.response(INVALID, None, caller.cookies)
         return ServerRequest(method, origin, route.prefix, route.path, caller, query, body), route
 
-    def _authenticate(self, access: Access, authorization: bytes, cookie: bytes, *, reading: bool) -> Caller | None:
+    def _authenticate(self, access: Access, authorization: bytes, cookie: bytes, *, reading: bool) -> Requester | None:
         """The caller; None if a login is missing or wrong."""
         if access in _LOGIN_ACCESS:
             caller = self._accounts.login(authorization, cookie, oauth=access == "oauth")

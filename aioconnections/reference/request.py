@@ -31,10 +31,10 @@ __all__ = [
     "AsgiReceive",
     "AsgiScope",
     "AsgiSend",
-    "Caller",
     "FeedPage",
     "Parameters",
     "PostedEntry",
+    "Requester",
     "ServerRequest",
     "page_of",
     "parse_query",
@@ -54,7 +54,7 @@ _ATOM, _SNX = f"{{{ATOM}}}", f"{{{SN}}}"
 _T = TypeVar("_T")
 
 
-class Caller(NamedTuple):
+class Requester(NamedTuple):
     """The sender of a request.
 
     Attributes:
@@ -66,7 +66,7 @@ class Caller(NamedTuple):
     cookies: tuple[Header, ...]
 
 
-ANONYMOUS = Caller(None, ())
+ANONYMOUS = Requester(None, ())
 
 
 class ServerRequest(NamedTuple):
@@ -86,7 +86,7 @@ class ServerRequest(NamedTuple):
     origin: str
     prefix: str
     path: str
-    caller: Caller
+    caller: Requester
     query: Parameters
     body: bytes
 

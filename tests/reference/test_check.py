@@ -14,7 +14,7 @@ from aioconnections.records import Email, Identity, Person, Status, Userid
 from aioconnections.reference import ADMINISTRATOR, Directory, app
 
 if TYPE_CHECKING:
-    from aioconnections.reference.dialect import Version
+    from aioconnections.reference.settings import Version
 
 pytestmark = pytest.mark.asyncio
 CHECK = "/profiles/atom/connection.do?"

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio
 ATOM, SN = "{http://www.w3.org/2005/Atom}", "http://www.ibm.com/xmlns/prod/sn"
 
 
-class Caller:
+class Requester:
     """Somebody who signs in in the way that the server wants."""
 
     def __init__(self, server: App, person: Person, ask: Any, auth: str) -> None:
@@ -49,7 +49,7 @@ async def test_the_conversation(
     alice, bob = pair(None)
     tokens = {str(person.key): person for person in (alice, bob)} if auth == "oauth" else None
     server = app(directory, version=version, auth=auth, tokens=tokens)
-    by_alice, by_bob = (Caller(server, person, ask, auth) for person in (alice, bob))
+    by_alice, by_bob = (Requester(server, person, ask, auth) for person in (alice, bob))
     names = {person.key: quote(str(getattr(person, kind)), safe="") for person in (alice, bob)}
     suffix = kind.capitalize()
     ab, ba = (
