@@ -45,7 +45,7 @@ class Job(Protocol[OutT_co]):
 
     Attributes:
         run: the part of the run that its requests need.
-        changes: whether it changes something on the server, so that responses to sent changes are waited for.
+        changes: whether it changes something on the server, so that the run waits for responses to sent changes.
         over: why the run has to end; None if it has not.
     """
 
@@ -233,8 +233,8 @@ def undone(
 def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
     """The outcome of an interrupted item; `sent` says whether a change may have been sent."""
     if sent:
-        return InDoubt(InDoubtError("the run was left before it was known what became of it"), **facts)
-    return Unprocessed("the run was left before it was done", **facts)
+        return InDoubt(InDoubtError("the run was left before the result of the change was known"), **facts)
+    return Unprocessed("the run was left before this item was done", **facts)
 
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:

@@ -211,9 +211,9 @@ class Outcomes(Generic[OutT]):
     async def collect(self) -> list[OutT]:
         """Run to the end and return all outcomes as a list; for thousands of items, not for millions.
 
-        The run is entered and left here: call this instead of ``async with``. If the run stops early, the list has what
-        there is, and `stopped` says why. If an exception is raised, by the source or by cancellation, `undelivered`
-        holds the outcomes of all items that were read.
+        The run is entered and left here: call this instead of ``async with``. If the run stops early, the list has the
+        outcomes so far, and `stopped` says why. If the source or cancellation raises an exception, `undelivered` holds
+        the outcomes of all items that were read.
 
         Raises:
             UsageError: the run was entered before.

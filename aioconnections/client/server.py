@@ -1,4 +1,4 @@
-"""One server as a client sees it: the lanes, the rate and the sessions that all of its users share."""
+"""One server as a client sees it: the transport, the limits and the sessions that all users share."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ _NOT_THE_CALLERS = frozenset(
 )
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_SESSIONS = 10_000
-_IDLE = 900.0  # seconds after which a session that nobody uses is forgotten
-_GRACE = 60.0  # seconds for which a credential that was renewed is taken for what it was renewed to
+_IDLE = 900.0  # seconds after which an unused session is forgotten
+_GRACE = 60.0  # seconds for which a former credential finds the session of the renewed one
 
 
 @frozen(kw_only=True)
@@ -112,21 +112,23 @@ class ClientOptions:
 
 
 @define
-class _Name:
-    """The digest that a session is found by."""
+class _Entry:
+    """A session, and the digest of its present credential."""
 
     digest: bytes
+    session: Session | None = None
+    used: float = 0.0
 
 
 class Server:
-    """What the clients of all users of one server share; it belongs to the client that made it, and closes with it."""
+    """The parts that the clients of all users of one server share; the first client owns and closes them."""
 
     def __init__(
         self,
         base_url: str,
         auth: Auth | None,
         options: ClientOptions,
-        door: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
+        adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
     ) -> None:
         self.options = options
         self.closed: bool = False
@@ -137,31 +139,31 @@ class Server:
         self.local_limit: int | None = None
         self._slots = ConcurrencyLimiter(options.max_connections)
         self._retry = Retry(options.max_attempts)
-        self._engine = self._make_engine(door, signs_in=auth is not None)
+        self._engine = self._make_engine(adapted, signs_in=auth is not None)
         self._clock = options.clock
         self._runtime: Runtime | None = None
-        self._home: tuple[object, int] | None = None  # the event loop and the process that it belongs to
+        self._bound_to: tuple[object, int] | None = None  # the event loop and the process
         self._key = secrets.token_bytes(32)
-        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the one that was used last comes last
-        self._renewed: deque[tuple[float, bytes]] = deque()  # until when a former one counts
+        self._sessions: OrderedDict[bytes, _Entry] = OrderedDict()  # by digest, least recently used first
+        self._renewed: deque[tuple[float, bytes]] = deque()  # former digests, and when they expire
 
     def address_for(self, auth: Auth | None) -> Address:
-        """The address of the server, for whoever signs in with `auth`.
+        """The address of the server for requests with `auth`.
 
         Raises:
-            InvalidInputError: the base URL is none.
+            InvalidInputError: the base URL is invalid.
         """
         return Address.of(self._base_url, oauth=getattr(auth, "oauth", False))
 
     def enter(self) -> None:
-        """Belong to the event loop that is running.
+        """Bind to the running event loop.
 
         Raises:
-            UsageError: it has been entered before.
+            UsageError: entered before.
         """
         if self._runtime is not None:
             raise UsageError("a client can be entered only once")
-        self._home = (anyio.lowlevel.current_token(), os.getpid())
+        self._bound_to = (anyio.lowlevel.current_token(), os.getpid())
         clock = self._clock = self._clock or LoopClock()
         options, slots, chance = self.options, self._slots, self.options.rng.random
         availability = Availability(
@@ -184,16 +186,16 @@ class Server:
 
     @property
     def runtime(self) -> Runtime:
-        """What the requests of all users share."""
-        assert self._runtime is not None  # noqa: S101 # it has been entered
+        """Shared by the requests of all users."""
+        assert self._runtime is not None  # noqa: S101 # set by `enter`
         return self._runtime
 
     def new_run(self) -> RunScope:
-        """A new bulk run, with an id that only serves to find it in the log."""
+        """A new bulk run; its id identifies it in the log."""
         return RunScope(f"{self.options.rng.getrandbits(32):08x}")
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         self.closed = True
         self._sessions.clear()
         self._renewed.clear()
@@ -201,26 +203,26 @@ class Server:
             await self._engine.aclose()
 
     def change_rate(self, max_per_second: float | None) -> None:
-        """Another rate from now on.
+        """Change the rate limit.
 
         Raises:
-            InvalidInputError: it is neither positive nor None.
+            InvalidInputError: `max_per_second` is neither positive nor None.
         """
         self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
 
     def _limit(self, most: int | None) -> None:
-        """This machine allows `most` connections: requests beyond that wait for one, whatever the server bears."""
+        """Record that this machine allows only `most` connections, so that further requests wait; None: no limit."""
         self._slots.cap(most)
         if most is not None:
             if self.local_limit is None:
-                LOG.warning("this machine allows no further connection: requests wait for one of those that are open")
+                LOG.warning("this machine allows no further connection: requests wait for one of the open connections")
             self.local_limit = most
 
     def stats(self) -> Stats:
-        """What was done so far.
+        """The statistics so far.
 
         Raises:
-            UsageError: nothing could be: it has not been entered.
+            UsageError: not entered.
         """
         if self._runtime is None:
             raise UsageError("a client is used inside of its `async with` block")
@@ -243,78 +245,77 @@ class Server:
         )
 
     def check_here(self) -> None:
-        """Pass if requests may be sent here and now.
+        """Check that requests may be sent from here.
 
         Raises:
-            UsageError: they may not.
+            UsageError: closed, not entered, or in another event loop or process.
         """
         if self.closed:
             raise UsageError("this client is closed")
         if self._runtime is None:
             raise UsageError("a client is used inside of its `async with` block")
-        if self._home != (anyio.lowlevel.current_token(), os.getpid()):
-            raise UsageError("this client belongs to another event loop or process")
+        if self._bound_to != (anyio.lowlevel.current_token(), os.getpid()):
+            raise UsageError("this client belongs to another event loop or process; create a client in each of them")
 
     def session_for(self, auth: Auth | None) -> Session:
-        """The session of whoever signs in with `auth`: the same one for equal credentials.
+        """The session for `auth`: the same one for equal credentials, so that a wrong password is refused once.
 
-        So they share what was learned of the login, and a wrong password is refused once. Credentials that nobody uses
-        for fifteen minutes are forgotten, and so are the oldest of more than ten thousand. One that was renewed counts
-        for a minute more, for those who had read it before.
+        Credentials that are unused for fifteen minutes are forgotten, as are the least recently used of more than ten
+        thousand. After a renewal the former credential is valid for another minute, for callers that read it before.
         """
-        likeness = self._digest(auth)
+        digest = self._digest(auth)
         while self._renewed and self._renewed[0][0] <= self._now():
             self._sessions.pop(self._renewed.popleft()[1], None)
-        session = self._sessions.get(likeness)
-        if session is None:
+        entry = self._sessions.get(digest) or _Entry(digest)
+        if entry.session is None:
             jar = _cookie_jar(self._address.origin) if self.options.cookies else None
             verifies = self.options.verify_login
-            name = _Name(likeness)
-            session = Session(
+            entry.session = Session(
                 self.runtime,
                 self.address_for(auth),
                 auth,
                 self._constant,
                 verify_login=verifies,
                 jar=jar,
-                on_use=lambda session: self._remember(name.digest, session),
-                on_renewal=lambda session: self._rename(name, session),
+                on_use=lambda: self._used(entry),
+                on_renewal=lambda: self._renewed_credential(entry, auth),
             )
-        self._remember(likeness, session)
-        return session
+        self._used(entry)
+        return entry.session
 
-    def _rename(self, name: _Name, session: Session) -> None:
-        """Find `session` by the digest of its renewed credential; by the former one only for a while."""
-        former, name.digest = name.digest, self._digest(session.login.auth)
-        self._renewed = deque(entry for entry in self._renewed if entry[1] != name.digest)
-        if former != name.digest:
+    def _renewed_credential(self, entry: _Entry, auth: Auth | None) -> None:
+        """Find the session by the digest of its renewed credential; by the former one only for a while."""
+        former, entry.digest = entry.digest, self._digest(auth)
+        self._renewed = deque(each for each in self._renewed if each[1] != entry.digest)
+        if former != entry.digest:
             self._renewed.append((self._now() + _GRACE, former))
-        self._remember(name.digest, session)
+        self._used(entry)
 
-    def _remember(self, likeness: bytes, session: Session) -> None:
+    def _used(self, entry: _Entry) -> None:
+        """Record the use of a session, and forget unused ones."""
         sessions, now = self._sessions, self._now()
-        session.used = now
-        sessions[likeness] = session
-        sessions.move_to_end(likeness)
+        entry.used = now
+        sessions[entry.digest] = entry
+        sessions.move_to_end(entry.digest)
         while len(sessions) > _MOST_SESSIONS or next(iter(sessions.values())).used < now - _IDLE:
             sessions.popitem(last=False)
 
     def _digest(self, auth: Auth | None) -> bytes:
-        """What equal credentials have in common, and from which nobody can tell what they are."""
+        """A keyed digest, equal for equal credentials, that does not reveal them."""
         credential = getattr(auth, "credential", None)
-        told = f"{type(auth).__qualname__} {id(auth) if credential is None else credential().reveal()}"
-        return blake2b(told.encode(errors="surrogatepass"), key=self._key).digest()
+        text = f"{type(auth).__qualname__} {id(auth) if credential is None else credential().reveal()}"
+        return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
 
     def _now(self) -> float:
-        assert self._clock is not None  # noqa: S101 # it has been entered
+        assert self._clock is not None  # noqa: S101 # set by `enter`
         return self._clock.now()
 
-    def _make_engine(self, door: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
+    def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
         local_limit = LocalLimit(self._limit, self.options.max_connections, self.options.clock or LoopClock())
-        if door is not None:
+        if adapted is not None:
             from aioconnections.transport.via_httpx import HttpxAdapter  # httpx costs 100 ms to import
 
-            return HttpxAdapter(door, local_limit=local_limit)
+            return HttpxAdapter(adapted, local_limit=local_limit)
         origin, options = self._address.origin, self.options
         proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
         if proxy is not None and not options.trust_env:
@@ -323,7 +324,7 @@ class Server:
                 stacklevel=4,
             )
         if origin.scheme == "http" and origin.host not in _LOOPBACK and signs_in:
-            warnings.warn("the login is sent over http, readable for everybody on the way", stacklevel=4)
+            warnings.warn("the login is sent unencrypted over http; use an https URL", stacklevel=4)
         if proxy is not None and options.trust_env:
             from aioconnections.transport.via_httpx import HttpxEngine
 
@@ -356,10 +357,10 @@ def _is_count(number: object) -> bool:
 
 
 def _constant_headers(extra: Mapping[str, str]) -> Headers:
-    """What goes with every request; the caller's headers take the place of ours."""
+    """The headers of every request; the caller's headers replace ours."""
     own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
     given = {name.lower() for name in extra}
     forbidden = given & _NOT_THE_CALLERS
     if forbidden:
-        raise InvalidInputError(f"headers: {', '.join(sorted(forbidden))} cannot be given here")
+        raise InvalidInputError(f"headers must not contain {', '.join(sorted(forbidden))}: the client sets them")
     return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])

@@ -95,7 +95,7 @@ class Monitor:
     def canary_ended(self, number: int, sent: float, view: View, *, signs_in: bool) -> Sight:
         """Record how a canary sent at `sent` ended; returns what that means for the requests.
 
-        If no canary ever succeeded, a failure may only mean that there is no document to ask for.
+        If no canary ever succeeded, a failure may only mean that the document does not exist.
         """
         application, now, sight = self.application, self._clock.now(), view.sight
         application.needs_login = view.needs_login

@@ -54,14 +54,13 @@ class Session:
         constant: the headers of every request.
         verify_login: whether a canary proves the login before other requests.
         jar: keeps cookies; None for no cookies.
-        on_use: called with the session when a call or a run begins.
-        on_renewal: called with the session after its credential was renewed.
+        on_use: called when a call or a run begins.
+        on_renewal: called after the credential was renewed.
 
     Attributes:
         now: gives the current time.
         item_timeout: seconds that a conversation may take.
         dispatcher: brings requests to their final response; bulk checks use it directly.
-        used: time of the last use, kept by the `on_use` of the client.
     """
 
     def __init__(
@@ -73,22 +72,21 @@ class Session:
         *,
         verify_login: bool,
         jar: Jar | None = None,
-        on_use: Callable[[Session], object],
-        on_renewal: Callable[[Session], object],
+        on_use: Callable[[], object],
+        on_renewal: Callable[[], object],
     ) -> None:
         now = runtime.clock.here() if isinstance(runtime.clock, LoopClock) else runtime.clock.now
         gate = Gate()
         self.address: Address = address
         self.verifies: bool = verify_login and auth is not None
         self.signs_in: bool = auth is not None
-        self.login: Login = Login(auth, constant, self._send_of_auth, runtime.item_timeout, lambda: on_renewal(self))
+        self.login: Login = Login(auth, constant, self._send_of_auth, runtime.item_timeout, on_renewal)
         self.emails: EmailVisibility = runtime.emails
-        self.used: float = 0.0
         self._runtime = runtime
         self.now: Callable[[], float] = now
         self.item_timeout: float = runtime.item_timeout
         self.dispatcher: Dispatcher = Dispatcher(
-            runtime, address, gate, self.login, now, lambda: on_use(self), verifies=self.verifies, jar=jar
+            runtime, address, gate, self.login, now, on_use, verifies=self.verifies, jar=jar
         )
         self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
 

@@ -117,6 +117,6 @@ def test_what_the_client_warns_of_is_told_in_one_line(
         proxy == "aioconnections: warning: http_proxy names a proxy, which is not used; "
         "pass trust_env=True (--trust-env) to use it"
     )
-    assert readable.startswith("aioconnections: warning: the login is sent over http")
+    assert readable.startswith("aioconnections: warning: the login is sent unencrypted over http")
     ServerOptions(url=url, token_file=file("t0ken"), trust_env=True).client()
     assert "proxy" not in capsys.readouterr().err

@@ -211,7 +211,7 @@ async def test_a_client_belongs_to_its_block_its_loop_and_its_process(monkeypatc
 
 
 def test_a_login_over_plain_http_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match="readable"):
+    with pytest.warns(UserWarning, match="unencrypted"):
         Client("http://connections.example.com", auth=("ajones", "secret"))
     Client("http://127.0.0.1:1", auth=("ajones", "secret"))
 

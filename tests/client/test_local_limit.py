@@ -30,7 +30,7 @@ DIRECTORY = Directory.generate(people=60, seed=7)
 PAIRS = [*DIRECTORY.sample_pairs(300, seed=3)]
 TRUTH = [[str(DIRECTORY.status(source, target) or "none")] for source, target in PAIRS]
 ALL_TAKEN = "this process has reached its limit of open files; raise it (ulimit -n) or lower max_connections"
-SAID_ONCE = "this machine allows no further connection: requests wait for one of those that are open\n"
+SAID_ONCE = "this machine allows no further connection: requests wait for one of the open connections\n"
 
 
 async def checked(url: str, *, environment: dict[str, str] | None = None, **told: Any) -> tuple[dict[str, Any], str]:
