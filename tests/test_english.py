@@ -85,16 +85,6 @@ NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/journal/stored.py",
     "aioconnections/journal/summary.py",
     "aioconnections/journal/writer.py",
-    "aioconnections/protocol/__init__.py",
-    "aioconnections/protocol/address.py",
-    "aioconnections/protocol/answers.py",
-    "aioconnections/protocol/colleagues.py",
-    "aioconnections/protocol/communities.py",
-    "aioconnections/protocol/discovery.py",
-    "aioconnections/protocol/listing.py",
-    "aioconnections/protocol/messages.py",
-    "aioconnections/protocol/profiles.py",
-    "aioconnections/protocol/sight.py",
     "aioconnections/records.py",
 )
 """Files that still contain such phrases. Remove a file when it is clean; never add one."""

@@ -1,1 +1,1 @@
-"""What is said to the server, and what its answers mean. Pure: no I/O, no clock, no chance."""
+"""The requests to the server and the meaning of its responses. Pure: no I/O, no clock, no randomness."""

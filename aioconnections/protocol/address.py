@@ -1,4 +1,4 @@
-"""Where the services of one deployment live, and how a value is written into a URL."""
+"""The URLs of the services of one deployment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 __all__ = ["Address", "ApplicationName", "split_url"]
 
 ApplicationName: TypeAlias = Literal["profiles", "communities"]
-"""A web application of the server. Each can be stopped on its own."""
+"""A web application of the server; each can be stopped separately."""
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
@@ -28,8 +28,8 @@ class Address:
 
     Attributes:
         origin: scheme, host and port.
-        context: path before ``/profiles``, without a slash at its end; mostly empty.
-        segment: ``/oauth`` where the login is OAuth's, else empty: it follows the context root of Profiles
+        context: path before ``/profiles``, without a trailing slash; usually empty.
+        segment: ``/oauth`` for OAuth logins, else empty; it follows the context root of Profiles
             (``/profiles/oauth/atom/…``).
     """
 
@@ -54,26 +54,26 @@ class Address:
 
     @property
     def communities(self) -> str:
-        """Path of the Atom resources of Communities, where the segment of OAuth comes last."""
+        """Path of the Atom resources of Communities, which have the OAuth segment at the end."""
         return f"{self.context}/communities/service/atom{self.segment}"
 
     def follow(self, href: str) -> str:
-        """The request target of a link in an answer.
+        """The request target of a link in a response.
 
-        Links are the server's data, and may name the host that others see: one that leads below a context root of ours
-        is taken as ours. Links need not have the segment of OAuth, so it is put in.
+        A link may name the public host of the server, so a path below a context root counts as local on any host. The
+        OAuth segment is inserted if the link lacks it.
 
         Raises:
-            UnexpectedResponseError: the link leads to somewhere else.
+            UnexpectedResponseError: the link leads elsewhere.
         """
         try:
             origin, target = split_url(urljoin(f"{self.origin}/", href))
             target = quote(target, safe="/?:@!$&'()*+,;=%~-._")
-        except ValueError:  # a lone surrogate, which UTF-8 cannot write, among them
+        except ValueError:  # also for a lone surrogate, which UTF-8 cannot encode
             origin, target = None, ""
         roots = (f"{self.context}/profiles/", f"{self.context}/communities/")
         if origin is None or (origin != self.origin and not target.startswith(roots)):
-            raise UnexpectedResponseError(200, None, "a link in the answer leads to another server")
+            raise UnexpectedResponseError(200, None, "a link in the response leads to another server")
         return self._with_segment(target)
 
     def _with_segment(self, target: str) -> str:
@@ -89,38 +89,38 @@ class Address:
         """The address in a URL such as ``https://connections.example.com`` or ``https://intranet.example.com/social``.
 
         Raises:
-            InvalidInputError: not an http(s) URL with a host, or one with a user, a query or a fragment in it.
+            InvalidInputError: not an http(s) URL with a host, or a URL with a user, a query or a fragment.
         """
         origin, target = split_url(plain_text(url, "URL"))
         if "?" in target:
-            raise InvalidInputError("the base URL must not hold a query")
+            raise InvalidInputError("the base URL must not contain a query")
         context = target.rstrip("/")
         if not _PATH.fullmatch(context):
-            raise InvalidInputError("the path of the base URL must be percent-encoded and hold no empty segment")
+            raise InvalidInputError("the path of the base URL must be percent-encoded and contain no empty segment")
         return cls(origin, context, "/oauth" if oauth else "")
 
 
 def split_url(url: str) -> tuple[Origin, str]:
-    """Where a URL points, normalised, and the request target there: path and query.
+    """The normalised origin of a URL, and the request target: path and query.
 
     Raises:
-        InvalidInputError: not an http(s) URL with a host, or one with a user, a password or a fragment in it.
+        InvalidInputError: not an http(s) URL with a host, or a URL with a user, a password or a fragment.
     """
     try:
         parts = urlsplit(url.strip())
         host, port = _host(parts.hostname or ""), parts.port
-    except (ValueError, AttributeError, TypeError):  # a URL that is no text at all among them
+    except (ValueError, AttributeError, TypeError):  # also for a URL that is not text
         parts, host, port = SplitResult("", "", "", "", ""), "", None
     if parts.scheme not in DEFAULT_PORTS or not host or port == 0:
         raise InvalidInputError("a URL must look like https://connections.example.com")
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise InvalidInputError("a URL must not hold a user, a password or a fragment")
+        raise InvalidInputError("a URL must not contain a user, a password or a fragment")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]), target
 
 
 def _host(name: str) -> str:
-    """A host as a ``Host`` header may name it, or an empty text."""
+    """A host as in a ``Host`` header, or an empty text."""
     if ":" in name:
         return str(IPv6Address(name))
     host = (name if name.isascii() else name.encode("idna").decode()).lower()

@@ -1,8 +1,8 @@
-"""What an answer means when it is not the one hoped for: an HTTP answer becomes an error of ours.
+"""The meaning of a response that reports a failure: it becomes one of our errors.
 
-Facts: an answer in HTML where Atom was expected, and a redirect to another path, are logins in disguise (single
-sign-on in front of the server); a success without a body is also of type ``text/html``, so the length decides. Nothing
-reads the words of a message: they are localised.
+HTML in place of Atom and a redirect to another path are login pages (single sign-on in front of the server). A success
+without a body has type ``text/html`` too, so the length decides. The text of a message is never interpreted: it is
+localised.
 """
 
 from __future__ import annotations
@@ -49,23 +49,23 @@ __all__ = [
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _CHANGES = frozenset({"POST", "PUT", "DELETE"})
 DOUBTFUL = frozenset({400, 403, 404, 409, 410, 417, 421, 426})
-"""Refusals that are a verdict only if the application itself made them."""
+"""Refusals that are a verdict only if the application itself wrote them."""
 _APPLICATION_SERVER = re.compile(rb"SRVE[0-9]{4}E")
 _PLAIN: dict[int, type[ResponseError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
 
 
 def error_of(request: Request, response: Response) -> ResponseError:
-    """The error that `response` is to `request`."""
+    """The error that `response` reports."""
     status = response.status
     if status == 401:
         return AuthenticationError(status, None, "the server refused the login")
     if 300 <= status < 400:
         return _redirect(request, response)
     if login_page(request, response):
-        return AuthenticationError(status, None, "the server sent an HTML page, most likely its login, as the answer")
-    said = error_document(response.body, charset=response.charset) if response.body else None
-    code = said.message_id if said else None
-    message = (said.message.removeprefix(f"{code}:").strip() if said else "") or _meaning(status)
+        return AuthenticationError(status, None, "the server sent an HTML page, most likely its login page")
+    document = error_document(response.body, charset=response.charset) if response.body else None
+    code = document.message_id if document else None
+    message = (document.message.removeprefix(f"{code}:").strip() if document else "") or _meaning(status)
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
         return kind(status, code, message, retry_after(response))
@@ -73,25 +73,25 @@ def error_of(request: Request, response: Response) -> ResponseError:
 
 
 def expect(request: Request, response: Response, *statuses: int) -> None:
-    """Pass if the answer has one of these statuses and is no login page.
+    """Check that the response has one of these statuses and is not a login page.
 
     Raises:
-        ResponseError: it is another one.
+        ResponseError: it has another status, or is a login page.
     """
     if response.status not in statuses or login_page(request, response):
         raise error_of(request, response)
 
 
 def is_missing(response: Response) -> bool:
-    """Whether there is no such thing. A 404 that comes from something in front of the server never gets here."""
+    """Whether the resource does not exist. The session has sorted out a 404 that the application did not write."""
     return response.status == 404
 
 
 def is_doubtful(response: Response) -> bool:
-    """Whether a refusal may come from something else than the application that was asked.
+    """Whether something other than the application may have written a refusal.
 
-    A web server in front answers ``404 text/html`` for every path while the application behind it is stopped
-    (recorded: SRVE0255E), and gateways answer other refusals with pages of their own.
+    A web server in front responds ``404 text/html`` for every path while the application behind it is stopped
+    (recorded: SRVE0255E), and gateways send other refusals with pages of their own.
     """
     return response.status in DOUBTFUL and not response.is_own_form
 
@@ -103,7 +103,7 @@ def head_of(response: Response) -> Hashable:
 
 
 def holds_error_document(response: Response) -> bool:
-    """Whether the body is an error document of Connections, whatever the head says of it."""
+    """Whether the body is an error document of Connections, regardless of the head."""
     return bool(response.body) and error_document(response.body, charset=response.charset) is not None
 
 
@@ -128,19 +128,19 @@ def foreign_error(response: Response, service: str | None = None) -> ForeignResp
 
 
 def login_page(request: Request, response: Response) -> bool:
-    """Whether a success is really an HTML page in place of the answer."""
+    """Whether a success is an HTML page in place of the document."""
     if not 200 <= response.status < 300 or response.media_type not in _HTML:
         return False
-    if request.method in _CHANGES:  # their answers are here as a whole, and mostly empty ones
+    if request.method in _CHANGES:  # the whole response is here, and is usually empty
         return bool(response.body)
     length = response.get(b"content-length")
     return bool(response.body) or (response.get(b"transfer-encoding") is not None if length is None else length != "0")
 
 
 def retry_after(response: Response) -> float | None:
-    """Seconds that the server asks to wait: given so, or as a date, which is read against the server's own clock.
+    """The pause in seconds that the server asks for: a number, or a date, compared with the server's own clock.
 
-    None if there is no such header or it makes no sense; never negative.
+    None without such a header, or if its value is malformed; never negative.
     """
     text = response.get(b"retry-after") or ""
     if text.isascii() and text.isdigit():
@@ -150,7 +150,7 @@ def retry_after(response: Response) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
-    """One of the three dates of HTTP; the oldest of them, that of C's ``asctime``, leaves it unsaid that it is UTC."""
+    """A date in one of the three formats of HTTP; ``asctime``, the oldest, does not name the time zone UTC."""
     try:
         date = parsedate_to_datetime(text)
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date
@@ -159,7 +159,7 @@ def _date(text: str) -> datetime | None:
 
 
 def _redirect(request: Request, response: Response) -> ResponseError:
-    """A redirect that was not followed: to another path it is a login, to the same path another scheme or host."""
+    """The error of a redirect that was not followed: to a login, or to the same path of another scheme or host."""
     status = response.status
     try:
         to = urlsplit(response.get(b"location") or "")
@@ -175,7 +175,7 @@ def _redirect(request: Request, response: Response) -> ResponseError:
 
 
 def _meaning(status: int) -> str:
-    """What is said of an answer that says nothing itself, as one to HEAD never does."""
+    """The message for a response without an error document, such as any response to HEAD."""
     if status == 400:
         return "the server found the request invalid, for example because it does not know a person in it"
     try:
@@ -192,14 +192,14 @@ _MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
 
 
 def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument | None:
-    """Read what the server says of a failure.
+    """Read an error document of the server.
 
     Args:
-        body: as it came.
+        body: of the response.
         charset: of the HTTP ``Content-Type``, or None.
 
     Returns:
-        what it says, or None if the body is something else, for example an HTML page: the HTTP status stands.
+        The document, or None if the body is something else, for example an HTML page.
     """
     try:
         error = read_document(body, charset=charset, strict=False)
@@ -211,8 +211,8 @@ def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument 
     names = _NAMES.get(f"{space}}}")
     if name != "error" or names is None:
         return None
-    said = {child.tag.rpartition("}")[2]: child.content.strip() for child in error.children}
+    texts = {child.tag.rpartition("}")[2]: child.content.strip() for child in error.children}
     code, messages = names
-    message = next((said[name] for name in messages if said.get(name)), "")
+    message = next((texts[name] for name in messages if texts.get(name)), "")
     found = _MESSAGE_ID.match(message)
-    return ErrorDocument(said.get(code) or None, message, found[0] if found else None)
+    return ErrorDocument(texts.get(code) or None, message, found[0] if found else None)

@@ -1,6 +1,6 @@
-"""Conversations that make, answer and end colleague connections.
+"""Conversations that create, accept and remove colleague connections.
 
-A change whose answer was lost is never simply sent again: the conversation asks first what stands between the two.
+A change whose response was lost is verified before it is sent again.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ __all__ = [
 R = TypeVar("R")
 
 ConnectionRef: TypeAlias = Connection | Pair | str
-"""A connection: as a record, as the pair of its source and target, or by its bare id."""
+"""A connection: a record, the pair of its source and target, or its bare id."""
 OnUnknown: TypeAlias = Literal["recheck", "report"]
 
 ATOM = Headers([("Content-Type", "application/atom+xml")])
-_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # answers may be cached for 600 s (recorded)
+_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # responses may be cached for 600 s (recorded)
 _ALREADY = "CLFRN1168E"  # recorded: "A connection to this user already exists or is pending", with an empty <code>
 _MOST_PUTS = 2
 _MOST_POSTS = 2
 _MOST_DELETES = 2
-_LONGEST_DOUBT = 900.0  # seconds; later "no connection" is what a declined invitation looks like as well
+_LONGEST_DOUBT = 900.0  # seconds; later, a declined invitation looks like "no connection" too
 
 
 def get(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Connection | None]:
     """One connection, seen from its source; None if none is visible.
 
-    Pages "Checking whether two people are colleagues" and "Retrieving a connection". `message` asks for the text of the
+    Pages "Checking whether two people are colleagues" and "Retrieving a connection". `message` requests the text of the
     invitation, which the server gives to the source only.
 
     Raises:
         ResponseError: the server refuses.
-        AtomError: the answer makes no sense.
+        AtomError: the response cannot be read.
     """
     entry = yield from _entry(address, which, message=message)
     return None if entry is None else connection_from(entry)
@@ -90,24 +90,24 @@ def invite(
 ) -> Flow[Invited | AlreadyExists]:
     """Invite a person, at most once.
 
-    Page "Inviting a person to become a colleague". With `discover` the person's service document is asked for the feed
-    to post to, as the page says; else its well-known address is used.
+    Page "Inviting a person to become a colleague". With `discover`, the person's service document names the feed to
+    post to, as the page describes; else the well-known address is used.
 
-    `me` says who is signed in, if that is known. After a lost answer the conversation waits `settle` seconds, asks
-    without caches what stands between the two, and only then, if that is nothing, invites once more; with
-    ``on_unknown="report"`` it asks nothing and gives up. What an `earlier` run has sent is such a lost answer. After
-    fifteen minutes nothing is sent again, because an invitation that was declined meanwhile looks like none.
+    `me` gives the signed-in user, if known. After a lost response the conversation waits `settle` seconds, checks the
+    connection without caches, and invites once more only if there is none; with ``on_unknown="report"`` it gives up at
+    once. A change sent by an `earlier` run is treated like a lost response. After fifteen minutes nothing is sent
+    again, because an invitation that was declined meanwhile looks like none.
 
     Raises:
         ResponseError: the server's verdict.
-        TransportError: certainly not sent.
-        InDoubtError: the answer was lost, and asking did not settle whether the invitation was made.
+        TransportError: the invitation was certainly not sent.
+        InDoubtError: the response was lost, and verification did not settle whether the invitation was made.
     """
     target = f"{address.profiles}/connections.do?connectionType=colleague&{person.kind}={encode(person.value)}"
     if discover:
         document = yield from service_document_of(address, person)
         if document is None or document.colleagues_href is None:
-            raise NotFoundError(404, None, "this person has no feed of colleagues")
+            raise NotFoundError(404, None, "the service document of this person names no feed of colleagues")
         target = address.follow(document.colleagues_href)
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
@@ -124,9 +124,11 @@ def invite(
             age = earlier.age()
             if sent >= _MOST_POSTS or age is None or age > _LONGEST_DOUBT:
                 break
-        answer = yield from _posted(request)
-        done = None if answer is None else _invited(request, answer)
-        if done is not None and not (sent and isinstance(done, AlreadyExists)):  # which may be the first one, arrived
+        response = yield from _posted(request)
+        done = None if response is None else _invited(request, response)
+        if done is not None and not (
+            sent and isinstance(done, AlreadyExists)
+        ):  # it may be the first invitation, which arrived
             return done
         sent, pause, doubt = sent + 1, settle if done is None else 0.0, True
     raise _doubt("invitation")
@@ -135,12 +137,12 @@ def invite(
 def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     """Accept an invitation.
 
-    Page "Accept an invitation": the entry is fetched, its status changed and nothing else, and put back, because what
-    is not sent back is lost. After a lost answer it is fetched again, and put again if it is still pending.
+    Page "Accept an invitation": fetch the entry, change only its status, and put it back, because the server drops what
+    is not sent back. After a lost response the entry is fetched again, and put again if it is still pending.
 
     Raises:
-        ResponseError: the server's verdict; `NotFoundError` if there is no such invitation (any more).
-        InDoubtError: the answer was lost, and asking did not settle it.
+        ResponseError: the server's verdict; `NotFoundError` if there is no such invitation, or no longer.
+        InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
     asking = _entry(address, which, message=True)
     for _ in range(_MOST_PUTS):
@@ -151,11 +153,11 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
         if connection.status is Status.ACCEPTED:
             return Accepted()
         if connection.status is Status.UNCONFIRMED:
-            raise InvalidInputError("only the one who was invited can accept")
+            raise InvalidInputError("only the invitee can accept an invitation")
         request = Request("PUT", _edit_target(address, connection), ATOM, write_entry(accepted_entry(entry)), once=True)
-        answer = yield from _posted(request)
-        if answer is not None:
-            expect(request, answer, 200, 204)
+        response = yield from _posted(request)
+        if response is not None:
+            expect(request, response, 200, 204)
             return Accepted()
         asking = _settling("acceptance", _entry(address, which, message=True))
     entry = yield from asking
@@ -165,10 +167,10 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
 
 
 def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
-    """Decline, withdraw or remove: one verb for the server, and the result says which it was.
+    """Decline, withdraw or remove a connection; one request for the server, and the result tells the three apart.
 
     Pages "Deleting connections" and "Accept an invitation" (declining). The connection is fetched first, for its status
-    and its address; that it is gone by the time it is deleted is as good as deleting it.
+    and address; a connection that is gone when it is deleted counts as removed.
 
     Raises:
         ResponseError: the server's verdict; `NotFoundError` if there is no such connection.
@@ -176,7 +178,7 @@ def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SEN
     entry = yield from _entry(address, which)
     if entry is None:
         if earlier.times:
-            return Removed()  # and of what is gone nobody can say what it was
+            return Removed()  # its former status cannot be known
         raise NotFoundError(404, None, "there is no such connection")
     connection = connection_from(entry)
     request = Request("DELETE", _edit_target(address, connection), once=True)
@@ -189,48 +191,48 @@ def connect(
 ) -> Flow[Connected | AlreadyExists]:
     """Connect two people, as an administrator.
 
-    Page "Creating a colleague connection using the Administration API": a PUT that answers 201.
+    Page "Creating a colleague connection using the Administration API": PUT, 201.
 
     Raises:
-        ResponseError: the server's verdict; `ForbiddenError` to who is no administrator.
-        InDoubtError: the answer was lost, and asking did not settle it.
+        ResponseError: the server's verdict; `ForbiddenError` if the user is not an administrator.
+        InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
     target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
     request = Request("PUT", target, ATOM, body, once=True)
     for again in (earlier.times > 0, True):
-        answer = yield from _posted(request)
-        if answer is not None and not _is_already(request, answer):
-            if answer.status != 201:
-                expect(request, answer, 200)
+        response = yield from _posted(request)
+        if response is not None and not _is_already(request, response):
+            if response.status != 201:
+                expect(request, response, 200)
             return Connected()
-        if answer is not None and not again:
+        if response is not None and not again:
             return AlreadyExists()
         status = yield from _settling("connection", check(address, pair, headers=_NO_CACHE))
         if status is Status.ACCEPTED:
             return Connected()
-        if answer is not None:
-            return AlreadyExists()  # one that is not accepted, which this does not make
+        if response is not None:
+            return AlreadyExists()  # there is one that is not accepted, which this request does not create
     raise _doubt("connection")
 
 
 def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
-    """End the connection of two people, as an administrator.
+    """Remove the connection of two people, as an administrator.
 
     Page "Deleting a colleague connection using the Administration API".
 
     Raises:
         ResponseError: the server's verdict; `NotFoundError` if there is no connection.
-        InDoubtError: the answer was lost, and asking did not settle it.
+        InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
     was = yield from check(address, pair, headers=_NO_CACHE)
     target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
-    if was is None:  # what is not accepted may be hidden from all but the two (inferred), administrators among them
+    if was is None:  # a connection that is not accepted may be hidden from administrators (inferred)
         request = Request("DELETE", target, once=True)
-        answer = yield from _posted(request)
-        if answer is None:
+        response = yield from _posted(request)
+        if response is None:
             raise _doubt("removal")
-        if not (earlier.times and is_missing(answer)):
-            expect(request, answer, 200, 204)
+        if not (earlier.times and is_missing(response)):
+            expect(request, response, 200, 204)
         return Removed()
     request = Request("DELETE", target, once=True)
     yield from _deleted(request, "removal", lambda: check(address, pair, headers=_NO_CACHE))
@@ -238,34 +240,34 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
 
 
 def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> bytes:
-    """What is posted to invite with this message.
+    """The body of an invitation with this message.
 
     Raises:
-        InvalidInputError: the message is no text or holds characters that XML cannot, or is of no kind that the page
-            knows.
+        InvalidInputError: the message is not text, contains characters that XML cannot represent, or has an unknown
+            type.
     """
     if kind not in ("text", "html"):
-        raise InvalidInputError("a message is of type text or html")
+        raise InvalidInputError("message_type must be text or html")
     return write_entry(invite_entry(_text(message), kind))
 
 
 def connection_body(message: str) -> bytes:
-    """What an administrator puts to connect two people.
+    """The body of an administrator's request to connect two people.
 
     Raises:
-        InvalidInputError: the message is no text, or holds characters that XML cannot.
+        InvalidInputError: the message is not text, or contains characters that XML cannot represent.
     """
     return write_entry(connected_entry(_text(message)))
 
 
 def _text(message: object) -> str:
     if not isinstance(message, str):
-        raise InvalidInputError(f"a message is text, not {type(message).__name__}")
+        raise InvalidInputError(f"message must be text, got {type(message).__name__}")
     return message
 
 
 def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Entry | None]:
-    """The entry of a connection, or None where there is none."""
+    """The entry of a connection; None if there is no connection."""
     request = Request("GET", _target(address, which, message=message), _NO_CACHE)
     response = yield request
     if is_missing(response):
@@ -273,7 +275,7 @@ def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> 
     expect(request, response, 200)
     entry = lone_entry(response)
     if entry is None:
-        raise UnexpectedResponseError(200, None, "the answer holds no connection")
+        raise UnexpectedResponseError(200, None, "the response contains no connection")
     return entry
 
 
@@ -295,30 +297,31 @@ def _edit_target(address: Address, connection: Connection) -> str:
 
 
 def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Flow[None]:
-    """Delete; that it is gone already is as good. After a lost answer, `ask` says what is still there.
+    """Delete a resource; one that is already gone counts as deleted. After a lost response, `ask` verifies.
 
-    It is repeated here and not below, where a repetition that is refused would hide that the first one was lost.
+    The request is repeated here and not by the session, where a refused repetition would hide that the first response
+    was lost.
 
     Raises:
         ResponseError: the server's verdict.
-        TransportError: it is still there, and so it is with a `ServerError`.
-        InDoubtError: asking did not settle it.
+        TransportError: the resource still exists; likewise for a `ServerError`.
+        InDoubtError: verification did not settle whether the change was made.
     """
     failure: ConnectionsError | None = None
     for _ in range(_MOST_DELETES):
         try:
-            answer = yield request
+            response = yield request
         except TransportError as lost:
             if lost.sent == "no":
                 raise
             failure = lost
         else:
-            if is_missing(answer):
+            if is_missing(response):
                 return
-            if answer.status < 500:
-                expect(request, answer, 200, 204)
+            if response.status < 500:
+                expect(request, response, 200, 204)
                 return
-            failure = error_of(request, answer)
+            failure = error_of(request, response)
         if (yield from _settling(what, ask())) is None:
             return
     assert failure is not None  # noqa: S101 # else it would have returned
@@ -326,10 +329,10 @@ def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Fl
 
 
 def _settling(what: str, asking: Flow[R]) -> Flow[R]:
-    """What `asking` finds out after an answer was lost.
+    """The result of `asking`, which verifies a change whose response was lost.
 
     Raises:
-        InDoubtError: nothing. What kept it from finding out is the cause, and says nothing of the change itself.
+        InDoubtError: verification failed; the cause is its error, which says nothing about the change itself.
     """
     try:
         return (yield from asking)
@@ -338,11 +341,11 @@ def _settling(what: str, asking: Flow[R]) -> Flow[R]:
 
 
 def _doubt(what: str) -> InDoubtError:
-    return InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")
+    return InDoubtError(f"the {what} was sent and its response lost; whether it was made is not known")
 
 
 def _posted(request: Request) -> Flow[Response | None]:
-    """The answer to a change; None if it may have been made although no answer says so."""
+    """The response to a change; None if the change may have been made without a response that says so."""
     try:
         response = yield request
     except TransportError as lost:
@@ -355,7 +358,7 @@ def _posted(request: Request) -> Flow[Response | None]:
 def _invited(request: Request, response: Response) -> Invited | AlreadyExists:
     if _is_already(request, response):
         return AlreadyExists()
-    # recorded: 201 with an empty text/html body, where the page promises an entry; so the id comes from Location
+    # recorded: 201 with an empty text/html body, where the page specifies an entry; so the id comes from Location
     if response.status != 201:
         expect(request, response, 200)
     return Invited(query_value(response.get(b"location"), "connectionId"))

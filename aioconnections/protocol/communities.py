@@ -1,6 +1,6 @@
 """Conversations about invitations into communities.
 
-The hrefs of an invitation are used as they are: the ``userid`` in them is an id that Communities keeps to itself.
+The hrefs of an invitation are used unchanged: the ``userid`` in them is an internal id of Communities.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from aioconnections.records import Identity, Invitation
 
 __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]
 
-_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # it may be asked for what a lost answer would have said
+_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # the request may verify a change whose response was lost
 _MEMBER = 417  # documented: already a member
-_ALREADY = (409, _MEMBER)  # for an invitation that exists nothing is documented or recorded
+_ALREADY = (409, _MEMBER)  # what the server sends for an existing invitation is neither documented nor recorded
 
 
 def invite_to_community(
@@ -33,13 +33,13 @@ def invite_to_community(
 
     Raises:
         ResponseError: the server's verdict.
-        TransportError: certainly not sent.
-        InDoubtError: the answer was lost.
-        InvalidInputError: the person is named by key, or the title holds characters that XML cannot.
+        TransportError: the invitation was certainly not sent.
+        InDoubtError: the response was lost.
+        InvalidInputError: the person is identified by key, or the title contains characters that XML cannot represent.
     """
     target = f"{address.communities}/community/invites?communityUuid={encode(community)}"
     request = Request("POST", target, ATOM, write_entry(invitation_entry(person, title)), once=True)
-    if earlier.times:  # nothing says what a second invitation does
+    if earlier.times:  # the effect of a second invitation is not documented
         raise _doubt("invitation")
     response = yield from _posted(request, "invitation")
     if response.status in _ALREADY:
@@ -50,11 +50,11 @@ def invite_to_community(
 
 
 def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation | None]:
-    """An invitation as it stands now; None if it is gone. Page "Retrieving an invitation".
+    """The current state of an invitation; None if it no longer exists. Page "Retrieving an invitation".
 
     Raises:
         ResponseError: the server refuses.
-        AtomError: the answer makes no sense.
+        AtomError: the response cannot be read.
     """
     request = Request("GET", address.follow(_href(invitation)), _NO_CACHE)
     response = yield request
@@ -66,16 +66,16 @@ def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation 
 
 
 def accept_invitation(address: Address, me: Identity, invitation: Invitation) -> Flow[Accepted]:
-    """Become a member of the community one is invited to.
+    """Become a member of the community of an invitation.
 
     Page "Adding a member programmatically"; that this accepts an invitation is inferred from the vendor's own client.
 
     Raises:
         ResponseError: the server's verdict.
-        InDoubtError: the answer was lost.
+        InDoubtError: the response was lost.
     """
     if invitation.community_uuid is None:
-        raise InvalidInputError("this invitation does not say into which community")
+        raise InvalidInputError("this invitation names no community")
     target = f"{address.communities}/community/members?communityUuid={encode(invitation.community_uuid)}"
     request = Request("POST", target, ATOM, write_entry(member_entry(me)), once=True)
     response = yield from _posted(request, "acceptance")
@@ -87,13 +87,13 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
 def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """Decline an invitation as the invitee, or revoke it as an owner.
 
-    Page "Declining or revoking an invitation" says 204; 200 is recorded of its siblings. After a lost answer it is
-    deleted once more, and after another one asked for: that it is gone by then is as good.
+    Page "Declining or revoking an invitation" specifies 204; 200 is recorded for similar requests. After a lost
+    response the invitation is deleted once more, and after a second one fetched: if it is gone, it counts as ended.
 
     Raises:
-        ResponseError: the server's verdict; `NotFoundError` if it is gone. Or it is still there after all.
-        TransportError: likewise, or never sent.
-        InDoubtError: asking did not settle whether it was done.
+        ResponseError: the server's verdict; `NotFoundError` if the invitation does not exist.
+        TransportError: the invitation still exists, or the request was not sent.
+        InDoubtError: verification did not settle whether the change was made.
     """
     request = Request("DELETE", address.follow(_href(invitation)), once=True)
     lost = earlier.times > 0
@@ -104,14 +104,16 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
         except TransportError as error:
             lost, failure = lost or error.sent == "maybe", error
             continue
-        except ConnectionsError as error:  # what keeps it from being sent again says nothing of the first one
+        except ConnectionsError as error:  # an error of the repetition says nothing about the first request
             if not lost:
                 raise
             failure = error
             continue
         if lost and is_missing(response):
             return Removed()
-        if response.status < 500 and not (lost and response.status in (401, 429)):  # these say nothing of the first one
+        if response.status < 500 and not (
+            lost and response.status in (401, 429)
+        ):  # these say nothing about the first request
             expect(request, response, 200, 204)
             return Removed()
         lost, failure = True, error_of(request, response)
@@ -131,15 +133,15 @@ def _still_there(address: Address, invitation: Invitation) -> Flow[Invitation | 
 def _href(invitation: Invitation) -> str:
     href = invitation.edit_href or invitation.self_href
     if href is None:
-        raise InvalidInputError("this invitation does not say where it is")
+        raise InvalidInputError("this invitation has neither an edit link nor a self link")
     return href
 
 
 def _posted(request: Request, what: str) -> Flow[Response]:
-    """The answer to a POST.
+    """The response to a POST.
 
     Raises:
-        InDoubtError: none came, or one that does not say whether it was done.
+        InDoubtError: there is none, or it does not say whether the change was made.
     """
     try:
         response = yield request
@@ -153,4 +155,4 @@ def _posted(request: Request, what: str) -> Flow[Response]:
 
 
 def _doubt(what: str) -> InDoubtError:
-    return InDoubtError(f"the {what} was sent and its answer lost; whether it was made is not known")
+    return InDoubtError(f"the {what} was sent and its response lost; whether it was made is not known")

@@ -14,44 +14,44 @@ from aioconnections.protocol.messages import Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.records import Identity, Key, Profile, ServiceDocument, Userid
 
-__all__ = ["COLLEAGUES_REL", "emails_hidden", "nobody", "profile", "service_document", "service_document_of"]
+__all__ = ["COLLEAGUES_REL", "emails_hidden", "is_unknown_person", "profile", "service_document", "service_document_of"]
 
-_INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the answer to a person who is not known
+_INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the response for an unknown person
 
 
 def service_document_of(address: Address, person: Identity | None = None) -> Flow[ServiceDocument | None]:
-    """The service document of a person, or the signed-in user's own; None if there is no such person.
+    """The service document of a person, or of the signed-in user; None for an unknown person.
 
     Page "Retrieving the Profiles service document".
 
     Raises:
         ResponseError: the server refuses.
-        AtomError: the answer makes no sense.
+        AtomError: the response cannot be read.
     """
     query = "" if person is None else f"?{person.kind}={encode(person.value)}"
     request = Request("GET", f"{address.profiles}/profileService.do{query}")
     response = yield request
-    if person is not None and nobody(request, response):
+    if person is not None and is_unknown_person(request, response):
         return None
     expect(request, response, 200)
     return service_document(response.body, charset=response.charset)
 
 
 def profile(address: Address, person: Identity) -> Flow[Profile | None]:
-    """What the directory says of a person; None if it knows no such person.
+    """The profile of a person in the directory; None for an unknown person.
 
-    Pages "Retrieving a profile". Servers say "nobody" in four ways (recorded): a feed without an entry, an XML
-    declaration without a document, 400 with CLFRN1172E, 404.
+    Page "Retrieving a profile". Servers report an unknown person in four ways (recorded): a feed without an entry, an
+    XML declaration without a document, 400 with CLFRN1172E, 404.
 
     Raises:
         ResponseError: the server refuses.
-        AtomError: the answer makes no sense.
+        AtomError: the response cannot be read.
     """
     # the default of `format` differs between versions, so it is always sent
     query = f"{person.kind}={encode(person.value)}&format=full&output=hcard"
     request = Request("GET", f"{address.profiles}/profile.do?{query}")
     response = yield request
-    if nobody(request, response):
+    if is_unknown_person(request, response):
         return None
     expect(request, response, 200)
     entry = lone_entry(response)
@@ -59,13 +59,13 @@ def profile(address: Address, person: Identity) -> Flow[Profile | None]:
 
 
 def emails_hidden(address: Address) -> Flow[bool]:
-    """Whether this server hides e-mail addresses, and refuses requests that name people by them.
+    """Whether this server hides e-mail addresses and refuses them in requests.
 
     Page "Determining whether email addresses are hidden".
 
     Raises:
         ResponseError: the server does not say.
-        AtomError: the answer makes no sense.
+        AtomError: the response cannot be read.
     """
     request = Request("GET", f"{address.context}/profiles/serviceconfigs")
     response = yield request
@@ -77,8 +77,8 @@ def emails_hidden(address: Address) -> Flow[bool]:
     )
 
 
-def nobody(request: Request, response: Response) -> bool:
-    """Whether an error says only that there is no such person."""
+def is_unknown_person(request: Request, response: Response) -> bool:
+    """Whether the response only reports an unknown person."""
     if response.status == 404:
         return is_missing(response)
     if response.status != 400:
@@ -99,14 +99,14 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     """Read a service document.
 
     Args:
-        body: as it came.
+        body: of the response.
         charset: of the HTTP ``Content-Type``, or None.
 
     Returns:
-        what it says, or None if it is only an XML declaration: nobody.
+        The document, or None if it is only an XML declaration, which means an unknown person.
 
     Raises:
-        AtomError: it is no service document.
+        AtomError: it is not a service document.
     """
     service = read_document(body, charset=charset, strict=False)
     if service is None:
@@ -120,7 +120,7 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     )
     userid = next((element.content for element in service.walk() if element.tag == _USERID), None)
     colleagues = next((href for rel, href in links if rel == COLLEAGUES_REL), None)
-    # The person's own key is nowhere but in the links (protocol: service document).
+    # Only the links contain the person's key (protocol: service document).
     candidates = [colleagues, *(href for _, href in links)]
     key = next((key for key in (query_value(href, "key", "targetKey") for href in candidates) if key), None)
     return ServiceDocument(
@@ -132,5 +132,5 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
 
 
 def _decoded(href: str) -> str:
-    """Links to other applications come percent-encoded as a whole (protocol: ``…/sn/service/*``)."""
+    """A link; those to other applications are percent-encoded as a whole (protocol: ``…/sn/service/*``)."""
     return unquote(href) if _ENCODED.match(href) else href

@@ -1,4 +1,4 @@
-"""Names and steps that all kinds of entries share."""
+"""Atom entries of connections and invitations, and what both share."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _PREFIX = "tag:profiles.ibm.com,2006:entry"
 
 
 def kind_of(entry: Entry) -> str | None:
-    """``connection``, ``profile``, ``invite`` …; the id of an entry does not tell (protocol: one prefix for all)."""
+    """``connection``, ``profile``, ``invite`` …; entry ids share one prefix, so they do not tell (protocol)."""
     return entry.term(TYPE_SCHEME)
 
 
 def bare_id(entry: Entry) -> str | None:
-    """The id of a connection or the key of a profile, without the prefix that both share; None if it is not there."""
+    """The id of a connection or the key of a profile, without the prefix that both share; None if it is missing."""
     return entry.id.removeprefix(_PREFIX) or None if entry.id and entry.id.startswith(_PREFIX) else None
 
 
@@ -56,13 +56,13 @@ def lone_entry(response: Response) -> Entry | None:
 
     Raises:
         AtomError: the response is not acceptable Atom.
-        UnexpectedResponseError: it holds several entries, and nothing tells which of them was asked for.
+        UnexpectedResponseError: it contains several entries, so that the requested one is not known.
     """
     reader = Reader(charset=response.charset, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:
-        raise UnexpectedResponseError(200, None, f"the response holds {len(entries):,} entries where one was asked for")
+        raise UnexpectedResponseError(200, None, f"the response contains {len(entries):,} entries in place of one")
     return entries[0] if entries else None
 
 
@@ -73,7 +73,7 @@ def href_of(entry: Entry, rel: str) -> str | None:
 
 
 def text_of(construct: Text | Content | None) -> str:
-    """The text of a construct without the blanks around it; empty if it holds none."""
+    """The text of a construct without surrounding blanks; empty if it has none."""
     if construct is None or not isinstance(construct.value, str):
         return ""
     return construct.value.strip()
@@ -83,13 +83,13 @@ def query_value(href: str | None, *names: str) -> str | None:
     """The first value of the first of these parameters that an href has."""
     try:
         query = parse_qs(urlsplit(href or "").query)
-    except ValueError:  # brackets that hold no address, or too many parameters
+    except ValueError:  # brackets without an address, or too many parameters
         return None
     return next((query[name][0] for name in names if name in query), None)
 
 
 def person_from(person: AtomPerson | None, key: Key | None = None) -> Person:
-    """A person as the server names them. Elements that are empty say nothing (protocol: hidden e-mail addresses)."""
+    """A person as the server describes them; empty elements are ignored (protocol: hidden e-mail addresses)."""
     if person is None:
         return Person(key=key)
     return Person(
@@ -103,7 +103,7 @@ def person_from(person: AtomPerson | None, key: Key | None = None) -> Person:
 
 
 def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
-    """An identity of that kind, or None where the server gave none that could be sent."""
+    """An identity of that kind, or None if the server gave no valid one."""
     try:
         return kind(text) if text else None
     except InvalidInputError:
@@ -117,14 +117,14 @@ _STATUS_SCHEME = f"{SN}/status"
 def connection_from(entry: Entry) -> Connection:
     """The connection that an entry describes.
 
-    Source and target come from ``snx:connection`` and ``snx:rel``: author and contributor of the entry are something
-    else (protocol: in an unconfirmed connection both are the inviter).
+    Source and target come from ``snx:connection`` and ``snx:rel``, not from author and contributor (protocol: in an
+    unconfirmed connection both are the inviter).
 
     Raises:
-        AtomError: the entry describes something else.
+        AtomError: the entry is not of a connection.
     """
     if entry.connection is None and kind_of(entry) != "connection":
-        raise AtomError("an entry that is not of a connection", element="entry")
+        raise AtomError("the entry is not of a connection", element="entry")
     ends = entry.connection
     return Connection(
         id=bare_id(entry),
@@ -143,22 +143,22 @@ def connection_from(entry: Entry) -> Connection:
 
 
 def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> Entry:
-    """What invites a person (protocol page "Inviting a person to become your colleague").
+    """The entry that invites a person (protocol page "Inviting a person to become your colleague").
 
-    The status is ``pending`` although the inviter's own list will show ``unconfirmed``.
+    The status is ``pending``, although the inviter's own list shows ``unconfirmed``.
     """
     return _entry(Status.PENDING, Content(message, kind))
 
 
 def connected_entry(message: str = "") -> Entry:
-    """What connects two people on their behalf (protocol page "Creating a colleague connection", administration)."""
+    """The entry that connects two people (protocol page "Creating a colleague connection", administration)."""
     return _entry(Status.ACCEPTED, Content(message, "text"))
 
 
 def accepted_entry(entry: Entry) -> Entry:
-    """The entry of an invitation with its status changed, and nothing else: what is not sent back is lost.
+    """The entry of an invitation with only its status changed: the server drops what is not sent back.
 
-    (Protocol page "Accept an invitation": all existing information is replaced with what is sent.)
+    (Protocol page "Accept an invitation": all existing information is replaced.)
     """
     accepted = Category(Status.ACCEPTED.value, _STATUS_SCHEME)
     categories = [
@@ -197,10 +197,10 @@ def invitation_from(entry: Entry) -> Invitation:
     """The invitation that an entry describes.
 
     Raises:
-        AtomError: the entry describes something else.
+        AtomError: the entry is not of an invitation.
     """
     if kind_of(entry) != "invite":
-        raise AtomError("an entry that is not of an invitation", element="entry")
+        raise AtomError("the entry is not of an invitation", element="entry")
     return Invitation(
         id=entry.id,
         community_uuid=_community_uuid(entry),
@@ -215,10 +215,10 @@ def invitation_from(entry: Entry) -> Invitation:
 
 
 def invitation_entry(person: Identity, title: str) -> Entry:
-    """What invites a person (protocol page "Creating a community invitation programmatically").
+    """The entry that invites a person (protocol page "Creating a community invitation programmatically").
 
     Raises:
-        InvalidInputError: the person is given by key, which Communities does not know.
+        InvalidInputError: the person is identified by key, which Communities does not know.
     """
     return Entry(
         title=Text(title),
@@ -228,10 +228,10 @@ def invitation_entry(person: Identity, title: str) -> Entry:
 
 
 def member_entry(person: Identity) -> Entry:
-    """What makes a person a member, and so accepts an invitation (protocol page "Adding a member programmatically").
+    """The entry that makes an invitee a member (protocol page "Adding a member programmatically").
 
     Raises:
-        InvalidInputError: the person is given by key, which Communities does not know.
+        InvalidInputError: the person is identified by key, which Communities does not know.
     """
     role = XmlElement(f"{{{SN}}}role", (("component", f"{SN}/communities"),), "member")
     return Entry(
@@ -241,15 +241,15 @@ def member_entry(person: Identity) -> Entry:
 
 def _contributor(person: Identity) -> AtomPerson:
     if isinstance(person, Key):
-        raise InvalidInputError("Communities knows people by userid or e-mail address, not by key")
+        raise InvalidInputError("Communities identifies people by userid or e-mail address, not by key")
     return AtomPerson(email=person.value) if isinstance(person, Email) else AtomPerson(userid=person.value)
 
 
 def _community_uuid(entry: Entry) -> str | None:
     hrefs = [href_of(entry, rel) for rel in (_COMMUNITY_REL, "self", "edit")]
-    told = next((uuid for uuid in (query_value(href, "communityUuid") for href in hrefs) if uuid), None)
-    if told is None and entry.id:
-        # Two uuids joined by the dash that is also in them: only their length tells them apart.
-        found = _ID.fullmatch(entry.id)
-        told = found[1] if found else None
-    return told
+    uuid = next((found for found in (query_value(href, "communityUuid") for href in hrefs) if found), None)
+    if uuid is None and entry.id:
+        # two uuids joined by a dash, which they contain too: only their length separates them
+        match = _ID.fullmatch(entry.id)
+        uuid = match[1] if match else None
+    return uuid

@@ -1,10 +1,9 @@
-"""Listings that come in pages: which page to ask for, what is on it, and when there is no more.
+"""Listings of several pages: the next request, the records of a page, and the end of the listing.
 
-What a page says of itself is not to be relied on (all of it recorded): ``fh:complete`` stands in feeds that are not
-complete, pages may be smaller than asked for, and some feeds have no total. So a page is the last one if it neither
-names a next one nor leaves any of its total open. When the total shrinks between two pages, entries have moved forward
-past the reader; when there are fewer records than the total at the end, something moved as well. Then all pages are
-read once more, for what was missed.
+The metadata of a page is unreliable (all recorded): ``fh:complete`` occurs in incomplete feeds, pages may be smaller
+than requested, and some feeds have no total. A page is the last one if it has no link to a next one and the total is
+reached. If the total shrinks between two pages, entries have moved to pages already read; if there are fewer records
+than the total at the end, entries have moved too. Then all pages are read once more.
 """
 
 from __future__ import annotations
@@ -25,35 +24,35 @@ __all__ = ["FeedPager", "Pager", "colleagues", "in_common", "invitations", "sear
 
 R = TypeVar("R")
 
-_LARGEST_PAGE = 250  # inferred: clients say so, and the vendor's search sample stops there
+_LARGEST_PAGE = 250  # inferred from clients, and from the vendor's search sample
 _INVITATIONS = 50  # the largest page of Communities is not known
 _MOST_SWEEPS = 5
 _NO_CACHE = Headers([("Cache-Control", "no-cache")])
 
 
 class Pager(Protocol[R]):
-    """A listing. Asked for the next request again before `end`, it starts the page over.
+    """A listing. If the next request is requested again before `end`, the page starts over.
 
     Attributes:
-        people: whom the requests name.
+        people: the people that the requests name.
     """
 
     people: tuple[Identity, ...]
 
     def next_request(self) -> Request | None:
-        """The request for the page that comes next, or None if there is none."""
+        """The request for the next page; None after the last."""
         ...
 
     def begin(self, response: Response) -> None:
-        """The head of the answer has arrived (for an error: all of it).
+        """Begin a page with the head of its response (for an error, the whole response).
 
         Raises:
-            ResponseError: it is not the page.
+            ResponseError: the response is not the page.
         """
         ...
 
     def feed(self, chunk: bytes) -> list[R]:
-        """Some bytes of the page have arrived; the records that they complete.
+        """Parse bytes of the page; returns the records that they complete.
 
         Raises:
             AtomError: the page is not acceptable Atom.
@@ -61,25 +60,25 @@ class Pager(Protocol[R]):
         ...
 
     def end(self) -> list[R]:
-        """The page has arrived; the records that its end completes.
+        """End the page; returns the records that its end completes.
 
         Raises:
-            AtomError: the page broke off.
+            AtomError: the page is incomplete.
         """
         ...
 
 
 class FeedPager(Generic[R]):
-    """The pages of one Atom feed; every record once, however often the server gives it.
+    """The pages of one Atom feed; each record once, even if the server repeats it.
 
     Args:
         address: of the server.
         path: of the feed.
-        parameters: of every page, percent-encoded.
+        parameters: query of every page, percent-encoded.
         build: makes a record of an entry.
-        key: what tells whether two records are the same.
-        page_size: how many entries to ask for at once.
-        people: whom the requests name.
+        key: gives the identity of a record.
+        page_size: entries per request.
+        people: the people that the requests name.
     """
 
     def __init__(
@@ -100,12 +99,12 @@ class FeedPager(Generic[R]):
         self._key = key
         self._page_size = page_size
         self._page = 1
-        self._size = 0  # entries on a full page: the server may give fewer than asked for
-        self._link: str | None = None  # the next page, as the last one named it
-        self._links: set[str] = set()  # those that were followed in this sweep
+        self._size = 0  # entries on a full page: the server may give fewer than requested
+        self._link: str | None = None  # link to the next page
+        self._links: set[str] = set()  # links followed in this sweep
         self._total: int | None = None
-        self._restless = False  # entries have moved during this sweep
-        self._gained = 0  # records that this sweep brought
+        self._restless = False  # entries moved during this sweep
+        self._gained = 0  # new records in this sweep
         self._sweep = 1
         self._done = False
         self._known: set[Hashable] = set()
@@ -125,8 +124,8 @@ class FeedPager(Generic[R]):
         return self._request
 
     def begin(self, response: Response) -> None:
-        """See `Pager`. An unknown person is refused with 400 from 5.0 on; before that the feed is empty (recorded)."""
-        assert self._request is not None  # noqa: S101 # a page is asked for before it comes
+        """See `Pager`. For an unknown person, servers respond 400 from 5.0 on, before with an empty feed (recorded)."""
+        assert self._request is not None  # noqa: S101 # `next_request` comes first
         self._reader = Reader(charset=response.charset, base=f"{self._address.origin}{self._path}", strict=False)
         expect(self._request, response, 200)
 
@@ -153,7 +152,7 @@ class FeedPager(Generic[R]):
         return records
 
     def _turn(self, feed: Feed) -> None:
-        """Decide what follows the page that has just ended."""
+        """Decide what follows the page that has ended."""
         self._known |= self._fresh
         self._gained += len(self._fresh)
         self._size = self._size or self._entries
@@ -165,7 +164,7 @@ class FeedPager(Generic[R]):
             self._finish()
 
     def _follow(self, feed: Feed) -> bool:
-        """Whether the page names a next one that was not there before: links may lead in circles."""
+        """Whether the page links to a next page that is new: links may form a circle."""
         self._link, following = None, feed.link("next")
         if following is None or not following.href:
             return False
@@ -177,13 +176,13 @@ class FeedPager(Generic[R]):
         return True
 
     def _is_open(self) -> bool:
-        """Whether the total, or where there is none the page itself, says that there is more."""
+        """Whether more entries follow, by the total or, without one, by the page itself."""
         if self._total is None:
             return bool(self._fresh)
         return (self._page - 1) * self._size + self._entries < self._total
 
     def _finish(self) -> None:
-        """The sweep is over: end the listing, or read once more what moved."""
+        """End the sweep: end the listing, or begin another sweep if entries moved."""
         missing = self._total is not None and len(self._known) < self._total
         self._done = not self._gained or self._sweep == _MOST_SWEEPS or not (self._restless or missing)
         self._sweep += 1
@@ -200,7 +199,7 @@ def colleagues(
     message: bool = False,
     page_size: int = _LARGEST_PAGE,
 ) -> FeedPager[Connection]:
-    """A person's connections. `status` of others than `ACCEPTED` is for one's own (page "Getting colleagues")."""
+    """A person's connections; only one's own can have a `status` but `ACCEPTED` (page "Getting colleagues")."""
     parameters = f"connectionType=colleague&{person.kind}={encode(person.value)}&outputType=connection"
     parameters += f"&status={status or Status.ACCEPTED}"
     if since is not None:
@@ -214,13 +213,13 @@ def colleagues(
 
 
 def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Profile]:
-    """Whom two people both have as colleagues (page "Finding colleagues shared by two people").
+    """The colleagues that two people share (page "Finding colleagues shared by two people").
 
     Raises:
-        InvalidInputError: the two are named in different ways, or a name holds the comma that joins them.
+        InvalidInputError: the people are identified in different ways, or an identity contains the separating comma.
     """
     if type(one) is not type(other) or "," in one.value + other.value:
-        raise InvalidInputError("both people must be named in the same way, and without a comma")
+        raise InvalidInputError("both people must be identified in the same way, without a comma")
     both = f"{encode(one.value)},{encode(other.value)}"
     parameters = f"connectionType=colleague&{one.kind}={both}&outputType=profile&format=lite&output=hcard"
     path = f"{address.profiles}/connectionsInCommon.do"
@@ -228,20 +227,20 @@ def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Pro
 
 
 def search(address: Address, terms: Mapping[str, str], *, page_size: int = _LARGEST_PAGE) -> FeedPager[Profile]:
-    """People by what their profiles say (page "Searching profiles").
+    """People by the content of their profiles (page "Searching profiles").
 
     Raises:
-        InvalidInputError: there is nothing to search for.
+        InvalidInputError: no search terms.
     """
     if not terms:
-        raise InvalidInputError("a search needs at least one thing to search for")
+        raise InvalidInputError("a search needs at least one term")
     parameters = "&".join(f"{name}={encode(value)}" for name, value in terms.items())
     parameters += "&format=full&output=hcard"
     return FeedPager(address, f"{address.profiles}/search.do", parameters, profile_from, _of_profile, page_size)
 
 
 def invitations(address: Address, community: str | None = None) -> FeedPager[Invitation]:
-    """Invitations to the signed-in user, or those into a community (page "Getting the My Invitations feed")."""
+    """Invitations of the signed-in user, or into a community (page "Getting the My Invitations feed")."""
     path = f"{address.communities}/community/invites"
     if community is None:
         return FeedPager(address, f"{path}/my", "", invitation_from, _of_invitation, _INVITATIONS)

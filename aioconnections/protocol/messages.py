@@ -1,7 +1,7 @@
-"""The words of every conversation: `Request`, `Response`, `Headers`, and `Flow`, the conversation itself.
+"""`Request`, `Response`, `Headers`, and `Flow`, a conversation of several requests.
 
-Everything above `transport` speaks in these; nothing here knows how they travel. A request that exists can be sent:
-what could split a header or break the request line is refused when it is made.
+Everything above `transport` uses these types; they are independent of HTTP libraries. Every `Request` object can be
+sent: the constructor refuses what could split a header or break the request line.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _METHODS = SAFE_METHODS | {"POST", "PUT", "DELETE"}
 
 
 def encode(value: str) -> str:
-    """A query value as UTF-8, with everything percent-encoded that is not unreserved in RFC 3986.
+    """Percent-encode a query value as UTF-8: all characters except the unreserved ones of RFC 3986.
 
-    The vendor's pages ask for it ("the encoded form of the @ symbol is %40"). ``%20`` and not ``+`` stands for a blank.
+    The vendor's pages require it ("the encoded form of the @ symbol is %40"). A blank becomes ``%20``, not ``+``.
 
     Raises:
-        InvalidInputError: it holds a lone surrogate.
+        InvalidInputError: `value` contains a lone surrogate.
     """
     if _UNRESERVED_OR_AT.fullmatch(value):  # nearly every identity; an order of magnitude cheaper than quote()
         return value.replace("@", "%40")
@@ -70,13 +70,13 @@ class Headers:
     __slots__ = ("_items", "wire")
 
     wire: bytes
-    """The lines as HTTP/1.1 writes them, each with its line end; encoded once."""
+    """The header lines of HTTP/1.1, each with its line end; encoded once."""
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = tuple(items)
         for name, value in self._items:
             if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-                raise InvalidInputError("a header name or value holds characters that cannot be sent")
+                raise InvalidInputError("a header name or value contains characters that cannot be sent")
         self.wire = "".join(f"{name}: {value}\r\n" for name, value in self._items).encode("latin-1")
 
     def get(self, name: str) -> str | None:
@@ -111,7 +111,7 @@ NO_HEADERS = Headers()
 
 @frozen
 class Origin:
-    """Where requests go: scheme, host (lower case; IDNA-encoded; an IPv6 address without brackets) and port.
+    """Scheme, host (lower case, IDNA-encoded, IPv6 without brackets) and port of a server.
 
     `protocol.address.split_url` reads it from a URL.
     """
@@ -120,7 +120,7 @@ class Origin:
     host: str
     port: int
     authority: str = field(init=False, eq=False, repr=False)
-    """What a ``Host`` header names: the port is left out where it is the scheme's own."""
+    """Value of a ``Host`` header: without the port if it is the default of the scheme."""
 
     def __attrs_post_init__(self) -> None:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -133,23 +133,23 @@ class Origin:
 
 @define
 class Request:
-    """One request to the server of a client; its origin and credential are added where it is sent.
+    """One request to the server of a client; the sender adds origin and credential.
 
-    One is made for every pair, so it is not frozen, which would make each of them three times as expensive; it is to
-    be treated as if it were.
+    Treat it as immutable. It is not frozen, because one is made for every pair, and a frozen class costs three times as
+    much.
 
     Attributes:
         method: ``HEAD``, ``GET``, ``POST``, ``PUT`` or ``DELETE``.
-        target: path and query from the root of the server, percent-encoded; it may hold an e-mail address.
-        headers: what this request adds to the constant ones.
+        target: path and query from the root of the server, percent-encoded; may contain an e-mail address.
+        headers: in addition to the constant headers.
         body: the whole body, or None for a request without one.
-        once: what follows a failure is for the conversation to decide: it is not tried again on its own.
+        once: do not retry it: the conversation decides what to do after a failure.
         delay: seconds to wait before it is sent.
-        fresh: it is to go over a connection that has not served before, where the transport can see to that.
-        anonymous: it is sent without the credential of the signed-in user.
+        fresh: use a new connection, if the transport can.
+        anonymous: send it without the credential of the signed-in user.
 
     Raises:
-        InvalidInputError: the method is another one, or the target is not a path in ASCII without blanks and fragment.
+        InvalidInputError: another method, or a target that is not an ASCII path without blanks and fragment.
     """
 
     method: str
@@ -164,13 +164,13 @@ class Request:
     def __attrs_post_init__(self) -> None:
         target = self.target
         if self.method not in _METHODS:
-            raise InvalidInputError(f"a request's method is one of {', '.join(sorted(_METHODS))}")
+            raise InvalidInputError(f"the method of a request must be one of {', '.join(sorted(_METHODS))}")
         if not (target[:1] == "/" and target.isascii() and target.isprintable()) or " " in target or "#" in target:
-            raise InvalidInputError("a request target is a path with only percent-encoded ASCII in it")
+            raise InvalidInputError("the target of a request must be a path of percent-encoded ASCII")
 
     @property
     def is_change(self) -> bool:
-        """Whether it asks the server to change something."""
+        """Whether it requests a change."""
         return self.method not in SAFE_METHODS
 
     @property
@@ -181,12 +181,12 @@ class Request:
 
 @frozen
 class Response:
-    """A whole answer.
+    """A whole response.
 
     Attributes:
         status: HTTP status code.
-        fields: header fields as received, names as the server wrote them.
-        body: decoded from chunks and content coding; empty for an answer to HEAD.
+        fields: header fields as received, with the server's spelling of the names.
+        body: decoded from chunks and content coding; empty for HEAD.
     """
 
     status: int
@@ -205,7 +205,7 @@ class Response:
         return list((self._values or self._by_name()).get(name, ()))
 
     def _by_name(self) -> dict[bytes, list[str]]:
-        """The values by name, worked out once: a transport gives the same object for answers that are the same."""
+        """The values by name, computed once: a transport returns the same object for equal responses."""
         values: dict[bytes, list[str]] = {}
         for key, value in self.fields:
             values.setdefault(key.lower(), []).append(value.decode("latin-1").strip())
@@ -214,7 +214,7 @@ class Response:
 
     @property
     def is_own_form(self) -> bool:
-        """Whether Profiles or Communities itself wrote this, as far as the head tells.
+        """Whether Profiles or Communities itself wrote this response, judging by the head.
 
         Their documents are of type ``text/xml`` or ``application/atom+xml``, and Profiles adds ``X-Profiles-*`` fields
         (recorded). Pages of a web server or of a gateway have neither.
@@ -233,7 +233,7 @@ class Response:
 
     @property
     def charset(self) -> str | None:
-        """The character set that the type of the body names, or None."""
+        """The character set in the ``Content-Type``, or None."""
         message = Message()
         message["content-type"] = self.get(b"content-type") or ""
         charset = message.get_param("charset")
@@ -242,12 +242,12 @@ class Response:
 
 @frozen
 class Sends:
-    """What is known of a change that may have been sent before its conversation begins: by a run that was killed.
+    """What is known of a change that an earlier, killed run may have sent.
 
     Attributes:
-        times: how often it was sent.
-        age: gives the seconds since it was sent last, by whomever; None if that cannot be told.
-        settled: whether it was asked after, and not made: those times count, and nothing has to be asked.
+        times: number of times that it was sent.
+        age: gives the seconds since it was last sent, in this run or an earlier one; None if unknown.
+        settled: whether verification has shown that it was not made: the attempts count, and need no verification.
     """
 
     times: int = 0
@@ -258,4 +258,4 @@ class Sends:
 NEVER_SENT = Sends()
 
 Flow: TypeAlias = Generator[Request, Response, R]
-"""A conversation: yields a request, is sent the response or thrown the failure, returns a typed result."""
+"""A conversation: a generator that yields requests, receives responses or errors, and returns a typed result."""

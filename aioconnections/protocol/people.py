@@ -25,13 +25,13 @@ _HREFS = {"url": "href", "photo": "src", "sound": "href"}
 def profile_from(entry: Entry) -> Profile:
     """The profile that an entry describes.
 
-    The key is the end of the entry's id, else what the card says, else that of the ``self`` link.
+    The key comes from the entry's id, else from the card, else from the ``self`` link.
 
     Raises:
-        AtomError: the entry describes something else, or its hCard is not well-formed.
+        AtomError: the entry is not of a profile, or its hCard is not well-formed.
     """
     if kind_of(entry) not in {"profile", None}:
-        raise AtomError("an entry that is not of a profile", element="entry")
+        raise AtomError("the entry is not of a profile", element="entry")
     properties = tuple(_properties(entry.content))
     card = dict(reversed(properties))  # the first of each name counts
     key = bare_id(entry) or _of(card, "profile-key") or query_value(href_of(entry, "self"), "key")
@@ -49,7 +49,7 @@ def profile_from(entry: Entry) -> Profile:
 
 
 def _of(card: dict[str, str], name: str) -> str | None:
-    """A property by the name that hCard (``x-profile-key``) or vCard (``x_profile_key``) gives it."""
+    """A property by its name in hCard (``x-profile-key``) or vCard (``x_profile_key``)."""
     return card.get(name) or card.get(f"x-{name}") or card.get(f"x_{name.replace('-', '_')}") or None
 
 
@@ -74,10 +74,10 @@ def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
 
 
 def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
-    """The properties of an hCard. Each repeats the text of all that is inside it, so what they grow to has a bound.
+    """The properties of an hCard. Nested properties repeat their text, so the total length is limited.
 
     Raises:
-        AtomError: they are far longer than the card.
+        AtomError: the properties are far longer than the card.
     """
     document = f'<div xmlns="{_XHTML}">{markup}</div>'.encode()
     card = read_document(document, strict=False, max_bytes=_LARGEST_CARD)
@@ -93,28 +93,28 @@ def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
             value = element.get(_HREFS[name]) or "" if name in _HREFS else text
             left -= _PROPERTY + len(name) + len(value)
             if left < 0:
-                raise AtomError("an hCard whose properties are far longer than the card itself", element="content")
+                raise AtomError("the properties of an hCard are far longer than the card itself", element="content")
             yield name, value
 
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _QUOTED_PRINTABLE = {"quoted-printable", "encoding=quoted-printable"}
 _OCTETS = re.compile(r"(?:=[0-9A-Fa-f]{2})+")
-# Names that a server made up never reach the codec registry.
+# Names sent by a server never reach the codec registry.
 _CHARSETS = {"us-ascii": "utf-8", "iso-8859-1": "iso-8859-1", "windows-1252": "cp1252"}
 _NOT_ENCODED = re.compile(r"=(?![0-9A-Fa-f]{2})")
 _MOST_PARAMETERS = 50
-# What no XML document can hold is read from a card as it is from one.
+# Characters that XML forbids are read as in XML documents.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _STRUCTURE = {"begin", "end", "version"}
 
 
 def card_properties(card: str) -> Iterator[tuple[str, str]]:
-    """Name, in lower case, and value of each property.
+    """Name (lower case) and value of each property of a vCard.
 
-    What is quoted-printable is decoded: in the charset that it names, UTF-8 where it names none or one that is unknown.
-    A value goes on in the next line where that begins with a blank, and, if it is quoted-printable, after a ``=`` at
-    the end of the line. Characters that XML forbids are read as U+FFFD.
+    Quoted-printable values are decoded with the charset of the property; UTF-8 if it names none or an unknown one. A
+    value continues on the next line if that begins with a blank and, if it is quoted-printable, after a ``=`` at the
+    end of the line. Characters that XML forbids are read as U+FFFD.
     """
     for line in _whole_lines(card):
         left, colon, value = line.strip().partition(":")
@@ -125,7 +125,7 @@ def card_properties(card: str) -> Iterator[tuple[str, str]]:
 
 def _whole_lines(card: str) -> Iterator[str]:
     pieces: list[str] = []
-    quoted = soft = False  # whether the property is quoted-printable; whether a soft line break came last
+    quoted = soft = False  # whether the property is quoted-printable, and the last line ended with a soft line break
     for line in _LINE_END.split(card):
         if pieces and (soft or line.startswith((" ", "\t"))):
             pieces.append(line if soft else line[1:])
@@ -149,7 +149,7 @@ def _decoded(value: str, parameters: list[str]) -> str:
     named = next((each.removeprefix("charset=") for each in parameters if each.startswith("charset=")), "")
     charset = _CHARSETS.get(named.strip('"'), "utf-8")
     if value.isascii() or charset == "utf-8":
-        # A loop in C; it takes a sign that encodes nothing for something else than itself.
+        # a loop in C, which misreads a "=" that encodes nothing
         decoded = binascii.a2b_qp(_NOT_ENCODED.sub("=3D", value).encode()).decode(charset, "replace")
     else:
         decoded = _OCTETS.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(charset, "replace"), value)

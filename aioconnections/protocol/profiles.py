@@ -20,13 +20,13 @@ _STATUSES: dict[str, Status] = {str(status): status for status in Status}
 
 
 def pair_query(pair: Pair) -> str:
-    """The parameters that name both sides of a pair."""
+    """The query parameters for both people of a pair."""
     source, target = pair.source, pair.target
     return f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
 
 
 def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Request:
-    """One HEAD that asks what stands between two people."""
+    """The HEAD request for the status of a connection."""
     source, target = pair.source, pair.target  # not by `pair_query`: this runs for each pair of a bulk check
     names = f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
     path = f"{address.profiles}/connection.do?connectionType=colleague&{names}"
@@ -34,21 +34,20 @@ def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, d
 
 
 def check(address: Address, pair: Pair, *, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Flow[Status | None]:
-    """What stands between two people, seen from the source: `check_request`, and `check_result` of its answer."""
+    """The status of a connection, seen from the source: `check_request`, then `check_result`."""
     request = check_request(address, pair, headers, delay)
     response = yield request
     return check_result(request, response)
 
 
 def check_result(request: Request, response: Response) -> Status | None:
-    """The status that an answer to `check_request` gives; None if no connection is visible to the signed-in user.
+    """The status in a response to `check_request`; None if no connection is visible to the signed-in user.
 
-    The page promises 200 with ``X-Profiles-Connection-Status`` or 404. A 200 without that header comes from something
-    else, so it never counts as connected. A 404 that may come from something in front of Profiles never gets here: the
-    session decides first what it means.
+    The page specifies 200 with ``X-Profiles-Connection-Status``, or 404. A 200 without that header comes from something
+    else, so it never counts as connected. The session has sorted out a 404 that Profiles did not write.
 
     Raises:
-        ResponseError: neither of the two.
+        ResponseError: any other response.
     """
     if response.status == 200:
         values = response.get_all(b"x-profiles-connection-status")
@@ -67,10 +66,10 @@ def _repeated_status(values: list[str]) -> Status:
     """
     statuses = {_STATUSES.get(value.lower()) for value in values}
     if not statuses:
-        raise AuthenticationError(200, None, "the answer does not come from Profiles; most likely it is a login page")
+        raise AuthenticationError(200, None, "the response does not come from Profiles; most likely it is a login page")
     status = statuses.pop()
     if status is None or statuses:
-        raise UnexpectedResponseError(200, None, "the server named a status of the connection that does not exist")
+        raise UnexpectedResponseError(200, None, "the server sent an unknown status of a connection")
     return status
 
 
@@ -80,7 +79,7 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     Page "Retrieving the Profiles service document": 200 of type ``application/atomsvc+xml``.
 
     Raises:
-        ResponseError: it is anything else; the text says whether the login or the address is the likely cause.
+        ResponseError: any other response; the text names the login or the address as the likely cause.
     """
     request = Request("GET", f"{address.profiles}/profileService.do")
     response = yield request
@@ -89,15 +88,15 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     if response.status == 404:
         raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
     if response.status == 200 and not login_page(request, response):
-        raise UnexpectedResponseError(200, None, "what answers at this address is not the Profiles service")
+        raise UnexpectedResponseError(200, None, "the response does not come from the Profiles service: check the URL")
     raise error_of(request, response)
 
 
 def signed_in(address: Address) -> Flow[Identity]:
-    """Who is signed in, for whoever has not proved the login before.
+    """The signed-in user, if the login was not proved before.
 
     Raises:
-        ResponseError: as `prove_login`, or the server does not say.
+        ResponseError: as `prove_login`, or the server does not say who is signed in.
     """
     document = yield from prove_login(address)
     me = document.userid or document.key
@@ -107,7 +106,7 @@ def signed_in(address: Address) -> Flow[Identity]:
 
 
 def _own_document(response: Response) -> ServiceDocument:
-    """What the document says, as far as it can be read: its type alone has proved what was to be proved."""
+    """The content of the document, as far as it can be read: its type alone proves address and login."""
     with suppress(AtomError):
         return service_document(response.body, charset=response.charset) or ServiceDocument(None, None)
     return ServiceDocument(None, None)

@@ -1,7 +1,7 @@
-"""Whether a web application of the server is there: one small request that needs no person.
+"""The canary of a web application: one small request that shows whether the application responds.
 
-``serviceconfigs`` exists in each application and is open to all (page "Determining whether email addresses are
-hidden"). Where it is protected or not offered, a document of the signed-in user takes its place.
+``serviceconfigs`` exists in each application and needs no login (page "Determining whether email addresses are
+hidden"). If it is protected or missing, a document of the signed-in user takes its place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SERVICE_DOCUMENT = "application/atomsvc+xml"
 
 
 class Sight(Enum):
-    """What came of a look at an application."""
+    """What a canary shows."""
 
     GOOD = "the application responds"
     ABSENT = "something else responds in its place"
@@ -37,9 +37,9 @@ class View:
     """The result of `look`.
 
     Attributes:
-        sight: what came of it.
-        needs_login: whether the next look has to use the signed-in user's own document; None: not known yet.
-        stopped: whether the application server itself says that the application is stopped (``SRVE0255E``).
+        sight: what the canary showed.
+        needs_login: whether the next canary must use the signed-in user's own document; None if unknown.
+        stopped: whether the application server itself reports that the application is stopped (``SRVE0255E``).
     """
 
     sight: Sight
@@ -55,14 +55,14 @@ def look(
     needs_login: bool | None = None,
     method: Literal["GET", "HEAD"] = "GET",
 ) -> Flow[View]:
-    """Ask whether `application` is there.
+    """Send a canary to `application`.
 
     Args:
         address: of the server.
-        application: which one.
-        signs_in: whether there is a credential to ask with.
-        needs_login: from the `View` of an earlier look at the same server.
-        method: ``HEAD`` tells whether a front end lets this method through.
+        application: profiles or communities.
+        signs_in: whether there is a credential.
+        needs_login: from an earlier `View`.
+        method: ``HEAD`` shows whether a front end lets this method through.
 
     Raises:
         AuthenticationError: the credential was refused.
@@ -104,7 +104,7 @@ def _sight(request: Request, response: Response | None, expected: str) -> Sight:
         return Sight.AWAY
     status = response.status
     if (status == 200 and response.media_type == expected) or (status in DOUBTFUL and response.is_own_form):
-        return Sight.GOOD  # a refusal in its own form proves as well that the application is there
+        return Sight.GOOD  # a refusal in its own form shows too that the application responds
     if status == 429:
         return Sight.BUSY
     if status in (401, 403) or 300 <= status < 400 or login_page(request, response):

@@ -190,7 +190,7 @@ def test_a_server_that_is_not_there(command: Command, pairs_file: PairsFile) -> 
     ("status", "media_type", "code", "message"),
     [
         (404, "text/html", 2, "there is no Profiles service at "),
-        (200, "text/plain", 2, "what answers at this address is not the Profiles service"),
+        (200, "text/plain", 2, "the response does not come from the Profiles service: check the URL"),
         (200, "text/html", 3, "an HTML page, most likely its login"),
         (403, "text/html", 1, "HTTP 403: Forbidden"),
         (503, "text/html", 5, "does not answer: HTTP 503"),
@@ -227,7 +227,7 @@ def test_a_server_that_is_not_profiles(
         (["pairs.csv", "--id-type", "name"], 'Invalid value "name" for --id-type'),
         (["pairs.csv", "--oredered"], "Did you mean --ordered?"),
         (["pairs.csv", "--url", "connections.example.com"], "a URL must look like https://connections.example.com"),
-        (["pairs.csv", "--url", "https://me:gehe1m@example.com"], "a URL must not hold a user, a password"),
+        (["pairs.csv", "--url", "https://me:gehe1m@example.com"], "a URL must not contain a user, a password"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line_and_nothing_is_sent(

@@ -34,7 +34,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"message_type": "HTML"}, "text or html"),
     ({"message_type": []}, "text or html"),
     ({"message": "\x01"}, "XML"),
-    ({"message": 5}, "a message is text, not int"),
+    ({"message": 5}, "message must be text, got int"),
 ]
 
 

@@ -33,7 +33,7 @@ async def converse(place: Place, kind: str, *, discover: bool = False) -> None:
         assert await his.check(bob, alice) is Status.PENDING
         assert isinstance(await hers.invite(bob), AlreadyExists)
         assert isinstance(await his.invite(alice), AlreadyExists)
-        with pytest.raises(InvalidInputError, match="who was invited"):
+        with pytest.raises(InvalidInputError, match="only the invitee"):
             await hers.accept(Pair(alice, bob))
         waiting = [it async for it in his.colleagues(bob, status=Status.PENDING, include_message=True)]
         (pending,) = [it for it in waiting if it.target.userid == place.person(a, "userid")]

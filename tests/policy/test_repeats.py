@@ -51,7 +51,7 @@ ABOUT_AN_ITEM = [
     ForbiddenError(403, None, "not allowed"),
     NotFoundError(404, None, "no such invitation"),
     UnexpectedResponseError(409, None, "a conflict"),
-    UnexpectedResponseError(200, None, "the answer holds no connection"),
+    UnexpectedResponseError(200, None, "the response contains no connection"),
     ServerError(500, None, "a defect"),
     ServerError(503, None, "too busy"),
     ThrottledError(429, None, "too much"),

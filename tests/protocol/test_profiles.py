@@ -203,9 +203,13 @@ def test_the_service_document_proves_address_and_login() -> None:
     ("response", "kind", "words"),
     [
         (answer(200, HTML, body=b"<html>"), AuthenticationError, "HTML page"),
-        (answer(200, HTML), UnexpectedResponseError, "not the Profiles service"),
-        (answer(200, (b"Content-Type", b"application/json"), body=b"{}"), UnexpectedResponseError, "not the Profiles"),
-        (answer(200), UnexpectedResponseError, "not the Profiles service"),
+        (answer(200, HTML), UnexpectedResponseError, "not come from the Profiles service"),
+        (
+            answer(200, (b"Content-Type", b"application/json"), body=b"{}"),
+            UnexpectedResponseError,
+            "not come from the Profiles",
+        ),
+        (answer(200), UnexpectedResponseError, "not come from the Profiles service"),
         (answer(204), UnexpectedResponseError, "No Content"),
         (answer(302, (b"Location", b"/login")), AuthenticationError, "login"),
         (answer(401), AuthenticationError, "refused"),

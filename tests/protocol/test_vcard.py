@@ -90,7 +90,7 @@ def hcard(markup: str) -> Entry:
     ],
 )
 def test_an_hcard_grows_no_longer_than_a_multiple_of_itself(markup: str) -> None:
-    with pytest.raises(AtomError, match="properties are far longer than the card"):
+    with pytest.raises(AtomError, match="properties of an hCard are far longer than the card"):
         profile_from(hcard(markup))
 
 

@@ -29,7 +29,7 @@ __all__ = ["FATES", "LATEST", "Asked", "Death", "Fate", "Life", "World", "in_tim
 
 Fate: TypeAlias = Literal[
     "fine",
-    "answer lost",
+    "response lost",
     "never done",
     "done late",
     "done later",
@@ -47,7 +47,7 @@ NOT_MADE = frozenset({"not sent", "busy", "login refused"})
 """Fates after which the client knows that nothing was done."""
 _LATE: dict[str, float] = {"done late": 5.0, "done later": LATEST}
 _STATUS = {"busy": 429, "away": 503, "done and away": 503, "login refused": 401}
-_DONE = frozenset({"fine", "answer lost", "silent", "done and away"})
+_DONE = frozenset({"fine", "response lost", "silent", "done and away"})
 
 T = TypeVar("T")
 
@@ -291,7 +291,7 @@ class _Door(httpx.AsyncBaseTransport):
             self._world.do_later(_LATE[fate], request)
         if fate == "silent":
             await trio.sleep_forever()
-        if response is None or fate == "answer lost":
+        if response is None or fate == "response lost":
             raise httpx.ReadError("reset", request=request)
         return response
 
