@@ -1,4 +1,4 @@
-"""A directory, and ways to ask a server over it in process."""
+"""A directory, and fixtures that send requests to a server in process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def directory() -> Directory:
 
 @pytest.fixture
 def pair(directory: Directory) -> Callable[[Status | None], tuple[Person, Person]]:
-    """Two people, the first of whom sees the second with this status."""
+    """Two people; the first sees the second with the given status."""
 
     def find(status: Status | None) -> tuple[Person, Person]:
         return next(pair for pair in directory.sample_pairs(1000) if directory.status(*pair) is status)
@@ -37,7 +37,7 @@ def pair(directory: Directory) -> Callable[[Status | None], tuple[Person, Person
 
 @pytest.fixture
 def query() -> Query:
-    """The query of a check, encoded by hand and not by any library's idea of a form."""
+    """The query of a check, encoded without a library for forms."""
     names = {Email: "Email", Userid: "Userid", Key: "Key"}
 
     def write(source: Identity, target: Identity) -> str:
@@ -51,7 +51,7 @@ def query() -> Query:
 
 @pytest.fixture
 def ask() -> Ask:
-    """`await ask(app, "HEAD", "/profiles/…?…", user=person)`; without a user nobody signs in."""
+    """`await ask(app, "HEAD", "/profiles/…?…", user=person)`; without a user the request is anonymous."""
 
     async def send(
         app: App, method: str, target: str, *, user: Person | str | None = None, **options: Any
@@ -66,13 +66,13 @@ def ask() -> Ask:
 
 @pytest.fixture
 def parse() -> Parse:
-    """The root element of a document, by a parser that the server does not have."""
+    """Parses a document, with a parser that the server does not use."""
     return fromstring  # the server under test wrote it
 
 
 @pytest.fixture
 def invitation() -> Callable[..., bytes]:
-    """The entry of a connection as clients post it, with no more than the vendor's own sample has."""
+    """The entry of a connection as clients post it, with the elements of the vendor's sample."""
 
     def write(message: str = "", *, status: str = "pending", kind: str = "text", more: str = "") -> bytes:
         scheme = "http://www.ibm.com/xmlns/prod/sn"

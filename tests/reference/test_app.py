@@ -23,12 +23,12 @@ ATOM, APP, SNX = (
 SN = "http://www.ibm.com/xmlns/prod/sn"
 
 
-async def test_everybody_signs_in_by_any_identity(directory: Directory, ask: Any, parse: Any) -> None:
+async def test_all_people_sign_in_by_any_identity(directory: Directory, ask: Any, parse: Any) -> None:
     server = app(directory)
     for person in directory.people[:60]:
         for name in (person.email, person.userid, person.key):
-            answer = await ask(server, "GET", SERVICE, user=str(name))
-            assert parse(answer.content).findtext(f".//{SNX}userid") == str(person.userid)
+            response = await ask(server, "GET", SERVICE, user=str(name))
+            assert parse(response.content).findtext(f".//{SNX}userid") == str(person.userid)
 
 
 @pytest.mark.parametrize(
@@ -46,41 +46,39 @@ async def test_everybody_signs_in_by_any_identity(directory: Directory, ask: Any
         b64encode(b"admin:secret"),
     ],
 )
-async def test_whoever_is_not_known_is_asked_to_sign_in(
-    directory: Directory, ask: Any, authorization: bytes | None
-) -> None:
+async def test_unknown_user_gets_a_challenge(directory: Directory, ask: Any, authorization: bytes | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization.decode()}
-    answer = await ask(app(directory), "GET", SERVICE, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == 'Basic realm="IBM Connections"'
-    assert answer.headers["content-type"].startswith("text/html")
-    assert b"<html>" in answer.content
-    assert "set-cookie" not in answer.headers
+    response = await ask(app(directory), "GET", SERVICE, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Basic realm="IBM Connections"'
+    assert response.headers["content-type"].startswith("text/html")
+    assert b"<html>" in response.content
+    assert "set-cookie" not in response.headers
 
 
-async def test_the_scheme_is_read_in_any_case(directory: Directory, ask: Any) -> None:
+async def test_login_scheme_ignores_case(directory: Directory, ask: Any) -> None:
     headers = {"Authorization": "bASIC " + b64encode(b"admin:secret").decode()}
     assert (await ask(app(directory), "GET", SERVICE, headers=headers)).status_code == 200
 
 
-async def test_cookies_belong_to_the_user_and_hold_what_real_ones_hold(directory: Directory, ask: Any) -> None:
+async def test_cookies_as_recorded(directory: Directory, ask: Any) -> None:
     server = app(directory)
     tokens = [(await ask(server, "GET", SERVICE, user=person)).cookies["LtpaToken2"] for person in directory.people[:9]]
     assert len(set(tokens)) == 9
     assert all(any(character in "".join(tokens) for character in special) for special in "/+=")
 
 
-async def test_bearer_tokens_are_taken_on_their_paths(
+async def test_bearer_tokens_are_accepted_on_oauth_paths(
     directory: Directory, ask: Any, query: Any, pair: Any, parse: Any
 ) -> None:
     source, target = pair(Status.PENDING)
     server = app(directory, auth="oauth", tokens={"t0ken": source, "other": target.email})
     path = CHECK.replace("/atom/", "/oauth/atom/") + query(source.userid, target.userid)
     bearer = {"Authorization": "Bearer t0ken"}
-    answer = await ask(server, "GET", path, headers=bearer)
-    assert answer.headers["x-profiles-connection-status"] == "pending"
-    # protocol: links do not necessarily carry the segment, and here they do not
-    assert "/oauth/" not in parse(answer.content).find(f"{ATOM}link").get("href")
+    response = await ask(server, "GET", path, headers=bearer)
+    assert response.headers["x-profiles-connection-status"] == "pending"
+    # protocol: links need not have the segment, and here they do not
+    assert "/oauth/" not in parse(response.content).find(f"{ATOM}link").get("href")
     other = await ask(
         server, "GET", SERVICE.replace("/atom/", "/oauth/atom/"), headers={"Authorization": "Bearer other"}
     )
@@ -103,23 +101,23 @@ async def test_bearer_tokens_are_taken_on_their_paths(
         ({"tokens": {"t": ADMINISTRATOR}}, "tokens"),
     ],
 )
-async def test_options_out_of_range_are_refused(directory: Directory, options: dict[str, Any], reason: str) -> None:
+async def test_invalid_options_are_refused(directory: Directory, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         app(directory, **options)
 
 
-async def test_a_token_of_nobody_is_refused(directory: Directory) -> None:
+async def test_token_of_an_unknown_person_is_refused(directory: Directory) -> None:
     stranger = Directory.generate(people=10, seed=99).people[0]
     with pytest.raises(ValueError, match=f"^the person of a token must be in the directory, got {stranger.userid}$"):
         app(directory, auth="oauth", tokens={"t": stranger})
 
 
 @pytest.mark.parametrize("context", ["", "/context", "/a/b", "/profiles"])
-async def test_a_context_path_may_stand_before_profiles(directory: Directory, ask: Any, context: str) -> None:
+async def test_paths_may_have_a_prefix(directory: Directory, ask: Any, context: str) -> None:
     server = app(directory)
-    answer = await ask(server, "GET", context + SERVICE, user="admin")
-    assert answer.status_code == 200
-    assert f'href="https://connections.example.com{context}/profiles/atom/connections.do?'.encode() in answer.content
+    response = await ask(server, "GET", context + SERVICE, user="admin")
+    assert response.status_code == 200
+    assert f'href="https://connections.example.com{context}/profiles/atom/connections.do?'.encode() in response.content
 
 
 @pytest.mark.parametrize(
@@ -136,23 +134,23 @@ async def test_a_context_path_may_stand_before_profiles(directory: Directory, as
         "/profiles/atom/<script>",
     ],
 )
-async def test_elsewhere_the_application_server_answers(directory: Directory, ask: Any, path: str) -> None:
+async def test_unknown_path_gets_the_page_of_the_application_server(directory: Directory, ask: Any, path: str) -> None:
     server = app(directory)
     for user in (None, "admin"):
-        answer = await ask(server, "GET", path, user=user)
-        assert answer.status_code == 404
-        assert answer.headers["content-type"].startswith("text/html")
-        assert "SRVE0255E" in answer.text
-        assert "<script>" not in answer.text
+        response = await ask(server, "GET", path, user=user)
+        assert response.status_code == 404
+        assert response.headers["content-type"].startswith("text/html")
+        assert "SRVE0255E" in response.text
+        assert "<script>" not in response.text
     assert server.requests.by_path == {}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 async def test_other_methods_are_not_allowed(directory: Directory, ask: Any, method: str) -> None:
     server = app(directory)
-    answer = await ask(server, method, SERVICE, user="admin", content=b"<entry/>")
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    response = await ask(server, method, SERVICE, user="admin", content=b"<entry/>")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "GET, HEAD"
     assert (await ask(server, method, SERVICE)).status_code == 401
 
 
@@ -174,12 +172,12 @@ async def test_requests_are_counted(directory: Directory, ask: Any, query: Any, 
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
 async def test_the_service_document_as_recorded(directory: Directory, ask: Any, parse: Any, version: Any) -> None:
     person = directory.people[3]
-    answer = await ask(app(directory, version=version), "GET", SERVICE, user=person)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/atomsvc+xml; charset=UTF-8"
-    assert answer.headers["last-modified"] == "Tue, 28 Feb 2017 23:04:05 GMT"
-    assert answer.content.startswith(b'<?xml version="1.0"?><service ')
-    service = parse(answer.content)
+    response = await ask(app(directory, version=version), "GET", SERVICE, user=person)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/atomsvc+xml; charset=UTF-8"
+    assert response.headers["last-modified"] == "Tue, 28 Feb 2017 23:04:05 GMT"
+    assert response.content.startswith(b'<?xml version="1.0"?><service ')
+    service = parse(response.content)
     assert service.tag == f"{APP}service"
     assert service.find(f"{ATOM}generator").get("version") == f"{version}.0.0"
     workspace = service.find(f"{APP}workspace")
@@ -198,32 +196,32 @@ async def test_the_service_document_as_recorded(directory: Directory, ask: Any, 
     assert unquote(links[f"{SN}/service/files"]) == "https://connections.example.com/files"
 
 
-async def test_the_service_document_of_somebody_else(directory: Directory, ask: Any, parse: Any) -> None:
+async def test_service_document_of_another_person(directory: Directory, ask: Any, parse: Any) -> None:
     server = app(directory)
     for person in directory.people[:40]:
         for selector in ("email", "userid", "key"):
             value = quote(str(getattr(person, selector)), safe="")
-            answer = await ask(server, "GET", f"{SERVICE}?{selector}={value}", user="admin")
-            assert parse(answer.content).findtext(f".//{SNX}userid") == str(person.userid)
+            response = await ask(server, "GET", f"{SERVICE}?{selector}={value}", user="admin")
+            assert parse(response.content).findtext(f".//{SNX}userid") == str(person.userid)
     head = await ask(server, "HEAD", f"{SERVICE}?key={directory.people[0].key}", user="admin")
     get = await ask(server, "GET", f"{SERVICE}?key={directory.people[0].key}", user="admin")
     assert head.headers.multi_items() == get.headers.multi_items()
     assert head.content == b""
 
 
-async def test_the_administrator_has_a_service_document_too(directory: Directory, ask: Any, parse: Any) -> None:
-    answer = await ask(app(directory), "GET", SERVICE, user="admin")
-    assert parse(answer.content).findtext(f".//{SNX}userid") == "admin"
+async def test_service_document_of_the_administrator(directory: Directory, ask: Any, parse: Any) -> None:
+    response = await ask(app(directory), "GET", SERVICE, user="admin")
+    assert parse(response.content).findtext(f".//{SNX}userid") == "admin"
 
 
 @pytest.mark.parametrize("selection", ["userid=nobody", "key=", "email=a%40example.com&userid=admin"])
-async def test_a_service_document_of_nobody_is_refused(directory: Directory, ask: Any, selection: str) -> None:
-    answer = await ask(app(directory), "GET", f"{SERVICE}?{selection}", user="admin")
-    assert answer.status_code == 400
-    assert b"CLFRN1172E" in answer.content
+async def test_service_document_of_an_unknown_person_is_refused(directory: Directory, ask: Any, selection: str) -> None:
+    response = await ask(app(directory), "GET", f"{SERVICE}?{selection}", user="admin")
+    assert response.status_code == 400
+    assert b"CLFRN1172E" in response.content
 
 
-async def test_hidden_addresses_do_not_name_a_service_document(directory: Directory, ask: Any) -> None:
+async def test_service_document_by_a_hidden_address_is_refused(directory: Directory, ask: Any) -> None:
     value = quote(str(directory.people[0].email), safe="")
     assert (await ask(app(directory, emails="hidden"), "GET", f"{SERVICE}?email={value}")).status_code == 401
     assert (
@@ -231,7 +229,7 @@ async def test_hidden_addresses_do_not_name_a_service_document(directory: Direct
     ).status_code == 400
 
 
-async def test_start_and_end_of_an_asgi_server(directory: Directory) -> None:
+async def test_lifespan(directory: Directory) -> None:
     asked = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     sent: list[MutableMapping[str, Any]] = []
 

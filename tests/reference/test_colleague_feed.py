@@ -25,7 +25,7 @@ SN = "http://www.ibm.com/xmlns/prod/sn"
 
 @pytest.fixture(scope="session")
 def popular(directory: Directory) -> Person:
-    """Who has the most colleagues."""
+    """The person with the most colleagues."""
     return max(directory.people, key=lambda person: len(list(_colleagues(directory, person, Status.ACCEPTED))))
 
 
@@ -47,7 +47,7 @@ def _links(feed: Element) -> dict[str | None, str]:
 
 
 @pytest.mark.parametrize("status", [*Status, None])
-async def test_everybody_is_listed_once(
+async def test_each_colleague_is_listed_once(
     directory: Directory, ask: Any, parse: Any, popular: Person, status: Status | None
 ) -> None:
     server = app(directory)
@@ -64,7 +64,7 @@ async def test_everybody_is_listed_once(
         assert feed.findtext(f"{OPENSEARCH}itemsPerPage") == "7"
         links = _links(feed)
         url = links.get("next")
-        # protocol: a feed that is not complete says that it is; no recording has links to earlier pages
+        # protocol: an incomplete feed contains fh:complete; no recording has links to earlier pages
         assert (feed.find(f"{HISTORY}complete") is not None) is (url is not None) is ("last" in links)
         assert not {"first", "previous"} & set(links)
     assert pages == -(-len(expected) // 7)
@@ -75,10 +75,12 @@ async def test_everybody_is_listed_once(
 async def test_a_feed_as_recorded(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
     now = 1_509_620_783.739
     server = app(directory, clock=lambda: now)
-    answer = await ask(server, "GET", f"/ctx{FEED}&email={quote(str(popular.email), safe='')}&lastMod=1", user="admin")
-    assert answer.headers["content-type"] == "application/atom+xml;charset=UTF-8"
-    assert answer.headers["last-modified"] == "Thu, 02 Nov 2017 11:06:23 GMT"
-    feed = parse(answer.content)
+    response = await ask(
+        server, "GET", f"/ctx{FEED}&email={quote(str(popular.email), safe='')}&lastMod=1", user="admin"
+    )
+    assert response.headers["content-type"] == "application/atom+xml;charset=UTF-8"
+    assert response.headers["last-modified"] == "Thu, 02 Nov 2017 11:06:23 GMT"
+    feed = parse(response.content)
     names = [child.tag.partition("}")[2] for child in feed]
     assert " ".join(names[:12]) == (
         "id generator title author updated complete totalResults startIndex itemsPerPage link link link"
@@ -96,31 +98,31 @@ async def test_a_feed_as_recorded(directory: Directory, ask: Any, parse: Any, po
     assert pages == -(-int(feed.findtext(f"{OPENSEARCH}totalResults")) // 10)
     head = await ask(server, "HEAD", f"/ctx{FEED}&key={popular.key}", user="admin")
     assert (head.status_code, head.content) == (200, b"")
-    assert b"\n" not in answer.content
+    assert b"\n" not in response.content
 
 
 @pytest.mark.parametrize(
     ("options", "asked", "size"), [({}, "&ps=1000", 250), ({"max_ps": 20}, "&ps=250", 20), ({"page_default": 3}, "", 3)]
 )
-async def test_the_size_of_a_page_is_cut_without_a_word(
+async def test_page_size_is_silently_limited(
     directory: Directory, ask: Any, parse: Any, popular: Person, options: dict[str, Any], asked: str, size: int
 ) -> None:
-    answer = await ask(app(directory, **options), "GET", f"{FEED}&key={popular.key}{asked}", user=popular)
-    assert parse(answer.content).findtext(f"{OPENSEARCH}itemsPerPage") == str(size)
+    response = await ask(app(directory, **options), "GET", f"{FEED}&key={popular.key}{asked}", user=popular)
+    assert parse(response.content).findtext(f"{OPENSEARCH}itemsPerPage") == str(size)
 
 
-async def test_beyond_the_last_page_there_is_nothing(
-    directory: Directory, ask: Any, parse: Any, popular: Person
-) -> None:
+async def test_page_beyond_the_last_one_is_empty(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
     beyond = parse((await ask(app(directory), "GET", f"{FEED}&key={popular.key}&page=9999", user=popular)).content)
     assert beyond.find(f"{ATOM}entry") is None
 
 
-async def test_others_see_accepted_connections_only(directory: Directory, ask: Any, parse: Any, pair: Any) -> None:
+async def test_other_people_see_accepted_connections_only(
+    directory: Directory, ask: Any, parse: Any, pair: Any
+) -> None:
     bob, alice = pair(Status.PENDING)
     server = app(directory)
     url = f"{FEED}&key={bob.key}&status=pending&ps=250"
-    outsider = next(it for it in directory.people if it not in (alice, bob) and directory.status(it, bob) is None)
+    outsider = next(p for p in directory.people if p not in (alice, bob) and directory.status(p, bob) is None)
     for user, expected in (
         (outsider, set()),
         (alice, {str(alice.userid)}),
@@ -134,15 +136,15 @@ async def test_others_see_accepted_connections_only(directory: Directory, ask: A
 
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
 async def test_an_unknown_person_by_version(directory: Directory, ask: Any, parse: Any, version: Any) -> None:
-    answer = await ask(app(directory, version=version), "GET", f"{FEED}&email=nobody%40example.com", user="admin")
+    response = await ask(app(directory, version=version), "GET", f"{FEED}&email=nobody%40example.com", user="admin")
     if version == "4.5":
-        feed = parse(answer.content)
+        feed = parse(response.content)
         assert feed.findtext(f"{ATOM}title") == "Connections of nobody@example.com"
         assert feed.findtext(f"{OPENSEARCH}totalResults") == "0"
         assert feed.findtext(f"{OPENSEARCH}startIndex") == "1"
     else:
-        assert answer.status_code == 400
-        assert b"CLFRN1172E" in answer.content
+        assert response.status_code == 400
+        assert b"CLFRN1172E" in response.content
 
 
 @pytest.mark.parametrize(
@@ -151,16 +153,14 @@ async def test_an_unknown_person_by_version(directory: Directory, ask: Any, pars
      "&key={k}&since=yesterday", "&key={k}&sortBy=rank", "&key={k}&sortOrder=up", "&key={k}&outputType=html",
      "&key={k}&outputType=profile&output=pdf", "&key={k}&format=huge"],
 )  # fmt: skip
-async def test_parameters_that_mean_nothing_are_refused(
-    directory: Directory, ask: Any, popular: Person, wrong: str
-) -> None:
+async def test_invalid_parameters_are_refused(directory: Directory, ask: Any, popular: Person, wrong: str) -> None:
     url = FEED + wrong.format(k=popular.key)
     assert (await ask(app(directory), "GET", url, user="admin")).status_code == 400
     untyped = f"/profiles/atom/connections.do?key={popular.key}"
     assert (await ask(app(directory), "GET", untyped, user="admin")).status_code == 400
 
 
-async def test_the_order_can_be_chosen(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
+async def test_order(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
     server = app(directory)
     for order, path in (("displayName", f"{ATOM}title"), ("modified", f"{ATOM}updated")):
         for direction in ("", "asc", "desc"):
@@ -170,12 +170,12 @@ async def test_the_order_can_be_chosen(directory: Directory, ask: Any, parse: An
             assert values == sorted(values, reverse=direction == "desc")
 
 
-async def test_since_leaves_out_what_is_older(
+async def test_since_excludes_older_entries(
     directory: Directory, ask: Any, parse: Any, popular: Person, invitation: Any
 ) -> None:
     now = datetime(2024, 2, 1, tzinfo=UTC)
     server = app(directory, clock=now.timestamp)
-    stranger = next(it for it in directory.people if it != popular and directory.status(popular, it) is None)
+    stranger = next(p for p in directory.people if p != popular and directory.status(popular, p) is None)
     await ask(server, "POST", f"{FEED}&key={stranger.key}", user=popular, content=invitation())
     before = now - timedelta(days=1)
     for since in (
@@ -222,8 +222,8 @@ async def test_colleagues_in_common(directory: Directory, ask: Any, parse: Any, 
         )
         for kind in ("key", "userid", "email"):
             both = quote(f"{getattr(popular, kind)},{getattr(other, kind)}", safe="")
-            answer = await ask(server, "GET", f"{COMMON}&{kind}={both}&ps=250", user="admin")
-            assert answer.headers["X_Profiles_Connections_In_Common_Count"] == str(len(expected))
-            assert set(_targets(parse(answer.content))) == expected
+            response = await ask(server, "GET", f"{COMMON}&{kind}={both}&ps=250", user="admin")
+            assert response.headers["X_Profiles_Connections_In_Common_Count"] == str(len(expected))
+            assert set(_targets(parse(response.content))) == expected
     for wrong in (f"&key={popular.key}", "&key=a,b", "", f"&key={popular.key},{popular.key},{popular.key}"):
         assert (await ask(server, "GET", COMMON + wrong, user="admin")).status_code == 400

@@ -1,4 +1,4 @@
-"""Inviting, answering and removing, in process: the protocol pages "Invite" to "Retrieve one connection"."""
+"""Inviting, accepting, editing and removing, in process: the protocol pages "Invite" to "Retrieve one connection"."""
 
 from __future__ import annotations
 
@@ -28,51 +28,49 @@ ALREADY_4_5 = (
 
 
 @pytest.mark.parametrize(("version", "surrogate"), [("4.5", "no-store"), ("5.0", None), ("6.0", None)])
-async def test_an_invitation_is_answered_as_recorded(
+async def test_response_to_an_invitation_as_recorded(
     directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any, version: Any, surrogate: str | None
 ) -> None:
     alice, bob = pair(None)
     server = app(directory, version=version)
-    answer = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
-    assert answer.status_code == 201
-    assert answer.headers["content-length"] == "0"
-    assert answer.headers["content-type"] == "text/html"
-    assert answer.headers["cache-control"] == 'no-cache="set-cookie, set-cookie2"'
-    assert answer.headers["expires"] == "Thu, 01 Dec 1994 16:00:00 GMT"
-    assert answer.headers["content-language"] == "en-US"
-    assert answer.headers.get("surrogate-control") == surrogate
-    base, _, location_id = answer.headers["location"].partition("?connectionId=")
+    response = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
+    assert response.status_code == 201
+    assert response.headers["content-length"] == "0"
+    assert response.headers["content-type"] == "text/html"
+    assert response.headers["cache-control"] == 'no-cache="set-cookie, set-cookie2"'
+    assert response.headers["expires"] == "Thu, 01 Dec 1994 16:00:00 GMT"
+    assert response.headers["content-language"] == "en-US"
+    assert response.headers.get("surrogate-control") == surrogate
+    base, _, location_id = response.headers["location"].partition("?connectionId=")
     assert base == f"https://connections.example.com{CONNECTION}"
     own = await ask(server, "GET", f"{CONNECTION}?{query(alice.key, bob.key)}", user=alice)
     theirs = await ask(server, "GET", f"{CONNECTION}?{query(bob.key, alice.key)}", user=bob)
     assert location_id.encode() not in own.content
     assert theirs.content.count(location_id.encode()) == 3
-    assert (await ask(server, "GET", answer.headers["location"], user=bob)).content == theirs.content
+    assert (await ask(server, "GET", response.headers["location"], user=bob)).content == theirs.content
 
 
-async def test_a_201_with_the_entry_that_the_pages_promise(
-    directory: Directory, ask: Any, invitation: Any, pair: Any, parse: Any
-) -> None:
+async def test_201_with_an_entry(directory: Directory, ask: Any, invitation: Any, pair: Any, parse: Any) -> None:
     alice, bob = pair(None)
     server = app(directory, invite_201_body="entry")
-    answer = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
-    assert answer.status_code == 201
-    entry = parse(answer.content)
+    response = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
+    assert response.status_code == 201
+    entry = parse(response.content)
     assert entry.findtext(f"{ATOM}title") == bob.name
     assert entry.findall(f"{ATOM}category")[2].get("term") == "unconfirmed"
-    assert "connectionId=" in answer.headers["location"]
+    assert "connectionId=" in response.headers["location"]
 
 
 @pytest.mark.parametrize("status", list(Status))
 @pytest.mark.parametrize("inviter", ["source", "target"])
-async def test_whoever_is_connected_or_invited_is_not_invited_again(
+async def test_repeated_invitation_is_refused(
     directory: Directory, ask: Any, invitation: Any, pair: Any, status: Status, inviter: str
 ) -> None:
     alice, bob = pair(status) if inviter == "source" else reversed(pair(status))
     server = app(directory, version="4.5")
-    answer = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
-    assert answer.status_code == 400
-    assert answer.content == ALREADY_4_5
+    response = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())
+    assert response.status_code == 400
+    assert response.content == ALREADY_4_5
     assert server.commits == []
 
 
@@ -84,7 +82,7 @@ async def test_whoever_is_connected_or_invited_is_not_invited_again(
     ],
 )
 @pytest.mark.parametrize("media_type", ["text/plain", "application/atom+xml;charset=UTF-8", None])
-async def test_what_clients_really_send_is_taken(
+async def test_unusual_entries_are_accepted(
     directory: Directory, ask: Any, invitation: Any, pair: Any, body: str, media_type: str | None
 ) -> None:
     alice, bob = pair(None)
@@ -92,8 +90,10 @@ async def test_what_clients_really_send_is_taken(
     a_rest = rest.replace("</content", "</a:content").replace("<c", "<a:c")
     content = body.format(rest=rest, a_rest=a_rest).encode()
     headers = {} if media_type is None else {"Content-Type": media_type}
-    answer = await ask(app(directory), "POST", f"{INVITE}&key={bob.key}", user=alice, content=content, headers=headers)
-    assert answer.status_code == 201
+    response = await ask(
+        app(directory), "POST", f"{INVITE}&key={bob.key}", user=alice, content=content, headers=headers
+    )
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -111,30 +111,32 @@ async def test_what_clients_really_send_is_taken(
         b"\xff\xfe",
     ],
 )
-async def test_what_is_no_invitation_is_refused(directory: Directory, ask: Any, pair: Any, body: bytes) -> None:
+async def test_invalid_invitation_is_refused(directory: Directory, ask: Any, pair: Any, body: bytes) -> None:
     alice, bob = pair(None)
     server = app(directory)
-    answer = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=body)
-    assert answer.status_code == 400
-    assert b"CLFRN1172E" in answer.content
+    response = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=body)
+    assert response.status_code == 400
+    assert b"CLFRN1172E" in response.content
     assert server.commits == []
 
 
 @pytest.mark.parametrize("version", ["4.5", "6.0"])
 @pytest.mark.parametrize(
-    "whom",
+    "invitee",
     ["", "&email=nobody%40example.com", "&key={bob.key}&userid=x", "&connectionType=friend", "&key={alice.key}"],
 )
-async def test_nobody_in_particular_is_not_invited(
-    directory: Directory, ask: Any, invitation: Any, pair: Any, version: Any, whom: str
+async def test_missing_ambiguous_or_unknown_invitee_is_refused(
+    directory: Directory, ask: Any, invitation: Any, pair: Any, version: Any, invitee: str
 ) -> None:
     alice, bob = pair(None)
-    url = INVITE + whom.format(alice=alice, bob=bob)
-    answer = await ask(app(directory, version=version), "POST", url, user=alice, content=invitation())
-    assert answer.status_code == 400
+    url = INVITE + invitee.format(alice=alice, bob=bob)
+    response = await ask(app(directory, version=version), "POST", url, user=alice, content=invitation())
+    assert response.status_code == 400
 
 
-async def test_hidden_addresses_invite_nobody(directory: Directory, ask: Any, invitation: Any, pair: Any) -> None:
+async def test_hidden_address_of_an_invitee_is_refused(
+    directory: Directory, ask: Any, invitation: Any, pair: Any
+) -> None:
     alice, bob = pair(None)
     server = app(directory, emails="hidden")
     url = f"{INVITE}&email={quote(str(bob.email), safe='')}"
@@ -143,7 +145,7 @@ async def test_hidden_addresses_invite_nobody(directory: Directory, ask: Any, in
     assert (await ask(server, "POST", url, user=alice, content=invitation())).status_code == 201
 
 
-async def test_the_link_of_the_service_document_invites(
+async def test_invite_by_the_link_of_a_service_document(
     directory: Directory, ask: Any, invitation: Any, pair: Any, parse: Any
 ) -> None:
     alice, bob = pair(None)
@@ -159,7 +161,7 @@ async def test_the_link_of_the_service_document_invites(
 
 
 @pytest.mark.parametrize("kind", ["text", "html"])
-async def test_messages_arrive(
+async def test_message_is_shown(
     directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any, parse: Any, kind: str
 ) -> None:
     alice, bob = pair(None)
@@ -182,8 +184,8 @@ async def test_a_put_replaces_the_message(
     url = f"{CONNECTION}?{query(bob.key, alice.key)}"
     edit = parse((await ask(server, "GET", url, user=bob)).content).findall(f"{ATOM}link")[1].get("href")
     for status, seen in (("pending", "pending"), ("accepted", "accepted"), ("accepted", "accepted")):
-        answer = await ask(server, "PUT", edit, user=bob, content=invitation("new", status=status))
-        assert (answer.status_code, answer.content) == (200, b"")
+        response = await ask(server, "PUT", edit, user=bob, content=invitation("new", status=status))
+        assert (response.status_code, response.content) == (200, b"")
         checked = await ask(server, "GET", f"{url}&inclMessage=true", user=bob)
         assert checked.headers["x-profiles-connection-status"] == seen
         assert parse(checked.content).findtext(f"{ATOM}content") == "new"
@@ -191,24 +193,24 @@ async def test_a_put_replaces_the_message(
 
 
 @pytest.mark.parametrize(
-    ("seen", "answers"),
+    ("seen", "statuses"),
     [
         (Status.UNCONFIRMED, {"accepted": 403, "unconfirmed": 200, "pending": 400}),
         (Status.PENDING, {"pending": 200, "unconfirmed": 400, "": 400}),
         (Status.ACCEPTED, {"pending": 400, "accepted": 200}),
     ],
 )
-async def test_no_other_put_accepts(
-    directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any, seen: Status, answers: dict[str, int]
+async def test_put_accepts_only_as_the_invitee(
+    directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any, seen: Status, statuses: dict[str, int]
 ) -> None:
     one, other = pair(seen)
     server = app(directory)
     found = await ask(server, "GET", f"{CONNECTION}?{query(one.key, other.key)}", user=one)
     edit = found.text.partition("connectionId=")[2].partition('"')[0]
-    for wanted, status in answers.items():
-        content = invitation(status=wanted)
-        answer = await ask(server, "PUT", f"{CONNECTION}?connectionId={edit}", user=one, content=content)
-        assert answer.status_code == status
+    for requested, status in statuses.items():
+        content = invitation(status=requested)
+        response = await ask(server, "PUT", f"{CONNECTION}?connectionId={edit}", user=one, content=content)
+        assert response.status_code == status
         assert server.status(one, other) is seen
     incomplete = invitation().replace(b"connection/type", b"other")
     refused = await ask(server, "POST", f"{INVITE}&key={directory.people[9].key}", user=one, content=incomplete)
@@ -216,20 +218,20 @@ async def test_no_other_put_accepts(
 
 
 @pytest.mark.parametrize("status", list(Status))
-@pytest.mark.parametrize("who", ["source", "target"])
+@pytest.mark.parametrize("remover", ["source", "target"])
 async def test_either_side_removes_by_either_id(
-    directory: Directory, ask: Any, pair: Any, query: Any, parse: Any, status: Status, who: str
+    directory: Directory, ask: Any, pair: Any, query: Any, parse: Any, status: Status, remover: str
 ) -> None:
     one, other = pair(status)
     for looked_at in ((one, other), (other, one)):
         server = app(directory)
-        user = one if who == "source" else other
-        found = await ask(server, "GET", f"{CONNECTION}?{query(*(it.key for it in looked_at))}", user="admin")
+        user = one if remover == "source" else other
+        found = await ask(server, "GET", f"{CONNECTION}?{query(*(person.key for person in looked_at))}", user="admin")
         own = parse(found.content).findall(f"{ATOM}link")[0].get("href")
-        answer = await ask(server, "DELETE", own, user=user)
-        assert answer.status_code == 200
-        assert answer.headers["content-length"] == "0"
-        assert answer.headers["content-type"] == "text/html"
+        response = await ask(server, "DELETE", own, user=user)
+        assert response.status_code == 200
+        assert response.headers["content-length"] == "0"
+        assert response.headers["content-type"] == "text/html"
         assert server.status(one, other) is server.status(other, one) is None
         for method in ("GET", "HEAD", "PUT", "DELETE"):
             assert (await ask(server, method, own, user=user)).status_code == 404
@@ -237,7 +239,7 @@ async def test_either_side_removes_by_either_id(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_an_outsider_changes_nothing(
+async def test_other_people_cannot_change_a_connection(
     directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any, parse: Any, method: str
 ) -> None:
     one, other = pair(Status.ACCEPTED)
@@ -246,16 +248,16 @@ async def test_an_outsider_changes_nothing(
     own = parse(found.content).findall(f"{ATOM}link")[0].get("href")
     outsider = next(person for person in directory.people if person not in (one, other))
     for user in (outsider, "admin"):
-        answer = await ask(server, method, own, user=user, content=invitation(status="accepted"))
-        assert answer.status_code == 403
-        assert b"CLFRN1174E" in answer.content
+        response = await ask(server, method, own, user=user, content=invitation(status="accepted"))
+        assert response.status_code == 403
+        assert b"CLFRN1174E" in response.content
     assert (await ask(server, method, CONNECTION, user=one, content=invitation())).status_code == 400
     assert (await ask(server, method, f"{CONNECTION}?connectionId=junk", user=one)).status_code == 404
     assert server.status(one, other) is Status.ACCEPTED
     assert server.commits == []
 
 
-async def test_the_administrator_is_a_person_too(directory: Directory, ask: Any, invitation: Any) -> None:
+async def test_administrator_can_be_invited(directory: Directory, ask: Any, invitation: Any) -> None:
     server = app(directory)
     bob = directory.people[4]
     assert (await ask(server, "POST", f"{INVITE}&key={bob.key}", user="admin", content=invitation())).status_code == 201
@@ -265,16 +267,16 @@ async def test_the_administrator_is_a_person_too(directory: Directory, ask: Any,
     assert listed.content.count(b"<entry>") == 1
 
 
-async def test_what_is_too_long_is_refused(directory: Directory, ask: Any, pair: Any) -> None:
+async def test_long_body_is_refused(directory: Directory, ask: Any, pair: Any) -> None:
     alice, bob = pair(None)
     server = app(directory)
-    answer = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=b"<" * (2 << 20))
-    assert answer.status_code == 413
-    answer = await ask(server, "POST", f"{INVITE}&key=%zz", user=alice, content=b"")
-    assert answer.status_code == 400
+    response = await ask(server, "POST", f"{INVITE}&key={bob.key}", user=alice, content=b"<" * (2 << 20))
+    assert response.status_code == 413
+    response = await ask(server, "POST", f"{INVITE}&key=%zz", user=alice, content=b"")
+    assert response.status_code == 400
 
 
-async def test_a_client_that_leaves_in_mid_sentence_changes_nothing(directory: Directory, pair: Any) -> None:
+async def test_disconnect_during_the_body_changes_nothing(directory: Directory, pair: Any) -> None:
     server = app(directory)
     _, bob = pair(None)
     said: Iterator[dict[str, Any]] = iter(
@@ -285,18 +287,16 @@ async def test_a_client_that_leaves_in_mid_sentence_changes_nothing(directory: D
         return next(said)
 
     async def send(_: Any) -> None:
-        pytest.fail("there is nobody to answer")
+        pytest.fail("a response was sent")
 
     scope = {"type": "http", "method": "POST", "path": f"{PROFILES}connections.do", "scheme": "http", "headers": []}
     await server({**scope, "query_string": f"connectionType=colleague&key={bob.key}".encode()}, receive, send)
     assert server.commits == []
 
 
-async def test_without_cache_headers_answers_say_nothing_of_caches(
-    directory: Directory, ask: Any, pair: Any, query: Any
-) -> None:
+async def test_cache_headers_can_be_disabled(directory: Directory, ask: Any, pair: Any, query: Any) -> None:
     one, other = pair(Status.ACCEPTED)
     server = app(directory, cache_headers=False)
-    answer = await ask(server, "GET", f"{CONNECTION}?{query(one.key, other.key)}", user=one)
-    assert not {"cache-control", "expires"} & set(answer.headers)
-    assert "last-modified" in answer.headers
+    response = await ask(server, "GET", f"{CONNECTION}?{query(one.key, other.key)}", user=one)
+    assert not {"cache-control", "expires"} & set(response.headers)
+    assert "last-modified" in response.headers

@@ -1,4 +1,4 @@
-"""The truth about what was changed, for tests of clients."""
+"""The log of changes, for tests of clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INVITE = "/profiles/atom/connections.do?connectionType=colleague"
 COMMITS = "/reference/commits"
 
 
-async def test_without_dedup_every_invitation_counts(
+async def test_without_dedup_each_invitation_is_committed(
     directory: Directory, ask: Any, invitation: Any, pair: Any, query: Any
 ) -> None:
     alice, bob = pair(None)
@@ -53,9 +53,9 @@ async def test_commits_are_read_over_http_and_from_a_file(
     assert [Commit(**json.loads(line)) for line in lines] == list(server.commits)
     assert [commit.target for commit in server.commits] == [str(person.userid) for person in strangers]
     for after, expected in (("", lines), ("?after=2", lines[3:]), ("?after=99", []), ("?after=-5", lines)):
-        answer = await ask(server, "GET", COMMITS + after, user="admin")
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        assert answer.text.splitlines() == expected
+        response = await ask(server, "GET", COMMITS + after, user="admin")
+        assert response.headers["content-type"] == "application/x-ndjson"
+        assert response.text.splitlines() == expected
     assert (await ask(server, "GET", f"{COMMITS}?after=x", user="admin")).status_code == 400
     assert (await ask(server, "GET", COMMITS, user=alice)).status_code == 401
     assert (await ask(server, "DELETE", COMMITS, user="admin")).status_code == 405
@@ -66,19 +66,21 @@ async def test_commits_are_read_over_http_and_from_a_file(
 
 
 @pytest.mark.parametrize("name", ["nowhere/commits", "commits"])
-async def test_a_file_that_cannot_be(directory: Directory, tmp_path: Path, name: str) -> None:
+async def test_unwritable_file_is_refused(directory: Directory, tmp_path: Path, name: str) -> None:
     (tmp_path / "commits").mkdir()
     with pytest.raises(OSError, match="commits"):
         app(directory, commit_log=tmp_path / name)
 
 
-async def test_bearer_servers_show_their_commits_to_the_password(directory: Directory, ask: Any) -> None:
+async def test_commits_require_the_password_on_oauth_servers(directory: Directory, ask: Any) -> None:
     server = app(directory, auth="oauth", tokens={"t": directory.people[0]})
     assert (await ask(server, "GET", COMMITS, user="admin")).status_code == 200
     assert (await ask(server, "GET", COMMITS, headers={"Authorization": "Bearer t"})).status_code == 401
 
 
-async def test_a_second_server_starts_afresh(directory: Directory, ask: Any, invitation: Any, pair: Any) -> None:
+async def test_second_server_starts_from_the_same_state(
+    directory: Directory, ask: Any, invitation: Any, pair: Any
+) -> None:
     alice, bob = pair(None)
     first, second = app(directory), app(directory)
     await ask(first, "POST", f"{INVITE}&key={bob.key}", user=alice, content=invitation())

@@ -33,8 +33,8 @@ def public(directory: Directory) -> GeneratedCommunity:
 
 @pytest.fixture
 def stranger(directory: Directory, community: GeneratedCommunity, public: GeneratedCommunity) -> Person:
-    """Somebody who has to do with neither community."""
-    known = [person for it in (community, public) for person in (*it.owners, *it.members, *it.invited)]
+    """A person without a role in either community."""
+    known = [person for each in (community, public) for person in (*each.owners, *each.members, *each.invited)]
     return next(person for person in directory.people if person not in known)
 
 
@@ -58,7 +58,7 @@ def _hrefs(content: str) -> list[str]:
 
 @pytest.mark.parametrize("by", ["email", "userid"])
 @pytest.mark.parametrize("invitation_delete", [200, 204])
-async def test_invite_look_decline_invite_again(
+async def test_invite_get_decline_and_invite_again(
     directory: Directory,
     ask: Any,
     community: GeneratedCommunity,
@@ -77,8 +77,8 @@ async def test_invite_look_decline_invite_again(
         (href,) = _hrefs(mine.text)
         assert made.headers["location"] == href
         assert made.headers["content-type"] == "text/html"
-        everybody = await ask(server, "GET", invites, user=owner)
-        assert href in _hrefs(everybody.text)
+        listed = await ask(server, "GET", invites, user=owner)
+        assert href in _hrefs(listed.text)
         again = await ask(server, "POST", invites, user=owner, content=entry(stranger))
         assert again.status_code == 409
         gone = await ask(server, "DELETE", href, user=stranger)
@@ -102,7 +102,7 @@ async def test_an_invitation_as_recorded(
     query = parse_qs(urlsplit(links["edit"]).query)
     member = query["userid"][0]
     assert query["communityUuid"] == [community.uuid]
-    # protocol: what the address calls userid is an internal uuid
+    # protocol: the userid parameter of the address is an internal uuid
     assert member not in (str(invitee.userid), str(invitee.key))
     assert invitation.findtext(f"{ATOM}id") == f"urn:lsid:ibm.com:communities:invite-{community.uuid}-{member}"
     assert invitation.findtext(f"{ATOM}title") == f"Invitation for {invitee.name} to {community.title}"
@@ -123,19 +123,19 @@ async def test_an_invitation_as_recorded(
     assert one.headers["cache-control"] == f"no-store, no-cache, must-revalidate{added}"
 
 
-async def test_a_201_with_the_entry_that_the_pages_promise(
+async def test_201_with_an_entry(
     directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, stranger: Person, entry: Any
 ) -> None:
     server = app(directory, invite_201_body="entry")
     url = f"{SERVICE}/invites?communityUuid={community.uuid}"
     content = entry(stranger, more="<title>Come &amp; see</title>")
-    answer = await ask(server, "POST", url, user=community.owners[0], content=content)
-    assert answer.status_code == 201
-    assert parse(answer.content).findtext(f"{ATOM}title") == "Come & see"
-    assert _hrefs(answer.text) == [answer.headers["location"]]
+    response = await ask(server, "POST", url, user=community.owners[0], content=content)
+    assert response.status_code == 201
+    assert parse(response.content).findtext(f"{ATOM}title") == "Come & see"
+    assert _hrefs(response.text) == [response.headers["location"]]
 
 
-async def test_who_may_invite_read_and_revoke(
+async def test_rights_to_invite_read_and_revoke(
     directory: Directory, ask: Any, community: GeneratedCommunity, stranger: Person, entry: Any
 ) -> None:
     server = app(directory)
@@ -154,7 +154,7 @@ async def test_who_may_invite_read_and_revoke(
     assert (await ask(server, "DELETE", href, user="admin")).status_code == 200
 
 
-async def test_errors_in_the_dialect_of_communities(
+async def test_error_documents_of_communities(
     directory: Directory, ask: Any, community: GeneratedCommunity, entry: Any
 ) -> None:
     server = app(directory, version="5.0")
@@ -167,10 +167,10 @@ async def test_errors_in_the_dialect_of_communities(
         b"\t<message>\n\t\tThe community which this resource or page is associated with does not exist.\n\t</message>\n"
         b"\t<trace>\n\t\t\n\t</trace>\n</error>\n\n\n"
     )
-    nobody = await ask(server, "POST", url + community.uuid, user=owner, content=entry("nobody"))
-    assert nobody.status_code == 400
-    assert b"Unknown user." in nobody.content
-    assert "connection" not in nobody.headers
+    unknown = await ask(server, "POST", url + community.uuid, user=owner, content=entry("nobody"))
+    assert unknown.status_code == 400
+    assert b"Unknown user." in unknown.content
+    assert "connection" not in unknown.headers
     member = await ask(server, "POST", url + community.uuid, user=owner, content=entry(community.members[0]))
     assert member.status_code == 417
     for body in (b"", b"<x/>", entry(owner, kind="person"), entry(owner).replace(b"contributor", b"author")):
@@ -183,7 +183,7 @@ async def test_errors_in_the_dialect_of_communities(
 
 
 @pytest.mark.parametrize("kind", ["person", "invite"])
-async def test_accepting_is_becoming_a_member(
+async def test_accept_an_invitation_as_a_member(
     directory: Directory, ask: Any, parse: Any, community: GeneratedCommunity, entry: Any, kind: str
 ) -> None:
     server = app(directory)
@@ -206,7 +206,7 @@ async def test_accepting_is_becoming_a_member(
     assert again.status_code == 417
 
 
-async def test_who_may_join_and_add(
+async def test_rights_to_join_and_add(
     directory: Directory,
     ask: Any,
     community: GeneratedCommunity,
@@ -215,7 +215,7 @@ async def test_who_may_join_and_add(
     entry: Any,
 ) -> None:
     server = app(directory)
-    private_url, public_url = (f"{SERVICE}/members?communityUuid={it.uuid}" for it in (community, public))
+    private_url, public_url = (f"{SERVICE}/members?communityUuid={each.uuid}" for each in (community, public))
     as_owner = entry(stranger, kind="person", more="<snx:role>owner</snx:role>")
     myself = entry(stranger, kind="person")
     assert (await ask(server, "GET", private_url, user=stranger)).status_code == 403
@@ -247,9 +247,9 @@ async def test_pages_and_order(
     assert {"first", "next", "last"} < set(links)
     rest = parse((await ask(server, "GET", links["next"], user=owner)).content)
     assert "next" not in {link.get("rel") for link in rest.findall(f"{ATOM}link")}
-    ids = [it.text for part in (feed, rest) for it in part.findall(f"{ATOM}entry/{ATOM}id")]
+    ids = [element.text for part in (feed, rest) for element in part.findall(f"{ATOM}entry/{ATOM}id")]
     assert len(set(ids)) == 25
-    newest = [it.text for it in feed.findall(f"{ATOM}entry/{ATOM}updated")]
+    newest = [element.text for element in feed.findall(f"{ATOM}entry/{ATOM}updated")]
     assert newest == sorted(newest, reverse=True)
     upwards = await ask(server, "GET", f"{url}&asc=true&sortField=name&since=2020-01-01T00:00:00.000Z", user=owner)
     assert parse(upwards.content).findtext(f"{OPENSEARCH}totalResults") == "24"
@@ -269,9 +269,11 @@ async def test_the_communities_of_a_directory(directory: Directory) -> None:
         assert len(community.owners) == 2
 
 
-async def test_bearer_tokens_have_their_own_path(directory: Directory, ask: Any, community: GeneratedCommunity) -> None:
+async def test_bearer_tokens_are_accepted_on_oauth_paths(
+    directory: Directory, ask: Any, community: GeneratedCommunity
+) -> None:
     server = app(directory, auth="oauth", tokens={"t": community.invited[0]})
     path = SERVICE.replace("/atom/", "/atom/oauth/")
-    answer = await ask(server, "GET", f"{path}/invites/my", headers={"Authorization": "Bearer t"})
-    assert len(_hrefs(answer.text)) >= 1
-    assert "/oauth/" not in answer.text
+    response = await ask(server, "GET", f"{path}/invites/my", headers={"Authorization": "Bearer t"})
+    assert len(_hrefs(response.text)) >= 1
+    assert "/oauth/" not in response.text

@@ -1,4 +1,4 @@
-"""Alice and Bob, in every version, by every kind of identity, through every kind of login."""
+"""A conversation of two people, in every version, by every kind of identity, with every kind of login."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.asyncio
 ATOM, SN = "{http://www.w3.org/2005/Atom}", "http://www.ibm.com/xmlns/prod/sn"
 
 
-class Requester:
-    """Somebody who signs in in the way that the server wants."""
+class User:
+    """A person who signs in by the method of the server."""
 
     def __init__(self, server: App, person: Person, ask: Any, auth: str) -> None:
         self._server, self._person, self._ask, self._auth = server, person, ask, auth
@@ -30,13 +30,13 @@ class Requester:
         login: dict[str, Any] = {"user": self._person}
         if self._auth == "oauth":
             login = {"headers": {"Authorization": f"Bearer {self._person.key}"}}
-        answer: httpx.Response = await self._ask(self._server, method, self._path + rest, content=content, **login)
-        return answer
+        response: httpx.Response = await self._ask(self._server, method, self._path + rest, content=content, **login)
+        return response
 
     async def sees(self, other: str) -> str | None:
-        answer = await self("HEAD", f"connection.do?connectionType=colleague&{other}")
-        assert answer.status_code in {200, 404}
-        status: str | None = answer.headers.get("x-profiles-connection-status")
+        response = await self("HEAD", f"connection.do?connectionType=colleague&{other}")
+        assert response.status_code in {200, 404}
+        status: str | None = response.headers.get("x-profiles-connection-status")
         return status
 
 
@@ -49,7 +49,7 @@ async def test_the_conversation(
     alice, bob = pair(None)
     tokens = {str(person.key): person for person in (alice, bob)} if auth == "oauth" else None
     server = app(directory, version=version, auth=auth, tokens=tokens)
-    by_alice, by_bob = (Requester(server, person, ask, auth) for person in (alice, bob))
+    by_alice, by_bob = (User(server, person, ask, auth) for person in (alice, bob))
     names = {person.key: quote(str(getattr(person, kind)), safe="") for person in (alice, bob)}
     suffix = kind.capitalize()
     ab, ba = (

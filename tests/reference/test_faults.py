@@ -1,4 +1,4 @@
-"""Trouble on request, in process and over TCP."""
+"""Fault injection, in process and over TCP."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ LOGIN = "Authorization: Basic YWRtaW46c2VjcmV0\r\n"
         (None, "seconds", None),
     ],
 )
-async def test_a_front_end_that_refuses(
+async def test_refusal_by_a_front_end(
     directory: Directory, ask: Any, retry_after: Any, form: Any, header: str | None
 ) -> None:
     fault = Fault("refuse", status=429, retry_after=retry_after, retry_after_form=form)
     server = app(directory, faults=[fault], clock=lambda: 784_111_740)
-    answer = await ask(server, "GET", SERVICE, user="admin")
-    assert answer.status_code == 429
-    assert answer.headers["content-type"].startswith("text/html")
-    assert answer.headers.get("retry-after") == header
+    response = await ask(server, "GET", SERVICE, user="admin")
+    assert response.status_code == 429
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers.get("retry-after") == header
     assert server.requests.by_status == {429: 1}
 
 
 @pytest.mark.asyncio
-async def test_pages_that_nobody_wanted(directory: Directory, ask: Any) -> None:
+async def test_login_page_and_missing_application(directory: Directory, ask: Any) -> None:
     server = app(directory, faults=[Fault("login", times=1), Fault("missing")])
     login, missing = [await ask(server, "GET", SERVICE, user="admin") for _ in range(2)]
     assert (login.status_code, login.headers["content-type"]) == (200, "text/html;charset=UTF-8")
@@ -76,7 +76,7 @@ async def test_pages_that_nobody_wanted(directory: Directory, ask: Any) -> None:
         (Fault("refuse", chance=0), "0000000000"),
     ],
 )
-async def test_which_requests_it_meets(
+async def test_affected_requests(
     directory: Directory, ask: Any, query: Any, pair: Any, fault: Fault, struck: str
 ) -> None:
     server = app(directory, faults=[fault])
@@ -88,7 +88,7 @@ async def test_which_requests_it_meets(
 
 
 @pytest.mark.asyncio
-async def test_chance_repeats_itself(directory: Directory, ask: Any) -> None:
+async def test_chance_is_reproducible(directory: Directory, ask: Any) -> None:
     async def statuses(seed: int) -> list[int]:
         server = app(directory, faults=[Fault("refuse", chance=0.5)], fault_seed=seed)
         return [(await ask(server, "HEAD", SERVICE, user="admin")).status_code for _ in range(60)]
@@ -99,14 +99,14 @@ async def test_chance_repeats_itself(directory: Directory, ask: Any) -> None:
 
 
 @pytest.mark.asyncio
-async def test_whom_it_meets(directory: Directory, ask: Any, query: Any, pair: Any, invitation: Any) -> None:
+async def test_affected_people(directory: Directory, ask: Any, query: Any, pair: Any, invitation: Any) -> None:
     bob, alice = pair(Status.PENDING)
     others = [person for person in directory.people if person not in (alice, bob)]
     server = app(directory)
     found = await ask(server, "GET", CHECK + query(alice.key, bob.key), user=alice)
     by_id = f"{CHECK}connectionId={found.text.partition('connectionId=')[2].partition('<')[0].partition(chr(34))[0]}"
     server.faults = [Fault("refuse", person=bob)]
-    community = next(it for it in directory.communities if bob not in (*it.owners, *it.members, *it.invited))
+    community = next(c for c in directory.communities if bob not in (*c.owners, *c.members, *c.invited))
     invites = f"/communities/service/atom/community/invites?communityUuid={community.uuid}"
     entry = (
         '<entry xmlns="http://www.w3.org/2005/Atom"><category scheme="http://www.ibm.com/xmlns/prod/sn/type" '
@@ -123,14 +123,14 @@ async def test_whom_it_meets(directory: Directory, ask: Any, query: Any, pair: A
         (False, ("HEAD", CHECK + query(alice.key, others[0].email), "admin", b"")),
         (False, ("GET", SERVICE, alice, b"")),
     ):
-        answer = await ask(server, method, url, user=user, content=content)
-        assert (answer.status_code == 503) is met, (method, url)
+        response = await ask(server, method, url, user=user, content=content)
+        assert (response.status_code == 503) is met, (method, url)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", ["refuse", "login", "missing", "reset"])
 @pytest.mark.parametrize("at", ["request", "commit"])
-async def test_before_or_after_it_took_effect(
+async def test_before_or_after_the_commit(
     directory: Directory, ask: Any, pair: Any, invitation: Any, kind: Any, at: Any
 ) -> None:
     alice, bob = pair(None)
@@ -141,8 +141,8 @@ async def test_before_or_after_it_took_effect(
             await ask(server, "POST", url, user=alice, content=invitation())
         assert server.requests.by_status == {0: 1}
     else:
-        answer = await ask(server, "POST", url, user=alice, content=invitation())
-        assert answer.status_code == {"refuse": 503, "login": 200, "missing": 404}[kind]
+        response = await ask(server, "POST", url, user=alice, content=invitation())
+        assert response.status_code == {"refuse": 503, "login": 200, "missing": 404}[kind]
     assert server.status(alice, bob) is (Status.UNCONFIRMED if at == "commit" else None)
     again = await ask(server, "POST", url, user=alice, content=invitation())
     assert again.status_code == (400 if at == "commit" else 201)
@@ -150,7 +150,7 @@ async def test_before_or_after_it_took_effect(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("at", ["request", "commit", "half"])
-async def test_a_delay_of_any_length(directory: Directory, ask: Any, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_delay(directory: Directory, ask: Any, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -158,15 +158,15 @@ async def test_a_delay_of_any_length(directory: Directory, ask: Any, at: Any, mo
 
     monkeypatch.setattr(anyio, "sleep", sleep)
     server = app(directory, faults=[Fault("delay", at=at, seconds=3600), Fault("delay", at=at, seconds=1)])
-    answer = await ask(server, "GET", SERVICE, user="admin")
-    assert answer.content.endswith(b"</service>")
+    response = await ask(server, "GET", SERVICE, user="admin")
+    assert response.content.endswith(b"</service>")
     assert slept == [3600, 1]
     server.faults = [*server.faults, Fault("refuse", at="request")]
     assert (await ask(server, "GET", SERVICE, user="admin")).status_code == 503
 
 
-async def _talk(url: str, request: bytes) -> tuple[bytes, Exception | None]:
-    """What comes for a request, and how it ended."""
+async def _exchange(url: str, request: bytes) -> tuple[bytes, Exception | None]:
+    """The response to a request, and the error that ended it."""
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
@@ -186,11 +186,11 @@ async def _talk(url: str, request: bytes) -> tuple[bytes, Exception | None]:
 @pytest.mark.parametrize(
     ("at", "begins", "total"), [("request", b"", {0: 1}), ("commit", b"", {0: 1}), ("half", b"HTTP/1.1 200", {200: 1})]
 )
-async def test_a_reset_over_tcp(directory: Directory, at: Any, begins: bytes, total: dict[int, int]) -> None:
+async def test_reset_over_tcp(directory: Directory, at: Any, begins: bytes, total: dict[int, int]) -> None:
     server = app(directory, faults=[Fault("reset", at=at)])
     request = f"GET {SERVICE} HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n".encode()
     async with listening(server) as url:
-        got, error = await _talk(url, request)
+        got, error = await _exchange(url, request)
         assert isinstance(error, ConnectionResetError)
         assert got.startswith(begins)
         assert b"</service>" not in got
@@ -201,7 +201,7 @@ async def test_a_reset_over_tcp(directory: Directory, at: Any, begins: bytes, to
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_has_gone_cannot_be_reset(directory: Directory) -> None:
+async def test_reset_after_the_client_disconnected(directory: Directory) -> None:
     server = app(directory, faults=[Fault("reset")])
 
     async def late(scope: Any, receive: Any, send: Any) -> None:
@@ -221,7 +221,7 @@ async def test_a_client_that_has_gone_cannot_be_reset(directory: Directory) -> N
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("at", ["request", "commit", "half"])
-async def test_a_stall_lasts_until_the_client_goes(directory: Directory, at: Any) -> None:
+async def test_stall_lasts_until_the_client_disconnects(directory: Directory, at: Any) -> None:
     server = app(directory, faults=[Fault("stall", at=at)])
     host_and_login = f"Host: h\r\n{LOGIN}\r\n"
     async with listening(server) as url:
@@ -237,12 +237,12 @@ async def test_a_stall_lasts_until_the_client_goes(directory: Directory, at: Any
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # the server runs in this loop, and has nothing to wait for
+    while not condition():  # noqa: ASYNC110  # the server runs in this loop and has no event for it
         await asyncio.sleep(0)
 
 
 @pytest.mark.asyncio
-async def test_a_commit_though_the_client_has_gone(directory: Directory, pair: Any, invitation: Any) -> None:
+async def test_commit_after_the_client_disconnected(directory: Directory, pair: Any, invitation: Any) -> None:
     _, bob = pair(None)
     server = app(directory, faults=[Fault("stall", at="commit")])
     body = invitation()
@@ -258,7 +258,7 @@ async def test_a_commit_though_the_client_has_gone(directory: Directory, pair: A
     assert [commit.verb for commit in server.commits] == ["invite"]
 
 
-def test_what_no_fault_can_be(directory: Directory) -> None:
+def test_invalid_faults(directory: Directory) -> None:
     for wrong in (
         {"kind": "flood"},
         {"kind": "refuse", "at": "half"},
@@ -282,15 +282,15 @@ def test_what_no_fault_can_be(directory: Directory) -> None:
 async def test_faults_are_set_over_http(directory: Directory, ask: Any) -> None:
     server: App = app(directory, auth="form")
     bob = directory.people[0]
-    wanted = [Fault("refuse", person=bob.email, retry_after=3), Fault("delay", operation="check", seconds=0.5)]
-    content = [fault.as_dict() for fault in wanted]
-    answer = await ask(server, "PUT", "/reference/faults", user="admin", json=content)
-    assert answer.status_code == 200
-    assert answer.json() == [{**it, "struck": 0} for it in content]
-    assert list(server.faults) == wanted
+    faults = [Fault("refuse", person=bob.email, retry_after=3), Fault("delay", operation="check", seconds=0.5)]
+    content = [fault.as_dict() for fault in faults]
+    response = await ask(server, "PUT", "/reference/faults", user="admin", json=content)
+    assert response.status_code == 200
+    assert response.json() == [{**fault, "struck": 0} for fault in content]
+    assert list(server.faults) == faults
     assert (await ask(server, "GET", SERVICE, user=bob)).status_code == 503
     shown = await ask(server, "GET", "/reference/faults", user="admin")
-    assert [it["struck"] for it in shown.json()] == [1, 0]
+    assert [fault["struck"] for fault in shown.json()] == [1, 0]
     assert (await ask(server, "PUT", "/reference/faults", user="admin", json=shown.json())).status_code == 200
     for wrong in (b"", b"{}", b"[1]", b'[{"kind": "flood"}]', b"3"):
         refused = await ask(server, "PUT", "/reference/faults", user="admin", content=wrong)

@@ -1,4 +1,4 @@
-"""Every way to sign in, and what happens to those who do not."""
+"""All kinds of login, and requests without one."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ ME = "/connections/opensocial/basic/rest/people/@me/"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-async def test_a_cookie_is_a_login_and_goes_before_a_password(directory: Directory, ask: Any) -> None:
+async def test_cookie_takes_precedence_over_a_password(directory: Directory, ask: Any) -> None:
     server = app(directory)
     alice, bob = directory.people[:2]
     ltpa = (await ask(server, "GET", ME, user=alice)).cookies["LtpaToken2"]
     for cookie in (f"LtpaToken2={ltpa}", f"lcLang=en_US; LtpaToken2={ltpa}; a=b"):
         for user in (None, bob):
-            answer = await ask(server, "GET", ME, user=user, headers={"Cookie": cookie})
-            assert answer.json()["entry"]["displayName"] == alice.name
+            response = await ask(server, "GET", ME, user=user, headers={"Cookie": cookie})
+            assert response.json()["entry"]["displayName"] == alice.name
     for wrong in ("LtpaToken2=", "LtpaToken2=!", f"LtpaToken2={ltpa[4:]}", f"LtpaToken={ltpa}", "LtpaToken2=AAAA"):
         assert (await ask(server, "GET", ME, headers={"Cookie": wrong})).status_code == 401
-        answer = await ask(server, "GET", ME, user=bob, headers={"Cookie": wrong})
-        assert answer.json()["entry"]["displayName"] == bob.name
+        response = await ask(server, "GET", ME, user=bob, headers={"Cookie": wrong})
+        assert response.json()["entry"]["displayName"] == bob.name
     assert (await ask(app(directory), "GET", ME, headers={"Cookie": f"LtpaToken2={ltpa}"})).status_code == 200
 
 
-async def test_a_form_in_front_of_everything(directory: Directory, ask: Any) -> None:
+async def test_login_form(directory: Directory, ask: Any) -> None:
     server = app(directory, auth="form")
     alice = directory.people[0]
     for user, status in ((None, 302), (alice, 200), ("nobody", 302)):
-        answer = await ask(server, "GET", f"/ctx{ME}", user=user)
-        assert answer.status_code == status
-    answers = [
+        response = await ask(server, "GET", f"/ctx{ME}", user=user)
+        assert response.status_code == status
+    responses = [
         await ask(server, method, f"/ctx{CHECK}connectionId=x") for method in ("GET", "HEAD", "PUT", "DELETE", "POST")
     ]
-    assert {answer.status_code for answer in answers} == {302}
-    (location,) = {answer.headers["location"] for answer in answers}
+    assert {response.status_code for response in responses} == {302}
+    (location,) = {response.headers["location"] for response in responses}
     where = urlsplit(location)
     assert f"{where.scheme}://{where.netloc}{where.path}" == "https://connections.example.com/ctx/auth/login"
     page = await ask(server, "GET", location)
@@ -64,24 +64,24 @@ async def test_a_form_in_front_of_everything(directory: Directory, ask: Any) -> 
 
 
 @pytest.mark.parametrize("target", ["//evil.example.com/x", "https://evil.example.com/x", "x\r\nSet-Cookie: a=b"])
-async def test_the_form_leads_nowhere_else(directory: Directory, ask: Any, target: str) -> None:
+async def test_login_form_redirects_only_to_this_server(directory: Directory, ask: Any, target: str) -> None:
     form = f"j_username=admin&j_password=secret&target={quote(target, safe='')}"
-    answer = await ask(app(directory, auth="form"), "POST", "/auth/j_security_check", content=form, headers=FORM)
-    where = urlsplit(answer.headers["location"])
+    response = await ask(app(directory, auth="form"), "POST", "/auth/j_security_check", content=form, headers=FORM)
+    where = urlsplit(response.headers["location"])
     assert where.netloc == "connections.example.com"
-    assert "a" not in answer.cookies
+    assert "a" not in response.cookies
 
 
-async def test_reading_can_be_free(directory: Directory, ask: Any, pair: Any, query: Any, invitation: Any) -> None:
+async def test_anonymous_read(directory: Directory, ask: Any, pair: Any, query: Any, invitation: Any) -> None:
     server = app(directory, anonymous_read=True)
     for status in Status:
         one, other = pair(status)
         url = CHECK + query(one.key, other.key)
         assert (await ask(server, "HEAD", url)).status_code == (200 if status is Status.ACCEPTED else 404)
         feed = f"/profiles/atom/connections.do?connectionType=colleague&key={one.key}"
-        answer = await ask(server, "GET", f"{feed}&status={status}")
-        assert (b"<entry>" in answer.content) is (status is Status.ACCEPTED)
-        assert "set-cookie" not in answer.headers
+        response = await ask(server, "GET", f"{feed}&status={status}")
+        assert (b"<entry>" in response.content) is (status is Status.ACCEPTED)
+        assert "set-cookie" not in response.headers
         assert (await ask(server, "POST", feed, content=invitation())).status_code == 401
     for own in (SERVICE, MINE, ME):
         assert (await ask(server, "GET", own)).status_code == 401
@@ -91,7 +91,7 @@ async def test_reading_can_be_free(directory: Directory, ask: Any, pair: Any, qu
     assert (await ask(in_front, "GET", MINE)).status_code == 302
 
 
-async def test_a_new_password_counts_from_now_on(directory: Directory, ask: Any) -> None:
+async def test_new_password_replaces_the_old_one(directory: Directory, ask: Any) -> None:
     server = app(directory)
     assert (await ask(server, "GET", SERVICE, user="admin")).status_code == 200
     assert server.password == "secret"
@@ -112,12 +112,12 @@ async def test_tokens_are_refreshed(directory: Directory, ask: Any) -> None:
         assert (await ask(server, "GET", path, headers={"Authorization": f"Bearer {access}"})).status_code == 200
         server.expire_tokens()
         assert (await ask(server, "GET", path, headers={"Authorization": f"Bearer {access}"})).status_code == 401
-        answer = await ask(server, "POST", TOKEN, content=form + refresh, headers=FORM)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/json;charset=UTF-8"
+        response = await ask(server, "POST", TOKEN, content=form + refresh, headers=FORM)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json;charset=UTF-8"
         used = await ask(server, "POST", TOKEN, content=form + refresh, headers=FORM)
         assert (used.status_code, used.json()) == (400, {"error": "invalid_grant"})
-        issued = answer.json()
+        issued = response.json()
         assert {**issued, "access_token": "", "refresh_token": ""} == {
             "access_token": "", "token_type": "Bearer", "expires_in": 43199, "scope": "", "refresh_token": "",
         }  # fmt: skip
@@ -135,9 +135,9 @@ async def test_tokens_are_refreshed(directory: Directory, ask: Any) -> None:
         ("grant_type=%zz", "invalid_client"),
     ],
 )
-async def test_what_is_no_grant_gives_no_token(directory: Directory, ask: Any, form: str, error: str) -> None:
+async def test_invalid_grant_is_refused(directory: Directory, ask: Any, form: str, error: str) -> None:
     server = app(directory, auth="oauth", refresh_tokens={"r": directory.people[0]})
-    answer = await ask(server, "POST", TOKEN, content=form, headers=FORM)
-    assert answer.status_code == (401 if error == "invalid_client" else 400)
-    assert answer.json() == {"error": error}
+    response = await ask(server, "POST", TOKEN, content=form, headers=FORM)
+    assert response.status_code == (401 if error == "invalid_client" else 400)
+    assert response.json() == {"error": error}
     assert (await ask(server, "GET", TOKEN)).status_code == 405

@@ -10,7 +10,7 @@ from aioconnections.reference.numbers import Guids, draws, mix
 
 
 @given(seed=st.integers(), number=st.integers(0, 2**60))
-def test_a_guid_is_read_back_in_any_case(seed: int, number: int) -> None:
+def test_guid_is_decoded_in_any_case(seed: int, number: int) -> None:
     guids = Guids(seed)
     text = guids.write(number)
     assert [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12]
@@ -18,11 +18,11 @@ def test_a_guid_is_read_back_in_any_case(seed: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1234", "x" * 36, "-" * 36])
-def test_what_is_no_guid_has_no_number(text: str) -> None:
+def test_other_text_is_not_decoded(text: str) -> None:
     assert Guids(1).read(text) is None
 
 
-def test_chance_is_the_same_everywhere_and_differs_by_seed() -> None:
+def test_draws_depend_on_the_seed_only() -> None:
     assert list(islice(draws(1, 2), 2)) == [13061140049163765830, 11718288113337674445]
     assert list(islice(draws(1, 2), 9)) == list(islice(draws(1, 2), 9))
     assert list(islice(draws(1, 2), 9)) != list(islice(draws(2, 1), 9))

@@ -1,4 +1,4 @@
-"""Profiles, search, and what one asks before one knows anybody, in process."""
+"""Profiles, search, the own userid and service configs, in process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_profile_by_any_identity(directory: Directory, ask: Any, parse: 
     for person in directory.people[:60]:
         feed = parse((await ask(server, "GET", f"{PROFILES}profile.do?{_named(person, kind)}", user="admin")).content)
         assert _found(feed) == [str(person.userid)]
-        # protocol: such a feed says that it is complete, counts nothing, and has the link to the colleagues
+        # protocol: such a feed contains fh:complete, no counts, and the link to the colleagues
         assert feed.find("{http://purl.org/syndication/history/1.0}complete") is not None
         assert feed.find(f"{OPENSEARCH}totalResults") is None
         links = {link.get("rel"): link.get("href") for link in feed.findall(f"{ATOM}link")}
@@ -90,44 +90,42 @@ async def test_a_vcard(directory: Directory, ask: Any, parse: Any, size: str) ->
         assert any(link.get("rel") == "edit" for link in entry.iter(f"{ATOM}link"))
 
 
-async def test_hidden_addresses_are_in_no_document(directory: Directory, ask: Any) -> None:
+async def test_no_document_contains_hidden_addresses(directory: Directory, ask: Any) -> None:
     server, person = app(directory, emails="hidden"), directory.people[2]
     for resource in ("profile.do", "profileEntry.do", "search.do"):
         for rest in ("", "&output=vcard"):
-            answer = await ask(server, "GET", f"{PROFILES}{resource}?{_named(person, 'userid')}{rest}", user="admin")
-            assert str(person.userid) in answer.text
-            assert "mail" not in answer.text.lower()
+            response = await ask(server, "GET", f"{PROFILES}{resource}?{_named(person, 'userid')}{rest}", user="admin")
+            assert str(person.userid) in response.text
+            assert "mail" not in response.text.lower()
         refused = await ask(server, "GET", f"{PROFILES}{resource}?{_named(person, 'email')}", user="admin")
         assert refused.status_code == 400
     me = await ask(server, "GET", "/connections/opensocial/basic/rest/people/@me/", user=person)
     assert "emails" not in me.json()["entry"]
 
 
-async def test_the_four_shapes_of_nobody(directory: Directory, ask: Any, parse: Any) -> None:
-    server, nobody = app(directory), "email=nobody%40example.com"
-    feed = parse((await ask(server, "GET", f"{PROFILES}profile.do?{nobody}", user="admin")).content)
+async def test_four_responses_for_an_unknown_person(directory: Directory, ask: Any, parse: Any) -> None:
+    server, unknown = app(directory), "email=nobody%40example.com"
+    feed = parse((await ask(server, "GET", f"{PROFILES}profile.do?{unknown}", user="admin")).content)
     assert _found(feed) == []
     assert feed.find("{http://purl.org/syndication/history/1.0}complete") is not None
-    feed = parse((await ask(server, "GET", f"{PROFILES}search.do?{nobody}", user="admin")).content)
+    feed = parse((await ask(server, "GET", f"{PROFILES}search.do?{unknown}", user="admin")).content)
     assert feed.findtext(f"{OPENSEARCH}totalResults") == "0"
     assert feed.findtext(f"{ATOM}title") == "profiles where  email=nobody@example.com"
-    entry = await ask(server, "GET", f"{PROFILES}profileEntry.do?{nobody}", user="admin")
+    entry = await ask(server, "GET", f"{PROFILES}profileEntry.do?{unknown}", user="admin")
     assert (entry.status_code, len(entry.content)) == (200, 38)
     assert entry.headers["content-type"].startswith("application/atom+xml")
     rooted = app(directory, rootless_profile_entry=False)
-    assert (await ask(rooted, "GET", f"{PROFILES}profileEntry.do?{nobody}", user="admin")).status_code == 404
+    assert (await ask(rooted, "GET", f"{PROFILES}profileEntry.do?{unknown}", user="admin")).status_code == 404
     for resource in ("profile.do", "profileEntry.do", "search.do"):
         assert (await ask(server, "GET", PROFILES + resource, user="admin")).status_code == 400
 
 
-async def test_a_list_of_addresses_and_a_userid_that_goes_before_them(
-    directory: Directory, ask: Any, parse: Any
-) -> None:
+async def test_list_of_addresses_and_precedence_of_the_userid(directory: Directory, ask: Any, parse: Any) -> None:
     server = app(directory)
-    wanted = directory.people[:5]
-    listed = quote(",".join([*(str(person.email) for person in wanted), "nobody@example.com"]), safe="")
+    people = directory.people[:5]
+    listed = quote(",".join([*(str(person.email) for person in people), "nobody@example.com"]), safe="")
     feed = parse((await ask(server, "GET", f"{PROFILES}profile.do?email={listed}", user="admin")).content)
-    assert _found(feed) == [str(person.userid) for person in wanted]
+    assert _found(feed) == [str(person.userid) for person in people]
     url = f"{PROFILES}profile.do?email={listed}&{_named(directory.people[9], 'userid')}"
     assert _found(parse((await ask(server, "GET", url, user="admin")).content)) == [str(directory.people[9].userid)]
 
@@ -151,14 +149,14 @@ async def test_searching_by_name(directory: Directory, ask: Any, parse: Any, pat
     assert found == [str(person.userid) for person in directory.people if matches(str(person.name))][:250]
 
 
-async def test_inactive_people_are_left_out_by_default(directory: Directory, ask: Any, parse: Any) -> None:
+async def test_inactive_people_are_excluded_by_default(directory: Directory, ask: Any, parse: Any) -> None:
     server = app(directory, max_ps=1000)
     for only, states in (("", {"active"}), ("&activeUsersOnly=false", {"active", "inactive"})):
         feed = parse((await ask(server, "GET", f"{PROFILES}search.do?name=*e*&ps=1000{only}", user="admin")).content)
         assert {entry.findtext(f"{ATOM}contributor/{SNX}userState") for entry in feed.iter(f"{ATOM}entry")} == states
 
 
-async def test_a_search_ends_at_250_and_has_pages(directory: Directory, ask: Any, parse: Any) -> None:
+async def test_search_is_limited_to_250_and_paged(directory: Directory, ask: Any, parse: Any) -> None:
     server = app(directory)
     feed = parse((await ask(server, "GET", f"{PROFILES}search.do?name=*", user="admin")).content)
     assert feed.findtext(f"{OPENSEARCH}totalResults") == "250"
@@ -180,7 +178,7 @@ async def test_other_criteria(directory: Directory, ask: Any, parse: Any, criter
     assert 1 <= len(found) < 250
 
 
-async def test_searching_by_identifier_needs_no_walk(ask: Any, parse: Any) -> None:
+async def test_search_by_identifier_is_fast(ask: Any, parse: Any) -> None:
     directory = Directory.generate(people=1_000_000, seed=1)
     person = next(person for person in directory.people[123_456:] if person.state == "active")
     for kind in ("email", "userid"):
@@ -192,20 +190,20 @@ async def test_searching_by_identifier_needs_no_walk(ask: Any, parse: Any) -> No
 async def test_me(directory: Directory, ask: Any, path: str) -> None:
     server = app(directory)
     for person in directory.people[:60]:
-        answer = await ask(server, "GET", f"/connections/opensocial/basic/rest/people/{path}", user=person)
-        assert answer.headers["content-type"].startswith("application/json")
-        entry = answer.json()["entry"]
+        response = await ask(server, "GET", f"/connections/opensocial/basic/rest/people/{path}", user=person)
+        assert response.headers["content-type"].startswith("application/json")
+        entry = response.json()["entry"]
         assert entry["id"].rpartition(":")[2] == str(person.userid)
         assert entry["displayName"] == person.name
 
 
 @pytest.mark.parametrize("emails", ["exposed", "hidden"])
 @pytest.mark.parametrize("application", ["profiles", "communities"])
-async def test_service_configs_say_whether_addresses_are_hidden(
+async def test_service_configs_show_whether_addresses_are_hidden(
     directory: Directory, ask: Any, parse: Any, emails: Any, application: str
 ) -> None:
-    answer = await ask(app(directory, emails=emails), "GET", f"/{application}/serviceconfigs")
-    feed = parse(answer.content)
+    response = await ask(app(directory, emails=emails), "GET", f"/{application}/serviceconfigs")
+    feed = parse(response.content)
     category = feed.find(f"{ATOM}category")
     assert (category.get("scheme"), category.get("term")) == (f"{SN}/configuration", f"email-{emails}")
     titles = {entry.findtext(f"{ATOM}title") for entry in feed.iter(f"{ATOM}entry")}

@@ -12,7 +12,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(name=_TEXT, value=_TEXT)
-def test_every_text_arrives_as_it_left(name: str, value: str) -> None:
+def test_any_text_is_decoded(name: str, value: str) -> None:
     for encode in (lambda text: quote(text, safe=""), quote_plus):
         assert parse_query(f"{encode(name)}={encode(value)}".encode()) == {name: [value]}
 
@@ -29,10 +29,10 @@ def test_every_text_arrives_as_it_left(name: str, value: str) -> None:
         (b"a=%252F", {"a": ["%2F"]}),
     ],
 )
-def test_reading_as_a_servlet_container(query: bytes, parameters: dict[str, list[str]]) -> None:
+def test_parse_as_a_servlet_container(query: bytes, parameters: dict[str, list[str]]) -> None:
     assert parse_query(query) == parameters
 
 
 @pytest.mark.parametrize("query", [b"a=%", b"a=%4", b"a=%zz", b"a=%FF", b"a=%C3", "a=é".encode(), b"a=b c"])
-def test_a_query_that_no_client_should_send_is_refused(query: bytes) -> None:
+def test_invalid_query(query: bytes) -> None:
     assert parse_query(query) is None

@@ -32,19 +32,19 @@ print("over")
 
 
 async def _raw(url: str, *requests: bytes) -> bytes:
-    """All that comes for `requests`, the last of which asks to close."""
+    """All bytes that the server sends for `requests`, the last of which closes the connection."""
     _, _, address = url.partition("//")
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     writer.writelines(requests)
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return answer
+    return response
 
 
 @pytest.mark.asyncio
-async def test_every_answer_is_the_truth_over_tcp(directory: Directory, query: Any) -> None:
+async def test_checks_over_tcp(directory: Directory, query: Any) -> None:
     server = app(directory)
     async with listening(server) as url, httpx.AsyncClient(base_url=url, auth=LOGIN_AS, trust_env=False) as client:
         for source, target in directory.sample_pairs(60, seed=4):
@@ -60,29 +60,29 @@ async def test_every_answer_is_the_truth_over_tcp(directory: Directory, query: A
 
 
 @pytest.mark.asyncio
-async def test_heads_share_a_connection_and_bring_no_body(directory: Directory, query: Any) -> None:
+async def test_heads_share_a_connection_without_bodies(directory: Directory, query: Any) -> None:
     source, target = directory.people[:2]
     head = (
         f"HEAD {CHECK}{query(source.key, target.key)} HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YWRtaW46c2VjcmV0\r\n"
     )
     async with listening(app(directory)) as url:
-        answer = await _raw(url, f"{head}\r\n".encode(), f"{head}Connection: close\r\n\r\n".encode())
-    assert answer.count(b"HTTP/1.1 200 OK\r\n") + answer.count(b"HTTP/1.1 404 Not Found\r\n") == 2
-    assert answer.endswith(b"\r\n\r\n")
-    assert b"<" not in answer
+        response = await _raw(url, f"{head}\r\n".encode(), f"{head}Connection: close\r\n\r\n".encode())
+    assert response.count(b"HTTP/1.1 200 OK\r\n") + response.count(b"HTTP/1.1 404 Not Found\r\n") == 2
+    assert response.endswith(b"\r\n\r\n")
+    assert b"<" not in response
 
 
 @pytest.mark.asyncio
 async def test_version_5_0_closes_after_an_invalid_request(directory: Directory) -> None:
     request = f"GET {CHECK} HTTP/1.1\r\nHost: h\r\n{LOGIN}\r\n".encode()
     async with listening(app(directory, version="5.0")) as url:
-        answer = await _raw(url, request)
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b"connection: close\r\n" in answer
+        response = await _raw(url, request)
+    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"connection: close\r\n" in response
 
 
 @pytest.mark.asyncio
-async def test_ipv6_loopback_and_a_port_that_is_taken(directory: Directory) -> None:
+async def test_ipv6_loopback_and_a_port_in_use(directory: Directory) -> None:
     async with listening(app(directory), host="::1") as url:
         assert re.fullmatch(r"http://\[::1\]:\d+", url)
         assert (await _raw(url, b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 404")
@@ -91,20 +91,20 @@ async def test_ipv6_loopback_and_a_port_that_is_taken(directory: Directory) -> N
                 pass
 
 
-def test_a_thread_of_its_own_serves_those_without_asyncio(directory: Directory, query: Any) -> None:
+def test_listening_in_thread(directory: Directory, query: Any) -> None:
     server = app(directory)
     source, target = next(directory.sample_pairs(1))
     with listening_in_thread(server) as url:
-        answer = httpx.head(f"{url}{CHECK}{query(source.key, target.key)}", auth=LOGIN_AS, trust_env=False)
-    assert answer.headers["x-profiles-connection-status"] == directory.status(source, target)
+        response = httpx.head(f"{url}{CHECK}{query(source.key, target.key)}", auth=LOGIN_AS, trust_env=False)
+    assert response.headers["x-profiles-connection-status"] == directory.status(source, target)
     assert server.requests.by_status == {200: 1}
     with pytest.raises(httpx.ConnectError):
         httpx.head(url, trust_env=False)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_server_cleanly(number: signal.Signals) -> None:
-    with subprocess.Popen(  # our own command
+def test_signal_stops_the_server_without_an_error(number: signal.Signals) -> None:
+    with subprocess.Popen(  # a fixed command
         [sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
@@ -119,7 +119,7 @@ def test_a_signal_ends_the_server_cleanly(number: signal.Signals) -> None:
         assert process.wait() == 0
 
 
-def test_without_uvicorn_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uvicorn_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     module: ModuleType = importlib.import_module("aioconnections.reference.server")
     monkeypatch.delitem(sys.modules, module.__name__)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
@@ -127,7 +127,7 @@ def test_without_uvicorn_one_line_says_what_to_install(monkeypatch: pytest.Monke
         importlib.import_module("aioconnections.reference.server")
 
 
-def test_the_server_itself_needs_no_uvicorn() -> None:
+def test_app_does_not_import_uvicorn() -> None:
     code = "import sys; import aioconnections.reference; print(sorted({'uvicorn', 'httpx'} & set(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # ours
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # a fixed command
     assert run.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order: the two sides of every relationship agree, and nothing else has changed."""
+"""After any sequence of operations both sides of every relationship agree, and no other relationship has changed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STEPS = st.lists(
 
 
 def _after(verb: str, status: Status | None) -> tuple[set[int], Status | None]:
-    """What a step may be answered with, and what is seen then, by the rules of the protocol alone."""
+    """The expected response statuses and the resulting relationship, by the rules of the protocol."""
     if verb == "invite":
         return ({201}, Status.UNCONFIRMED) if status is None else ({400}, status)
     if verb == "connect":
@@ -52,8 +52,8 @@ def _after(verb: str, status: Status | None) -> tuple[set[int], Status | None]:
     return {200, 400, 403, 404}, status
 
 
-class Server:
-    """A server, and what should be true of some of its people."""
+class ModelledServer:
+    """A server, and a model of the relationships of some people."""
 
     def __init__(self, seed: int, ask: Any, invitation: Any) -> None:
         directory = Directory.generate(people=10, seed=seed)
@@ -62,7 +62,7 @@ class Server:
         self.model = {pair: directory.status(*pair) for pair in permutations(self.people, 2)}
         self._ask, self._invitation = ask, invitation
 
-    async def go_through(self, steps: list[Step]) -> None:
+    async def perform_steps(self, steps: list[Step]) -> None:
         for step in steps:
             one, other = self.people[step.one], self.people[step.other]
             expected, seen = _after(step.verb, self.model[one, other])
@@ -71,7 +71,7 @@ class Server:
             for pair, status in self.model.items():
                 assert self.app.status(*pair) is status
 
-    async def list_everybody(self) -> None:
+    async def check_lists(self) -> None:
         for one, status in product(self.people, Status):
             query = f"connectionType=colleague&key={one.key}&status={status}&outputType=profile&ps=250"
             feed = await self._ask(self.app, "GET", f"{PROFILES}connections.do?{query}", user=one)
@@ -101,11 +101,11 @@ class Server:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, seed=st.integers(0, 5))
 def test_both_sides_agree_after_every_step(ask: Any, invitation: Any, steps: list[Step], seed: int) -> None:
-    server = Server(seed, ask, invitation)
+    server = ModelledServer(seed, ask, invitation)
 
     async def conversation() -> None:
-        await server.go_through(steps)
-        await server.list_everybody()
+        await server.perform_steps(steps)
+        await server.check_lists()
 
     asyncio.run(conversation())
     assert [commit.number for commit in server.app.commits] == list(range(len(server.app.commits)))

@@ -1,4 +1,4 @@
-"""Servers that exist on virtual time only: away for an hour, or slow for a while."""
+"""Simulated servers on virtual time: unavailable for an hour, or slow for a while."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ LATENCY = 0.02
 
 
 class World(httpx.AsyncBaseTransport):
-    """A server that notes when it was asked for what.
+    """A server that records the times of its requests, in seconds since it was created.
 
     Attributes:
-        checks: when each check came, and for whom.
-        others: when everything else came: canaries and probes.
-        refused: how many checks were refused.
+        checks: time and source userid of each check.
+        others: times of all other requests, which are canaries and probes.
+        refused: number of refused checks.
+        served: times of the completed checks.
     """
 
     def __init__(self, fail: Callable[[float], Awaitable[httpx.Response | None]] | None = None) -> None:
-        self.began = trio.current_time()
+        self._start = trio.current_time()
         self.checks: list[tuple[float, str]] = []
         self.others: list[float] = []
         self.refused = 0
@@ -34,7 +35,7 @@ class World(httpx.AsyncBaseTransport):
 
     @property
     def time(self) -> float:
-        return trio.current_time() - self.began
+        return trio.current_time() - self._start
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         checks = request.method == "HEAD"
@@ -56,11 +57,11 @@ class World(httpx.AsyncBaseTransport):
         return status("accepted")
 
     def between(self, begin: float, end: float) -> list[str]:
-        return [who for when, who in self.checks if begin <= when < end]
+        return [userid for time, userid in self.checks if begin <= time < end]
 
 
 class Queue(World):
-    """Serves so many per second, one after the other, and refuses whom it has no place for."""
+    """Serves `capacity` checks per second, one at a time, and refuses those that find all `places` taken."""
 
     def __init__(self, capacity: Callable[[float], float], places: int) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class Queue(World):
 
 
 class Gateway(World):
-    """Lets through so many per second, however few are under way, and refuses the others."""
+    """Admits `capacity` checks per second, at any concurrency, and refuses the others."""
 
     def __init__(self, capacity: Callable[[float], float], burst: float = 5.0) -> None:
         super().__init__()
