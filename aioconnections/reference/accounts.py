@@ -71,7 +71,7 @@ class Accounts:
         self._clear_cache()
 
     def login(self, authorization: bytes, cookie: bytes, *, oauth: bool) -> Requester | None:
-        """The caller with these headers, either of which may be empty; None without a valid login.
+        """The requester with these headers, either of which may be empty; None without a valid login.
 
         Args:
             authorization: value of the ``Authorization`` header.
@@ -91,12 +91,12 @@ class Accounts:
             return False
 
     def by_password(self, name: str, password: str) -> Requester | None:
-        """The caller with this e-mail address, userid or key and this password."""
+        """The requester with this e-mail address, userid or key and this password."""
         if password != self._password:
             return None
         kinds: tuple[Literal["email", "userid", "key"], ...] = ("email", "userid", "key")
         found = (self._directory.number(kind, name) for kind in kinds)
-        return self._caller(next((number for number in found if number is not None), None))
+        return self._requester(next((number for number in found if number is not None), None))
 
     def refresh(self, refresh_token: str) -> tuple[str, str] | None:
         """A new access token and a new refresh token, which replaces `refresh_token`."""
@@ -131,12 +131,12 @@ class Accounts:
                     user = self._basic(credentials)
         except ValueError:  # not base64 or not UTF-8
             return None
-        return self._caller(user)
+        return self._requester(user)
 
     def _basic(self, credentials: bytes) -> int | None:
         name, _, password = b64decode(credentials.strip(), validate=True).decode().partition(":")
-        caller = self.by_password(name, password)
-        return None if caller is None else caller.user
+        requester = self.by_password(name, password)
+        return None if requester is None else requester.user
 
     def _by_cookie(self, cookie: bytes) -> int | None:
         """The user of an ``LtpaToken2``. Its value is not unquoted; an invalid one is ignored."""
@@ -152,7 +152,7 @@ class Accounts:
                     return user
         return None
 
-    def _caller(self, user: int | None) -> Requester | None:
+    def _requester(self, user: int | None) -> Requester | None:
         return None if user is None else Requester(user, self._cookies(user))
 
     def _number_of(self, person: Identity | Person) -> int:
@@ -196,12 +196,12 @@ class LoginEndpoints:
         """POST the form: a redirect to the target with cookies, or the form again."""
         form = _form(request)
         target = form.get("target", "")
-        caller = self.accounts.by_password(form.get("j_username", ""), form.get("j_password", ""))
-        if caller is None:
+        requester = self.accounts.by_password(form.get("j_username", ""), form.get("j_password", ""))
+        if requester is None:
             return PlainResult(200, _HTML, login_page(target))
         # Always a path on this server: an open redirect would let other sites use this login page.
         path = quote(urlsplit(target)._replace(scheme="", netloc="").geturl().lstrip("/"), safe="/?&=%+")
-        return PlainResult(302, _HTML, "", ((b"location", f"{request.base}/{path}".encode()), *caller.cookies))
+        return PlainResult(302, _HTML, "", ((b"location", f"{request.base}/{path}".encode()), *requester.cookies))
 
     def token(self, request: ServerRequest) -> OperationResult:
         """POST to the token endpoint: a new pair of tokens as JSON for a refresh token (RFC 6749, section 6)."""

@@ -101,7 +101,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         tokens: the person of each bearer token.
         refresh_tokens: the person of each refresh token. ``oauth`` requires tokens of either kind; the other values of
             `auth` accept none.
-        anonymous_read: whether GET and HEAD need no login, except for the caller's own resources.
+        anonymous_read: whether GET and HEAD need no login, except for the requester's own resources.
         invite_201_body: ``entry``: the response to a creation contains the new entry, as the vendor's pages say;
             ``empty``: its body is empty, as recorded.
         invitation_delete: the status after an invitation to a community was declined or revoked.
@@ -308,26 +308,26 @@ class App:
         self.requests.by_path[path] += 1
         authorization, cookie, host = _request_headers(scope["headers"])
         method: str = scope["method"]
-        caller = self._authenticate(route.access, authorization, cookie, reading=method in _READ_METHODS)
+        requester = self._authenticate(route.access, authorization, cookie, reading=method in _READ_METHODS)
         origin = f"{scope['scheme']}://{host}"
-        if caller is None:
+        if requester is None:
             return self._login_required(route, origin)
         if method not in route.methods:
-            return html_response(405, "Method not allowed.", (b"allow", route.allowed), *caller.cookies)
+            return html_response(405, "Method not allowed.", (b"allow", route.allowed), *requester.cookies)
         if len(body) > _MAX_BODY:
             return html_response(413, "The request is too long.", (b"connection", b"close"))
         query = parse_query(scope["query_string"])
         if query is None:
-            return self._writer.response(INVALID, None, caller.cookies)
-        return ServerRequest(method, origin, route.prefix, route.path, caller, query, body), route
+            return self._writer.response(INVALID, None, requester.cookies)
+        return ServerRequest(method, origin, route.prefix, route.path, requester, query, body), route
 
     def _authenticate(self, access: Access, authorization: bytes, cookie: bytes, *, reading: bool) -> Requester | None:
-        """The caller; None if a login is missing or wrong."""
+        """The requester; None if a login is missing or wrong."""
         if access in _LOGIN_ACCESS:
-            caller = self._accounts.login(authorization, cookie, oauth=access == "oauth")
-            if caller is None and self._settings.anonymous_read and reading and not authorization:
+            requester = self._accounts.login(authorization, cookie, oauth=access == "oauth")
+            if requester is None and self._settings.anonymous_read and reading and not authorization:
                 return ANONYMOUS
-            return caller
+            return requester
         return ANONYMOUS if access == "public" or self._accounts.is_administrator(authorization) else None
 
     def _perform(self, request: ServerRequest, route: Route) -> ServerResponse:
@@ -339,7 +339,7 @@ class App:
         if isinstance(result, LoginRequired):
             return self._login_required(route, request.origin)
         base = None if request.method == "HEAD" else request.base
-        return self._writer.response(result, base, request.caller.cookies)
+        return self._writer.response(result, base, request.requester.cookies)
 
     def _login_required(self, route: Route, origin: str) -> ServerResponse:
         """A challenge, or a redirect to the login page as a single sign-on sends it."""
@@ -392,7 +392,7 @@ async def _read_body(receive: AsgiReceive) -> bytes | None:
 
 
 def _request_headers(headers: list[Header]) -> tuple[bytes, bytes, str]:
-    """The ``Authorization`` header, the cookies, and the host by which the caller knows the server."""
+    """The ``Authorization`` header, the cookies, and the host by which the requester knows the server."""
     authorization, cookie, host = b"", b"", b"localhost"
     for name, value in headers:
         if name == b"authorization":

@@ -1,4 +1,4 @@
-"""Endpoints of people: service documents, profiles, search, and the caller's own userid."""
+"""Endpoints of people: service documents, profiles, search, and the requester's own userid."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class ProfileEndpoints:
         return AtomDocument("profiles", write)
 
     def me(self, request: ServerRequest) -> OperationResult:
-        """GET ``/connections/opensocial/…/rest/people/@me/``: the caller; the userid ends the id, after a colon."""
+        """GET ``/connections/opensocial/…/rest/people/@me/``: the requester; the userid ends the id, after a colon."""
         person = self.context.directory.person(request.signed_in())
         entry: dict[str, object] = {
             "id": f"urn:lsid:lconn.ibm.com:profiles.person:{person.userid}",

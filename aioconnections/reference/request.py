@@ -1,4 +1,4 @@
-"""A request as the endpoints read it: query parameters, page, posted Atom entry and caller.
+"""A request as the endpoints read it: query parameters, page, posted Atom entry and requester.
 
 Reading an entry is as tolerant as the product is known to be: any content type, no title, any id, unknown elements.
 """
@@ -58,8 +58,8 @@ class Requester(NamedTuple):
     """The sender of a request.
 
     Attributes:
-        user: the number of the signed-in user; None for an anonymous caller.
-        cookies: the ``Set-Cookie`` headers of every response to this caller.
+        user: the number of the signed-in user; None for an anonymous requester.
+        cookies: the ``Set-Cookie`` headers of every response to this requester.
     """
 
     user: int | None
@@ -74,10 +74,10 @@ class ServerRequest(NamedTuple):
 
     Attributes:
         method: HTTP method; one that the route supports.
-        origin: scheme and host by which the caller knows the server.
+        origin: scheme and host by which the requester knows the server.
         prefix: the part of the path before ``/profiles``, ``/communities`` and so on.
         path: the rest of the path as links contain it: without the ``oauth`` segment.
-        caller: the authenticated sender.
+        requester: the authenticated sender.
         query: the query parameters.
         body: the request body; empty for GET and HEAD.
     """
@@ -86,7 +86,7 @@ class ServerRequest(NamedTuple):
     origin: str
     prefix: str
     path: str
-    caller: Requester
+    requester: Requester
     query: Parameters
     body: bytes
 
@@ -97,8 +97,8 @@ class ServerRequest(NamedTuple):
 
     @property
     def user(self) -> int | None:
-        """The number of the signed-in user; None for an anonymous caller."""
-        return self.caller.user
+        """The number of the signed-in user; None for an anonymous requester."""
+        return self.requester.user
 
     def first(self, name: str) -> str:
         """The first value of a parameter without surrounding spaces; empty if the parameter is missing."""
@@ -109,7 +109,7 @@ class ServerRequest(NamedTuple):
         """The number of the signed-in user.
 
         Raises:
-            RefusedError: the caller is anonymous.
+            RefusedError: the requester is anonymous.
         """
         if self.user is None:
             raise RefusedError(LoginRequired())
@@ -187,7 +187,7 @@ def page_of(
 
 
 def parse_time(text: str, *, refusal: ErrorResult = INVALID) -> int:
-    """Milliseconds since 1970, from an RFC 3339 date or from such a number; no vendor page says which is meant.
+    """Milliseconds since 1970, from such a number or an RFC 3339 date; the vendor's pages do not give the format.
 
     Raises:
         RefusedError: with `refusal`, if `text` is neither.

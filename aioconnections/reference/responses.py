@@ -87,7 +87,7 @@ class ErrorResult(NamedTuple):
 
 
 class LoginRequired(NamedTuple):
-    """The operation requires a login, and the caller is anonymous."""
+    """The operation requires a login, and the requester is anonymous."""
 
 
 class PlainResult(NamedTuple):

@@ -39,7 +39,7 @@ class Route(NamedTuple):
     Attributes:
         prefix: the part of the path before ``/profiles``, ``/communities`` and so on.
         path: the rest as links contain it: without the ``oauth`` segment.
-        access: what the path requires of the caller.
+        access: what the path requires of the requester.
         methods: the operations by method.
         allowed: the methods as the ``Allow`` header lists them.
     """
