@@ -51,7 +51,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
     Args:
         session: of the signed-in user.
         run: the part of the run that its requests need.
-        understand: parses an item; it raises `InvalidInputError` for an invalid one.
+        parse: parses an item; it raises `InvalidInputError` for an invalid one.
         once: whether a repeated person is a `Duplicate`.
         privileged: whether a 403 concerns the signed-in user and not the item, so that it ends the run.
         changes: whether it changes something on the server.
@@ -61,7 +61,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         self,
         session: Session,
         run: RunScope,
-        understand: Callable[[object], WorkItem[DoneT]],
+        parse: Callable[[object], WorkItem[DoneT]],
         *,
         once: bool = False,
         privileged: bool = False,
@@ -71,9 +71,9 @@ class FlowJob(SessionJob, Generic[DoneT]):
         self.changes: bool = changes
         self._first: dict[Identity, int] | None = {} if once else None
         self._privileged = privileged
-        self._understand = understand
+        self._parse = parse
 
-    def understand(self, item: object) -> WorkItem[DoneT]:
+    def parse(self, item: object) -> WorkItem[DoneT]:
         """Parse an item.
 
         Raises:
@@ -81,54 +81,54 @@ class FlowJob(SessionJob, Generic[DoneT]):
         """
         if isinstance(item, InvalidInputError):
             raise item
-        return self._understand(item)
+        return self._parse(item)
 
-    def duplicate_of(self, index: int, subject: WorkItem[DoneT]) -> int | None:
+    def duplicate_of(self, index: int, work: WorkItem[DoneT]) -> int | None:
         """The index of the first item about the same person, if this one is a duplicate; else None."""
-        if self._first is None or subject.person is None:
+        if self._first is None or work.person is None:
             return None
-        first = self._first.setdefault(subject.person, index)
+        first = self._first.setdefault(work.person, index)
         return first if first != index else None
 
     async def do(self, index: int, item: object, parking: Parking) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item."""
         try:
-            subject = self.understand(item)
+            work = self.parse(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
         context = self.session.context(self.run, parking)
-        first = self.duplicate_of(index, subject)
+        first = self.duplicate_of(index, work)
         if first is not None:
-            return cast("DoneT", Duplicate(first, **known(index, item, context, person=subject.person)))
+            return cast("DoneT", Duplicate(first, **known(index, item, context, person=work.person)))
         try:
-            return await self.carry_out(index, item, subject, context, Sends(0, context.since_change))
+            return await self.carry_out(index, item, work, context, Sends(0, context.since_change))
         except BaseException:
-            facts = known(index, item, context, pair=subject.pair, person=subject.person)
+            facts = known(index, item, context, pair=work.pair, person=work.person)
             self.cut.append(cut_off(facts, sent=context.changed_at is not None))
             raise
         finally:
             context.settle()
 
     async def carry_out(
-        self, index: int, item: object, subject: WorkItem[DoneT], context: CallContext, earlier: Sends
+        self, index: int, item: object, work: WorkItem[DoneT], context: CallContext, earlier: Sends
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of a parsed item, given what is known of earlier sends."""
         session = self.session
         try:
-            session.refuse_hidden(*subject.people)
-            done = await session.run(self._followed(subject.begin(earlier)), context)
+            session.refuse_hidden(*work.people)
+            done = await session.run(self._followed(work.begin(earlier)), context)
             if isinstance(done, Resolved) and done.profile is None:
-                await session.refuse_unknown(*subject.people)
+                await session.refuse_unknown(*work.people)
         except ConnectionsError as error:
             failure = error
         else:
             self.repeats.went_well()
-            return evolve(done, **known(index, item, context, pair=subject.pair, person=subject.person))
-        failure = await session.explained(failure, *subject.people)
+            return evolve(done, **known(index, item, context, pair=work.pair, person=work.person))
+        failure = await session.explained(failure, *work.people)
         self.learn(failure)
         if isinstance(failure, JournalError) and context.changed_at is not None:
             failure = InDoubtError(f"the change was sent and its response was lost; then: {failure}")
-        return undone(failure, known(index, item, context, pair=subject.pair, person=subject.person), _VERDICTS)
+        return undone(failure, known(index, item, context, pair=work.pair, person=work.person), _VERDICTS)
 
     def learn(self, error: ConnectionsError) -> None:
         """See `SessionJob`."""

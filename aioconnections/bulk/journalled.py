@@ -127,11 +127,11 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
     def _parsed(self, item: object) -> WorkItem[OutT] | InvalidInputError:
         try:
-            return self._job.understand(item)
+            return self._job.parse(item)
         except InvalidInputError as error:
             return error.with_traceback(None)
 
-    async def _carry_out(self, subject: WorkItem[OutT], context: CallContext, record: _Record) -> Outcome:
+    async def _carry_out(self, work: WorkItem[OutT], context: CallContext, record: _Record) -> Outcome:
         history = record.history
         doubt = history is not None and history.in_doubt
 
@@ -143,7 +143,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             return None if history.age is None else history.age + context.lasted
 
         outcome = await self._job.carry_out(
-            record.index, record.item, subject, context, Sends(record.sent_before, age, not doubt)
+            record.index, record.item, work, context, Sends(record.sent_before, age, not doubt)
         )
         self.end(self._job.over)
         if record.intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):

@@ -126,7 +126,7 @@ class Sender:
         if status not in SETTLED or login.is_untried or not self._availability.steady:
             self._learn(response, context, moment, headers)
         if telemetry.on_attempt is not None or LOG.isEnabledFor(logging.DEBUG):
-            self._tell(request, context, status, None, self._now() - moment)
+            self._report(request, context, status, None, self._now() - moment)
         return response, headers
 
     def _learn(self, response: Response, context: CallContext, moment: float, headers: Headers) -> None:
@@ -144,12 +144,12 @@ class Sender:
         self._telemetry.failures[name] += 1
         if not met_closed_connection(error):  # a closed connection says nothing about the server
             self._availability.failed(error, moment, ended)
-        self._tell(request, context, None, name, ended - moment)
+        self._report(request, context, None, name, ended - moment)
 
-    def _tell(
+    def _report(
         self, request: Request, context: CallContext, status: int | None, error: str | None, elapsed: float
     ) -> None:
-        self._telemetry.tell(
+        self._telemetry.report(
             Attempt(
                 method=request.method,
                 path=request.path,
@@ -215,7 +215,7 @@ class Prober:
             view = await self._probe(monitor, canary, falls_back=True)
         except AuthenticationError:
             return True
-        return self.told(monitor, canary, view) is Sight.GOOD
+        return self.report(monitor, canary, view) is Sight.GOOD
 
     async def _probe(self, monitor: Monitor, canary: SentCanary, *, falls_back: bool) -> View:
         """Look at an application without admission."""
@@ -242,9 +242,9 @@ class Prober:
             runtime.telemetry.failures[type(error).__name__] += 1
             raise
         runtime.telemetry.responses[response.status] += 1
-        wish = retry_after(response)
-        if wish is not None and response.status in _ASKS_FOR_PAUSE:
-            runtime.availability.outage.hold(wish, self._now())
+        requested_pause = retry_after(response)
+        if requested_pause is not None and response.status in _ASKS_FOR_PAUSE:
+            runtime.availability.outage.hold(requested_pause, self._now())
         return response
 
     async def view(
@@ -287,7 +287,7 @@ class Prober:
             view: View = stop.value
             return view
 
-    def told(self, monitor: Monitor, canary: SentCanary, view: View) -> Sight:
+    def report(self, monitor: Monitor, canary: SentCanary, view: View) -> Sight:
         """Tell the monitor what a canary has shown; returns what that means for the requests."""
         if canary.first is None:
             return view.sight

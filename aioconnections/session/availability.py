@@ -161,11 +161,11 @@ class Availability:
             self._limiter.restrain(self.pace.per_second, now)
         self.steady = self.budget.is_full and self.concurrency.is_full and self.pace.is_free and self.outage.is_over
 
-    def refused(self, status: int, wish: float | None, started: float, now: float) -> None:
+    def refused(self, status: int, requested_pause: float | None, started: float, now: float) -> None:
         """Record a 429 or 5xx response to a request started at `started`, with the ``Retry-After`` seconds if any."""
         self.steady = False
-        if wish is not None and status in _REFUSALS:
-            self.outage.hold(wish, now)
+        if requested_pause is not None and status in _REFUSALS:
+            self.outage.hold(requested_pause, now)
         if status in _REFUSALS:
             self._slow_down(started, now)
         if status in _AWAY:

@@ -319,10 +319,10 @@ class Dispatcher:
         repeatable = request.method != "POST" and not request.once
         if isinstance(end, TransportError):
             return retry.after_failure(end, repeatable=repeatable), None
-        wish = retry_after(end)
+        requested_pause = retry_after(end)
         if is_doubtful(end):  # temporary, and nothing was done
-            return (wish or 0.0) <= LONGEST_RETRY_AFTER, wish
-        return retry.after_response(end.status, wish, repeatable=repeatable), wish
+            return (requested_pause or 0.0) <= LONGEST_RETRY_AFTER, requested_pause
+        return retry.after_response(end.status, requested_pause, repeatable=repeatable), requested_pause
 
     async def _may_try_again(
         self, request: Request, end: Response | TransportError, attempt: int, context: CallContext
@@ -334,7 +334,7 @@ class Dispatcher:
         """
         runtime, availability = self._runtime, self._runtime.availability
         patient = context.run is not None
-        worth_it, wish = self._worth_it(request, end)
+        worth_it, requested_pause = self._worth_it(request, end)
         if not worth_it or (context.run is not None and context.run.is_over):
             return False
         if attempt == 1 and isinstance(end, TransportError) and met_closed_connection(end):
@@ -346,7 +346,7 @@ class Dispatcher:
             availability.give_up(self._now())  # the server was there before, and a run waits for it
         pause = runtime.retry.pause(attempt, runtime.chance)
         now = self._now()
-        if (pause if patient else max(pause, wish or 0.0)) >= context.seconds_left(now):
+        if (pause if patient else max(pause, requested_pause or 0.0)) >= context.seconds_left(now):
             return False
         if not availability.outage.away:
             availability.may_retry(now)  # if not, the server counts as away, and the next attempt waits for it
@@ -400,7 +400,7 @@ class Dispatcher:
         view = await self._prober.view(
             monitor, lambda request: self._attempt_renewed(request, context), lambda: context.attempts
         )
-        return self._prober.told(monitor, canary, view)
+        return self._prober.report(monitor, canary, view)
 
     async def _answers_head(self, monitor: Monitor, context: CallContext) -> bool:
         """Whether HEAD requests reach the application through what is in front of it; asked once.
@@ -433,7 +433,7 @@ class Dispatcher:
             return response
 
         with waiting.parked(), suppress(AuthenticationError):  # the request that waits meets the refusal itself
-            self._prober.told(monitor, canary, await self._prober.view(monitor, send, lambda: canary.count))
+            self._prober.report(monitor, canary, await self._prober.view(monitor, send, lambda: canary.count))
 
     def _canary_context(self, canary: SentCanary, run: RunScope | None) -> CallContext:
         return CallContext(self._now, self._runtime.item_timeout, run, is_proof=True, canary=canary)

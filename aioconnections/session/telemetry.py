@@ -126,7 +126,7 @@ class Telemetry:
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.retries: int = 0
 
-    def tell(self, attempt: Attempt) -> None:
+    def report(self, attempt: Attempt) -> None:
         """Report one attempt. An exception of the hook is logged and suppressed."""
         LOG.debug(
             "%s %s: %s in %.3f s, attempt %d, run %s",
