@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from aioconnections.bulk import Outcomes
     from aioconnections.client import Administration, Client, Community, CommunityInvitations, Invite, Timeouts
     from aioconnections.client.caller import OnProgress, PairLike, PersonLike
+    from aioconnections.client.items import ConnectionLike
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
     from aioconnections.protocol.messages import Headers, Response
@@ -108,6 +109,7 @@ __all__ = [
     "ConnectOutcome",
     "Connected",
     "Connection",
+    "ConnectionLike",
     "ConnectionsError",
     "DeadlineError",
     "Duplicate",
@@ -179,6 +181,7 @@ __all__ = [
 _LAZY = {
     "Clock": "aioconnections.clock",
     "CommunityInvitations": "aioconnections.client",
+    "ConnectionLike": "aioconnections.client.items",
     "OnProgress": "aioconnections.client.caller",
     "PairLike": "aioconnections.client.caller",
     "PersonLike": "aioconnections.client.caller",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast, get_args, overload
 
 from aioconnections.auth.credentials import Auth
 from aioconnections.bulk import CheckJob, Outcomes, WorkItem, checked, digest_of, pair_of
@@ -44,7 +44,7 @@ from aioconnections.outcomes import (
     ResolveOutcome,
 )
 from aioconnections.protocol import colleagues, discovery, listing
-from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
+from aioconnections.protocol.colleagues import OnUnknown
 from aioconnections.protocol.messages import NEVER_SENT, Flow
 from aioconnections.protocol.profiles import check
 from aioconnections.records import Connection, Identity, Pair, Person, Profile, ServiceDocument, Status, identity_of
@@ -160,7 +160,7 @@ class Client(Resource):
         """One community, by its uuid.
 
         Raises:
-            InvalidInputError: `uuid` is empty, or cannot be one.
+            InvalidInputError: `uuid` is empty or too long, or holds control or invisible characters.
         """
         return Community(self._caller, uuid)
 
@@ -256,14 +256,25 @@ class Client(Resource):
         )
         return cast("Outcomes[CheckOutcome]", run)  # nothing is in doubt
 
+    @overload
+    async def connection(
+        self, source: PersonLike, target: PersonLike, /, *, include_message: bool = False
+    ) -> Connection | None: ...
+
+    @overload
+    async def connection(
+        self, connection: ConnectionLike, /, *, include_message: bool = False
+    ) -> Connection | None: ...
+
     async def connection(
         self,
         connection: PersonLike | ConnectionLike,
         target: PersonLike | None = None,
+        /,
         *,
         include_message: bool = False,
     ) -> Connection | None:
-        """The connection of two people, seen from the source; None if none is visible to the signed-in user.
+        """A connection, seen from its source; None if it is not visible to the signed-in user.
 
         Pages "Checking whether two people are colleagues" and "Retrieving a connection".
 
@@ -273,14 +284,11 @@ class Client(Resource):
             include_message: request the text of the invitation too; the server gives it to the source only.
 
         Raises:
-            InvalidInputError: this names no connection.
+            InvalidInputError: the arguments name no connection.
             AtomError: the response cannot be read.
             ConnectionsError: as for `check`.
         """
-        if target is not None:
-            which: ConnectionRef = Pair(cast("PersonLike", connection), target)  # it refuses anything else
-        else:
-            which = connection_ref(connection)
+        which = connection_ref(connection if target is None else (connection, target))
         flow = colleagues.get(self._caller.here().address, which, message=include_message)
         return await self._caller.call(flow, *named_people(which))
 
@@ -311,8 +319,7 @@ class Client(Resource):
         """
         if since is not None and since.tzinfo is None:
             raise InvalidInputError(f"since must have a time zone, got {since.isoformat()}")
-        if page_size < 1:
-            raise InvalidInputError(f"page_size must be at least 1, got {page_size}")
+        _check_page_size(page_size)
         if status is not None:
             check_choice("status", status, tuple(Status))
         if sort_by is not None:
@@ -400,8 +407,8 @@ class Client(Resource):
             message_type: of all messages.
             settle: see `invite`.
             on_unknown: see `invite`.
-            journal: records the run, so that it can be continued. There is no default, because without a journal it is
-                not known after a crash who was invited; None runs without.
+            journal: records the run, so that it can be continued. There is no default, because without a journal a
+                crash leaves no record of the people who were invited; None runs without.
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: called twice a second with the progress.
 
@@ -429,10 +436,10 @@ class Client(Resource):
         Page "Accept an invitation to become a colleague".
 
         Args:
-            connection: a record, the pair of invitee and inviter, or a bare id.
+            connection: a record, the pair of invitee and inviter, a bare id, or a self link.
 
         Raises:
-            NotFoundError: there is no such invitation, or no longer.
+            NotFoundError: there is no such invitation, or it was withdrawn.
             InvalidInputError: the signed-in user is the inviter.
             InDoubtError: the response was lost, and verification did not settle whether the change was made.
             ConnectionsError: the invitation was not accepted.
@@ -447,7 +454,7 @@ class Client(Resource):
         Pages "Deleting connections" and "Accept an invitation to become a colleague".
 
         Args:
-            connection: a record, a pair, or a bare id.
+            connection: a record, a pair, a bare id, or a self link.
 
         Raises:
             NotFoundError: there is no such connection.
@@ -496,7 +503,9 @@ class Client(Resource):
         )
 
     async def me(self) -> Person:
-        """The signed-in user, from the own service document; the `identity` is always known.
+        """The signed-in user: userid, key or both, so that `identity` never fails; no name and no e-mail address.
+
+        Page "Retrieving the Profiles service document".
 
         Raises:
             UnexpectedResponseError: the server does not say who is signed in.
@@ -552,8 +561,8 @@ class Client(Resource):
         Page "Searching profiles". ``%`` matches any one character, and ``*`` any number of characters.
 
         Raises:
-            InvalidInputError: no terms, a page size below 1, or a term that is empty, has more than 2,048 bytes in
-                UTF-8, or holds control or invisible characters.
+            InvalidInputError: there is no term, `page_size` is below 1, or a term is empty, has more than 2,048 bytes
+                in UTF-8, or holds control or invisible characters.
         """
         given = {
             "search": text,
@@ -570,8 +579,9 @@ class Client(Resource):
             "school": school,
         }
         terms = {key: plain_text(value, f"{key} to search for") for key, value in given.items() if value is not None}
-        if not terms or page_size < 1:
-            raise InvalidInputError("a search needs at least one term, and a page_size of at least 1")
+        if not terms:
+            raise InvalidInputError("search needs at least one term; pass name=, for example")
+        _check_page_size(page_size)
         if active_users_only is not None:
             terms["activeUsersOnly"] = str(active_users_only).lower()
         return self._caller.stream(listing.search(self._caller.here().address, terms, page_size=page_size))
@@ -599,3 +609,8 @@ class Client(Resource):
 
 def _resolve(session: Session, person: Identity) -> Flow[Resolved]:
     return Resolved((yield from discovery.profile(session.address, person)))
+
+
+def _check_page_size(page_size: int) -> None:
+    if page_size < 1:
+        raise InvalidInputError(f"page_size must be at least 1, got {page_size}")

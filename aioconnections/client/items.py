@@ -98,7 +98,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         InvalidInputError: it is not.
     """
     if value not in choices:
-        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}")
+        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, got {value!r:.60}")
 
 
 def connection_ref(which: object) -> ConnectionRef:
@@ -115,6 +115,8 @@ def connection_ref(which: object) -> ConnectionRef:
         return which
     if isinstance(which, tuple):
         return pair_of(cast("object", which))
+    if isinstance(which, Identity | Person):
+        raise InvalidInputError(f"a connection has two people, got one {type(which).__name__}; pass the target too")
     raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, got {type(which).__name__}")
 
 

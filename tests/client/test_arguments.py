@@ -22,14 +22,14 @@ from aioconnections import (
 pytestmark = pytest.mark.anyio
 
 OPTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"settle": -1}, "settle must be a number of seconds of at least 0"),
-    ({"settle": math.nan}, "settle must be a number of seconds of at least 0"),
-    ({"settle": math.inf}, "settle must be a number of seconds of at least 0"),
-    ({"settle": "30"}, "settle must be a number of seconds of at least 0"),
-    ({"settle": None}, "settle must be a number of seconds of at least 0"),
-    ({"settle": True}, "settle must be a number of seconds of at least 0"),
-    ({"on_unknown": "retry"}, "on_unknown must be one of recheck, report"),
-    ({"on_unknown": None}, "on_unknown must be one of recheck, report"),
+    ({"settle": -1}, "settle must be a number of seconds of at least 0, got -1"),
+    ({"settle": math.nan}, "settle must be a number of seconds of at least 0, got nan"),
+    ({"settle": math.inf}, "settle must be a number of seconds of at least 0, got inf"),
+    ({"settle": "30"}, "settle must be a number of seconds of at least 0, got str"),
+    ({"settle": None}, "settle must be a number of seconds of at least 0, got NoneType"),
+    ({"settle": True}, "settle must be a number of seconds of at least 0, got True"),
+    ({"on_unknown": "retry"}, "on_unknown must be one of recheck, report, got 'retry'"),
+    ({"on_unknown": None}, "on_unknown must be one of recheck, report, got None"),
     ({"message_type": "xhtml"}, "text or html"),
     ({"message_type": "HTML"}, "text or html"),
     ({"message_type": []}, "text or html"),
@@ -81,8 +81,11 @@ async def test_to_wait_for_no_time_is_a_time() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"status": "accepted&userid=x"}, "status must be one of accepted, pending, unconfirmed"),
-        ({"sort_by": "updated"}, "sort_by must be one of displayName, modified"),
+        (
+            {"status": "accepted&userid=x"},
+            "status must be one of accepted, pending, unconfirmed, got 'accepted&userid=x'",
+        ),
+        ({"sort_by": "updated"}, "sort_by must be one of displayName, modified, got 'updated'"),
         ({"page_size": 0}, "page_size must be at least 1, got 0"),
     ],
 )
@@ -91,6 +94,32 @@ async def test_what_to_list(options: dict[str, Any], problem: str) -> None:
     async with place.client(0) as client:
         with pytest.raises(InvalidInputError, match=problem):
             client.colleagues(place.person(0), **options)
+    assert place.server.requests.total == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, "search needs at least one term; pass name=, for example"),
+        ({"name": "a*", "page_size": 0}, "page_size must be at least 1, got 0"),
+    ],
+)
+async def test_what_to_search_for(options: dict[str, Any], problem: str) -> None:
+    place = Place()
+    async with place.client(0) as client:
+        with pytest.raises(InvalidInputError, match=problem):
+            client.search(**options)
+    assert place.server.requests.total == 0
+
+
+async def test_a_connection_has_two_people() -> None:
+    place = Place()
+    ann: Person = place.person(0)
+    async with place.client(0) as client:
+        with pytest.raises(InvalidInputError, match="two people, got one Person; pass the target too"):
+            await client.connection(ann)  # type: ignore[call-overload] # that is the point
+        with pytest.raises(InvalidInputError, match="expected Email, Userid, Key or Person, not str"):
+            await client.connection("c0ffee", ann)  # type: ignore[call-overload] # that is the point
     assert place.server.requests.total == 0
 
 

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from doors import URL
 
-from aioconnections import Bearer, Client, ConnectionsError, Email, Invitation, Key, Pair, Status, Userid
+from aioconnections import (
+    Bearer,
+    Client,
+    Connection,
+    ConnectionsError,
+    Email,
+    Invitation,
+    Key,
+    Pair,
+    Person,
+    Status,
+    Userid,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +34,7 @@ UUID = "c 1"
 REST = "&since=2020-01-02T00%3A00%3A00.000Z&sortBy=modified&page=1&ps=250"
 INVITES = "/communities/service/atom/community/invites"
 OAUTH_INVITES = "/communities/service/atom/oauth/community/invites"
+RECORD = Connection("a 1", None, Person(), Person())
 INVITATION = Invitation("i", UUID, edit_href=f"https://seen.example.com{INVITES}?communityUuid=c%201&userid=m")
 
 
@@ -40,12 +54,26 @@ async def first(listing: Any) -> None:
         break
 
 
+async def connection_of(client: Client, which: Connection | str) -> None:
+    await client.connection(which)
+
+
 CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
     (lambda c: c.check(A, B), f"HEAD {P}/connection.do?{T}&sourceEmail=a%40example.com&targetUserid=b%201"),
     (lambda c: c.connection(B, C), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
     (
         lambda c: c.connection(B, C, include_message=True),
         f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c&inclMessage=true",
+    ),
+    *(
+        (partial(connection_of, which=which), f"GET {P}/connection.do?connectionId=a%201")
+        for which in ("a 1", f"https://x.example{P}/connection.do?connectionId=a%201&inclMessage=true#x", RECORD)
+    ),
+    (lambda c: c.connection(Pair(B, C)), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (lambda c: c.connection((B, C)), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+    (
+        lambda c: c.accept(f"{P}/connection.do?connectionId=a%201&outputType=connection"),
+        f"GET {P}/connection.do?connectionId=a%201&inclMessage=true",
     ),
     (lambda c: c.invite(A), f"POST {P}/connections.do?{T}&email=a%40example.com"),
     (lambda c: c.invite(B), f"POST {P}/connections.do?{T}&userid=b%201"),

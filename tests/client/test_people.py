@@ -34,6 +34,7 @@ from aioconnections import (
     Resolved,
     ServerError,
     Stream,
+    UnexpectedResponseError,
     UsageError,
     Userid,
 )
@@ -98,6 +99,16 @@ async def test_who_is_who(version: str) -> None:
     assert known.profile.person.userid == ann.userid
     assert unknown.profile is None
     assert (outcomes.tally.resolved, outcomes.tally.failed) == (2, 1)
+
+
+@pytest.mark.parametrize("document", ['<?xml version="1.0"?>', "<service xmlns='http://www.w3.org/2007/app'/>"])
+async def test_a_server_that_does_not_say_who_is_signed_in(document: str) -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "application/atomsvc+xml"}, text=document)
+
+    async with Client("https://x.example", transport=httpx.MockTransport(respond)) as client:
+        with pytest.raises(UnexpectedResponseError, match="does not say who is signed in"):
+            await client.me()
 
 
 async def test_hidden_addresses_are_learned_once_and_then_refused_before_anything_is_sent() -> None:

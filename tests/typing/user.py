@@ -112,6 +112,7 @@ async def verbs(ann: Person, bob: Email) -> None:
     async with Client("https://connections.example.com", auth=("ajones", "secret")) as client:
         assert_type(await client.invite(bob, message="<b>Hi</b>", message_type="html"), Invited | AlreadyExists)
         assert_type(await client.connection(ann, bob), Connection | None)
+        assert_type(await client.connection("c0ffee", include_message=True), Connection | None)
         async for connection in client.colleagues(ann, status=Status.PENDING, sort_by="modified"):
             assert_type(connection, Connection)
             assert_type(connection.message_type, str)
