@@ -76,7 +76,6 @@ NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/cli/source.py",
     "aioconnections/cli/verbs.py",
     "aioconnections/identifiers.py",
-    "aioconnections/journal/database.py",
     "aioconnections/journal/file.py",
     "aioconnections/journal/holding.py",
     "aioconnections/journal/journal.py",

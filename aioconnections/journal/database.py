@@ -1,8 +1,8 @@
-"""The one door to SQLite: how a database is opened, and what its errors are called outside.
+"""Access to SQLite: opens a database, and translates the errors of `sqlite3`.
 
-What holds while a run has its journal open: foreign programs are kept out (``locking_mode=EXCLUSIVE``, which also does
-without shared memory; `lock` says what keeps out other runs), and a commit returns once the write-ahead log is on the
-disk (``synchronous=FULL``; NORMAL would lose commits in a power cut).
+While a run has its journal open, ``locking_mode=EXCLUSIVE`` keeps out other programs without shared memory (`lock`
+keeps out other runs), and a commit returns once the write-ahead log is on the disk (``synchronous=FULL``; NORMAL would
+lose commits in a power cut).
 """
 
 from __future__ import annotations
@@ -30,55 +30,55 @@ __all__ = [
 ]
 
 Mode: TypeAlias = Literal["rw", "ro", "peek"]
-"""``ro`` waits for nobody and writes nothing; ``peek`` neither locks nor looks at the write-ahead log."""
+"""``ro`` writes nothing; ``peek``, in addition, takes no lock and ignores the write-ahead log."""
 
 _QUERY: dict[Mode, str] = {"rw": "mode=rw", "ro": "mode=ro", "peek": "mode=ro&immutable=1"}
-_NEEDED = 4  # file descriptors: of the database, its log and its folder, and one more
+_NEEDED = 4  # file descriptors: the database, its log, its folder, and a spare
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 
 
 class SqliteConnection(Protocol):
-    """As much of an SQLite connection as the journal uses. Its errors are those of `sqlite3`."""
+    """The part of `sqlite3.Connection` that the journal uses."""
 
     def execute(self, sql: str, values: tuple[Any, ...] = (), /) -> Iterator[Any]:
         """Run one statement; rows are tuples."""
         ...
 
     def close(self) -> None:
-        """Give up everything, the lock included."""
+        """Close the database and release its lock."""
         ...
 
 
 def connect(path: Path, mode: Mode) -> SqliteConnection:
-    """Open a database that is there. All of them are opened here, so that a test can put a failing disk under it."""
+    """Open an existing database. Every database is opened here, so that a test can simulate a failing disk."""
     address = f"{path.absolute().as_uri()}?{_QUERY[mode]}"
     return sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
 
 
 def one(db: SqliteConnection, sql: str) -> tuple[Any, ...]:
-    """The only row that `sql` gives, which is left to nobody else's reading."""
+    """Return the only row of a query, and finish the statement."""
     (row,) = list(db.execute(sql))
     return tuple(row)
 
 
 def make_durable(db: SqliteConnection) -> None:
-    """Make commits survive a power cut. The full flush is for macOS, whose plain one does not reach the disk."""
+    """Make commits survive a power cut. On macOS this needs F_FULLFSYNC: a plain fsync does not reach the disk."""
     for name in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON"):
         list(db.execute(f"PRAGMA {name}"))
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file does not hold what it says that it holds."""
+    """Whether SQLite found the file corrupt."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def is_read_only(error: sqlite3.Error) -> bool:
-    """Whether a file that SQLite needs cannot be made or written."""
+    """Whether SQLite could not create or write a file."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 def refusal(error: sqlite3.Error, name: str) -> JournalError:
-    """What an error of SQLite means for whoever wanted to open the journal."""
+    """Translate an error of SQLite into the error that the caller of the journal gets."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalLockedError(f"the journal {name} is in use by another run or report")
@@ -93,7 +93,7 @@ def refusal(error: sqlite3.Error, name: str) -> JournalError:
 
 @contextmanager
 def os_errors(name: str) -> Generator[None]:
-    """Turn errors of the operating system and of SQLite into ours."""
+    """Raise errors of the operating system and of SQLite as a `JournalError`."""
     try:
         yield
     except OSError as error:
@@ -101,5 +101,5 @@ def os_errors(name: str) -> Generator[None]:
         raise kind(f"the journal {name}: {error.strerror}") from None
     except sqlite3.Error as error:
         raise refusal(error, name) from None
-    except UnicodeDecodeError:  # in place of an error of SQLite that quotes what is damaged
+    except UnicodeDecodeError:  # some versions of SQLite quote damaged text in an error
         raise JournalError(f"{name} is no journal, or a damaged one: its text cannot be read") from None
