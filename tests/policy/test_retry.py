@@ -63,7 +63,9 @@ def test_the_table_of_failures(error: TransportError, *, repeatable: bool, again
     assert Retry(4).after_failure(error, repeatable=repeatable) is again
 
 
-@pytest.mark.parametrize(("retry_after", "again"), [(None, True), (0.0, True), (300.0, True), (300.1, False), (1e9, False)])
+@pytest.mark.parametrize(
+    ("retry_after", "again"), [(None, True), (0.0, True), (300.0, True), (300.1, False), (1e9, False)]
+)
 def test_a_longer_pause_than_five_minutes_ends_the_retries(retry_after: float | None, *, again: bool) -> None:
     assert Retry().after_response(503, retry_after, repeatable=True) is again
 
