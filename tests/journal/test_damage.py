@@ -121,6 +121,9 @@ def test_a_database_that_was_cut_is_refused(path: Path, tmp_path: Path, step: in
     assert not log_of(path).exists()
     for cut in places(0, len(whole), step=step):
         torn = placed(tmp_path / "torn", whole[:cut], b"")
+        if not any(whole[cut:]):  # SQLite reads missing bytes of a page as zeros, which these are
+            assert read(torn) in {None, said}, cut
+            continue
         assert read(torn) is None, cut
         with pytest.raises(JournalError):
             open_once(torn)
