@@ -1,4 +1,4 @@
-"""`Journal`: the half of a journal that waits."""
+"""`Journal`, the asynchronous interface to a journal."""
 
 from __future__ import annotations
 
@@ -34,52 +34,52 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-_PAGE = 512  # indices that are read at once
-_KEPT = 4  # pages: the items of a run come nearly in order
+_PAGE = 512  # indices per read
+_KEPT = 4  # pages in the cache: a run processes its items nearly in order
 _SECOND = 1_000_000
-_ALL_SENDS = 2  # nothing is sent more often
+_ALL_SENDS = 2  # the most often that a change is sent
 
 
 class Journal:
-    """The record of one bulk run, in one file, that survives whatever ends the run.
+    """The record of one bulk run in a file, from which an interrupted run can be resumed.
 
     ``client.invite_many(people, message="…", journal=Journal("invites.sqlite"))``
 
-    Run the same command with the same journal again, and it goes on: finished items are given again without being asked
-    again, and what is in doubt is asked after before anything is sent a second time. What it promises:
+    Run the same command with the same journal again to resume the run: finished items keep their recorded outcomes
+    without another request, and changes in doubt are verified before they are retried. The guarantees:
 
-    - No byte of a change leaves before the intent to send it is on the disk, so neither a killed process nor a power
-      cut makes anybody be invited twice. Outcomes of mere questions may be lost for the last tenth of a second; they
-      are asked again.
-    - One file is one run: it is bound to the verb, the server and the signed-in user, and each item to its index. A run
-      that differs is refused.
-    - One run at a time: while it is open, a second one is refused, in this process or another. What holds it is a lock
-      on a file of the same name with ``.lock`` at its end, which stays there; on Windows it is SQLite's own lock.
-    - A file that was cut off after the last commit goes on there. One that is damaged before is refused, never misread,
-      and so is one that is no journal.
+    - The intent to send a change is on the disk before the first byte is sent, so a killed process or a power cut never
+      leads to a second invitation. Outcomes of checks may be lost for the last tenth of a second; these items are
+      checked again.
+    - A file records one run: it is bound to the verb, the server and the signed-in user, and each item to its index. A
+      run that differs is refused.
+    - While a journal is open, a second run with it is refused, in this process or another. The lock is on a file of the
+      same name with the suffix ``.lock``, which is never removed; on Windows it is SQLite's own lock.
+    - A file that was cut off after the last commit is resumed there. A file that is damaged before that point, or is
+      not a journal, is refused.
     - A full or failing disk stops the run before the next change is sent, and so does another program that removes or
       replaces one of the files.
-    - While it is open, a journal is two files: the latest rows are in the log, a file of the same name with ``-wal`` at
-      its end. If the log is missing afterwards, the journal is refused with `JournalLogMissingError`. A log that was
-      cut off at the end of a commit cannot be told from one that was written until then: keep the two files together.
-    - A finished check is not given again without its date: see `max_age`, and `Outcome.recorded_at`.
-    - It holds who was asked for, times, outcomes, and hashes of messages; no text of a message, cookie or header. Only
-      the file's owner may read it.
+    - An open journal consists of two files: the latest rows are in the log, a file of the same name with the suffix
+      ``-wal``. If the log of an interrupted run is missing, the journal is refused with `JournalLogMissingError`. A log
+      that was truncated at the end of a commit cannot be detected: keep the two files together.
+    - The outcomes of a finished check are reused only within `max_age`, and carry their time: `Outcome.recorded_at`.
+    - The file holds the references of the items, times, outcomes, and hashes of messages, but no text of a message, no
+      cookie and no header. Only its owner may read it.
 
-    The file is made when a run with the journal is entered; its folder must be there, and on a disk of this machine.
+    The file is created when a run with the journal is entered. Its folder must exist, on a local disk.
 
     Args:
-        path: of the file.
-        max_age: seconds that a finished run may be old if it changed nothing, which is a check; `math.inf` for any age.
-            A younger one is given again; an older one keeps its file under the next free name of the form
-            ``invites.sqlite.1``, and the run starts from nothing. Without it, a finished check is refused with
-            `JournalFinishedError`. A run that is not finished goes on, however old it is, and so do changes.
-        lost_log: ``"in_doubt"`` goes on with a journal whose log is lost. From then on, in this run and in later ones,
-            each item without a final outcome may have been sent: it is asked after, and never sent again, nor are
-            items that the journal does not show. Of a check nothing is lost but answers, which are asked for again.
+        path: path of the file.
+        max_age: the age in seconds below which a finished check (a run that changes nothing) is reused; `math.inf` for
+            any age. The file of an older check is renamed to the next free name of the form ``invites.sqlite.1``, and
+            the run starts with an empty journal. Without `max_age`, a finished check is refused with
+            `JournalFinishedError`. Unfinished runs, and runs that change something, are resumed at any age.
+        lost_log: ``"in_doubt"`` resumes a journal whose log is lost. In this run and all later ones, each item without
+            a final outcome, recorded or not, may have been sent: it is verified, and never sent again. A check loses
+            only outcomes, and repeats these items.
 
     Raises:
-        InvalidInputError: an argument cannot be what it is.
+        InvalidInputError: an argument has a value that is not allowed.
     """
 
     def __init__(
@@ -91,18 +91,18 @@ class Journal:
     ) -> None:
         self._writer: Writer | None = None
         if lost_log not in (None, "in_doubt"):
-            raise InvalidInputError(f'lost_log is "in_doubt" or None, not {lost_log!r}')
+            raise InvalidInputError(f'lost_log must be "in_doubt" or None, not {lost_log!r}')
         self._path = Path(path)
         self._max_age = _seconds(max_age)
         self._may_be_lost = lost_log is not None
         self._wall: Callable[[], float] = time.time
-        self._failure_told = False
+        self._failure_raised = False
         self._pages: OrderedDict[int, ThreadReply[HistoryPage]] = OrderedDict()
         self._newest = 0  # the latest time that the journal or this run has seen, in microseconds
-        self._known_from = 0  # the intents of earlier rows have no age that can be told
+        self._known_from = 0  # number of the first row whose age is known
         self._opened_as: Opened | None = None
         self._changes = True
-        self._added = False  # whether there is a row of this run
+        self._added = False  # whether this run has added a row
         self._last_index = -1
 
     @property
@@ -112,30 +112,30 @@ class Journal:
 
     @property
     def kept(self) -> Path | None:
-        """Where the file of an earlier run went that was finished and older than `max_age`; None if there was none."""
+        """The new path of an earlier check that was renamed because of `max_age`; None if none was."""
         return None if self._opened_as is None else self._opened_as.kept
 
     @property
     def last_index(self) -> int:
-        """The greatest index that an earlier run recorded; -1 if there is none. As of the last time it was opened."""
+        """The greatest index that earlier runs had recorded when the journal was last opened; -1 if there is none."""
         return self._last_index
 
     async def open(self, *, verb: str, origin: str, userid: str | None, changes: bool = True) -> None:
-        """Begin a run, or go on with the one that the file records.
+        """Begin a run, or resume the recorded one.
 
         Args:
             verb: what the run does.
-            origin: of the server.
-            userid: of the signed-in user; None if there is none.
-            changes: whether it changes something on the server.
+            origin: origin of the server.
+            userid: id of the signed-in user; None if there is none.
+            changes: whether the run changes something on the server.
 
         Raises:
-            JournalLockedError: it is open already, here or elsewhere.
-            JournalBoundError: it records a run of another verb, server or user.
-            JournalFinishedError: it records a finished run that changed nothing, and there is no `max_age`.
-            JournalLogMissingError: its log is missing.
+            JournalLockedError: the journal is already open, in this process or another.
+            JournalBoundError: the journal records a run of another verb, server or user.
+            JournalFinishedError: the journal records a finished check, and there is no `max_age`.
+            JournalLogMissingError: the log is missing.
             JournalDiskError: the disk is full or failing.
-            JournalError: the file is damaged, no journal, or cannot be opened.
+            JournalError: the file is damaged, not a journal, or cannot be opened.
         """
         from aioconnections.journal.file import Binding
         from aioconnections.journal.opening import OpenRequest
@@ -146,16 +146,16 @@ class Journal:
         self._newest = 0
         self._changes = changes
         self._added = False
-        wish = OpenRequest(
+        request = OpenRequest(
             binding=Binding(verb, origin, userid),
             now=self._now(),
             changes=changes,
             max_age=self._max_age,
             may_be_lost=self._may_be_lost,
         )
-        writer = Writer(self._path, wish, _teller())
+        writer = Writer(self._path, request, _scheduler())
         self._writer = writer
-        self._failure_told = False
+        self._failure_raised = False
         self._pages.clear()
         writer.thread.start()
         try:
@@ -163,7 +163,7 @@ class Journal:
         except BaseException:
             await self._end(writer)
             raise
-        assert opened is not None  # noqa: S101 # it is set unless `wait` raises
+        assert opened is not None  # noqa: S101 # set unless `wait` raises
         self._last_index = writer.last_index
         self._opened_as, head = opened, opened.head
         self._known_from = head.set_back
@@ -175,15 +175,15 @@ class Journal:
     def recorded(
         self, *, verb: str, origin: str, opened: bool
     ) -> Generator[Callable[[int, str, object], Outcome | None]]:
-        """After the run: look up what the journal holds of items that the run did not read.
+        """Look up, after the run, the recorded outcomes of items that the run did not read.
 
-        The function that it gives takes the index, the reference and the item, by ascending index, and returns the
-        recorded outcome, or None. It reads the file, which blocks; a file that cannot be read holds nothing.
+        Yields a function that takes the index, the reference and the item, in ascending order of the index, and returns
+        the recorded outcome or None. It blocks while it reads the file; an unreadable file counts as empty.
 
         Args:
-            verb: of the run.
-            origin: of the server.
-            opened: whether the run has opened the journal, which compares more than verb and server.
+            verb: verb of the run.
+            origin: origin of the server.
+            opened: whether the run opened the journal, which compares more than the verb and the server.
         """
         from aioconnections.journal.summary import RecordedItems
 
@@ -203,11 +203,11 @@ class Journal:
             yield find
 
     async def history(self, index: int, item: str) -> ItemHistory | None:
-        """What an earlier run recorded of an item; None if nothing.
+        """What earlier runs recorded about an item; None if nothing.
 
         Raises:
-            JournalMismatchError: it recorded another item at this index.
-            JournalError: it cannot be read any more.
+            JournalMismatchError: another item is recorded at this index.
+            JournalError: the journal can no longer be read.
         """
         writer = self._opened()
         found = await self._found(writer, index, item) if index <= writer.last_index else None
@@ -240,80 +240,80 @@ class Journal:
         return ItemHistory(stored, sends, wall / _SECOND, age, recorded_at)
 
     async def intent(self, index: int, item: str, *, send: int) -> None:
-        """Record that something is about to be sent; returns once that is on the disk.
+        """Record that a change is about to be sent; returns once the intent is on the disk.
 
         Args:
-            index: of the item.
+            index: index of the item.
             item: see `item_reference`.
-            send: 1 the first time, 2 if it is sent again; the same number again if it certainly was not sent.
+            send: 1 the first time, 2 if the change is sent again; the same number if it was certainly not sent.
 
         Raises:
-            JournalDiskError: it is not on the disk, or nobody knows: nothing must be sent.
+            JournalDiskError: the intent may not be on the disk: the change must not be sent.
         """
         await self._add(index, "intent", item, str(send), durable=True)
 
     async def outcome(self, index: int, item: str, stored: StoredOutcome, *, durable: bool) -> datetime:
-        """Record what came of an item, and give the time that is recorded with it.
+        """Record the outcome of an item, and return the time that is recorded with it.
 
         Args:
-            index: of the item.
+            index: index of the item.
             item: see `item_reference`.
             stored: see `to_stored`.
-            durable: whether to return once it is on the disk. If not, the call returns at once, unless very many wait
-                to be written, and a later call or `aclose` says if it failed.
+            durable: whether to return only once the outcome is on the disk. If not, the call waits only while the
+                queue is full, and a later call or `aclose` raises the error of a failed write.
 
         Raises:
-            JournalDiskError: this, or something before it, could not be written.
+            JournalDiskError: this row or an earlier one could not be written.
         """
         return moment(await self._add(index, "outcome", item, stored.to_text(), durable=durable))
 
     async def finish(self) -> None:
-        """Record that the run is finished: the source is exhausted, and each item has a verdict.
+        """Record that the run is finished: the source is exhausted, and each item has a final outcome.
 
-        A finished run that was given again stays as old as it was, also if items were added.
+        A finished run that is repeated keeps its time, even if items were added.
 
         Raises:
-            JournalDiskError: it could not be written.
+            JournalDiskError: the row could not be written.
         """
         since = None if self._opened_as is None else self._opened_as.head.finished
         if since is None or self._added:
             await self._add(-1, "end", NOTHING, str(self._now() if since is None else since), durable=True)
 
     async def aclose(self) -> None:
-        """Write what is left and give up the file. Closing twice is fine, and so is closing what was never opened.
+        """Write the queued rows and close the file. Does nothing if the journal is not open.
 
         Raises:
-            JournalDiskError: something could not be written, and no call has stored so yet.
+            JournalDiskError: a row could not be written, and no earlier call has raised the error.
         """
         writer = self._writer
         if writer is None:
             return
         await self._end(writer)
-        if writer.failure is not None and not self._failure_told:
-            self._failure_told = True
+        if writer.failure is not None and not self._failure_raised:
+            self._failure_raised = True
             raise copy(writer.failure)
 
     async def _end(self, writer: Writer) -> None:
         writer.close()
         try:
-            with anyio.CancelScope(shield=True):  # it is local work that ends, and half a close helps nobody
-                if _teller() == writer.tell:
+            with anyio.CancelScope(shield=True):  # closing is bounded local work
+                if _scheduler() == writer.tell:
                     await writer.closed.wait()
-        finally:  # asyncio's own cancelling goes through every shield
-            writer.thread.join()  # at its end, unless another loop opened the journal and is gone
+        finally:  # a shield does not stop asyncio's own cancellation
+            writer.thread.join()  # already ending, unless the journal was opened in another loop
             if self._writer is writer:
                 self._writer = None
 
     async def _add(self, index: int, kind: str, item: str, data: str, *, durable: bool) -> int:
-        """Queue a row; its time in microseconds."""
+        """Queue a row, and return its time in microseconds."""
         writer = self._opened()
         if not (item.isascii() and data.isascii()):
             try:
                 _ = item.encode(), data.encode()
             except UnicodeEncodeError:
-                raise InvalidInputError("a journal holds no lone surrogates") from None
+                raise InvalidInputError("a journal cannot hold lone surrogates; remove them from the item") from None
         if writer.failure is not None:
-            self._failure_told = True
+            self._failure_raised = True
             raise copy(writer.failure)
         now = self._now()
         written = writer.add((index, kind, item, data, now), durable=durable)
@@ -322,7 +322,7 @@ class Journal:
             try:
                 await written.wait()
             except JournalDiskError:
-                self._failure_told = True
+                self._failure_raised = True
                 raise
         return now
 
@@ -332,7 +332,7 @@ class Journal:
         return self._writer
 
     def _now(self) -> int:
-        """The wall clock in microseconds; notices when it was set back."""
+        """The wall clock in microseconds. Updates `_known_from` if the clock was set back."""
         now = int(self._wall() * _SECOND)
         if now < self._newest - SET_BACK and self._writer is not None and self._writer.opening.value is not None:
             self._known_from = self._writer.opening.value.head.mark.seq + 1
@@ -343,25 +343,25 @@ class Journal:
         return f"Journal({str(self._path)!r}, {'open' if self._writer else 'closed'})"
 
     def __del__(self) -> None:
-        # a constructor that was interrupted leaves nothing behind that would have to be told of
+        # the attribute is missing if the constructor was interrupted
         if hasattr(self, "_writer") and self._writer is not None:
             warnings.warn(f"the journal {self._path.name} was not closed", ResourceWarning, stacklevel=2, source=self)
             self._writer.close()
 
 
 def _seconds(value: object) -> float | None:
-    """A time that `max_age` may be.
+    """Check `max_age`.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not a number of seconds.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
-        raise InvalidInputError(f"max_age is a number of seconds, 0 or more, or None, not {value!r}")
+        raise InvalidInputError(f"max_age must be a number of seconds, 0 or more, or None, not {value!r}")
     return value
 
 
-def _teller() -> Tell:
-    """How a thread has the running loop call something."""
+def _scheduler() -> Tell:
+    """The thread-safe function that schedules a call in the running event loop."""
     try:
         return asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:

@@ -1,6 +1,6 @@
-"""How a run gets its journal: the lock first, then a look, and where there is none, a new one.
+"""Opens the journal of a run: locks it, creates the file if it does not exist, and verifies it.
 
-A check that is finished and older than the run wants it keeps its journal under another name: nothing is deleted.
+A journal of a finished check that is older than `max_age` is renamed, not deleted.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["OpenRequest", "Opened", "begin"]
 
 @frozen(kw_only=True)
 class OpenRequest:
-    """What a run wants of its journal.
+    """The parameters with which a run opens its journal.
 
     Attributes:
         binding: what the run is.
         now: microseconds of the wall clock.
-        changes: whether it changes something on the server.
-        max_age: seconds that a finished run may be old if it only asked; None refuses one of any age.
-        may_be_lost: whether to go on if the log of the journal is lost.
-        wanted: asked now and then whether to go on.
+        changes: whether the run changes something on the server.
+        max_age: the age in seconds below which a finished check is reused; None refuses every finished check.
+        may_be_lost: whether to accept a journal whose log is missing.
+        is_wanted: called during the verification, which stops if the result is False.
     """
 
     binding: Binding
@@ -44,86 +44,86 @@ class OpenRequest:
     changes: bool = True
     max_age: float | None = None
     may_be_lost: bool = False
-    wanted: Callable[[], bool] = lambda: True
+    is_wanted: Callable[[], bool] = lambda: True
 
 
 @define
 class Opened:
-    """A journal that a run has begun to use.
+    """An open journal.
 
     Attributes:
-        held: to write to.
-        head: where it ended before.
-        lost: when its log was lost, in microseconds, for the last time; None if it never was.
-        kept: where a finished run went that was too old; None if there was none.
+        held: the open database.
+        head: the end of the journal when it was opened.
+        lost: when the log was last found missing, in microseconds; None if it never was.
+        kept: the new path of the expired journal that was renamed; None if none was.
     """
 
     held: Held
     head: JournalEnd
     lost: int | None
     kept: Path | None = None
-    _left: ExitStack = field(repr=False, factory=ExitStack)
+    _stack: ExitStack = field(repr=False, factory=ExitStack)
 
     def close(self) -> None:
-        """Give it up; the lock goes last."""
-        self._left.close()
+        """Close the database, then release the lock."""
+        self._stack.close()
 
 
-def begin(path: Path, wish: OpenRequest) -> Opened:
-    """Open the journal, and make it if there is none.
+def begin(path: Path, request: OpenRequest) -> Opened:
+    """Open the journal, and create it if it does not exist.
 
     Raises:
-        JournalError: it cannot be used, and why.
+        JournalError: the journal cannot be used.
     """
     recognise_at_once(path)
-    with ExitStack() as left:
+    with ExitStack() as stack:
         with os_errors(path.name):
             lock = take(path)
-        left.callback(lock.release)
-        head, kept = _looked_at(path, wish), None
-        if head.finished is not None and not wish.changes and _is_too_old(path, head.finished, wish):
+        stack.callback(lock.release)
+        head, kept = _verified_end(path, request), None
+        if head.finished is not None and not request.changes and _is_expired(path, head.finished, request):
             kept = _set_aside(path, lock, head)
-            head = _looked_at(path, wish)
-        held = Held(path, lock, head, lost_at=wish.now if head.log_lost else None)
-        left.callback(held.close)
-        return Opened(held, head, wish.now if head.log_lost else head.lost, kept, left.pop_all())
+            head = _verified_end(path, request)
+        held = Held(path, lock, head, lost_at=request.now if head.log_lost else None)
+        stack.callback(held.close)
+        return Opened(held, head, request.now if head.log_lost else head.lost, kept, stack.pop_all())
 
 
-def _looked_at(path: Path, wish: OpenRequest) -> JournalEnd:
-    """Where the journal ends, which is made if there is none."""
-    ensure(path, wish.binding, wish.now)
-    return verified(path, wish.binding, wish.wanted, may_be_lost=wish.may_be_lost)
+def _verified_end(path: Path, request: OpenRequest) -> JournalEnd:
+    """The verified end of the journal, which is created if it does not exist."""
+    ensure(path, request.binding, request.now)
+    return verified(path, request.binding, request.is_wanted, may_be_lost=request.may_be_lost)
 
 
-def _is_too_old(path: Path, finished: int, wish: OpenRequest) -> bool:
-    """Whether a finished check is.
+def _is_expired(path: Path, finished: int, request: OpenRequest) -> bool:
+    """Whether a finished check is older than `max_age`.
 
     Raises:
-        JournalFinishedError: any is too old.
+        JournalFinishedError: there is no `max_age`.
     """
-    if wish.max_age is None:
+    if request.max_age is None:
         when = datetime.fromtimestamp(finished / 1_000_000, UTC)
         raise JournalFinishedError(
-            f"the journal {path.name} records a check that was finished at {when:%Y-%m-%d %H:%M:%S} UTC; say with "
-            f"max_age= how many seconds its answers may be old (math.inf: any age), or choose another path"
+            f"the journal {path.name} records a check that was finished at {when:%Y-%m-%d %H:%M:%S} UTC; pass max_age= "
+            f"(seconds) to reuse its outcomes (math.inf: any age), or choose another path"
         )
-    if finished - wish.now > SET_BACK:  # the clock was set back, so that the age cannot be told
-        return wish.max_age != math.inf
-    return (wish.now - finished) / 1_000_000 >= wish.max_age
+    if finished - request.now > SET_BACK:  # the clock was set back, so the age is unknown
+        return request.max_age != math.inf
+    return (request.now - finished) / 1_000_000 >= request.max_age
 
 
 def _set_aside(path: Path, lock: Lock, head: JournalEnd) -> Path:
-    """Give a journal the next free number; the new path. Its lock file stays where it is, for its old name."""
-    Held(path, lock, head).close()  # which leaves no log
+    """Rename a journal with the next free number, and return the new path. The lock file keeps its name."""
+    Held(path, lock, head).close()  # copies the log into the database and removes it
     with os_errors(path.name):
         if os.path.lexists(log_path(path)):
-            raise JournalError(f"{log_path(path).name} could not be copied into {path.name}, which stays as it is")
+            raise JournalError(f"{log_path(path).name} could not be copied into {path.name}, which is unchanged")
         for number in count(1):
             target = path.with_name(f"{path.name}.{number}")
             if _is_taken(target):
                 continue
             try:
-                locked = take(target)  # and with it the right to make a file of this name
+                locked = take(target)  # so that no other run creates a file of this name
             except JournalLockedError:
                 continue
             try:

@@ -1,6 +1,6 @@
-"""The one thread that touches the database: it groups what has queued up into one commit, and reads between commits.
+"""The thread that uses the database: commits queued rows in groups, and reads between the commits.
 
-The loop's side only appends to a list and waits; nothing of the loop is touched from the thread but through `tell`.
+Tasks only append to lists and wait. The thread reaches the event loop through `tell` alone.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ HistoryPage: TypeAlias = dict[int, tuple[str, int, int | None, int | None, str |
 """By index: item, number of sends, number and time of the row with the last intent, data and time of the outcome after
 it."""
 Tell: TypeAlias = Callable[[Callable[[], object]], object]
-"""Has the loop call a function soon; may be called from any thread."""
+"""Schedules a call in the event loop; thread-safe."""
 
 ValueT = TypeVar("ValueT")
 
-FULL = 512  # rows that are written without waiting for more
-LINGER = 0.1  # seconds that rows nobody waits for may wait for company
-BACKLOG = 4096  # rows; whoever adds one more waits
+FULL = 512  # rows that are committed without waiting for more
+LINGER = 0.1  # maximum batching delay for non-durable rows, in seconds
+BACKLOG = 4096  # queued rows; the caller that adds one more waits for the commit
 
-_SIZES = (64, 32, 16, 8, 4, 2, 1)  # every statement gives the interpreter's lock away, so there should be few
+_SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows per statement; each statement releases the GIL, so fewer are faster
 _INSERT = {size: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * size)}" for size in _SIZES}  # noqa: S608
 _PAGE = """
 SELECT fold.idx, coalesce(stored.item, sent.item), coalesce(fold.sends, 0), fold.intent, sent.wall,
@@ -52,7 +52,7 @@ WHERE fold.idx BETWEEN ? AND ?
 
 
 class ThreadReply(Generic[ValueT]):
-    """Something that the thread will say. All but the two results is the loop's alone."""
+    """A result that the thread provides. The thread sets `failure` and `value`; only the event loop uses the rest."""
 
     __slots__ = ("_event", "awaited", "done", "failure", "value")
 
@@ -64,7 +64,7 @@ class ThreadReply(Generic[ValueT]):
         self.value: ValueT | None = None
 
     async def wait(self) -> ValueT | None:
-        """The value, once it is there; any number of tasks may wait."""
+        """Wait for the value, or raise the failure; any number of tasks may wait."""
         if not self.done:
             if self._event is None:
                 self._event = anyio.Event()
@@ -74,31 +74,31 @@ class ThreadReply(Generic[ValueT]):
         return self.value
 
     def settle(self) -> None:
-        """Wake those who wait."""
+        """Wake the waiting tasks."""
         self.done = True
         if self._event is not None:
             self._event.set()
 
 
 class Writer:
-    """A journal that is open, from the moment its thread starts to the moment it has ended.
+    """The queue and the thread of an open journal.
 
     Attributes:
-        opening: settled once the journal is open, or cannot be; its value says where it ended then.
-        closed: settled once nothing more will happen.
-        failure: why nothing can be written any more.
-        last_index: the greatest that an earlier run recorded; -1 if there is none.
+        opening: settled once the journal is open or cannot be opened; its value is the open journal.
+        closed: settled once the thread has closed the journal.
+        failure: why no more rows can be written.
+        last_index: the greatest index that an earlier run recorded; -1 if there is none.
     """
 
-    def __init__(self, path: Path, wish: OpenRequest, tell: Tell) -> None:
+    def __init__(self, path: Path, request: OpenRequest, tell: Tell) -> None:
         self._path = path
-        self._wish = evolve(wish, wanted=lambda: not self._closing)
+        self._request = evolve(request, is_wanted=lambda: not self._closing)
         self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
         self._entries: list[JournalEntry] = []
         self._batch: ThreadReply[None] = ThreadReply()
-        self._questions: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
-        self._pressing = False  # somebody waits
+        self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
+        self._pressing = False  # rows are to be written, or queries answered, without delay
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
         self.closed: ThreadReply[None] = ThreadReply()
@@ -107,7 +107,7 @@ class Writer:
         self.thread: threading.Thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
 
     def add(self, entry: JournalEntry, *, durable: bool) -> ThreadReply[None] | None:
-        """Queue a row. What is returned is settled when it is on the disk; None if nobody need wait for that."""
+        """Queue a row. The reply is settled once the row is on the disk; None means that the caller need not wait."""
         with self._wake:
             self._refuse_late()
             self._entries.append(entry)
@@ -122,11 +122,11 @@ class Writer:
             return self._batch if waits else None
 
     def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
-        """Queue the question what earlier runs recorded from one index to another."""
+        """Query what earlier runs recorded for the indices from `first` to `last`."""
         reply: ThreadReply[HistoryPage] = ThreadReply()
         with self._wake:
             self._refuse_late()
-            self._questions.append((first, last, reply))
+            self._queries.append((first, last, reply))
             self._press()
         return reply
 
@@ -151,21 +151,21 @@ class Writer:
             self._settle(self.opening)
             while self._turn(opened):
                 pass
-        except Exception as error:  # noqa: BLE001 # raised where it is opened
+        except Exception as error:  # noqa: BLE001 # raised by Journal.open
             self.opening.failure = error
         finally:
             if opened is not None:
-                with suppress(Exception):  # all that was promised is on the disk, and the end must be told
+                with suppress(Exception):  # durable rows are on the disk already; `closed` must be settled
                     opened.close()
             self._settle(self.opening)
             self._settle(self.closed)
 
     def _settle(self, reply: ThreadReply[Any]) -> None:
-        with suppress(RuntimeError):  # the loop is gone, and with it all who wait
+        with suppress(RuntimeError):  # the event loop is closed, and no task waits
             self.tell(reply.settle)
 
     def _open(self) -> Opened:
-        opened = begin(self._path, self._wish)
+        opened = begin(self._path, self._request)
         try:
             with os_errors(self._path.name):
                 fold(opened.held.db)
@@ -178,7 +178,7 @@ class Writer:
         return opened
 
     def _turn(self, opened: Opened) -> bool:
-        """Do what has queued up; False once nothing more will."""
+        """Write the queued rows and run the queries; False once the journal is closing."""
         with self._wake:
             while not self._entries and not self._pressing:
                 self._wake.wait()
@@ -186,25 +186,25 @@ class Writer:
                 self._wake.wait_for(lambda: self._pressing, LINGER)
             entries, self._entries = self._entries, []
             batch, self._batch = self._batch, ThreadReply()
-            questions, self._questions = self._questions, []
+            queries, self._queries = self._queries, []
             self._pressing = closing = self._closing
         if entries:
             self._commit(opened.held, entries, batch)
-        for first, last, reply in questions:
-            self._answer(opened.held, first, last, reply)
+        for first, last, reply in queries:
+            self._read_history(opened.held, first, last, reply)
         return not closing
 
     def _commit(self, held: Held, entries: list[JournalEntry], batch: ThreadReply[None]) -> None:
         if self.failure is None:
             try:
                 _write(held, entries)
-            except Exception as error:  # noqa: BLE001 # whatever it is, nothing more can be promised
+            except Exception as error:  # noqa: BLE001 # after any failure, no later row may be written
                 self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
         batch.failure = self.failure
         if batch.awaited:
             self._settle(batch)
 
-    def _answer(self, held: Held, first: int, last: int, reply: ThreadReply[HistoryPage]) -> None:
+    def _read_history(self, held: Held, first: int, last: int, reply: ThreadReply[HistoryPage]) -> None:
         try:
             with os_errors(self._path.name):
                 page: HistoryPage = {}
@@ -214,7 +214,7 @@ class Writer:
                         raise JournalError(f"the journal {self._path.name} is damaged: rows cannot be found again")  # noqa: TRY301
                     page[index] = (item, sends, intent, wall, data, stored_at)
                 reply.value = page
-        except Exception as error:  # noqa: BLE001 # handed to whoever asked
+        except Exception as error:  # noqa: BLE001 # raised by `wait`
             reply.failure = error
         self._settle(reply)
 
@@ -230,7 +230,7 @@ def _write(held: Held, entries: list[JournalEntry]) -> None:
 
 
 def _statements(values: list[Any]) -> Iterator[Statement]:
-    """Rows as few statements, of lengths that come again and need not be prepared again."""
+    """Insert rows with few statements, in fixed sizes so that SQLite can cache the prepared statements."""
     begin, rows = 0, len(values) // 7
     for size in _SIZES:
         while rows >= size:

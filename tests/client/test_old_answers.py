@@ -218,7 +218,7 @@ async def test_a_name_that_is_taken_is_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("max_age", [-1, math.nan, "1h", True])
 def test_an_age_is_a_number_of_seconds(path: Path, max_age: Any) -> None:
-    with pytest.raises(InvalidInputError, match="max_age is a number of seconds, 0 or more, or None"):
+    with pytest.raises(InvalidInputError, match="max_age must be a number of seconds, 0 or more, or None"):
         Journal(path, max_age=max_age)
 
 
