@@ -79,7 +79,6 @@ NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/journal/file.py",
     "aioconnections/journal/holding.py",
     "aioconnections/journal/reading.py",
-    "aioconnections/journal/stored.py",
     "aioconnections/journal/summary.py",
     "aioconnections/records.py",
 )

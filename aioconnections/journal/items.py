@@ -15,13 +15,13 @@ APPLICATION = 0x61696F63
 """The application id in the header of the SQLite database of a journal."""
 
 NOTHING = "{}"
-"""The reference of an item that could not be parsed; a later run may have any item in its place."""
+"""The reference of an item that could not be parsed; a later run may have any item at this index."""
 
 MESSAGE_DIGEST = "message_digest"
 """The column for the digest of the message that is sent with an item."""
 
 ItemName: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
-"""The name of an item that is no person: what kind of name it is, and the name."""
+"""Kind and value of the name of an item that is not a person."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only, so that any text can be stored
 
@@ -29,13 +29,13 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only, so that 
 def item_reference(
     *, pair: Pair | None = None, person: Identity | None = None, ref: ItemName | None = None, digest: str | None = None
 ) -> str:
-    """The reference of an item: JSON that is the same for the same item in every run and every version.
+    """Return the reference of an item: JSON text that is the same for this item in every run and every version.
 
     Args:
         pair: two people.
         person: one person.
         ref: the name of a connection or an invitation.
-        digest: of the message sent with the item, so that an item with another message is another item.
+        digest: digest of the message sent with the item: the same people with another message are another item.
     """
     named: dict[str, str] = {}
     if pair is not None:
@@ -53,7 +53,7 @@ def item_reference(
 def reference_columns(reference: str) -> dict[str, str]:
     """The names and values in a reference: ``source_email``, ``userid``, ``connection_id``, ``message_digest``, ...
 
-    `JournalMismatchError.was` and `now` are references. A text of another form is one column named ``item``.
+    `JournalMismatchError.was` and `now` are references. Text that is not a JSON object becomes one column, ``item``.
     """
     try:
         named: Any = json.loads(reference)
@@ -63,7 +63,7 @@ def reference_columns(reference: str) -> dict[str, str]:
 
 
 def is_journal(path: Path) -> bool:
-    """Whether a file is a journal, of any format, damaged or not. Reads the file without SQLite.
+    """Whether a file is a journal, of any format, even if damaged. Reads the file without SQLite.
 
     https://www.sqlite.org/fileformat2.html#the_database_header has the application id at offset 68.
     """

@@ -1,4 +1,4 @@
-"""What a journal says of an item, and the outcome that it becomes again when a later run gives it once more."""
+"""The outcomes stored in a journal, and their conversion from and to `Outcome`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FINISHED", "SET_BACK", "ItemHistory", "StoredOutcome", "moment", "re
 FINISHED = frozenset(
     {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved", "duplicate"}
 )
-SET_BACK = 1_000_000  # microseconds: clocks are nudged all the time, and less than this is no news
+SET_BACK = 1_000_000  # microseconds: smaller steps back are ordinary clock adjustments
 _CLASSES: dict[str, Any] = {
     "checked": outcomes.Checked,
     "invited": outcomes.Invited,
@@ -41,14 +41,14 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 @frozen
 class StoredOutcome:
-    """What is kept of an outcome.
+    """The form in which a journal stores an outcome.
 
     Attributes:
-        outcome: the class in lower case, as `Outcome.as_dict` names it.
-        detail: what that class says, as JSON: a status, a connection id, a reason, or an error and its attributes.
+        outcome: name of the class, as in `Outcome.as_dict`.
+        detail: the attributes of that class, as JSON: a status, a connection id, a reason, or an error.
         attempts: see `Outcome`.
-        elapsed: see `Outcome`; kept to the microsecond.
-        waited: likewise.
+        elapsed: see `Outcome`; rounded to microseconds.
+        waited: see `Outcome`; rounded to microseconds.
     """
 
     outcome: str
@@ -58,12 +58,12 @@ class StoredOutcome:
     waited: float = 0.0
 
     def to_text(self) -> str:
-        """One line, as a row of the journal holds it."""
+        """The text that is stored in a row."""
         return f"{self.outcome} {self.attempts} {self.elapsed:.6f} {self.waited:.6f} {self.detail or ''}"
 
     @classmethod
     def from_text(cls, text: str) -> StoredOutcome:
-        """What `to_text` made a line of."""
+        """Parse the result of `to_text`."""
         outcome, attempts, elapsed, waited, detail = text.split(" ", 4)
         return cls(outcome, detail or None, int(attempts), float(elapsed), float(waited))
 
@@ -75,17 +75,16 @@ class StoredOutcome:
 
 @frozen
 class ItemHistory:
-    """What earlier runs recorded of an item.
+    """What earlier runs recorded about an item.
 
     Attributes:
-        stored: the latest outcome; None if there is none, or if an intent was recorded after it: what it stored then no
-            longer holds.
-        sends: the highest number of an intent: 0 if nothing was ever about to be sent.
+        stored: the latest outcome; None if there is none, or if a later intent made it obsolete.
+        sends: the highest number of an intent; 0 if there is none.
         intent_at: seconds of the wall clock at the last intent; None if there is none.
-        age: seconds since then; None if there is no intent, or the clock was set back, so that it cannot be told. If
-            `log_lost`, at least so many seconds.
-        recorded_at: when `stored` was recorded; None if that is None.
-        log_lost: whether rows about the item may be lost, so that it may have been sent once more than they show.
+        age: seconds since the last intent; None if there is none, or if the clock was set back. A lower bound if
+            `log_lost`.
+        recorded_at: when `stored` was recorded; None if `stored` is None.
+        log_lost: whether rows of the item may be lost, so that a change may have been sent that they do not show.
     """
 
     stored: StoredOutcome | None
@@ -97,55 +96,55 @@ class ItemHistory:
 
     @property
     def finished(self) -> bool:
-        """Whether the item needs nothing more."""
+        """Whether the stored outcome is final."""
         return self.stored is not None and self.stored.outcome in FINISHED
 
     def equals(self, stored: StoredOutcome) -> bool:
-        """Whether the latest outcome is the same, whatever it cost."""
+        """Whether the stored outcome is the same, apart from attempts and times."""
         return self.stored is not None and (self.stored.outcome, self.stored.detail) == (stored.outcome, stored.detail)
 
     @property
     def in_doubt(self) -> bool:
-        """Whether something was or may have been sent, and what came of it is not known."""
+        """Whether a change may have been sent whose outcome is unknown."""
         return self.stored.outcome == "in_doubt" if self.stored is not None else self.sends > 0
 
 
 def to_stored(outcome: Outcome) -> StoredOutcome:
-    """What a journal keeps of an outcome.
+    """Convert an outcome into the form that is stored.
 
     Raises:
-        UsageError: a profile is more than a journal keeps.
+        UsageError: a journal cannot store this outcome.
     """
     name = _NAMES.get(type(outcome))
     if name is None:
-        raise UsageError(f"a journal keeps no {type(outcome).__name__}")
+        raise UsageError(f"a journal cannot store an outcome of class {type(outcome).__name__}")
     return StoredOutcome(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
 
 
 def settles(outcome: Outcome) -> bool:
-    """Whether an outcome leaves nothing to ask in another run of the same input: a verdict, or an item that is none."""
+    """Whether another run with the same input would have nothing to do: a final outcome, or an invalid item."""
     if isinstance(outcome, outcomes.Failed):
         return isinstance(outcome.error, errors.InvalidInputError)
     return _NAMES.get(type(outcome)) in FINISHED
 
 
 def moment(wall: int) -> datetime:
-    """The time of a row, which is in microseconds."""
+    """Convert the time of a row, in microseconds."""
     return datetime.fromtimestamp(wall / 1_000_000, UTC)
 
 
 def _detail(outcome: Outcome) -> str | None:
-    """The attributes of this class alone, as JSON; None if it has none."""
+    """The attributes that the class itself defines, as JSON; None if it defines none."""
     own = {name: getattr(outcome, name) for name in _OWN[type(outcome)]}
     if own.pop("profile", None) is not None:
-        raise UsageError("a journal keeps no profiles")
+        raise UsageError("a journal cannot store profiles; run without journal=")
     if "error" in own:
-        own["error"] = _facts_of(own["error"])
+        own["error"] = _error_facts(own["error"])
     return _encode(own) if own else None
 
 
-def _facts_of(error: ConnectionsError) -> dict[str, Any]:
-    """What it takes to build the error again; one of a caller's own class comes back as the nearest of ours."""
+def _error_facts(error: ConnectionsError) -> dict[str, Any]:
+    """Class, text and attributes of an error. A class defined elsewhere is stored as its nearest base class here."""
     kind = next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
     attributes = {
         name: value for name, value in vars(error).items() if value is None or isinstance(value, str | int | float)
@@ -155,9 +154,9 @@ def _facts_of(error: ConnectionsError) -> dict[str, Any]:
 
 def _error_from(facts: dict[str, Any]) -> ConnectionsError:
     if facts["class"] not in errors.__all__:
-        raise JournalError(f"the journal speaks of an error that this version does not know: {facts['class']}")
+        raise JournalError(f"the journal has an error that this version does not support: {facts['class']}")
     kind: type[ConnectionsError] = getattr(errors, facts["class"])
-    error = kind.__new__(kind, facts["text"])  # as if unpickled: the text is made up already
+    error = kind.__new__(kind, facts["text"])  # without __init__, which would compose the text again
     vars(error).update(facts["attributes"])
     return error
 
@@ -171,21 +170,21 @@ def replay(
     pair: Pair | None = None,
     person: Identity | None = None,
 ) -> Outcome:
-    """The outcome once more, with `replayed` set, as it was `recorded_at` that time.
+    """Restore a stored outcome, with `replayed` set.
 
     Raises:
-        JournalError: a newer version of the library wrote it.
+        JournalError: a newer version of the library stored it.
     """
     kind = _CLASSES.get(stored.outcome)
     if kind is None:
-        raise JournalError(f"the journal speaks of an outcome that this version does not know: {stored.outcome}")
+        raise JournalError(f"the journal has an outcome that this version does not support: {stored.outcome}")
     facts = stored.facts
     if "error" in facts:
         facts["error"] = _error_from(facts["error"])
     for name in ("status", "was"):
         if facts.get(name) is not None:
             facts[name] = Status(facts[name])
-    again: Outcome = kind(
+    outcome: Outcome = kind(
         **facts,
         index=index,
         item=item,
@@ -197,4 +196,4 @@ def replay(
         replayed=True,
         recorded_at=recorded_at,
     )
-    return again
+    return outcome

@@ -121,17 +121,17 @@ def test_an_error_of_a_callers_own_becomes_the_nearest_of_ours() -> None:
 
 
 def test_what_is_no_outcome_of_ours_or_more_than_ids_is_refused() -> None:
-    with pytest.raises(UsageError, match="keeps no profiles"):
+    with pytest.raises(UsageError, match="cannot store profiles"):
         to_stored(Resolved(Profile(Person())))
-    with pytest.raises(UsageError, match="keeps no Outcome"):
+    with pytest.raises(UsageError, match="cannot store an outcome of class Outcome"):
         to_stored(Outcome())
 
 
 def test_what_a_newer_version_wrote_is_refused() -> None:
-    with pytest.raises(JournalError, match="does not know: married"):
+    with pytest.raises(JournalError, match="does not support: married"):
         replay(StoredOutcome("married"), index=0, item=None)
     detail = json.dumps({"error": {"class": "StarvedError", "text": "m", "attributes": {}}})
-    with pytest.raises(JournalError, match="does not know: StarvedError"):
+    with pytest.raises(JournalError, match="does not support: StarvedError"):
         replay(StoredOutcome("failed", detail), index=0, item=None)
 
 
