@@ -85,7 +85,7 @@ def refusal(error: sqlite3.Error, name: str) -> JournalError:
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
         return JournalDiskError(f"the journal {name}: {error}")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return JournalError(f"{name} is no journal, or a damaged one: {error}")
+        return JournalError(f"{name} is not a journal, or is damaged: {error}")
     if code == sqlite3.SQLITE_CANTOPEN and not has_descriptors(_NEEDED):
         return JournalError(f"the journal {name}: too few file descriptors are left; raise their limit (ulimit -n)")
     return JournalError(f"the journal {name}: {error}")
@@ -102,4 +102,4 @@ def os_errors(name: str) -> Generator[None]:
     except sqlite3.Error as error:
         raise refusal(error, name) from None
     except UnicodeDecodeError:  # some versions of SQLite quote damaged text in an error
-        raise JournalError(f"{name} is no journal, or a damaged one: its text cannot be read") from None
+        raise JournalError(f"{name} is not a journal, or is damaged: its text cannot be read") from None

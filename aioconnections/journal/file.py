@@ -1,12 +1,12 @@
-"""The file of a journal: made as a whole or not at all, and recognised before it is opened.
+"""The file of a journal: created atomically, and recognised before it is opened.
 
-One row per intent and per outcome, only ever added. Each carries a hash over itself and the hash before it. The last of
-them stands a second time in the one row of `run`, beside what the run is bound to, so that a changed or missing row is
-noticed.
+The table `entry` has one row per intent and per outcome; rows are only added. Each row has a hash of itself and of the
+hash of the row before. The single row of `run` holds the binding of the run and the last hash, so that changed and
+missing rows are detected.
 
-While a journal is open, it is two files: SQLite's write-ahead log (NAME-wal) holds rows that the main file does not
-have yet. The row of `run` therefore holds a mark that says so, and the main file gets it before the first intent: a
-marked file without its log is refused, because it would show fewer intents than were sent.
+An open journal consists of two files: SQLite's write-ahead log (NAME-wal) holds rows that the main file lacks. The row
+of `run` therefore records that the journal is open, and is copied into the main file before the first intent. A main
+file with this mark and without its log is refused, because it shows fewer intents than were sent.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ SCHEMA = (
 )
 RUN = "SELECT verb, origin, userid, created, id, generation, open, log, seq, chain, seal FROM run"
 
-# https://www.sqlite.org/fileformat2.html#wal_file_format: magic number, whose last bit is the byte order of the
-# checksums, and version of the format; the header has 32 bytes. At offset 12 is the number of the checkpoint after
-# which the log began again, and after it the first salt: random in a new log, one more each time that it begins again.
+# https://www.sqlite.org/fileformat2.html#wal_file_format: the magic number, whose last bit is the byte order of the
+# checksums, and the format version; the header has 32 bytes. At offset 12 is the checkpoint sequence number, then the
+# first salt: random in a new log, and incremented at each checkpoint that restarts the log.
 _LOG_HEADERS = (bytes.fromhex("377f0682002de218"), bytes.fromhex("377f0683002de218"))
 LOG_HEADER_SIZE = 32
 
@@ -69,7 +69,7 @@ LogState: TypeAlias = Literal["missing", "foreign", "there"]
 
 @frozen
 class Binding:
-    """What a run is, other than its items."""
+    """The properties of a run that must be the same when it is resumed."""
 
     verb: str
     origin: str
@@ -81,14 +81,14 @@ class Mark:
     """The row of `run`.
 
     Attributes:
-        binding: of the run.
-        created: microseconds of the wall clock when the file was made.
-        id: random, so that no two files have the same chain.
+        binding: binding of the run.
+        created: microseconds of the wall clock when the file was created.
+        id: random text, so that no two files have the same hashes.
         generation: how often the journal was opened for writing.
-        is_open: whether it is open, so that it consists of two files.
-        log: what its log began with, see `log_begins`; None if that is not known (yet).
-        seq: number of its rows.
-        chain: hash of the last one.
+        is_open: whether the journal is open, and so consists of two files.
+        log: identifies the log, see `log_begins`; None if it is not known yet.
+        seq: number of rows.
+        chain: hash of the last row.
     """
 
     binding: Binding
@@ -101,23 +101,23 @@ class Mark:
     chain: bytes = field(repr=False, default=b"")
 
     def seal(self, bound: bytes) -> bytes:
-        """A hash over all of it: a page that a power cut left half written is not mistaken for another file's.
+        """The hash of the mark, which tells a page half written in a power cut from the page of another file.
 
         `bound` is the `root`, which is the same for all marks of a file.
         """
-        what = f"{self.generation} {int(self.is_open)} {self.log} {self.seq} "
-        return blake2b(bound + what.encode() + self.chain, digest_size=8).digest()
+        text = f"{self.generation} {int(self.is_open)} {self.log} {self.seq} "
+        return blake2b(bound + text.encode() + self.chain, digest_size=8).digest()
 
 
 def root(mark: Mark) -> bytes:
-    """The hash that the first row follows."""
+    """The hash before the first row."""
     binding = mark.binding
     bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, mark.created, mark.id], default=repr)
     return blake2b(bound.encode(), digest_size=16).digest()
 
 
 def link(chain: bytes, seq: int, index: int, kind: str, item: str, data: str, wall: int) -> bytes:
-    """The hash of a row that follows the one with the hash `chain`."""
+    """The hash of a row; `chain` is the hash of the row before."""
     row = f"{seq} {index} {kind} {wall} {len(item)} {item}{data}"
     return blake2b(chain + row.encode(), digest_size=16).digest()
 
@@ -128,10 +128,10 @@ def log_path(path: Path) -> Path:
 
 
 def ensure(path: Path, binding: Binding, created: int) -> None:
-    """Make the journal if there is none; refuse what is no journal without touching it.
+    """Create the journal if it does not exist. Another kind of file is refused, and not changed.
 
     Raises:
-        JournalError: something else has that name.
+        JournalError: the file is not a journal that this version supports.
     """
     with os_errors(path.name):
         try:
@@ -143,7 +143,7 @@ def ensure(path: Path, binding: Binding, created: int) -> None:
 
 
 def recognise_at_once(path: Path) -> None:
-    """Refuse what is no journal before a lock file is made beside it; see `recognise`."""
+    """Refuse another kind of file before a lock file is created for it; see `recognise`."""
     with os_errors(path.name):
         try:
             found = path.lstat()
@@ -153,10 +153,13 @@ def recognise_at_once(path: Path) -> None:
 
 
 def _create(path: Path, binding: Binding, created: int) -> None:
-    """Make it under another name and give it its own when it is complete, unless another program is faster."""
+    """Create the file under a temporary name, and rename it unless the path exists by then."""
     for rest in ("-wal", "-journal"):
         if os.path.lexists(f"{path}{rest}"):
-            raise JournalError(f"{path.name} is gone, but {path.name}{rest} is still there: it would be lost")
+            raise JournalError(
+                f"{path.name} does not exist, but {path.name}{rest} does and would be lost; restore the journal or "
+                f"choose another path"
+            )
     new = path.with_name(f".aioconnections-journal-{secrets.token_hex(8)}.new")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     os.close(os.open(new, flags, 0o600))
@@ -189,7 +192,7 @@ def _lay_out(db: SqliteConnection, mark: Mark) -> None:
 
 
 def _name(new: Path, path: Path) -> None:
-    """Give the file its name, unless the name is taken."""
+    """Rename the new file to `path` unless that exists."""
     try:
         os.link(new, path)
     except FileExistsError:
@@ -202,7 +205,7 @@ def _name(new: Path, path: Path) -> None:
 
 def sync_folder(path: Path) -> None:
     """Make the names in the folder of `path` durable."""
-    if os.name != "nt":  # where a folder cannot be opened
+    if os.name != "nt":  # Windows cannot open a folder
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -211,21 +214,23 @@ def sync_folder(path: Path) -> None:
 
 
 def recognise(path: Path, found: os.stat_result) -> Mark | None:
-    """Refuse what is no journal, without a lock or a write, and without its log.
+    """Refuse a file that is not a journal, without a lock or a write, and without its log.
 
     Returns:
-        What the main file by itself says, which may be less than the log says. None if it cannot be read without the
-        log: the run was killed while SQLite copied the log into the file.
+        The mark in the main file, which may be older than the one in the log. None if the main file cannot be read
+        without the log: the run was killed while SQLite copied the log into the file.
 
     Raises:
-        JournalError: it is no journal, or one that this version does not know.
+        JournalError: the file is not a journal that this version supports.
     """
     if not stat.S_ISREG(found.st_mode):
-        raise JournalError(f"{path.name} is no regular file")
+        raise JournalError(f"{path.name} is not a regular file; choose another path")
     if os.name != "nt" and found.st_uid != os.geteuid() and path.absolute().parent.stat().st_mode & 0o022:
-        raise JournalError(f"{path.name} belongs to another user, in a folder where anybody may put it")
+        raise JournalError(
+            f"{path.name} belongs to another user, in a folder that other users can write to; choose another path"
+        )
     if not found.st_size:
-        raise JournalError(f"{path.name} is empty, so it is no journal; choose another path for a new one")
+        raise JournalError(f"{path.name} is empty, so it is not a journal; choose another path for a new one")
     try:
         with closing(database.connect(path, "peek")) as db:
             marks = (*one(db, "PRAGMA application_id"), *one(db, "PRAGMA user_version"))
@@ -233,14 +238,14 @@ def recognise(path: Path, found: os.stat_result) -> Mark | None:
                 return _mark(db)
     except sqlite3.Error as error:
         if database.is_damage(error) and log_state(path) == "there":
-            return None  # reading it with the log tells
+            return None  # decided when it is read with the log
         raise
     if marks[0] != APPLICATION:
-        raise JournalError(f"{path.name} is no journal")
+        raise JournalError(f"{path.name} is not a journal; choose another path")
     old = ", which cannot show whether its log is missing" if marks[1] == 1 else ""
     raise JournalError(
-        f"{path.name} is a journal of format {marks[1]}{old}; this version knows format {_FORMAT} only: go on with the "
-        f"version that made it, or choose another path"
+        f"{path.name} is a journal of format {marks[1]}{old}; this version supports only format {_FORMAT}; use the "
+        f"version that created it, or choose another path"
     )
 
 
@@ -253,25 +258,28 @@ def _mark(db: SqliteConnection) -> Mark | None:
 
 
 def mark_of(row: tuple[object, ...]) -> Mark | None:
-    """The mark in a row of `run`; None if its seal is not the right one."""
+    """The mark in a row of `run`; None if its seal does not match."""
     verb, origin, userid, created, name, generation, is_open, log, seq, chain, seal = row
     if not (type(generation) is int and type(seq) is int and type(chain) is bytes and is_open in {0, 1}):
         return None
-    bound: object = Binding(verb, origin, userid)  # type: ignore[arg-type] # what is no text has another seal
+    bound: object = Binding(verb, origin, userid)  # type: ignore[arg-type] # the seal does not match if this is not text
     mark = Mark(bound, created, name, generation, bool(is_open), log, seq, chain)  # type: ignore[arg-type] # likewise
     return mark if mark.seal(root(mark)) == seal else None
 
 
 def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> bool:
-    """Refuse a journal that was not closed and has no log; whether that is so.
+    """Refuse a journal that was not closed and has no log.
 
     Args:
-        path: of the journal.
+        path: path of the journal.
         alone: see `recognise`.
-        may_be_lost: whether the journal is wanted without its log.
+        may_be_lost: whether to accept the journal without its log.
+
+    Returns:
+        Whether the log is missing.
 
     Raises:
-        JournalLogMissingError: there is none, or something else has its name.
+        JournalLogMissingError: the log is missing, or another file has its name.
     """
     if alone is None or not alone.is_open:
         return False
@@ -281,24 +289,24 @@ def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> b
     lost = state == "missing"
     if lost and not may_be_lost:
         raise JournalLogMissingError(
-            f"the journal {path.name} was not closed, and its log, {path.name}-wal, is missing or empty: what was sent "
-            f"last is not known. Put the log back, or pass lost_log='in_doubt' (--lost-log in-doubt)"
+            f"the journal {path.name} was not closed, and its log, {path.name}-wal, is missing or empty: the last "
+            f"changes are not known. Put the log back, or pass lost_log='in_doubt' (--lost-log in-doubt)"
         )
     return lost
 
 
 def not_its_log(name: str) -> JournalLogMissingError:
-    """The error for a log that belongs to something else."""
+    """The error for a log that belongs to another file."""
     return JournalLogMissingError(
         f"the journal {name} was not closed, and {name}-wal is not its log: it belongs to another file or an earlier "
-        f"time. Put the right one back; if it is lost, move this one away"
+        f"time. Put the right log back; if it is lost, move {name}-wal away"
     )
 
 
 def log_state(path: Path) -> LogState:
-    """What stands where the log should be.
+    """Whether the file at the path of the log is missing, foreign, or a log.
 
-    A log that was cut off at the end of any of its commits looks like one that was written until then.
+    A log that was truncated at the end of a commit cannot be detected.
     """
     header = log_header(path)
     if not any(known.startswith(header[:8]) for known in _LOG_HEADERS):
@@ -307,7 +315,7 @@ def log_state(path: Path) -> LogState:
 
 
 def log_header(path: Path) -> bytes:
-    """The header of the log; empty if there is none."""
+    """The header of the log; empty if the log does not exist."""
     try:
         with log_path(path).open("rb") as file:
             return file.read(LOG_HEADER_SIZE)
@@ -316,7 +324,7 @@ def log_header(path: Path) -> bytes:
 
 
 def log_begins(header: bytes) -> int | None:
-    """What a log began with: number of the checkpoint, and the salt less that, which stays the same."""
+    """Identify a log: its checkpoint number, and its salt minus that number, which is constant."""
     if len(header) != LOG_HEADER_SIZE:
         return None
     checkpoint, salt = (int.from_bytes(header[at : at + 4], "big") for at in (12, 16))
@@ -324,12 +332,12 @@ def log_begins(header: bytes) -> int | None:
 
 
 def is_stray(path: Path, alone: Mark | None) -> bool:
-    """Whether the log is not the one that the main file was marked with, nor that one begun again.
+    """Whether the log is neither the one that the mark names nor a restart of it.
 
-    A log without rows, as it is when it has just begun again, says nothing else of the file that it belongs to.
+    In a log without rows, such as one just restarted, only the header shows to which file it belongs.
     """
     now = log_begins(log_header(path))
     if alone is None or not alone.is_open or alone.log is None or now is None:
         return False
-    same = (now - alone.log) % 2**32 in {0, 2**32 - 1}  # the latter if a power cut left the salt of the one before
+    same = (now - alone.log) % 2**32 in {0, 2**32 - 1}  # the latter if a power cut left the previous salt
     return not same or now >> 32 < alone.log >> 32

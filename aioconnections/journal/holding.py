@@ -1,9 +1,11 @@
-"""A journal that is open for writing: the mark that says so, what is compared before each commit, and the way out.
+"""Keeps a journal open for writing, and closes it.
 
-Opening closes first what a run left that was killed, so that the log begins again. Then it commits the mark to the log
-and copies it into the main file before any intent may follow; the log stays. Closing commits that there is no mark,
-copies the log into the main file and removes it. Killed between any two of these steps, the two files together say the
-same as before, and no marked file is without a log.
+Opening first closes the journal of a killed run, so that the log is restarted. It then commits the mark of an open
+journal to the log and copies it into the main file, before any intent is written; the log is kept. Closing commits the
+removal of the mark, copies the log into the main file and removes the log. If the process is killed between any two of
+these steps, no row is lost, and a marked main file always has its log.
+
+Before and after each commit the files are compared with those that were opened.
 """
 
 from __future__ import annotations
@@ -45,19 +47,19 @@ _MARK = "UPDATE run SET generation = ?, open = ?, log = ?, seq = ?, chain = ?, s
 
 
 class Held:
-    """A journal that is open for writing, until it is closed.
+    """A journal that is open for writing.
 
     Args:
-        path: of the journal, which must be locked.
+        path: path of the journal, which must be locked.
         lock: the lock.
-        head: where it was found to end.
-        lost_at: the time in microseconds, if it goes on without its log; else None.
+        head: the verified end of the journal.
+        lost_at: the current time in microseconds, if the log is missing; else None.
 
     Raises:
-        JournalError: it cannot be opened.
+        JournalError: the journal cannot be opened.
 
     Attributes:
-        db: the connection.
+        db: the database connection.
         mark: the row of `run` after the last commit.
     """
 
@@ -66,7 +68,7 @@ class Held:
         self._lock = lock
         self._files: dict[str, tuple[int, int]] = {}
         self._log = str(log_path(path))
-        self._size = 0  # of the log
+        self._size = 0  # bytes of the log
         self.mark: Mark = head.mark
         self._root = root(head.mark)
         with os_errors(path.name):
@@ -74,22 +76,22 @@ class Held:
                 _keep_private(name)
             self.db: SqliteConnection = database.connect(path, "rw")
             try:
-                self._take(lost_at)
+                self._begin(lost_at)
             except BaseException:
                 self.close()
                 raise
 
-    def _take(self, lost_at: int | None) -> None:
+    def _begin(self, lost_at: int | None) -> None:
         db, name = self.db, self._path.name
         list(db.execute("PRAGMA locking_mode=EXCLUSIVE"))
         make_durable(db)
         (mode,) = one(db, "PRAGMA journal_mode=WAL")
         if (mode, mark_of(one(db, RUN))) != ("wal", self.mark):
-            raise JournalError(f"the journal {name} was changed while it was opened")
+            raise JournalError(f"another program has changed the journal {name} while it was opened")
         if self.mark.is_open and lost_at is None:
             self._commit((), evolve(self.mark, is_open=False))
-        if log_header(self._path):  # else the first salt of the new log would not be random
-            self._copied("TRUNCATE")
+        if log_header(self._path):  # a new log starts with a random salt, a restarted one does not
+            self._checkpoint("TRUNCATE")
         mark = self.mark
         statements: list[Statement] = []
         if lost_at is not None:
@@ -100,28 +102,30 @@ class Held:
         mark = evolve(mark, generation=mark.generation + 1, is_open=True, log=None)
         self._commit(statements, mark)
         self._commit((), evolve(mark, log=log_begins(log_header(self._path))))
-        if self._copied("FULL") == 0:
-            raise JournalError(f"the journal {name} has no log")
+        if self._checkpoint("FULL") == 0:
+            raise JournalError(f"the log of the journal {name} is empty after a commit")
         self._note_files()
 
-    def _copied(self, how: Literal["FULL", "TRUNCATE"]) -> int:
-        """Copy the log into the main file; how many pages it has then."""
+    def _checkpoint(self, how: Literal["FULL", "TRUNCATE"]) -> int:
+        """Copy the log into the main file; the number of pages in the log."""
         busy, pages, copied = one(self.db, f"PRAGMA wal_checkpoint({how})")
         if busy or pages != copied:
             name = self._path.name
-            raise JournalError(f"the journal {name} is in use by another program: its log could not be copied into it")
+            raise JournalError(
+                f"the journal {name} is in use by another program: its log could not be copied into the main file"
+            )
         return int(pages)
 
     def commit(self, statements: Iterable[Statement], seq: int, chain: bytes) -> None:
-        """Make rows durable, the last of which has this number and hash.
+        """Commit rows; `seq` and `chain` are the number and the hash of the last one.
 
         Raises:
-            JournalDiskError: another program has removed or replaced one of the files.
+            JournalDiskError: another program has removed, replaced or changed one of the files.
             sqlite3.Error: the rows cannot be written.
         """
         self._compare_files(settled=True)
         self._commit(statements, evolve(self.mark, seq=seq, chain=chain))
-        self._compare_files(settled=False)  # a row in a log that has no name any more would be lost
+        self._compare_files(settled=False)  # rows in a removed log would be lost
 
     def _commit(self, statements: Iterable[Statement], mark: Mark) -> None:
         db = self.db
@@ -141,30 +145,30 @@ class Held:
             self._files[str(lock_path(self._path))] = self._lock.identity
 
     def _compare_files(self, *, settled: bool) -> None:
-        """Refuse to go on if a file was removed or replaced, or the log, if it is `settled`, grew or shrank."""
+        """Raise if a file was removed or replaced, or if the size of the log changed although it is `settled`."""
         for file, identity in self._files.items():
             try:
-                found = os.lstat(file)  # of a string, which is faster: this is done at each commit
+                found = os.lstat(file)  # a string is faster than a Path here, at each commit
             except FileNotFoundError:
-                raise _meddled("removed", file) from None
+                raise _interference("removed", file) from None
             if (found.st_dev, found.st_ino) != identity:
-                raise _meddled("replaced", file)
+                raise _interference("replaced", file)
             if file == self._log:
                 if settled and found.st_size != self._size:
-                    raise _meddled("changed", file)
+                    raise _interference("changed", file)
                 self._size = found.st_size
 
     def close(self) -> None:
-        """Take the mark away, copy the log into the main file, and give up everything but the lock.
+        """Remove the mark, copy the log into the main file, and close the database. The lock is kept.
 
-        What was promised is on the disk before; so errors are of no consequence, but that the mark may stay.
+        All durable rows are on the disk already. If an error occurs here, at most the mark is left.
         """
         header = log_header(self._path)
         marked = True
         with suppress(sqlite3.Error):
             with suppress(sqlite3.Error):
-                list(self.db.execute("ROLLBACK"))  # of a commit that failed
-            mark = mark_of(one(self.db, RUN))  # a commit that failed may have been made
+                list(self.db.execute("ROLLBACK"))  # the transaction of a failed commit
+            mark = mark_of(one(self.db, RUN))  # a commit that failed may still be on the disk
             if mark is not None and mark.is_open:
                 self._commit((), evolve(mark, is_open=False))
             marked = False
@@ -173,17 +177,17 @@ class Held:
             self.db.close()
         finally:
             if marked:
-                _put_back(log_path(self._path), header)
+                _restore_header(log_path(self._path), header)
 
 
-def _meddled(how: str, file: str) -> JournalDiskError:
+def _interference(how: str, file: str) -> JournalDiskError:
     return JournalDiskError(f"another program has {how} {Path(file).name} during the run")
 
 
-def _put_back(log: Path, header: bytes) -> None:
-    """Put a log without rows in the place of one that SQLite removed while the mark could not be taken away.
+def _restore_header(log: Path, header: bytes) -> None:
+    """Create a log without rows if SQLite removed the log although the mark could not be removed.
 
-    It removes a log only if all of it is in the main file, durably.
+    SQLite removes a log only after all its rows are durable in the main file.
     """
     if len(header) == LOG_HEADER_SIZE:
         with suppress(OSError):
@@ -196,7 +200,7 @@ def _put_back(log: Path, header: bytes) -> None:
 
 
 def _keep_private(path: Path) -> None:
-    """Take away from others what they were given since: the file holds addresses."""
+    """Remove the permissions of other users, because the file holds e-mail addresses."""
     if os.name != "nt":
         with suppress(FileNotFoundError):
             if stat.S_IMODE(path.lstat().st_mode) & 0o077:

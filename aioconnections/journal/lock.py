@@ -1,11 +1,11 @@
-"""The lock of a journal: `flock` on a file beside it, NAME.lock, which is never removed.
+"""The lock of a journal: `flock` on the file NAME.lock in the same folder, which is never removed.
 
-The locks that SQLite itself takes belong to the process and the inode: closing any other descriptor of the journal in
-the same process, as ``open(path).read()`` does, drops them. A lock of `flock` belongs to its open file, so only closing
-that one ends it. It is taken before the journal is looked at, made or renamed. A forked child closes its copy, because
-the lock would else outlive the process that took it.
+SQLite's own locks belong to the process and the inode: closing any other descriptor of the journal in the same process,
+as ``open(path).read()`` does, drops them. A `flock` lock belongs to an open file, so only closing that file drops it.
+The lock is taken before the journal is read, created or renamed. A forked child closes its copy of the descriptor;
+otherwise the lock would outlive the process that took it.
 
-Windows has no `flock`. There SQLite's own lock, which no other descriptor drops, is the only one.
+Windows has no `flock`. There SQLite's own lock, which closing another descriptor does not drop, is the only one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aioconnections.errors import JournalError, JournalLockedError
 
 __all__ = ["Lock", "lock_path", "take"]
 
-_TRIES = 8  # how often the lock file may be replaced under our hands
+_TRIES = 8  # attempts if the lock file is replaced while it is locked
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 _held: set[Lock] = set()
@@ -32,8 +32,8 @@ class Lock:
     """A lock that is held until it is released.
 
     Attributes:
-        descriptor: of the lock file; None if there is nothing to hold any more.
-        identity: device and inode of the lock file; None if there never was one.
+        descriptor: descriptor of the lock file; None if the lock is released, or works without a file.
+        identity: device and inode of the lock file; None if the lock works without a file.
     """
 
     def __init__(self, descriptor: int | None, identity: tuple[int, int] | None = None) -> None:
@@ -41,7 +41,7 @@ class Lock:
         self.identity: tuple[int, int] | None = identity
 
     def release(self) -> None:
-        """Give the lock up. Releasing it twice is fine."""
+        """Release the lock. Does nothing if it is released already."""
         with _guard:
             descriptor, self.descriptor = self.descriptor, None
             _held.discard(self)
@@ -53,7 +53,7 @@ class Lock:
                 os.close(descriptor)
 
     def forget(self) -> None:
-        """Close the copy of a forked child, which leaves the lock to the parent."""
+        """Close the copy of the descriptor in a forked child; the parent keeps the lock."""
         descriptor, self.descriptor = self.descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -66,7 +66,7 @@ def _forget_all() -> None:
     _guard.release()
 
 
-if hasattr(os, "register_at_fork"):  # once per process: what is registered cannot be taken back
+if hasattr(os, "register_at_fork"):  # at import, once per process: a function cannot be unregistered
     os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget_all)
 
 
@@ -79,14 +79,14 @@ def take(path: Path, *, shared: bool = False) -> Lock:
     """Lock the journal `path`, which need not exist.
 
     Args:
-        path: of the journal.
-        shared: whether other readers may have it at the same time. If the lock file does not exist and cannot be made,
-            because the folder is read-only, a reader goes without it: no run can begin there, either.
+        path: path of the journal.
+        shared: whether other readers may hold the lock at the same time. If the lock file does not exist and cannot be
+            created, because the folder is read-only, a reader needs no lock: no run can begin there.
 
     Raises:
-        JournalLockedError: a run or, unless `shared`, a report has it.
-        JournalError: the lock file is not one.
-        OSError: it cannot be opened.
+        JournalLockedError: a run or, unless `shared`, a report holds the lock.
+        JournalError: the lock file is not safe to use, or cannot be locked.
+        OSError: the lock file cannot be opened.
     """
     if sys.platform == "win32":
         return Lock(None)
@@ -96,13 +96,15 @@ def take(path: Path, *, shared: bool = False) -> Lock:
             return lock
         try:
             _flock(lock.descriptor, path, shared=shared)
-            if _is_there(path, lock):
+            if _is_in_place(path, lock):
                 return lock
         except BaseException:
             lock.release()
             raise
         lock.release()
-    raise JournalError(f"the journal {path.name} cannot be locked: {lock_path(path).name} is replaced all the time")
+    raise JournalError(
+        f"the journal {path.name} cannot be locked: another program keeps replacing {lock_path(path).name}"
+    )
 
 
 def _opened(path: Path, *, shared: bool) -> Lock:
@@ -113,9 +115,9 @@ def _opened(path: Path, *, shared: bool) -> Lock:
             descriptor = _descriptor(file, flags, shared=shared)
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO}:
-                raise _strange(file, "no regular file") from None
+                raise _unusable(file, "not a regular file") from None
             if error.errno in {errno.EACCES, errno.EPERM} and os.path.lexists(file):
-                raise _strange(file, "not readable and writable for this user") from None
+                raise _unusable(file, "not readable and writable for this user") from None
             raise
         if descriptor is None:
             return Lock(None)
@@ -125,13 +127,13 @@ def _opened(path: Path, *, shared: bool) -> Lock:
     problem = _problem(file, found)
     if problem is not None:
         lock.release()
-        raise _strange(file, problem)
+        raise _unusable(file, problem)
     lock.identity = found.st_dev, found.st_ino
     return lock
 
 
 def _descriptor(file: Path, flags: int, *, shared: bool) -> int | None:
-    """The lock file, opened; None where a reader has to do without."""
+    """Open the lock file; None if a reader works without it."""
     if not shared:
         return os.open(file, flags | os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -148,13 +150,13 @@ def _descriptor(file: Path, flags: int, *, shared: bool) -> int | None:
 
 def _problem(file: Path, found: os.stat_result) -> str | None:
     if not stat.S_ISREG(found.st_mode):
-        return "no regular file"
+        return "not a regular file"
     if found.st_uid != os.geteuid() and file.absolute().parent.stat().st_mode & 0o022:
-        return "of another user, in a folder where any user may put files"
+        return "owned by another user, in a folder that other users can write to"
     return None
 
 
-def _strange(file: Path, problem: str) -> JournalError:
+def _unusable(file: Path, problem: str) -> JournalError:
     return JournalError(f"{file.name} is {problem}, so the journal cannot be locked; remove it or choose another path")
 
 
@@ -166,12 +168,12 @@ def _flock(descriptor: int, path: Path, *, shared: bool) -> None:
     except OSError as error:
         if error.errno in {errno.EAGAIN, errno.EACCES}:
             raise JournalLockedError(f"the journal {path.name} is in use by another run or report") from None
-        problem = f"{lock_path(path).name} cannot be locked: {error.strerror}; use a disk of this machine"
+        problem = f"{lock_path(path).name} cannot be locked: {error.strerror}; move the journal to a local disk"
         raise JournalError(problem) from None
 
 
-def _is_there(path: Path, lock: Lock) -> bool:
-    """Whether the file that was locked still has its name."""
+def _is_in_place(path: Path, lock: Lock) -> bool:
+    """Whether the locked file is still at its path."""
     try:
         found = lock_path(path).lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Reading a journal through: every row is verified before any of it is used, and nothing is changed."""
+"""Verifies a journal: reads every row before any is used, and changes nothing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from aioconnections.journal.stored import SET_BACK
 __all__ = ["END", "LOST", "JournalEnd", "fold", "verified", "whole"]
 
 END, LOST = "end", "lost"
-"""Kinds of rows that are about the run: that it is finished, and since when; that it goes on without its log."""
+"""Kinds of rows about the run: `END`, it is finished, with the time; `LOST`, it was resumed without its log."""
 
-_CHANGED = "its rows are not those that were written"
+_CHANGED = "its rows were changed or removed"
 _FOLD = """
 CREATE TEMP TABLE fold (idx INTEGER PRIMARY KEY, intent INTEGER, outcome INTEGER, sends INTEGER);
 INSERT INTO fold SELECT idx,
@@ -48,15 +48,15 @@ FROM entry WHERE idx >= 0 GROUP BY idx
 
 @frozen
 class JournalEnd:
-    """Where a verified journal ends.
+    """The end of a verified journal.
 
     Attributes:
-        mark: what its row of `run` says.
-        wall: time of its last row, in microseconds; of the creation if there is none.
-        set_back: the last row whose time is before that of the row before it; 0 if there is none.
-        finished: when the run was finished first, if the last row says that it is; else None.
-        lost: when the journal went on without its log, for the last time; None if it never did.
-        log_lost: whether it has to go on without its log now.
+        mark: the row of `run`.
+        wall: time of the last row, or of the creation if there is no row, in microseconds.
+        set_back: number of the last row that is older than the row before it; 0 if there is none.
+        finished: when the run was first finished, if the last row records that; else None.
+        lost: when the journal was last resumed without its log; None if it never was.
+        log_lost: whether the log is missing now.
     """
 
     mark: Mark
@@ -68,61 +68,63 @@ class JournalEnd:
 
 
 def verified(
-    path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False
+    path: Path, binding: Binding | None, is_wanted: Callable[[], bool], *, may_be_lost: bool = False
 ) -> JournalEnd:
-    """Read all of the journal, without changing it, and say where it ends.
+    """Verify the whole journal without changing it, and return its end.
 
     Args:
-        path: of the journal.
-        binding: what it must be bound to, if that matters.
-        wanted: asked now and then whether to go on.
-        may_be_lost: whether the journal is wanted without its log, if that is lost.
+        path: path of the journal.
+        binding: the required binding; None accepts any.
+        is_wanted: called after every 1000 rows; the verification stops if the result is False.
+        may_be_lost: whether to accept a journal whose log is missing.
 
     Raises:
-        JournalLogMissingError: its log is missing, or belongs to something else.
-        JournalError: it is damaged, bound to something else, in use, or not wanted any more.
+        JournalLogMissingError: the log is missing, or belongs to another file.
+        JournalError: the journal is damaged, bound to another run or in use, or the verification was stopped.
     """
-    with os_errors(path.name), whole(path, binding, wanted, may_be_lost=may_be_lost) as (_, head):
+    with os_errors(path.name), whole(path, binding, is_wanted, may_be_lost=may_be_lost) as (_, head):
         return head
 
 
 @contextmanager
 def whole(
-    path: Path, binding: Binding | None, wanted: Callable[[], bool], *, may_be_lost: bool = False
+    path: Path, binding: Binding | None, is_wanted: Callable[[], bool], *, may_be_lost: bool = False
 ) -> Generator[tuple[SqliteConnection, JournalEnd]]:
-    """A connection to a journal that is `verified`, and where that ends."""
+    """A database connection to a verified journal, and the end of the journal; see `verified`."""
     alone = recognise(path, path.lstat())
     lost = check_log(path, alone, may_be_lost=may_be_lost)
     with _reading(path) as db:
-        head = _read_through(db, path, alone, binding, wanted)
+        head = _read_through(db, path, alone, binding, is_wanted)
         if not lost and _is_without_its_log(path, alone, head):
             if not may_be_lost:
                 raise not_its_log(path.name)
-            lost = True  # what is there holds no rows
+            lost = True  # the file in its place holds no rows
         yield db, evolve(head, log_lost=lost)
 
 
 def _is_without_its_log(path: Path, alone: Mark | None, head: JournalEnd) -> bool:
-    """Whether the log is another one and holds nothing; a journal that went on without its log has another one, too."""
+    """Whether the log is a foreign one without rows, such as the new log of a journal resumed without its own."""
     return alone is not None and head.mark.generation == alone.generation and is_stray(path, alone)
 
 
 @contextmanager
 def _reading(path: Path) -> Generator[SqliteConnection]:
-    """A connection that only reads, and leaves nothing behind."""
+    """A read-only database connection that leaves no files behind."""
     log, shared = log_path(path), path.with_name(f"{path.name}-shm")
     found = os.path.lexists(shared)
-    with ExitStack() as left:
-        db = left.enter_context(closing(database.connect(path, "ro")))
+    with ExitStack() as stack:
+        db = stack.enter_context(closing(database.connect(path, "ro")))
         try:
-            one(db, "PRAGMA schema_version")  # from here on no run can begin, so what is removed is not in use
+            one(
+                db, "PRAGMA schema_version"
+            )  # takes a lock, so no run can begin and use the files that are removed below
         except sqlite3.DatabaseError as error:
-            # In a folder that is read-only SQLite cannot make what it needs to read beside writers; without a log, the
-            # main file is all of the journal.
+            # In a read-only folder SQLite cannot create the shared-memory file. Without a log, the main file is
+            # complete.
             if database.is_read_only(error) and log_state(path) == "missing":
-                yield left.enter_context(closing(database.connect(path, "peek")))
+                yield stack.enter_context(closing(database.connect(path, "peek")))
                 return
-            if not database.is_damage(error):  # `_read_through` meets that again, and finds out whose fault it is
+            if not database.is_damage(error):  # `_read_through` gets the same error, and finds its cause
                 raise
         try:
             yield db
@@ -136,19 +138,19 @@ def _reading(path: Path) -> Generator[SqliteConnection]:
 
 
 def _read_through(
-    db: SqliteConnection, path: Path, alone: Mark | None, binding: Binding | None, wanted: Callable[[], bool]
+    db: SqliteConnection, path: Path, alone: Mark | None, binding: Binding | None, is_wanted: Callable[[], bool]
 ) -> JournalEnd:
-    """Verify every row; see `verified`. `alone` is what the main file says by itself.
+    """Verify every row; see `verified`. `alone` is the mark in the main file without the log.
 
     Raises:
         JournalError: see `verified`.
     """
     try:
-        head = _whole(db, alone, wanted)
+        head = _whole(db, alone, is_wanted)
     except _WrongLogError:
         raise not_its_log(path.name) from None
     except (_DamageError, sqlite3.DatabaseError) as error:
-        if alone is not None and alone.is_open and _is_whole_alone(path, wanted):
+        if alone is not None and alone.is_open and _is_whole_alone(path, is_wanted):
             raise not_its_log(path.name) from None
         if isinstance(error, _DamageError):
             raise JournalError(f"the journal {path.name} is damaged: {error}") from None
@@ -159,41 +161,41 @@ def _read_through(
 
 
 class _DamageError(Exception):
-    """It is not what was written."""
+    """The rows differ from those that were written."""
 
 
 class _WrongLogError(Exception):
-    """What the log says does not follow what the main file says."""
+    """The log does not continue the main file."""
 
 
-def _is_whole_alone(path: Path, wanted: Callable[[], bool]) -> bool:
-    """Whether the main file makes sense without the log."""
+def _is_whole_alone(path: Path, is_wanted: Callable[[], bool]) -> bool:
+    """Whether the main file is valid without the log."""
     try:
         with closing(database.connect(path, "peek")) as db:
-            _whole(db, None, wanted)
+            _whole(db, None, is_wanted)
     except (_DamageError, sqlite3.Error, UnicodeDecodeError):
         return False
     return True
 
 
-def _whole(db: SqliteConnection, alone: Mark | None, wanted: Callable[[], bool]) -> JournalEnd:
+def _whole(db: SqliteConnection, alone: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
     if [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != list(SCHEMA):
-        raise _DamageError("its tables are not ours")
+        raise _DamageError("its tables are not those of a journal")
     runs = list(db.execute(RUN))
     mark = mark_of(tuple(runs[0])) if len(runs) == 1 else None
     if one(db, "PRAGMA quick_check(1)") != ("ok",) or mark is None:
         raise _DamageError(_CHANGED)
     if alone is not None and (mark.id != alone.id or mark.generation < alone.generation):
         raise _WrongLogError
-    return _follow(db, mark, alone, wanted)
+    return _follow(db, mark, alone, is_wanted)
 
 
-def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, wanted: Callable[[], bool]) -> JournalEnd:
-    """Verify the chain up to `mark`; `alone` has to be a link of it."""
+def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
+    """Verify the hashes up to `mark`; the hash in `alone` must be one of them."""
     number, chain, before, set_back = 0, root(mark), mark.created, 0
     finished: int | None = None
     lost: int | None = None
-    passed = alone is None or (alone.seq, alone.chain) == (0, chain)
+    is_linked = alone is None or (alone.seq, alone.chain) == (0, chain)
     for seq, index, kind, item, data, wall, chained in db.execute("SELECT * FROM entry ORDER BY seq"):
         number += 1
         if type(item) is not str:
@@ -207,21 +209,21 @@ def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, wanted: Callab
         finished = int(data) if kind == END else None
         if kind == LOST:
             lost = wall
-        if not passed and alone is not None and alone.seq == number:
-            passed = alone.chain == chain
-        if not number % 1000 and not wanted():
-            raise JournalError("opening the journal was given up")
+        if not is_linked and alone is not None and alone.seq == number:
+            is_linked = alone.chain == chain
+        if not number % 1000 and not is_wanted():
+            raise JournalError("opening the journal was cancelled")
     if (number, chain) != (mark.seq, mark.chain):
         raise _DamageError(_CHANGED)
-    if not passed:
+    if not is_linked:
         raise _WrongLogError
     return JournalEnd(mark, before, set_back, finished, lost)
 
 
 def _compare(name: str, was: Binding, now: Binding) -> None:
     differs = [
-        f"its {what} is {old}, not {new}"
-        for what, old, new in (("verb", was.verb, now.verb), ("server", was.origin, now.origin))
+        f"its {key} is {old}, not {new}"
+        for key, old, new in (("verb", was.verb, now.verb), ("server", was.origin, now.origin))
         if old != new
     ]
     if was.userid != now.userid:
@@ -231,9 +233,9 @@ def _compare(name: str, was: Binding, now: Binding) -> None:
 
 
 def fold(db: SqliteConnection) -> None:
-    """Note the last intent, the last outcome and the number of sends of each index, in a table of this connection.
+    """Create a temporary table of the last intent, the last outcome and the number of sends of each index.
 
-    It is made anew from rows that were verified, where an index kept in the file would be verified by nothing.
+    The table is built from verified rows; an index stored in the file would be unverified.
     """
     for statement in _FOLD.split(";"):
         list(db.execute(statement))

@@ -1,4 +1,4 @@
-"""The report of a run: a fold of its journal, which changes nothing and may be made at any time but during the run."""
+"""The report of a run, read from its journal. It changes nothing, and is not available during the run."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ FROM (
     FROM ({_ROWS})
 )
 GROUP BY name, split
-"""  # noqa: S608 # both parts are ours
-_CUT_SHORT = "the run ended before the answer was recorded"
+"""  # noqa: S608 # both parts are constants
+_CUT_SHORT = "the run ended before the outcome was recorded"
 
 
 @frozen(kw_only=True)
 class RecordedItem:
-    """What a journal holds of one item.
+    """The journal's record of one item.
 
     Attributes:
         index: zero-based place in the source.
-        item: what was asked for: ``source_email``, ``target_userid``, ``key``, ``connection_id``, ``message_digest``
-            and so on.
-        outcome: as `Outcome.as_dict` names it; ``in_doubt`` if the run ended between the intent and the answer.
-        stored: the latest outcome; None if the run ended before there was one.
-        intent_at: when something was about to be sent, for the last time; aware, None if never.
-        outcome_at: when the latest outcome was recorded; aware, None if never.
+        item: names and values that identify the item: ``source_email``, ``target_userid``, ``key``,
+            ``connection_id``, ``message_digest`` and so on.
+        outcome: name as in `Outcome.as_dict`; ``in_doubt`` if the run ended between the intent and the outcome.
+        stored: the latest outcome; None if the run ended before it was recorded.
+        intent_at: time of the last intent, aware; None if there is none.
+        outcome_at: time of the latest outcome, aware; None if there is none.
     """
 
     index: int
@@ -63,7 +63,7 @@ class RecordedItem:
 
     @property
     def details(self) -> dict[str, str | int | None]:
-        """What the outcome adds to `as_dict`, besides an error: ``status``, ``connection_id``, ``was``, ..."""
+        """The fields that the outcome adds to `as_dict`, except errors: ``status``, ``connection_id``, ``was``, ..."""
         facts = {} if self.stored is None else self.stored.facts
         if "status" in facts:
             facts["status"] = facts["status"] or "none"
@@ -71,7 +71,7 @@ class RecordedItem:
         return {names.get(name, name): value for name, value in facts.items() if name not in {"error", "reason"}}
 
     def replay(self, item: object) -> Outcome:
-        """The outcome of `item`, which this is about, `replayed`."""
+        """The recorded outcome for `item`, with `replayed` set."""
         if self.stored is None:
             error = InDoubtError(_CUT_SHORT)
             return InDoubt(error, index=self.index, item=item, replayed=True, recorded_at=self.intent_at)
@@ -87,9 +87,9 @@ class RecordedItem:
         return f"{error['class']}: {error['text']}" if error else facts.get("reason")
 
     def as_dict(self) -> dict[str, Any]:
-        """A flat dictionary with the names that `Outcome.as_dict` has, and the two times in ISO 8601.
+        """A flat dictionary with the names of `Outcome.as_dict`, and the two times in ISO 8601.
 
-        It has only those of the identities and details that the item has.
+        Identities and details that the item does not have are left out.
         """
         stored = self.stored or StoredOutcome("in_doubt")
         return {
@@ -108,20 +108,20 @@ class RecordedItem:
 
 @define(eq=False)
 class Report:
-    """What a journal says of its run.
+    """The report of the run that a journal records.
 
     ``with report("invites.sqlite") as run: print(run.tally, *run.rows())``
 
     No run can use the journal until the report is closed.
 
     Attributes:
-        verb: which bulk run it was.
-        origin: of the server.
-        userid: of the signed-in user; None if there was none.
-        created: when the run began first; aware.
-        finished: when it was finished, the source exhausted and each item with a verdict, first; aware. None if it is
-            not.
-        tally: every item that was recorded, by its latest outcome; one that was cut short is in doubt.
+        verb: verb of the run.
+        origin: origin of the server.
+        userid: id of the signed-in user; None if there was none.
+        created: when the run first began, aware.
+        finished: when the run was first finished (source exhausted, each item with a final outcome), aware; None if it
+            is not finished.
+        tally: counts of the recorded items by their latest outcome; an item without an outcome is in doubt.
     """
 
     verb: str
@@ -132,11 +132,11 @@ class Report:
     tally: Tally
     _name: str = field(repr=False)
     _db: SqliteConnection = field(repr=False)
-    _left: ExitStack = field(repr=False)
+    _stack: ExitStack = field(repr=False)
     _closed: bool = field(default=False, repr=False)
 
     def rows(self) -> Iterator[RecordedItem]:
-        """One row per item that was recorded, by index; they are read from the disk while they are asked for.
+        """Iterate over the recorded items in the order of their index; they are read from the disk one by one.
 
         Raises:
             UsageError: the report is closed.
@@ -147,7 +147,7 @@ class Report:
         with os_errors(self._name):
             if self._closed:
                 raise UsageError("the report is closed")
-            for index, item, sent, answered, data in self._db.execute(f"{_ROWS} ORDER BY idx"):
+            for index, item, intent, recorded, data in self._db.execute(f"{_ROWS} ORDER BY idx"):
                 stored = StoredOutcome.from_text(data) if data is not None else None
                 outcome = stored.outcome if stored is not None else "in_doubt"
                 yield RecordedItem(
@@ -155,14 +155,14 @@ class Report:
                     item=reference_columns(item),
                     outcome=outcome,
                     stored=stored,
-                    intent_at=_time(sent),
-                    outcome_at=_time(answered),
+                    intent_at=_time(intent),
+                    outcome_at=_time(recorded),
                 )
 
     def close(self) -> None:
-        """Give the file up."""
+        """Close the file and release the lock."""
         self._closed = True
-        self._left.close()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self
@@ -174,17 +174,17 @@ class Report:
 
 
 def report(path: str | os.PathLike[str]) -> Report:
-    """Read a journal, of a run that is over or was cut short. It blocks while it verifies all of it.
+    """Open a report of a journal whose run has ended or was interrupted. Blocks while it verifies the whole journal.
 
-    Any number of reports can be open at a time. In a folder that is read-only, where no lock file can be made, it works
-    if the journal was closed, or if the lock file is there and SQLite can read the log; SQLite's own lock is then what
-    keeps out runs.
+    Any number of reports can be open at a time. In a read-only folder, where no lock file can be created, a report
+    works if the journal was closed, or if the lock file exists and SQLite can read the log. SQLite's own lock then
+    excludes runs.
 
     Raises:
-        JournalLockedError: a run has it open.
-        JournalLogMissingError: it was not closed, and the file with its latest rows is missing.
+        JournalLockedError: a run has the journal open.
+        JournalLogMissingError: the journal was not closed, and its log is missing.
         JournalDiskError: the disk is failing.
-        JournalError: the file is damaged, no journal, or cannot be opened.
+        JournalError: the file is damaged, not a journal, or cannot be opened.
     """
     from aioconnections.journal.database import os_errors
     from aioconnections.journal.file import recognise
@@ -192,18 +192,20 @@ def report(path: str | os.PathLike[str]) -> Report:
     from aioconnections.journal.reading import fold, whole
 
     file = Path(path)
-    with ExitStack() as left, os_errors(file.name):
-        recognise(file, file.lstat())  # before a lock file is made beside it
-        left.callback(take(file, shared=True).release)
-        db, head = left.enter_context(whole(file, None, lambda: True))
+    with ExitStack() as stack, os_errors(file.name):
+        recognise(file, file.lstat())  # before a lock file is created for it
+        stack.callback(take(file, shared=True).release)
+        db, head = stack.enter_context(whole(file, None, lambda: True))
         fold(db)
         counts: dict[str, int] = {}
         for name, detail, count in db.execute(_COUNTS):
             _count(counts, name or "in_doubt", detail, count)
         tally = Tally(read=sum(n for name, n in counts.items() if not name.startswith("status_")), **counts)
-        bound = head.mark.binding
-        made, finished = moment(head.mark.created), _time(head.finished)
-        return Report(bound.verb, bound.origin, bound.userid, made, finished, tally, file.name, db, left.pop_all())
+        binding = head.mark.binding
+        created, finished = moment(head.mark.created), _time(head.finished)
+        return Report(
+            binding.verb, binding.origin, binding.userid, created, finished, tally, file.name, db, stack.pop_all()
+        )
 
 
 def _count(counts: dict[str, int], name: str, detail: str | None, count: int) -> None:
@@ -218,11 +220,11 @@ def _time(wall: int | None) -> datetime | None:
 
 
 class RecordedItems:
-    """Looks up the items of a journal by ascending index, and closes the report when its block is left.
+    """Looks up the items of a journal in ascending order of their index. A context manager, which closes the report.
 
     Args:
-        path: of the journal, which is read when the first item is looked up.
-        is_usable: whether the journal is of the same run; otherwise nothing is found.
+        path: path of the journal, which is read at the first look-up.
+        is_usable: whether the journal records the same run; if not, no item is found.
     """
 
     def __init__(self, path: Path, is_usable: Callable[[Report], bool]) -> None:
@@ -241,7 +243,7 @@ class RecordedItems:
         self._stack.close()
 
     def find(self, index: int, reference: str) -> RecordedItem | None:
-        """The item at this index if it has this reference; None if not, or if the journal cannot be read."""
+        """The item at this index; None if it has another reference, or if the journal cannot be read."""
         try:
             if self._rows is None:
                 self._rows = self._read()

@@ -169,7 +169,7 @@ def test_what_a_killed_run_has_sent_is_in_doubt(
     away()
     said = command("invite", people(3), *JOURNAL)
     assert [row["outcome"] for row in said.rows] == ["in_doubt", "unprocessed", "unprocessed"]
-    assert said.rows[0]["error"] == "InDoubtError: the run ended before the answer was recorded"
+    assert said.rows[0]["error"] == "InDoubtError: the run ended before the outcome was recorded"
 
 
 def test_another_input_another_server_and_another_verb_get_nothing_of_it(

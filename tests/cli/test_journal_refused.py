@@ -106,7 +106,7 @@ def test_what_is_no_journal_is_said_so_and_not_touched(command: Command, content
         said = command(*words, "j.sqlite")
         assert (said.code, said.out) == (2, "")
         assert "j.sqlite" in said.err
-        assert "no journal" in said.err
+        assert "not a journal" in said.err
         assert len(said.err.splitlines()) == 1
     assert Path("j.sqlite").read_text("utf-8") == content
 

@@ -68,7 +68,7 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
         "InDoubtError: nobody knows",
         "",
         "",
-        "the run ended before the answer was recorded",
+        "the run ended before the outcome was recorded",
     ]
     assert said.rows[1] | {"outcome_at": "?"} == {
         "index": "1",
@@ -102,7 +102,7 @@ def test_json_lines_have_the_columns_of_each_row(command: Command) -> None:
     first, second = map(json.loads, command("report", "j.sqlite", "--json").out.splitlines())
     assert list(first) == ["index", "email", "message_digest", "outcome", "connection_id", *AFTER]
     assert list(second) == ["index", "connection_id", "outcome", *AFTER]
-    assert (first["elapsed_ms"], second["error"]) == (0.0, "the run ended before the answer was recorded")
+    assert (first["elapsed_ms"], second["error"]) == (0.0, "the run ended before the outcome was recorded")
 
 
 def test_a_check_has_its_status_and_is_counted_by_it(command: Command) -> None:
@@ -129,7 +129,7 @@ def test_a_damaged_journal_is_said_so_in_a_line(command: Command) -> None:
     path.write_bytes(path.read_bytes().replace(b"person7@", b"person8@"))
     said = command("report", "j.sqlite")
     assert (said.code, said.out) == (2, "")
-    assert said.err == "aioconnections: the journal j.sqlite is damaged: its rows are not those that were written\n"
+    assert said.err == "aioconnections: the journal j.sqlite is damaged: its rows were changed or removed\n"
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])

@@ -157,7 +157,7 @@ def test_a_lock_file_that_is_none_is_refused(path: Path, make: Callable[[Path], 
     before = path.read_bytes()
     for attempt in (open_once, report):
         with pytest.raises(
-            JournalError, match=r"run\.sqlite\.lock is no regular file, so the journal cannot be locked"
+            JournalError, match=r"run\.sqlite\.lock is not a regular file, so the journal cannot be locked"
         ):
             attempt(path)
     assert path.read_bytes() == before
@@ -171,7 +171,7 @@ def test_a_lock_file_of_another_user_is_refused_in_a_public_folder(path: Path) -
     os.chown(lock_of(path), 12345, -1)
     open_once(path)
     path.parent.chmod(0o1777)
-    with pytest.raises(JournalError, match="of another user"):
+    with pytest.raises(JournalError, match="owned by another user"):
         open_once(path)
 
 
@@ -200,7 +200,7 @@ def test_a_lock_file_that_is_removed_meanwhile_is_made_anew(path: Path, monkeypa
     lock.take(path).release()
     assert lock_of(path).exists()
     left[0] = 100
-    with pytest.raises(JournalError, match="is replaced all the time"):
+    with pytest.raises(JournalError, match="another program keeps replacing"):
         lock.take(path)
 
 

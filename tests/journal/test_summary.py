@@ -70,7 +70,7 @@ def test_rows_come_by_index_with_their_columns(path: Path) -> None:
             "outcome": "in_doubt",
             **ids(1),
             **BARE,
-            "error": "the run ended before the answer was recorded",
+            "error": "the run ended before the outcome was recorded",
             "intent_at": AT.isoformat(),
             "outcome_at": None,
         },
