@@ -1,4 +1,4 @@
-"""A run that survives whatever ends it: what it did is in its journal, and the next run goes on from there."""
+"""Runs with a journal: intents and outcomes are recorded, and the next run resumes an interrupted one."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _LOG_LOST = "the log of the journal was lost, so this may have been sent, and is
 
 
 class JournalledJob(SessionJob, Generic[OutT]):
-    """Another job, whose intents and outcomes go into a journal.
+    """Wraps another job, and records its intents and outcomes in a journal.
 
-    What an earlier run has finished is given again. What it may have sent is asked after before anything else, and
-    whatever keeps that from being told leaves it in doubt: nothing is ever sent because of ignorance.
+    Items that an earlier run finished get their recorded outcomes. A change that it may have sent is verified before it
+    is retried; if the verification fails, the item stays in doubt, and nothing is sent.
     """
 
     def __init__(self, job: FlowJob[OutT], journal: Journal, verb: str) -> None:
@@ -51,22 +51,22 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self._journal = journal
         self._verb = verb
         self._open = False
-        self._opened = False  # at any time
-        self._unsettled = 0  # outcomes that leave something to ask or to do
+        self._opened = False  # whether the journal was ever open
+        self._unsettled = 0  # outcomes that are not final
 
     def is_ready(self) -> bool:
         """See `Job`."""
         return self._open and self.over is None and self._job.is_ready()
 
     async def ready(self) -> None:
-        """Prove the login, and open the journal for whoever has signed in; see `Job`."""
+        """Verify the login, and open the journal for the signed-in user; see `Job`."""
         await super().ready()
         await self._job.ready()
         if not self._open:
             session = self.session
             me = session.me
             if me is None and session.signs_in:
-                with suppress(UnexpectedResponseError):  # a server that does not say who has signed in
+                with suppress(UnexpectedResponseError):  # a server that does not name the signed-in user
                     me = await session.run(signed_in(session.address), session.context(self.run))
             userid = None if me is None else me.value
             origin = str(session.address.origin)
@@ -74,26 +74,26 @@ class JournalledJob(SessionJob, Generic[OutT]):
             self._open = self._opened = True
 
     async def do(self, index: int, item: object, parking: Parking) -> Outcome:
-        """The outcome of one item; see `Job`."""
+        """Process one item; see `Job`."""
         record = _Record(self._journal, index, item)
         context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
-        wanted = self._parsed(item)
-        if isinstance(wanted, InvalidInputError):
-            facts, text, first = known(index, item, context), NOTHING, None
+        work = self._parsed(item)
+        if isinstance(work, InvalidInputError):
+            facts, text, duplicate_of = known(index, item, context), NOTHING, None
         else:
-            facts = known(index, item, context, pair=wanted.pair, person=wanted.person)
-            text = _reference(wanted)
-            first = self._job.duplicate_of(index, wanted)
+            facts = known(index, item, context, pair=work.pair, person=work.person)
+            text = _reference(work)
+            duplicate_of = self._job.duplicate_of(index, work)
         record.text, record.facts = (
             text,
             lambda: known(index, item, context, pair=facts["pair"], person=facts["person"]),
         )
         history: ItemHistory | None = None
         outcome: Outcome | None = None
-        looked = local = False
+        is_looked_up = local = False
         try:
             history = record.history = await self._journal.history(index, text)
-            looked = True
+            is_looked_up = True
             if history is not None and history.finished and history.stored is not None:
                 return replay(
                     history.stored,
@@ -103,22 +103,22 @@ class JournalledJob(SessionJob, Generic[OutT]):
                     pair=facts["pair"],
                     person=facts["person"],
                 )
-            if isinstance(wanted, InvalidInputError):
-                outcome, local = Failed(wanted, **facts), True
-            elif first is not None:
-                outcome = Duplicate(first, **facts)
+            if isinstance(work, InvalidInputError):
+                outcome, local = Failed(work, **facts), True
+            elif duplicate_of is not None:
+                outcome = Duplicate(duplicate_of, **facts)
             else:
-                outcome = await self._carry_out(wanted, context, record)
+                outcome = await self._carry_out(work, context, record)
             self._unsettled += not (local or settles(outcome))
             stored = to_stored(outcome)
-            if local and history is not None and history.equals(stored):  # it would only make it look younger
+            if local and history is not None and history.equals(stored):  # a new row would only change its time
                 return evolve(outcome, recorded_at=history.recorded_at)
             recorded_at = await self._journal.outcome(index, text, stored, durable=self.changes)
         except JournalError as error:
             self.learn(error)
             return outcome or Unprocessed(str(error), **facts)
         except BaseException:
-            sent = context.has_intent or not looked or (history is not None and history.in_doubt)
+            sent = context.has_intent or not is_looked_up or (history is not None and history.in_doubt)
             self.cut.append(outcome or cut_off(facts, sent=sent))
             raise
         finally:
@@ -146,8 +146,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
             record.index, record.item, work, context, Sends(record.sent_before, age, not doubt)
         )
         self.end(self._job.over)
-        if record.intended == context.changes > 0 and not (doubt and _may_be_made(outcome)):
-            return outcome  # of the last change that the conversation came to, and whatever was before is settled
+        if record.intended == context.changes > 0 and not (doubt and _is_possibly_made(outcome)):
+            return outcome  # it is the outcome of the last change, and all earlier changes are settled
         if history is not None and history.log_lost:
             return _log_lost(outcome, context)
         return _still_in_doubt(outcome, context) if doubt or record.intended else outcome
@@ -165,7 +165,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
             yield outcome
 
     async def aclose(self, *, complete: bool = False) -> None:
-        """Write what is left to write; see `Job`."""
+        """Write the queued rows and close the journal; see `Job`."""
         if self._open:
             self._open = False
             try:
@@ -176,13 +176,13 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
 
 class _Record:
-    """One item in the journal while it is processed: its history, and the intents of this run.
+    """The journal's record of one item while it is processed.
 
     Attributes:
-        text: identifies the item.
-        facts: gives what its outcome says in any case.
-        history: from earlier runs; None before the look-up, or without one.
-        intended: number of the last change whose intent is recorded.
+        text: reference of the item.
+        facts: returns the fields that every outcome of the item has.
+        history: what earlier runs recorded; None before the look-up, or if they recorded nothing.
+        intended: number of the last change of this run whose intent is recorded.
     """
 
     def __init__(self, journal: Journal, index: int, item: object) -> None:
@@ -196,16 +196,17 @@ class _Record:
 
     @property
     def sent_before(self) -> int:
-        """How many changes earlier runs sent that may have been made."""
+        """Number of changes that earlier runs sent and that may have been made."""
         if self.history is None:
             return 0
-        return self.history.sends if self.history.in_doubt else max(0, self.history.sends - 1)  # a failure was not made
+        sends = self.history.sends
+        return sends if self.history.in_doubt else max(0, sends - 1)  # the last change failed, so it was not made
 
     async def intend(self, number: int) -> None:
         """Record that change `number` is about to be sent.
 
         Raises:
-            ConnectionsError: it must not be sent, or could not be recorded.
+            ConnectionsError: the change must not be sent, or the intent could not be recorded.
         """
         if self.history is not None and self.history.log_lost:
             raise _not_sent_again(number)
@@ -213,7 +214,7 @@ class _Record:
         self.intended = number
 
     async def not_made(self, reason: ConnectionsError) -> None:
-        """Record that the last change was certainly not made: if the run is killed now, the item is not in doubt."""
+        """Record that the last change was not made, so that the item is not in doubt if the run is killed now."""
         assert self.facts is not None  # noqa: S101 # set before anything is sent
         await self._journal.outcome(self.index, self.text, to_stored(Failed(reason, **self.facts())), durable=True)
 
@@ -223,9 +224,9 @@ def _reference(work: WorkItem[Any]) -> str:
 
 
 def _not_sent_again(number: int) -> ConnectionsError:
-    """Why a change of which an intent may be lost is not sent.
+    """The error that prevents a change whose earlier intent may be lost.
 
-    Its conversation takes the first one for a lost answer, so that it asks; the second one ends it.
+    The flow handles the first error as a lost response, and verifies the change; the second error ends the flow.
     """
     if number == 1:
         return TransportError(_LOG_LOST, sent="maybe")
@@ -233,31 +234,31 @@ def _not_sent_again(number: int) -> ConnectionsError:
 
 
 def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
-    """What is stored of an item of which an intent may be lost: in doubt, unless asking has settled it."""
+    """The outcome of an item whose intent may be lost: in doubt, unless the verification settled it."""
     if not isinstance(outcome, InDoubt | Failed | Unprocessed):
         return outcome
     why: BaseException | str | None = outcome.reason if isinstance(outcome, Unprocessed) else outcome.error
-    if isinstance(outcome, InDoubt):  # why asking did not settle it, if that failed
+    if isinstance(outcome, InDoubt):  # the error of the verification, if it failed
         why = outcome.error.__cause__
     doubt = InDoubtError(f"{_LOG_LOST}: {why}" if why else _LOG_LOST)
     return InDoubt(doubt, **known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person))
 
 
 def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
-    """What is stored of an item of which something was sent before: not that it was not done."""
+    """Turn a failure into a doubt, because a change was sent before."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
     elif isinstance(outcome, Failed):
         reason = str(outcome.error)
     else:
         return outcome
-    doubt = InDoubtError(f"it may have been sent before, and what became of it could not be asked: {reason}")
+    doubt = InDoubtError(f"it may have been sent before, and could not be verified: {reason}")
     facts = known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person)
     return InDoubt(doubt, **facts)
 
 
-def _may_be_made(outcome: Outcome) -> bool:
-    """Whether the change may have been made that this outcome is about."""
+def _is_possibly_made(outcome: Outcome) -> bool:
+    """Whether the change may have been made, although the outcome is a failure."""
     error = outcome.error if isinstance(outcome, Failed) else None
     refused = isinstance(error, AuthenticationError | ForeignResponseError | ThrottledError)
     return error is not None and not refused and getattr(error, "sent", None) != "no"
