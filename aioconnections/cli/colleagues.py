@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from aioconnections.cli.options import (
-    NOBODY,
+    NO_PERSON,
     NOTHING_SAID,
     PLAIN,
     RECORDED,
@@ -34,7 +34,7 @@ def invite(
     /,
     *,
     server: ServerOptions = SERVER,
-    person: One = NOBODY,
+    person: One = NO_PERSON,
     letter: TypedMessage = NOTHING_SAID,
     run: InvitingRun = WARY_INVITING,
     rows: Rows = ROWS,
@@ -123,7 +123,7 @@ def remove(
 def colleagues(
     *,
     server: ServerOptions = SERVER,
-    person: One = NOBODY,
+    person: One = NO_PERSON,
     status: Literal["accepted", "pending", "unconfirmed"] = "accepted",
     since: datetime | None = None,
     sort_by: Literal["displayName", "modified"] | None = None,

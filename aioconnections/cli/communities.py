@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from aioconnections.cli.options import (
-    NOBODY,
+    NO_PERSON,
     PLAIN,
     RECORDED,
     ROWS,
@@ -32,7 +32,7 @@ def _invite(
     /,
     *,
     server: ServerOptions = SERVER,
-    person: One = NOBODY,
+    person: One = NO_PERSON,
     title: str = "Invitation",
     run: WaryRun = WARY,
     rows: Rows = ROWS,

@@ -21,9 +21,9 @@ __all__ = [
     "CHECKING",
     "COUNT",
     "END",
-    "NOBODY",
     "NOTHING_SAID",
     "NO_MESSAGE",
+    "NO_PERSON",
     "PATIENCE",
     "PAUSE",
     "PLAIN",
@@ -159,7 +159,7 @@ class TypedMessage(Message):
 
 ROWS = Rows()
 PLAIN = Result()
-NOBODY = One()
+NO_PERSON = One()
 NO_MESSAGE = Message()
 NOTHING_SAID = TypedMessage()
 
@@ -321,7 +321,7 @@ class WaryRun(RecordedRun):
     """A run of which it has to be said whether it is recorded."""
 
     no_journal: Annotated[bool, Parameter(negative="")] = False
-    """Do without a journal: after a crash nobody can tell who was invited."""
+    """Run without a journal: after a crash it is not known who was invited."""
 
     @property
     def record(self) -> Path | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NOBODY, PLAIN, ROWS, RUN, File, One, Result, Rows, RunOptions
+from aioconnections.cli.options import NO_PERSON, PLAIN, ROWS, RUN, File, One, Result, Rows, RunOptions
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
@@ -18,7 +18,7 @@ def profile(
     /,
     *,
     server: ServerOptions = SERVER,
-    person: One = NOBODY,
+    person: One = NO_PERSON,
     run: RunOptions = RUN,
     rows: Rows = ROWS,
 ) -> int:

@@ -112,7 +112,7 @@ def is_terminal(name: StandardStream) -> bool:
 def somebody_to_ask() -> bool:
     """Whether a person sits at the terminal of this process, wherever its standard streams lead.
 
-    Nobody can be asked by a process in the background: the terminal would stop it.
+    A process in the background cannot prompt: the terminal would stop it.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)

@@ -444,7 +444,7 @@ def _invitation(row: InputRow, line: int, id_type: IdType | None) -> RowInvitati
 
 
 def _columns(who: str) -> dict[str, type[Identity]]:
-    """The columns that name somebody, the identity that every server takes first."""
+    """The columns that identify a person; the identity that every server accepts comes first."""
     return {kind if who == "person" else f"{who}_{kind}": make for kind, make in _KINDS.items()}
 
 
