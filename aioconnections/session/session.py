@@ -78,7 +78,7 @@ class Session:
         now = runtime.clock.here() if isinstance(runtime.clock, LoopClock) else runtime.clock.now
         gate = Gate()
         self.address: Address = address
-        self.verifies: bool = verify_login and auth is not None
+        verifies = verify_login and auth is not None
         self.signs_in: bool = auth is not None
         self.login: Login = Login(auth, constant, self._send_of_auth, runtime.item_timeout, on_renewal)
         self.emails: EmailVisibility = runtime.emails
@@ -86,7 +86,7 @@ class Session:
         self.now: Callable[[], float] = now
         self.item_timeout: float = runtime.item_timeout
         self.dispatcher: Dispatcher = Dispatcher(
-            runtime, address, gate, self.login, now, on_use, verifies=self.verifies, jar=jar
+            runtime, address, gate, self.login, now, on_use, verifies=verifies, jar=jar
         )
         self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
 
