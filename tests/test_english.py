@@ -57,8 +57,6 @@ BANNED = (
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/cli/__init__.py",
-    "aioconnections/cli/check.py",
     "aioconnections/cli/communities.py",
     "aioconnections/cli/demo.py",
     "aioconnections/cli/exits.py",

@@ -1,7 +1,7 @@
 """The command line: one module per family of commands. Results go to stdout, everything else to stderr.
 
-What only a running command needs, asyncio and the client above all, is imported when it runs: help and usage errors
-come at once.
+Modules that only a running command needs, such as asyncio and the client, are imported when it runs, so that help and
+usage errors appear without delay.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ app: App = App(
     version=__version__,
     help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, rejected, failed, in doubt or unprocessed, as after "
     "--run-timeout, or the result could not be written; 2 usage, or a journal that cannot be used; 3 login refused; 5 "
-    "server unavailable; 75 stopped, and the same command goes on with its journal; 130 interrupted.",
+    "server unavailable; 75 stopped, and the same command resumes from its journal; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -59,18 +59,18 @@ app.command(demo)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    give_back = take_over()
+    restore = take_over()
     try:
         return _run(arguments)
     finally:
-        give_back()
+        restore()
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Run one command, and end the process with its exit code."""
+    """Run one command and end the process with its exit code."""
     from aioconnections.cli.rows import NO_FIELD_LIMIT
 
-    _ = csv.field_size_limit(NO_FIELD_LIMIT)  # for the whole process, which is the command's own here
+    _ = csv.field_size_limit(NO_FIELD_LIMIT)  # a setting of the process, which only runs this command
     take_over()
     end_with(_run(arguments))
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
 def _run(arguments: Sequence[str]) -> int:
     try:
         return int(app(arguments, exit_on_error=False) or GOOD)
-    except CycloptsError:  # it has said what is wrong
+    except CycloptsError:  # Cyclopts has printed the message
         return USAGE
     except ConnectionsError as error:
         say(f"aioconnections: {error}")
@@ -90,11 +90,11 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _unwritten(error: OSError | SystemExit) -> int:
-    """The exit code where something could not be written, or rich ended the process because nobody reads."""
-    if _complained(error):
+    """The exit code after a failed write, or after rich exited because of a broken pipe."""
+    if _came_from_usage_error(error):
         give_up("error")
         return USAGE
-    code = GOOD  # whoever read what we found out, such as `head`, has seen enough
+    code = GOOD  # a reader such as `head` has closed the pipe, which is not an error
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         say(f"aioconnections: {in_words(error)}")
         code = SOME_BAD
@@ -102,18 +102,18 @@ def _unwritten(error: OSError | SystemExit) -> int:
     return code
 
 
-def _complained(error: BaseException | None) -> bool:
-    """Whether it came up while a usage error was shown."""
-    return error is not None and (isinstance(error, CycloptsError) or _complained(error.__context__))
+def _came_from_usage_error(error: BaseException | None) -> bool:
+    """Whether an error was raised while a usage error was printed."""
+    return error is not None and (isinstance(error, CycloptsError) or _came_from_usage_error(error.__context__))
 
 
 def _ended(end: Ended, arguments: Sequence[str]) -> int:
-    """Say how to go on, if that is possible, and return the exit code."""
+    """Print how to resume, if that is possible, and return the exit code."""
     ignore_signals()
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:
-        say(f"aioconnections: to go on{end.terms}: {command_line(arguments)}")
+        say(f"aioconnections: to resume{end.terms}: {command_line(arguments)}")
     if end.unwritten:
         give_up("output")
     return end.code

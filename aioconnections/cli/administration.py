@@ -17,16 +17,16 @@ def connect(
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
-    """Make the two people of every pair of a file colleagues, without asking them; for administrators.
+    """Make the two people of each pair in a file colleagues, without an invitation; for administrators.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (connected,
     already_exists, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.
-        server: Which server, as whom, and how fast.
-        letter: What the connection says.
-        run: How long it may take, and what it records.
+        pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.
+        server: Server, login and speed.
+        letter: Message of the connection.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -38,15 +38,15 @@ def connect(
 def disconnect(
     pairs: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
-    """End the connection or the invitation between the two people of every pair of a file; for administrators.
+    """Remove the connection or invitation between the two people of each pair in a file; for administrators.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,
-    rejected, failed, unprocessed or unreadable), was (its status before), attempts, elapsed_ms and error.
+    rejected, failed, unprocessed or unreadable), was (the status before), attempts, elapsed_ms and error.
 
     Args:
-        pairs: CSV with a header, or JSON lines, with the columns of "check". Left out or "-": standard input.
-        server: Which server, as whom, and how fast.
-        run: How long it may take, and what it records.
+        pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.
+        server: Server, login and speed.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows

@@ -1,4 +1,4 @@
-"""``aioconnections check``: the main job, from a file to a file."""
+"""``aioconnections check``: check pairs from a file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["check"]
 def check(
     pairs: File = None, /, *, server: ServerOptions = SERVER, run: CheckingRun = CHECKING, rows: Rows = ROWS
 ) -> int:
-    """Check for every pair of a file whether the two people are colleagues.
+    """Check for each pair in a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,
     unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error. With a
-    journal, recorded_at is a sixth: when the answer was given.
+    journal there is a sixth column: recorded_at, the time of the outcome.
 
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
-            target_email, target_userid or target_key; others are carried along. Left out or "-": standard input.
+            target_email, target_userid or target_key; others are copied to the result. Omitted or "-": standard input.
         server: Which server, as whom, and how fast.
         run: How long it may take, and what it records.
         rows: How rows are read and written.

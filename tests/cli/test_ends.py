@@ -160,7 +160,7 @@ def test_the_second_signal_ends_it_at_once(
     assert invite.returncode == 130
     assert "Traceback" not in err
     assert "aioconnections: interrupted" in err
-    assert ("to go on: " in err) is ("--journal" in record)
+    assert ("to resume: " in err) is ("--journal" in record)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into the pipe")

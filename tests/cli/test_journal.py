@@ -180,7 +180,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert done["unprocessed"] == 15 - done["invited"]
     *_, interrupted, how = said.err.splitlines()
     assert interrupted == "aioconnections: interrupted"
-    words = shlex.split(how.removeprefix("aioconnections: to go on: "))
+    words = shlex.split(how.removeprefix("aioconnections: to resume: "))
     assert words == ["aioconnections", *map(str, line)]
     monkeypatch.setattr("sys.argv", words)
     again = command(*words[1:])
@@ -200,7 +200,7 @@ def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) 
     invite.send_signal(signal.SIGINT)
     _, err = invite.communicate(timeout=30)
     how = err.splitlines()[-1]
-    assert how.startswith("aioconnections: to go on, with the same input: ")
+    assert how.startswith("aioconnections: to resume, with the same input: ")
     again = subprocess.run(
         shlex.split(how.partition("input: ")[2]), input=rows, capture_output=True, encoding="utf-8", check=False
     )
@@ -228,9 +228,9 @@ def test_a_server_that_goes_away_leaves_a_run_that_can_go_on(command: Command, m
     assert stopped.startswith("aioconnections: stopped: the server has been away for 0 s")
     me.app.faults = []
     asked = me.app.requests.total
-    assert run(shlex.split(how.removeprefix("aioconnections: to go on: "))[1:]) == 0
+    assert run(shlex.split(how.removeprefix("aioconnections: to resume: "))[1:]) == 0
     assert me.app.requests.total - asked < 50
-    without = [*shlex.split(how.removeprefix("aioconnections: to go on: "))[1:]]
+    without = [*shlex.split(how.removeprefix("aioconnections: to resume: "))[1:]]
     del without[without.index("--journal") : without.index("--journal") + 2]
     me.app.faults = [Fault(fault, operation="check")]
     assert run(without) == 5
@@ -244,12 +244,12 @@ def test_a_login_that_goes_bad_can_go_on_and_one_that_was_never_good_cannot(
     said = command("check", pairs, *JOURNAL)
     assert said.code == 75
     assert "stopped: HTTP 401" in said.err
-    to_go_on = "aioconnections: to go on, with a login that is not refused: "  # nobody repeats that without a look
-    assert said.err.splitlines()[-1].startswith(to_go_on)
+    to_resume = "aioconnections: to resume, with a login that is not refused: "  # nobody repeats that without a look
+    assert said.err.splitlines()[-1].startswith(to_resume)
     monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
     said = command("check", pairs, *JOURNAL)
     assert said.code == 3
-    assert said.err.splitlines()[-1].startswith(to_go_on)
+    assert said.err.splitlines()[-1].startswith(to_resume)
     said = command("check", pairs, "--journal", "other.sqlite")
     assert (said.code, Path("other.sqlite").exists()) == (3, False)
     assert said.err.splitlines()[-1].startswith("aioconnections: stopped: HTTP 401")
@@ -300,7 +300,7 @@ def test_a_result_that_cannot_be_written_can_be_had_again(command: Command, me: 
     said = command("invite", people(3), *JOURNAL, "-o", "/dev/full")
     assert said.code == 75
     assert "aioconnections: /dev/full: No space left on device\n" in said.err
-    assert "to go on: " in said.err
+    assert "to resume: " in said.err
     again = command("invite", people(3), *JOURNAL)
     assert ([row["outcome"] for row in again.rows], len(me.app.commits)) == (["invited"] * 3, 3)
 

@@ -108,7 +108,7 @@ def test_a_run_that_is_done_is_written_whole_while_the_server_is_away(
     again = command(*words, file, *JOURNAL)
     assert (again.code, again.out) == (75, first.out)
     assert f"; {len(first.rows)} of them by an earlier run; what an earlier run recorded is " in again.err
-    assert again.err.splitlines()[-1].startswith("aioconnections: to go on: ")
+    assert again.err.splitlines()[-1].startswith("aioconnections: to resume: ")
 
 
 def test_a_run_that_is_done_is_written_whole_after_a_wrong_password(

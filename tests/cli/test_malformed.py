@@ -80,7 +80,7 @@ def test_the_same_protocol_error_ends_a_check_with_its_reason(
     said = command("check", pairs_file(count=1000), *journal, "--max-connections", 1)
     assert said.code == (75 if recorded else 5)
     assert f"aioconnections: stopped: {WHY}\n" in said.err
-    assert ("to go on: " in said.err) is recorded
+    assert ("to resume: " in said.err) is recorded
     assert len(set(checks)) == 5
     errors = [row["error"] for row in said.rows]
     assert errors.count(f"ProtocolError: {WHY}") == 5

@@ -175,7 +175,7 @@ def test_an_end_in_the_middle(leave: Callable[..., Left], signed_in: Any, level:
 
     left = leave("--token-file", "token", "--max-connections", 2, level=level, meanwhile=interrupt)
     assert left.code == 130
-    assert "to go on: " in left.err
+    assert "to resume: " in left.err
     assert ",invited," in left.out
     left.assert_clean()
 

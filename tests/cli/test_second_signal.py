@@ -65,7 +65,7 @@ MOMENTS: dict[str, tuple[Any, str, str]] = {
     "the rest is written": (Sheet, "finish", ""),
     "the summary": (running, "say", " in "),
     "interrupted": (cli, "say", "interrupted"),
-    "to go on": (cli, "say", "to go on"),
+    "to resume": (cli, "say", "to resume"),
 }
 
 
@@ -82,7 +82,7 @@ def test_a_second_signal_takes_nothing_of_what_is_said(
     *_, summary, interrupted, how = said.err.splitlines()
     assert " done in " in summary
     assert interrupted == "aioconnections: interrupted"
-    assert how.startswith("aioconnections: to go on: ")
+    assert how.startswith("aioconnections: to resume: ")
     again = command("invite", pairs_file(people(20)), "--journal", "j.sqlite")
     assert again.code == 0, again.err
     assert len(me.app.commits) == len({commit.target for commit in me.app.commits}) == 20
@@ -103,7 +103,7 @@ def test_who_waits_for_a_reader_can_be_interrupted(
     meanwhile(Sheet, "finish", monkeypatch)
     said = command("invite", pairs_file(people(3)), "--journal", "j.sqlite")
     assert said.code == 130
-    assert [line.partition(" ")[2][:11] for line in said.err.splitlines()[1:]] == ["interrupted", "to go on: a"]
+    assert [line.partition(" ")[2][:11] for line in said.err.splitlines()[1:]] == ["interrupted", "to resume: "]
 
 
 def test_a_run_that_has_not_begun_ends_with_the_first(
@@ -181,4 +181,4 @@ def test_a_process_that_ends_does_not_die_of_the_second(
         finally:
             invite.kill()
     assert invite.returncode == 130
-    assert err.splitlines()[-1].startswith("aioconnections: to go on: ")
+    assert err.splitlines()[-1].startswith("aioconnections: to resume: ")

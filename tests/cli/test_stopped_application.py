@@ -36,7 +36,7 @@ def test_a_check_stops_when_the_application_stays_away(
     said = command("check", pairs_file(count=200), "--max-outage", "0.2", "--max-connections", "4", *words)
     assert said.code == code
     assert "stopped: Profiles has been away for" in said.err
-    assert ("to go on: " in said.err) is journal
+    assert ("to resume: " in said.err) is journal
     assert len(said.rows) == 200
     assert false_ones(said.rows) == []
     answered = sum(row["status"] != "" for row in said.rows)
