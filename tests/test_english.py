@@ -57,13 +57,7 @@ BANNED = (
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/cli/communities.py",
-    "aioconnections/cli/demo.py",
-    "aioconnections/cli/exits.py",
-    "aioconnections/cli/interrupts.py",
-    "aioconnections/cli/listing.py",
     "aioconnections/cli/options.py",
-    "aioconnections/cli/output.py",
     "aioconnections/cli/progress.py",
     "aioconnections/cli/report.py",
     "aioconnections/cli/rows.py",

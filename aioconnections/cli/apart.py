@@ -1,7 +1,7 @@
-"""Which files a command reads, and that it writes over none of them.
+"""Refuse to write the result or the journal over a file that the command reads.
 
-Two names are the same file if they lead to the same inode, through links and names such as ``/dev/stdin`` as well. A
-file that is not there yet is known by its resolved name.
+Two names are the same file if they have the same inode, also through links and names such as ``/dev/stdin``. A file
+that does not exist yet is compared by its resolved name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["INPUT", "JOURNAL", "NamedFile", "journal_files", "keep_apart", "opti
 
 INPUT = "its own input"
 JOURNAL = "the journal"
-_BESIDE = ("-wal", "-shm", "-journal", ".lock")  # what SQLite and the lock of a journal put beside it
+_SIDE_SUFFIXES = ("-wal", "-shm", "-journal", ".lock")  # suffixes of the files of SQLite and of the lock
 _CERTIFICATES = "[0-9a-f]" * 8 + ".*"  # names that OpenSSL looks for in a folder
 
 
@@ -32,48 +32,48 @@ class NamedFile:
     """A file of a command.
 
     Attributes:
-        what: it is, in an error.
-        path: None for a standard stream.
-        found: what the system says of it; None if it is not there.
+        role: what the file is for, in an error message.
+        path: resolved name; None for a standard stream.
+        status: result of ``stat``; None if the file does not exist.
     """
 
-    what: str
+    role: str
     path: str | None
-    found: os.stat_result | None
+    status: os.stat_result | None
 
     @classmethod
-    def at(cls, path: Path, what: str) -> NamedFile:
-        """The file of that name, whether it is there or not."""
-        found: os.stat_result | None = None
-        with suppress(OSError, ValueError):  # nothing there, or a name that no file can have
-            found = path.stat()
-        return cls(what, os.path.realpath(path), found)
+    def at(cls, path: Path, role: str) -> NamedFile:
+        """The file at `path`, which need not exist."""
+        status: os.stat_result | None = None
+        with suppress(OSError, ValueError):  # it does not exist, or the name is invalid
+            status = path.stat()
+        return cls(role, os.path.realpath(path), status)
 
     def is_same(self, other: NamedFile) -> bool:
-        """Whether writing to one of them changes the other, which is so for regular files alone."""
-        if self.found is not None and other.found is not None:
-            return stat.S_ISREG(self.found.st_mode) and os.path.samestat(self.found, other.found)
+        """Whether writing to one changes the other; False unless both are regular files."""
+        if self.status is not None and other.status is not None:
+            return stat.S_ISREG(self.status.st_mode) and os.path.samestat(self.status, other.status)
         return self.path is not None and self.path == other.path
 
 
-def stream_file(name: StandardStream, what: str) -> Iterator[NamedFile]:
-    """The file behind a standard stream; nothing if that is closed, or is no file of the system."""
+def stream_file(name: StandardStream, role: str) -> Iterator[NamedFile]:
+    """The file of a standard stream; empty if the stream is closed or has no file descriptor."""
     stream = standard(name)
     with suppress(OSError, ValueError):
         if stream is not None:
-            yield NamedFile(what, None, os.fstat(stream.fileno()))
+            yield NamedFile(role, None, os.fstat(stream.fileno()))
 
 
 def option_files(*options: object) -> Iterator[NamedFile]:
-    """The files that options name, whichever options there are, but for those that are written."""
+    """The files that options name, except those that are written."""
     for group in options:
         if not is_dataclass(group):
             continue
         for option in fields(group):
             path = getattr(group, option.name)
             if isinstance(path, Path) and option.name not in {"output", "journal"}:
-                what = f"the file of --{option.name.replace('_', '-')}"
-                yield from (NamedFile.at(one, what) for one in (path, *_certificates(path)))
+                role = f"the file of --{option.name.replace('_', '-')}"
+                yield from (NamedFile.at(one, role) for one in (path, *_certificates(path)))
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:
         yield NamedFile.at(Path(certificates), "the file of SSL_CERT_FILE")
@@ -85,40 +85,40 @@ def _certificates(path: Path) -> Iterator[Path]:
 
 
 def journal_files(path: Path) -> Iterator[NamedFile]:
-    """A journal, the files beside it, which SQLite puts where a link to it leads, and those kept of earlier runs."""
+    """A journal, its side files (next to the target of a link), and the journals kept of earlier runs."""
     yield NamedFile.at(path, JOURNAL)
     for base in (path, Path(os.path.realpath(path))):
-        yield from (NamedFile.at(base.with_name(base.name + end), JOURNAL) for end in _BESIDE)
+        yield from (NamedFile.at(base.with_name(base.name + suffix), JOURNAL) for suffix in _SIDE_SUFFIXES)
     with suppress(OSError):
         yield from (NamedFile.at(file, JOURNAL) for file in path.parent.iterdir() if _is_kept(file, path))
 
 
 def _is_kept(path: Path, journal: Path) -> bool:
-    """Whether a file has the name of one that is kept of an earlier run with `journal`, or of a file beside that."""
-    where, base = Path(os.path.realpath(path)), Path(os.path.realpath(journal))
-    kept = rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _BESIDE))})?"
-    return where.parent == base.parent and re.fullmatch(kept, where.name) is not None
+    """Whether `path` has the name of a journal kept of an earlier run with `journal`, or of its side files."""
+    resolved, base = Path(os.path.realpath(path)), Path(os.path.realpath(journal))
+    kept = rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _SIDE_SUFFIXES))})?"
+    return resolved.parent == base.parent and re.fullmatch(kept, resolved.name) is not None
 
 
 def _belongs_to_a_journal(path: Path) -> bool:
-    """Whether a file is a journal, or stands beside one."""
+    """Whether a file is a journal or one of its side files."""
     from aioconnections.journal.items import is_journal  # not needed for help
 
     if not path.is_file():
         return False
-    return any(is_journal(path.with_name(path.name.removesuffix(end) or path.name)) for end in ("", *_BESIDE))
+    return any(is_journal(path.with_name(path.name.removesuffix(end) or path.name)) for end in ("", *_SIDE_SUFFIXES))
 
 
 def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | None = None) -> None:
-    """Pass if neither the result nor the journal is written over an input, nor one of them over the other.
+    """Refuse to write the result or the journal over an input, or one over the other.
 
     Args:
         inputs: the files that the command reads.
-        output: where the result goes; None for standard output.
-        journal: where the run is recorded.
+        output: file of the result; None for standard output.
+        journal: file that records the run.
 
     Raises:
-        InvalidInputError: one would be. Nothing has been written then.
+        InvalidInputError: a file would be overwritten. Nothing has been written.
     """
     record = [] if journal is None else [*journal_files(journal)]
     results = [*stream_file("output", "standard output")] if output is None else [NamedFile.at(output, "--output")]
@@ -133,7 +133,7 @@ def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | 
         _refuse(JOURNAL, file, inputs)
 
 
-def _refuse(what: str, written: NamedFile, others: list[NamedFile]) -> None:
+def _refuse(role: str, written: NamedFile, others: list[NamedFile]) -> None:
     for other in others:
         if written.is_same(other):
-            raise InvalidInputError(f"{what} cannot be written over {other.what}; choose another file")
+            raise InvalidInputError(f"{role} cannot be written over {other.role}; choose another file")

@@ -20,8 +20,8 @@ def check(
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
             target_email, target_userid or target_key; others are copied to the result. Omitted or "-": standard input.
-        server: Which server, as whom, and how fast.
-        run: How long it may take, and what it records.
+        server: Server, login and speed.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows

@@ -39,19 +39,19 @@ def invite(
     run: InvitingRun = WARY_INVITING,
     rows: Rows = ROWS,
 ) -> int:
-    """Invite every person of a file to become your colleague; a person who comes twice is invited once.
+    """Invite each person in a file to become your colleague; repeated people are invited once.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (invited,
     already_exists, duplicate, in_doubt, rejected, failed, unprocessed or unreadable), connection_id (of the invitee's
-    side), attempts, elapsed_ms and error. A duplicate is a person who was in an earlier row, and no failure.
+    side), attempts, elapsed_ms and error. A duplicate repeats the person of an earlier row; it is not a failure.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
-            or "-": standard input.
-        server: Which server, as whom, and how fast.
+        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
+            Omitted or "-": standard input.
+        server: Server, login and speed.
         person: One person instead of a file.
-        letter: What they read.
-        run: How long it may take, and what it records.
+        letter: Message of the invitation.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -70,17 +70,17 @@ def accept(
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
-    """Accept every invitation of a file to become colleagues.
+    """Accept each invitation in a file to become colleagues.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check", the source
-            being you and the target who has invited you. Left out or "-": standard input.
-        server: Which server, as whom, and how fast.
+        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check", with you as the
+            source and the person who invited you as the target. Omitted or "-": standard input.
+        server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
-        run: How long it may take, and what it records.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -99,18 +99,18 @@ def remove(
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
-    """Decline, withdraw or remove every connection of a file.
+    """Decline, withdraw or remove each connection in a file.
 
     Each row is written with five more columns, which replace columns of the same names: outcome (removed, in_doubt,
     rejected, failed, unprocessed or unreadable), was (pending: declined; unconfirmed: withdrawn; accepted: removed),
     attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check". Left out or
-            "-": standard input.
-        server: Which server, as whom, and how fast.
+        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check". Omitted or "-":
+            standard input.
+        server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
-        run: How long it may take, and what it records.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -133,25 +133,25 @@ def colleagues(
     """List the connections of a person, one row for each.
 
     Args:
-        server: Which server, as whom, and how fast.
-        person: Whose.
-        status: Which of them; all but accepted ones are shown to the person alone.
-        since: Only what changed after this moment, such as 2026-01-31T00:00:00+0000.
-        sort_by: Order of the server.
-        messages: Ask for the texts of the invitations as well.
+        server: Server, login and speed.
+        person: Person whose connections are listed.
+        status: Status of the connections; only the person can list those that are not accepted.
+        since: List only connections changed after this time, such as 2026-01-31T00:00:00+0000.
+        sort_by: Order in which the server lists them.
+        messages: Include the messages of the invitations.
         result: How the result is written.
     """
     from aioconnections.cli.listing import CONNECTIONS, list_records
 
-    who = person.identity
-    if who is None:
-        raise InvalidInputError("whose colleagues? Use --email, --userid or --key")
+    identity = person.identity
+    if identity is None:
+        raise InvalidInputError("no person is given; use --email, --userid or --key")
     if since is not None and since.tzinfo is None:
-        raise InvalidInputError("--since needs a time zone, such as +0000 or Z at its end")
+        raise InvalidInputError("--since has no time zone; append one, such as +0000 or Z")
     return list_records(
         server,
         lambda client: client.colleagues(
-            who, status=Status(status), since=since, sort_by=sort_by, include_message=messages
+            identity, status=Status(status), since=since, sort_by=sort_by, include_message=messages
         ),
         CONNECTIONS,
         result,

@@ -22,7 +22,7 @@ from aioconnections.cli.server import SERVER, ServerOptions
 __all__ = ["community", "invitations"]
 
 community: App = App(name="community", help="Invite people into a community, and list who is invited; for its owners.")
-invitations: App = App(name="invitations", help="List and answer invitations into communities.")
+invitations: App = App(name="invitations", help="List, accept, decline and revoke invitations into communities.")
 
 
 @community.command(name="invite")
@@ -37,20 +37,20 @@ def _invite(
     run: WaryRun = WARY,
     rows: Rows = ROWS,
 ) -> int:
-    """Invite every person of a file into a community; a person who comes twice is invited once.
+    """Invite each person in a file into a community; repeated people are invited once.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (invited,
     already_exists, duplicate, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error. A
-    duplicate is a person who was in an earlier row, and no failure.
+    duplicate repeats the person of an earlier row; it is not a failure.
 
     Args:
-        uuid: Which community.
-        people: CSV with a header, or JSON lines. Columns are email or userid; others are carried along. Left out or
-            "-": standard input.
-        server: Which server, as whom, and how fast.
+        uuid: Id of the community.
+        people: CSV with a header, or JSON lines. Columns are email or userid; others are copied to the result. Omitted
+            or "-": standard input.
+        server: Server, login and speed.
         person: One person instead of a file.
         title: Title of the invitations.
-        run: How long it may take, and what it records.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -62,11 +62,11 @@ def _invite(
 
 @community.command(name="invitations")
 def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
-    """List the invitations into a community that wait for an answer.
+    """List the pending invitations into a community.
 
     Args:
-        uuid: Which community.
-        server: Which server, as whom, and how fast.
+        uuid: Id of the community.
+        server: Server, login and speed.
         result: How the result is written.
     """
     from aioconnections.cli.listing import INVITATIONS, list_records
@@ -79,7 +79,7 @@ def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List your own invitations into communities.
 
     Args:
-        server: Which server, as whom, and how fast.
+        server: Server, login and speed.
         result: How the result is written.
     """
     from aioconnections.cli.listing import INVITATIONS, list_records
@@ -91,16 +91,16 @@ def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
 def _accept(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
-    """Accept every invitation of a file, which "list" has written.
+    """Accept each invitation in a file written by "list".
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is community_uuid; others are carried along. Left out or "-":
-            standard input.
-        server: Which server, as whom, and how fast.
-        run: How long it may take, and what it records.
+        file: CSV with a header, or JSON lines. The column is community_uuid; others are copied to the result. Omitted
+            or "-": standard input.
+        server: Server, login and speed.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -113,16 +113,16 @@ def _accept(
 def _decline(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
-    """Decline every invitation of a file, which "list" has written.
+    """Decline each invitation in a file written by "list".
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":
-            standard input.
-        server: Which server, as whom, and how fast.
-        run: How long it may take, and what it records.
+        file: CSV with a header, or JSON lines. The column is edit_href; others are copied to the result. Omitted or
+            "-": standard input.
+        server: Server, login and speed.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -135,16 +135,16 @@ def _decline(
 def _revoke(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
-    """Revoke every invitation of a file, which "community invitations" has written; for owners.
+    """Revoke each invitation in a file written by "community invitations"; for owners.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (removed, in_doubt,
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is edit_href; others are carried along. Left out or "-":
-            standard input.
-        server: Which server, as whom, and how fast.
-        run: How long it may take, and what it records.
+        file: CSV with a header, or JSON lines. The column is edit_href; others are copied to the result. Omitted or
+            "-": standard input.
+        server: Server, login and speed.
+        run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows

@@ -1,4 +1,4 @@
-"""``aioconnections demo``: the main job against the reference server, to be tried in one line."""
+"""``aioconnections demo``: check generated pairs against the reference server."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _PAIRS = 10_000
 
 
 def demo() -> int:
-    """Try it: check 10,000 pairs against a reference server on loopback.
+    """Check 10,000 generated pairs against a reference server on loopback.
 
-    The server, its 5,000 people and the pairs are invented; the check is the real one, without a rate limit.
+    The server, its 5,000 people and the pairs are generated; the check is the real one, without a rate limit.
     """
     from aioconnections.cli.running import Source, do_all
     from aioconnections.cli.verbs import CHECK
     from aioconnections.client import Client
 
     try:
-        import_module("aioconnections.reference.server")  # to know before anything is started that it can be
+        import_module("aioconnections.reference.server")  # fail before anything is started if its packages are missing
     except ImportError as error:
         raise UsageError(str(error)) from None
     folder = Path(tempfile.mkdtemp(prefix="aioconnections-demo-"))
     pairs, results = folder / "pairs.csv", folder / "results.csv"
     with _server() as url:
         _write(pairs)
-        say(f"A Connections server with {_PEOPLE:,} invented people listens on {url}")
+        say(f"A Connections server with {_PEOPLE:,} generated people listens on {url}")
         say(f"{_PAIRS:,} pairs of them are in {pairs}:\n")
         _head(pairs)
         say(
@@ -48,10 +48,10 @@ def demo() -> int:
         )
         client = Client(url, auth=("admin", "secret"), max_per_second=None)
         code = do_all(CHECK, client, Source(pairs), Rows(ordered=True, output=results))
-    say(f"\nThe answers are in {results}:\n")
+    say(f"\nThe results are in {results}:\n")
     _head(results)
     say(
-        "The same against your own server (the password is asked for, or taken from AIOCONNECTIONS_PASSWORD):\n\n"
+        "To check pairs on your own server (with a prompt for the password, or with AIOCONNECTIONS_PASSWORD):\n\n"
         "  aioconnections check pairs.csv --url https://connections.example.com --user YOU -o results.csv"
     )
     return code
@@ -75,9 +75,9 @@ def _head(path: Path) -> None:
 
 @contextmanager
 def _server() -> Generator[str]:
-    """The reference server in a process of its own, and its URL."""
+    """Run the reference server in another process, and yield its URL."""
     command = (sys.executable, "-m", "aioconnections", "serve", "--people", str(_PEOPLE), "--seed", str(_SEED))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 # ourselves
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 # runs this package
         try:
             line = process.stdout.readline() if process.stdout is not None else ""
             url = line.removeprefix("listening on ").strip()

@@ -1,4 +1,4 @@
-"""What a dry run does: it says of every row what would be sent, and sends nothing."""
+"""Dry runs: write the request that each row would cause, without sending it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAN = ("method", "url", "body", "then", "error")
 
 
 def plan(verb: BulkVerb[ItemT], rows: Iterator[ItemT | BadRowError], address: Address, writing: Writing[ItemT]) -> None:
-    """Write for every row what would be sent."""
+    """Write the request for each row."""
     seen: dict[Identity, int] = {}
     for item in rows:
         if isinstance(item, BadRowError):
@@ -32,13 +32,13 @@ def plan(verb: BulkVerb[ItemT], rows: Iterator[ItemT | BadRowError], address: Ad
         first = seen.setdefault(item.identity, line) if verb.once and isinstance(item, RowPerson) else line
         try:
             request = next(verb.plan(address, item))
-            said: InputRow = _planned(address, request) | {"then": verb.then}
-            writing.plan(item, said if first == line else {"error": same_person(first)}, good=True)
+            columns: InputRow = _columns(address, request) | {"then": verb.then}
+            writing.plan(item, columns if first == line else {"error": same_person(first)}, good=True)
         except InvalidInputError as error:
             writing.plan(item, {"error": f"{type(error).__name__}: {error}"}, good=False)
     say("; ".join(["nothing was sent", *writing.skipped()]))
 
 
-def _planned(address: Address, request: Request) -> InputRow:
+def _columns(address: Address, request: Request) -> InputRow:
     body = None if request.body is None else request.body.decode()
     return {"method": request.method, "url": f"{address.origin}{request.target}", "body": body}

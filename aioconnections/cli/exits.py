@@ -1,4 +1,4 @@
-"""Exit codes, and how a command that ended early says that it can go on."""
+"""Exit codes, and how to resume a command that ended early."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ MORE_FILES = "raise the limit of open files (ulimit -n)"
 
 
 def in_words(error: OSError) -> str:
-    """What the system refused. Without a name it was standard output: a help text, or the version."""
-    if error.errno in {errno.EMFILE, errno.ENFILE}:  # the file that happened to be the next one is not at fault
+    """The message for an error; without a filename it was about standard output, such as a help text."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:  # the file that was opened is not the cause
         return f"{error.strerror}; {MORE_FILES}"
     return f"{error.filename or 'standard output'}: {error.strerror}"
 
 
-class Ended(Exception):  # noqa: N818 # that it ended is all it says
-    """A run ended early; what there was to say of that has been said.
+class Ended(Exception):  # noqa: N818 # not always an error
+    """A run ended early, and the reason has been printed.
 
     Attributes:
-        code: to exit with.
-        resumable: whether the same command goes on from there.
+        code: the exit code.
+        resumable: whether the same command resumes the run.
         unwritten: whether the result could not be written.
-        refused: whether the login was refused, so that it must be another one.
-        piped: whether the input came through a pipe, so that it has to come again.
+        refused: whether the login was refused, so that another one is needed.
+        piped: whether the input was a pipe, so that it must be supplied again.
     """
 
     def __init__(self, code: int, *, resumable: bool, unwritten: bool = False, refused: bool = False) -> None:
@@ -84,7 +84,7 @@ class Ended(Exception):  # noqa: N818 # that it ended is all it says
 
     @property
     def terms(self) -> str:
-        """On which the same command goes on."""
+        """What the user must supply to resume, as part of a sentence."""
         terms = ["a login that is not refused"] * self.refused + ["the same input"] * self.piped
         return f", with {' and '.join(terms)}" if terms else ""
 
@@ -95,9 +95,9 @@ def of_error(error: ConnectionsError) -> int:
         case AuthenticationError():
             return LOGIN
         case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedResponseError():
-            return USAGE  # the last two: what answers at this URL is not Profiles
+            return USAGE  # the last two: the server at this URL is not Profiles
         case LocalLimitError():
-            return SOME_BAD  # of this machine: the server is available
+            return SOME_BAD  # a limit of this machine: the server is available
         case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
@@ -107,25 +107,25 @@ def of_error(error: ConnectionsError) -> int:
 def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
     """The exit code for an error that stopped a run.
 
-    A login that is refused at the start stays what it is even where there is a journal: to try again and again with it
-    would lock the account. A deadline, or a limit of this machine, says nothing of the server. A server that answered
-    before and then answers every request with the same unusable response is not available.
+    A login refused at the start is never resumable, even with a journal: retrying it would lock the account. A deadline
+    or a limit of this machine does not mean that the server is unavailable. A server whose responses become unusable
+    during a run is unavailable.
 
     Args:
-        error: why it stopped.
-        resumable: whether there is a journal to go on with.
+        error: the error that stopped the run.
+        resumable: whether the run can be resumed from a journal.
         begun: whether a row was read before.
     """
-    if isinstance(error, DeadlineError | LocalLimitError):  # a deadline is that of the run
+    if isinstance(error, DeadlineError | LocalLimitError):  # the deadline is the one of the run
         return RESUMABLE if resumable else SOME_BAD
-    nonsense = begun and isinstance(error, AtomError | UnexpectedResponseError)
-    code = UNAVAILABLE if nonsense else of_error(error)
-    passes = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
-    return RESUMABLE if resumable and passes else code
+    unusable = begun and isinstance(error, AtomError | UnexpectedResponseError)
+    code = UNAVAILABLE if unusable else of_error(error)
+    temporary = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
+    return RESUMABLE if resumable and temporary else code
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The line that runs a command with these arguments again, for a shell."""
+    """A shell command line that runs the command with these arguments again."""
     script, *given = sys.argv
     program = ["aioconnections"]
     if given == [*arguments]:

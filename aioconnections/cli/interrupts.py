@@ -1,8 +1,7 @@
 """SIGINT (Ctrl-C) and SIGTERM: the first signal ends the reading, the second ends the command at once.
 
-A command takes both signals over before it does anything, and keeps them until it has reported how it ended. Before a
-run begins, the first signal ends the command. After a run, signals are ignored, except while the command waits for the
-reader of its output.
+A command handles both signals from its start until it has reported how it ended. Before a run begins, the first signal
+ends the command. After a run, signals are ignored, except while the command waits for the reader of its output.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def _handled() -> list[signal.Signals]:
 
 
 def take_over() -> Callable[[], None]:
-    """Make SIGTERM end a command as Ctrl-C does; returns a function that restores the handlers of both signals."""
+    """Make SIGTERM act like Ctrl-C, and return a function that restores the handlers of both signals."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number
@@ -96,7 +95,7 @@ class Signals:
 
     @property
     def at_once(self) -> bool:
-        """Whether the second signal has arrived, so that nothing more is waited for."""
+        """Whether the second signal has arrived, which ends the command without further waiting."""
         return self.count > 1
 
     @contextmanager
@@ -125,7 +124,7 @@ class Signals:
             self._act = act_afterwards
 
     def interruptible(self, call: Callable[P, T]) -> Callable[P, T]:
-        """The same function, but the second signal raises `KeyboardInterrupt` in it, because it may block for long."""
+        """Wrap a function that may block for long: the second signal raises `KeyboardInterrupt` in it."""
 
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
             before, self._blocking = self._blocking, True

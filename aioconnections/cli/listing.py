@@ -1,4 +1,4 @@
-"""What every listing command does: one row per record, written as the pages come."""
+"""The listing commands: one row per record, written as pages arrive."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = ["CONNECTIONS", "INVITATIONS", "PROFILES", "Records", "list_records"]
 
 RecordT = TypeVar("RecordT")
 
-_MOST_FOUND = 250  # a recorded search ends there, whatever the size of its pages
+_MOST_FOUND = 250  # a recorded search ends there for any page size
 _PERSON = ("userid", "key", "email", "name")
 
 
 @frozen
 class Records(Generic[RecordT]):
-    """How records of one kind become rows. Columns that other commands read have the names that they look for.
+    """How records of one kind become rows. Columns that other commands read have the names that these expect.
 
     Attributes:
-        columns: their names, in order.
-        row: of a record.
-        most: so many are listed by a server that has more; None if it lists them all.
+        columns: names of the columns, in order.
+        row: makes the row of a record.
+        most: largest number of records that a server lists; None if it lists all.
     """
 
     columns: tuple[str, ...]
@@ -48,17 +48,17 @@ class Records(Generic[RecordT]):
 def list_records(
     server: ServerOptions, listing: Callable[[Client], Stream[RecordT]], records: Records[RecordT], result: Result
 ) -> int:
-    """Write a row for every record of a listing and return the exit code.
+    """Write a row for each record of a listing and return the exit code.
 
     Args:
-        server: which one, as whom.
-        listing: what is listed.
-        records: how they become rows.
-        result: how these are written.
+        server: server and login.
+        listing: opens the listing.
+        records: how records become rows.
+        result: how rows are written.
 
     Raises:
         InvalidInputError: the result would be written over a file that the command reads.
-        ConnectionsError: the server refuses, or does not answer.
+        ConnectionsError: the server refuses the request, or is not available.
         OSError: a row cannot be written.
     """
 
@@ -77,32 +77,32 @@ def list_records(
         rows_to(result.output, result.form or "csv", records.columns, source=None) as write,
     ):
         writing = write_all(write)
-        with closing(writing):  # see running
+        with closing(writing):  # see running._run
             try:
                 count = asyncio.run(writing)
             except TransportError as error:
-                raise _named(error, server.url) from None
+                raise _unavailable(error, server.url) from None
     say(f"{count:,} listed")
     if records.most is not None and count >= records.most:
-        say(f"Servers stop at {records.most:,}, so there may be more: narrow the search to see the rest.")
+        say(f"Servers list at most {records.most:,}, so there may be more; narrow the search to see the rest.")
     return GOOD
 
 
-def _named(error: TransportError, url: str) -> ConnectionsError:
-    """The error with the server in it, as a bulk run has it. A certificate is not a server that does not answer."""
+def _unavailable(error: TransportError, url: str) -> ConnectionsError:
+    """The error that a bulk run would raise, which names the server; a certificate error stays as it is."""
     if isinstance(error, CertificateError):
         return error
     return ServerUnavailableError(f"{url} does not answer: {error}")
 
 
-def _columns(who: str) -> tuple[str, ...]:
-    return tuple(f"{who}_{name}" for name in _PERSON)
+def _columns(role: str) -> tuple[str, ...]:
+    return tuple(f"{role}_{name}" for name in _PERSON)
 
 
-def _person(who: str, person: Person | None) -> InputRow:
+def _person(role: str, person: Person | None) -> InputRow:
     found = person or Person()
     values = (_text(found.userid), _text(found.key), _text(found.email), found.name)
-    return dict(zip(_columns(who) if who else _PERSON, values, strict=True))
+    return dict(zip(_columns(role) if role else _PERSON, values, strict=True))
 
 
 def _text(value: object) -> str | None:

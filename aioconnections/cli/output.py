@@ -1,4 +1,4 @@
-"""Where the rows of a run go: CSV or JSON lines, on stdout or in a file."""
+"""Write rows as CSV or JSON lines, to stdout or a file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ Format: TypeAlias = Literal["csv", "jsonl"]
 
 
 RowWriter: TypeAlias = Callable[[InputRow], object]
-"""Takes one row after the other."""
+"""Writes one row."""
 
 
 @contextmanager
 def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None) -> Generator[Sheet]:
-    """A writer of rows: to the file `output`, or to stdout if that is None.
+    """Open a writer of rows to the file `output`, or to stdout if that is None.
 
-    A file that is there is left alone until the first row comes, or the end without one.
+    An existing file is replaced when the first row is written, or at the end if there are no rows.
 
     Raises:
-        InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, from which rows come.
-        OSError: a row cannot be written; its ``filename`` says where.
+        InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
+        OSError: a row cannot be written; ``filename`` is the file.
     """
     made = output is not None and not output.exists()
     begun = False
@@ -57,7 +57,7 @@ def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source
 
 
 def _stdout() -> nullcontext[IO[str]]:
-    # as a file would be written, whatever the locale says
+    # encoded like a file, regardless of the locale
     stream = needed("output", "name a file with --output")
     cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", newline="")
     return nullcontext(stream)
@@ -75,7 +75,7 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
 
 
 class Sheet:
-    """Rows that begin with a header, where they have one, in a file that then holds nothing else."""
+    """Writes rows to a file, after a header if the format has one, replacing its previous content."""
 
     def __init__(self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool) -> None:
         self._file = file
@@ -90,7 +90,7 @@ class Sheet:
         return self._write is not None
 
     def begin(self) -> RowWriter:
-        """Write the header, unless it is there."""
+        """Write the header, unless it has been written."""
         if self._write is None:
             if self._fresh and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 self._file.truncate(0)
@@ -130,7 +130,7 @@ _SURROGATES = re.compile("[\\ud800-\\udfff]")
 
 
 def _encodable(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate, which stands for a byte of the input that is not UTF-8."""
+    """The text with U+FFFD for each lone surrogate, which represents an input byte that is not UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 

@@ -22,18 +22,18 @@ def profile(
     run: RunOptions = RUN,
     rows: Rows = ROWS,
 ) -> int:
-    """Look up every person of a file in the directory, for example the userids behind e-mail addresses.
+    """Look up each person in a file in the directory, for example the userids behind e-mail addresses.
 
     Each row is written with eight more columns, which replace columns of the same names: outcome (resolved, unknown,
     rejected, failed, unprocessed or unreadable), name, found_userid, found_key, found_email, attempts, elapsed_ms and
-    error. Of a person who is unknown nothing is found.
+    error. The name and the found columns are empty for an unknown person.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are carried along. Left out
-            or "-": standard input.
-        server: Which server, as whom, and how fast.
+        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
+            Omitted or "-": standard input.
+        server: Server, login and speed.
         person: One person instead of a file.
-        run: How long it may take.
+        run: Time limit.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
@@ -61,13 +61,13 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
     active_users_only: Annotated[bool, Parameter(negative="")] = False,
     result: Result = PLAIN,
 ) -> int:
-    """List the people whose profiles match all that is given; servers stop at 250.
+    """List the people whose profiles match all the given criteria; servers list at most 250.
 
-    A "%" stands for any one character and "*" for any number of them.
+    "%" matches any one character, and "*" any number of characters.
 
     Args:
         text: Words anywhere in the profile.
-        server: Which server, as whom, and how fast.
+        server: Server, login and speed.
         name: Name.
         email: E-mail address.
         userid: Id in the directory.
@@ -79,7 +79,7 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
         tags: Tags, separated by commas.
         profile_type: Kind of profile, such as "default".
         school: School.
-        active_users_only: Leave out who is inactive.
+        active_users_only: List only active people.
         result: How the result is written.
     """
     from aioconnections.cli.listing import PROFILES, list_records
@@ -99,7 +99,7 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
         "school": school,
     }
     if all(value is None for value in wanted.values()):
-        raise InvalidInputError("search for what? Give words of a profile, or an option such as --name or --tags")
+        raise InvalidInputError("no search criteria; give words of a profile, or an option such as --name or --tags")
     return list_records(
         server,
         lambda client: client.search(**wanted, active_users_only=active_users_only or None),

@@ -30,7 +30,7 @@ def test_it_shows_the_main_job_from_one_end_to_the_other(
     monkeypatch.setattr(DEMO, "_PAIRS", 300)
     said = command("demo")
     assert (said.code, said.out) == (0, "")
-    assert "A Connections server with 5,000 invented people listens on http://127.0.0.1:" in said.err
+    assert "A Connections server with 5,000 generated people listens on http://127.0.0.1:" in said.err
     assert "  source_email,target_email,source_name,target_name\n" in said.err
     assert "300 checked in " in said.err
     assert ": 50 accepted, 50 pending, 50 unconfirmed, 150 none\n" in said.err

@@ -38,12 +38,12 @@ def test_only_what_changed_since_then_is_listed(command: Command) -> None:
     said = command("colleagues", "--email", ME.email, "--since", "2999-01-01T00:00:00+0000", "--sort-by", "modified")
     assert (said.code, said.rows, said.err) == (0, [], "0 listed\n")
     said = command("colleagues", "--email", ME.email, "--since", "2999-01-01T00:00:00")
-    assert (said.code, said.err) == (2, "aioconnections: --since needs a time zone, such as +0000 or Z at its end\n")
+    assert (said.code, said.err) == (2, "aioconnections: --since has no time zone; append one, such as +0000 or Z\n")
 
 
 def test_somebody_must_be_named(command: Command) -> None:
     said = command("colleagues")
-    assert (said.code, said.err) == (2, "aioconnections: whose colleagues? Use --email, --userid or --key\n")
+    assert (said.code, said.err) == (2, "aioconnections: no person is given; use --email, --userid or --key\n")
 
 
 def test_a_listing_in_json_lines_ends_in_the_pipe_of_another_command(command: Command) -> None:
@@ -69,14 +69,16 @@ def test_a_search_that_ends_where_the_server_stops_says_so(
     signed_in.app = app(Directory.generate(people=people, seed=7))
     said = command("search", "--email", "*")  # who is active
     assert (said.code, len(said.rows)) == (0, listed)
-    more = "Servers stop at 250, so there may be more: narrow the search to see the rest.\n"
+    more = "Servers list at most 250, so there may be more; narrow the search to see the rest.\n"
     assert said.err == f"{listed} listed\n" + more * (listed == 250)
 
 
 def test_a_search_for_nothing_is_refused(command: Command) -> None:
     said = command("search", "--active-users-only")
     assert said.code == 2
-    assert said.err.startswith("aioconnections: search for what? Give words of a profile, or an option such as --name")
+    assert said.err.startswith(
+        "aioconnections: no search criteria; give words of a profile, or an option such as --name"
+    )
 
 
 def test_who_is_not_known_is_an_answer(command: Command, pairs_file: PairsFile) -> None:
