@@ -57,9 +57,6 @@ BANNED = (
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/cli/options.py",
-    "aioconnections/cli/progress.py",
-    "aioconnections/cli/report.py",
     "aioconnections/cli/rows.py",
     "aioconnections/cli/running.py",
     "aioconnections/cli/serve.py",

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from aioconnections.cli.options import (
+    INVITING,
     NO_PERSON,
-    NOTHING_SAID,
+    NO_TYPED_MESSAGE,
     PLAIN,
     RECORDED,
     ROWS,
-    WARY_INVITING,
     File,
     InvitingRun,
     One,
@@ -35,8 +35,8 @@ def invite(
     *,
     server: ServerOptions = SERVER,
     person: One = NO_PERSON,
-    letter: TypedMessage = NOTHING_SAID,
-    run: InvitingRun = WARY_INVITING,
+    letter: TypedMessage = NO_TYPED_MESSAGE,
+    run: InvitingRun = INVITING,
     rows: Rows = ROWS,
 ) -> int:
     """Invite each person in a file to become your colleague; repeated people are invited once.

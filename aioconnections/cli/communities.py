@@ -5,17 +5,17 @@ from __future__ import annotations
 from cyclopts import App
 
 from aioconnections.cli.options import (
+    EXPLICIT,
     NO_PERSON,
     PLAIN,
     RECORDED,
     ROWS,
-    WARY,
+    ExplicitRun,
     File,
     One,
     RecordedRun,
     Result,
     Rows,
-    WaryRun,
 )
 from aioconnections.cli.server import SERVER, ServerOptions
 
@@ -34,7 +34,7 @@ def _invite(
     server: ServerOptions = SERVER,
     person: One = NO_PERSON,
     title: str = "Invitation",
-    run: WaryRun = WARY,
+    run: ExplicitRun = EXPLICIT,
     rows: Rows = ROWS,
 ) -> int:
     """Invite each person in a file into a community; repeated people are invited once.

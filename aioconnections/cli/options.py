@@ -1,4 +1,4 @@
-"""The options that commands share: where rows come from, how, and where they go."""
+"""The options that commands share: input rows, results and runs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ __all__ = [
     "CHECKING",
     "COUNT",
     "END",
-    "NOTHING_SAID",
+    "EXPLICIT",
+    "INVITING",
     "NO_MESSAGE",
     "NO_PERSON",
-    "PATIENCE",
+    "NO_TYPED_MESSAGE",
+    "OUTAGE",
     "PAUSE",
     "PLAIN",
     "RATE",
     "RECORDED",
     "ROWS",
     "RUN",
-    "WARY",
-    "WARY_INVITING",
     "CheckingRun",
+    "ExplicitRun",
     "File",
     "InvitingRun",
     "Message",
@@ -44,38 +45,37 @@ __all__ = [
     "RunOptions",
     "Seconds",
     "TypedMessage",
-    "WaryRun",
 ]
 
 
-def _no_option(kind: object, path: Path | None) -> None:
-    """Refuse an option that is none, which would be taken for the name of a file because "-" may be one."""
+def _refuse_unknown_option(kind: object, path: Path | None) -> None:
+    """Refuse an unknown option, which would otherwise be read as a file name, because "-" is allowed."""
     del kind
     if str(path).startswith("-") and str(path) != "-":
-        raise ValueError(f"There is no such option. A file of that name is ./{path}")
+        raise ValueError(f"Unknown option. For a file of that name, use ./{path}")
 
 
-File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_no_option)]
+File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_refuse_unknown_option)]
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How the result is written, and where."""
+    """Format and file of the result."""
 
     format: Format | None = None
-    """Format of the result. By default it is that of the input, and CSV where there is none."""
+    """Format of the result. By default the format of the input, or CSV without an input."""
     json: Annotated[bool, Parameter(negative="")] = False
     """The same as --format jsonl."""
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
-    """File for the result. By default it goes to standard output."""
+    """File for the result. By default standard output."""
 
     @property
     def form(self) -> Format | None:
-        """What --format or --json says.
+        """The format that --format or --json selects.
 
         Raises:
-            InvalidInputError: they contradict each other.
+            InvalidInputError: the two contradict each other.
         """
         if self.json and self.format == "csv":
             raise InvalidInputError("--json and --format csv exclude each other")
@@ -88,9 +88,9 @@ class Rows(Result):
     """How rows are read and written."""
 
     id_type: IdType | None = None
-    """What columns with bare names hold, such as "source", "target" and "person"."""
+    """Kind of identity in the columns "source", "target" and "person"."""
     ordered: Annotated[bool, Parameter(negative="")] = False
-    """Keep the order of the input. By default rows are written as they complete."""
+    """Keep the order of the input. By default rows are written in the order of completion."""
 
 
 @Parameter(name="*")
@@ -101,18 +101,18 @@ class One:
     email: str | None = None
     """E-mail address of the person."""
     userid: str | None = None
-    """Id of the person in the directory."""
+    """Directory id of the person."""
     key: str | None = None
-    """Id of the person in Profiles."""
+    """Profiles key of the person."""
 
     @property
     def row(self) -> InputRow:
-        """The row that names this person; its values are None if nobody is named."""
+        """The row that names this person; its values are None if no person is given."""
         return {"email": self.email, "userid": self.userid, "key": self.key}
 
     @property
     def identity(self) -> Identity | None:
-        """The best identity of them, or None."""
+        """The preferred identity that is given, or None."""
         kinds = ((Userid, self.userid), (Key, self.key), (Email, self.email))
         return next((kind(value) for kind, value in kinds if value is not None), None)
 
@@ -120,20 +120,19 @@ class One:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """The message that goes along; it is kept out of every repr."""
+    """A message to send; every repr omits it."""
 
     message: str | None = field(default=None, repr=False)
-    """Message that goes along. Other users of this machine can see it while the command runs; --message-file keeps it
-    from them."""
+    """Message to send. Other users of this machine can see it while the command runs; use --message-file to hide it."""
     message_file: Path | None = None
-    """File with that message, in UTF-8."""
+    """File with the message, in UTF-8."""
 
     @property
     def text(self) -> str:
-        """The message that is given on the command line or in a file.
+        """The message from the command line or the file.
 
         Raises:
-            InvalidInputError: both are, or the file cannot be read.
+            InvalidInputError: both are given, or the file cannot be read.
         """
         if self.message_file is None:
             return self.message or ""
@@ -161,14 +160,14 @@ ROWS = Rows()
 PLAIN = Result()
 NO_PERSON = One()
 NO_MESSAGE = Message()
-NOTHING_SAID = TypedMessage()
+NO_TYPED_MESSAGE = TypedMessage()
 
 
 Seconds: TypeAlias = float | Literal["none"]
 
 
 def _number(text: str, *, least: float, above: bool = False) -> float | None:
-    """The finite number that a text is, if it is at least `least` or, with `above`, more than that; else None."""
+    """Parse a finite number of at least `least`, or more than that with `above`; None if it is not one."""
     try:
         number = float(text)
     except ValueError:
@@ -194,20 +193,20 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def _age(text: str) -> float | None:
-    """Seconds, of a number with or without a unit."""
+    """Parse a number with an optional unit, and return seconds."""
     found = _AGE.fullmatch(text)
     seconds = float(found[1]) * _UNITS[found[2]] if found else math.inf
     return seconds if math.isfinite(seconds) else None
 
 
-def _option(read: Callable[[str], Seconds | None], must: str) -> Parameter:
-    """An option whose value `read` reads; None: it cannot be one."""
+def _option(parse: Callable[[str], Seconds | None], expected: str) -> Parameter:
+    """An option whose value `parse` converts; a result of None means that the value is invalid."""
 
     def convert(kind: object, tokens: Sequence[Token]) -> Seconds:
         del kind
-        value = read(tokens[0].value.strip())
+        value = parse(tokens[0].value.strip())
         if value is None:
-            raise ValueError(f"it must be {must}.")
+            raise ValueError(f"it must be {expected}.")
         return value
 
     return Parameter(converter=convert)
@@ -217,10 +216,10 @@ AGE: Parameter = _option(_age, "a number of seconds, or one with the unit s, m, 
 COUNT: Parameter = _option(_count, "a whole number, at least 1")
 RATE: Parameter = _option(lambda text: _number(text, least=0), "a positive number, or 0 for no limit")
 PAUSE: Parameter = _option(lambda text: _number(text, least=0), "a number of seconds, 0 or more")
-PATIENCE: Parameter = _option(
-    lambda text: _or_none(text, above=False), "a number of seconds, 0 or more, or none for no end"
+OUTAGE: Parameter = _option(
+    lambda text: _or_none(text, above=False), "a number of seconds, 0 or more, or none for no limit"
 )
-END: Parameter = _option(lambda text: _or_none(text, above=True), "a positive number of seconds, or none for no end")
+END: Parameter = _option(lambda text: _or_none(text, above=True), "a positive number of seconds, or none for no limit")
 
 
 _GROUP = Group("Run")
@@ -230,33 +229,33 @@ _HOUR = 3_600.0
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How long a run may take, and whether it is only a dry one."""
+    """Time limits of a run, and whether it is a dry run."""
 
     dry_run: Annotated[bool, Parameter(negative="")] = False
-    """Send nothing, and print what would be sent."""
-    max_outage: Annotated[Seconds, PATIENCE] = 300
-    """Seconds that the run waits for a server that goes away, before it stops; "none" for as long as it takes. One that
-    does not answer at the beginning, before the login is proved, ends the run after a few attempts."""
+    """Print the requests instead of sending them."""
+    max_outage: Annotated[Seconds, OUTAGE] = 300
+    """Seconds to wait for a server that becomes unavailable before the run stops; "none" for no limit. A server that is
+    unavailable at the start, before the login is proved, ends the run after a few attempts."""
     run_timeout: Annotated[Seconds, END] = "none"
-    """Seconds after which the run stops, whatever is left."""
+    """Seconds after which the run stops, even if rows are left."""
 
     @property
     def record(self) -> Path | None:
         """The file that records the run, if any.
 
         Raises:
-            InvalidInputError: it has not been said, where it has to be.
+            InvalidInputError: a required choice is missing, or options contradict each other.
         """
         return None
 
     @property
     def log_may_be_lost(self) -> bool:
-        """Whether to go on with a journal whose log is lost."""
+        """Whether to resume from a journal whose log is lost."""
         return False
 
     @property
     def oldest(self) -> float | None:
-        """Seconds that the answers of a finished check may be old; None for a run that changes something.
+        """Maximum age, in seconds, of the outcomes of a finished check; None for a run that changes something.
 
         Raises:
             InvalidInputError: options contradict each other.
@@ -270,11 +269,11 @@ class RecordedRun(RunOptions):
     """A run that may be recorded."""
 
     journal: Path | None = None
-    """File that records the run. Whatever ends it, the same command goes on from there: what is done is written again
-    and not done again, and what is in doubt is asked after. FILE-wal and FILE.lock belong to it."""
+    """File that records the run. After any interruption the same command resumes from it: recorded outcomes are written
+    again without repeating the work, and items in doubt are verified. FILE-wal and FILE.lock belong to it."""
     lost_log: Literal["in-doubt"] | None = None
-    """Go on with a journal that was not closed and whose FILE-wal is lost: "in-doubt" takes whatever has no final
-    outcome for sent, asks after it, and never sends it again."""
+    """Resume from a journal that was not closed and whose FILE-wal is lost: "in-doubt" treats items without a final
+    outcome as sent, verifies them, and never sends them again."""
 
     @property
     def record(self) -> Path | None:
@@ -290,16 +289,16 @@ class RecordedRun(RunOptions):
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
 class CheckingRun(RecordedRun):
-    """A run that only asks."""
+    """A run that changes nothing on the server."""
 
     max_age: Annotated[float | None, AGE] = None
-    """How long ago a finished run may have ended for its answers to be written again, in seconds or as 90m, 6h or 2d.
-    By default an hour. An older one is kept as FILE.1 (2, 3 …), and everything is asked anew. A run that is not
-    finished goes on, however old it is."""
+    """Maximum age of a finished run whose outcomes are written again, in seconds or as 90m, 6h or 2d; by default an
+    hour. The journal of an older run is kept as FILE.1 (2, 3 …), and all rows are checked again. An unfinished run is
+    resumed at any age."""
     fresh: Annotated[bool, Parameter(negative="")] = False
     """The same as --max-age 0."""
     resume: Annotated[bool, Parameter(negative="")] = False
-    """Write the answers of a finished run again, however old they are."""
+    """Write the outcomes of a finished run again, regardless of their age."""
 
     @property
     def oldest(self) -> float | None:
@@ -309,7 +308,7 @@ class CheckingRun(RecordedRun):
         if len(named) > 1:
             raise InvalidInputError(f"{' and '.join(named)} exclude each other")
         if named and self.journal is None:
-            raise InvalidInputError(f"{named[0]} is about a journal, and there is no --journal")
+            raise InvalidInputError(f"{named[0]} needs --journal")
         if self.fresh or self.resume:
             return 0.0 if self.fresh else math.inf
         return _HOUR if self.max_age is None else self.max_age
@@ -317,11 +316,11 @@ class CheckingRun(RecordedRun):
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
-class WaryRun(RecordedRun):
-    """A run of which it has to be said whether it is recorded."""
+class ExplicitRun(RecordedRun):
+    """A run that needs --journal or --no-journal."""
 
     no_journal: Annotated[bool, Parameter(negative="")] = False
-    """Run without a journal: after a crash it is not known who was invited."""
+    """Run without a journal: after a crash there is no record of the people invited."""
 
     @property
     def record(self) -> Path | None:
@@ -330,25 +329,25 @@ class WaryRun(RecordedRun):
             raise InvalidInputError("--journal and --no-journal exclude each other")
         if self.journal is None and not self.no_journal:
             raise InvalidInputError(
-                "say where to record who is invited, with --journal FILE, or do without, with --no-journal"
+                "use --journal FILE to record the invitations, or --no-journal to run without a journal"
             )
         return self.journal
 
 
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
-class InvitingRun(WaryRun):
+class InvitingRun(ExplicitRun):
     """A run whose changes must not be made twice."""
 
     on_unknown: Literal["recheck", "report"] = "recheck"
-    """What follows a lost answer: "recheck" asks whether there is an invitation, and sends it once more if there is
-    none; "report" leaves it in doubt."""
+    """Action after a lost response: "recheck" looks for the invitation and sends it once more if it does not exist;
+    "report" leaves the row in doubt."""
     settle: Annotated[float, PAUSE] = 30
-    """Seconds to wait before that is asked."""
+    """Seconds to wait before "recheck" looks for the invitation."""
 
 
 RUN = RunOptions()
 RECORDED = RecordedRun()
 CHECKING = CheckingRun()
-WARY = WaryRun()
-WARY_INVITING = InvitingRun()
+EXPLICIT = ExplicitRun()
+INVITING = InvitingRun()

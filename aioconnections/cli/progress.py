@@ -1,4 +1,4 @@
-"""What a person sees while a run is under way: a bar with rate and time left, on a terminal only."""
+"""Messages, logs and the progress bar on stderr, and the standard streams."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 __all__ = [
     "Level",
     "StandardStream",
+    "can_prompt",
     "give_up",
     "is_terminal",
     "logged",
     "needed",
     "progress",
     "say",
-    "somebody_to_ask",
     "standard",
 ]
 
 
 def say(text: str) -> None:
-    """Tell the person something, apart from the results. That nobody listens is no reason to stop."""
-    listener = standard("error")
-    if listener is not None:  # print would take standard output instead
+    """Print a message on stderr; a stream that is closed or cannot be written is not an error."""
+    stream = standard("error")
+    if stream is not None:  # print would use standard output instead
         try:
-            print(text, file=listener)
+            print(text, file=stream)
         except OSError:
             give_up("error")
 
 
 @contextmanager
 def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[OnProgress | None]:
-    """What a bulk run is to tell its progress, so that a bar shows it; None without a terminal on stderr.
+    """Yield a progress hook for a bulk run, which updates a bar; None without a terminal on stderr.
 
     Args:
-        total: how many items there are, or None if that is not known; then no time left is shown.
-        doing: what is done with each, such as "checking".
-        shown: False where something else is written to the terminal.
+        total: number of items, or None if unknown; then no time left is shown.
+        doing: label of the bar, such as "checking".
+        shown: False if rows are written to the terminal.
     """
     if not shown or not is_terminal("error"):
         yield None
@@ -68,7 +68,7 @@ def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[
 
 
 def _pace(progress: Progress, total: int | None) -> str:
-    """How fast it goes, and how long it takes; a run that has ended says how fast it was."""
+    """The rate and the time left, or for a finished run its mean rate and duration."""
     if progress.waiting_for_server:
         return "waiting for the server"
     if progress.done:
@@ -86,37 +86,37 @@ StandardStream: TypeAlias = Literal["input", "output", "error"]
 
 
 def standard(name: StandardStream) -> TextIO | None:
-    """One of them; None if it is closed."""
+    """The standard stream of this name; None if it is closed."""
     streams: dict[StandardStream, TextIO | None] = {"input": sys.stdin, "output": sys.stdout, "error": sys.stderr}
     return streams[name]
 
 
-def needed(name: StandardStream, otherwise: str) -> TextIO:
-    """One that nothing can be done without, unless `otherwise`.
+def needed(name: StandardStream, advice: str) -> TextIO:
+    """The standard stream of this name, which the command requires.
 
     Raises:
-        InvalidInputError: it is closed.
+        InvalidInputError: the stream is closed; the message ends with `advice`.
     """
     stream = standard(name)
     if stream is None:
-        raise InvalidInputError(f"standard {name} is closed; {otherwise}")
+        raise InvalidInputError(f"standard {name} is closed; {advice}")
     return stream
 
 
 def is_terminal(name: StandardStream) -> bool:
-    """Whether a person sits there."""
+    """Whether the stream is a terminal."""
     stream = standard(name)
     return stream is not None and stream.isatty()
 
 
-def somebody_to_ask() -> bool:
-    """Whether a person sits at the terminal of this process, wherever its standard streams lead.
+def can_prompt() -> bool:
+    """Whether the user can be prompted on the controlling terminal, even if the standard streams are redirected.
 
     A process in the background cannot prompt: the terminal would stop it.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-    except (OSError, AttributeError):  # there is none, or no such device on this system
+    except (OSError, AttributeError):  # no controlling terminal, or no such device on this system
         return is_terminal("input")
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
@@ -127,18 +127,18 @@ def somebody_to_ask() -> bool:
 
 
 def give_up(name: StandardStream) -> None:
-    """Let what is still buffered go nowhere, or the interpreter would try to write it once more and complain."""
+    """Redirect a stream to the null device; otherwise the interpreter would retry the buffered text and complain."""
     stream = standard(name)
     if stream is not None:
-        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 # a device, not a path
-            os.dup2(nowhere.fileno(), stream.fileno())
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as device:  # noqa: PTH123 # a device, not a path
+            os.dup2(device.fileno(), stream.fileno())
 
 
 Level: TypeAlias = Literal["debug", "info", "warning"]
 
 
-class _ToPeople(logging.Handler):
-    """Says every record, past a progress bar that may be there."""
+class _SayHandler(logging.Handler):
+    """Prints every record with `say`, which a progress bar redirects above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
@@ -146,9 +146,9 @@ class _ToPeople(logging.Handler):
 
 @contextmanager
 def logged(level: Level | None) -> Generator[None]:
-    """Show what the library logs from `level` on; by None nothing at all, not even warnings."""
+    """Print the log records of the library from `level` on; with None print none, not even warnings."""
     log = logging.getLogger("aioconnections")
-    handler = logging.NullHandler() if level is None else _ToPeople()
+    handler = logging.NullHandler() if level is None else _SayHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     before = log.level
     log.addHandler(handler)

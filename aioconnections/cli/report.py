@@ -1,4 +1,4 @@
-"""``aioconnections report``: what a journal says of its run."""
+"""``aioconnections report``: the items recorded in a journal."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ _AFTER = ("attempts", "elapsed_ms", "waited_ms", "error", "intent_at", "outcome_
 
 
 def report(journal: Path, /, *, result: Result = PLAIN) -> int:
-    """Report what a journal says of every item of its run, in the order of the input.
+    """Report the items that a journal records, in the order of the input.
 
-    Nothing is asked of the server, and the journal is not changed. Rows that the run did not come to are not in it.
-    Each item is one row: index (from 0), the columns that name it, outcome (as the run itself wrote it; in_doubt where
-    it ended before the answer was recorded), what the outcome adds (status, connection_id, was or
-    duplicate_of), attempts,
-    elapsed_ms, waited_ms, error, intent_at (when it was sent) and outcome_at.
+    No request is sent, and the journal is not changed. Rows that the run had not read are not in it. Each item is one
+    row: index (from 0), the columns that name it, outcome (as the run wrote it; in_doubt if the run ended before the
+    response was recorded), details of the outcome (status, connection_id, was or duplicate_of), attempts, elapsed_ms,
+    waited_ms, error, intent_at (when the request was sent) and outcome_at.
 
     Args:
-        journal: File that --journal was given.
+        journal: File that the run used as --journal.
         result: How the result is written.
     """
     from aioconnections.cli.apart import keep_apart
@@ -47,7 +46,7 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
 
 
 def _columns(run: Report) -> tuple[str, ...]:
-    """The columns of all rows, which are known only after reading all of them."""
+    """The columns of all rows; each row may add some."""
     items: dict[str, None] = {}
     details: dict[str, None] = {}
     for row in run.rows():
@@ -64,13 +63,13 @@ def _line(row: RecordedItem) -> Line:
 
 
 def _summary(run: Report) -> str:
-    """Which run it was, and how many came to what."""
-    who = "nobody" if run.userid is None else run.userid
+    """The run and the number of items with each outcome."""
+    user = "anonymous" if run.userid is None else run.userid
     counts = {name: f"{count:,} {name.replace('_', ' ')}" for name, count in run.tally.as_dict().items() if count}
     read = counts.pop("read", "0 read")
     statuses = [counts.pop(name).replace(" status", "") for name in [*counts] if name.startswith("status_")]
     if statuses:
         counts["checked"] += f" ({', '.join(statuses)})"
-    said = f": {', '.join(counts.values())}" if counts else ""
+    outcomes = f": {', '.join(counts.values())}" if counts else ""
     ended = f", finished {run.finished:%Y-%m-%d %H:%M:%S} UTC" if run.finished else ""
-    return f"{run.verb} at {run.origin} as {who}, begun {run.created:%Y-%m-%d %H:%M:%S} UTC{ended}: {read}{said}"
+    return f"{run.verb} at {run.origin} as {user}, begun {run.created:%Y-%m-%d %H:%M:%S} UTC{ended}: {read}{outcomes}"

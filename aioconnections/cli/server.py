@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from aioconnections.cli.options import COUNT, RATE, Seconds
-from aioconnections.cli.progress import Level, say, somebody_to_ask
+from aioconnections.cli.progress import Level, can_prompt, say
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _check_certificates(path: Path) -> None:
 
 def _password(user: str) -> str:
     password = os.environ.get("AIOCONNECTIONS_PASSWORD")
-    if not password and somebody_to_ask():
+    if not password and can_prompt():
         from getpass import getpass
 
         try:

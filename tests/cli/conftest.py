@@ -84,7 +84,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Retry, "pause", lambda *_: 0.0)
-    monkeypatch.setattr("aioconnections.cli.server.somebody_to_ask", lambda: False)  # whoever runs the tests
+    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: False)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_options_that_contradict_each_other(command: Command, options: tuple[str
 def test_an_age_needs_a_journal(command: Command) -> None:
     said = command("check", pairs(), "--fresh")
     assert said.code == 2
-    assert "--fresh is about a journal, and there is no --journal" in said.err
+    assert "--fresh needs --journal" in said.err
 
 
 def test_a_run_without_a_journal_has_no_column_for_dates(command: Command) -> None:

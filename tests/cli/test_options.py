@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 
 COUNT = "a whole number, at least 1"
 RATE = "a positive number, or 0 for no limit"
-PATIENCE = "a number of seconds, 0 or more, or none for no end"
+OUTAGE = "a number of seconds, 0 or more, or none for no limit"
 PAUSE = "a number of seconds, 0 or more"
-END = "a positive number of seconds, or none for no end"
+END = "a positive number of seconds, or none for no limit"
 
 
 @pytest.mark.parametrize("dry", [False, True], ids=["real", "dry"])
@@ -30,9 +30,9 @@ END = "a positive number of seconds, or none for no end"
         ("--max-per-second", "-1", RATE),
         ("--max-per-second", "inf", RATE),
         ("--max-per-second", "none", RATE),
-        ("--max-outage", "-1", PATIENCE),
-        ("--max-outage", "abc", PATIENCE),
-        ("--max-outage", "nan", PATIENCE),
+        ("--max-outage", "-1", OUTAGE),
+        ("--max-outage", "abc", OUTAGE),
+        ("--max-outage", "nan", OUTAGE),
         ("--run-timeout", "0", END),
         ("--run-timeout", "[b]1", END),
         ("--settle", "nan", PAUSE),

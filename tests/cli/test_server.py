@@ -50,7 +50,7 @@ def test_secrets_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("aioconnections.cli.server.somebody_to_ask", lambda: True)
+    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: True)
 
     def ask(prompt: str) -> str:
         asked.append(prompt)
@@ -65,7 +65,7 @@ def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_who_does_not_answer_leaves_a_whole_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], end: type[BaseException]
 ) -> None:
-    monkeypatch.setattr("aioconnections.cli.server.somebody_to_ask", lambda: True)
+    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: True)
 
     def ask(_: str) -> str:
         raise end

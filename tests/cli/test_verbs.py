@@ -147,8 +147,8 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
         (["people.csv", "--email", "a@x"], "a file and --email exclude each other"),
         (["--email", " "], "no person"),
         (["--email", "a@x", "--json", "--format", "csv"], "--json and --format csv exclude each other"),
-        (["--mesage", "Hello"], 'Invalid value "--mesage" for PEOPLE. There is no such option.'),
-        (["-x", "--email", "a@x"], 'Invalid value "-x" for PEOPLE. There is no such option.'),
+        (["--mesage", "Hello"], 'Invalid value "--mesage" for PEOPLE. Unknown option.'),
+        (["-x", "--email", "a@x"], 'Invalid value "-x" for PEOPLE. Unknown option.'),
         (["people.csv"], "no column for the person: userid, key, email, or person with --id-type"),
     ],
 )
@@ -167,8 +167,7 @@ def test_who_invites_has_to_say_whether_that_is_recorded(command: Command, me: A
         said = command(*words, "--userid", STRANGERS[0].userid, *dry)
         assert (said.code, said.out) == (2, "")
         assert said.err == (
-            "aioconnections: say where to record who is invited, with --journal FILE, or do without, with --no-journal"
-            "\n"
+            "aioconnections: use --journal FILE to record the invitations, or --no-journal to run without a journal\n"
         )
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--no-journal")
     assert (said.code, said.err) == (2, "aioconnections: --journal and --no-journal exclude each other\n")
