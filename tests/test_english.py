@@ -59,8 +59,6 @@ BANNED = (
 NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/cli/rows.py",
     "aioconnections/cli/running.py",
-    "aioconnections/cli/serve.py",
-    "aioconnections/cli/server.py",
     "aioconnections/cli/source.py",
     "aioconnections/cli/verbs.py",
     "aioconnections/identifiers.py",

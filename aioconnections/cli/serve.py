@@ -18,10 +18,10 @@ from aioconnections.records import Identity
 
 __all__ = ["serve"]
 
-_OF_STDOUT = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # no port can be taken or forbidden in these ways
+_STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # never errors of opening the port
 
 
-def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
+def serve(  # noqa: PLR0913 # an option for each contradiction between the vendor's pages
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
     people: int = 5_000,
@@ -41,30 +41,32 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
 ) -> int:
     """Run the reference server on loopback until Ctrl-C.
 
-    It prints "listening on URL" first. Everybody's password is "secret"; the user "admin" sees all connections.
+    The first line of output is "listening on URL". The password of every user is "secret"; the user "admin" sees all
+    connections.
 
     Args:
-        port: Port to listen on; 0 takes one that is free.
-        people: How many invented people there are, from 10 to 1,000,000.
-        seed: Which people; the same number makes the same ones.
+        port: Port to listen on; 0 selects a free port.
+        people: Number of generated people, from 10 to 1,000,000.
+        seed: Seed of the generator; the same seed generates the same people.
         imitate: Version of the product to imitate.
-        emails: Whether documents hold e-mail addresses, and requests may name people by them.
-        auth: Whether who has not signed in gets 401, or is redirected to a login page; or whether bearer tokens take
-            the place of passwords.
-        tokens: Whose the tokens are: CSV or JSON lines with the columns token and email, userid or key. With --auth
-            oauth.
-        anonymous_read: Let everybody read without a login, except for what is one's own.
-        max_ps: Largest page of a listing; whoever asks for more gets this.
-        page_default: Size of a page when none is asked for; if left out 10, and 20 for invitations to communities.
-        cache_headers: Whether answers may be kept for ten minutes, as recorded.
-        rootless_profile_entry: Whether profileEntry.do answers for nobody with 200 and no document, or with 404.
-        invitation_delete: Status when an invitation to a community has been declined or revoked.
-        invite_201_body: Whether what was made is answered with its entry.
-        commit_log: File to which each change is appended as a line of JSON before it is answered.
+        emails: Whether documents contain e-mail addresses and requests may identify people by them.
+        auth: Reply to requests without a login: 401 (basic) or a redirect to a login page (form); or bearer tokens
+            instead of passwords (oauth).
+        tokens: Owners of the tokens for --auth oauth: CSV or JSON lines with the columns token and email, userid or
+            key.
+        anonymous_read: Allow reading without a login, except for data of the signed-in user.
+        max_ps: Largest page size of a listing; larger requests get this size.
+        page_default: Page size if a request gives none; by default 10, and 20 for invitations to communities.
+        cache_headers: Whether responses may be cached for ten minutes, as recorded.
+        rootless_profile_entry: Whether profileEntry.do responds for an unknown person with 200 and no document, or with
+            404.
+        invitation_delete: Status of the response after an invitation to a community is declined or revoked.
+        invite_201_body: Whether the response to an invitation contains its entry.
+        commit_log: File to which each change is appended as a line of JSON before the response is sent.
     """
-    needed("output", "that is where it says on which port it listens")
+    needed("output", "the command prints its URL there")
     if (auth == "oauth") is not (tokens is not None):
-        raise UsageError("--auth oauth and --tokens go together")
+        raise UsageError("--auth oauth and --tokens must be used together")
     if tokens and commit_log and NamedFile.at(tokens, "--tokens").is_same(NamedFile.at(commit_log, "--commit-log")):
         raise UsageError("--commit-log is the file of --tokens; choose another file")
     try:
@@ -94,7 +96,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
         try:
             listen(server, port=port)
         except OSError as error:
-            if error.errno in _OF_STDOUT:
+            if error.errno in _STDOUT_ERRORS:
                 raise OSError(None, error.strerror, "standard output") from None
             problem = f"port {port}: {error.strerror}"
         else:
@@ -103,7 +105,7 @@ def serve(  # noqa: PLR0913 # a switch for each contradiction of the pages
 
 
 def _tokens(path: Path | None) -> dict[str, Identity] | None:
-    """Whose each token of a file is."""
+    """The owner of each token in a file."""
     from aioconnections.cli.rows import PEOPLE
     from aioconnections.cli.source import opened
 

@@ -1,4 +1,4 @@
-"""The options that say which server, as whom, and how fast."""
+"""The options for the server, the login and the speed."""
 
 from __future__ import annotations
 
@@ -27,37 +27,36 @@ _GROUP = Group("Server")
 @Parameter(name="*", group=_GROUP)
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """Which server, as whom, and how fast. Secrets come from a file or the environment, never from an argument."""
+    """Server, login and speed. Secrets are read from a file, the environment or a prompt, never from an argument."""
 
     url: Annotated[str, Parameter(env_var="AIOCONNECTIONS_URL", show_default=False)] = ""
-    """Base URL, such as https://connections.example.com; it has to be given."""
+    """Base URL, such as https://connections.example.com; required."""
     user: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_USER")] = None
-    """Login name. The password comes from --password-file, from AIOCONNECTIONS_PASSWORD, or is asked for."""
+    """Login name. The password is read from --password-file, from AIOCONNECTIONS_PASSWORD, or from a prompt."""
     password_file: Path | None = None
     """File whose first line is the password."""
     token_file: Path | None = None
-    """File whose first line is a bearer token, which takes the place of user and password; or set
-    AIOCONNECTIONS_TOKEN."""
+    """File whose first line is a bearer token, used instead of user and password; or set AIOCONNECTIONS_TOKEN."""
     ca_file: Path | None = None
-    """Certificates to trust instead of the system's."""
+    """File or folder of CA certificates to trust instead of those of the system."""
     trust_env: Annotated[bool, Parameter(negative="")] = False
-    """Go through the proxy that the environment names."""
+    """Use the proxy named in the environment."""
     max_connections: Annotated[int, COUNT] = 16
-    """Requests under way at once."""
+    """Largest number of concurrent requests."""
     max_per_second: Annotated[float, RATE] = 100
-    """Requests started per second; 0 for no limit."""
+    """Largest number of requests started per second; 0 for no limit."""
     log_level: Level | None = None
-    """Log requests, runs and refused logins on standard error, from this level on; never whom they are about."""
+    """Log requests, runs and refused logins on standard error, from this level on; log records never name people."""
 
     def client(self, *, max_outage: Seconds = 300, run_timeout: Seconds = "none") -> Client:
-        """A client for these options; what it warns of is told in one line each.
+        """A client for these options; each warning is printed as one line.
 
         Args:
-            max_outage: how long a bulk run waits for a server that is away.
-            run_timeout: how long it may take.
+            max_outage: seconds that a bulk run waits for an unavailable server.
+            run_timeout: seconds that a bulk run may take.
 
         Raises:
-            InvalidInputError: an option that cannot be used, or a secret that is missing.
+            InvalidInputError: an option is invalid, or a secret is missing.
         """
         from aioconnections.client import Client, Timeouts
 
@@ -82,10 +81,10 @@ class ServerOptions:
         return client
 
     def address(self) -> Address:
-        """Where the requests of a client would go; no secret is read for that.
+        """The address of the server; no secret is read.
 
         Raises:
-            InvalidInputError: the URL is none, or missing, or there are no certificates.
+            InvalidInputError: the URL is missing or invalid, or there are no certificates.
         """
         from aioconnections.protocol.address import Address
 
@@ -94,13 +93,13 @@ class ServerOptions:
         return Address.of(self.url, oauth=bool(token))
 
     def _check(self) -> None:
-        if not self.url:  # only now: that an option is unknown is worth more to know
+        if not self.url:  # not checked by Cyclopts, which would report it before an unknown option
             raise InvalidInputError("--url is missing; give it, or set AIOCONNECTIONS_URL")
         if self.ca_file is not None:
             _check_certificates(self.ca_file)
 
     def _auth(self) -> Auth | None:
-        """What was said on the command line counts more than the environment, a token more than a password."""
+        """The credential: options take precedence over the environment, and a token over a password."""
         from aioconnections.auth.credentials import Basic, Bearer
 
         if self.token_file:
@@ -114,7 +113,7 @@ class ServerOptions:
             return Bearer(token)
         if self.user is not None:
             return Basic(self.user, _password(self.user))
-        say("aioconnections: warning: without --user or a token the server is asked as nobody")
+        say("aioconnections: warning: without --user or a token, requests are sent without a login")
         return None
 
 
@@ -122,7 +121,7 @@ SERVER = ServerOptions()
 
 
 def _check_certificates(path: Path) -> None:
-    """Pass if it is a file with certificates, or a folder."""
+    """Check that `path` is a file with certificates, or a folder."""
     import ssl
 
     folder = path.is_dir()
@@ -131,7 +130,7 @@ def _check_certificates(path: Path) -> None:
             cafile=None if folder else path, capath=path if folder else None
         )
     except ssl.SSLError:
-        problem = "it holds no certificates in PEM"
+        problem = "it contains no certificates in PEM"
     except OSError as error:
         problem = str(error.strerror)
     else:
@@ -147,7 +146,7 @@ def _password(user: str) -> str:
         try:
             password = getpass(f"Password of {user}: ")
         except KeyboardInterrupt:
-            say("")  # what is said next would stand behind the question
+            say("")  # ends the line of the prompt
             raise
         except EOFError:  # Ctrl-D
             say("")

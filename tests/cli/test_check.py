@@ -249,7 +249,7 @@ def test_without_a_login_the_first_answer_ends_the_run(
     said = command("check", pairs_file(), "--max-per-second", 0)
     assert said.code == 3
     assert len(said.rows) == 20
-    assert "without --user or a token the server is asked as nobody" in said.err
+    assert "without --user or a token, requests are sent without a login" in said.err
     assert {row["error"] for row in said.rows} == {
         "AuthenticationError: HTTP 401: the server refused the login",
         "unprocessed: HTTP 401: the server refused the login",

@@ -62,7 +62,7 @@ def test_a_number_that_an_option_takes(command: Command, options: tuple[str, ...
 @pytest.mark.parametrize("dry", [False, True], ids=["real", "dry"])
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("missing.pem", "No such file or directory"), ("other.pem", "it holds no certificates in PEM")],
+    [("missing.pem", "No such file or directory"), ("other.pem", "it contains no certificates in PEM")],
 )
 def test_a_file_of_certificates_that_is_none(command: Command, name: str, problem: str, *, dry: bool) -> None:
     Path("other.pem").write_text("hello\n", encoding="utf-8")

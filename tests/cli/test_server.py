@@ -102,7 +102,7 @@ def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict
 def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     assert ServerOptions(url=URL).client()._caller.auth is None
     assert capsys.readouterr().err == (
-        "aioconnections: warning: without --user or a token the server is asked as nobody\n"
+        "aioconnections: warning: without --user or a token, requests are sent without a login\n"
     )
 
 

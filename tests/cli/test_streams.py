@@ -100,7 +100,7 @@ def test_without_standard_output_a_file_has_to_be_named(
 
 
 def test_a_server_without_standard_output(start: Start) -> None:
-    problem = "standard output is closed; that is where it says on which port it listens"
+    problem = "standard output is closed; the command prints its URL there"
     assert closed(start, "serve", fd=1) == (2, "", f"aioconnections: {problem}\n")
 
 
