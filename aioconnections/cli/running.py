@@ -1,4 +1,4 @@
-"""What every bulk command does: rows in, something done with each, rows out."""
+"""The bulk commands: read rows, run a verb over them, and write a row for each."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ ItemT = TypeVar("ItemT", bound=Item)
 
 @frozen
 class Source:
-    """Where the rows of a command come from.
+    """The input of a command.
 
     Attributes:
         path: CSV or JSON lines; None for standard input.
-        given: the only row, by the options of the command; those that were not given are None.
-        letter: what goes along with each row, if anything.
+        given: the only row, if options of the command give one; options that were not given are None.
+        letter: the message to send for each row, if any.
     """
 
     path: Path | None = None
@@ -61,7 +61,7 @@ class Source:
 
     @property
     def files(self) -> Iterator[NamedFile]:
-        """The file of the rows, and that of what goes along."""
+        """The files of the rows and of the message."""
         if self.piped:
             yield from stream_file("input", INPUT)
         elif self.path is not None:
@@ -70,7 +70,7 @@ class Source:
 
     @property
     def piped(self) -> bool:
-        """Whether it is standard input."""
+        """Whether the rows are read from standard input."""
         return not self._given and (self.path is None or str(self.path) == "-")
 
     @property
@@ -79,10 +79,11 @@ class Source:
 
     @contextmanager
     def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
-        """The rows, and the file that they are read from.
+        """Yield the rows, and the file that they are read from.
 
         Raises:
-            InvalidInputError: a file that cannot be opened, an input of another kind, or both a file and a row.
+            InvalidInputError: the file cannot be opened, the input has the wrong columns or format, or both a file and
+                a row are given.
         """
         given = self._given
         if not given:
@@ -95,25 +96,25 @@ class Source:
 
 
 def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
-    """Do `verb` with every row, or only say what would be done, and return the exit code.
+    """Run `verb` over all rows, or write the requests of a dry run, and return the exit code.
 
     Args:
-        verb: what is done.
-        server: which one, as whom.
-        source: of the rows.
-        run: how long it may take, what it records, or that it is a dry one.
-        rows: how they are read and written.
+        verb: the bulk verb.
+        server: server and login.
+        source: the input.
+        run: time limits, journal and dry run.
+        rows: how rows are read and written.
 
     Raises:
-        InvalidInputError: a file that cannot be opened, an input that is no table of the right kind, or options that
-            exclude each other.
+        InvalidInputError: a file cannot be opened, the input has the wrong columns or format, or options exclude each
+            other.
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    record, oldest = run.record, run.oldest  # before a password is asked for
+    record, oldest = run.record, run.oldest  # refuses contradicting options before the password prompt
     keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
-        _ = server.address()  # refuses a wrong address before a password is asked for
+        _ = server.address()  # refuses an invalid address before the password prompt
         journal = None
         if record is not None:
             journal = Journal(record, max_age=oldest, lost_log="in_doubt" if run.log_may_be_lost else None)
@@ -135,14 +136,14 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
 
 
 def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows, journal: Journal | None = None) -> int:
-    """Do `verb` with every row and return the exit code.
+    """Run `verb` over all rows and return the exit code.
 
     Args:
-        verb: what is done.
-        client: one that is not entered yet.
-        source: of the rows.
-        options: how they are read and written.
-        journal: that records the run, if any.
+        verb: the bulk verb.
+        client: a client that has not been entered.
+        source: the input.
+        options: how rows are read and written.
+        journal: the journal that records the run, if any.
 
     Raises:
         InvalidInputError: see `do_rows`.
@@ -171,24 +172,24 @@ def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows,
                 if engine.unusable is not None:
                     raise engine.unusable
                 _sum_up(engine)
-                if engine.kept:  # this raises, so that nothing is written over it
-                    return _end(engine, resumable=_is_there(record), kept=options.output)
-                _finish(write, engine, resumable=_is_there(record))
+                if engine.kept:  # raises, so that the earlier result is not replaced
+                    return _end(engine, resumable=_exists(record), kept=options.output)
+                _finish(write, engine, resumable=_exists(record))
     except BrokenPipeError:
         raise
     except OSError as error:
-        if not _is_there(record):
+        if not _exists(record):
             raise
         say(f"aioconnections: {in_words(error)}")
         raise Ended(RESUMABLE, resumable=True, unwritten=True) from None
-    return _end(engine, resumable=_is_there(record))
+    return _end(engine, resumable=_exists(record))
 
 
 def _sum_up(engine: CommandRun[Any]) -> None:
     """Report what was done, what an old journal was renamed to, and whether this machine limited the connections."""
     if engine.journal is not None and engine.journal.kept is not None:
         kept = engine.journal.kept
-        say(f"aioconnections: the journal of a check that is finished is kept as {kept}; all is asked anew")
+        say(f"aioconnections: the journal of a finished check is kept as {kept}; all rows are checked again")
     say(engine.writing.summary())
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
@@ -215,8 +216,8 @@ def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arg
         engine.signals.ignore()
         _sum_up(engine)
         if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
-            # For a check, a reader such as `head` has seen enough. For a change, this is an error.
-            problem = "nobody reads the result any more, so nothing more was done"
+            # A check may end when a reader such as `head` closes the pipe. For a change, this is an error.
+            problem = "the reader of the result has closed the pipe, so the run was stopped"
             raise OSError(None, problem, "standard output") from None
         if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):  # the second signal
             journal = engine.journal
@@ -238,15 +239,15 @@ def _finish(write: Sheet, engine: CommandRun[Any], *, resumable: bool) -> None:
 
 
 def _held(output: Path | None) -> list[InputRow] | None:
-    """What `Writing` holds at first: no rows yet, if there is a result of an earlier run; else nothing ever."""
+    """The initial `Writing.held`: a list, if there is a result of an earlier run."""
     return [] if output is not None and output.is_file() and output.stat().st_size else None
 
 
 def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) -> int:
-    """Say how a run has ended, and the exit code of one that was not cut short.
+    """Print how a run has ended, and return the exit code.
 
     Raises:
-        Ended: it was.
+        Ended: the run ended early.
     """
     stopped = engine.stopped
     if stopped is not None:
@@ -254,7 +255,7 @@ def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) 
     if isinstance(stopped, JournalMismatchError):
         say(f"aioconnections: {_difference(stopped, engine.mismatch)}")
     if kept is not None:
-        say(f"aioconnections: {kept} is left as it was, because nothing was done")
+        say(f"aioconnections: {kept} is unchanged, because nothing was done")
     refused = isinstance(stopped, AuthenticationError)
     if engine.interrupted:
         raise Ended(INTERRUPTED, resumable=resumable, refused=refused)
@@ -265,20 +266,20 @@ def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) 
 
 
 def _difference(error: JournalMismatchError, line: int | None) -> str:
-    """How the input differs from that of the run which the journal records, in one line."""
+    """Describe how the input differs from the input that the journal records, in one line."""
     was, now = (_without_digest(reference_columns(reference)) for reference in (error.was, error.now))
-    where = f"line {line}" if line else "it"
+    where = f"line {line}" if line else "the row"
     if was == now:
-        return f"{where} is the same, but the text that goes with it is another one"
+        return f"{where} is the same, but the text sent with it has changed"
     texts = [", ".join(f"{name} {value}" for name, value in item.items()) or "unreadable" for item in (was, now)]
-    return f"{where} was {texts[0]}, and is {texts[1]} now"
+    return f"{where} was {texts[0]} and is now {texts[1]}"
 
 
 def _without_digest(item: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in item.items() if name != MESSAGE_DIGEST}
 
 
-def _is_there(record: Path | None) -> bool:
+def _exists(record: Path | None) -> bool:
     return record is not None and record.exists()
 
 

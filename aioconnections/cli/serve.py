@@ -58,10 +58,10 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
         max_ps: Largest page size of a listing; larger requests get this size.
         page_default: Page size if a request gives none; by default 10, and 20 for invitations to communities.
         cache_headers: Whether responses may be cached for ten minutes, as recorded.
-        rootless_profile_entry: Whether profileEntry.do responds for an unknown person with 200 and no document, or with
-            404.
+        rootless_profile_entry: Whether profileEntry.do responds for an unknown person with 200 and a document without a
+            root element, or with 404.
         invitation_delete: Status of the response after an invitation to a community is declined or revoked.
-        invite_201_body: Whether the response to an invitation contains its entry.
+        invite_201_body: Whether the response to a creation contains the new entry.
         commit_log: File to which each change is appended as a line of JSON before the response is sent.
     """
     needed("output", "the command prints its URL there")

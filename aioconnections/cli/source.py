@@ -1,7 +1,6 @@
-"""Where rows come from: a file, or a pipe that a thread reads ahead.
+"""The text of the input: a file, or a pipe that a thread reads ahead.
 
-A pipe may be silent for hours. Were the event loop to wait for it, answers under way would time out and Ctrl-C would
-do nothing.
+A pipe may block for hours. If the event loop were blocked, pending responses would time out and Ctrl-C would not work.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _AHEAD = 256  # items
 
 @contextmanager
 def opened(path: Path | None) -> Generator[IO[str]]:
-    """The text of a file, or of standard input for None and "-". Bytes that are not UTF-8 become lone surrogates.
+    """Open a file, or standard input for None and "-", as text. Bytes that are not UTF-8 become lone surrogates.
 
     Raises:
         InvalidInputError: the file cannot be opened.
@@ -38,7 +37,7 @@ def opened(path: Path | None) -> Generator[IO[str]]:
         stream = needed("input", "name a file")
         if stream.isatty():
             say("Reading from the terminal; Ctrl-D ends it.")
-        # not that itself: its lock would be held by a thread that still reads when the interpreter ends
+        # not the stream itself: a thread that still reads at exit would hold its lock
         raw = io.FileIO(stream.fileno(), closefd=False)
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
@@ -54,7 +53,7 @@ def opened(path: Path | None) -> Generator[IO[str]]:
 
 
 def count_rows(path: Path | None) -> int | None:
-    """How many rows a file holds, by its lines; good enough for the time left. None if only reading it would tell."""
+    """Estimate the number of rows in a file by its lines, for the time left; None for a pipe."""
     if path is None or not path.is_file():
         return None
     with path.open("rb") as file:
@@ -63,9 +62,9 @@ def count_rows(path: Path | None) -> int | None:
 
 @contextmanager
 def ready(items: Iterator[T], file: IO[str] | None) -> Generator[Ahead[T] | Iterator[T]]:
-    """`items`, which are read from `file` if from any, in a form that never makes the event loop wait for long."""
+    """Yield `items`, read ahead by a thread if `file` may block the event loop. `file` is None if no file is read."""
     if file is None or stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        yield items  # a thread would cost more than the reading
+        yield items  # a thread would cost more than reading
         return
     ahead = Ahead(items)
     try:
@@ -75,9 +74,9 @@ def ready(items: Iterator[T], file: IO[str] | None) -> Generator[Ahead[T] | Iter
 
 
 class Ahead(AsyncIterator[T], Generic[T]):
-    """The items of an iterator that may block, taken by a thread that keeps a bounded number of them ready.
+    """The items of an iterator that may block, read by a thread that buffers a bounded number of them.
 
-    An exception of the iterator is raised after everything that came before it. Of one event loop and one task.
+    An exception of the iterator is raised after the items before it. Must be used from one event loop and one task.
     """
 
     def __init__(self, items: Iterator[T]) -> None:
@@ -87,7 +86,7 @@ class Ahead(AsyncIterator[T], Generic[T]):
         self._closed = False
         self._ended = False
         self._failure: Exception | None = None
-        self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # somebody waits
+        self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None  # set while __anext__ waits
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
@@ -96,25 +95,24 @@ class Ahead(AsyncIterator[T], Generic[T]):
         self._room.set()
 
     def at_hand(self) -> Iterator[T]:
-        """The items that need not be waited for."""
+        """The items that are already buffered."""
         while self._ready:
             yield self._ready.popleft()
 
     async def __anext__(self) -> T:
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._read, name="input", daemon=True
-            )  # must not keep us from ending
+            # a daemon, because it may be blocked when the process ends
+            self._thread = threading.Thread(target=self._read, name="input", daemon=True)
             self._thread.start()
         while not self._ready:
             if self._ended:
                 failure, self._failure = self._failure, None
                 raise failure or StopAsyncIteration
-            news = asyncio.Event()
-            self._wake = asyncio.get_running_loop(), news
-            if not self._ready and not self._ended:  # the thread looks at _wake after it changes either
-                await news.wait()
-        if len(self._ready) == _AHEAD // 2:  # not sooner: switching between threads costs more than reading
+            changed = asyncio.Event()
+            self._wake = asyncio.get_running_loop(), changed
+            if not self._ready and not self._ended:  # the thread reads _wake after it changes either
+                await changed.wait()
+        if len(self._ready) == _AHEAD // 2:  # not before: switching between threads costs more than reading
             self._room.set()
         return self._ready.popleft()
 
@@ -122,7 +120,7 @@ class Ahead(AsyncIterator[T], Generic[T]):
         try:
             for item in self._items:
                 self._ready.append(item)
-                self._tell()
+                self._notify()
                 self._room.clear()
                 while len(self._ready) >= _AHEAD and not self._closed:
                     self._room.wait()
@@ -131,12 +129,12 @@ class Ahead(AsyncIterator[T], Generic[T]):
         except Exception as error:  # noqa: BLE001 # raised by __anext__
             self._failure = error
         self._ended = True
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         wake = self._wake
         if wake is not None:
-            self._wake = None  # only one that was seen: the next may just have been left there
-            loop, news = wake
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(news.set)
+            self._wake = None  # only after it was read: the task may set another one at any time
+            loop, changed = wake
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(changed.set)

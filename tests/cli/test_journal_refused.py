@@ -50,7 +50,7 @@ def test_a_changed_input_is_refused_with_the_difference(command: Command, me: An
     assert said.code == 2
     *_, stopped, difference = said.err.splitlines()
     assert stopped == f"aioconnections: stopped: item {number} differs from the run that this journal records"
-    assert difference == f"aioconnections: line {number + 2} was userid {was}, and is userid {STRANGERS[7].userid} now"
+    assert difference == f"aioconnections: line {number + 2} was userid {was} and is now userid {STRANGERS[7].userid}"
     assert len(me.app.commits) == 3
     assert command("invite", people(5), *JOURNAL).code == 0  # a longer one is fine
 
@@ -59,10 +59,10 @@ def test_a_changed_message_is_refused_and_not_shown(command: Command, me: Any) -
     assert command("invite", people(1), *JOURNAL, "--message", "one").code == 0
     said = command("invite", people(1), *JOURNAL, "--message", "another")
     assert said.code == 2
-    same = "aioconnections: line 2 is the same, but the text that goes with it is another one"
+    same = "aioconnections: line 2 is the same, but the text sent with it has changed"
     assert said.err.splitlines()[-1] == same
     said = command("invite", "--userid", STRANGERS[1].userid, *JOURNAL, "--message", "one")
-    assert said.err.splitlines()[-1].startswith("aioconnections: it was userid ")
+    assert said.err.splitlines()[-1].startswith("aioconnections: the row was userid ")
     assert len(me.app.commits) == 1
 
 
@@ -70,7 +70,7 @@ def test_a_row_that_is_unreadable_now_is_a_difference_too(command: Command) -> N
     assert command("invite", people(1), *JOURNAL).code == 0
     said = command("invite", table("userid", ("",)), *JOURNAL)
     assert said.code == 2
-    assert said.err.splitlines()[-1].endswith(f"line 2 was userid {STRANGERS[0].userid}, and is unreadable now")
+    assert said.err.splitlines()[-1].endswith(f"line 2 was userid {STRANGERS[0].userid} and is now unreadable")
 
 
 def test_a_journal_in_use_is_left_alone_and_so_is_the_result(command: Command, me: Any) -> None:

@@ -25,7 +25,7 @@ PairsFile = Callable[..., Path]
 Once = Callable[[Callable[[], bool], Callable[[], object]], None]
 
 OLD = "the result of yesterday\n"
-LEFT = "aioconnections: keep.csv is left as it was, because nothing was done"
+LEFT = "aioconnections: keep.csv is unchanged, because nothing was done"
 OUTPUT = ("-o", "keep.csv")
 
 pytestmark = pytest.mark.usefixtures("signed_in")

@@ -334,6 +334,6 @@ def test_a_reader_that_goes_ends_a_change_as_unfinished(
     process.stdout = None
     _, err = process.communicate(timeout=30)
     assert process.returncode == code
-    gone = "aioconnections: standard output: nobody reads the result any more, so nothing more was done"
+    gone = "aioconnections: standard output: the reader of the result has closed the pipe, so the run was stopped"
     assert (err.splitlines()[-1] == gone) is (code == 1)
     assert len(done(me)) < len(STRANGERS)
