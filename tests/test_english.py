@@ -58,7 +58,6 @@ BANNED = (
 
 NOT_YET_CLEAN: tuple[str, ...] = (
     "aioconnections/cli/rows.py",
-    "aioconnections/cli/verbs.py",
     "aioconnections/identifiers.py",
     "aioconnections/records.py",
 )

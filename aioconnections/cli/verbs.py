@@ -1,4 +1,4 @@
-"""The bulk verbs, as the engine of the command line needs them: what a row is, what is done with it, what is said."""
+"""The bulk verbs of the command line: the shape of their rows, their run, and the columns and labels of outcomes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _YOU = Userid("(you)")
 
 
 class RunArguments(TypedDict):
-    """What the client is told of a run, whatever the verb."""
+    """Arguments of a run that all verbs share."""
 
     ordered: bool
     journal: Journal | None
@@ -71,19 +71,19 @@ class BulkVerb(Generic[ItemT]):
     """One bulk verb.
 
     Attributes:
-        name: in a journal.
-        doing: beside the progress bar.
-        done: in the summary, after the number of those that were done.
-        shape: of the input.
-        start: begins the run over items.
-        plan: the conversation about one item, whose first request a dry run shows.
-        once: whether a person who comes a second time is left alone.
-        changes: whether it changes anything on the server.
-        then: what follows that request, where the change itself depends on its answer.
-        added: columns for what an outcome says.
-        says: fills them, where `Outcome.as_dict` does not say what they hold.
-        label: in the summary, of an outcome that is good.
-        labels: those that come first there.
+        name: name of the verb, as in a journal.
+        doing: label of the progress bar.
+        done: participle in the summary, after the number of items.
+        shape: shape of the input.
+        start: starts the run over items.
+        plan: the request flow of one item; a dry run shows its first request.
+        once: whether a repeated person is skipped.
+        changes: whether the verb changes anything on the server.
+        then: the next request, for a dry run, if it depends on the first response.
+        added: columns for the outcome.
+        to_columns: makes their values, if they are not those of `Outcome.as_dict`.
+        label: makes the label of a good outcome in the summary.
+        labels: labels that are listed first in the summary.
     """
 
     name: str
@@ -96,20 +96,20 @@ class BulkVerb(Generic[ItemT]):
     changes: bool = True
     then: str | None = None
     added: tuple[str, ...] = ("outcome",)
-    says: Callable[[Outcome], InputRow] | None = None
+    to_columns: Callable[[Outcome], InputRow] | None = None
     label: Callable[[Outcome], str] = _label
     labels: tuple[str, ...] = ()
 
-    def said(self, outcome: Outcome) -> InputRow:
-        """What `added` is for this outcome."""
-        if self.says is not None:
-            return self.says(outcome)
-        said = outcome.as_dict()
-        return {name: said.get(name) for name in self.added}
+    def columns(self, outcome: Outcome) -> InputRow:
+        """The values of `added` for this outcome."""
+        if self.to_columns is not None:
+            return self.to_columns(outcome)
+        values = outcome.as_dict()
+        return {name: values.get(name) for name in self.added}
 
 
 def _checked(outcome: Outcome) -> InputRow:
-    """Checked comes from 200 or 404 and from nothing else."""
+    """The columns of a check; only 200 and 404 give `Checked`."""
     match outcome:
         case Checked(status):
             return {"status": status or "none", "http_status": 404 if status is None else 200}
@@ -123,17 +123,17 @@ _FOUND = ("outcome", "name", "found_userid", "found_key", "found_email")
 
 
 def _resolved(outcome: Outcome) -> str:
-    """An outcome's name; that a person is not known is a good answer, and another one than that they are."""
+    """The label of an outcome; an unknown person is a good outcome with a label of its own."""
     return "unknown" if isinstance(outcome, Resolved) and outcome.profile is None else _label(outcome)
 
 
 def _found(outcome: Outcome) -> InputRow:
-    said = outcome.as_dict()
-    return {**{name: said.get(name) for name in _FOUND}, "outcome": _resolved(outcome)}
+    values = outcome.as_dict()
+    return {**{name: values.get(name) for name in _FOUND}, "outcome": _resolved(outcome)}
 
 
 def _removed(outcome: Outcome) -> str:
-    """What the deletion was, by the status before it."""
+    """The label of a deletion, which depends on the previous status."""
     was = outcome.was if isinstance(outcome, Removed) else None
     return "declined" if was is Status.PENDING else "withdrawn" if was is Status.UNCONFIRMED else "removed"
 
@@ -147,7 +147,7 @@ CHECK: BulkVerb[RowPair] = BulkVerb(
     start=lambda client, pairs, options: client.check_many(pairs, **options),
     plan=profiles.check,
     added=("status", "http_status"),
-    says=_checked,
+    to_columns=_checked,
     label=lambda outcome: str(outcome.as_dict()["status"]),
     labels=(*Status, "none"),
 )
@@ -163,7 +163,7 @@ RESOLVE: BulkVerb[RowPerson] = BulkVerb(
     ),
     plan=lambda address, person: discovery.profile(address, person.identity),
     added=_FOUND,
-    says=_found,
+    to_columns=_found,
     label=_resolved,
     labels=("resolved", "unknown"),
 )
@@ -174,7 +174,7 @@ ACCEPT: BulkVerb[RowConnection | RowPair] = BulkVerb(
     shape=CONNECTIONS,
     start=lambda client, connections, options: client.accept_many(connections, **options),
     plan=colleagues.accept,
-    then="PUT of what that answers, its status changed to accepted, to the address in it",
+    then="PUT of the entry in the response, with the status accepted, to the address in that entry",
 )
 
 REMOVE: BulkVerb[RowConnection | RowPair] = BulkVerb(
@@ -183,7 +183,7 @@ REMOVE: BulkVerb[RowConnection | RowPair] = BulkVerb(
     shape=CONNECTIONS,
     start=lambda client, connections, options: client.remove_many(connections, **options),
     plan=colleagues.remove,
-    then="DELETE of the address in what that answers",
+    then="DELETE of the address in the response",
     added=("outcome", "was"),
     label=_removed,
 )
@@ -194,7 +194,7 @@ DISCONNECT: BulkVerb[RowPair] = BulkVerb(
     shape=PAIRS,
     start=lambda client, pairs, options: client.admin.disconnect_many(pairs, **options),
     plan=colleagues.disconnect,
-    then="DELETE of the connection of the two, by the Administration API",
+    then="DELETE of the connection between the two people, by the Administration API",
     added=("outcome", "was"),
 )
 
@@ -204,7 +204,7 @@ ACCEPT_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.community_invitations.accept_many(invitations, **options),
     plan=lambda address, invitation: communities.accept_invitation(address, _YOU, invitation),
-    then=f"nothing more; {_YOU} stands for the signed-in user",
+    then=f"no other request; {_YOU} represents the signed-in user",
 )
 
 DECLINE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
@@ -228,10 +228,10 @@ def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unk
     """Invite people to become colleagues.
 
     Args:
-        message: what they read.
-        kind: what that is.
-        settle: after a lost answer, seconds before it is asked whether there is an invitation.
-        on_unknown: whether it is asked at all.
+        message: message of the invitation.
+        kind: format of the message.
+        settle: seconds to wait after a lost response, before the invitation is looked for.
+        on_unknown: whether it is looked for.
 
     Raises:
         InvalidInputError: the message cannot be sent.
@@ -270,7 +270,7 @@ def invite_to_community(uuid: str, title: str) -> BulkVerb[RowPerson]:
     """Invite people into a community.
 
     Raises:
-        InvalidInputError: `uuid` cannot be the id of one.
+        InvalidInputError: `uuid` cannot be the id of a community.
     """
     uuid = plain_text(uuid, "uuid of the community")
     return BulkVerb(

@@ -28,14 +28,14 @@ _MAX_HELD = 1_000  # rows
 
 @define
 class Writing(Generic[ItemT]):
-    """What one command has written so far.
+    """Writes the rows of one command, and counts them.
 
     Attributes:
         write: writes one row.
-        verb: what is done with each item.
-        added: the columns that are filled.
-        held: the first rows as long as none says that something was done, which do not justify replacing the result of
-            an earlier run. None if rows are not held.
+        verb: the bulk verb.
+        added: the columns added to each row.
+        held: the rows so far, while none of them reports work done, so that they do not replace the result of an
+            earlier run. None if rows are not held.
         flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
     """
@@ -85,7 +85,7 @@ class Writing(Generic[ItemT]):
             self._replayed += outcome.replayed
             self._labels[self.verb.label(outcome)] += 1
         cost: InputRow = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
-        row = cast("Item", outcome.item).row | self.verb.said(outcome) | cost | {"error": error}
+        row = cast("Item", outcome.item).row | self.verb.columns(outcome) | cost | {"error": error}
         if RECORDED_AT in self.added:
             row[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
         self._put(row, idle=isinstance(outcome, Failed | Unprocessed | Duplicate))
@@ -102,7 +102,7 @@ class Writing(Generic[ItemT]):
         self.held = None
 
     def flush(self) -> None:
-        """Write what is still buffered, so that it can be read and outlives this process."""
+        """Write what is still buffered, so that it can be read and survives the end of this process."""
         if not self._discarding:
             self.flush_output()
 
@@ -125,10 +125,10 @@ class Writing(Generic[ItemT]):
         self._put(row.row | self.empty(problem, outcome="unreadable"), idle=True)
         say(problem)
 
-    def plan(self, row: ItemT, said: InputRow, *, good: bool) -> None:
-        """Write a row that says what would be sent."""
+    def plan(self, row: ItemT, columns: InputRow, *, good: bool) -> None:
+        """Write a row of a dry run."""
         self._not_planned += not good
-        self.write(row.row | self.empty(None) | said)
+        self.write(row.row | self.empty(None) | columns)
 
     def empty(self, error: str | None, *, outcome: str | None = None) -> InputRow:
         """The added columns of a row without an outcome."""
@@ -145,7 +145,7 @@ class Writing(Generic[ItemT]):
             text += f" ({done / max(seconds, 1e-3):,.0f}/s): "
             text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
         others = {
-            "of them by an earlier run": self._replayed,
+            "of these from an earlier run": self._replayed,
             "in doubt": tally.in_doubt,
             "rejected": tally.rejected,
             "failed": tally.failed,
@@ -153,10 +153,10 @@ class Writing(Generic[ItemT]):
             "duplicate": tally.duplicate,
             "unprocessed": tally.unprocessed,
         }
-        said = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
+        parts = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
         if self._oldest is not None and self._latest is not None:
-            said.append(f"what an earlier run recorded is {_ages(self._latest, self._oldest)} old")
-        return "; ".join(said)
+            parts.append(f"outcomes of an earlier run are {_ages(self._latest, self._oldest)} old")
+        return "; ".join(parts)
 
     def skipped(self) -> list[str]:
         """The part of the summary about lines that repeat the header."""
@@ -178,7 +178,7 @@ def _ages(latest: datetime, oldest: datetime) -> str:
 
 
 def _age(seconds: float) -> str:
-    """A length of time in the largest unit of which there are at least two."""
+    """A duration in the largest unit that gives at least two."""
     for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

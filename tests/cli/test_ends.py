@@ -223,14 +223,14 @@ def test_a_defect_of_ours_passes_and_what_is_known_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = BulkVerb.said
+    columns = BulkVerb.columns
 
     def broken(self: BulkVerb[Any], outcome: Outcome) -> Any:
         if outcome.index == 2:
             raise ZeroDivisionError
-        return said(self, outcome)
+        return columns(self, outcome)
 
-    monkeypatch.setattr(BulkVerb, "said", broken)
+    monkeypatch.setattr(BulkVerb, "columns", broken)
     with pytest.raises(ZeroDivisionError):
         command("invite", pairs_file(people(10)), "--no-journal", "--ordered", "--max-connections", 1)
     out, err = capsys.readouterr()

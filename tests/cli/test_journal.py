@@ -110,7 +110,7 @@ def test_the_same_command_again_writes_the_same_rows_and_does_nothing(
     again = command(*words, file, *JOURNAL, "--ordered")
     assert (again.code, again.out) == (0, first.out)
     assert re.search(
-        rf"; {count} of them by an earlier run; what an earlier run recorded is \d s old$", again.err.rstrip()
+        rf"; {count} of these from an earlier run; outcomes of an earlier run are \d s old$", again.err.rstrip()
     )
     assert "earlier run" not in first.err
     assert (len(me.app.commits), me.app.requests.total - asked) == (changed, 1)  # the canary
@@ -185,7 +185,7 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr("sys.argv", words)
     again = command(*words[1:])
     assert (again.code, len(again.rows), len(me.app.commits)) == (0, 15, 15)
-    assert f"; {done['invited']} of them by an earlier run" in again.err
+    assert f"; {done['invited']} of these from an earlier run" in again.err
 
 
 def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) -> None:

@@ -107,7 +107,7 @@ def test_a_run_that_is_done_is_written_whole_while_the_server_is_away(
     away()
     again = command(*words, file, *JOURNAL)
     assert (again.code, again.out) == (75, first.out)
-    assert f"; {len(first.rows)} of them by an earlier run; what an earlier run recorded is " in again.err
+    assert f"; {len(first.rows)} of these from an earlier run; outcomes of an earlier run are " in again.err
     assert again.err.splitlines()[-1].startswith("aioconnections: to resume: ")
 
 
@@ -127,7 +127,7 @@ def test_a_result_that_is_whole_stays_so(command: Command, away: Callable[[], No
     away()
     said = command("invite", people(5), *JOURNAL, "-o", "result.csv")
     assert (said.code, Path("result.csv").read_bytes()) == (75, before)
-    assert "; 5 of them by an earlier run; what an earlier run recorded is " in said.err
+    assert "; 5 of these from an earlier run; outcomes of an earlier run are " in said.err
 
 
 def test_a_person_who_comes_twice_does_so_in_what_was_recorded(command: Command, away: Callable[[], None]) -> None:
@@ -153,8 +153,8 @@ def test_what_an_earlier_run_left_is_told_from_what_it_has_done(
         *("invited", "in_doubt", "failed", "unreadable"),
         *["unprocessed"] * 3,
     ]
-    counted = "; 1 of them by an earlier run; 1 in doubt; 1 failed; 1 unreadable; 3 unprocessed"
-    assert f"{counted}; what an earlier run recorded is " in said.err
+    counted = "; 1 of these from an earlier run; 1 in doubt; 1 failed; 1 unreadable; 3 unprocessed"
+    assert f"{counted}; outcomes of an earlier run are " in said.err
 
 
 def test_what_a_killed_run_has_sent_is_in_doubt(

@@ -109,7 +109,7 @@ def test_the_summary_says_how_old_replayed_answers_are(
     command("check", pairs(), *JOURNAL)
     at(AT + later)
     again = command("check", pairs(), *JOURNAL, "--resume")
-    assert f"; 8 of them by an earlier run; what an earlier run recorded is {age} old\n" in again.err
+    assert f"; 8 of these from an earlier run; outcomes of an earlier run are {age} old\n" in again.err
 
 
 def test_a_check_that_was_cut_short_goes_on_and_says_how_old_its_answers_are(
@@ -122,7 +122,7 @@ def test_a_check_that_was_cut_short_goes_on_and_says_how_old_its_answers_are(
     said = command("check", pairs(), *JOURNAL, "--ordered")
     assert said.code == 0
     assert [row["recorded_at"] for row in said.rows[:4]] == [AT.isoformat()] * 4
-    assert "; 4 of them by an earlier run; what an earlier run recorded is 2 days old\n" in said.err
+    assert "; 4 of these from an earlier run; outcomes of an earlier run are 2 days old\n" in said.err
 
 
 def test_answers_that_are_too_old_are_not_given_while_the_server_is_away(
