@@ -57,7 +57,6 @@ BANNED = (
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/cli/rows.py",
     "aioconnections/identifiers.py",
     "aioconnections/records.py",
 )

@@ -1,7 +1,6 @@
-"""Items from a file: CSV or JSON lines in, one item or `BadRowError` for each row; what an item is, its `Shape` says.
+"""Read CSV or JSON lines: one item, as defined by a `Shape`, or one `BadRowError` for each row.
 
-A row that cannot be read is a value like any other, so that one broken line never hides the others: a quoted field
-that never ends spoils the line in which it starts, and no more.
+An invalid row does not affect the others: a quoted field without an end invalidates only the line in which it starts.
 """
 
 from __future__ import annotations
@@ -53,18 +52,18 @@ NO_FIELD_LIMIT = 2**31 - 1
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 _LONGEST_SHOWN = 60  # characters
 _BOM = "\ufeff"
-_EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # what Excel takes for the delimiter, and no row
+_EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # sets the delimiter in Excel; not a row
 
 
 @frozen
 class Shape(Generic[ItemT]):
-    """What the rows of an input hold.
+    """The columns and items of an input.
 
     Attributes:
-        own: names of the columns that are understood, which may come only once.
-        bare: names of those that only an `IdType` explains.
-        lacks: what a header lacks, in words; None if it lacks nothing.
-        item: of a row and its line; it raises `InvalidInputError` for a row that holds none.
+        own: names of the known columns, which may occur only once.
+        bare: names of the columns that need an `IdType`.
+        lacks: describes the column that a header lacks; None if it lacks none.
+        item: makes the item of a row and its line number; raises `InvalidInputError` for a row without one.
     """
 
     own: frozenset[str]
@@ -74,12 +73,12 @@ class Shape(Generic[ItemT]):
 
 
 class BadRowError(InvalidInputError):
-    """A row that holds no item; in the place of one it tells the client why there is none.
+    """A row without an item; it is passed to the client in place of the item.
 
     Attributes:
-        line: number of its first line, from 1.
-        problem: what is wrong, in words.
-        row: as much of it as could be read.
+        line: number of the first line of the row, from 1.
+        problem: description of the error.
+        row: the columns that could be read.
     """
 
     def __init__(self, line: int, problem: str, row: InputRow | None = None) -> None:
@@ -91,18 +90,18 @@ class BadRowError(InvalidInputError):
 
 @define
 class RepeatedHeaders:
-    """Lines that repeat the header of a CSV file, as concatenated files have them. They are skipped.
+    """Lines that repeat the header of a CSV file, as in concatenated files. They are skipped.
 
     Attributes:
-        count: of them, so far.
-        first: number of the first of these lines; 0 if there is none.
+        count: number of these lines so far.
+        first: line number of the first; 0 if there is none.
     """
 
     count: int = 0
     first: int = 0
 
     def add(self, line: int) -> None:
-        """Count one more."""
+        """Count one more line."""
         self.count += 1
         self.first = self.first or line
 
@@ -112,10 +111,10 @@ class Table(Generic[ItemT]):
     """The rows of one input.
 
     Attributes:
-        form: what the input is.
+        form: format of the input.
         columns: names of the columns, in order; empty for JSON lines, where each row has its own.
-        rows: lazily read.
-        repeats: lines that were skipped, as far as the rows were read.
+        rows: the items, read lazily.
+        repeats: repeated headers in the rows read so far.
     """
 
     form: Literal["csv", "jsonl"]
@@ -125,22 +124,22 @@ class Table(Generic[ItemT]):
 
 
 def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
-    """The items in the lines of `text`: CSV with a header, or one JSON object per line.
+    """Read the items in the lines of `text`: CSV with a header, or one JSON object per line.
 
-    Names of CSV columns that are understood may be in any case, and the first line may say ``sep=;``, as for Excel.
-    Columns with bare names hold identities of the kind that `id_type` names. Columns that are not understood are
-    carried along. Further lines that repeat the header are skipped, and a byte order mark counts at no line, because
-    inputs are made by concatenating files. Rows below a header with other columns cannot be read.
+    Known CSV columns may be in any case, and the first line may be ``sep=;``, as for Excel. Bare columns contain
+    identities of the kind `id_type`. Unknown columns are copied to the result. Inputs may be concatenated files, so
+    lines that repeat the header are skipped, and so is a byte order mark at the start of any line. Rows below a header
+    with different columns are invalid.
 
     Raises:
-        InvalidInputError: the header lacks a column, or the input is empty or something else.
+        InvalidInputError: the header lacks a column, or the input is empty or has another format.
     """
     lines = _Lines(text)
     first = _first(lines)
-    told = _EXCEL.fullmatch(first.rstrip("\r\n"))
-    if told is not None:
+    separator = _EXCEL.fullmatch(first.rstrip("\r\n"))
+    if separator is not None:
         lines.take()
-        return _csv_table(lines, _first(lines), told[1], shape, id_type)
+        return _csv_table(lines, _first(lines), separator[1], shape, id_type)
     if first.lstrip().startswith("["):
         raise InvalidInputError("the input is neither CSV nor JSON lines: JSON must be one object per line")
     if first.lstrip().startswith("{"):
@@ -150,10 +149,10 @@ def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) 
 
 
 class _Lines:
-    """Numbered lines, of which some can be put back."""
+    """Numbered lines that can be put back."""
 
     def __init__(self, text: Iterable[str]) -> None:
-        self._source = _watched(text)
+        self._source = _numbered(text)
         self._waiting = deque[tuple[int, str]]()
 
     def take(self) -> tuple[int, str] | None:
@@ -163,7 +162,7 @@ class _Lines:
         self._waiting.extendleft(reversed(list(lines)))
 
     def skip_blank(self) -> str | None:
-        """The next line that is not blank, which stays to be taken, without a byte order mark."""
+        """The next line that is not blank, without its byte order mark; the line is not taken."""
         while (line := self.take()) is not None:
             text = line[1].lstrip(_BOM)
             if text.strip():
@@ -172,13 +171,13 @@ class _Lines:
         return None
 
 
-def _watched(text: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines and their numbers. It is said of the first that holds something else than UTF-8."""
-    told = False
+def _numbered(text: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines and their numbers; the first line that is not UTF-8 is reported."""
+    reported = False
     for number, line in enumerate(text, start=1):
-        if not (told or line.isascii() or _is_text(line)):
-            say(f"line {number} is not all text in UTF-8; what is not becomes \ufffd in the result")
-            told = True
+        if not (reported or line.isascii() or _is_text(line)):
+            say(f"line {number} contains bytes that are not UTF-8; in the result each becomes \ufffd")
+            reported = True
         yield number, line
 
 
@@ -191,7 +190,7 @@ def _is_text(line: str) -> bool:
 
 
 def _first(lines: _Lines) -> str:
-    """The first line that is not blank, which stays to be taken."""
+    """The first line that is not blank; it is not taken."""
     first = lines.skip_blank()
     if first is None:
         raise InvalidInputError("the input is empty")
@@ -204,7 +203,7 @@ def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], i
     names, _ = _fields(lines, delimiter)
     if names is None:
         raise InvalidInputError("the header is not valid CSV")
-    columns = _distinct(_understood([name.strip() for name in names], shape), shape.own)
+    columns = _distinct(_normalized([name.strip() for name in names], shape), shape.own)
     missing = shape.lacks(columns, id_type)
     if missing is not None:
         shown = f"the first line is: {_shown(first)}; is the header missing?"
@@ -214,14 +213,14 @@ def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], i
     return Table("csv", columns, rows, repeats)
 
 
-def _understood(names: list[str], shape: Shape[ItemT]) -> list[str]:
-    """The names, those that are understood in small letters, as we write them ourselves."""
+def _normalized(names: list[str], shape: Shape[ItemT]) -> list[str]:
+    """The names, with known ones in lower case."""
     known = (shape.own | shape.bare) - {*names}
     return [name.lower() if name.lower() in known else name for name in names]
 
 
 def _shown(line: str) -> str:
-    """The beginning of a line of the input, fit for a terminal."""
+    """The beginning of a line of the input, escaped for a terminal."""
     text = line.strip()
     if len(text) > _LONGEST_SHOWN:
         text = f"{text[: _LONGEST_SHOWN - 1]}…"
@@ -229,11 +228,11 @@ def _shown(line: str) -> str:
 
 
 def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
-    """The names, those that come again numbered, so that every column is carried along."""
+    """The names, with numbers appended to repeated unknown ones, so that every column is kept."""
     columns: dict[str, None] = {}
     for name in names:
         if name in columns and name in own:
-            raise InvalidInputError(f"the input has two columns {name}")
+            raise InvalidInputError(f"the input has two columns {name}; remove or rename one")
         again = (f"{name}_{number}" for number in range(2, len(names) + 2))
         columns[name if name not in columns else next(n for n in again if n not in columns and n not in names)] = None
     return tuple(columns)
@@ -241,7 +240,7 @@ def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
 
 @frozen
 class _Header(Generic[ItemT]):
-    """The columns of a CSV file, and what to make of the rows below them."""
+    """The columns of a CSV file, which turn rows into items."""
 
     columns: tuple[str, ...]
     shape: Shape[ItemT]
@@ -251,15 +250,15 @@ class _Header(Generic[ItemT]):
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_known", self.shape.own | self.shape.bare)
 
-    def again(self, fields: list[str]) -> Literal["same", "other"] | None:
-        """Whether these fields are a header themselves: the same columns where it matters, or others."""
+    def repeated_in(self, fields: list[str]) -> Literal["same", "other"] | None:
+        """Whether these fields are a header: with the same known columns, or with other columns."""
         if not any(len(name) <= _LONGEST_SHOWN and name.strip().lower() in self._known for name in fields):
-            return None  # nearly always
-        names = _understood([name.strip() for name in fields], self.shape)
+            return None  # fast path for nearly all rows
+        names = _normalized([name.strip() for name in fields], self.shape)
         there = [name for name, column in zip(names, self.columns, strict=False) if column in self._known]
         if len(names) == len(self.columns) and there == [name for name in self.columns if name in self._known]:
             return "same"
-        # One cell that is the name of a column proves little: it may say by what a person likes to be reached.
+        # One field with the name of a column is no proof of a header: it may be data, such as "email".
         known = sum(name in self._known for name in names) > 1 or not self._known.isdisjoint(there)
         if known or sorted(names) == sorted(self.columns):
             return "other" if self.shape.lacks(tuple(names), self.id_type) is None else None
@@ -277,30 +276,32 @@ def _csv_rows(
         fields, taken = _fields(lines, delimiter)
         number = taken[0][0]
         if fields is None:
-            yield BadRowError(number, "not valid CSV; most likely its quotes do not match")
+            yield BadRowError(number, "not valid CSV; check its quotes")
             continue
         row: InputRow = dict(zip(header.columns, fields, strict=False))
-        again = header.again(fields)
-        if again == "same":
+        repeated = header.repeated_in(fields)
+        if repeated == "same":
             repeats.add(number)
             other = None
-        elif again == "other":
+        elif repeated == "other":
             other = number
-            yield BadRowError(number, "a header with other columns than the first one; read the files one by one", row)
+            yield BadRowError(
+                number, "a header with columns that differ from the first; read the files one by one", row
+            )
         elif len(fields) != len(header.columns):
-            lines.put_back(taken[1:])  # what looks like one row of several lines is most likely a stray quote
+            lines.put_back(taken[1:])  # several lines in one row are most likely due to a stray quote
             yield BadRowError(number, f"{len(fields)} fields where the header has {len(header.columns)}", row)
         elif other is not None:
-            yield BadRowError(number, f"it belongs to the header in line {other}, not to the first one", row)
+            yield BadRowError(number, f"the row belongs to the header in line {other}, not to the first one", row)
         else:
             item = header.item(number, row)
             yield item
 
 
 def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple[int, str]]]:
-    """The fields of the next record and its lines: more than one where a quoted field goes on.
+    """The fields of the next record, and its lines: several if a quoted field contains line ends.
 
-    Without fields, only the first line has been taken.
+    If the record is invalid, the fields are None and only its first line is taken.
     """
     taken: list[tuple[int, str]] = []
 
@@ -313,7 +314,7 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
         return next(csv.reader(feed(), delimiter=delimiter, strict=True)), taken
     limit = csv.field_size_limit()
     if limit < NO_FIELD_LIMIT and sum(len(text) for _, text in taken) > limit:
-        # Reading on would take the lines of a long quoted field for rows.
+        # Otherwise the lines of a long quoted field would be read as rows.
         raise InvalidInputError(
             f"line {taken[0][0]}: a field may be longer than {limit:,} characters; raise csv.field_size_limit"
         )
@@ -322,13 +323,13 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
 
 
 def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:
-    foreign: list[str] = []  # what Python takes for a number, and JSON does not know
+    not_finite: list[str] = []  # numbers such as NaN, which Python reads but the result cannot contain
 
     def number(text: str) -> float | None:
         value = float(text)
         if math.isfinite(value):
             return value
-        foreign.append(text)
+        not_finite.append(text)
         return None
 
     decoder = json.JSONDecoder(parse_constant=number, parse_float=number)
@@ -336,14 +337,14 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
         at, text = line[0], line[1].lstrip(_BOM)
         if not text.strip():
             continue
-        foreign.clear()
+        not_finite.clear()
         row: object = None
         with suppress(ValueError, RecursionError):
             row = decoder.decode(text)
         if not isinstance(row, dict):
             yield BadRowError(at, "not a JSON object")
-        elif foreign:
-            yield BadRowError(at, f"{foreign[0]:.20} is no number that JSON can hold", cast("InputRow", row))
+        elif not_finite:
+            yield BadRowError(at, f"{not_finite[0]:.20} is not a finite number", cast("InputRow", row))
         else:
             item = _item(at, cast("InputRow", row), shape, id_type)
             yield item
@@ -360,29 +361,29 @@ _KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Emai
 _HREFS = ("edit_href", "self_href")
 _LONGEST_HREF = 8_192  # bytes
 _LONGEST_HINT = 20  # digits
-_EXACT = 2**53  # below, every whole number is one of the floats that JSON readers make
-# What spreadsheets and pandas make of an id that is a number. Their exponents have a sign, which no hexadecimal id has.
+_EXACT = 2**53  # floats represent every whole number below this
+# Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
 _DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
 _EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
 
 
 class Item(Protocol):
-    """Whatever a row was understood as."""
+    """The item of a row, of any shape."""
 
     @property
     def row(self) -> InputRow:
-        """The row that it came from."""
+        """The row of the item."""
         ...
 
     @property
     def line(self) -> int:
-        """Number of its first line, from 1; 0 if it came from no file."""
+        """Number of the first line of the row, from 1; 0 if it was not read from a file."""
         ...
 
 
 @frozen
 class RowPair(Pair):
-    """A pair and the row that it came from."""
+    """A pair and its row."""
 
     row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
@@ -390,7 +391,7 @@ class RowPair(Pair):
 
 @frozen
 class RowPerson(Person):
-    """A person and the row that they came from."""
+    """A person and their row."""
 
     row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
@@ -398,7 +399,7 @@ class RowPerson(Person):
 
 @frozen
 class RowConnection(Connection):
-    """A connection by its id, and the row that it came from."""
+    """A colleague connection, identified by its id, and its row."""
 
     row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
@@ -406,7 +407,7 @@ class RowConnection(Connection):
 
 @frozen
 class RowInvitation(Invitation):
-    """An invitation into a community, and the row that it came from."""
+    """An invitation into a community, and its row."""
 
     row: InputRow = field(factory=dict, eq=False, repr=False)
     line: int = field(default=0, eq=False)
@@ -443,33 +444,33 @@ def _invitation(row: InputRow, line: int, id_type: IdType | None) -> RowInvitati
     return RowInvitation(None, uuid, self_href=own, edit_href=edit, row=row, line=line)
 
 
-def _columns(who: str) -> dict[str, type[Identity]]:
-    """The columns that identify a person; the identity that every server accepts comes first."""
-    return {kind if who == "person" else f"{who}_{kind}": make for kind, make in _KINDS.items()}
+def _columns(role: str) -> dict[str, type[Identity]]:
+    """The columns that identify a person; the identity that every server accepts is first."""
+    return {kind if role == "person" else f"{role}_{kind}": make for kind, make in _KINDS.items()}
 
 
-def _identity(row: InputRow, who: str, id_type: IdType | None) -> Identity:
-    candidates = _COLUMNS[who]
+def _identity(row: InputRow, role: str, id_type: IdType | None) -> Identity:
+    candidates = _COLUMNS[role]
     for column, make in candidates.items():
         text = _text(row, column)
         if text is not None:
-            return _made(make, text, column)
+            return _parsed(make, text, column)
     if id_type is not None:
-        text = _text(row, who)
+        text = _text(row, role)
         if text is not None:
-            return _made(_KINDS[id_type], text, who)
-    raise InvalidInputError(f"no {who}")
+            return _parsed(_KINDS[id_type], text, role)
+    raise InvalidInputError(f"no {role}")
 
 
-def _made(make: type[Identity], text: str, column: str) -> Identity:
-    if make is not Email:  # which has an @
+def _parsed(make: type[Identity], text: str, column: str) -> Identity:
+    if make is not Email:  # an address has an @
         whole = _DECIMAL.fullmatch(text)
         if whole is not None:
             hint = f"; write {whole[1]}" if len(whole[1]) <= _LONGEST_HINT else ""
             raise InvalidInputError(f"{column} ends in .0, as spreadsheets and pandas write a whole number{hint}")
         if _EXPONENT.fullmatch(text):
             raise InvalidInputError(
-                f"{column} is a number with an exponent, as spreadsheets write a long one; write all of its digits"
+                f"{column} is a number with an exponent, as spreadsheets write a long one; write all its digits"
             )
     try:
         return make(text)
@@ -478,17 +479,17 @@ def _made(make: type[Identity], text: str, column: str) -> Identity:
     raise InvalidInputError(f"{column}: {problem}")
 
 
-_COLUMNS = {who: _columns(who) for who in ("source", "target", "person")}
+_COLUMNS = {role: _columns(role) for role in ("source", "target", "person")}
 
 
 def _name(row: InputRow, column: str, *, longest: int = LONGEST) -> str | None:
-    """The name of something in a column, which may be sent; None if there is none."""
+    """The checked text in a column, as sent to the server; None if the column is empty."""
     text = _text(row, column)
     return None if text is None else plain_text(text, column, longest=longest)
 
 
 def _text(row: InputRow, column: str) -> str | None:
-    """What a row has in a column; None if that is nothing."""
+    """The text in a column of a row; None if it is empty."""
     value = row.get(column)
     if value is None or value == "" or (isinstance(value, str) and value.isspace()):
         return None
@@ -500,16 +501,16 @@ def _text(row: InputRow, column: str) -> str | None:
         if abs(value) >= _EXACT:
             raise InvalidInputError(f"{column} is a number whose last digits may be lost; write the id as text")
         value = int(value)
-    if type(value) is not int:  # some directories count people: JSON has a number
+    if type(value) is not int:  # in JSON a numeric id may be a number
         raise InvalidInputError(f"{column} is neither text nor a whole number")
     return str(value)
 
 
-def _lacks(columns: tuple[str, ...], id_type: IdType | None, *everybody: str) -> str | None:
-    for who in everybody:
-        if not any(name in columns for name in _COLUMNS[who]) and not (who in columns and id_type):
-            hint = f", or {who} with --id-type" if who not in columns else "; for a bare one add --id-type"
-            return f"for the {who}: {', '.join(_COLUMNS[who])}{hint}"
+def _lacks(columns: tuple[str, ...], id_type: IdType | None, *roles: str) -> str | None:
+    for role in roles:
+        if not any(name in columns for name in _COLUMNS[role]) and not (role in columns and id_type):
+            hint = f", or {role} with --id-type" if role not in columns else f"; to use {role}, add --id-type"
+            return f"for the {role}: {', '.join(_COLUMNS[role])}{hint}"
     return None
 
 

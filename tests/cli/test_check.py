@@ -104,11 +104,11 @@ def test_rows_that_cannot_be_read_are_named_and_stop_nothing(command: Command, p
         "",
         "line 3: no source",
         "",
-        "line 5: not valid CSV; most likely its quotes do not match",
+        "line 5: not valid CSV; check its quotes",
     ]
     assert said.rows[1]["target_email"] == "b@x"
     *lines, summary = said.err.splitlines()
-    assert lines == ["line 3: no source", "line 5: not valid CSV; most likely its quotes do not match"]
+    assert lines == ["line 3: no source", "line 5: not valid CSV; check its quotes"]
     assert summary.startswith("2 checked in ")
     assert summary.endswith("; 2 unreadable")
 
@@ -118,7 +118,7 @@ def test_bytes_that_are_no_utf8_are_replaced(command: Command, pairs_file: Pairs
     text = pairs_file(count=1).read_bytes().replace(b"accepted", b"J\xf6rg")
     said = command("check", pairs_file(text), "-o", "result", *options)
     assert said.code == 0
-    assert said.err.startswith("line 2 is not all text in UTF-8; what is not becomes \ufffd in the result\n")
+    assert said.err.startswith("line 2 contains bytes that are not UTF-8; in the result each becomes \ufffd\n")
     result = Path("result").read_text("utf-8")
     row = json.loads(result) if options else dict(zip(*csv.reader(result.splitlines()), strict=True))
     assert row["truth"] == "J\ufffdrg"

@@ -113,7 +113,7 @@ def test_where_a_row_names_a_person_twice_the_identity_that_every_server_takes_i
         ("\n \n", "empty"),
         ("sep=;\n", "empty"),
         ("source_email,name\n", "no column for the target: target_userid, target_key, target_email, or target with"),
-        ("source,target\n", "no column for the source: .*; for a bare one add --id-type"),
+        ("source,target\n", "no column for the source: .*; to use source, add --id-type"),
         ("source_email,target_email,source_email\n", "two columns source_email"),
         ('"source_email,target_email\n', "header is not valid CSV"),
         ('[{"source_email": "a"}]', "one object per line"),
@@ -161,8 +161,8 @@ def test_a_header_that_comes_again_is_skipped(again: str) -> None:
 def test_rows_below_another_header_are_not_read_as_if_they_were_below_the_first(other: str) -> None:
     assert seen(f"{HEADER}a,b,x\n{other}\nc,d,y\n{HEADER}e,f,z\n") == [
         (2, "a"),
-        (3, "a header with other columns than the first one; read the files one by one"),
-        (4, "it belongs to the header in line 3, not to the first one"),
+        (3, "a header with columns that differ from the first; read the files one by one"),
+        (4, "the row belongs to the header in line 3, not to the first one"),
         (6, "e"),
     ]
 
@@ -178,8 +178,8 @@ def test_a_cell_that_is_called_like_a_column_makes_no_header() -> None:
 
 def test_another_header_of_people_is_told_by_its_names() -> None:
     problems = [
-        "a header with other columns than the first one; read the files one by one",
-        "it belongs to the header in line 2, not to the first one",
+        "a header with columns that differ from the first; read the files one by one",
+        "the row belongs to the header in line 2, not to the first one",
     ]
     assert people("userid,name\nname,userid\nAnn,u1\n") == problems
     assert people("userid\nemail\nann@example.com\n") == problems
@@ -199,7 +199,7 @@ def test_a_byte_order_mark_belongs_to_no_line_of_json() -> None:
         (f"{'1' * 30}.0", "source_userid ends in .0, as spreadsheets and pandas write a whole number"),
         (
             "2E+07",
-            "source_userid is a number with an exponent, as spreadsheets write a long one; write all of its digits",
+            "source_userid is a number with an exponent, as spreadsheets write a long one; write all its digits",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_quote_inside_of_a_field_is_text_and_swallows_no_row() -> None:
 @pytest.mark.parametrize("more", ["", "c,d,x\n" * 3, "c,d,x\n" * 200, 'c,d,"x"\n'])
 def test_a_quoted_field_that_never_ends_spoils_its_own_line_only(more: str) -> None:
     good = [(number, "c") for number in range(3, 3 + more.count("\n"))]
-    assert seen(HEADER + 'a,b,"x\n' + more) == [(2, "not valid CSV; most likely its quotes do not match"), *good]
+    assert seen(HEADER + 'a,b,"x\n' + more) == [(2, "not valid CSV; check its quotes"), *good]
 
 
 def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_only() -> None:
@@ -262,7 +262,7 @@ def test_a_field_that_is_too_long_for_csv_ends_the_reading() -> None:
 @pytest.mark.parametrize("more", [0, 1, 60])
 def test_a_quoted_field_that_never_ends_is_told_from_a_long_one(more: int) -> None:
     good = [(number, "c") for number in range(3, 3 + more)]
-    problem = "not valid CSV; most likely its quotes do not match"
+    problem = "not valid CSV; check its quotes"
     assert seen(f'{HEADER}a,b,"{LONG}\n' + f"c,d,{LONG}\n" * more) == [(2, problem), *good]
 
 
@@ -291,7 +291,7 @@ def test_bytes_that_are_no_utf8_keep_nobody_back_in_other_columns(capsys: pytest
     assert isinstance(first, RowPair)
     assert isinstance(second, RowPair)
     assert isinstance(third, RowPair)
-    assert capsys.readouterr().err == "line 3 is not all text in UTF-8; what is not becomes \ufffd in the result\n"
+    assert capsys.readouterr().err == "line 3 contains bytes that are not UTF-8; in the result each becomes \ufffd\n"
 
 
 def test_json_lines() -> None:
@@ -320,9 +320,9 @@ SURROGATE = (
         ("null", "not a JSON object"),
         ("[" * 100_000, "not a JSON object"),
         ("1" * 5_000, "not a JSON object"),
-        ('{"source_userid": "a", "target_userid": "b", "n": NaN}', "NaN is no number that JSON can hold"),
-        ('{"source_userid": "a", "target_userid": "b", "n": [-Infinity]}', "-Infinity is no number that JSON can hold"),
-        ('{"source_userid": "a", "target_userid": "b", "n": -1e400}', "-1e400 is no number that JSON can hold"),
+        ('{"source_userid": "a", "target_userid": "b", "n": NaN}', "NaN is not a finite number"),
+        ('{"source_userid": "a", "target_userid": "b", "n": [-Infinity]}', "-Infinity is not a finite number"),
+        ('{"source_userid": "a", "target_userid": "b", "n": -1e400}', "-1e400 is not a finite number"),
         ("{}", "no source"),
         ('{"source_userid": null, "target_userid": "b"}', "no source"),
         ('{"source_userid": {"a": 1}, "target_userid": "b"}', "source_userid is neither text nor a whole number"),
