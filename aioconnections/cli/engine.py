@@ -38,14 +38,14 @@ class CommandRun(Generic[ItemT]):
     """Runs a verb over the rows of an input.
 
     Attributes:
-        writing: of the result.
-        journal: of the run.
-        signals: that have arrived.
-        stopped: why the run stopped early; None if it did not, or was interrupted.
-        interrupted: whether a signal has ended it.
-        begun: whether it has read a row.
-        local_limit: how many connections this machine allows, if it has refused more.
-        kept: whether nothing was done, so that the result of an earlier run is left as it is.
+        writing: writes the result.
+        journal: records the run.
+        signals: signals received so far.
+        stopped: the error that stopped the run early; None if it was not stopped, or was interrupted.
+        interrupted: whether a signal has ended the run.
+        begun: whether the run has read a row.
+        local_limit: number of connections that this machine allows, if it has refused more.
+        kept: whether nothing was done, so that the result of an earlier run is kept.
         mismatch: number of the line that differs from the journal; None if none does, or if the row has no line.
     """
 
@@ -61,7 +61,7 @@ class CommandRun(Generic[ItemT]):
 
     @property
     def unusable(self) -> JournalError | None:
-        """What is wrong with the journal, if it kept the run from beginning."""
+        """The error of the journal that prevented the run from starting, if any."""
         stopped = self.stopped
         if self.begun or self.journal is None or not isinstance(stopped, JournalError):
             return None
@@ -69,7 +69,7 @@ class CommandRun(Generic[ItemT]):
         return None if may_pass else stopped
 
     async def do(self, client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
-        """Run the verb, and write a row of the result for each row of the input even if the run ends early.
+        """Run the verb, and write a row for each row of the input, even if the run ends early.
 
         Raises:
             asyncio.CancelledError: a second signal has arrived.
@@ -95,14 +95,14 @@ class CommandRun(Generic[ItemT]):
 
     @contextmanager
     def _handling_signals(self) -> Generator[None]:
-        """The first signal cancels the run, which then waits for what was sent; the second cancels that, too."""
+        """The first signal cancels the run, which then waits for pending requests; the second cancels the wait."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None  # noqa: S101 # this runs in a task
 
         def cancel() -> None:
             task.cancel()
             if self.writing.verb.changes:
-                say("aioconnections: waiting for the responses to what was sent; once more ends it at once")
+                say("aioconnections: waiting for responses to pending requests; a second signal ends the run at once")
 
         def cancel_again() -> None:
             if not task.done():
@@ -110,7 +110,7 @@ class CommandRun(Generic[ItemT]):
                 loop.call_later(_RETRY, cancel_again)
 
         def stop_at_once() -> None:
-            self.writing.discard()  # the reader of the result may be what the task waits for
+            self.writing.discard()  # the task may be blocked on the reader of the result
             loop.call_soon_threadsafe(cancel_again)
 
         with self.signals.during_run(lambda: loop.call_soon_threadsafe(cancel), stop_at_once):
@@ -137,7 +137,7 @@ class CommandRun(Generic[ItemT]):
         self.writing.take(outcome)
 
     def _keep(self) -> None:
-        """Only count from now on, if nothing was done and there is a result of an earlier run."""
+        """Write no rows, only count them, if nothing was done and there is a result of an earlier run."""
         if self.writing.held is not None:
             self.kept = True
             self.writing.discard()

@@ -232,7 +232,7 @@ class RunOptions:
     """Time limits of a run, and whether it is a dry run."""
 
     dry_run: Annotated[bool, Parameter(negative="")] = False
-    """Print the requests instead of sending them."""
+    """Write the requests to the result instead of sending them."""
     max_outage: Annotated[Seconds, OUTAGE] = 300
     """Seconds to wait for a server that becomes unavailable before the run stops; "none" for no limit. A server that is
     unavailable at the start, before the login is proved, ends the run after a few attempts."""

@@ -68,7 +68,7 @@ def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
     # the second is said of what was read already and had not been sent
     assert {"unprocessed: interrupted"} <= why <= {"unprocessed: interrupted", "unprocessed: the run has ended"}
     waiting, summary, last = said.err.splitlines()
-    assert waiting == "aioconnections: waiting for the responses to what was sent; once more ends it at once"
+    assert waiting == "aioconnections: waiting for responses to pending requests; a second signal ends the run at once"
     assert summary.startswith("0 done in ")
     assert summary.endswith("; 3 in doubt; 7 unprocessed")
     assert last == "aioconnections: interrupted"
@@ -124,7 +124,7 @@ def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: 
     invite.send_signal(number)
     assert invite.wait(60) == 130
     out, err = invite.communicate()
-    assert err.startswith("aioconnections: waiting for the responses")
+    assert err.startswith("aioconnections: waiting for responses")
     assert err.splitlines()[-1] == "aioconnections: interrupted"
     assert [line.split(",")[1] for line in out.splitlines()] == ["outcome", "invited", "invited"]
 
@@ -152,7 +152,7 @@ def test_the_second_signal_ends_it_at_once(
             assert invite.stderr is not None
             invite.send_signal(numbers[0])
             if numbers[0] == numbers[1]:  # else both may be seen at the same moment
-                assert invite.stderr.readline().startswith("aioconnections: waiting for the responses")
+                assert invite.stderr.readline().startswith("aioconnections: waiting for responses")
             invite.send_signal(numbers[1])
             _, err = invite.communicate(timeout=60)
         finally:
