@@ -1,8 +1,8 @@
-"""Which text can name a person, a connection or a community, and what a refusal says.
+"""Validates the identifiers of people, connections and communities.
 
-A server answers an identifier that cannot exist as it answers an unknown one. So the text is checked before it is sent.
-A refusal names the first character that is wrong, by its position and its Unicode name, and never shows the value,
-because e-mail addresses do not belong in error messages.
+A server does not distinguish an invalid identifier from an unknown one, so the text is checked before it is sent. An
+error names the first invalid character by its position and its Unicode name. It never shows the value, because e-mail
+addresses do not belong in error messages.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from aioconnections.errors import InvalidInputError
 __all__ = ["LONGEST", "email", "key", "plain_text", "userid"]
 
 LONGEST = 2_048
-"""Bytes of an identifier in UTF-8. Web servers refuse request lines that are a few times as long."""
+"""Maximum length of an identifier: bytes in UTF-8. Web servers refuse request lines a few times as long."""
 
-# White space that may surround a value. The separators U+001C to U+001F, which str.strip() removes too, may not.
+# White space that is stripped: that of str.strip() without the separators U+001C to U+001F.
 _AROUND = (
     " \t\n\v\f\r\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
 
-# Printable or unassigned for Python and yet nothing to see, or no character at all (U+FFFD, noncharacters).
+# Invisible characters that Python counts as printable or unassigned, U+FFFD and noncharacters.
 _UNSEEN = r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f\uffa0\ufff0-\uffff"
-_SELECTORS = r"\U000e0100-\U000e01ef"  # variants of ideographs, which names in a directory may hold
-# RFC 5322 3.2.3 allows the ASCII ones only within quotes; the others are what word processors put in their place.
+_SELECTORS = r"\U000e0100-\U000e01ef"  # variants of ideographs, which occur in names
+# RFC 5322 3.2.3 allows the ASCII ones within quotes only; word processors insert the others in their place.
 _SPECIAL = (
     r"()<>\[\]:;\\\",\u00ab\u00bb\u2010-\u2015\u2018-\u201f\u2039\u203a\u3001\uff0c\uff1a\uff1b\uff1c\uff1e\uff20"
 )
 
-# Nearly every value: short, plain ASCII, and nothing around it. What these do not match is looked at in detail.
+# Fast path for nearly every value: short, plain ASCII, without surrounding white space.
 _LABEL = "[A-Za-z0-9_-]{1,63}"
 _plain_email = re.compile(
     rf"[A-Za-z0-9!#$%&*+/=?^_`{{|}}~.-][A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{0,1000}}@{_LABEL}(?:\.{_LABEL}){{0,15}}"
@@ -41,25 +41,25 @@ _plain_email = re.compile(
 _plain_userid = re.compile(r"[!-~](?:[ -~]{0,2046}[!-~])?").fullmatch
 _plain_key = re.compile(r"[!-+\--~]{1,2048}").fullmatch
 
-_OUTSIDE_OF_DOMAINS = re.compile(r"[^A-Za-z0-9_.\-\x80-\U0010ffff]")
+_NOT_IN_DOMAINS = re.compile(r"[^A-Za-z0-9_.\-\x80-\U0010ffff]")
 _EMPTY_LABEL = re.compile(r"^\.|\.(?=\.|$)")
 
 _CONTROLS = {"\0": " NULL", "\t": " TAB", "\n": " LINE FEED", "\r": " CARRIAGE RETURN"}
-_ALONE = ": give the address alone, without a name, quotes, brackets or a scheme such as mailto:"
+_ALONE = ": pass the address alone, without a name, quotes, brackets or a scheme such as mailto:"
 _ONE = ": name one person at a time"
 _INVISIBLE = ", which is invisible: remove it"
-_OF_CHARACTERS = {
-    **dict.fromkeys("\u2018\u2019", ": write the apostrophe of ASCII"),
+_ADVICE_BY_CHARACTER = {
+    **dict.fromkeys("\u2018\u2019", ": use the ASCII apostrophe"),
     **dict.fromkeys(",;\u3001\uff0c\uff1b", _ONE),
-    "\uff20": ": write the @ of ASCII",
-    "\ufffd": ", which stands for text that was lost: take the value from its source again",
+    "\uff20": ": use the ASCII @",
+    "\ufffd": ", which replaces lost text: copy the value from its source again",
     "\u2800": _INVISIBLE,
 }
-_OF_CATEGORIES = {
+_ADVICE_BY_CATEGORY = {
     "Cc": ", a control character: remove it",
-    "Cn": ", which is no character: remove it",
+    "Cn": ", which is not a character: remove it",
     "Cs": ", a lone surrogate: correct the encoding of the input, which is not text in UTF-8",
-    "Pd": ": write the hyphen of ASCII",
+    "Pd": ": use the ASCII hyphen",
     **dict.fromkeys(("Pe", "Pf", "Pi", "Po", "Ps", "Sm"), _ALONE),
     **dict.fromkeys(("Zl", "Zp", "Zs"), ": remove it; one value names one person"),
 }
@@ -67,14 +67,14 @@ _OF_CATEGORIES = {
 
 @frozen
 class _Rule:
-    """What a kind of text may not hold.
+    """The characters that one kind of text may hold.
 
     Attributes:
-        name: of the kind, in an error.
-        refused: characters, in addition to those that are not printable.
-        spaces: characters that are not printable and fine.
-        categories: of characters that are not printable and fine. Private use and unassigned ones are letters of some
-            organisation, or of a newer Unicode.
+        name: of the kind, in error messages.
+        refused: invalid characters, in addition to those that are not printable.
+        spaces: valid characters that are not printable.
+        categories: of valid characters that are not printable. Those of private use and unassigned ones may be letters
+            of an organisation or of a newer Unicode.
     """
 
     name: str
@@ -90,19 +90,19 @@ _ANY_SPACE = frozenset(("Co", "Cn", "Zs"))
 
 
 def email(value: object) -> str:
-    """An internet e-mail address, without the white space around it.
+    """Validate an internet e-mail address, and strip surrounding white space.
 
-    Page "Retrieving a profile" takes a list joined by commas, and answers with everybody in it.
+    Page "Retrieving a profile": a list joined by commas selects several people, so commas are refused.
 
     Raises:
-        InvalidInputError: it is no address of one person.
+        InvalidInputError: `value` is not the address of one person.
     """
     if type(value) is str and _plain_email(value):
         return value
     text, before = _accepted(value, _EMAIL)
     name, at, domain = text.partition("@")
     if not at:
-        raise InvalidInputError("the e-mail address has no @; if it is a userid or a key, give it as one")
+        raise InvalidInputError("the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key")
     if not name or not domain:
         raise InvalidInputError(f"the e-mail address has nothing {'after' if name else 'before'} its @")
     if name.startswith("'"):
@@ -110,18 +110,18 @@ def email(value: object) -> str:
     before += len(name) + 1
     if "@" in domain:
         raise _refusal(_EMAIL, "@", before + domain.index("@"), f", the second one{_ONE}")
-    odd = _OUTSIDE_OF_DOMAINS.search(domain) or _EMPTY_LABEL.search(domain)
-    if odd is not None:
+    invalid = _NOT_IN_DOMAINS.search(domain) or _EMPTY_LABEL.search(domain)
+    if invalid is not None:
         what = ": a domain holds letters, digits, hyphens and single dots between them"
-        raise _refusal(_EMAIL, odd[0], before + odd.start(), what)
+        raise _refusal(_EMAIL, invalid[0], before + invalid.start(), what)
     return text
 
 
 def userid(value: object) -> str:
-    """An id of a directory, without the white space around it. It may be a distinguished name.
+    """Validate an id of the directory, which may be a distinguished name, and strip surrounding white space.
 
     Raises:
-        InvalidInputError: it cannot be one.
+        InvalidInputError: `value` is not a valid userid.
     """
     if type(value) is str and _plain_userid(value):
         return value
@@ -129,10 +129,10 @@ def userid(value: object) -> str:
 
 
 def key(value: object) -> str:
-    """An id of Profiles, without the white space around it.
+    """Validate an id of Profiles, and strip surrounding white space.
 
     Raises:
-        InvalidInputError: it cannot be one.
+        InvalidInputError: `value` is not a valid key.
     """
     if type(value) is str and _plain_key(value):
         return value
@@ -140,29 +140,29 @@ def key(value: object) -> str:
 
 
 def plain_text(value: object, name: str, *, longest: int = LONGEST) -> str:
-    """Any other text that names something or is looked for, without the white space around it.
+    """Validate any other name or search term, and strip surrounding white space.
 
     Args:
         value: the text.
-        name: what an error calls it.
-        longest: bytes in UTF-8.
+        name: of the text, in error messages.
+        longest: maximum length, in bytes of UTF-8.
 
     Raises:
-        InvalidInputError: it is empty or too long, or holds control characters or something invisible.
+        InvalidInputError: `value` is empty, too long, or holds control or invisible characters.
     """
     return _accepted(value, _Rule(name, _USERID.refused, categories=_ANY_SPACE), longest)[0]
 
 
 def _accepted(value: object, rule: _Rule, longest: int = LONGEST) -> tuple[str, int]:
-    """The text, and how many characters come before it in `value`."""
+    """The stripped text, and the number of characters before it in `value`."""
     if not isinstance(value, str):
-        raise InvalidInputError(f"the {rule.name} is text, not {type(value).__name__}")
+        raise InvalidInputError(f"the {rule.name} must be text, not {type(value).__name__}")
     text = value.strip(_AROUND)
     if not text:
         raise InvalidInputError(f"the {rule.name} is empty")
     size = len(text.encode(errors="surrogatepass"))
     if size > longest:
-        raise InvalidInputError(f"the {rule.name} has {size:,} bytes in UTF-8; {longest:,} is the most")
+        raise InvalidInputError(f"the {rule.name} has {size:,} bytes in UTF-8; at most {longest:,} are allowed")
     before = len(value) - len(value.lstrip(_AROUND))
     if not text.isprintable() or rule.refused.search(text):
         for at, character in enumerate(text, before):
@@ -174,8 +174,8 @@ def _accepted(value: object, rule: _Rule, longest: int = LONGEST) -> tuple[str, 
 def _is_refused(character: str, rule: _Rule) -> bool:
     if rule.refused.match(character):
         return True
-    fine = character.isprintable() or character in rule.spaces
-    return not fine and unicodedata.category(character) not in rule.categories
+    valid = character.isprintable() or character in rule.spaces
+    return not valid and unicodedata.category(character) not in rule.categories
 
 
 def _refusal(rule: _Rule, character: str, at: int, why: str) -> InvalidInputError:
@@ -185,5 +185,5 @@ def _refusal(rule: _Rule, character: str, at: int, why: str) -> InvalidInputErro
 
 
 def _advice(character: str) -> str:
-    """What is wrong with a character that is refused, and what to do."""
-    return _OF_CHARACTERS.get(character) or _OF_CATEGORIES.get(unicodedata.category(character), _INVISIBLE)
+    """What is wrong with an invalid character, and what to do."""
+    return _ADVICE_BY_CHARACTER.get(character) or _ADVICE_BY_CATEGORY.get(unicodedata.category(character), _INVISIBLE)

@@ -51,10 +51,10 @@ NAMES = {Email: "e-mail address", Userid: "userid", Key: "key"}
         ("", "the {} is empty"),
         ("   ", "the {} is empty"),
         ("\n\u00a0", "the {} is empty"),
-        (None, "the {} is text, not NoneType"),
-        (7, "the {} is text, not int"),
-        (b"a@x", "the {} is text, not bytes"),
-        (Email("a@b.example"), "the {} is text, not Email"),
+        (None, "the {} must be text, not NoneType"),
+        (7, "the {} must be text, not int"),
+        (b"a@x", "the {} must be text, not bytes"),
+        (Email("a@b.example"), "the {} must be text, not Email"),
     ],
     ids=ascii,
 )
@@ -82,9 +82,9 @@ UNSEEN = [
     ("\udce9", "U+DCE9, a lone surrogate: correct the encoding of the input, which is not text in UTF-8"),
     (
         "\ufffd",
-        "U+FFFD REPLACEMENT CHARACTER, which stands for text that was lost: take the value from its source again",
+        "U+FFFD REPLACEMENT CHARACTER, which replaces lost text: copy the value from its source again",
     ),
-    ("\ufffe", "U+FFFE, which is no character: remove it"),
+    ("\ufffe", "U+FFFE, which is not a character: remove it"),
 ]
 
 
@@ -127,7 +127,7 @@ def test_a_space_and_a_comma_are_refused_but_for_userids(kind: type[Email | Key]
     assert Userid(f"{text}{character}{text}").value == f"{text}{character}{text}"
 
 
-_ALONE = "give the address alone, without a name, quotes, brackets or a scheme such as mailto:"
+_ALONE = "pass the address alone, without a name, quotes, brackets or a scheme such as mailto:"
 _DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
 
 
@@ -156,12 +156,12 @@ _DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
         ("'ann@x", "character 1 of the e-mail address is U+0027 APOSTROPHE: remove the quotation mark"),
         (
             "o\u2019hara@x",
-            "character 2 of the e-mail address is U+2019 RIGHT SINGLE QUOTATION MARK: write the apostrophe of ASCII",
+            "character 2 of the e-mail address is U+2019 RIGHT SINGLE QUOTATION MARK: use the ASCII apostrophe",
         ),
-        ("ann\u2013lee@x", "character 4 of the e-mail address is U+2013 EN DASH: write the hyphen of ASCII"),
-        ("ann\uff20x", "character 4 of the e-mail address is U+FF20 FULLWIDTH COMMERCIAL AT: write the @ of ASCII"),
-        ("ann.lee", "the e-mail address has no @; if it is a userid or a key, give it as one"),
-        ("20000001.0", "the e-mail address has no @; if it is a userid or a key, give it as one"),
+        ("ann\u2013lee@x", "character 4 of the e-mail address is U+2013 EN DASH: use the ASCII hyphen"),
+        ("ann\uff20x", "character 4 of the e-mail address is U+FF20 FULLWIDTH COMMERCIAL AT: use the ASCII @"),
+        ("ann.lee", "the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key"),
+        ("20000001.0", "the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key"),
         ("@x", "the e-mail address has nothing before its @"),
         ("ann@", "the e-mail address has nothing after its @"),
         *(
@@ -209,7 +209,7 @@ def test_an_identity_has_2048_bytes_at_the_most(kind: type[Identity], letter: st
     end = "@x" if kind is Email else "--"
     longest = letter * (2_046 // size) + "-" * (2_046 % size) + end
     assert len(kind(longest).value.encode()) == 2_048
-    problem = f"the {NAMES[kind]} has {{}} bytes in UTF-8; 2,048 is the most"
+    problem = f"the {NAMES[kind]} has {{}} bytes in UTF-8; at most 2,048 are allowed"
     assert refusal(kind, f"-{longest}") == problem.format("2,049")
     assert refusal(kind, letter * (10_000_000 // size)) == problem.format("10,000,000")
 

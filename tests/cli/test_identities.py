@@ -105,7 +105,7 @@ def test_a_field_of_50_megabytes_is_not_sent(command: Command, server: Any, no_f
     Path("pairs.csv").write_text(f"source_email,target_email\n{ME.email},{text}\n{ME.email},{ANN.email}\n", "utf-8")
     said = command("check", "pairs.csv", "-o", "out.csv", "--ordered")
     assert said.code == 1
-    problem = "line 2: target_email: the e-mail address has 50,000,012 bytes in UTF-8; 2,048 is the most"
+    problem = "line 2: target_email: the e-mail address has 50,000,012 bytes in UTF-8; at most 2,048 are allowed"
     assert said.err.splitlines()[0] == problem
     assert len(said.err) < 300
     assert server.app.requests.total == 2  # the proof of the login, and the good pair

@@ -139,7 +139,7 @@ CANNOT_BE_SENT = [
     ("a\nb", "character 2 of the {} is U\\+000A LINE FEED, a control character"),
     ("\ud800", "character 1 of the {} is U\\+D800, a lone surrogate"),
     ("  ", "the {} is empty"),
-    ("x" * 2_049, "the {} has 2,049 bytes in UTF-8; 2,048 is the most"),
+    ("x" * 2_049, "the {} has 2,049 bytes in UTF-8; at most 2,048 are allowed"),
 ]
 
 
