@@ -1,4 +1,4 @@
-"""Bulk operations on IBM / HCL Connections: check, invite and answer colleague connections, thousands at a time."""
+"""Bulk operations on IBM / HCL Connections: check, create, accept and end colleague connections by the thousand."""
 
 from __future__ import annotations
 

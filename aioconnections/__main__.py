@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; without its extra, say in one line how to get it."""
+    """Run the command line; if its packages are missing, exit with the command that installs them."""
     try:
         from aioconnections.cli import main as run
 
@@ -16,8 +16,8 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in {"cyclopts", "rich"}:
             raise
-        sys.exit('aioconnections: the command line needs two more packages: pip install "aioconnections[cli]"')
-    except KeyboardInterrupt:  # while it was still being imported
+        sys.exit('aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"')
+    except KeyboardInterrupt:  # during the import
         sys.exit(130)
 
 

@@ -1,7 +1,7 @@
-"""The vocabulary of the domain: who a person is, and what stands between two of them.
+"""The records of the domain: people, pairs, connections, profiles and invitations.
 
-A record is valid once it exists: what cannot be sent is refused when it is made, so that no later code looks again.
-In this domain a *connection* is a colleague relation, never a socket.
+Values that cannot be sent are refused when a record is created, so later code need not validate them again. In this
+domain a *connection* is a colleague relation, never a socket.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ __all__ = [
 
 
 class Status(StrEnum):
-    """What a connection is, seen from its source (protocol page "Checking whether two people are colleagues")."""
+    """The status of a connection, seen from its source (protocol page "Checking whether two people are colleagues")."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
-    """The source was invited by the target and has not answered yet."""
+    """The target has invited the source, who has not accepted or declined yet."""
     UNCONFIRMED = "unconfirmed"
-    """The source has invited the target, who has not answered yet."""
+    """The source has invited the target, who has not accepted or declined yet."""
 
 
 @frozen
 class Email:
-    """A person by internet e-mail address. Compared without regard to case, sent as given.
+    """A person by internet e-mail address. Compared case-insensitively, sent as given.
 
-    Servers that hide e-mail addresses answer 400 to it: use `Userid` or `Key` there.
+    Servers that hide e-mail addresses respond with 400: use `Userid` or `Key` there.
 
-    White space around the value is removed. The value has one ``@`` with text on both sides. It holds no white space,
-    comma, bracket, colon, semicolon, backslash or double quote, and nothing invisible. So a list of addresses, an
-    address with a name, and a ``mailto:`` link are refused: a server takes the first for several people, and the other
-    two for an unknown person.
+    Surrounding white space is removed. The value has one ``@`` with text on both sides. It must not hold white space,
+    commas, brackets, colons, semicolons, backslashes, double quotes or invisible characters. So a list of addresses, an
+    address with a name and a ``mailto:`` link are refused: a server would read the first as several people, and the
+    others as an unknown person.
 
     Raises:
-        InvalidInputError: the value is no address of one person, or has more than 2,048 bytes in UTF-8. The message
-            names the character by its position and not the address.
+        InvalidInputError: the value is not the address of one person, or has more than 2,048 bytes in UTF-8. The
+            message gives the position of the invalid character, and does not show the address.
     """
 
     kind: ClassVar[str] = "email"
@@ -69,11 +69,11 @@ class Email:
 class Userid:
     """A person by the directory's id, the text of ``<snx:userid>``. Compared and sent exactly as given.
 
-    White space around the value is removed. The value may be a distinguished name, with spaces and commas in it.
+    Surrounding white space is removed. The value may be a distinguished name, with spaces and commas.
 
     Raises:
-        InvalidInputError: the value is empty, holds other white space, a control character or something invisible, or
-            has more than 2,048 bytes in UTF-8.
+        InvalidInputError: the value is empty, holds other white space, a control or an invisible character, or has more
+            than 2,048 bytes in UTF-8.
     """
 
     kind: ClassVar[str] = "userid"
@@ -85,13 +85,13 @@ class Userid:
 
 @frozen
 class Key:
-    """A person by the id that Profiles itself gave them. Compared without regard to case, sent as given.
+    """A person by the id that Profiles assigned. Compared case-insensitively, sent as given.
 
-    White space around the value is removed.
+    Surrounding white space is removed.
 
     Raises:
-        InvalidInputError: the value is empty, holds white space, a comma, a control character or something invisible,
-            or has more than 2,048 bytes in UTF-8.
+        InvalidInputError: the value is empty, holds white space, a comma, a control or an invisible character, or has
+            more than 2,048 bytes in UTF-8.
     """
 
     kind: ClassVar[str] = "key"
@@ -102,20 +102,24 @@ class Key:
 
 
 Identity: TypeAlias = Email | Userid | Key
-_IDENTITIES = (Email, Userid, Key)  # asked for each item of a run: a tuple is five times as cheap as a union
+_IDENTITIES = (
+    Email,
+    Userid,
+    Key,
+)  # used for each item of a run; isinstance is five times faster with a tuple than with a union
 
 
 @frozen
 class Person:
-    """A person as the server names them; what it did not say is None.
+    """A person as the server describes them; missing values are None.
 
     Attributes:
         name: display name.
         userid: the directory's id.
-        key: the id that Profiles itself gave.
-        email: absent where the server hides e-mail addresses.
+        key: the id that Profiles assigned.
+        email: None where the server hides e-mail addresses.
         state: ``active`` or ``inactive``.
-        external: whether this is a guest from outside the organisation (servers from 5.0).
+        external: whether the person is a guest from outside the organisation (from version 5.0 on).
     """
 
     name: str | None = None
@@ -127,14 +131,14 @@ class Person:
 
     @property
     def identity(self) -> Identity:
-        """The identity that is best to send: userid, else key, else e-mail.
+        """The preferred identity: userid, else key, else e-mail address.
 
         Raises:
-            InvalidInputError: none of them is known.
+            InvalidInputError: the person has none.
         """
         found = self.userid or self.key or self.email
         if found is None:
-            raise InvalidInputError("this person has neither a userid nor a key nor an e-mail address")
+            raise InvalidInputError("the person has no userid, key or e-mail address")
         return found
 
 
@@ -159,12 +163,12 @@ def _other_than_source(pair: Pair, _: Any, target: Identity) -> None:
 
 @frozen
 class Pair:
-    """Two people: the one whose connections are looked at, and the other one.
+    """Two people: the source, whose connections are examined, and the target.
 
     Each is given as an identity or as a `Person`, and kept as an identity.
 
     Raises:
-        InvalidInputError: both are the same, or one of them is no identity.
+        InvalidInputError: both are the same, or one is neither an identity nor a `Person` with one.
     """
 
     source: Identity = field(converter=identity_of)
@@ -176,18 +180,18 @@ class Connection:
     """A colleague connection, seen from its source (protocol page "Colleague connection entry content").
 
     Attributes:
-        id: the bare connection id, without the prefix that the entry id has; None if the entry has no such id.
-        status: None if the entry names none that is known.
-        source: the person whose connections are looked at, no matter who invited.
-        target: the other one.
-        message: of the invitation; empty unless the source asked for it.
+        id: the connection id, without the prefix of the entry id; None if the entry has no such id.
+        status: None if the entry names no known status.
+        source: the person whose connections are examined, regardless of the inviter.
+        target: the other person.
+        message: of the invitation; empty unless it was requested by the source.
         title: display name of the target.
         updated: aware, or None.
-        author: who the entry names as author; neither always the source nor always the inviter.
-        contributor: likewise.
-        self_href: where the entry is.
-        edit_href: where it can be changed and deleted.
-        message_type: how the message is to be read: ``text`` as it is, ``html`` as HTML, ``xhtml`` as markup.
+        author: of the entry; not always the source or the inviter.
+        contributor: of the entry; not always the source or the inviter.
+        self_href: URL of the entry.
+        edit_href: URL for changing and deleting the entry.
+        message_type: format of the message: ``text``, ``html`` or ``xhtml``.
     """
 
     id: str | None
@@ -206,19 +210,19 @@ class Connection:
 
 @frozen
 class Profile:
-    """What the server says of a person in an hCard or a vCard, lite or full.
+    """The profile of a person, from an hCard or vCard, lite or full.
 
     Attributes:
-        person: who it is.
+        person: the person and their identities.
         job_title: of the person.
-        profile_type: which kind of profile it is.
-        uid: the login id that some servers show; no request accepts it.
+        profile_type: of the profile.
+        uid: the login id that some servers show; requests do not accept it.
         updated: aware, or None.
-        properties: all that the card holds, in its order. Names are the classes of the hCard or the properties of the
+        properties: all properties of the card, in order. Names are the classes of the hCard or the properties of the
             vCard in lower case without parameters (``fn``, ``tel``, ``x-profile-key``, ``x_profile_key``).
-        self_href: where the entry is.
-        edit_href: where it can be changed.
-        image_href: the photo.
+        self_href: URL of the entry.
+        edit_href: URL for changing the entry.
+        image_href: URL of the photo.
     """
 
     person: Person
@@ -232,7 +236,7 @@ class Profile:
     image_href: str | None = None
 
     def get(self, name: str) -> str | None:
-        """The first property of that name, or None."""
+        """The value of the first property with this name, or None."""
         return next((value for key, value in self.properties if key == name), None)
 
 
@@ -242,14 +246,14 @@ class Invitation:
 
     Attributes:
         id: of the entry.
-        community_uuid: None if neither a link nor the id tells it.
-        title: as the server or the inviter wrote it.
-        inviter: who sent it.
-        invitee: who is invited.
+        community_uuid: None if neither a link nor the id contains it.
+        title: set by the server or the inviter.
+        inviter: the person who sent the invitation.
+        invitee: the invited person.
         message: text of the invitation.
         updated: aware, or None.
-        self_href: where the entry is; the ``userid`` in it is no directory id, so it is to be used as it is.
-        edit_href: where it can be declined or revoked.
+        self_href: URL of the entry, to be used unchanged: the ``userid`` in it is not a directory id.
+        edit_href: URL for declining or revoking the invitation.
     """
 
     id: str | None
@@ -269,9 +273,9 @@ class ServiceDocument:
 
     Attributes:
         userid: the directory's id of the person.
-        key: the id that Profiles itself gave, which only the links tell.
-        colleagues_href: the person's colleague feed, which is also where an invitation to them is posted.
-        links: relation and href of each link, in order; hrefs that came percent-encoded as a whole are decoded.
+        key: the id that Profiles assigned, taken from the links.
+        colleagues_href: URL of the person's colleague feed, to which an invitation is also posted.
+        links: relation and href of each link, in order; hrefs that are percent-encoded as a whole are decoded.
     """
 
     userid: Userid | None
@@ -280,18 +284,18 @@ class ServiceDocument:
     links: tuple[tuple[str, str], ...] = ()
 
     def href(self, rel: str) -> str | None:
-        """The href of the first link of that relation, or None."""
+        """The href of the first link with this relation, or None."""
         return next((href for name, href in self.links if name == rel), None)
 
 
 @frozen
 class ErrorDocument:
-    """What an application of the server says of a failure.
+    """An error document of an application.
 
     Attributes:
-        code: as the document has it, often the HTTP status; None if empty.
-        message: localised, without the blanks around it.
-        message_id: the vendor's id that the message begins with (``CLFRN1172E``), the only part to compare.
+        code: of the document, often the HTTP status; None if empty.
+        message: localised and stripped.
+        message_id: the vendor's id at the start of the message (``CLFRN1172E``), the only part fit for comparison.
     """
 
     code: str | None = None

@@ -1,4 +1,4 @@
-"""A record that exists can be sent."""
+"""Records validate their values, and compare as people do."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NAMES = {Email: "e-mail address", Userid: "userid", Key: "key"}
     ],
     ids=ascii,
 )
-def test_an_identity_is_text_that_is_not_empty(kind: type[Identity], value: object, problem: str) -> None:
+def test_an_identity_must_be_text_and_not_empty(kind: type[Identity], value: object, problem: str) -> None:
     assert refusal(kind, value) == problem.format(NAMES[kind])
 
 
@@ -90,7 +90,7 @@ UNSEEN = [
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("character", "problem"), UNSEEN, ids=[ascii(character) for character, _ in UNSEEN])
-def test_what_cannot_be_seen_is_refused_wherever_it_is(kind: type[Identity], character: str, problem: str) -> None:
+def test_invisible_characters_are_refused_at_any_position(kind: type[Identity], character: str, problem: str) -> None:
     text, name = TEXTS[kind], NAMES[kind]
     assert refusal(kind, f"{character}{text}") == f"character 1 of the {name} is {problem}"
     assert refusal(kind, f" {character} {text}") == f"character 2 of the {name} is {problem}"
@@ -111,7 +111,7 @@ def test_what_cannot_be_seen_is_refused_wherever_it_is(kind: type[Identity], cha
     ],
     ids=ascii,
 )
-def test_white_space_inside_of_an_identity_is_refused(kind: type[Identity], character: str, name: str) -> None:
+def test_white_space_inside_an_identity_is_refused(kind: type[Identity], character: str, name: str) -> None:
     text = TEXTS[kind]
     assert refusal(kind, f"{text[:4]}{character}{text[4:]}") == f"character 5 of the {NAMES[kind]} is {name}"
 
@@ -121,7 +121,7 @@ def test_white_space_inside_of_an_identity_is_refused(kind: type[Identity], char
     ("character", "name"),
     [(" ", "U+0020 SPACE: remove it; one value names one person"), (",", "U+002C COMMA: name one person at a time")],
 )
-def test_a_space_and_a_comma_are_refused_but_for_userids(kind: type[Email | Key], character: str, name: str) -> None:
+def test_spaces_and_commas_are_refused_except_in_userids(kind: type[Email | Key], character: str, name: str) -> None:
     text = TEXTS[kind]
     assert refusal(kind, f"{text}{character}{text}") == f"character {len(text) + 1} of the {NAMES[kind]} is {name}"
     assert Userid(f"{text}{character}{text}").value == f"{text}{character}{text}"
@@ -181,7 +181,7 @@ _DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
     ],
     ids=ascii,
 )
-def test_what_is_no_address_of_one_person_is_refused(value: str, problem: str) -> None:
+def test_anything_but_the_address_of_one_person_is_refused(value: str, problem: str) -> None:
     assert refusal(Email, value) == problem
     assert value not in problem
 
@@ -199,13 +199,13 @@ def test_what_is_no_address_of_one_person_is_refused(value: str, problem: str) -
         f"{'a' * 1_100}@example.com",
     ],
 )
-def test_addresses_that_may_exist_are_kept(value: str) -> None:
+def test_valid_addresses_are_kept(value: str) -> None:
     assert Email(value).value == value
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("letter", "size"), [("a", 1), ("é", 2), ("\U0001f980", 4)])
-def test_an_identity_has_2048_bytes_at_the_most(kind: type[Identity], letter: str, size: int) -> None:
+def test_an_identity_has_at_most_2048_bytes(kind: type[Identity], letter: str, size: int) -> None:
     end = "@x" if kind is Email else "--"
     longest = letter * (2_046 // size) + "-" * (2_046 % size) + end
     assert len(kind(longest).value.encode()) == 2_048
@@ -227,11 +227,11 @@ def test_an_identity_has_2048_bytes_at_the_most(kind: type[Identity], letter: st
         "<a>",
     ],
 )
-def test_odd_but_sendable_text_is_kept(value: str) -> None:
+def test_unusual_but_valid_text_is_kept(value: str) -> None:
     assert Userid(value).value == value
 
 
-def test_a_string_of_another_class_becomes_plain_text() -> None:
+def test_a_subclass_of_str_becomes_a_plain_str() -> None:
     class Text(str):
         __slots__ = ()
 
@@ -240,22 +240,22 @@ def test_a_string_of_another_class_becomes_plain_text() -> None:
 
 
 @pytest.mark.parametrize("kind", [Email, Key])
-def test_case_does_not_tell_people_apart(kind: type[Email | Key]) -> None:
+def test_emails_and_keys_compare_case_insensitively(kind: type[Email | Key]) -> None:
     assert kind("Amy@Example.com") == kind("amy@example.COM")
     assert len({kind("Amy@Example.com"), kind("amy@example.COM")}) == 1
 
 
-def test_case_tells_userids_apart() -> None:
+def test_userids_compare_case_sensitively() -> None:
     assert Userid("A") != Userid("a")
 
 
-def test_kinds_do_not_mix() -> None:
+def test_identities_of_different_kinds_are_unequal() -> None:
     assert len({kind("a@x") for kind in KINDS}) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.text() | st.from_regex(r"\A[^@]{1,8}@[a-z.]{1,8}\Z"))
-def test_any_text_is_sendable_or_refused(kind: type[Identity], text: str) -> None:
+def test_any_text_is_accepted_or_refused(kind: type[Identity], text: str) -> None:
     try:
         value = kind(text).value
     except InvalidInputError:
@@ -270,16 +270,16 @@ def test_statuses_are_text() -> None:
     assert [f"{status}" for status in Status] == ["accepted", "pending", "unconfirmed"]
 
 
-def test_the_best_identity_of_a_person() -> None:
+def test_the_preferred_identity_of_a_person() -> None:
     userid, key, email = Userid("u"), Key("k"), Email("e@example.com")
     assert Person(userid=userid, key=key, email=email).identity is userid
     assert Person(key=key, email=email).identity is key
     assert Person(name="Amy", email=email).identity is email
-    with pytest.raises(InvalidInputError, match="neither"):
+    with pytest.raises(InvalidInputError, match="the person has no userid, key or e-mail address"):
         _ = Person(name="Amy").identity
 
 
-def test_an_identity_of_whatever_names_a_person() -> None:
+def test_identity_of_accepts_identities_and_people() -> None:
     assert identity_of(Key("k")) == Key("k")
     assert identity_of(Person(userid=Userid("u"))) == Userid("u")
     with pytest.raises(InvalidInputError, match="not str"):
@@ -302,7 +302,7 @@ def test_a_pair_holds_identities() -> None:
         lambda: Pair(Person(), Userid("u")),
     ],
 )
-def test_a_pair_is_of_two_people(make: Callable[[], Pair]) -> None:
+def test_a_pair_must_name_two_people(make: Callable[[], Pair]) -> None:
     with pytest.raises(InvalidInputError):
         make()
 
