@@ -56,12 +56,6 @@ BANNED = (
 )
 """Regular expressions, in which a space matches any white space, including the break between two lines of a comment."""
 
-NOT_YET_CLEAN: tuple[str, ...] = (
-    "aioconnections/identifiers.py",
-    "aioconnections/records.py",
-)
-"""Files that still contain such phrases. Remove a file when it is clean; never add one."""
-
 _BANNED = re.compile(rf"\b(?:{'|'.join(BANNED)})\b".replace(" ", r"\s+"), re.IGNORECASE)
 _NOT_PROSE = re.compile(r"`+[^`\n]+`+|\{[^{}\n]*\}|\w+://\S+")
 _STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
@@ -103,14 +97,7 @@ def hits(text: str, name: str) -> list[str]:
 @pytest.mark.parametrize("name", our_texts())
 def test_no_banned_phrase(name: str) -> None:
     found = hits((ROOT / name).read_text(encoding="utf-8"), name)
-    if name in NOT_YET_CLEAN:
-        assert found, f"{name} is clean: remove it from NOT_YET_CLEAN"
-    else:
-        assert not found, "\n" + "\n".join(found)
-
-
-def test_the_files_that_are_not_clean_exist() -> None:
-    assert set(NOT_YET_CLEAN) <= set(our_texts())
+    assert not found, "\n" + "\n".join(found)
 
 
 SOURCE = '''"""Nobody waits,

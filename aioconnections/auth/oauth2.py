@@ -14,8 +14,8 @@ from attrs import frozen
 from aioconnections.auth.credentials import Secret, Send, bearer_header, is_visible
 from aioconnections.errors import AuthenticationError, InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.address import split_url
-from aioconnections.protocol.answers import error_of, login_page
 from aioconnections.protocol.messages import Headers, Request, Response
+from aioconnections.protocol.responses import error_of, login_page
 
 __all__ = ["TOKEN_URL", "OAuth2", "Tokens"]
 

@@ -71,7 +71,7 @@ class Application:
     Attributes:
         outage: state of its outage.
         proved: whether a response in its own form was seen. If not, the address may be wrong.
-        needs_login: which canary can be used; see `protocol.sight.View`.
+        needs_login: which canary can be used; see `protocol.canary.CanaryReport`.
         document_known: whether the signed-in user's own document was served, so that it can be a canary.
         is_watched: whether there were undecided responses, so that each request needs a recent canary before it.
         last_sent: time of the last canary.

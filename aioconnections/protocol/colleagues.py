@@ -20,7 +20,6 @@ from aioconnections.errors import (
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Connected, Invited, Removed
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.discovery import service_document_of
 from aioconnections.protocol.entries import (
     accepted_entry,
@@ -32,6 +31,7 @@ from aioconnections.protocol.entries import (
 )
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends, encode
 from aioconnections.protocol.profiles import check, pair_query, signed_in
+from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Connection, Identity, Pair, Status
 
 __all__ = [

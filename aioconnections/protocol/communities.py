@@ -11,10 +11,10 @@ from aioconnections.atom import write_entry
 from aioconnections.errors import ConnectionsError, InDoubtError, InvalidInputError, TransportError
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.colleagues import ATOM
 from aioconnections.protocol.entries import invitation_entry, invitation_from, lone_entry, member_entry
 from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends, encode
+from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Identity, Invitation
 
 __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]

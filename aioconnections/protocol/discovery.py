@@ -8,10 +8,10 @@ from urllib.parse import unquote
 from aioconnections.atom import read_document
 from aioconnections.errors import AtomError, BadRequestError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import error_of, expect, is_missing
 from aioconnections.protocol.entries import SN, identity, lone_entry, query_value
 from aioconnections.protocol.messages import Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
+from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Identity, Key, Profile, ServiceDocument, Userid
 
 __all__ = ["COLLEAGUES_REL", "emails_hidden", "is_unknown_person", "profile", "service_document", "service_document_of"]

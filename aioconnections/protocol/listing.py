@@ -14,10 +14,10 @@ from typing import Generic, Protocol, TypeVar
 from aioconnections.atom import Entry, Feed, Reader
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import expect
 from aioconnections.protocol.entries import connection_from, invitation_from, query_value
 from aioconnections.protocol.messages import Headers, Request, Response, encode
 from aioconnections.protocol.people import profile_from
+from aioconnections.protocol.responses import expect
 from aioconnections.records import Connection, Identity, Invitation, Profile, Status
 
 __all__ = ["FeedPager", "Pager", "colleagues", "in_common", "invitations", "search"]

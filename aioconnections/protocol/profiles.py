@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from aioconnections.errors import AtomError, AuthenticationError, NotFoundError, UnexpectedResponseError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import error_of, login_page
 from aioconnections.protocol.discovery import service_document
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response, encode
+from aioconnections.protocol.responses import error_of, login_page
 from aioconnections.records import Email, Identity, Key, Pair, ServiceDocument, Status, Userid
 
 __all__ = ["check", "check_request", "check_result", "pair_query", "prove_login", "signed_in"]

@@ -16,15 +16,15 @@ from aioconnections.clock import Clock, within
 from aioconnections.policy.application import CANARY_HOLDS, Application, Canary
 from aioconnections.policy.limiter import Limiter
 from aioconnections.protocol.address import ApplicationName
+from aioconnections.protocol.canary import CanaryReport, CanaryResult
 from aioconnections.protocol.messages import Response
-from aioconnections.protocol.sight import Sight, View
 from aioconnections.session.availability import Probe, WaitingRoom
 from aioconnections.session.parking import Parking
 from aioconnections.session.telemetry import LOG
 
-__all__ = ["Applications", "Look", "Monitor"]
+__all__ = ["Applications", "Monitor", "SendCanary"]
 
-Look: TypeAlias = Callable[[], Awaitable[Sight]]
+SendCanary: TypeAlias = Callable[[], Awaitable[CanaryResult]]
 """Sends a canary and tells the monitor when it was sent and what it showed; raises if it could not be sent."""
 
 
@@ -59,7 +59,7 @@ class Monitor:
         self._limiter = limiter
         self._clock = clock
         self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, is_back)
-        self._latest: tuple[int, Sight] = 0, Sight.AWAY  # number of the last canary, and what it showed
+        self._latest: tuple[int, CanaryResult] = 0, CanaryResult.AWAY  # number of the last canary, and what it showed
         self._unclear = 0  # number of the last canary that showed nothing, for lack of a credential
         self._sending = False  # an item is sending a canary for all that wait
         self._timing = False  # an item waits until a canary is due
@@ -92,28 +92,28 @@ class Monitor:
             if not proving:
                 self.application.outage.answered()
 
-    def canary_ended(self, number: int, sent: float, view: View, *, signs_in: bool) -> Sight:
+    def canary_ended(self, number: int, sent: float, report: CanaryReport, *, signs_in: bool) -> CanaryResult:
         """Record how a canary sent at `sent` ended; returns what that means for the requests.
 
         If no canary ever succeeded, a failure may only mean that the document does not exist.
         """
-        application, now, sight = self.application, self._clock.now(), view.sight
-        application.needs_login = view.needs_login
-        known = view.stopped or application.is_known(signs_in=signs_in)
-        if sight is Sight.GOOD:
+        application, now, result = self.application, self._clock.now(), report.result
+        application.needs_login = report.needs_login
+        known = report.stopped or application.is_known(signs_in=signs_in)
+        if result is CanaryResult.GOOD:
             application.canary_ended(Canary(number, sent, now, good=True))
-        elif sight is Sight.AWAY or (sight is Sight.ABSENT and application.proved):
+        elif result is CanaryResult.AWAY or (result is CanaryResult.ABSENT and application.proved):
             if known:
                 application.canary_ended(Canary(number, sent, now, good=False))
                 self._begin_outage(now)
             else:
-                sight = Sight.UNCLEAR
-        if sight is Sight.UNCLEAR:
+                result = CanaryResult.UNCLEAR
+        if result is CanaryResult.UNCLEAR:
             self._unclear = self._unclear if signs_in else max(self._unclear, number)
-        elif sight is not Sight.BUSY:
-            self._latest = max(self._latest, (number, sight), key=lambda latest: latest[0])
+        elif result is not CanaryResult.BUSY:
+            self._latest = max(self._latest, (number, result), key=lambda latest: latest[0])
         self._announce()
-        return sight
+        return result
 
     def _begin_outage(self, now: float) -> None:
         if not self.application.outage.away:
@@ -125,7 +125,9 @@ class Monitor:
         """Wait until requests may be sent to the application; see `WaitingRoom.clear`."""
         await self._room.clear(probe, until)
 
-    async def sight_after(self, count: int, look: Look, parking: Parking | None, *, signs_in: bool) -> Sight:
+    async def result_after(
+        self, count: int, send_canary: SendCanary, parking: Parking | None, *, signs_in: bool
+    ) -> CanaryResult:
         """What a canary shows that was sent after the first `count` canaries; sends one when it is due.
 
         A canary is due one second after the last; at once if the run can do nothing else meanwhile. Requests that are
@@ -138,25 +140,25 @@ class Monitor:
             if self._latest[0] > count:
                 return self._latest[1]
             if self._unclear > count and not signs_in:
-                return Sight.UNCLEAR
+                return CanaryResult.UNCLEAR
             due = self.application.last_sent + self.holds + 2 * self._limiter.interval - self._clock.now()
             if self._sending:
                 await self._news.wait()
             elif due <= 0 or parking is None or parking.is_pressing:
-                sight = await self._send(look)
-                if sight is Sight.UNCLEAR:
-                    return sight
-                if sight is Sight.BUSY:
+                result = await self._send(send_canary)
+                if result is CanaryResult.UNCLEAR:
+                    return result
+                if result is CanaryResult.BUSY:
                     await self._clock.sleep(self.holds)
             elif self._timing:
                 await self._news.wait()
             else:
                 await self._wait_until_due(due, parking)
 
-    async def _send(self, look: Look) -> Sight:
+    async def _send(self, send_canary: SendCanary) -> CanaryResult:
         self._sending = True
         try:
-            return await look()
+            return await send_canary()
         finally:
             self._sending = False
             self._announce()

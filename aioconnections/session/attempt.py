@@ -10,10 +10,10 @@ from attrs import evolve
 
 from aioconnections.errors import AuthenticationError, LocalLimitError, ProtocolError, TransportError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import is_doubtful, retry_after
+from aioconnections.protocol.canary import CanaryReport, CanaryResult, canary
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
-from aioconnections.protocol.sight import Sight, View, look
+from aioconnections.protocol.responses import is_doubtful, retry_after
 from aioconnections.session.applications import Monitor
 from aioconnections.session.call_context import CallContext, SentCanary
 from aioconnections.session.login import Login
@@ -187,7 +187,7 @@ class CookieSender:
 
 
 class Prober:
-    """Looks at an application by a canary: the document ``serviceconfigs``, or that of the signed-in user."""
+    """Sends canaries: requests for the document ``serviceconfigs``, or for a document of the signed-in user."""
 
     def __init__(self, runtime: Runtime, address: Address, login: Login, now: Callable[[], float]) -> None:
         self._runtime = runtime
@@ -201,24 +201,24 @@ class Prober:
         return self._login.auth is not None
 
     async def probe_server(self, monitor: Monitor) -> bool:
-        """Look whether an outage of the server is over: any response is enough, even one that refuses the login."""
+        """Whether an outage of the server is over: any response is enough, even one that refuses the login."""
         try:
-            view = await self._probe(monitor, SentCanary(monitor.application.canary_sent), falls_back=False)
+            report = await self._probe(monitor, SentCanary(monitor.application.canary_sent), falls_back=False)
         except AuthenticationError:
             return True
-        return view.sight is not Sight.AWAY
+        return report.result is not CanaryResult.AWAY
 
     async def probe_application(self, monitor: Monitor) -> bool:
-        """Look whether an outage of one application is over. A refused login is enough: the next request meets it."""
+        """Whether an outage of one application is over. A refused login is enough: the next request meets it."""
         canary = SentCanary(monitor.application.canary_sent)
         try:
-            view = await self._probe(monitor, canary, falls_back=True)
+            report = await self._probe(monitor, canary, falls_back=True)
         except AuthenticationError:
             return True
-        return self.report(monitor, canary, view) is Sight.GOOD
+        return self.record(monitor, canary, report) is CanaryResult.GOOD
 
-    async def _probe(self, monitor: Monitor, canary: SentCanary, *, falls_back: bool) -> View:
-        """Look at an application without admission."""
+    async def _probe(self, monitor: Monitor, canary: SentCanary, *, falls_back: bool) -> CanaryReport:
+        """Send a canary without admission."""
 
         async def send(request: Request) -> Response:
             canary.sent(self._now())
@@ -230,7 +230,7 @@ class Prober:
                 response = await self._send(request, self._login.request_headers or headers)
             return response
 
-        return await self.view(monitor, send, lambda: canary.count, falls_back=falls_back)
+        return await self.send_canary(monitor, send, lambda: canary.count, falls_back=falls_back)
 
     async def _send(self, request: Request, headers: Headers) -> Response:
         runtime = self._runtime
@@ -247,7 +247,7 @@ class Prober:
             runtime.availability.outage.hold(requested_pause, self._now())
         return response
 
-    async def view(
+    async def send_canary(
         self,
         monitor: Monitor,
         send: Callable[[Request], Awaitable[Response]],
@@ -255,8 +255,8 @@ class Prober:
         *,
         method: Literal["GET", "HEAD"] = "GET",
         falls_back: bool = True,
-    ) -> View:
-        """What a look at the application shows. A closed connection is no failure of the application.
+    ) -> CanaryReport:
+        """Send a canary and report what it shows. A closed connection is no failure of the application.
 
         Args:
             monitor: of the application.
@@ -269,7 +269,7 @@ class Prober:
             ConnectionsError: the canary could not be sent, or needs the credential, which was refused.
         """
         known, signs_in = monitor.application.needs_login, falls_back and self.signs_in
-        flow = look(self._address, monitor.name, signs_in=signs_in, needs_login=known, method=method)
+        flow = canary(self._address, monitor.name, signs_in=signs_in, needs_login=known, method=method)
         try:
             request = next(flow)
             while True:
@@ -284,11 +284,11 @@ class Prober:
                 else:
                     request = flow.send(response)
         except StopIteration as stop:
-            view: View = stop.value
-            return view
+            report: CanaryReport = stop.value
+            return report
 
-    def report(self, monitor: Monitor, canary: SentCanary, view: View) -> Sight:
+    def record(self, monitor: Monitor, canary: SentCanary, report: CanaryReport) -> CanaryResult:
         """Tell the monitor what a canary has shown; returns what that means for the requests."""
         if canary.first is None:
-            return view.sight
-        return monitor.canary_ended(*canary.first, view, signs_in=self.signs_in)
+            return report.result
+        return monitor.canary_ended(*canary.first, report, signs_in=self.signs_in)

@@ -115,7 +115,7 @@ class RunScope:
 
 
 class SentCanary:
-    """The requests of one look at an application.
+    """The requests of one canary.
 
     Args:
         on_sent: called with the time at which a request is sent; returns the number of that canary.
@@ -150,9 +150,9 @@ class CallContext:
         parking: where the item waits without a worker; None for a single call.
         before_send: see `BeforeSend`.
         not_made: see `NotMade`.
-        is_proof: whether the request is a canary: it proves the login or looks at an application, and its response
+        is_proof: whether the request is a canary: it proves the login or probes an application, and its response
             says nothing about the requests that wait for it.
-        canary: set for a look at an application, which does not wait for that application.
+        canary: set for a canary of an application, which does not wait for that application.
 
     Attributes:
         attempts: number of requests sent.

@@ -28,10 +28,10 @@ from aioconnections.errors import (
 from aioconnections.policy.gate import Gate
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 from aioconnections.protocol.address import Address, split_url
-from aioconnections.protocol.answers import DOUBTFUL, foreign_error, is_doubtful, retry_after
+from aioconnections.protocol.canary import CanaryResult
 from aioconnections.protocol.messages import SAFE_METHODS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
-from aioconnections.protocol.sight import Sight
+from aioconnections.protocol.responses import DOUBTFUL, foreign_error, is_doubtful, retry_after
 from aioconnections.records import ServiceDocument
 from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
@@ -88,7 +88,7 @@ class Dispatcher:
             runtime,
             address,
             self._attempt_settled,
-            self._look,
+            self._send_canary,
             self._answers_head,
             now,
             signs_in=self._prober.signs_in,
@@ -214,7 +214,7 @@ class Dispatcher:
             attempts = context.attempts
             try:
                 if application.is_watched and context.canary is None and application.is_stale(moment, monitor.holds):
-                    await self._send_canary(monitor, context, moment)
+                    await self._send_canary_in_slot(monitor, context, moment)
                     continue
                 seconds = context.check(moment)
                 if request.method not in SAFE_METHODS:
@@ -388,7 +388,7 @@ class Dispatcher:
         except ValueError:
             return None
 
-    async def _look(self, monitor: Monitor, run: RunScope | None) -> Sight:
+    async def _send_canary(self, monitor: Monitor, run: RunScope | None) -> CanaryResult:
         """Send a canary to an application; what it means for the requests.
 
         Raises:
@@ -397,10 +397,10 @@ class Dispatcher:
         """
         canary = SentCanary(monitor.application.canary_sent)
         context = self._canary_context(canary, run)
-        view = await self._prober.view(
+        report = await self._prober.send_canary(
             monitor, lambda request: self._attempt_renewed(request, context), lambda: context.attempts
         )
-        return self._prober.report(monitor, canary, view)
+        return self._prober.record(monitor, canary, report)
 
     async def _answers_head(self, monitor: Monitor, context: CallContext) -> bool:
         """Whether HEAD requests reach the application through what is in front of it; asked once.
@@ -412,17 +412,17 @@ class Dispatcher:
         known = application.answers_head(self._now())
         if known is not None:
             return known
-        view = await self._prober.view(
+        report = await self._prober.send_canary(
             monitor,
             lambda request: self._attempt_renewed(request, context),
             lambda: context.attempts,
             method="HEAD",
         )
-        if view.sight in {Sight.GOOD, Sight.ABSENT, Sight.UNCLEAR}:
-            application.asked_by_head(self._now(), answered=view.sight is Sight.GOOD)
-        return view.sight is Sight.GOOD
+        if report.result in {CanaryResult.GOOD, CanaryResult.ABSENT, CanaryResult.UNCLEAR}:
+            application.asked_by_head(self._now(), answered=report.result is CanaryResult.GOOD)
+        return report.result is CanaryResult.GOOD
 
-    async def _send_canary(self, monitor: Monitor, waiting: CallContext, moment: float) -> None:
+    async def _send_canary_in_slot(self, monitor: Monitor, waiting: CallContext, moment: float) -> None:
         """Send a canary at `moment`, in the slot and at the start of the request that waits for it."""
         canary = SentCanary(monitor.application.canary_sent)
         context = self._canary_context(canary, waiting.run)
@@ -433,7 +433,7 @@ class Dispatcher:
             return response
 
         with waiting.parked(), suppress(AuthenticationError):  # the request that waits meets the refusal itself
-            self._prober.report(monitor, canary, await self._prober.view(monitor, send, lambda: canary.count))
+            self._prober.record(monitor, canary, await self._prober.send_canary(monitor, send, lambda: canary.count))
 
     def _canary_context(self, canary: SentCanary, run: RunScope | None) -> CallContext:
         return CallContext(self._now, self._runtime.item_timeout, run, is_proof=True, canary=canary)

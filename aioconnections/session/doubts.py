@@ -17,7 +17,9 @@ from attrs import evolve
 from aioconnections.errors import TransportError
 from aioconnections.policy.application import Application, Form
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.answers import (
+from aioconnections.protocol.canary import CanaryResult
+from aioconnections.protocol.messages import Request, Response
+from aioconnections.protocol.responses import (
     DOUBTFUL,
     foreign_error,
     head_of,
@@ -25,8 +27,6 @@ from aioconnections.protocol.answers import (
     is_doubtful,
     names_stopped_application,
 )
-from aioconnections.protocol.messages import Request, Response
-from aioconnections.protocol.sight import Sight
 from aioconnections.session.applications import Monitor
 from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.runtime import Runtime
@@ -54,7 +54,7 @@ class Doubts:
         runtime: shared by all users of the client.
         address: of the server.
         send: sends one request, with redirects and a renewed login.
-        look: sends a canary to an application.
+        send_canary: sends a canary to an application.
         answers_head: tells whether HEAD requests reach an application.
         now: gives the current time.
         signs_in: whether there is a credential.
@@ -65,7 +65,7 @@ class Doubts:
         runtime: Runtime,
         address: Address,
         send: Callable[[Request, CallContext], Awaitable[Response]],
-        look: Callable[[Monitor, RunScope | None], Awaitable[Sight]],
+        send_canary: Callable[[Monitor, RunScope | None], Awaitable[CanaryResult]],
         answers_head: Callable[[Monitor, CallContext], Awaitable[bool]],
         now: Callable[[], float],
         *,
@@ -74,7 +74,7 @@ class Doubts:
         self._runtime = runtime
         self._address = address
         self._send = send
-        self._look = look
+        self._send_canary = send_canary
         self._answers_head = answers_head
         self._now = now
         self._signs_in = signs_in
@@ -121,14 +121,14 @@ class Doubts:
         if form is Form.OWN:
             return response
         application = monitor.application
-        look = partial(self._look, monitor, context.run)
-        sight = await monitor.sight_after(count, look, context.parking, signs_in=self._signs_in)
-        if sight is Sight.UNCLEAR:
+        send_canary = partial(self._send_canary, monitor, context.run)
+        result = await monitor.result_after(count, send_canary, context.parking, signs_in=self._signs_in)
+        if result is CanaryResult.UNCLEAR:
             raise foreign_error(response)
-        if sight is Sight.ABSENT and not application.proved:
+        if result is CanaryResult.ABSENT and not application.proved:
             service = f"{monitor.name.capitalize()} service at {self._address.origin}{self._address.context}"
             raise foreign_error(response, f"{service}/{monitor.name}")
-        if sight is not Sight.GOOD:
+        if result is not CanaryResult.GOOD:
             return Next.ASK_AGAIN
         if form is Form.FOREIGN or context.is_proof or response.status not in _VOUCHED:
             return Next.RETRY
@@ -158,8 +158,8 @@ class Doubts:
         asking = monitor.asking.setdefault(head, anyio.Event())
         try:
             reaches = await self._answers_head(monitor, context)
-            answer = await self._send(evolve(request, method="GET"), context)
-            return await self._learned(request, response, answer, context, application, reaches=reaches)
+            fetched = await self._send(evolve(request, method="GET"), context)
+            return await self._learned(request, response, fetched, context, application, reaches=reaches)
         except TransportError:
             if context.run is not None and context.run.is_over:
                 raise
@@ -173,31 +173,31 @@ class Doubts:
         self,
         request: Request,
         response: Response,
-        answer: Response,
+        fetched: Response,
         context: CallContext,
         application: Application,
         *,
         reaches: bool,
     ) -> Form | Response:
-        """What the `answer` to a GET says about the `response` to a HEAD: its origin, or the verdict itself.
+        """What the `fetched` to a GET says about the `response` to a HEAD: its origin, or the verdict itself.
 
         A head is learned only if HEAD is known to reach the application and the same head comes once more: otherwise
         the application may have stopped, or come back, between the two.
         """
-        if answer.status in _CLEAR or (answer.status in DOUBTFUL and answer.is_own_form):
-            if reaches and answer.is_own_form and _is_bare(response, answer):
+        if fetched.status in _CLEAR or (fetched.status in DOUBTFUL and fetched.is_own_form):
+            if reaches and fetched.is_own_form and _is_bare(response, fetched):
                 await self._learn(request, response, Form.OWN, context, application)
-            return answer
-        if not is_doubtful(answer):
+            return fetched
+        if not is_doubtful(fetched):
             return Form.FOREIGN  # a failure, which says nothing about the pair
-        form = _form_of_body(evolve(request, method="GET"), answer, application)
+        form = _form_of_body(evolve(request, method="GET"), fetched, application)
         if form is Form.UNDECIDED:
-            if reaches and head_of(answer) == head_of(response):
+            if reaches and head_of(fetched) == head_of(response):
                 application.learn(head_of(response), form)
-            return form if answer.status == response.status else Form.FOREIGN
-        if head_of(answer) == head_of(response) and (reaches or form is Form.FOREIGN):
+            return form if fetched.status == response.status else Form.FOREIGN
+        if head_of(fetched) == head_of(response) and (reaches or form is Form.FOREIGN):
             await self._learn(request, response, form, context, application)
-        return answer if form is Form.OWN else form
+        return fetched if form is Form.OWN else form
 
     async def _learn(
         self, request: Request, response: Response, form: Form, context: CallContext, application: Application
@@ -208,11 +208,11 @@ class Doubts:
             application.learn(head_of(response), form)
 
 
-def _is_bare(response: Response, answer: Response) -> bool:
+def _is_bare(response: Response, fetched: Response) -> bool:
     """Whether the response to HEAD has the head of the GET, without the fields that describe the body."""
-    if response.media_type or response.status != answer.status:
+    if response.media_type or response.status != fetched.status:
         return False
-    names, others = ({name.lower() for name, _ in each.fields} for each in (response, answer))
+    names, others = ({name.lower() for name, _ in each.fields} for each in (response, fetched))
     return names - _OF_THE_BODY == others - _OF_THE_BODY
 
 

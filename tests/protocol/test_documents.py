@@ -7,7 +7,6 @@ import pytest
 
 from aioconnections.atom import AtomPerson, Category, Content, Entry, Link, Reader, Text, write_entry
 from aioconnections.errors import AtomError, InvalidInputError
-from aioconnections.protocol.answers import error_document
 from aioconnections.protocol.discovery import service_document
 from aioconnections.protocol.entries import (
     accepted_entry,
@@ -20,6 +19,7 @@ from aioconnections.protocol.entries import (
     query_value,
 )
 from aioconnections.protocol.people import profile_from
+from aioconnections.protocol.responses import error_document
 from aioconnections.records import (
     Connection,
     Email,

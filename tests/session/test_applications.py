@@ -8,7 +8,7 @@ from doors import on_virtual_time
 
 from aioconnections.clock import LoopClock
 from aioconnections.policy.limiter import Limiter
-from aioconnections.protocol.sight import Sight, View
+from aioconnections.protocol.canary import CanaryReport, CanaryResult
 from aioconnections.session.applications import Monitor
 from aioconnections.session.parking import Parking
 
@@ -18,28 +18,28 @@ FOREVER = float("inf")
 class Watcher:
     """A monitor, and canaries that take a tenth of a second."""
 
-    def __init__(self, sight: Sight = Sight.GOOD) -> None:
+    def __init__(self, result: CanaryResult = CanaryResult.GOOD) -> None:
         self.back = 0
         self.monitor = Monitor("profiles", Limiter(None), LoopClock(), lambda: 0.0, 300.0, self.is_back)
         self.monitor.login_proved()
         self.monitor.application.proved = False
         self.parking = Parking(3, lambda: None)
-        self.sight = sight
+        self.result = result
         self.sent: list[float] = []
 
     def is_back(self) -> None:
         self.back += 1
 
-    async def look(self) -> Sight:
+    async def send_canary(self) -> CanaryResult:
         sent = trio.current_time()
         number = self.monitor.application.canary_sent(sent)
         self.sent.append(sent)
         await trio.sleep(0.1)
-        return self.monitor.canary_ended(number, sent, View(self.sight, needs_login=None), signs_in=True)
+        return self.monitor.canary_ended(number, sent, CanaryReport(self.result, needs_login=None), signs_in=True)
 
-    async def wait(self, parking: Parking | None = None) -> Sight:
+    async def wait(self, parking: Parking | None = None) -> CanaryResult:
         count = self.monitor.application.sent_count
-        return await self.monitor.sight_after(count, self.look, parking or self.parking, signs_in=True)
+        return await self.monitor.result_after(count, self.send_canary, parking or self.parking, signs_in=True)
 
 
 def test_one_canary_serves_all_that_wait_and_the_next_one_is_due_a_second_later() -> None:
@@ -86,7 +86,7 @@ def test_a_single_call_waits_for_nobody() -> None:
         it, began = Watcher(), trio.current_time()
         for _ in range(3):
             count = it.monitor.application.sent_count
-            assert await it.monitor.sight_after(count, it.look, None, signs_in=True) is Sight.GOOD
+            assert await it.monitor.result_after(count, it.send_canary, None, signs_in=True) is CanaryResult.GOOD
         assert trio.current_time() - began == pytest.approx(0.3)
 
     on_virtual_time(main)
@@ -98,7 +98,7 @@ def test_if_the_item_that_sends_it_is_cancelled_another_one_does(after: float) -
         it = Watcher()
         if after > 0.1:  # the first one still waits for the time
             await it.wait()
-        seen: list[Sight] = []
+        seen: list[CanaryResult] = []
 
         async def wait() -> None:
             seen.append(await it.wait())
@@ -117,26 +117,26 @@ def test_if_the_item_that_sends_it_is_cancelled_another_one_does(after: float) -
                 nursery.start_soon(wait)
                 await trio.sleep_forever()
             first.cancel()
-        assert seen == [Sight.GOOD]
+        assert seen == [CanaryResult.GOOD]
 
     on_virtual_time(main)
 
 
 def test_a_bad_canary_begins_an_outage_and_a_good_probe_ends_it() -> None:
     async def main() -> None:
-        it, began = Watcher(Sight.AWAY), trio.current_time()
-        assert await it.wait() is Sight.AWAY
+        it, began = Watcher(CanaryResult.AWAY), trio.current_time()
+        assert await it.wait() is CanaryResult.AWAY
         away = [it.monitor.is_away]
 
         async def probe() -> bool:
-            await it.look()
-            return it.sight is Sight.GOOD
+            await it.send_canary()
+            return it.result is CanaryResult.GOOD
 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(it.monitor.clear, probe, FOREVER)
             await trio.sleep(2)
-            it.sight = Sight.GOOD
+            it.result = CanaryResult.GOOD
         assert [*away, it.monitor.is_away] == [True, False]
         assert (it.back, it.monitor.probes) == (1, 2)
         assert [round(sent - began, 1) for sent in it.sent] == [0.0, 1.1, 3.2]
@@ -146,14 +146,14 @@ def test_a_bad_canary_begins_an_outage_and_a_good_probe_ends_it() -> None:
 
 def test_something_else_at_a_new_address_is_no_outage() -> None:
     async def main() -> None:
-        it = Watcher(Sight.ABSENT)
-        assert await it.wait() is Sight.ABSENT
+        it = Watcher(CanaryResult.ABSENT)
+        assert await it.wait() is CanaryResult.ABSENT
         away = [it.monitor.is_away]
         it.monitor.application.proved = True
-        assert await it.wait() is Sight.ABSENT
+        assert await it.wait() is CanaryResult.ABSENT
         assert [*away, it.monitor.is_away] == [False, True]
-        unclear = Watcher(Sight.UNCLEAR)
-        assert await unclear.wait() is Sight.UNCLEAR
+        unclear = Watcher(CanaryResult.UNCLEAR)
+        assert await unclear.wait() is CanaryResult.UNCLEAR
         assert not unclear.monitor.is_away
 
     on_virtual_time(main)

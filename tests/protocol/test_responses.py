@@ -16,8 +16,8 @@ from aioconnections.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from aioconnections.protocol.answers import error_of, login_page, retry_after
 from aioconnections.protocol.messages import Request, Response
+from aioconnections.protocol.responses import error_of, login_page, retry_after
 
 REQUEST = Request("GET", "/profiles/atom/connection.do?connectionType=colleague")
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -13,16 +13,16 @@ from attrs import frozen
 
 from aioconnections.errors import CertificateError, TransportError
 from aioconnections.protocol.address import Address, ApplicationName
-from aioconnections.protocol.answers import DOUBTFUL, error_of, login_page, names_stopped_application
 from aioconnections.protocol.messages import Flow, Request, Response
+from aioconnections.protocol.responses import DOUBTFUL, error_of, login_page, names_stopped_application
 
-__all__ = ["Sight", "View", "look"]
+__all__ = ["CanaryReport", "CanaryResult", "canary"]
 
 _FEED = "application/atom+xml"
 _SERVICE_DOCUMENT = "application/atomsvc+xml"
 
 
-class Sight(Enum):
+class CanaryResult(Enum):
     """What a canary shows."""
 
     GOOD = "the application responds"
@@ -33,35 +33,35 @@ class Sight(Enum):
 
 
 @frozen
-class View:
-    """The result of `look`.
+class CanaryReport:
+    """The result of `canary`.
 
     Attributes:
-        sight: what the canary showed.
+        result: what the canary showed.
         needs_login: whether the next canary must use the signed-in user's own document; None if unknown.
         stopped: whether the application server itself reports that the application is stopped (``SRVE0255E``).
     """
 
-    sight: Sight
+    result: CanaryResult
     needs_login: bool | None
     stopped: bool = False
 
 
-def look(
+def canary(
     address: Address,
     application: ApplicationName,
     *,
     signs_in: bool,
     needs_login: bool | None = None,
     method: Literal["GET", "HEAD"] = "GET",
-) -> Flow[View]:
+) -> Flow[CanaryReport]:
     """Send a canary to `application`.
 
     Args:
         address: of the server.
         application: profiles or communities.
         signs_in: whether there is a credential.
-        needs_login: from an earlier `View`.
+        needs_login: from an earlier `CanaryReport`.
         method: ``HEAD`` shows whether a front end lets this method through.
 
     Raises:
@@ -71,23 +71,23 @@ def look(
     if needs_login is not True:
         request = Request(method, f"{address.context}/{application}/serviceconfigs", anonymous=True)
         response = yield from _asked(request)
-        sight = _sight(request, response, _FEED)
-        if sight is Sight.GOOD:
-            return View(sight, needs_login=False)
+        result = _result(request, response, _FEED)
+        if result is CanaryResult.GOOD:
+            return CanaryReport(result, needs_login=False)
         stopped = response is not None and names_stopped_application(response)
-        if sight is Sight.BUSY or needs_login is False or not signs_in:
-            return View(sight, needs_login, stopped)
+        if result is CanaryResult.BUSY or needs_login is False or not signs_in:
+            return CanaryReport(result, needs_login, stopped)
     if application == "profiles":
         request, expected = Request(method, f"{address.profiles}/profileService.do"), _SERVICE_DOCUMENT
     else:
         request, expected = Request(method, f"{address.communities}/community/invites/my?page=1&ps=1"), _FEED
     response = yield from _asked(request)
-    sight = _sight(request, response, expected)
+    result = _result(request, response, expected)
     if response is not None:
-        if response.status != 403 and sight is Sight.UNCLEAR:
+        if response.status != 403 and result is CanaryResult.UNCLEAR:
             raise error_of(request, response)
         stopped = stopped or names_stopped_application(response)
-    return View(sight, True if sight is Sight.GOOD else needs_login, stopped)
+    return CanaryReport(result, True if result is CanaryResult.GOOD else needs_login, stopped)
 
 
 def _asked(request: Request) -> Flow[Response | None]:
@@ -99,14 +99,14 @@ def _asked(request: Request) -> Flow[Response | None]:
         return None
 
 
-def _sight(request: Request, response: Response | None, expected: str) -> Sight:
+def _result(request: Request, response: Response | None, expected: str) -> CanaryResult:
     if response is None or response.status >= 500:
-        return Sight.AWAY
+        return CanaryResult.AWAY
     status = response.status
     if (status == 200 and response.media_type == expected) or (status in DOUBTFUL and response.is_own_form):
-        return Sight.GOOD  # a refusal in its own form shows too that the application responds
+        return CanaryResult.GOOD  # a refusal in its own form shows too that the application responds
     if status == 429:
-        return Sight.BUSY
+        return CanaryResult.BUSY
     if status in (401, 403) or 300 <= status < 400 or login_page(request, response):
-        return Sight.UNCLEAR
-    return Sight.ABSENT
+        return CanaryResult.UNCLEAR
+    return CanaryResult.ABSENT
