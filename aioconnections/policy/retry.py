@@ -4,7 +4,7 @@ Only temporary failures are retried: 429, 502, 503, 504, a broken connection, a 
 reached the server is repeated only if the request is idempotent. A deterministic failure (a response that is not HTTP,
 an untrusted certificate, a port that does not speak TLS) is not retried, except after a reused connection, which the
 server may have closed: a fresh connection decides. A limit of this machine is no failure of the server: the request
-waits for a connection instead.
+waits for a connection instead. A budget bounds all retries of a client.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attrs import field, frozen, validators
 
 from aioconnections.errors import LocalLimitError, ProtocolError, TransportError
 
-__all__ = ["LONGEST_RETRY_AFTER", "Retry"]
+__all__ = ["LONGEST_RETRY_AFTER", "Retry", "RetryBudget"]
 
 _TEMPORARY = frozenset({429, 502, 503, 504})
 _NOT_DONE = 429  # the only one of these statuses that says that nothing was done
@@ -23,6 +23,8 @@ _FIRST_PAUSE = 0.25
 _DOUBLINGS = 5  # until the longest pause, 8 s
 LONGEST_RETRY_AFTER = 300.0
 """Longest pause in seconds that is observed; a run ends if the server asks for more."""
+_STOCK = 35.0  # retries
+_EARNED = 0.1  # retries for each good response
 
 
 @frozen
@@ -60,3 +62,40 @@ class Retry:
 
 def _was_reused(error: TransportError) -> bool:
     return isinstance(error, ProtocolError) and error.reused
+
+
+class RetryBudget:
+    """The retries that a client may still make; a full outage costs at most the stock.
+
+    A client cannot tell a failing server from a failing request, but it can count: beyond an initial stock, it makes
+    one retry for ten good responses, so that retries never become the load.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = _STOCK
+
+    def earn(self) -> None:
+        """Record a good response."""
+        self._left = min(_STOCK, self._left + _EARNED)
+
+    def spend(self) -> bool:
+        """Take one retry; False if there is none left."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    @property
+    def left(self) -> int:
+        """Number of retries left."""
+        return int(self._left)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the stock is full."""
+        return self._left >= _STOCK
+
+    def __repr__(self) -> str:
+        return f"RetryBudget({self.left} left)"

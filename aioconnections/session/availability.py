@@ -19,11 +19,11 @@ from aioconnections.errors import (
     ServerUnavailableError,
     TransportError,
 )
-from aioconnections.policy.budget import RetryBudget
 from aioconnections.policy.concurrency import Concurrency
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.outage import Outage
 from aioconnections.policy.pace import Pace
+from aioconnections.policy.retry import RetryBudget
 from aioconnections.session.telemetry import LOG
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 

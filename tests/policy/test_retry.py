@@ -14,7 +14,7 @@ from aioconnections.errors import (
     ProtocolError,
     TransportError,
 )
-from aioconnections.policy.retry import Retry
+from aioconnections.policy.retry import Retry, RetryBudget
 
 STATUSES = [200, 201, 204, 301, 302, 400, 401, 403, 404, 405, 408, 409, 418, 429, 500, 501, 502, 503, 504, 505, 599]
 REPEATABLE_AGAIN = {429, 502, 503, 504}
@@ -86,3 +86,32 @@ def test_the_ceiling_doubles_up_to_eight_seconds() -> None:
 def test_at_least_one_attempt(attempts: int) -> None:
     with pytest.raises(ValueError, match="max_attempts"):
         Retry(attempts)
+
+
+def test_a_full_outage_costs_thirty_five_retries() -> None:
+    budget = RetryBudget()
+    assert budget.is_full
+    assert sum(budget.spend() for _ in range(1000)) == 35
+    assert repr(budget) == "RetryBudget(0 left)"
+
+
+def test_ten_good_responses_earn_a_retry() -> None:
+    budget = RetryBudget()
+    while budget.spend():
+        pass
+    for _ in range(11):
+        budget.earn()
+    assert budget.left == 1
+    assert [budget.spend(), budget.spend()] == [True, False]
+
+
+@given(st.lists(st.booleans(), max_size=2000))
+def test_retries_never_exceed_the_stock_and_a_tenth_of_the_good_responses(steps: list[bool]) -> None:
+    budget, retries = RetryBudget(), 0
+    for well in steps:
+        if well:
+            budget.earn()
+        else:
+            retries += budget.spend()
+    assert retries <= 35 + steps.count(True) * 0.1
+    assert budget.left <= 35
