@@ -53,6 +53,14 @@ _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly mor
 _LONGEST_SHOWN = 60  # characters
 _BOM = "\ufeff"
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # sets the delimiter in Excel; not a row
+_KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
+_HREFS = ("edit_href", "self_href")
+_LONGEST_HREF = 8_192  # bytes
+_LONGEST_HINT = 20  # digits
+_EXACT = 2**53  # floats represent every whole number below this
+# Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
+_DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
+_EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
 
 
 @frozen
@@ -355,16 +363,6 @@ def _item(line: int, row: InputRow, shape: Shape[ItemT], id_type: IdType | None)
         return shape.item(row, line, id_type)
     except InvalidInputError as error:
         return BadRowError(line, str(error), row)
-
-
-_KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
-_HREFS = ("edit_href", "self_href")
-_LONGEST_HREF = 8_192  # bytes
-_LONGEST_HINT = 20  # digits
-_EXACT = 2**53  # floats represent every whole number below this
-# Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
-_DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
-_EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
 
 
 class Item(Protocol):

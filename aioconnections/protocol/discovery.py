@@ -17,6 +17,11 @@ from aioconnections.records import Identity, Key, Profile, ServiceDocument, User
 __all__ = ["COLLEAGUES_REL", "emails_hidden", "is_unknown_person", "profile", "service_document", "service_document_of"]
 
 _INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the response for an unknown person
+COLLEAGUES_REL = f"{SN}/connections/colleague"
+_APP = "{http://www.w3.org/2007/app}"
+_LINK = "{http://www.w3.org/2005/Atom}link"
+_USERID = f"{{{SN}}}userid"
+_ENCODED = re.compile(r"https?%3a%2f%2f", re.IGNORECASE)
 
 
 def service_document_of(address: Address, person: Identity | None = None) -> Flow[ServiceDocument | None]:
@@ -85,14 +90,6 @@ def is_unknown_person(request: Request, response: Response) -> bool:
         return False
     error = error_of(request, response)
     return isinstance(error, BadRequestError) and error.code == _INVALID
-
-
-COLLEAGUES_REL = f"{SN}/connections/colleague"
-
-_APP = "{http://www.w3.org/2007/app}"
-_LINK = "{http://www.w3.org/2005/Atom}link"
-_USERID = f"{{{SN}}}userid"
-_ENCODED = re.compile(r"https?%3a%2f%2f", re.IGNORECASE)
 
 
 def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocument | None:

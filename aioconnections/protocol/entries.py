@@ -39,6 +39,11 @@ SN = "http://www.ibm.com/xmlns/prod/sn"
 TYPE_SCHEME = f"{SN}/type"
 
 _PREFIX = "tag:profiles.ibm.com,2006:entry"
+_CONNECTION_TYPE_SCHEME = f"{SN}/connection/type"
+_STATUS_SCHEME = f"{SN}/status"
+_COMMUNITY_REL = f"{SN}/community"
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_INVITATION_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
 
 
 def kind_of(entry: Entry) -> str | None:
@@ -108,10 +113,6 @@ def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
         return kind(text) if text else None
     except InvalidInputError:
         return None
-
-
-_CONNECTION_TYPE_SCHEME = f"{SN}/connection/type"
-_STATUS_SCHEME = f"{SN}/status"
 
 
 def connection_from(entry: Entry) -> Connection:
@@ -188,11 +189,6 @@ def _entry(status: Status, content: Content) -> Entry:
     )
 
 
-_COMMUNITY_REL = f"{SN}/community"
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
-
-
 def invitation_from(entry: Entry) -> Invitation:
     """The invitation that an entry describes.
 
@@ -250,6 +246,6 @@ def _community_uuid(entry: Entry) -> str | None:
     uuid = next((found for found in (query_value(href, "communityUuid") for href in hrefs) if found), None)
     if uuid is None and entry.id:
         # two uuids joined by a dash, which they contain too: only their length separates them
-        match = _ID.fullmatch(entry.id)
+        match = _INVITATION_ID.fullmatch(entry.id)
         uuid = match[1] if match else None
     return uuid

@@ -20,6 +20,16 @@ _LARGEST_CARD = 1 << 22  # bytes
 _MOST_GROWTH = 16
 _PROPERTY = 64  # bytes that a property takes besides its name and value
 _HREFS = {"url": "href", "photo": "src", "sound": "href"}
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_QUOTED_PRINTABLE = {"quoted-printable", "encoding=quoted-printable"}
+_OCTETS = re.compile(r"(?:=[0-9A-Fa-f]{2})+")
+# Names sent by a server never reach the codec registry.
+_CHARSETS = {"us-ascii": "utf-8", "iso-8859-1": "iso-8859-1", "windows-1252": "cp1252"}
+_NOT_ENCODED = re.compile(r"=(?![0-9A-Fa-f]{2})")
+_MOST_PARAMETERS = 50
+# Characters that XML forbids are read as in XML documents.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_STRUCTURE = {"begin", "end", "version"}
 
 
 def profile_from(entry: Entry) -> Profile:
@@ -95,18 +105,6 @@ def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
             if left < 0:
                 raise AtomError("the properties of an hCard are far longer than the card itself", element="content")
             yield name, value
-
-
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_QUOTED_PRINTABLE = {"quoted-printable", "encoding=quoted-printable"}
-_OCTETS = re.compile(r"(?:=[0-9A-Fa-f]{2})+")
-# Names sent by a server never reach the codec registry.
-_CHARSETS = {"us-ascii": "utf-8", "iso-8859-1": "iso-8859-1", "windows-1252": "cp1252"}
-_NOT_ENCODED = re.compile(r"=(?![0-9A-Fa-f]{2})")
-_MOST_PARAMETERS = 50
-# Characters that XML forbids are read as in XML documents.
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_STRUCTURE = {"begin", "end", "version"}
 
 
 def card_properties(card: str) -> Iterator[tuple[str, str]]:

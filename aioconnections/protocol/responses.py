@@ -51,7 +51,12 @@ _CHANGES = frozenset({"POST", "PUT", "DELETE"})
 DOUBTFUL = frozenset({400, 403, 404, 409, 410, 417, 421, 426})
 """Refusals that are a verdict only if the application itself wrote them."""
 _APPLICATION_SERVER = re.compile(rb"SRVE[0-9]{4}E")
-_PLAIN: dict[int, type[ResponseError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
+_PLAIN_ERRORS: dict[int, type[ResponseError]] = {400: BadRequestError, 403: ForbiddenError, 404: NotFoundError}
+_ERROR_ELEMENTS = {
+    f"{{{SN}}}": ("code", ("message", "displaymessage")),
+    "{urn:ibm.com/td}": ("errorCode", ("errorMessage",)),
+}
+_MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
 
 
 def error_of(request: Request, response: Response) -> ResponseError:
@@ -69,7 +74,7 @@ def error_of(request: Request, response: Response) -> ResponseError:
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
         return kind(status, code, message, retry_after(response))
-    return _PLAIN.get(status, UnexpectedResponseError)(status, code, message)
+    return _PLAIN_ERRORS.get(status, UnexpectedResponseError)(status, code, message)
 
 
 def expect(request: Request, response: Response, *statuses: int) -> None:
@@ -184,13 +189,6 @@ def _meaning(status: int) -> str:
         return "no standard status"
 
 
-_NAMES = {
-    f"{{{SN}}}": ("code", ("message", "displaymessage")),
-    "{urn:ibm.com/td}": ("errorCode", ("errorMessage",)),
-}
-_MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
-
-
 def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument | None:
     """Read an error document of the server.
 
@@ -208,7 +206,7 @@ def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument 
     if error is None:
         return None
     space, _, name = error.tag.rpartition("}")
-    names = _NAMES.get(f"{space}}}")
+    names = _ERROR_ELEMENTS.get(f"{space}}}")
     if name != "error" or names is None:
         return None
     texts = {child.tag.rpartition("}")[2]: child.content.strip() for child in error.children}

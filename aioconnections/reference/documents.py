@@ -30,6 +30,15 @@ PROFILE_UPDATED = 1_488_323_045_678
 """Date of the last change to all profiles, in milliseconds since 1970."""
 
 _XHTML = "http://www.w3.org/1999/xhtml"
+_ENTRY_ID = "tag:profiles.ibm.com,2006:entry"
+_NAMESPACES = (
+    f'xmlns:app="http://www.w3.org/2007/app" xmlns:thr="http://purl.org/syndication/thread/1.0"'
+    f' xmlns:fh="http://purl.org/syndication/history/1.0" xmlns:snx="{SN}" xmlns:opensearch="{OPENSEARCH}"'
+    f' xmlns="{ATOM}"'
+)
+_EDITABLE = ("telephoneNumber", "mobileNumber", "officeName", "description", "experience")
+_SERVICES = ("forums", "blogs", "activities", "profiles", "files", "wikis", "communities")
+_COMPLETE = "<fh:complete></fh:complete>"
 
 
 class ProfileFormat(NamedTuple):
@@ -132,19 +141,6 @@ def _vcard(person: Person, details: ProfileDetails, *, full: bool, show_email: b
             "",
         )
     )
-
-
-_ENTRY_ID = "tag:profiles.ibm.com,2006:entry"
-
-_NAMESPACES = (
-    f'xmlns:app="http://www.w3.org/2007/app" xmlns:thr="http://purl.org/syndication/thread/1.0"'
-    f' xmlns:fh="http://purl.org/syndication/history/1.0" xmlns:snx="{SN}" xmlns:opensearch="{OPENSEARCH}"'
-    f' xmlns="{ATOM}"'
-)
-
-_EDITABLE = ("telephoneNumber", "mobileNumber", "officeName", "description", "experience")
-_SERVICES = ("forums", "blogs", "activities", "profiles", "files", "wikis", "communities")
-_COMPLETE = "<fh:complete></fh:complete>"
 
 
 class ProfilesFeed(NamedTuple):
