@@ -33,6 +33,7 @@ __all__ = [
     "RECORDED",
     "ROWS",
     "RUN",
+    "TIMEOUT",
     "CheckingRun",
     "ExplicitRun",
     "File",
@@ -219,6 +220,7 @@ PAUSE: Parameter = _option(lambda text: _number(text, least=0), "a number of sec
 OUTAGE: Parameter = _option(
     lambda text: _or_none(text, above=False), "a number of seconds, 0 or more, or none for no limit"
 )
+TIMEOUT: Parameter = _option(lambda text: _number(text, least=0, above=True), "a positive number of seconds")
 END: Parameter = _option(lambda text: _or_none(text, above=True), "a positive number of seconds, or none for no limit")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from aioconnections.cli.options import COUNT, RATE, Seconds
+from aioconnections.cli.options import COUNT, RATE, TIMEOUT, Seconds
 from aioconnections.cli.progress import Level, can_prompt, say
 from aioconnections.errors import InvalidInputError
 
@@ -45,6 +45,9 @@ class ServerOptions:
     """Largest number of concurrent requests."""
     max_per_second: Annotated[float, RATE] = 100
     """Largest number of requests started per second; 0 for no limit."""
+    attempt_timeout: Annotated[float, TIMEOUT] = 10
+    """Seconds that one request may take, from connecting to the last byte of the response. A row may take six times as
+    long over all its attempts, at least one minute."""
     log_level: Level | None = None
     """Log requests, runs and refused logins on standard error, from this level on; log records never name people."""
 
@@ -72,6 +75,8 @@ class ServerOptions:
                 verify=self.ca_file or True,
                 trust_env=self.trust_env,
                 timeouts=Timeouts(
+                    attempt=self.attempt_timeout,
+                    item=max(60, 6 * self.attempt_timeout),
                     outage=None if max_outage == "none" else max_outage,
                     run=None if run_timeout == "none" else run_timeout,
                 ),

@@ -16,7 +16,6 @@ from attrs import define, field
 
 from aioconnections.cli import run
 from aioconnections.cli.rows import NO_FIELD_LIMIT
-from aioconnections.client import Timeouts
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
 from aioconnections.reference import App, Directory, Fault, app
@@ -157,14 +156,6 @@ def pairs_file(tmp_path: Path) -> Callable[..., Path]:
 def csv_of(pairs: Iterable[tuple[Person, Person]]) -> str:
     lines = (f"{source.email},{target.email},{DIRECTORY.status(source, target) or 'none'}" for source, target in pairs)
     return "\n".join(["source_email,target_email,truth", *lines, ""])
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits longer than half a second for an answer."""
-    defaults = Timeouts.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "attempt", 0.5)
 
 
 @pytest.fixture

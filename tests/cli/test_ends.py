@@ -42,6 +42,7 @@ def me(signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return signed_in
 
 
+SHORT = ("--attempt-timeout", 0.5)
 SLOWLY = ("--max-per-second", 50)  # so that a run lasts much longer than it takes to see that it has begun
 
 
@@ -53,14 +54,23 @@ def interrupt(number: signal.Signals = signal.SIGINT) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
+def test_a_request_ends_after_the_attempt_timeout(command: Command, me: Any) -> None:
+    me.app.faults = [Fault("stall", operation="check")]
+    who = f"source_userid,target_userid\n{ME.userid},{STRANGERS[0].userid}\n"
+    Path("pairs.csv").write_text(who, encoding="utf-8")
+    said = command("check", "pairs.csv", "--attempt-timeout", 0.05)
+    (row,) = said.rows
+    assert (said.code, row["attempts"]) == (1, "4")
+    assert row["error"] == "DeadlineError: no complete response within 0.05 s"
+
+
 @SIGNALS
 def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
-    command: Command, pairs_file: PairsFile, me: Any, once: Once, impatient: None, number: signal.Signals
+    command: Command, pairs_file: PairsFile, me: Any, once: Once, number: signal.Signals
 ) -> None:
-    del impatient
     me.app.faults = [STALLS]
     once(lambda: len(me.app.commits) == 3, interrupt(number))
-    said = command("invite", pairs_file(people(10)), "--no-journal", "--max-connections", 3)
+    said = command("invite", pairs_file(people(10)), "--no-journal", "--max-connections", 3, *SHORT)
     assert said.code == 130
     assert len({row["userid"] for row in said.rows}) == 10
     assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 3, "unprocessed": 7}
@@ -129,22 +139,14 @@ def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: 
     assert [line.split(",")[1] for line in out.splitlines()] == ["outcome", "invited", "invited"]
 
 
-ENDLESS = """
-import sys
-from aioconnections.client import Timeouts
-Timeouts.__init__.__kwdefaults__["attempt"] = 10_000
-from aioconnections.__main__ import main
-main()
-"""
-
-
 @pytest.mark.parametrize("numbers", [(signal.SIGINT,) * 2, (signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.parametrize("record", [["--no-journal"], ["--journal", "j.sqlite"]], ids=" ".join)
 def test_the_second_signal_ends_it_at_once(
     pairs_file: PairsFile, me: Any, numbers: tuple[signal.Signals, signal.Signals], record: list[str]
 ) -> None:
     me.app.faults = [STALLS]
-    line = [sys.executable, "-W", "error", "-c", ENDLESS, "invite", str(pairs_file(people(10))), *record]
+    line = [sys.executable, "-W", "error", "-m", "aioconnections", "invite", str(pairs_file(people(10))), *record]
+    line += ["--attempt-timeout", "10000"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as invite:
         try:
             while not me.app.commits:

@@ -34,6 +34,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 Once = Callable[[Callable[[], bool], Callable[[], object]], None]
 
 JOURNAL = ("--journal", "my journal.sqlite")
+SHORT = ("--attempt-timeout", 0.5)
 JOINING = ("invitations accept", "invitations decline")
 LISTINGS: dict[str, list[object]] = {
     "accept": ["colleagues", "--userid", ME.userid, "--status", "pending"],
@@ -207,11 +208,10 @@ def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) 
     assert (again.returncode, len(again.stdout.splitlines()), len(me.app.commits)) == (0, 31, 30)
 
 
-def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: Once, impatient: None) -> None:
-    del impatient
+def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: Once) -> None:
     me.app.faults = [Fault("stall", at="commit", operation="invite")]
     once(lambda: len(me.app.commits) == 1, lambda: os.kill(os.getpid(), signal.SIGINT))
-    said = command("invite", people(10), *JOURNAL, "--max-connections", 4, "--max-per-second", 0.5)
+    said = command("invite", people(10), *JOURNAL, "--max-connections", 4, "--max-per-second", 0.5, *SHORT)
     assert said.code == 130
     assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 1, "unprocessed": 9}
     recorded = command("report", "my journal.sqlite").rows
@@ -258,24 +258,20 @@ def test_a_login_that_goes_bad_can_go_on_and_one_that_was_never_good_cannot(
     assert command("check", pairs, *JOURNAL).code == 0
 
 
-def test_a_run_that_takes_too_long_can_go_on(command: Command, me: Any, impatient: None) -> None:
-    del impatient
+def test_a_run_that_takes_too_long_can_go_on(command: Command, me: Any) -> None:
     me.app.faults = [Fault("stall", operation="check", person=OTHERS[5])]
     pairs = table("source_userid,target_userid", *((ME.userid, other.userid) for other in OTHERS[:10]))
-    said = command("check", pairs, *JOURNAL, "--run-timeout", 0.3)
+    said = command("check", pairs, *JOURNAL, "--run-timeout", 0.3, *SHORT)
     assert (said.code, len(said.rows)) == (75, 10)
     assert "aioconnections: stopped: the run was not done within 0.3 s\n" in said.err
     me.app.faults = []
     assert command("check", pairs, *JOURNAL).code == 0
 
 
-def test_without_a_journal_a_run_that_takes_too_long_leaves_rows_unprocessed(
-    command: Command, me: Any, impatient: None
-) -> None:
-    del impatient
+def test_without_a_journal_a_run_that_takes_too_long_leaves_rows_unprocessed(command: Command, me: Any) -> None:
     me.app.faults = [Fault("stall", operation="check", person=OTHERS[5])]
     pairs = table("source_userid,target_userid", *((ME.userid, other.userid) for other in OTHERS[:10]))
-    said = command("check", pairs, "--run-timeout", 0.3)
+    said = command("check", pairs, "--run-timeout", 0.3, *SHORT)
     assert (said.code, len(said.rows)) == (1, 10)
     assert said.err.splitlines()[-1] == "aioconnections: stopped: the run was not done within 0.3 s"
     assert "--run-timeout" in next(line for line in command("--help").out.splitlines() if "Exit codes" in line)

@@ -138,14 +138,14 @@ def test_a_person_who_comes_twice_does_so_in_what_was_recorded(command: Command,
 
 
 def test_what_an_earlier_run_left_is_told_from_what_it_has_done(
-    command: Command, me: Any, away: Callable[[], None], impatient: None
+    command: Command, me: Any, away: Callable[[], None]
 ) -> None:
-    del impatient
     me.app.faults = [
         Fault("stall", at="commit", operation="invite", person=STRANGERS[1]),
         Fault("refuse", status=403, operation="invite", person=STRANGERS[2]),
     ]
-    command("invite", table("userid", *((p.userid,) for p in STRANGERS[:3]), ("",)), *JOURNAL, "--on-unknown", "report")
+    file = table("userid", *((p.userid,) for p in STRANGERS[:3]), ("",))
+    command("invite", file, *JOURNAL, "--on-unknown", "report", "--attempt-timeout", 0.5)
     away()
     longer = table("userid", *((p.userid,) for p in STRANGERS[:3]), ("",), *((p.userid,) for p in STRANGERS[4:7]))
     said = command("invite", longer, *JOURNAL)

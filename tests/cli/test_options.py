@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 
 COUNT = "a whole number, at least 1"
 RATE = "a positive number, or 0 for no limit"
+TIMEOUT = "a positive number of seconds"
 OUTAGE = "a number of seconds, 0 or more, or none for no limit"
 PAUSE = "a number of seconds, 0 or more"
 END = "a positive number of seconds, or none for no limit"
@@ -30,6 +31,8 @@ END = "a positive number of seconds, or none for no limit"
         ("--max-per-second", "-1", RATE),
         ("--max-per-second", "inf", RATE),
         ("--max-per-second", "none", RATE),
+        ("--attempt-timeout", "0", TIMEOUT),
+        ("--attempt-timeout", "none", TIMEOUT),
         ("--max-outage", "-1", OUTAGE),
         ("--max-outage", "abc", OUTAGE),
         ("--max-outage", "nan", OUTAGE),

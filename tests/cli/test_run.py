@@ -92,7 +92,7 @@ def test_a_missing_extra_names_the_command_that_installs_it(tmp_path: Path) -> N
         )
         return done.returncode, done.stderr
 
-    cli = 'aioconnections: the command line needs two more packages: pip install "aioconnections[cli]"\n'
+    cli = 'aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"\n'
     server = 'aioconnections: the reference server requires uvicorn: pip install "aioconnections[server]"\n'
     assert without("cyclopts", "--help") == (1, cli)
     assert without("rich", "--help") == (1, cli)
