@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import secrets
 import warnings
@@ -12,7 +11,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 import anyio
-import anyio.lowlevel
 from attrs import define, field, frozen
 
 from aioconnections._version import __version__
@@ -30,6 +28,7 @@ from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.transport import Engine
+from aioconnections.transport.affinity import LoopAffinity
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 from aioconnections.transport.connect import proxy_from_environment
 from aioconnections.transport.limits import LocalLimit
@@ -142,7 +141,7 @@ class Server:
         self._engine = self._make_engine(adapted, signs_in=auth is not None)
         self._clock = options.clock
         self._runtime: Runtime | None = None
-        self._bound_to: tuple[object, int] | None = None  # the event loop and the process
+        self._affinity = LoopAffinity()
         self._key = secrets.token_bytes(32)
         self._sessions: OrderedDict[bytes, _Entry] = OrderedDict()  # by digest, least recently used first
         self._renewed: deque[tuple[float, bytes]] = deque()  # former digests, and when they expire
@@ -163,7 +162,7 @@ class Server:
         """
         if self._runtime is not None:
             raise UsageError("a client can be entered only once")
-        self._bound_to = (anyio.lowlevel.current_token(), os.getpid())
+        self._affinity.check()
         clock = self._clock = self._clock or LoopClock()
         options, slots, chance = self.options, self._slots, self.options.rng.random
         availability = Availability(
@@ -254,8 +253,7 @@ class Server:
             raise UsageError("this client is closed")
         if self._runtime is None:
             raise UsageError("a client is used inside of its `async with` block")
-        if self._bound_to != (anyio.lowlevel.current_token(), os.getpid()):
-            raise UsageError("this client belongs to another event loop or process; create a client in each of them")
+        self._affinity.check()
 
     def session_for(self, auth: Auth | None) -> Session:
         """The session for `auth`: the same one for equal credentials, so that a wrong password is refused once.

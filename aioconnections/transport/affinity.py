@@ -1,10 +1,10 @@
-"""Event-loop and process affinity of a pool: its sockets work only in the loop and the process that opened them."""
+"""Event-loop and process affinity: sockets work only in the loop and the process that opened them."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import weakref
+from asyncio import _get_running_loop as running_asyncio_loop  # exported; None outside a loop, where the other raises
 from collections.abc import Callable
 
 from anyio.lowlevel import RunVar
@@ -39,7 +39,7 @@ class LoopAffinity:
             raise UsageError("this client was used before the process was forked; create a client in each process")
         if not self._bound:
             self._bound = True
-            self.current_loop = asyncio._get_running_loop if on_asyncio() else _trio_run  # noqa: SLF001 -- never raises
+            self.current_loop = running_asyncio_loop if on_asyncio() else _trio_run
             self.bound_loop = self.current_loop()
         if self.current_loop() is not self.bound_loop:
             raise UsageError("this client belongs to another event loop; create a client in each event loop")

@@ -184,7 +184,7 @@ def test_timeouts_without_limits() -> None:
     assert Timeouts(run=None, outage=None) == Timeouts(attempt=10, item=60, run=None, outage=None)
 
 
-async def test_a_client_belongs_to_its_block_its_loop_and_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_belongs_to_its_block_and_its_loop() -> None:
     client = client_of(one_after_the_other(status("accepted")))
     assert "not entered" in repr(client)
     with pytest.raises(UsageError):
@@ -199,15 +199,29 @@ async def test_a_client_belongs_to_its_block_its_loop_and_its_process(monkeypatc
                 anyio.run(client.check, A, B)
 
         await anyio.to_thread.run_sync(elsewhere)
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "getpid", lambda: -1)
-            with pytest.raises(UsageError, match="process"):
-                await client.check(A, B)
         assert await client.check(A, B) is Status.ACCEPTED
     assert "closed" in repr(client)
     assert "secret" not in repr(client)
     with pytest.raises(UsageError, match="closed"):
         await client.check(A, B)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_forked_process_cannot_use_the_client() -> None:
+    async with client_of(one_after_the_other(status("accepted"))) as client:
+        child = os.fork()
+        if child == 0:
+            refused = False
+            try:
+                client.check(A, B).send(None)
+            except UsageError as error:
+                refused = "forked" in str(error)
+            except BaseException:  # noqa: BLE001, S110 -- the child must not return to pytest
+                pass
+            os._exit(0 if refused else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0  # noqa: ASYNC222 -- the child is ending
+        assert await client.check(A, B) is Status.ACCEPTED
 
 
 def test_a_login_over_plain_http_is_warned_of() -> None:
