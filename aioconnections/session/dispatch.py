@@ -85,7 +85,6 @@ class Dispatcher:
         sender = Sender(runtime, address, login, now)
         self._send = sender.send if jar is None else CookieSender(sender, login, jar).send
         self._doubts = Doubts(
-            runtime,
             address,
             self._attempt_settled,
             self._send_canary,
@@ -300,11 +299,12 @@ class Dispatcher:
 
     async def _judged(self, request: Request, response: Response, context: CallContext, asked: int) -> Response | Next:
         """What a doubtful response means; see `Doubts.decide`."""
-        if context.is_proof and not self._monitor(request).application.proved:
+        monitor = self._monitor(request)
+        if context.is_proof and not monitor.application.proved:
             return response  # the proof of the login names best what is wrong with the address
         if request.is_change:
             await context.change_not_made(foreign_error(response))
-        return await self._doubts.decide(request, response, context, asked=asked)
+        return await self._doubts.decide(request, response, context, monitor, asked=asked)
 
     async def _delay(self, request: Request, context: CallContext) -> None:
         if context.run is not None:

@@ -29,7 +29,6 @@ from aioconnections.protocol.responses import (
 )
 from aioconnections.session.applications import Monitor
 from aioconnections.session.call_context import CallContext, RunScope
-from aioconnections.session.runtime import Runtime
 
 __all__ = ["Doubts", "Next"]
 
@@ -51,7 +50,6 @@ class Doubts:
     """The doubtful responses of one signed-in user.
 
     Args:
-        runtime: shared by all users of the client.
         address: of the server.
         send: sends one request, with redirects and a renewed login.
         send_canary: sends a canary to an application.
@@ -62,7 +60,6 @@ class Doubts:
 
     def __init__(
         self,
-        runtime: Runtime,
         address: Address,
         send: Callable[[Request, CallContext], Awaitable[Response]],
         send_canary: Callable[[Monitor, RunScope | None], Awaitable[CanaryResult]],
@@ -71,7 +68,6 @@ class Doubts:
         *,
         signs_in: bool,
     ) -> None:
-        self._runtime = runtime
         self._address = address
         self._send = send
         self._send_canary = send_canary
@@ -80,7 +76,7 @@ class Doubts:
         self._signs_in = signs_in
 
     async def decide(
-        self, request: Request, response: Response, context: CallContext, *, asked: int
+        self, request: Request, response: Response, context: CallContext, monitor: Monitor, *, asked: int
     ) -> Response | Next:
         """What a doubtful `response` means.
 
@@ -88,6 +84,7 @@ class Doubts:
             request: the request.
             response: its response.
             context: of the conversation.
+            monitor: of the application that the request is for.
             asked: how often the decision for this request was `Next.ASK_AGAIN` before.
 
         Returns:
@@ -98,7 +95,6 @@ class Doubts:
             ConnectionsError: a request that the decision needs got no response.
         """
         received = self._now()
-        monitor = self._runtime.applications.named(self._address.application_of(request.target))
         if monitor.is_away:
             return Next.ASK_AGAIN  # the request waits until the application is back
         with context.parked():
