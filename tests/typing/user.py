@@ -8,16 +8,23 @@ from typing import Literal, assert_never, assert_type
 from aioconnections import (
     Accepted,
     AcceptOutcome,
+    Administration,
     AlreadyExists,
+    Attempt,
     Auth,
     Basic,
     Bearer,
     Checked,
+    CheckOutcome,
     Client,
+    Clock,
+    Community,
     Connected,
     Connection,
+    ConnectionLike,
     ConnectionsError,
     ConnectOutcome,
+    Duplicate,
     Email,
     Failed,
     Headers,
@@ -31,10 +38,14 @@ from aioconnections import (
     Key,
     Ltpa,
     OAuth2,
+    OnProgress,
     Outcomes,
     Pair,
+    PairLike,
     Person,
+    PersonLike,
     Profile,
+    Progress,
     Rejected,
     Removed,
     RemoveOutcome,
@@ -44,10 +55,14 @@ from aioconnections import (
     Send,
     ServiceDocument,
     Status,
+    Stream,
+    Tally,
+    Timeouts,
     Tokens,
     TransportError,
     Unprocessed,
     Userid,
+    Verify,
 )
 
 
@@ -160,13 +175,52 @@ async def verbs_in_bulk(ann: Person, bob: Email, invitations: list[Invitation]) 
                         assert_never(outcome)
 
 
+def configured(verify: Verify, clock: Clock | None) -> Client:
+    def seen(attempt: Attempt) -> None:
+        assert_type(attempt.status, int | None)
+
+    timeouts = Timeouts(attempt=5, run=3_600, outage=None)
+    return Client(
+        "https://connections.example.com", verify=verify, clock=clock, timeouts=timeouts, on_attempt=seen, cookies=True
+    )
+
+
+async def whole_runs(pairs: list[PairLike], people: list[PersonLike], connections: list[ConnectionLike]) -> Tally:
+    """The forms that need no loop."""
+    tallies: list[Tally] = []
+
+    def report(progress: Progress) -> None:
+        tallies.append(progress.tally)
+
+    on_progress: OnProgress = report
+    async with configured("/etc/ssl/internal.pem", None) as client:
+        async with client.check_many(pairs, on_progress=on_progress) as checks:
+            assert_type(await checks.collect(), list[CheckOutcome])
+        async with client.accept_many(connections) as accepted:
+            assert_type(await accepted.collect(), list[AcceptOutcome])
+        async with client.invite_many(people, journal=None) as invited:
+            first_indexes = [outcome.of for outcome in await invited.collect() if isinstance(outcome, Duplicate)]
+            assert_type(first_indexes, list[int])
+        async with client.resolve_many(people) as resolved:
+            return await resolved.drain(print)
+
+
+async def resources(client: Client, ann: Email) -> None:
+    admin: Administration = client.admin
+    community: Community = client.community("uuid")
+    stream: Stream[Connection] = client.colleagues(ann)
+    assert_type(await admin.disconnect(ann, Userid("20091")), Removed)
+    assert_type(await community.invite(ann), Invited | AlreadyExists)
+    assert_type([connection.id async for connection in stream], list[str | None])
+
+
 class Token:
     """A login of the user's own."""
 
     async def headers(self, send: Send, refused: Headers | None) -> Headers:
-        answer = await send("POST", "/token", headers={"X-Again": "yes" if refused else "no"})
-        assert_type(answer, Response)
-        return Headers([("Authorization", f"Bearer {answer.body.decode()}")])
+        response = await send("POST", "/token", headers={"X-Again": "yes" if refused else "no"})
+        assert_type(response, Response)
+        return Headers([("Authorization", f"Bearer {response.body.decode()}")])
 
 
 def signed_in() -> Client:
