@@ -43,7 +43,7 @@ class Engine(Protocol):
         kept. Cancelling is safe at any await.
 
         Raises:
-            TransportError: there is no complete response. Exceptions of the underlying library are never raised.
+            TransportError: there is no complete response. Exceptions of the underlying library are translated.
         """
         ...
 

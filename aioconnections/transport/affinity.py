@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from asyncio import _get_running_loop as running_asyncio_loop  # exported; None outside a loop, where the other raises
+from asyncio import _get_running_loop as running_asyncio_loop  # public; returns None outside a loop
 from collections.abc import Callable
 
 from anyio.lowlevel import RunVar
@@ -31,7 +31,7 @@ class LoopAffinity:
         """Bind to the running event loop at the first call.
 
         Raises:
-            UsageError: closed, or called from another event loop or process.
+            UsageError: the instance is closed, or `check` was called from another event loop or process.
         """
         if self._closed:
             raise UsageError("this client is closed")

@@ -1,8 +1,8 @@
 """Adapter from httpx to lanes: `LaneTransport` is a transport for any `httpx.AsyncClient`.
 
 ``httpx.AsyncClient(transport=LaneTransport())`` works for any URL, with httpx's exceptions, its four timeouts and
-bodies streamed both ways. It has the properties of lanes: no response is given to the wrong request, and a cancelled
-request costs no other one its connection. httpx decodes the content, each piece in one step. So encoded content is
+bodies streamed both ways. It has the properties of lanes: no response is given to the wrong request, and cancelling a
+request does not close the connection of another. httpx decodes each piece of content in one step, so encoded content is
 passed on in pieces of 1 KiB, which gzip and deflate expand to 1 MiB at most.
 """
 
@@ -40,8 +40,8 @@ _Phase = Literal["pool", "connect", "write", "read"]
 
 _NO_LIMIT = 1 << 62
 _MAX_ORIGINS = 1000
-_RETRY_DELAY = 0.05  # seconds before another attempt to connect, after this machine allowed none
-_CODED_PIECE = 1 << 10
+_RETRY_DELAY = 0.05  # seconds before the next attempt to connect, when this machine allows no further connection
+_CODED_PIECE = 1 << 10  # bytes
 _REPEATABLE = frozenset({"HEAD", "GET", "PUT", "DELETE"})
 _TIMEOUTS: dict[_Phase, type[httpx.TimeoutException]] = {
     "pool": httpx.PoolTimeout,
@@ -62,7 +62,7 @@ class _Timeouts:
         return math.inf if seconds is None else seconds
 
     def error(self, phase: _Phase) -> httpx.TimeoutException:
-        return _TIMEOUTS[phase](f"the {phase} timeout of {self.seconds(phase):g} s has passed")
+        return _TIMEOUTS[phase](f"the {phase} timeout of {self.seconds(phase):g} s has expired")
 
 
 def _translated(error: TransportError, phase: _Phase, timeouts: _Timeouts) -> httpx.TransportError:
@@ -96,7 +96,7 @@ class _Outgoing:
             "transfer-encoding" in request.headers and (not self.chunked or length is not None)
         ):
             raise httpx.LocalProtocolError(
-                "the request must have either a decimal Content-Length or Transfer-Encoding: chunked"
+                "the request must have a decimal Content-Length or Transfer-Encoding: chunked, but not both"
             )
         self._length = int(length or 0)
         self.stream = request.stream

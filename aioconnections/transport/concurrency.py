@@ -70,7 +70,7 @@ class ConcurrencyLimiter:
         try:
             await granted.wait()
         except BaseException:
-            if granted.is_set():  # granted and cancelled in the same turn: pass the slot on
+            if granted.is_set():  # granted and cancelled in the same loop iteration: pass the slot on
                 self.release()
             else:
                 self._waiters.remove(granted)

@@ -1,6 +1,6 @@
 """Opening a connection: name lookup, racing the addresses, TLS handshake, and errors for their failures.
 
-Also finds the proxy that the environment names. Lanes use none; a client that is to use it goes through httpx.
+Also finds the proxy that the environment names. Lanes do not support proxies: with a proxy, httpx sends the requests.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outb
     Args:
         origin: where to connect.
         context: TLS context; None for plain HTTP.
-        outbox: what wires on asyncio send through.
+        outbox: batches what the wires on asyncio send.
 
     Raises:
         ConnectFailedError: the connection was not established.
         CertificateError: the server's certificate was refused.
         LocalLimitError: this machine allows no further connection.
     """
-    if context is not None and not has_descriptors():  # the handshake would begin without the trusted certificates
+    if context is not None and not has_descriptors():  # the handshake could not load the trusted certificates
         raise LocalLimitError(str(local_limit_error([no_descriptor()])))
     try:
         return await (_open_socket(origin, context, outbox) if on_asyncio() else _open_stream(origin, context))
     except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         failure = connect_error(_causes(error))
-    except (ImportError, LookupError, RuntimeError) as error:  # from a module that is imported when first needed
+    except (ImportError, LookupError, RuntimeError) as error:  # raised while a module is imported on first use
         limit = local_limit_error([error] if has_descriptors() else [no_descriptor()])
         if limit is None:
             raise
@@ -81,7 +81,7 @@ def _causes(error: Exception) -> list[BaseException]:
 
 
 def connect_error(causes: Sequence[BaseException]) -> TransportError:
-    """The error for a connection that failed for one of `causes`, whose own text may quote the server."""
+    """The error for a failed connection. The texts of `causes` are not used, because they may quote the server."""
     if (limit := local_limit_error(causes)) is not None:
         return limit
     for cause in causes:
@@ -161,7 +161,7 @@ async def _addresses(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[_A
 
 
 async def _first_to_connect(loop: asyncio.AbstractEventLoop, addresses: Sequence[_Address]) -> socket.socket:
-    """The socket that connects first; each address starts after the previous one failed or had its head start."""
+    """The socket that connects first; each attempt starts when the previous one fails, or after `_ATTEMPT_DELAY`."""
     connected: list[socket.socket] = []
     failures: list[OSError] = []
 
@@ -236,14 +236,14 @@ async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> Stream
 
 
 def proxy_from_environment(origin: Origin) -> tuple[str, str] | None:
-    """The variable that names a proxy for `origin`, and the proxy's URL; None if no variable does."""
+    """The variable that names a proxy for `origin`, and the proxy's URL; None if `origin` needs no proxy."""
     names = (f"{origin.scheme}_proxy", "all_proxy")
     found = next(((n, os.environ[n]) for name in names for n in (name, name.upper()) if os.environ.get(n)), None)
     if found is None:
         return None
-    from urllib.request import proxy_bypass  # takes 20 ms, needed only with a proxy
+    from urllib.request import proxy_bypass  # the import takes 20 ms, and is needed only with a proxy
 
     if proxy_bypass(origin.authority):
         return None
     name, url = found
-    return name, url if "://" in url else f"http://{url}"  # most programs accept it without the scheme
+    return name, url if "://" in url else f"http://{url}"  # like most programs, accept a URL without a scheme

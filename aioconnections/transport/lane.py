@@ -38,7 +38,7 @@ _NO_REQUEST = ResponseReader("HEAD", limit=0)
 
 
 def malformed(reason: str, status: int | None = None) -> ProtocolError:
-    """The error for a response that is complete but not acceptable."""
+    """The error for a response that is not acceptable; the same request would fail again."""
     failure = ProtocolError(reason, sent="maybe", status=status)
     failure.deterministic = True
     return failure
@@ -60,18 +60,18 @@ class _TimerEntry(Protocol):
         ...
 
     def drop(self) -> None:
-        """Close it."""
+        """Close the connection, or cancel the wait."""
         ...
 
     async def closed(self) -> None:
-        """Wait until it is closed. Call it after `drop`."""
+        """Wait until `drop` has taken effect. Call it after `drop`."""
         ...
 
 
 class DeadlineTimer:
     """One timer for many deadlines: set to the earliest, it checks all of them when it fires.
 
-    Deadlines are mostly moved later, so it fires every few seconds however many requests there are.
+    Most deadlines move later before they pass, so it fires only every few seconds, for any number of requests.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -82,7 +82,7 @@ class DeadlineTimer:
         self._timer: Timer | None = None
 
     def bind(self) -> None:
-        """Use the running event loop from now on, which makes reading its time cheaper."""
+        """Read the time from the running event loop directly, which is faster."""
         if isinstance(self._clock, LoopClock):
             self.now = self._clock.here()
 
@@ -193,7 +193,7 @@ class Lane:
     Attributes:
         deadline: end of the attempt or of the idle time.
         expired: the attempt took too long.
-        must_close: it must not be used again, even if the response allows it.
+        must_close: the connection must not be used again, even if the response allows it.
         reader: reads the response to the latest request.
         used: whether it has carried a request before the current one.
         wire: the connection itself.
@@ -227,7 +227,7 @@ class Lane:
         timer.entries.add(self)
 
     def failure(self, timeout: float) -> TransportError:
-        """The error that says why there is no response; `timeout` is what was allowed for it, in seconds."""
+        """The error that says why there is no complete response; `timeout` is the limit that it had, in seconds."""
         status = self.reader.status
         sent: Sent = "maybe" if self.wire.sent else "no"
         if self.expired:

@@ -1,8 +1,8 @@
-"""Limits of this process and machine: how to recognize them, and how many connections they allow.
+"""Limits of this process and machine: how to recognise them, and how many connections they allow.
 
-They say nothing about the server. Without a free file descriptor more fails than opening a socket: name lookups, and
-imports of modules. OpenSSL reads the files of a trust store on demand and ignores those that it cannot open, so it
-reports a good certificate as untrusted.
+They say nothing about the server. Without a free file descriptor, not only opening a socket fails, but also name
+lookups and imports of modules. OpenSSL reads the files of a trust store on demand and ignores those that it cannot
+open, so it reports a good certificate as untrusted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def local_limit_error(causes: Iterable[BaseException | None]) -> LocalLimitError
         if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.errno in _MESSAGES:
             return LocalLimitError(_MESSAGES[cause.errno])
         if isinstance(cause, RuntimeError) and str(cause) == _NO_THREAD:
-            return LocalLimitError("this process cannot start the thread that a name lookup needs; raise its limit")
+            return LocalLimitError(
+                "this process cannot start the thread that a name lookup needs; raise its limit (ulimit -u)"
+            )
     return None
 
 
@@ -50,7 +52,7 @@ def has_descriptors(count: int = 1) -> bool:
     taken: list[int] = []
     try:
         for _ in range(count):
-            taken.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401 # it raises in the middle
+            taken.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401 # a later call may raise
     except OSError:
         return False
     finally:
@@ -76,18 +78,18 @@ def trust_unreadable(error: BaseException | None, spare: int = 1) -> bool:
 
 
 class LocalLimit:
-    """Tracks how many connections this machine allows, as far as failures have shown.
+    """Tracks how many connections this machine allows, as shown by failures.
 
     Requests do not wait here: `on_change` lowers the limit on concurrent requests. The limit rises by one after each
     half a minute without failure, and is lifted when it reaches `maximum`.
 
     Args:
-        on_change: called with the number of connections that can be open, or None once there is no limit any more.
+        on_change: called with the number of connections that can be open, or with None when the limit is lifted.
         maximum: how many connections may be open at most.
         clock: source of time.
 
     Attributes:
-        has_opened: whether a connection was opened since the last time when none was open and none could be opened.
+        has_opened: whether a connection was opened since the last time that none was open and none could be opened.
     """
 
     def __init__(self, on_change: Callable[[int | None], object], maximum: int, clock: Clock) -> None:

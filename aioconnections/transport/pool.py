@@ -1,7 +1,7 @@
-"""The pool of lanes: it lends, takes back, opens on demand, and closes after some idle time.
+"""The pool of lanes: opens them on demand, lends them, takes them back, and closes them after some idle time.
 
 Nothing queues here: the caller bounds the number of concurrent requests. A request takes the idle lane of its origin
-that was used last, or opens one. Every request, also a cancelled one, ends with `Lane.release` if the response is
+that was used last, or opens one. Every request, even a cancelled one, ends with `Lane.release` if the response is
 complete, and with `Lane.drop` otherwise.
 """
 
@@ -43,9 +43,9 @@ class LanePool:
     """An `Engine` over its own kept-alive HTTP/1.1 connections.
 
     No response is given to the wrong request: any data beyond a response closes the connection. If a used connection
-    turns out to be closed, a new one replaces it. If that is found only after data was sent, the request fails with a
-    `ProtocolError` whose `reused` is True. The caller decides whether to repeat it, as a request that demands a
-    `fresh` connection.
+    turns out to be closed, a new one replaces it. If that is noticed only after data was sent, the request fails with a
+    `ProtocolError` whose `reused` is True. The caller decides whether to repeat it, with `fresh` set so that it gets a
+    new connection.
 
     Not thread-safe, and bound to the event loop and the process that used it first.
 
@@ -55,7 +55,7 @@ class LanePool:
             verification at all, which warns.
         clock: source of time.
         max_body: largest decoded body in bytes; a larger one is a `ProtocolError`.
-        local_limit: tracks how many connections this machine allows. A request that finds none fails with a
+        local_limit: tracks how many connections this machine allows. A request that gets none fails with a
             `LocalLimitError`, and may be repeated when one of the open connections is free.
     """
 
@@ -147,7 +147,7 @@ class LanePool:
         return f"<LanePool: {'closed' if self._affinity.closed else counts}>"
 
     def __del__(self) -> None:
-        # after an interrupted constructor there is nothing to warn about
+        # the attribute is missing if the constructor was interrupted
         if hasattr(self, "timer") and self.timer.entries and not self._affinity.forked:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
             self.timer.stop()
@@ -266,7 +266,7 @@ class LanePool:
         return True
 
     def _make_room(self) -> None:
-        """Close the longest idle lane of some origin pool if `max_connections` are open."""
+        """If `max_connections` are open, close the longest idle lane of one origin pool."""
         if len(self.timer.entries) >= self._max_connections:
             idle = next((pool.idle for pool in self._origin_pools.values() if pool.idle), None)
             if idle:

@@ -32,8 +32,9 @@ _RECORD = 16 * 1024  # largest content of a TLS record, in bytes (RFC 8446, sect
 class Outbox:
     """Batches the requests that many lanes make in one iteration of the event loop, and sends them at its end.
 
-    An idle server sleeps, and the sender pays for waking it, which costs more than the sending. If many lanes sent
-    between other work, most of them would pay. A few lanes send at once: batching would gain little and delay them.
+    A write that wakes an idle server costs the sender more than the write itself. If many lanes wrote between other
+    work, most writes would wake it. The requests of a few lanes are sent without delay, because batching would gain
+    little.
 
     Attributes:
         expected: how many lanes got a response and have not sent their next request; most will, in this iteration.
@@ -56,7 +57,7 @@ class Outbox:
         try:
             for wire, payload in pending:
                 wire.deliver(payload)
-        finally:  # if one raises, which none should, the others are delivered later
+        finally:  # if one unexpectedly raises, the others are delivered later
             for wire, payload in pending:
                 self.defer(wire, payload)
 
@@ -96,7 +97,7 @@ class SocketWire(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Feed the first `nbytes` of the buffer to the reader; without one they are unsolicited, and end the wire."""
+        """Feed the first `nbytes` of the buffer to the reader; without one they are unsolicited: close the wire."""
         reader = self._reader
         if reader is None:
             self.abort()
@@ -169,7 +170,7 @@ class SocketWire(asyncio.BufferedProtocol):
             self.abort()
             return
         if self._readable():
-            # let the loop read that first: it is unsolicited, and usually the end of the connection
+            # let the loop read the unsolicited data first, which is usually the end of the connection
             self._outbox.defer(self, payload)
             return
         self._next_reader, self._reader = None, reader
@@ -245,8 +246,8 @@ class SocketWire(asyncio.BufferedProtocol):
 class SecureWire(SocketWire):
     """A wire on asyncio that speaks TLS. It can be used once `handshake` has returned.
 
-    It decrypts in the callback that delivers the bytes. asyncio's own TLS layer costs more than the encryption for
-    requests as small as ours, and does not tell whether the server sent close_notify.
+    It decrypts in the callback that delivers the bytes. For small requests, asyncio's own TLS layer costs more than the
+    encryption, and it does not report whether the server sent close_notify.
 
     A connection that ends without close_notify may have been cut by an attacker, so a response that would end there
     is incomplete (RFC 9112, section 9.8).

@@ -89,7 +89,11 @@ class StreamWire:
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             self.lost = True
             reader.eof()
-        except (anyio.BrokenResourceError, anyio.BusyResourceError, OSError):  # TLS may want to write while we do
+        except (
+            anyio.BrokenResourceError,
+            anyio.BusyResourceError,
+            OSError,
+        ):  # TLS may have to write during our own write
             self.lost = True
             reader.fail(CONNECTION_LOST)
         if reader.done or reader.failure is not None:
@@ -135,7 +139,7 @@ class StreamWire:
             pass
         except RuntimeError:  # the event loop is closed
             self._raw.close()
-        closing.close()  # the rest of it only yields to other tasks
+        closing.close()  # the rest of the coroutine only yields to other tasks
         if self.on_lost is not None:
             self.on_lost()
 

@@ -19,7 +19,7 @@ _HEADER = 5  # bytes: type, version, and in the last two the length of the rest 
 
 
 class Trust:
-    """Makes the TLS context for the option ``verify``, when it is first needed: making one takes 17 ms.
+    """Makes the TLS context for the option ``verify`` on first use, because this takes 17 ms.
 
     Args:
         verify: True for the system's trust store; the path of a file of certificates to trust instead, or of a folder
@@ -27,8 +27,8 @@ class Trust:
             which warns.
 
     Raises:
-        InvalidInputError: the path contains no certificates.
-        LocalLimitError: no file descriptor is left to read them.
+        InvalidInputError: the path is not readable, or holds no certificates.
+        LocalLimitError: no file descriptor is left to read the certificates.
     """
 
     def __init__(self, verify: Verify) -> None:
@@ -70,7 +70,7 @@ def _trusting(path: Path) -> ssl.SSLContext:
         context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
     except OSError as error:
         failure = local_limit_error([error]) or InvalidInputError(
-            f"verify must be the path of a readable file of certificates in PEM or of a folder of them, got {path}"
+            f"verify must be the path of a readable file of PEM certificates, or of a folder of such files, got {path}"
         )
     else:
         return context

@@ -4,7 +4,7 @@ A shared httpx pool costs more than ten times the CPU per request, because each 
 `HttpxEngine` keeps transports of one connection each. A caller's transport or client gives access to proxies, HTTP/2,
 ASGI applications and mocks.
 
-Exceptions of httpx are translated only here, and outside of the ``except`` block: an exception of httpx holds the
+Exceptions of httpx are translated only here, and raised outside the ``except`` block: an exception of httpx holds the
 request, and with it the password.
 """
 
@@ -74,7 +74,7 @@ class _Loan:
 
 
 class _Base(ABC):
-    """Common to both: one deadline for the whole exchange, a limit on bodies, translated errors."""
+    """Base of both engines: one deadline for the whole exchange, a limit on bodies, translated errors."""
 
     def __init__(self, local_limit: LocalLimit | None) -> None:
         self._local_limit = local_limit
@@ -86,9 +86,9 @@ class _Base(ABC):
 
     @contextmanager
     def _counted(self) -> Generator[None]:
-        """Count the request. If this machine allows no connection for it, the others show how many it allows.
+        """Count the running requests. If this machine allows no connection for one, the others are what it allows.
 
-        Without other requests, httpx may still hold an idle connection that it did not use.
+        Even without other requests, httpx may hold an idle connection that it did not use.
         """
         self._running += 1
         try:
@@ -138,7 +138,7 @@ class _Base(ABC):
 
 
 class HttpxEngine(_Base):
-    """An `Engine` over httpx connections of its own, opened on demand; the one used last is used first.
+    """An `Engine` over httpx connections of its own, opened on demand; the most recently used one is taken first.
 
     A connection serves one origin only: one that was opened for plain HTTP checks no certificate.
 
@@ -169,7 +169,7 @@ class HttpxEngine(_Base):
             self._lent -= 1
             if loan.complete and not self._closed:
                 idle.append(transport)
-            else:  # httpx may consider a connection idle whose response is still due, so this one is not used again
+            else:  # httpx may consider a connection idle before its response has arrived, so it is not reused
                 with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
                     await transport.aclose()
 
@@ -203,7 +203,7 @@ class HttpxAdapter(_Base):
         local_limit: tracks how many connections this machine allows.
 
     Raises:
-        InvalidInputError: it is neither, or the client has auth or cookies.
+        InvalidInputError: `transport` is neither, or is a client that has auth or cookies.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class HttpxAdapter(_Base):
         yield _Loan(self._send, fresh=False)
 
     async def aclose(self) -> None:
-        """Close a transport, as httpx closes the one it is given; leave a client to its owner."""
+        """Close the transport, as `httpx.AsyncClient` does; a client remains open, for its owner to close."""
         self._close_local_limit()
         if isinstance(self._transport, httpx.AsyncBaseTransport) and not self._closed:
             self._closed = True
@@ -251,7 +251,7 @@ async def _through_client(client: httpx.AsyncClient, message: httpx.Request) -> 
 
 
 def _proxy(url: str) -> httpx.Proxy:
-    problem = "the URL of the proxy is not one that httpx can use; check the proxy variables of the environment"
+    problem = "httpx cannot use the URL of the proxy; check the proxy variables of the environment"
     with suppress(ValueError, httpx.InvalidURL):
         proxy = httpx.Proxy(url)
         if not proxy.url.scheme.startswith("socks"):
@@ -270,7 +270,7 @@ def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request
 
 @asynccontextmanager
 async def _sent(loan: _Loan, origin: Origin, request: Request, common: Headers) -> AsyncGenerator[httpx.Response]:
-    """Send the request; the response once its head is known, closed at the end of the block."""
+    """Send the request and yield the response once its head is known; close it at the end of the block."""
     response: httpx.Response | ProtocolError
     try:
         response = await loan.send(_message(origin, request, common))
@@ -330,7 +330,7 @@ class _Stream:
 
 
 class _Budget:
-    """The time that may still be spent on waiting, in seconds."""
+    """The time left for waiting, in seconds."""
 
     __slots__ = ("left", "total")
 
@@ -371,12 +371,12 @@ def _protocol_error(error: httpx.RemoteProtocolError) -> ProtocolError:
 
 
 def _translated(error: Exception) -> TransportError:
-    """Our error for one of httpx, without its text, which may hold a URL."""
+    """The error that replaces one of httpx, without its text, which may hold a URL."""
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
             return ConnectFailedError(NOT_CONNECTED_IN_TIME)
         case httpx.TimeoutException():
-            return DeadlineError("a timeout of the transport itself has passed", sent="maybe")
+            return DeadlineError("a timeout of the transport itself has expired", sent="maybe")
         case httpx.ConnectError() | httpx.ProxyError():
             return _not_connected(error)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
@@ -397,7 +397,7 @@ def _not_connected(error: Exception) -> TransportError:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and all that caused it; groups are replaced by their members."""
+    """An exception and its causes, including the members of exception groups."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):

@@ -1,7 +1,7 @@
 """Interface between a lane and its socket: the lane sends bytes, and the wire feeds what arrives to a response reader.
 
-A module of its own, because `socketwire` (asyncio, plain and TLS) and `streamwire` (anyio streams, for trio) both
-implement it. A wire never raises network errors: it fails the response reader. Only cancellation is raised.
+`socketwire` (asyncio, plain and TLS) and `streamwire` (anyio streams, for trio) implement it. A wire never raises
+network errors: it fails the response reader. Only cancellation is raised.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Wire(Protocol):
         ...
 
     def request(self, reader: ResponseReader, payload: bytes) -> Awaitable[object]:
-        """Send `payload` if the wire is quiet, and feed `reader` from then on. Await the result until it is ready.
+        """Send `payload` if the wire is quiet, and feed `reader` from then on. Await the result to wait for the reader.
 
         If the wire is not quiet, `reader` fails and `sent` is False.
         """
@@ -54,7 +54,7 @@ class Wire(Protocol):
         ...
 
     def wait_ready(self) -> Awaitable[object]:
-        """Await the result until the reader is ready again."""
+        """Return an awaitable that is done when the reader is ready again."""
         ...
 
     async def send(self, data: bytes) -> None:

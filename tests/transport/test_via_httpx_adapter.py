@@ -82,8 +82,8 @@ NO_NAME.__cause__ = ExceptionGroup("", [OSError("x"), socket.gaierror(-2, "amy: 
     [
         (httpx.ConnectTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
         (httpx.PoolTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
-        (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has passed"),
-        (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has passed"),
+        (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has expired"),
+        (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has expired"),
         (httpx.ConnectError("amy"), ConnectFailedError, "no", "the server could not be reached"),
         (caused(httpx.ConnectError("amy"), ConnectionRefusedError()), ConnectFailedError, "no", REFUSED),
         (

@@ -1,6 +1,6 @@
 """HTTP/1.1 on the wire: request to bytes, bytes to response. No socket, no clock, no waiting.
 
-Rules that later code cannot make up for:
+Rules that are enforced here, because later code cannot check them:
 
 - A response ends where its framing says. One without a body (to HEAD, 204, 304) is complete at its blank line,
   even if its head declares one. Further bytes are surplus: they are never parsed and bar the connection from reuse.

@@ -14,7 +14,7 @@ __all__ = ["LARGEST_BODY", "Body", "Decoder", "body_after", "body_too_large", "d
 
 LARGEST_BODY = 64 * 1024 * 1024  # bytes, decoded
 
-_STEP = 64 * 1024  # bytes of decoded content per step; as much gzip input may hold 64 MiB
+_STEP = 64 * 1024  # bytes per step; 64 KiB of gzip may expand to 64 MiB
 _MAX_GZIP_MEMBERS = 1000  # per response; each costs time, even an empty one
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # window sizes, which select the format
 
@@ -28,7 +28,7 @@ def body_too_large(limit: int) -> MalformedResponseError:
 
 
 class Body(Protocol):
-    """Separates content from framing.
+    """Separates the content of a body from its framing.
 
     Attributes:
         done: the body is complete.
@@ -139,7 +139,7 @@ class _ChunkedBody:
 
 
 def body_after(head: Head) -> Body:
-    """The reader of the body that `head` announces."""
+    """The reader for the body that `head` declares."""
     if head.chunked:
         return _ChunkedBody()
     return _UntilCloseBody() if head.length is None else _LengthBody(head.length)
@@ -152,7 +152,7 @@ class Decoder:
     """Decodes one content coding: ``gzip``, ``x-gzip`` or ``deflate`` (with or without the zlib header).
 
     Raises:
-        MalformedResponseError: the coding is another one.
+        MalformedResponseError: `coding` is not one of these.
     """
 
     def __init__(self, coding: bytes) -> None:
@@ -164,7 +164,7 @@ class Decoder:
         self._stream = zlib.decompressobj(_GZIP) if self._gzip else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What `data` decodes to, in pieces of at most 64 KiB, decoded on demand.
+        """Decode `data` on demand, in pieces of at most 64 KiB.
 
         Raises:
             MalformedResponseError: `data` is not valid in this coding.

@@ -37,7 +37,7 @@ _Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class MalformedResponseError(Exception):
-    """The received bytes are not an acceptable response. The message contains none of them."""
+    """The received bytes are not an acceptable response. The message contains none of these bytes."""
 
 
 @frozen
@@ -53,8 +53,8 @@ class Head:
         chunked: whether the body is in chunks.
         coding: content coding in lower case; empty if there is none.
         persistent: whether the connection may be used again after a body whose end is known.
-        persistent_without_body: the same after a response without a body; False if the head announces a body that
-            might follow nevertheless.
+        persistent_without_body: the same after a response without a body; False if the head declares a body, which
+            may follow nevertheless.
         idle_seconds: how long the connection may stay idle, a little less than the server declares; or None.
         requests_left: how many further requests the server accepts on this connection, if declared.
         empty_response: the whole response if it has no body; shared by all responses with this head.
@@ -115,7 +115,9 @@ def _with_one_length(raw: bytes) -> bytes | None:
 
 def _fields(raw: bytes) -> _Fields:
     found = _valid_fields(raw)
-    if found is None and (single := _with_one_length(raw)) is not None:  # llhttp refuses equal ones too
+    if (
+        found is None and (single := _with_one_length(raw)) is not None
+    ):  # llhttp refuses repeated lengths even if they are equal
         found = _valid_fields(single)
     if found is None:
         raise MalformedResponseError("the response head is not valid HTTP")
@@ -199,13 +201,13 @@ _LONGEST_CACHED_HEAD = 1024
 
 
 def read_head(raw: bytes) -> Head:
-    """The head that `raw`, which includes the blank line, encodes.
+    """Parse a head; `raw` includes the blank line.
 
     Responses of one kind differ only in their Date, which changes once a second, so parsed heads are cached. Heads that
     set a cookie are not.
 
     Raises:
-        MalformedResponseError: it is not an acceptable head.
+        MalformedResponseError: `raw` is not an acceptable head.
     """
     head = KNOWN_HEADS.get(raw)
     if head is None:

@@ -55,7 +55,7 @@ def request_bytes(request: Request, constant: bytes) -> bytes:
 
 
 def foreign_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-    """The head of a request from another library, with its own framing fields.
+    """The head of a request of another library, which contains its own framing fields.
 
     Raises:
         InvalidInputError: a part contains characters that would change the meaning of the request.

@@ -44,8 +44,8 @@ class ResponseReader:
             unambiguous.
         empty_response: the whole response, if it has no body by its status or method.
         failure: why there is no complete response, or None. Contains no received bytes.
-        malformed: the failure is due to what the server sent, not to the end of the connection.
-        buffered: bytes of content that wait to be taken.
+        malformed: the failure is due to the bytes that the server sent, not to the end of the connection.
+        buffered: number of bytes of content that have not been taken.
     """
 
     # class-level defaults: one reader is made per request, and most of these never change
@@ -136,7 +136,7 @@ class ResponseReader:
             self._refuse(_TLS if start.startswith(_TLS_ALERT) else NOT_HTTP)
 
     def _may_become_head(self, start: bytearray, data: bytes, *, first: bool) -> bool:
-        """Recognize garbage at once; a wait for the rest of the head would only end with the deadline."""
+        """Whether the bytes so far can begin a head. Invalid bytes are refused at once, not at the deadline."""
         if first:
             self._early_parser = HttpResponseParser(object())
         if self._early_parser is not None:
