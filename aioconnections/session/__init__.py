@@ -1,1 +1,1 @@
-"""What one signed-in user says and hears: the login, the conversations, and when each request may start."""
+"""The session of one signed-in user: the login, the conversations, and when each request may start."""

@@ -1,8 +1,8 @@
 """One monitor for each web application of the server, shared by all users of a client.
 
-`policy.application` holds the knowledge; this module waits. A *canary* is a request that shows whether an application
-responds. There is no background task: one of the items that wait for a canary sends it, and another takes over if it
-is cancelled.
+`policy.application` holds the state; this module does the waiting. A *canary* is a request that shows whether an
+application responds. There is no background task: one of the items that wait for a canary sends it, and another takes
+over if it is cancelled.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SendCanary: TypeAlias = Callable[[], Awaitable[CanaryResult]]
 
 
 class Monitor:
-    """What the requests to one application share.
+    """The state that the requests to one application share.
 
     Args:
-        name: of the application.
+        name: name of the application.
         limiter: rate limit of the requests; canaries count.
         clock: gives the time.
         chance: gives a number from 0 to 1.
-        max_outage: seconds for which a run waits for the application; None for no limit.
+        max_outage: maximum time in seconds that a run waits for the application; None for no limit.
         is_back: called at the end of an outage.
 
     Attributes:
@@ -67,7 +67,7 @@ class Monitor:
 
     @property
     def is_away(self) -> bool:
-        """Whether only probes are sent to it."""
+        """Whether only probes are sent to the application."""
         return self.application.outage.away
 
     @property
@@ -86,14 +86,14 @@ class Monitor:
         self.application.document_known = True
 
     def answered(self, response: Response, *, proving: bool) -> None:
-        """Record a response; `proving` says that it answers a canary."""
+        """Record a response; `proving` says whether the request was a canary."""
         if response.is_own_form:
             self.application.proved = True
             if not proving:
                 self.application.outage.answered()
 
     def canary_ended(self, number: int, sent: float, report: CanaryReport, *, signs_in: bool) -> CanaryResult:
-        """Record how a canary sent at `sent` ended; returns what that means for the requests.
+        """Record the result of a canary sent at `sent`, and return what it means for the requests.
 
         If no canary ever succeeded, a failure may only mean that the document does not exist.
         """
@@ -128,10 +128,10 @@ class Monitor:
     async def result_after(
         self, count: int, send_canary: SendCanary, parking: Parking | None, *, signs_in: bool
     ) -> CanaryResult:
-        """What a canary shows that was sent after the first `count` canaries; sends one when it is due.
+        """The result of a canary that was sent after the first `count` canaries; sends one when it is due.
 
-        A canary is due one second after the last; at once if the run can do nothing else meanwhile. Requests that are
-        about to be sent have priority: they send a canary in their place.
+        A canary is due a little over a second after the last, or at once if the run can do nothing else meanwhile. A
+        request that is about to be sent may send it earlier, in its own slot.
 
         Raises:
             ConnectionsError: the canary could not be sent.

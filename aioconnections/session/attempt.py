@@ -44,7 +44,7 @@ def met_closed_connection(error: TransportError) -> bool:
 
 
 async def send_unlimited(engine: Engine, origin: Origin, request: Request, common: Headers, seconds: float) -> Response:
-    """Send a request outside of all limits, once more on a fresh connection if a reused one was closed.
+    """Send a request outside all limits, and once more on a fresh connection if a reused one was closed.
 
     Raises:
         TransportError: there is no complete response.
@@ -65,7 +65,7 @@ class Page(Generic[R]):
         self._pager = pager
 
     async def read(self, arriving: StreamedResponse) -> Response:
-        """Read the response to one attempt; of a page, only the head is returned: the body is in `records`."""
+        """Read the response to one attempt. If it is a page, return only its head, and put its body into `records`."""
         head = arriving.head
         if head.status != 200:
             body = b""
@@ -84,7 +84,7 @@ class Page(Generic[R]):
 
 
 class Sender:
-    """Sends the requests of one signed-in user at once; `Readiness` decides beforehand when that is."""
+    """Sends the requests of one signed-in user without waiting; `Readiness` has admitted them before."""
 
     def __init__(self, runtime: Runtime, address: Address, login: Login, now: Callable[[], float]) -> None:
         self._engine = runtime.engine
@@ -163,7 +163,7 @@ class Sender:
 
 
 class CookieSender:
-    """A `Sender` that keeps cookies. A credential that is itself a cookie goes alone: a request has one such header."""
+    """A `Sender` that keeps cookies. It sends none if the credential is a cookie: a request has one Cookie header."""
 
     def __init__(self, sender: Sender, login: Login, jar: Jar) -> None:
         self._sender = sender
@@ -201,7 +201,7 @@ class Prober:
         return self._login.auth is not None
 
     async def probe_server(self, monitor: Monitor) -> bool:
-        """Whether an outage of the server is over: any response is enough, even one that refuses the login."""
+        """Whether an outage of the server is over: any response shows that, even one that refuses the login."""
         try:
             report = await self._probe(monitor, SentCanary(monitor.application.canary_sent), falls_back=False)
         except AuthenticationError:
@@ -209,7 +209,7 @@ class Prober:
         return report.result is not CanaryResult.AWAY
 
     async def probe_application(self, monitor: Monitor) -> bool:
-        """Whether an outage of one application is over. A refused login is enough: the next request meets it."""
+        """Whether an outage of one application is over. A refused login counts: the next request reports it."""
         canary = SentCanary(monitor.application.canary_sent)
         try:
             report = await self._probe(monitor, canary, falls_back=True)
@@ -256,13 +256,13 @@ class Prober:
         method: Literal["GET", "HEAD"] = "GET",
         falls_back: bool = True,
     ) -> CanaryReport:
-        """Send a canary and report what it shows. A closed connection is no failure of the application.
+        """Send a canary and report what it shows. A closed connection is not a failure of the application.
 
         Args:
-            monitor: of the application.
+            monitor: monitor of the application.
             send: sends one request.
-            count: gives how many requests were sent so far.
-            method: of the requests.
+            count: returns how many requests were sent so far.
+            method: HTTP method of the requests.
             falls_back: whether to try the document of the signed-in user if the anonymous one shows nothing.
 
         Raises:
@@ -288,7 +288,7 @@ class Prober:
             return report
 
     def record(self, monitor: Monitor, canary: SentCanary, report: CanaryReport) -> CanaryResult:
-        """Tell the monitor what a canary has shown; returns what that means for the requests."""
+        """Record in the monitor what a canary has shown, and return what that means for the requests."""
         if canary.first is None:
             return report.result
         return monitor.canary_ended(*canary.first, report, signs_in=self.signs_in)

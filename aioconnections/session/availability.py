@@ -1,7 +1,7 @@
-"""What the requests of a client have learned about the server, and the waits while it is away or asks for a pause.
+"""The state of the server as the requests of a client show it, and the waits while it is away or asks for a pause.
 
-`policy.outage`, `policy.concurrency` and `policy.pace` hold the knowledge; this module feeds them and waits. There is
-no background task: one of the waiting requests sends the probes, and another takes over if it is cancelled.
+`policy.outage`, `policy.concurrency` and `policy.pace` hold the state; this module updates them and does the waiting.
+There is no background task: one of the waiting requests sends the probes, and another takes over if it is cancelled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from aioconnections.transport.concurrency import ConcurrencyLimiter
 __all__ = ["Availability", "Probe", "WaitingRoom"]
 
 Probe: TypeAlias = Callable[[], Awaitable[bool]]
-"""Sends a small request; returns whether the server, or the application, is there."""
+"""Sends a small request; returns whether the server, or the application, responds."""
 
 _REFUSALS = frozenset({429, 503})
 _AWAY = frozenset({502, 503, 504})
@@ -40,8 +40,8 @@ class WaitingRoom:
     """Where requests wait for the end of one outage; one of the waiting requests sends the probes.
 
     Args:
-        name: of the server or application, for messages.
-        outage: its state.
+        name: name of the server or application, for messages.
+        outage: state of the outage.
         clock: gives the time.
         max_outage: seconds after which waiting ends with an error; None for no limit.
         is_back: called after a successful probe.
@@ -116,13 +116,13 @@ class WaitingRoom:
 
 
 class Availability:
-    """What the requests of one client have learned about the server.
+    """The state of the server as the requests of one client show it.
 
     Attributes:
         is_clear: tells whether requests may be sent at a given time.
         doubts: number of events after which the server may have lost a login: refused connections, malformed
             responses, outages. A login that was proved before the last of them is proved again.
-        steady: whether one more good response would change nothing here.
+        steady: whether one more good response would leave this state unchanged.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Availability:
         self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.is_back)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
-        """Record a response that is no refusal.
+        """Record a response that is not a refusal.
 
         The response to a canary (`proving`) does not end an outage: it says nothing about the requests that follow.
         """

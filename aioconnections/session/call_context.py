@@ -1,7 +1,6 @@
-"""What a request knows about the call or the bulk run that it belongs to.
+"""The call or the bulk run that a request belongs to.
 
-A `CallContext` is created for each conversation and passed down to where its requests are sent. Its callables are
-arguments of the constructor.
+A `CallContext` is created for each conversation and passed down to the code that sends its requests.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NotMade = Callable[[ConnectionsError], Awaitable[None]]
 
 
 class RunScope:
-    """One bulk run as its requests see it: when it ends, and how many of its changes are unsettled.
+    """The part of a bulk run that its requests need: when it ends, and how many of its changes are unsettled.
 
     Attributes:
         id: identifies the run in the log.
@@ -67,18 +66,18 @@ class RunScope:
         for scope in self._waiting:
             scope.cancel()
 
-    async def wait(self, something: Awaitable[T]) -> T:
-        """Await `something`, at most until the run ends.
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """Await `awaitable`, at most until the run ends.
 
         Raises:
-            ConnectionsError: the run ended first; says why.
+            ConnectionsError: the run ended first; the error says why.
         """
         with anyio.CancelScope() as scope:
             if self._over:
                 scope.cancel()
             self._waiting.add(scope)
             try:
-                return await something
+                return await awaitable
             finally:
                 self._waiting.discard(scope)
         self.ended = self._why
@@ -104,7 +103,7 @@ class RunScope:
         """Raise if a request may not start at `moment`.
 
         Raises:
-            ConnectionsError: the run is over by then; says why.
+            ConnectionsError: the run is over by then; the error says why.
         """
         if moment >= self.until:
             self.ended = self._why
@@ -145,9 +144,9 @@ class CallContext:
 
     Args:
         now: gives the current time.
-        seconds: the conversation may take this long, without the time in `waited`.
-        run: the bulk run; None for a single call, which waits for an absent server no longer than `seconds`.
-        parking: where the item waits without a worker; None for a single call.
+        seconds: how long the conversation may take, without the time in `waited`.
+        run: the bulk run; None for a single call, which waits for an unavailable server at most `seconds`.
+        parking: frees the worker while the item waits; None for a single call.
         before_send: see `BeforeSend`.
         not_made: see `NotMade`.
         is_proof: whether the request is a canary: it proves the login or probes an application, and its response
@@ -157,7 +156,7 @@ class CallContext:
     Attributes:
         attempts: number of requests sent.
         waited: seconds spent waiting for the server, a slot or the rate limit.
-        changes: number of changes that the conversation has asked for.
+        changes: number of changes that the conversation has requested.
         changed_at: time of the last change that may have been made; None if there is none.
         sent_at: time of the last request.
         has_intent: whether a change was about to be sent, or was sent, and is not settled.
@@ -226,15 +225,15 @@ class CallContext:
         return self._started + self.waited + self._seconds - moment
 
     def check(self, moment: float) -> float:
-        """Seconds that a request may take that starts at `moment`.
+        """The seconds that a request starting at `moment` may take.
 
         Raises:
             DeadlineError: the deadline of the conversation has passed.
-            ConnectionsError: the run is over; says why.
+            ConnectionsError: the run is over; the error says why.
         """
         seconds = self._started + self.waited + self._seconds - moment
         if seconds <= 0:
-            raise DeadlineError(f"not done within {self._seconds:g} s", sent="no")
+            raise DeadlineError(f"not done within the item timeout of {self._seconds:g} s", sent="no")
         if self.run is not None and moment >= self.run.until:
             self.run.check(moment)
         return seconds
@@ -269,16 +268,16 @@ class CallContext:
             self.has_intent = False
             self.run.change_settled()
 
-    async def wait(self, something: Awaitable[T]) -> T:
-        """Await `something`; in a run, at most until the run ends.
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """Await `awaitable`; in a run, at most until the run ends.
 
         Raises:
-            ConnectionsError: the run ended first; says why.
+            ConnectionsError: the run ended first; the error says why.
         """
-        return await (something if self.run is None else self.run.wait(something))
+        return await (awaitable if self.run is None else self.run.wait(awaitable))
 
     def parked(self) -> AbstractContextManager[None]:
-        """A block that waits for seconds: in a run, the worker continues with other items meanwhile."""
+        """A block for a long wait: in a run, the worker continues with other items meanwhile."""
         return nullcontext() if self.parking is None else self.parking()
 
     def since_change(self) -> float | None:

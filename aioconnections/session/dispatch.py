@@ -1,8 +1,8 @@
 """Brings a request to its final response: canary, admission, attempt, renewed login, redirect, retry.
 
-Control runs one way: the dispatcher asks `Readiness` when a request may start, has `Sender` send it, and decides what
-follows from the response. Canaries are requests like any other, whose `CallContext` says so; the dispatcher sends them
-itself, before the request that needs them.
+The dispatcher waits until `Readiness` admits a request, sends it through `Sender`, and decides what follows from the
+response. Canaries are ordinary requests with a mark in their `CallContext`; the dispatcher sends them before the
+request that needs them.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ __all__ = ["Dispatcher"]
 R = TypeVar("R")
 
 _MOST_REDIRECTS = 3
-_MOST_REFUSALS = 2  # of one request; a server that continues to refuse it does not mean the credential
-_PAUSE_WITHOUT_DESCRIPTORS = 0.05  # seconds; other parts of the process may close files meanwhile
+_MOST_REFUSALS = 2  # 401 responses to one request; after two renewals the credential is not the cause
+_PAUSE_WITHOUT_DESCRIPTORS = 0.05  # seconds, in which other parts of the process may close files
 
 
 class Dispatcher:
@@ -95,7 +95,7 @@ class Dispatcher:
         self._profiles = runtime.applications.profiles
         self._communities = runtime.applications.communities
         self._communities_root = f"{address.context}/communities/"
-        self._refusals: set[tuple[str, int, bool]] = set()  # kinds of refusals in own form that were noted
+        self._refusals: set[tuple[str, int, bool]] = set()  # recorded refusals in own form: method, status, Communities
         self._proof: _SharedProof | None = None
         self.is_proved: Callable[[], bool] = self._readiness.is_proved
 
@@ -109,7 +109,7 @@ class Dispatcher:
         """Drive a conversation to its result.
 
         Raises:
-            ConnectionsError: raised by the conversation, or by a request of it that got no response.
+            ConnectionsError: raised by the conversation, or one of its requests got no response.
         """
         try:
             request = next(flow)
@@ -136,13 +136,13 @@ class Dispatcher:
     async def send(
         self, request: Request, context: CallContext, page: Page[Any] | None = None, *, judged: bool = True
     ) -> Response:
-        """Send a request, again where that may help, and return its final response.
+        """Send a request, repeat it if that may help, and return its final response.
 
         Args:
-            request: to send.
-            context: of the conversation.
+            request: the request.
+            context: context of the conversation.
             page: parses the response while it arrives; None to read it as a whole.
-            judged: whether to find out if a refusal comes from the application.
+            judged: whether to determine if a refusal comes from the application.
 
         Raises:
             ConnectionsError: there is no response.
@@ -159,10 +159,12 @@ class Dispatcher:
         return await self._pursue(request, end, context, page, judged=judged)
 
     async def prove(self, run: RunScope | None = None) -> None:
-        """Send the canary alone, unless it succeeded in the last ten minutes and nothing was odd since.
+        """Prove the login with a canary, unless the last proof is still valid.
+
+        A proof is valid for ten minutes, or until an event after which the server may have lost the login.
 
         Raises:
-            AuthenticationError: the server refuses this credential, now or before.
+            AuthenticationError: the server refuses this credential, or refused it earlier.
             ConnectionsError: the canary got no response, or one that does not come from Profiles.
         """
         self._on_use()
@@ -170,11 +172,11 @@ class Dispatcher:
             if self._proof is not None:
                 await self._wait_for(self._proof, run)
                 continue
-            self._proof = proof = _SharedProof(patient=run is not None)
+            self._proof = proof = _SharedProof(in_run=run is not None)
             try:
                 await self._send_proof(run)
             except ConnectionsError as error:
-                if run is None or not run.is_over:  # the end of one run does not concern the others that wait
+                if run is None or not run.is_over:  # the end of one run does not concern the other waiting tasks
                     proof.failure = copy(error)
                 raise
             finally:
@@ -195,13 +197,13 @@ class Dispatcher:
         else:
             seconds = self._runtime.item_timeout
             if not await within(self._runtime.clock, seconds, proof.done.wait()):
-                raise ServerUnavailableError(f"the server has not proved the login within {seconds:g} s")
-        proof.check(patient=run is not None)
+                raise ServerUnavailableError(f"the login was not proved within {seconds:g} s")
+        proof.check(in_run=run is not None)
 
     async def _attempt(
         self, request: Request, context: CallContext, page: Page[Any] | None = None
     ) -> tuple[Response, Headers]:
-        """Send a request once, as soon as it may start; the response, and the headers for `Login.renew`."""
+        """Send a request once, as soon as it may start; return the response, and the headers for `Login.renew`."""
         readiness, slots = self._readiness, self._runtime.slots
         monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
         application = monitor.application
@@ -234,13 +236,13 @@ class Dispatcher:
 
     async def _prove_again(self, context: CallContext) -> None:
         """Prove a login that the server may have lost during an outage."""
-        came = self._now()
+        arrived = self._now()
         await self.prove(context.run)
         if context.run is not None:
-            context.waited += self._now() - came
+            context.waited += self._now() - arrived
 
     async def _wait_for_descriptors(self, context: CallContext) -> None:
-        """Wait until one of the open connections may be free: this machine allows no further one."""
+        """Wait until one of the open connections may be free, because this machine allows no further one."""
         await context.wait(self._runtime.clock.sleep(_PAUSE_WITHOUT_DESCRIPTORS))
         context.waited += _PAUSE_WITHOUT_DESCRIPTORS
 
@@ -253,8 +255,8 @@ class Dispatcher:
         *,
         judged: bool,
     ) -> Response:
-        """The final response, where the first attempt ended in one that settles nothing, or in an error."""
-        attempt, free = 1, 0
+        """The final response, if the first attempt ended in an error, or in a response that is not final."""
+        attempt, uncounted = 1, 0
         while True:
             doubtful = False
             decision: Response | Next = Next.RETRY
@@ -263,11 +265,11 @@ class Dispatcher:
                     return end
                 doubtful = judged and is_doubtful(end)
                 if doubtful:
-                    decision = await self._judged(request, end, context, free)
+                    decision = await self._judged(request, end, context, uncounted)
             if isinstance(decision, Response):
                 return decision
             if decision is Next.ASK_AGAIN:
-                free += 1
+                uncounted += 1
             elif await self._may_try_again(request, end, attempt, context):
                 attempt += 1
             else:
@@ -301,7 +303,7 @@ class Dispatcher:
         """What a doubtful response means; see `Doubts.decide`."""
         monitor = self._monitor(request)
         if context.is_proof and not monitor.application.proved:
-            return response  # the proof of the login names best what is wrong with the address
+            return response  # the proof of the login raises the best error for a wrong address
         if request.is_change:
             await context.change_not_made(foreign_error(response))
         return await self._doubts.decide(request, response, context, monitor, asked=asked)
@@ -333,20 +335,20 @@ class Dispatcher:
         than an item may take.
         """
         runtime, availability = self._runtime, self._runtime.availability
-        patient = context.run is not None
+        in_run = context.run is not None
         worth_it, requested_pause = self._worth_it(request, end)
         if not worth_it or (context.run is not None and context.run.is_over):
             return False
         if attempt == 1 and isinstance(end, TransportError) and met_closed_connection(end):
-            runtime.telemetry.retries += 1  # at once, on a fresh connection: nothing is wrong with the server
+            runtime.telemetry.retries += 1  # at once, on a fresh connection: this is not a fault of the server
             return True
-        if attempt >= runtime.retry.max_attempts and not (patient and availability.outage.away):
-            if not (patient and context.is_proof and self.document is not None):
+        if attempt >= runtime.retry.max_attempts and not (in_run and availability.outage.away):
+            if not (in_run and context.is_proof and self.document is not None):
                 return False
-            availability.give_up(self._now())  # the server was there before, and a run waits for it
+            availability.give_up(self._now())  # the server has responded before, and a run waits for it
         pause = runtime.retry.pause(attempt, runtime.chance)
         now = self._now()
-        if (pause if patient else max(pause, requested_pause or 0.0)) >= context.seconds_left(now):
+        if (pause if in_run else max(pause, requested_pause or 0.0)) >= context.seconds_left(now):
             return False
         if not availability.outage.away:
             availability.may_retry(now)  # if not, the server counts as away, and the next attempt waits for it
@@ -356,13 +358,13 @@ class Dispatcher:
         except ConnectionsError:
             return False
         if not context.is_proof and not self._readiness.is_proved():
-            await self._prove_again(context)  # a login that was lost unnoticed would turn responses into false 404s
+            await self._prove_again(context)  # without a login, a server may respond 404 to everything
         return True
 
     async def _settled(
         self, response: Response, request: Request, sent: Headers, context: CallContext, page: Page[Any] | None
     ) -> Response:
-        """The response after a renewed login, where the old one was refused, and redirects within the origin."""
+        """Renew a refused login, follow redirects within the origin, and return the last response."""
         redirects = refusals = 0
         while response.status not in SETTLED and response.status not in DOUBTFUL:
             if response.status == 401:
@@ -389,7 +391,7 @@ class Dispatcher:
             return None
 
     async def _send_canary(self, monitor: Monitor, run: RunScope | None) -> CanaryResult:
-        """Send a canary to an application; what it means for the requests.
+        """Send a canary to an application, and return what it means for the requests.
 
         Raises:
             AuthenticationError: the canary needs the credential, which was refused.
@@ -403,10 +405,10 @@ class Dispatcher:
         return self._prober.record(monitor, canary, report)
 
     async def _answers_head(self, monitor: Monitor, context: CallContext) -> bool:
-        """Whether HEAD requests reach the application through what is in front of it; asked once.
+        """Whether HEAD requests reach the application through the gateways in front of it; probed only if unknown.
 
         Raises:
-            ConnectionsError: the question could not be sent.
+            ConnectionsError: the probe could not be sent.
         """
         application = monitor.application
         known = application.answers_head(self._now())
@@ -423,7 +425,7 @@ class Dispatcher:
         return report.result is CanaryResult.GOOD
 
     async def _send_canary_in_slot(self, monitor: Monitor, waiting: CallContext, moment: float) -> None:
-        """Send a canary at `moment`, in the slot and at the start of the request that waits for it."""
+        """Send a canary at `moment`, with the slot and the start time of the request that waits for it."""
         canary = SentCanary(monitor.application.canary_sent)
         context = self._canary_context(canary, waiting.run)
 
@@ -432,7 +434,7 @@ class Dispatcher:
             response, _ = await self._send(request, context, started, self._runtime.attempt_timeout)
             return response
 
-        with waiting.parked(), suppress(AuthenticationError):  # the request that waits meets the refusal itself
+        with waiting.parked(), suppress(AuthenticationError):  # the waiting request raises the refusal itself
             self._prober.record(monitor, canary, await self._prober.send_canary(monitor, send, lambda: canary.count))
 
     def _canary_context(self, canary: SentCanary, run: RunScope | None) -> CallContext:
@@ -461,13 +463,13 @@ def _final(end: Response | TransportError, *, doubtful: bool) -> Response:
 class _SharedProof:
     """A canary that several tasks wait for, and its failure."""
 
-    def __init__(self, *, patient: bool) -> None:
+    def __init__(self, *, in_run: bool) -> None:
         self.done = anyio.Event()
         self.failure: ConnectionsError | None = None
-        self._patient = patient
+        self._in_run = in_run
 
-    def check(self, *, patient: bool) -> None:
+    def check(self, *, in_run: bool) -> None:
         """Raise the failure, unless only the sender of the canary gave up: a run waits longer than a single call."""
-        gave_up = isinstance(self.failure, ServerUnavailableError) and not self._patient
-        if self.failure is not None and not (patient and gave_up):
+        gave_up = isinstance(self.failure, ServerUnavailableError) and not self._in_run
+        if self.failure is not None and not (in_run and gave_up):
             raise copy(self.failure)

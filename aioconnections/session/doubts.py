@@ -33,9 +33,9 @@ from aioconnections.session.call_context import CallContext, RunScope
 __all__ = ["Doubts", "Next"]
 
 _VOUCHED = frozenset({400, 404})  # a gateway sends the other statuses itself, in any state of the application
-_MOST_FREE = 8
-_MOST_ASKED = 64  # heads whose first question is remembered
-_CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # a connection, or a login that was refused
+_MOST_FREE = 8  # repetitions of one request that do not count as attempts
+_MOST_ASKED = 64  # heads whose first examination is remembered
+_CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # the pair has a connection, or the login was refused
 _OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
@@ -50,7 +50,7 @@ class Doubts:
     """The doubtful responses of one signed-in user.
 
     Args:
-        address: of the server.
+        address: address of the server.
         send: sends one request, with redirects and a renewed login.
         send_canary: sends a canary to an application.
         answers_head: tells whether HEAD requests reach an application.
@@ -83,15 +83,15 @@ class Doubts:
         Args:
             request: the request.
             response: its response.
-            context: of the conversation.
-            monitor: of the application that the request is for.
+            context: context of the conversation.
+            monitor: monitor of the application that the request is for.
             asked: how often the decision for this request was `Next.ASK_AGAIN` before.
 
         Returns:
             The response that is the verdict (of a GET in place of the HEAD, if it says more), or what to do.
 
         Raises:
-            ForeignResponseError: it cannot be decided, or there is no such application at this address.
+            ForeignResponseError: the meaning cannot be decided, or the application is not at this address.
             ConnectionsError: a request that the decision needs got no response.
         """
         received = self._now()
@@ -133,7 +133,7 @@ class Doubts:
     async def _form(
         self, request: Request, response: Response, context: CallContext, monitor: Monitor
     ) -> Form | Response:
-        """The origin of `response`; or, if a GET was sent in its place, the response to that, if it is clear."""
+        """The origin of `response`; or the response to a GET in its place, if that is clear."""
         if request.method == "HEAD":
             form = await self._form_of_head(request, response, context, monitor)
         else:
@@ -147,7 +147,7 @@ class Doubts:
     ) -> Form | Response:
         application, method, head = monitor.application, request.method, head_of(response)
         if (asking := monitor.asking.get(head)) is not None:
-            await asking.wait()  # the first examination of such a head may settle it for all
+            await asking.wait()  # the first examination may settle all responses with this head
         form = application.form_of(method, response.status, head)
         if form is Form.FOREIGN or (form is not None and application.answers_head(self._now())):
             return form
@@ -175,10 +175,10 @@ class Doubts:
         *,
         reaches: bool,
     ) -> Form | Response:
-        """What the `fetched` to a GET says about the `response` to a HEAD: its origin, or the verdict itself.
+        """What `fetched`, received for GET, says about `response`, received for HEAD: its origin, or the verdict.
 
-        A head is learned only if HEAD is known to reach the application and the same head comes once more: otherwise
-        the application may have stopped, or come back, between the two.
+        A head is learned only if HEAD is known to reach the application and a second HEAD gets the same head. Otherwise
+        the application may have stopped or started between the two requests.
         """
         if fetched.status in _CLEAR or (fetched.status in DOUBTFUL and fetched.is_own_form):
             if reaches and fetched.is_own_form and _is_bare(response, fetched):
@@ -198,7 +198,7 @@ class Doubts:
     async def _learn(
         self, request: Request, response: Response, form: Form, context: CallContext, application: Application
     ) -> None:
-        """Learn the origin of such heads, if a second HEAD gets the same one."""
+        """Learn the origin of responses with this head, if a second HEAD gets the same one."""
         again = await self._send(request, context)
         if head_of(again) == head_of(response):
             application.learn(head_of(response), form)

@@ -1,4 +1,4 @@
-"""Listings: the records of one page after the other, requested on demand."""
+"""Listings: their records, from pages that are requested on demand."""
 
 from __future__ import annotations
 
@@ -63,4 +63,4 @@ class Stream(Generic[T]):
         self._ready.clear()
 
     def __repr__(self) -> str:
-        return f"Stream({'open' if self._open else 'at its end'}, {len(self._ready)} buffered)"
+        return f"Stream({'open' if self._open else 'ended'}, {len(self._ready)} buffered)"

@@ -1,4 +1,4 @@
-"""The credential of one signed-in user: requested once, and once more after the server refused it."""
+"""The credential of one signed-in user: requested once, and renewed after the server refuses it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Login:
     Args:
         auth: gives the credential; None for requests without one.
         constant: the headers of every request.
-        send: sends the requests of the `auth` itself.
-        seconds: the `auth` may take this long.
+        send: sends the requests of `auth` itself.
+        seconds: how long `auth` may take.
         on_renewal: called after the credential was renewed.
 
     Attributes:
-        credential: what the `auth` gave last.
+        credential: the latest credential that `auth` gave.
         request_headers: the constant headers and the credential; None before there is a credential.
         is_ready: whether requests may be sent: there is a credential, and it is not being renewed.
         is_untried: whether the credential was renewed and no request with it has been accepted since.
@@ -49,7 +49,7 @@ class Login:
         self._send = send
         self._seconds = seconds
         self._on_renewal = on_renewal
-        self._asking: anyio.Event | None = None  # set when the `auth` has returned
+        self._asking: anyio.Event | None = None  # set when `auth` has returned
 
     def accepted(self, sent: Headers) -> None:
         """Note that the server accepted a request with the headers `sent`."""
@@ -60,12 +60,12 @@ class Login:
         """Wait until there is a credential that is not being renewed.
 
         Raises:
-            ConnectionsError: the `auth` gave none, or not in time.
+            ConnectionsError: `auth` gave none, or not in time.
         """
         while self._asking is not None:
             await self._asking.wait()
         if self.request_headers is None:
-            if context.elapsed >= self._seconds:  # another request has waited for the `auth` as long
+            if context.elapsed >= self._seconds:  # another request has waited for `auth` as long
                 raise self._late()
             self._use(await self._ask(None))
 
@@ -82,7 +82,7 @@ class Login:
         except ConnectionsError:
             return False
         except Exception as error:  # noqa: BLE001 # raised by the caller's own code; the 401 stands
-            LOG.warning("the login was not renewed: Auth raised %s", type(error).__name__)
+            LOG.warning("the login was not renewed: auth.headers raised %s", type(error).__name__)
             return False
         if credential == self.credential:
             return False
@@ -105,7 +105,7 @@ class Login:
         raise self._late()
 
     def _late(self) -> DeadlineError:
-        return DeadlineError(f"not done within {self._seconds:g} s", sent="no")
+        return DeadlineError(f"auth returned no credential within {self._seconds:g} s", sent="no")
 
     def _use(self, credential: Headers) -> None:
         self.credential = credential
@@ -113,4 +113,4 @@ class Login:
         self.is_ready = True
 
     def __repr__(self) -> str:
-        return f"Login({'not yet' if self.request_headers is None else 'signed in'})"
+        return f"Login({'not signed in' if self.request_headers is None else 'signed in'})"

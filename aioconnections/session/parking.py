@@ -1,4 +1,4 @@
-"""Where items of a run wait without a worker.
+"""Parking: items of a run that wait without a worker.
 
 An item that waits for seconds (for the settle time of a lost response, or a canary) gives up its worker, so that other
 items continue. The number of parked items is bounded.
@@ -23,7 +23,7 @@ class Parking:
 
     Attributes:
         parked: number of items parked now.
-        behind: in an ordered run, number of outcomes that wait for the turn of a parked item.
+        behind: in an ordered run, number of outcomes that are held until a parked item is done.
         used: whether an item was ever parked.
     """
 
@@ -63,7 +63,7 @@ class Parking:
             self._changed()
 
     def hold_behind(self, count: int) -> None:
-        """Record how many outcomes wait for their turn."""
+        """Record how many outcomes are held until a parked item is done."""
         self.behind = count
         self._review()
 

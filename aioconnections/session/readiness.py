@@ -13,11 +13,11 @@ login unproved      the caller has sent the canary (`admit` gives None);   canar
                     checked again after each wait for the server
 no credential       the `Auth` has given one, or a renewed one             --
 concurrency         a request under way ends; first come, first served     --
-rate                the start that the limiter assigned has come           --
+rate                the time that the limiter assigned is reached          --
 login refused       never: `admit` raises                                  --
 ==================  =====================================================  ==================================
 
-A wait can bring back an earlier obstacle, so the checks begin again after each.
+An earlier obstacle can return during a wait, so all checks are repeated after each wait.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Readiness:
             The time at which the request starts; None (and no slot) if the login must be proved first.
 
         Raises:
-            AuthenticationError: the server refused this credential before.
+            AuthenticationError: the server has refused this credential.
             ConnectionsError: the server is away for too long, there is no credential, or the run is over.
         """
         now, slots, gate, outage, login = self._now, self._slots, self._gate, self._outage, self._login
@@ -116,33 +116,33 @@ class Readiness:
     def _is_blocked(self, moment: float, context: CallContext, monitor: Monitor) -> bool:
         return not self._outage.is_clear(moment) or (monitor.is_away and context.canary is None)
 
-    async def _wait_for_server(self, came: float, context: CallContext, monitor: Monitor) -> None:
+    async def _wait_for_server(self, arrived: float, context: CallContext, monitor: Monitor) -> None:
         self._gate.check()
         run = context.run
-        until = came + context.seconds_left(came) if run is None else run.until
+        until = arrived + context.seconds_left(arrived) if run is None else run.until
         await context.wait(self._availability.clear(lambda: self._prober.probe_server(monitor), until))
         if monitor.is_away and context.canary is None:
             await context.wait(monitor.clear(lambda: self._prober.probe_application(monitor), until))
         if run is not None:
-            context.waited += self._now() - came
+            context.waited += self._now() - arrived
 
-    async def _wait_for_slot(self, came: float, context: CallContext) -> float:
+    async def _wait_for_slot(self, arrived: float, context: CallContext) -> float:
         await self._slots.acquire()
         moment = self._now()
-        context.waited += moment - came
+        context.waited += moment - arrived
         return moment
 
-    async def _wait_for_start(self, start: float, came: float, context: CallContext) -> float:
+    async def _wait_for_start(self, start: float, arrived: float, context: CallContext) -> float:
         try:
             if context.run is not None:
                 context.run.check(start)
-            await context.wait(self._runtime.clock.sleep(start - came))
+            await context.wait(self._runtime.clock.sleep(start - arrived))
         except BaseException:
             self._limiter.give_back(start)
             self._slots.release()
             raise
         moment = self._now()
-        context.waited += moment - came
+        context.waited += moment - arrived
         return moment
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What all signed-in users of one client share: transport, limits, and knowledge about the server."""
+"""What all signed-in users of one client share: transport, limits, and the state of the server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EmailVisibility:
     """Whether the server hides e-mail addresses; probed once for all users.
 
     Attributes:
-        hidden: None before the probe.
+        hidden: whether they are hidden; None before the probe.
         probing: held during the probe.
     """
 

@@ -1,6 +1,6 @@
-"""The conversations of one signed-in user: single calls, pages of listings, and what the user's identity allows.
+"""The conversations of one signed-in user: single calls, pages of listings, and errors about hidden e-mail addresses.
 
-`protocol` says what is sent; `Dispatcher` brings each request to its final response.
+`protocol` defines what is sent; `Dispatcher` brings each request to its final response.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Session:
 
     Args:
         runtime: shared by all users of the client.
-        address: of the server.
+        address: address of the server.
         auth: gives the credential; None to send requests without one.
         constant: the headers of every request.
         verify_login: whether a canary proves the login before other requests.
@@ -59,7 +59,7 @@ class Session:
 
     Attributes:
         now: gives the current time.
-        item_timeout: seconds that a conversation may take.
+        item_timeout: how long a conversation may take, in seconds.
         dispatcher: brings requests to their final response; bulk checks use it directly.
     """
 
@@ -92,7 +92,7 @@ class Session:
 
     @property
     def me(self) -> Identity | None:
-        """Who is signed in, as the last proof of the login said; None before it."""
+        """The signed-in user, from the last proof of the login; None before it."""
         document = self.dispatcher.document
         return None if document is None else document.userid or document.key
 
@@ -108,7 +108,7 @@ class Session:
         return CallContext(self.now, self.item_timeout, run, parking, before_send=before_send, not_made=not_made)
 
     async def call(self, flow: Flow[R]) -> R:
-        """Make a single call: the canary first where it is due, then the conversation."""
+        """Make a single call: prove the login if that is due, then hold the conversation."""
         await self.prove()
         return await self.run(flow, self.context())
 
@@ -163,7 +163,7 @@ class Session:
             raise InvalidInputError(_HIDDEN)
 
     async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
-        """The cause of an error: a 400 or 404 to an e-mail address may mean that the server hides addresses."""
+        """The error to raise: a 400 or 404 for an e-mail address may mean that the server hides addresses."""
         if not isinstance(error, BadRequestError | NotFoundError):
             return error
         try:
@@ -191,10 +191,10 @@ class Session:
 
     async def _probe_emails(self) -> None:
         flow = emails_hidden(self.address)
-        with suppress(TransportError, ServerUnavailableError):  # the next request with an address probes again
+        with suppress(TransportError, ServerUnavailableError):  # the next request with an e-mail address probes again
             response = await self.dispatcher.send(next(flow), self.context(), judged=False)
             self.emails.hidden = False  # a server that does not say so does not hide addresses
-            with suppress(ConnectionsError):  # a refusal says nothing about the login: the document is open to all
+            with suppress(ConnectionsError):  # a refusal says nothing about the login: the document is public
                 try:
                     flow.send(response)
                 except StopIteration as stop:
@@ -203,7 +203,7 @@ class Session:
     async def _send_of_auth(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Response:
-        """Send a request of an `Auth`; it carries no credential of ours."""
+        """Send a request for an `Auth`, without the credential of this session."""
         origin, target = split_url(urljoin(f"{self.address.origin}/", url))
         request = Request(method, target, Headers((headers or {}).items()), body)
         return await send_unlimited(self._runtime.engine, origin, request, NO_HEADERS, self._runtime.attempt_timeout)

@@ -1,6 +1,6 @@
 """What a client reports about its own work: a record per attempt, the progress of a run, statistics.
 
-Nothing here holds a person, a query, a header or a text: of a request, only the path without its query is reported.
+Reports contain no people, queries, headers or texts: of a request, only the path without its query is reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aioconnections.outcomes import Tally
 __all__ = ["LOG", "Attempt", "Progress", "Stats", "Telemetry"]
 
 LOG = logging.getLogger("aioconnections")
-LOG.addHandler(logging.NullHandler())  # an application that configures no logging sees nothing
+LOG.addHandler(logging.NullHandler())  # so that nothing is printed unless the application configures logging
 
 
 @frozen(kw_only=True)
@@ -28,7 +28,7 @@ class Attempt:
         path: path without the query.
         status: HTTP status of the response; None without a response.
         error: name of the error class without a response, else None.
-        elapsed: seconds.
+        elapsed: duration in seconds.
         number: number of the attempt within its item or call, from 1.
         run: id of the bulk run, or None.
     """
@@ -90,7 +90,7 @@ class Stats:
         failures: number of attempts without a response, by the name of the error class.
         retries: number of attempts that repeated an earlier one.
         retries_left: retries that remain before the server counts as away.
-        probes: number of requests that only looked if the server is back.
+        probes: number of requests that only tested whether the server responds again.
         under_way: number of requests under way now.
         bound: number of requests that may be under way now; below `max_connections` after the server has refused
             requests, or where this machine allows no further connection.
