@@ -49,7 +49,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
     """A job with one conversation per item.
 
     Args:
-        session: of the signed-in user.
+        session: session of the signed-in user.
         run: the part of the run that its requests need.
         parse: parses an item; it raises `InvalidInputError` for an invalid one.
         once: whether a repeated person is a `Duplicate`.
@@ -112,7 +112,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
     async def carry_out(
         self, index: int, item: object, work: WorkItem[DoneT], context: CallContext, earlier: Sends
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
-        """The outcome of a parsed item, given what is known of earlier sends."""
+        """The outcome of a parsed item, given what is known about earlier sends."""
         session = self.session
         try:
             session.refuse_hidden(*work.people)
@@ -145,9 +145,9 @@ class FlowJob(SessionJob, Generic[DoneT]):
             self.noticed(error)
 
     def _followed(self, flow: Flow[DoneT]) -> Flow[DoneT]:
-        """The same conversation; its failures are counted at once.
+        """The same conversation, with its failures counted at once.
 
-        The outcome of a change in doubt takes half a minute or more, which is too late for the count.
+        A change in doubt has no outcome for half a minute or more, which is too late for the count.
         """
         try:
             request = next(flow)
@@ -187,10 +187,10 @@ class CheckJob(SessionJob):
         session = self.session
         context = CallContext(session.now, session.item_timeout, self.run, parking)
         try:
-            request = check_request(session.address, pair)  # without `Session.run`: always one request
+            request = check_request(session.address, pair)  # one request, so `Session.run` is not needed
             status = check_result(request, await session.dispatcher.send(request, context))
         except ConnectionsError as error:
-            unanswered = error
+            failure = error
         except BaseException:
             self.cut.append(cut_off(known(index, item, context, pair=pair)))
             raise
@@ -206,20 +206,20 @@ class CheckJob(SessionJob):
                 elapsed=context.elapsed,
                 waited=context.waited,
             )
-        if isinstance(unanswered, AuthenticationError):
-            session.refused(unanswered)
+        if isinstance(failure, AuthenticationError):
+            session.refused(failure)
         facts = known(index, item, context, pair=pair)
         try:
-            unanswered = await session.explained(unanswered, pair.source, pair.target)
+            failure = await session.explained(failure, pair.source, pair.target)
         except BaseException:
-            self.cut.append(undone(unanswered, facts, _CHECK_VERDICTS))
+            self.cut.append(undone(failure, facts, _CHECK_VERDICTS))
             raise
-        self.learn(unanswered)
-        if isinstance(unanswered, _CHECK_VERDICTS):
+        self.learn(failure)
+        if isinstance(failure, _CHECK_VERDICTS):
             self.repeats.went_well()
         else:
-            self.noticed(unanswered)
-        return cast("CheckOutcome", undone(unanswered, facts, _CHECK_VERDICTS))
+            self.noticed(failure)
+        return cast("CheckOutcome", undone(failure, facts, _CHECK_VERDICTS))
 
 
 def checked(address: Address, pair: Pair) -> Flow[Checked]:
@@ -239,7 +239,7 @@ def pair_of(item: object) -> Pair:
         raise item
     if not isinstance(item, tuple):
         raise InvalidInputError(f"expected a Pair or a tuple of two identities, not {type(item).__name__}")
-    people = cast("tuple[Identity | Person, ...]", item)  # Pair checks what they are
+    people = cast("tuple[Identity | Person, ...]", item)  # Pair checks their types
     if len(people) != 2:
-        raise InvalidInputError(f"expected a tuple of two identities, not of {len(people)}")
+        raise InvalidInputError(f"expected a tuple of two identities, not {len(people)}")
     return Pair(*people)

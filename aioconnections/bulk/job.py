@@ -83,7 +83,7 @@ class Job(Protocol[OutT_co]):
         ...
 
     def recorded(self) -> AbstractContextManager[Callable[[int, object], OutT_co | None]]:
-        """After `aclose`: looks up what is recorded of an item that was not read; indices must ascend."""
+        """After `aclose`: a function that looks up the recorded outcome of an item not read; indices must ascend."""
         ...
 
 
@@ -92,12 +92,12 @@ class WorkItem(Generic[OutT_co]):
     """A parsed item.
 
     Attributes:
-        begin: begins the conversation, given what is known of earlier sends.
-        pair: for the outcome.
-        person: likewise.
+        begin: begins the conversation, given what is known about earlier sends.
+        pair: pair of the outcome, if it has one.
+        person: person of the outcome, if it has one.
         people: the people that the requests name.
         ref: the name of an item that is neither a pair nor a person.
-        digest: of the message that is sent with it.
+        digest: digest of the message that is sent with the item.
     """
 
     begin: Callable[[Sends], Flow[OutT_co]]
@@ -142,7 +142,7 @@ class SessionJob:
             raise copy(self.over)
         try:
             await prove(self.session, self.run)
-        except TransportError as error:  # one odd response does not end a run whose login was proved before
+        except TransportError as error:  # one unexpected response does not end a run whose login was proved before
             if not self._proved or self.noticed(error, "canary"):
                 raise
         else:
@@ -165,13 +165,13 @@ class SessionJob:
         if not self.repeats.failed(error, about):
             return False
         if self.over is None:
-            LOG.warning("run %s ends: the same %s came again and again", self.run.id, type(error).__name__)
+            LOG.warning("run %s ends after repeated identical failures: %s", self.run.id, type(error).__name__)
             self.over = copy(error)
             self.run.end(float("-inf"), DeadlineError(f"the run was stopped: {error}", sent="no"))
         return True
 
     def end(self, why: ConnectionsError | None) -> None:
-        """Set why the run has to end, if there is a reason. The first one stays, unless it is the end of the run."""
+        """Set why the run has to end, if there is a reason. A later reason replaces only the end of the run itself."""
         if self.over is None or (why is not None and self.over is self.run.ended):
             self.over = why
 
@@ -180,7 +180,7 @@ def _nothing(index: int, item: object) -> None:
     del index, item
 
 
-_NOT_ITS_FAULT = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
+_NOT_DUE_TO_THE_ITEM = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
 
 
 class Known(TypedDict):
@@ -225,7 +225,7 @@ def undone(
         return InDoubt(error, **facts)
     if isinstance(error, verdicts):
         return Rejected(error, **facts)
-    if isinstance(error, _NOT_ITS_FAULT) and not facts["attempts"]:
+    if isinstance(error, _NOT_DUE_TO_THE_ITEM) and not facts["attempts"]:
         return Unprocessed(str(error), **facts)
     return Failed(error, **facts)
 
@@ -259,4 +259,4 @@ async def prove(session: Session, run: RunScope) -> None:
     except (TransportError, ServerError, ThrottledError) as error:
         if isinstance(error, TransportError) and (error.deterministic or isinstance(error, LocalLimitError)):
             raise
-        raise ServerUnavailableError(f"{session.address.origin} does not answer: {error}") from None
+        raise ServerUnavailableError(f"{session.address.origin} is not available: {error}") from None

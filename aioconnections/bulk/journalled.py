@@ -34,14 +34,14 @@ __all__ = ["JournalledJob"]
 
 OutT = TypeVar("OutT", bound=Outcome)
 
-_LOG_LOST = "the log of the journal was lost, so this may have been sent, and is not sent again"
+_LOG_LOST = "the log of the journal was lost, so the change may have been sent, and is not sent again"
 
 
 class JournalledJob(SessionJob, Generic[OutT]):
     """Wraps another job, and records its intents and outcomes in a journal.
 
-    Items that an earlier run finished get their recorded outcomes. A change that it may have sent is verified before it
-    is retried; if the verification fails, the item stays in doubt, and nothing is sent.
+    Items that an earlier run finished get their recorded outcomes. A change that it may have sent is verified before
+    it is retried; if the verification fails, the item stays in doubt, and nothing is sent.
     """
 
     def __init__(self, job: FlowJob[OutT], journal: Journal, verb: str) -> None:
@@ -84,10 +84,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
             facts = known(index, item, context, pair=work.pair, person=work.person)
             text = _reference(work)
             duplicate_of = self._job.duplicate_of(index, work)
-        record.text, record.facts = (
-            text,
-            lambda: known(index, item, context, pair=facts["pair"], person=facts["person"]),
-        )
+        record.text = text
+        record.facts = lambda: known(index, item, context, pair=facts["pair"], person=facts["person"])
         history: ItemHistory | None = None
         outcome: Outcome | None = None
         is_looked_up = local = False
@@ -180,7 +178,7 @@ class _Record:
 
     Attributes:
         text: reference of the item.
-        facts: returns the fields that every outcome of the item has.
+        facts: returns the attributes that every outcome of the item has.
         history: what earlier runs recorded; None before the look-up, or if they recorded nothing.
         intended: number of the last change of this run whose intent is recorded.
     """
@@ -245,14 +243,14 @@ def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
 
 
 def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
-    """Turn a failure into a doubt, because a change was sent before."""
+    """Replace a failure by `InDoubt`, because a change was sent before."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
     elif isinstance(outcome, Failed):
         reason = str(outcome.error)
     else:
         return outcome
-    doubt = InDoubtError(f"it may have been sent before, and could not be verified: {reason}")
+    doubt = InDoubtError(f"the change may have been sent before, and could not be verified: {reason}")
     facts = known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person)
     return InDoubt(doubt, **facts)
 

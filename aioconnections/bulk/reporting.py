@@ -1,4 +1,4 @@
-"""Progress of a run: for a hook, and for the log."""
+"""Reports the progress of a run to a hook and to the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aioconnections.session.telemetry import LOG, Progress
 __all__ = ["Reporter"]
 
 _INTERVAL = 0.5  # seconds
-_MEMORY = 20  # intervals over which the rate is computed
+_SAMPLES = 20  # intervals over which the rate is computed
 
 
 class Reporter:
@@ -32,19 +32,19 @@ class Reporter:
         self._runtime = runtime
         self._on_progress = on_progress
         self._tally: Callable[[], Tally] = Tally
-        self._complain: Callable[[Exception], object] = lambda _: None
+        self._on_error: Callable[[Exception], object] = lambda _: None
         self._began = 0.0
-        self._lately: deque[tuple[float, int]] = deque(maxlen=_MEMORY)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
         self._timer: Timer | None = None
 
-    def start(self, tally: Callable[[], Tally], complain: Callable[[Exception], object]) -> None:
-        """Begin to report. `tally` gives the current counts, and `complain` gets what the hook raises."""
+    def start(self, tally: Callable[[], Tally], on_error: Callable[[Exception], object]) -> None:
+        """Begin to report. `tally` returns the current counts; `on_error` is called with an exception of the hook."""
         self._tally = tally
-        self._complain = complain
+        self._on_error = on_error
         self._began = self._runtime.clock.now()
         LOG.info("run %s begins", self._run.id)
         if self._on_progress is not None:
-            self._again()
+            self._tick()
 
     def end(self, stopped: ConnectionsError | None) -> None:
         """Report the end of the run."""
@@ -54,18 +54,18 @@ class Reporter:
         LOG.info("run %s ended: %s%s", self._run.id, counts or "nothing read", why)
         if self._timer is not None:
             self._timer.cancel()
-            self._tell(done=True)
+            self._report(done=True)
 
-    def _again(self) -> None:
-        self._timer = self._runtime.clock.call_at(self._runtime.clock.now() + _INTERVAL, self._again)
-        self._tell(done=False)
+    def _tick(self) -> None:
+        self._timer = self._runtime.clock.call_at(self._runtime.clock.now() + _INTERVAL, self._tick)
+        self._report(done=False)
 
-    def _tell(self, *, done: bool) -> None:
+    def _report(self, *, done: bool) -> None:
         assert self._on_progress is not None  # noqa: S101 # else there would be no timer
         runtime, tally, now = self._runtime, self._tally(), self._runtime.clock.now()
         finished = tally.read - tally.in_flight
-        self._lately.append((now, finished))
-        since, before = self._lately[0] if len(self._lately) > 1 else (self._began, 0)
+        self._samples.append((now, finished))
+        since, before = self._samples[0] if len(self._samples) > 1 else (self._began, 0)
         progress = Progress(
             tally=tally,
             elapsed=now - self._began,
@@ -76,5 +76,5 @@ class Reporter:
         )
         try:
             self._on_progress(progress)
-        except Exception as error:  # noqa: BLE001 # of the caller's own code: raised to the caller
-            self._complain(error)
+        except Exception as error:  # noqa: BLE001 # raised by the caller's own code; `on_error` passes it to the caller
+            self._on_error(error)

@@ -52,8 +52,8 @@ class Outcomes(Generic[OutT]):
     iteration ends with the source, or when the run stops early; `stopped` then says why. An exception of the source is
     raised unchanged after the outcomes of all items read before it.
 
-    Leaving the block early ends the run: nothing more is read or sent, and pending questions are cancelled. Changes
-    that were sent may take as long as one attempt, so that their outcome is known and recorded. `undelivered` holds the
+    Leaving the block early ends the run: nothing more is read or sent, and pending requests are cancelled. Changes that
+    were sent may take as long as one attempt, so that their outcome is known and recorded. `undelivered` holds the
     outcomes of all items that were read and not delivered, and `unread` accounts for the rest of the source. The source
     still belongs to the caller, who may read on or close it.
     """
@@ -114,7 +114,7 @@ class Outcomes(Generic[OutT]):
             raise UsageError("a bulk run can be entered only once")
         self._entered = True
         self._admit()
-        # Created here, because it refers back to the run: the cycle would delay the warning of `__del__`.
+        # Created here, not in `__init__`: it refers to the run, and the cycle would delay the warning of `__del__`.
         self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -175,9 +175,8 @@ class Outcomes(Generic[OutT]):
     def undelivered(self) -> tuple[OutT, ...]:
         """The outcomes that were not delivered.
 
-        After the block, these and the delivered outcomes are one for each item that was read. An interrupted item is
-        `Unprocessed` if nothing was sent or it was only a question, and `InDoubt` if a change was sent and its response
-        did not arrive in time.
+        After the block, each item that was read has one outcome, either delivered or here. An interrupted item is
+        `InDoubt` if a change was sent and its response did not arrive in time, and `Unprocessed` otherwise.
         """
         return *self._undelivered, *self._ready, *(self._early[index] for index in sorted(self._early))
 
@@ -253,12 +252,12 @@ class Outcomes(Generic[OutT]):
 
         ``with outcomes.unread() as account: rest = [account(item) for item in source]``
 
-        The function must get the remaining items of the source in order. It returns what the journal has recorded of
-        an item at this index, `replayed`, or `Unprocessed`. The journal is read while it is called, which blocks. If
+        The function must get the remaining items of the source in order. It returns the outcome that the journal has
+        recorded for the item, `replayed`, or `Unprocessed`. The journal is read while it is called, which blocks. If
         the run could not begin, the journal must be of the same verb and server; the user cannot be compared then.
 
         Args:
-            reason: of the `Unprocessed` outcomes; by default why the run stopped.
+            reason: reason of the `Unprocessed` outcomes; by default why the run stopped.
 
         Raises:
             UsageError: the run has not ended.
@@ -313,7 +312,7 @@ class Outcomes(Generic[OutT]):
                     await job.ready()
                     continue
                 if self._items is not None and not parking.parked and self._read - self._delivered < self._window:
-                    taken = self._pull()  # fast path of nearly every item: nothing to wait for
+                    taken = self._pull()  # fast path of nearly every item: no wait
                 else:
                     taken = await self._take()
                 if taken is None:
@@ -341,7 +340,7 @@ class Outcomes(Generic[OutT]):
         return True
 
     def _is_superfluous(self) -> bool:
-        """Whether a worker that has done an item has to end: the run is over, or another worker has replaced it."""
+        """Whether a worker that has finished an item has to end: the run is over, or it has been replaced."""
         if self._job.over is not None and self._tasks is not None:  # else the run ends because its block was left
             self._stop(copy(self._job.over))
         return self._working > self._workers
@@ -480,7 +479,7 @@ def _is_raised_by_code(error: BaseException) -> bool:
 
 
 def _capacity(workers: int, max_per_second: float | None) -> int:
-    """How many items of a run may be parked: those of two seconds, within bounds."""
+    """How many items of a run may be parked: as many as start in two seconds, within bounds."""
     per_second = float("inf") if max_per_second is None else max_per_second
     return int(min(max(2 * workers, 2 * per_second), _MAX_PARKED))
 

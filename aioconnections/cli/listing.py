@@ -92,7 +92,7 @@ def _unavailable(error: TransportError, url: str) -> ConnectionsError:
     """The error that a bulk run would raise, which names the server; a certificate error stays as it is."""
     if isinstance(error, CertificateError):
         return error
-    return ServerUnavailableError(f"{url} does not answer: {error}")
+    return ServerUnavailableError(f"{url} is not available: {error}")
 
 
 def _columns(role: str) -> tuple[str, ...]:

@@ -181,7 +181,7 @@ def test_a_server_that_is_not_there(command: Command, pairs_file: PairsFile) -> 
     said = command("check", pairs_file(), "--url", url)
     assert said.code == 5
     assert said.err.splitlines()[1:] == [
-        f"aioconnections: stopped: {url} does not answer: the server refused the connection"
+        f"aioconnections: stopped: {url} is not available: the server refused the connection"
     ]
     assert len(said.rows) == 20
 
@@ -193,7 +193,7 @@ def test_a_server_that_is_not_there(command: Command, pairs_file: PairsFile) -> 
         (200, "text/plain", 2, "the response does not come from the Profiles service: check the URL"),
         (200, "text/html", 3, "an HTML page, most likely its login"),
         (403, "text/html", 1, "HTTP 403: Forbidden"),
-        (503, "text/html", 5, "does not answer: HTTP 503"),
+        (503, "text/html", 5, "is not available: HTTP 503"),
     ],
 )
 def test_a_server_that_is_not_profiles(

@@ -118,7 +118,7 @@ def test_a_server_that_does_not_answer_is_named(command: Command, words: tuple[s
         port = listener.getsockname()[1]
     said = command(*words, "--url", f"http://127.0.0.1:{port}")
     assert said.code == 5
-    assert said.err == f"aioconnections: http://127.0.0.1:{port} does not answer: the server refused the connection\n"
+    assert said.err == f"aioconnections: http://127.0.0.1:{port} is not available: the server refused the connection\n"
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -278,7 +278,8 @@ async def test_without_the_log_everybody_is_asked_after_and_nobody_is_invited_tw
         )
         assert [type(outcome) for outcome in found] == [*[Invited] * 3, *[InDoubt] * 2]
         assert (
-            str(found[4].error) == "the log of the journal was lost, so this may have been sent, and is not sent again"
+            str(found[4].error)
+            == "the log of the journal was lost, so the change may have been sent, and is not sent again"
         )
         later = await everything(client.invite_many(people, settle=0, journal=Journal(path), ordered=True))
         assert [(type(outcome), outcome.replayed) for outcome in later] == [

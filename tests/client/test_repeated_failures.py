@@ -93,8 +93,8 @@ async def test_the_same_malformed_response_five_times_stops_a_run(
     assert [type(outcome) for outcome in outcomes] == [Failed] * 5
     assert len(set(checks)) == 5
     assert len(checks) <= 10, "at most once more for each pair, on a fresh connection"
-    assert [record.getMessage() for record in caplog.records if "again and again" in record.getMessage()] == [
-        f"run {next(iter(_runs(caplog)))} ends: the same ProtocolError came again and again"
+    assert [record.getMessage() for record in caplog.records if "identical failures" in record.getMessage()] == [
+        f"run {next(iter(_runs(caplog)))} ends after repeated identical failures: ProtocolError"
     ]
 
 
