@@ -1,7 +1,7 @@
 """A crash-safe record of a bulk run: what was sent, and the outcome of each item.
 
 Before a change is sent, its *intent* is on the disk; after the response, its *outcome* is written. However the run
-ends, the next run reads from the file which items are finished, which were never tried, and which are in doubt.
+ends, the next run reads from the file which items are finished, which were never sent, and which are in doubt.
 
 `journal` holds `Journal`, the asynchronous half; `writer` holds the only thread that uses the database. `opening` opens
 the journal for a run: `lock` excludes other runs, `file` creates and recognises the file, `reading` verifies it, and

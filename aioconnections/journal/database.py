@@ -1,7 +1,7 @@
 """Access to SQLite: opens a database, and translates the errors of `sqlite3`.
 
 While a run has its journal open, ``locking_mode=EXCLUSIVE`` keeps out other programs without shared memory (`lock`
-keeps out other runs), and a commit returns once the write-ahead log is on the disk (``synchronous=FULL``; NORMAL would
+keeps out other runs). A commit returns once the write-ahead log is on the disk (``synchronous=FULL``; NORMAL could
 lose commits in a power cut).
 """
 

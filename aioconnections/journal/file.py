@@ -1,8 +1,8 @@
 """The file of a journal: created atomically, and recognised before it is opened.
 
-The table `entry` has one row per intent and per outcome; rows are only added. Each row has a hash of itself and of the
-hash of the row before. The single row of `run` holds the binding of the run and the last hash, so that changed and
-missing rows are detected.
+The table `entry` has one row per intent and per outcome; rows are only added. Each row has a hash of its values and
+of the hash of the row before. The single row of `run` holds the binding of the run and the last hash, so that changed
+and missing rows are detected.
 
 An open journal consists of two files: SQLite's write-ahead log (NAME-wal) holds rows that the main file lacks. The row
 of `run` therefore records that the journal is open, and is copied into the main file before the first intent. A main
@@ -101,7 +101,7 @@ class Mark:
     chain: bytes = field(repr=False, default=b"")
 
     def seal(self, bound: bytes) -> bytes:
-        """The hash of the mark, which tells a page half written in a power cut from the page of another file.
+        """The hash of the mark. It matches on the page of another file, but not on a page half written in a power cut.
 
         `bound` is the `root`, which is the same for all marks of a file.
         """
@@ -128,7 +128,7 @@ def log_path(path: Path) -> Path:
 
 
 def ensure(path: Path, binding: Binding, created: int) -> None:
-    """Create the journal if it does not exist. Another kind of file is refused, and not changed.
+    """Create the journal if it does not exist. Refuse another kind of file, without changing it.
 
     Raises:
         JournalError: the file is not a journal that this version supports.
@@ -143,7 +143,7 @@ def ensure(path: Path, binding: Binding, created: int) -> None:
 
 
 def recognise_at_once(path: Path) -> None:
-    """Refuse another kind of file before a lock file is created for it; see `recognise`."""
+    """Refuse another kind of file at `path`, before a lock file is created; see `recognise`."""
     with os_errors(path.name):
         try:
             found = path.lstat()
@@ -267,12 +267,12 @@ def mark_of(row: tuple[object, ...]) -> Mark | None:
     return mark if mark.seal(root(mark)) == seal else None
 
 
-def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> bool:
+def check_log(path: Path, main_mark: Mark | None, *, may_be_lost: bool = False) -> bool:
     """Refuse a journal that was not closed and has no log.
 
     Args:
         path: path of the journal.
-        alone: see `recognise`.
+        main_mark: the mark in the main file, from `recognise`.
         may_be_lost: whether to accept the journal without its log.
 
     Returns:
@@ -281,7 +281,7 @@ def check_log(path: Path, alone: Mark | None, *, may_be_lost: bool = False) -> b
     Raises:
         JournalLogMissingError: the log is missing, or another file has its name.
     """
-    if alone is None or not alone.is_open:
+    if main_mark is None or not main_mark.is_open:
         return False
     state = log_state(path)
     if state == "foreign":
@@ -331,13 +331,13 @@ def log_begins(header: bytes) -> int | None:
     return checkpoint << 32 | (salt - checkpoint) % 2**32
 
 
-def is_stray(path: Path, alone: Mark | None) -> bool:
+def is_stray(path: Path, main_mark: Mark | None) -> bool:
     """Whether the log is neither the one that the mark names nor a restart of it.
 
     In a log without rows, such as one just restarted, only the header shows to which file it belongs.
     """
     now = log_begins(log_header(path))
-    if alone is None or not alone.is_open or alone.log is None or now is None:
+    if main_mark is None or not main_mark.is_open or main_mark.log is None or now is None:
         return False
-    same = (now - alone.log) % 2**32 in {0, 2**32 - 1}  # the latter if a power cut left the previous salt
-    return not same or now >> 32 < alone.log >> 32
+    same = (now - main_mark.log) % 2**32 in {0, 2**32 - 1}  # the latter if a power cut left the previous salt
+    return not same or now >> 32 < main_mark.log >> 32

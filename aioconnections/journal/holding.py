@@ -90,7 +90,7 @@ class Held:
             raise JournalError(f"another program has changed the journal {name} while it was opened")
         if self.mark.is_open and lost_at is None:
             self._commit((), evolve(self.mark, is_open=False))
-        if log_header(self._path):  # a new log starts with a random salt, a restarted one does not
+        if log_header(self._path):  # a restarted log continues its salt; a new one would start with a random salt
             self._checkpoint("TRUNCATE")
         mark = self.mark
         statements: list[Statement] = []
@@ -107,7 +107,7 @@ class Held:
         self._note_files()
 
     def _checkpoint(self, how: Literal["FULL", "TRUNCATE"]) -> int:
-        """Copy the log into the main file; the number of pages in the log."""
+        """Copy the log into the main file, and return the number of pages in the log."""
         busy, pages, copied = one(self.db, f"PRAGMA wal_checkpoint({how})")
         if busy or pages != copied:
             name = self._path.name

@@ -37,7 +37,7 @@ __all__ = ["Journal"]
 _PAGE = 512  # indices per read
 _KEPT = 4  # pages in the cache: a run processes its items nearly in order
 _SECOND = 1_000_000
-_ALL_SENDS = 2  # the most often that a change is sent
+_ALL_SENDS = 2  # the maximum number of times that a change is sent
 
 
 class Journal:
@@ -107,7 +107,7 @@ class Journal:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the file."""
         return self._path
 
     @property
@@ -203,7 +203,7 @@ class Journal:
             yield find
 
     async def history(self, index: int, item: str) -> ItemHistory | None:
-        """What earlier runs recorded about an item; None if nothing.
+        """The rows of earlier runs about an item; None if there are none.
 
         Raises:
             JournalMismatchError: another item is recorded at this index.
@@ -299,7 +299,7 @@ class Journal:
             with anyio.CancelScope(shield=True):  # closing is bounded local work
                 if _scheduler() == writer.tell:
                     await writer.closed.wait()
-        finally:  # a shield does not stop asyncio's own cancellation
+        finally:  # asyncio's Task.cancel() ignores shields
             writer.thread.join()  # already ending, unless the journal was opened in another loop
             if self._writer is writer:
                 self._writer = None

@@ -109,7 +109,7 @@ def take(path: Path, *, shared: bool = False) -> Lock:
 
 def _opened(path: Path, *, shared: bool) -> Lock:
     file = lock_path(path)
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # the last one for a FIFO
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: opening a FIFO must not block
     with _guard:
         try:
             descriptor = _descriptor(file, flags, shared=shared)

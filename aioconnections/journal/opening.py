@@ -31,10 +31,10 @@ class OpenRequest:
     """The parameters with which a run opens its journal.
 
     Attributes:
-        binding: what the run is.
+        binding: verb, server and user of the run.
         now: microseconds of the wall clock.
         changes: whether the run changes something on the server.
-        max_age: the age in seconds below which a finished check is reused; None refuses every finished check.
+        max_age: the age in seconds below which a finished check is reused; None refuses a finished check.
         may_be_lost: whether to accept a journal whose log is missing.
         is_wanted: called during the verification, which stops if the result is False.
     """
@@ -133,7 +133,7 @@ def _set_aside(path: Path, lock: Lock, head: JournalEnd) -> Path:
                     return target
             finally:
                 locked.release()
-    raise AssertionError("numbers do not end")
+    raise AssertionError("unreachable: `count` does not end")
 
 
 def _is_taken(path: Path) -> bool:

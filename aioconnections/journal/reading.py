@@ -91,20 +91,20 @@ def whole(
     path: Path, binding: Binding | None, is_wanted: Callable[[], bool], *, may_be_lost: bool = False
 ) -> Generator[tuple[SqliteConnection, JournalEnd]]:
     """A database connection to a verified journal, and the end of the journal; see `verified`."""
-    alone = recognise(path, path.lstat())
-    lost = check_log(path, alone, may_be_lost=may_be_lost)
+    main_mark = recognise(path, path.lstat())
+    lost = check_log(path, main_mark, may_be_lost=may_be_lost)
     with _reading(path) as db:
-        head = _read_through(db, path, alone, binding, is_wanted)
-        if not lost and _is_without_its_log(path, alone, head):
+        head = _read_through(db, path, main_mark, binding, is_wanted)
+        if not lost and _is_without_its_log(path, main_mark, head):
             if not may_be_lost:
                 raise not_its_log(path.name)
             lost = True  # the file in its place holds no rows
         yield db, evolve(head, log_lost=lost)
 
 
-def _is_without_its_log(path: Path, alone: Mark | None, head: JournalEnd) -> bool:
+def _is_without_its_log(path: Path, main_mark: Mark | None, head: JournalEnd) -> bool:
     """Whether the log is a foreign one without rows, such as the new log of a journal resumed without its own."""
-    return alone is not None and head.mark.generation == alone.generation and is_stray(path, alone)
+    return main_mark is not None and head.mark.generation == main_mark.generation and is_stray(path, main_mark)
 
 
 @contextmanager
@@ -115,16 +115,15 @@ def _reading(path: Path) -> Generator[SqliteConnection]:
     with ExitStack() as stack:
         db = stack.enter_context(closing(database.connect(path, "ro")))
         try:
-            one(
-                db, "PRAGMA schema_version"
-            )  # takes a lock, so no run can begin and use the files that are removed below
+            # takes a lock, so that no run can begin and use the files that are removed below
+            one(db, "PRAGMA schema_version")
         except sqlite3.DatabaseError as error:
             # In a read-only folder SQLite cannot create the shared-memory file. Without a log, the main file is
             # complete.
             if database.is_read_only(error) and log_state(path) == "missing":
                 yield stack.enter_context(closing(database.connect(path, "peek")))
                 return
-            if not database.is_damage(error):  # `_read_through` gets the same error, and finds its cause
+            if not database.is_damage(error):  # `_read_through` meets the same error, and determines its cause
                 raise
         try:
             yield db
@@ -138,19 +137,19 @@ def _reading(path: Path) -> Generator[SqliteConnection]:
 
 
 def _read_through(
-    db: SqliteConnection, path: Path, alone: Mark | None, binding: Binding | None, is_wanted: Callable[[], bool]
+    db: SqliteConnection, path: Path, main_mark: Mark | None, binding: Binding | None, is_wanted: Callable[[], bool]
 ) -> JournalEnd:
-    """Verify every row; see `verified`. `alone` is the mark in the main file without the log.
+    """Verify every row; see `verified`. `main_mark` is the mark in the main file without the log.
 
     Raises:
         JournalError: see `verified`.
     """
     try:
-        head = _whole(db, alone, is_wanted)
+        head = _whole(db, main_mark, is_wanted)
     except _WrongLogError:
         raise not_its_log(path.name) from None
     except (_DamageError, sqlite3.DatabaseError) as error:
-        if alone is not None and alone.is_open and _is_whole_alone(path, is_wanted):
+        if main_mark is not None and main_mark.is_open and _is_whole_alone(path, is_wanted):
             raise not_its_log(path.name) from None
         if isinstance(error, _DamageError):
             raise JournalError(f"the journal {path.name} is damaged: {error}") from None
@@ -178,24 +177,24 @@ def _is_whole_alone(path: Path, is_wanted: Callable[[], bool]) -> bool:
     return True
 
 
-def _whole(db: SqliteConnection, alone: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
+def _whole(db: SqliteConnection, main_mark: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
     if [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != list(SCHEMA):
         raise _DamageError("its tables are not those of a journal")
     runs = list(db.execute(RUN))
     mark = mark_of(tuple(runs[0])) if len(runs) == 1 else None
     if one(db, "PRAGMA quick_check(1)") != ("ok",) or mark is None:
         raise _DamageError(_CHANGED)
-    if alone is not None and (mark.id != alone.id or mark.generation < alone.generation):
+    if main_mark is not None and (mark.id != main_mark.id or mark.generation < main_mark.generation):
         raise _WrongLogError
-    return _follow(db, mark, alone, is_wanted)
+    return _follow(db, mark, main_mark, is_wanted)
 
 
-def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
-    """Verify the hashes up to `mark`; the hash in `alone` must be one of them."""
+def _follow(db: SqliteConnection, mark: Mark, main_mark: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
+    """Verify the hashes up to `mark`; the hash in `main_mark` must be one of them."""
     number, chain, before, set_back = 0, root(mark), mark.created, 0
     finished: int | None = None
     lost: int | None = None
-    is_linked = alone is None or (alone.seq, alone.chain) == (0, chain)
+    is_linked = main_mark is None or (main_mark.seq, main_mark.chain) == (0, chain)
     for seq, index, kind, item, data, wall, chained in db.execute("SELECT * FROM entry ORDER BY seq"):
         number += 1
         if type(item) is not str:
@@ -209,8 +208,8 @@ def _follow(db: SqliteConnection, mark: Mark, alone: Mark | None, is_wanted: Cal
         finished = int(data) if kind == END else None
         if kind == LOST:
             lost = wall
-        if not is_linked and alone is not None and alone.seq == number:
-            is_linked = alone.chain == chain
+        if not is_linked and main_mark is not None and main_mark.seq == number:
+            is_linked = main_mark.chain == chain
         if not number % 1000 and not is_wanted():
             raise JournalError("opening the journal was cancelled")
     if (number, chain) != (mark.seq, mark.chain):
@@ -229,7 +228,9 @@ def _compare(name: str, was: Binding, now: Binding) -> None:
     if was.userid != now.userid:
         differs.append("another user was signed in")
     if differs:
-        raise JournalBoundError(f"the journal {name} belongs to another run: {' and '.join(differs)}")
+        raise JournalBoundError(
+            f"the journal {name} belongs to another run: {' and '.join(differs)}; choose another path"
+        )
 
 
 def fold(db: SqliteConnection) -> None:

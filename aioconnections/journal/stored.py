@@ -69,7 +69,7 @@ class StoredOutcome:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`detail`, decoded."""
+        """The decoded `detail`."""
         return json.loads(self.detail) if self.detail else {}
 
 
@@ -79,7 +79,7 @@ class ItemHistory:
 
     Attributes:
         stored: the latest outcome; None if there is none, or if a later intent made it obsolete.
-        sends: the highest number of an intent; 0 if there is none.
+        sends: the highest number of a recorded send; 0 if there is none.
         intent_at: seconds of the wall clock at the last intent; None if there is none.
         age: seconds since the last intent; None if there is none, or if the clock was set back. A lower bound if
             `log_lost`.

@@ -1,4 +1,4 @@
-"""The report of a run, read from its journal. It changes nothing, and is not available during the run."""
+"""The report of a run, read from its journal without changing it. There is no report during the run."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class RecordedItems:
 
     Args:
         path: path of the journal, which is read at the first look-up.
-        is_usable: whether the journal records the same run; if not, no item is found.
+        is_usable: returns whether the journal records the same run; if not, no item is found.
     """
 
     def __init__(self, path: Path, is_usable: Callable[[Report], bool]) -> None:

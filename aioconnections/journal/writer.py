@@ -1,6 +1,6 @@
 """The thread that uses the database: commits queued rows in groups, and reads between the commits.
 
-Tasks only append to lists and wait. The thread reaches the event loop through `tell` alone.
+Tasks only append to lists and wait. The thread calls into the event loop only through `tell`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Writer:
         self._entries: list[JournalEntry] = []
         self._batch: ThreadReply[None] = ThreadReply()
         self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
-        self._pressing = False  # rows are to be written, or queries answered, without delay
+        self._pressing = False  # write the queued rows and run the queries without delay
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
         self.closed: ThreadReply[None] = ThreadReply()
@@ -211,7 +211,7 @@ class Writer:
                 rows = held.db.execute(_PAGE, (first, last))
                 for index, item, sends, intent, wall, data, stored_at, complete in rows:
                     if not complete:
-                        raise JournalError(f"the journal {self._path.name} is damaged: rows cannot be found again")  # noqa: TRY301
+                        raise JournalError(f"the journal {self._path.name} is damaged: verified rows are missing")  # noqa: TRY301
                     page[index] = (item, sends, intent, wall, data, stored_at)
                 reply.value = page
         except Exception as error:  # noqa: BLE001 # raised by `wait`

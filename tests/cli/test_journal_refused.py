@@ -90,13 +90,13 @@ def test_a_journal_of_another_run_is_refused_and_says_which(
     pairs = table("source_userid,target_userid", (ME.userid, OTHERS[0].userid))
     other = "aioconnections: the journal my journal.sqlite belongs to another run: "
     said = command("check", pairs, *JOURNAL)
-    assert (said.code, said.out, said.err) == (2, "", f"{other}its verb is invite, not check\n")
+    assert (said.code, said.out, said.err) == (2, "", f"{other}its verb is invite, not check; choose another path\n")
     url = me.url.replace("127.0.0.1", "localhost")
     said = command("invite", people(3), *JOURNAL, "--url", url)
-    assert (said.code, said.err) == (2, f"{other}its server is {me.url}, not {url}\n")
+    assert (said.code, said.err) == (2, f"{other}its server is {me.url}, not {url}; choose another path\n")
     monkeypatch.setenv("AIOCONNECTIONS_USER", str(STRANGERS[9].userid))
     said = command("invite", people(3), *JOURNAL)
-    assert (said.code, said.err) == (2, f"{other}another user was signed in\n")
+    assert (said.code, said.err) == (2, f"{other}another user was signed in; choose another path\n")
 
 
 @pytest.mark.parametrize("content", ["", "userid\na\n", "x" * 5_000])

@@ -40,7 +40,7 @@ def path(path: Path) -> Path:
 )
 def test_another_run_is_refused(path: Path, verb: str, origin: str, userid: str | None, message: str) -> None:
     before = folder(path)
-    with pytest.raises(JournalBoundError, match=f"{message}$") as caught:
+    with pytest.raises(JournalBoundError, match=f"{message}; choose another path$") as caught:
         open_once(path, verb=verb, origin=origin, userid=userid)
     assert USERID not in str(caught.value)
     assert folder(path) == before
