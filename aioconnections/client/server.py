@@ -174,7 +174,7 @@ class Server:
             limiter=self.limiter,
             retry=self._retry,
             availability=availability,
-            applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.is_back),
+            applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.recovered),
             telemetry=Telemetry(options.on_attempt),
             emails=EmailVisibility(),
             clock=clock,

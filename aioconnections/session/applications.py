@@ -37,11 +37,11 @@ class Monitor:
         clock: gives the time.
         chance: gives a number from 0 to 1.
         max_outage: maximum time in seconds that a run waits for the application; None for no limit.
-        is_back: called at the end of an outage.
+        on_recovery: called at the end of an outage.
 
     Attributes:
         application: state of the application.
-        asking: for each response head under examination, an event that is set when the first examination has ended.
+        examinations: by response head, an event that is set when the first examination of such a head has ended.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class Monitor:
         clock: Clock,
         chance: Callable[[], float],
         max_outage: float | None,
-        is_back: Callable[[], object],
+        on_recovery: Callable[[], object],
     ) -> None:
         self.name: ApplicationName = name
         self.application: Application = Application(chance)
-        self.asking: dict[object, anyio.Event] = {}
+        self.examinations: dict[object, anyio.Event] = {}
         self._limiter = limiter
         self._clock = clock
-        self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, is_back)
+        self._room = WaitingRoom(name.capitalize(), self.application.outage, clock, max_outage, on_recovery)
         self._latest: tuple[int, CanaryResult] = 0, CanaryResult.AWAY  # number of the last canary, and what it showed
         self._unclear = 0  # number of the last canary that showed nothing, for lack of a credential
         self._sending = False  # an item is sending a canary for all that wait
         self._timing = False  # an item waits until a canary is due
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     @property
     def is_away(self) -> bool:
@@ -143,7 +143,7 @@ class Monitor:
                 return CanaryResult.UNCLEAR
             due = self.application.last_sent + self.holds + 2 * self._limiter.interval - self._clock.now()
             if self._sending:
-                await self._news.wait()
+                await self._changed.wait()
             elif due <= 0 or parking is None or parking.is_pressing:
                 result = await self._send(send_canary)
                 if result is CanaryResult.UNCLEAR:
@@ -151,7 +151,7 @@ class Monitor:
                 if result is CanaryResult.BUSY:
                     await self._clock.sleep(self.holds)
             elif self._timing:
-                await self._news.wait()
+                await self._changed.wait()
             else:
                 await self._wait_until_due(due, parking)
 
@@ -172,8 +172,8 @@ class Monitor:
             self._announce()  # another item takes over if this one was cancelled
 
     def _announce(self) -> None:
-        news, self._news = self._news, anyio.Event()
-        news.set()
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
     def __repr__(self) -> str:
         return f"Monitor({self.name}, {self.application!r})"
@@ -188,10 +188,10 @@ class Applications:
         clock: Clock,
         chance: Callable[[], float],
         max_outage: float | None,
-        is_back: Callable[[], object],
+        on_recovery: Callable[[], object],
     ) -> None:
-        self.profiles: Monitor = Monitor("profiles", limiter, clock, chance, max_outage, is_back)
-        self.communities: Monitor = Monitor("communities", limiter, clock, chance, max_outage, is_back)
+        self.profiles: Monitor = Monitor("profiles", limiter, clock, chance, max_outage, on_recovery)
+        self.communities: Monitor = Monitor("communities", limiter, clock, chance, max_outage, on_recovery)
 
     def named(self, name: ApplicationName) -> Monitor:
         """The monitor of the application `name`."""

@@ -44,24 +44,24 @@ class WaitingRoom:
         outage: state of the outage.
         clock: gives the time.
         max_outage: seconds after which waiting ends with an error; None for no limit.
-        is_back: called after a successful probe.
+        on_recovery: called after a successful probe.
 
     Attributes:
         probes: number of probes sent.
     """
 
     def __init__(
-        self, name: str, outage: Outage, clock: Clock, max_outage: float | None, is_back: Callable[[], object]
+        self, name: str, outage: Outage, clock: Clock, max_outage: float | None, on_recovery: Callable[[], object]
     ) -> None:
         self.probes: int = 0
         self._name = name
         self._outage = outage
         self._clock = clock
         self._max_outage = float("inf") if max_outage is None else max_outage
-        self._is_back = is_back
+        self._on_recovery = on_recovery
         self._waiting = 0
         self._probing = False
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent, at most until the time `until`.
@@ -79,7 +79,7 @@ class WaitingRoom:
                 if not outage.away:
                     await self._clock.sleep(outage.held_until - moment)
                 elif self._probing:
-                    await self._news.wait()
+                    await self._changed.wait()
                 else:
                     await self._probe(probe, until)
         finally:
@@ -108,11 +108,11 @@ class WaitingRoom:
             outage.probed(now(), there=there)
             if there:
                 LOG.info("%s responds again, after %d probes", self._name, self.probes)
-                self._is_back()
+                self._on_recovery()
         finally:
             self._probing = False
-            news, self._news = self._news, anyio.Event()
-            news.set()
+            changed, self._changed = self._changed, anyio.Event()
+            changed.set()
 
 
 class Availability:
@@ -145,7 +145,7 @@ class Availability:
         self._clock = clock
         self._slots = slots
         self._limiter = limiter
-        self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.is_back)
+        self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.recovered)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
         """Record a response that is not a refusal.
@@ -169,7 +169,7 @@ class Availability:
         if status in _REFUSALS:
             self._slow_down(started, now)
         if status in _AWAY:
-            self._lost_one(now)
+            self._count_failure(now)
 
     def failed(self, error: TransportError, started: float, now: float) -> None:
         """Record that a request started at `started` got no response."""
@@ -180,7 +180,7 @@ class Availability:
             self._slow_down(started, now)
         else:
             self.doubts += 1
-        self._lost_one(now)
+        self._count_failure(now)
 
     def may_retry(self, now: float) -> bool:
         """Spend one retry of the budget; if none is left, count the server as away and return False."""
@@ -197,7 +197,7 @@ class Availability:
             self.outage.begin(now)
             LOG.warning("too many retries: no requests are sent until a probe succeeds")
 
-    def _lost_one(self, now: float) -> None:
+    def _count_failure(self, now: float) -> None:
         was = self.outage.away
         self.outage.failed(now)
         if self.outage.away and not was:
@@ -212,7 +212,7 @@ class Availability:
         """Number of probes sent."""
         return self._room.probes
 
-    def is_back(self) -> None:
+    def recovered(self) -> None:
         """Record the end of an outage of the server or of an application."""
         self.doubts += 1
         self.concurrency.restart(self._clock.now())

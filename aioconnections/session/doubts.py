@@ -34,9 +34,9 @@ __all__ = ["Doubts", "Next"]
 
 _VOUCHED = frozenset({400, 404})  # a gateway sends the other statuses itself, in any state of the application
 _MOST_FREE = 8  # repetitions of one request that do not count as attempts
-_MOST_ASKED = 64  # heads whose first examination is remembered
-_CLEAR = frozenset({200, 301, 302, 303, 307, 308, 401})  # the pair has a connection, or the login was refused
-_OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+_MOST_EXAMINATIONS = 64  # heads whose first examination is remembered
+_CLEAR_STATUSES = frozenset({200, 301, 302, 303, 307, 308, 401})  # the pair has a connection, or the login was refused
+_BODY_FIELDS = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
 class Next(Enum):
@@ -146,12 +146,12 @@ class Doubts:
         self, request: Request, response: Response, context: CallContext, monitor: Monitor
     ) -> Form | Response:
         application, method, head = monitor.application, request.method, head_of(response)
-        if (asking := monitor.asking.get(head)) is not None:
-            await asking.wait()  # the first examination may settle all responses with this head
+        if (examination := monitor.examinations.get(head)) is not None:
+            await examination.wait()  # the first examination may settle all responses with this head
         form = application.form_of(method, response.status, head)
         if form is Form.FOREIGN or (form is not None and application.answers_head(self._now())):
             return form
-        asking = monitor.asking.setdefault(head, anyio.Event())
+        examination = monitor.examinations.setdefault(head, anyio.Event())
         try:
             reaches = await self._answers_head(monitor, context)
             fetched = await self._send(evolve(request, method="GET"), context)
@@ -161,9 +161,9 @@ class Doubts:
                 raise
             return Form.FOREIGN  # nothing was learned: the pair is sent again
         finally:
-            asking.set()
-            if len(monitor.asking) > _MOST_ASKED:
-                monitor.asking.clear()
+            examination.set()
+            if len(monitor.examinations) > _MOST_EXAMINATIONS:
+                monitor.examinations.clear()
 
     async def _learned(
         self,
@@ -180,7 +180,7 @@ class Doubts:
         A head is learned only if HEAD is known to reach the application and a second HEAD gets the same head. Otherwise
         the application may have stopped or started between the two requests.
         """
-        if fetched.status in _CLEAR or (fetched.status in DOUBTFUL and fetched.is_own_form):
+        if fetched.status in _CLEAR_STATUSES or (fetched.status in DOUBTFUL and fetched.is_own_form):
             if reaches and fetched.is_own_form and _is_bare(response, fetched):
                 await self._learn(request, response, Form.OWN, context, application)
             return fetched
@@ -209,7 +209,7 @@ def _is_bare(response: Response, fetched: Response) -> bool:
     if response.media_type or response.status != fetched.status:
         return False
     names, others = ({name.lower() for name, _ in each.fields} for each in (response, fetched))
-    return names - _OF_THE_BODY == others - _OF_THE_BODY
+    return names - _BODY_FIELDS == others - _BODY_FIELDS
 
 
 def _form_of_body(request: Request, response: Response, application: Application) -> Form:

@@ -33,7 +33,7 @@ class Login:
     """
 
     __slots__ = (
-        "_asking", "_on_renewal", "_seconds", "_send", "auth", "constant", "credential", "is_ready", "is_untried",
+        "_on_renewal", "_pending", "_seconds", "_send", "auth", "constant", "credential", "is_ready", "is_untried",
         "request_headers",
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Login:
         self._send = send
         self._seconds = seconds
         self._on_renewal = on_renewal
-        self._asking: anyio.Event | None = None  # set when `auth` has returned
+        self._pending: anyio.Event | None = None  # set when `auth` has returned
 
     def accepted(self, sent: Headers) -> None:
         """Note that the server accepted a request with the headers `sent`."""
@@ -62,8 +62,8 @@ class Login:
         Raises:
             ConnectionsError: `auth` gave none, or not in time.
         """
-        while self._asking is not None:
-            await self._asking.wait()
+        while self._pending is not None:
+            await self._pending.wait()
         if self.request_headers is None:
             if context.elapsed >= self._seconds:  # another request has waited for `auth` as long
                 raise self._late()
@@ -71,8 +71,8 @@ class Login:
 
     async def renew(self, refused: Headers) -> bool:
         """Renew the credential after a 401; returns whether there is one other than in the `refused` headers."""
-        while self._asking is not None:
-            await self._asking.wait()
+        while self._pending is not None:
+            await self._pending.wait()
         if self.request_headers is not refused:
             return True  # another request has renewed it meanwhile
         if self.auth is None or self.is_untried:
@@ -93,15 +93,15 @@ class Login:
 
     async def _ask(self, refused: Headers | None) -> Headers:
         assert self.auth is not None  # noqa: S101 # the callers have checked
-        asking = self._asking = anyio.Event()
+        pending = self._pending = anyio.Event()
         self.is_ready = False
         try:
             with anyio.move_on_after(self._seconds):
                 return await self.auth.headers(self._send, refused)
         finally:
-            self._asking = None
+            self._pending = None
             self.is_ready = self.request_headers is not None
-            asking.set()
+            pending.set()
         raise self._late()
 
     def _late(self) -> DeadlineError:
