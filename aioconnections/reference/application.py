@@ -2,7 +2,7 @@
 
 An operation takes effect without an ``await``: completely or not at all, even if the client disconnects.
 
-The server is the peer of bulk runs, so a HEAD is cheap: routes, logins and headers that many requests share are
+Bulk runs send mostly HEAD requests, so these are cheap: routes, logins and headers that many requests share are
 computed once, and the body of a HEAD is not written.
 """
 
@@ -117,11 +117,11 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         faults: faults to inject; see also `App.faults`, which can be set while the server runs.
         fault_seed: seed of the random numbers behind `Fault.chance`.
         commit_log: a file to which each change is appended as a line of JSON before the response is sent; see `Commit`.
-        clock: returns seconds since 1970; the time of changes.
+        clock: returns the current time in seconds since 1970.
 
     Raises:
         ValueError: an option has an invalid value.
-        OSError: the file cannot be written; for example, it is a directory.
+        OSError: the file `commit_log` cannot be written; for example, it is a directory.
     """
     if bool(tokens or refresh_tokens) is not (auth == "oauth"):
         raise ValueError(

@@ -1,7 +1,7 @@
 """Endpoints of colleague connections: the protocol pages from "Invite" to "List / search a person's colleagues".
 
-People who are not part of a connection see it only if it is accepted. The administrator sees all connections. That is
-a rule of this server and of no vendor page; with it one account can check all pairs.
+People who are not part of a connection see it only if it is accepted. The administrator sees all connections, so one
+account can check all pairs; this rule is invented, because no vendor page states one.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ColleagueEndpoints:
             row = context.state.row(source, target)
         if row is None or not self._is_visible(row, request.user):
             return NO_CONNECTION
-        write = partial(context.documents.connection, row, with_message=self._wants_message(request, row.source))
+        write = partial(context.documents.connection, row, with_message=self._includes_message(request, row.source))
         return AtomDocument("profiles", write, row.updated // 1000, _STATUS_HEADERS[row.status])
 
     def feed(self, request: ServerRequest) -> OperationResult:
@@ -78,7 +78,7 @@ class ColleagueEndpoints:
         return self._feed(request, self.context.directory.person(number).name or "", rows)
 
     def in_common(self, request: ServerRequest) -> OperationResult:
-        """GET ``connectionsInCommon.do``: the colleagues that two people share."""
+        """GET ``connectionsInCommon.do``: the colleagues that two people have in common."""
         _require_colleague_type(request)
         kind, text = self.context.lookup.identifier(request.query, PERSON)
         people = [number for number in self.context.lookup.people(kind, text) if number is not None]
@@ -211,7 +211,7 @@ class ColleagueEndpoints:
         kind, form = request.first("outputType") or "connection", requested_format(request)
         if kind not in {"connection", "profile"}:
             raise RefusedError(INVALID)
-        with_message = bool(rows) and self._wants_message(request, rows[0].source)
+        with_message = bool(rows) and self._includes_message(request, rows[0].source)
 
         def write(base: str) -> str:
             entries = (
@@ -224,7 +224,7 @@ class ColleagueEndpoints:
 
         return AtomDocument("profiles", write)
 
-    def _wants_message(self, request: ServerRequest, source: int) -> bool:
+    def _includes_message(self, request: ServerRequest, source: int) -> bool:
         """Whether to include the message, which the vendor's page promises to the source only."""
         return request.user == source and request.query.get("inclMessage", [""])[0] == "true"
 

@@ -45,7 +45,7 @@ class CommunityEndpoints:
 
     @cached_property
     def memberships(self) -> Memberships:
-        """Members and invitations, generated at the first use."""
+        """Members and invitations, generated on first use."""
         return Memberships(self._context.directory, self._context.commits)
 
     @cached_property
@@ -60,7 +60,7 @@ class CommunityEndpoints:
         return self._entry(partial(self._documents.community, group))
 
     def invitations(self, request: ServerRequest) -> OperationResult:
-        """GET ``community/invites``: the invitations to a community, for its owners; one with a member uuid."""
+        """GET ``community/invites``: all invitations to a community, for its owners; or the one of a member uuid."""
         group, user = self._group(request), request.signed_in()
         if "userid" in request.query:
             invitation = self._invitation(request, group)
@@ -102,7 +102,7 @@ class CommunityEndpoints:
         return EmptyResult(self._context.settings.invitation_delete, "communities")
 
     def members(self, request: ServerRequest) -> OperationResult:
-        """GET ``community/members``: for all people if the community is public, otherwise for its members."""
+        """GET ``community/members``: the members; of a private community only for members and invitees."""
         group = self._group(request)
         if not group.public:
             self._require_member_or_invitee(request, group)

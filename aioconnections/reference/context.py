@@ -58,7 +58,7 @@ class PersonLookup:
         return self.directory.number(*self.identifier(query, names))
 
     def people(self, kind: IdentifierKind, text: str) -> list[int | None]:
-        """The people whose identifiers `text` joins by commas; None for an unknown person.
+        """The people in `text`, a comma-separated list of identifiers; None for an unknown person.
 
         An identifier may itself contain commas, so the longest known identifier is preferred.
         """

@@ -50,9 +50,9 @@ class GeneratedCommunity:
 class Directory:
     """Generated people and their relationships.
 
-    Tests and tools use `people`, `communities`, `find`, `status`, `neighbours` and `sample_pairs`, whose terms are
-    records. The server uses numbers, which are cheaper: the index of a person in `people`. The administrator has the
-    next number.
+    Tests and tools use `people`, `communities`, `find`, `status`, `neighbours` and `sample_pairs`, which take and
+    return records. The server uses numbers, which are cheaper: the number of a person is the index in `people`. The
+    administrator has the next number.
     """
 
     def __init__(self, seed: int, population: Population, relationships: Relationships, connection_ids: Guids) -> None:
@@ -78,7 +78,7 @@ class Directory:
 
     @property
     def people(self) -> Sequence[Person]:
-        """All people except the administrator. A person is computed at each access; equal numbers give equal people."""
+        """All people except the administrator. Each access computes a new `Person`; equal indexes give equal people."""
         return _PersonSequence(self._population, range(self._population.size))
 
     @property
@@ -124,7 +124,7 @@ class Directory:
             source, target = next(strangers) if index & 1 else next(connected)[1:3]
             yield self.person(source), self.person(target)
 
-    # Methods in terms of numbers, for the server.
+    # Methods for the server, which take and return numbers.
 
     @property
     def administrator(self) -> int:
@@ -144,7 +144,7 @@ class Directory:
         return self._population.details(number)
 
     def number(self, kind: IdentifierKind, text: str) -> int | None:
-        """The person with this identifier; surrounding spaces are ignored."""
+        """The number of the person with this identifier; None if unknown. Surrounding spaces are ignored."""
         return self._population.number(kind, text.strip())
 
     def number_of(self, person: Identity | Person) -> int | None:

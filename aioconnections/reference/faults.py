@@ -78,19 +78,19 @@ class Fault:
 
     Attributes:
         kind: ``delay`` waits; ``refuse`` responds with `status`, as a front-end server does; ``login`` responds with a
-            login page and 200; ``missing`` with the HTML page of the application server for an application that is not
-            installed; ``reset`` closes the connection with an RST; ``stall`` sends nothing more until the client
-            disconnects.
+            login page and 200; ``missing`` responds with the HTML page of the application server for an application
+            that is not installed; ``reset`` closes the connection with an RST; ``stall`` sends nothing more until the
+            client disconnects.
         at: when it happens. ``request``: the request has been read and has not taken effect. ``commit``: the request
             has taken effect and no response has been sent. ``half``: the head and half of the body have been sent as
             well; only with ``delay``, ``reset`` and ``stall``.
         operation: the affected operation; None for all.
         application: the affected application; None for both.
         person: the affected person, who must be signed in or be named in the query or the entry; None for all.
-        every: N affects every N-th matching request.
-        times: the maximum number of strikes; None for no limit.
-        chance: the share of the remaining requests that it affects, from 0 to 1. The same sequence of requests gives
-            the same choice.
+        every: N to affect only every N-th matching request.
+        times: the maximum number of strikes, which are the requests that it has affected; None for no limit.
+        chance: the share of the remaining requests that it affects, from 0 to 1. In the same sequence of requests it
+            affects the same ones.
         seconds: the length of a ``delay``.
         status: the status of ``refuse``.
         retry_after: the ``Retry-After`` header of ``refuse``: seconds, or text that is sent unchanged; None for no
@@ -98,7 +98,7 @@ class Fault:
         retry_after_form: how seconds are written: as a number or as one of the three HTTP dates.
 
     Raises:
-        ValueError: a value is not one of these.
+        ValueError: a value is invalid.
     """
 
     kind: _FaultKind = field(validator=in_(get_args(_FaultKind)))

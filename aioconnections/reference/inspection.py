@@ -1,7 +1,7 @@
 """Inspection of a running server, for tests that have only its URL. It is not part of the product.
 
-The resources are below ``/reference/``. They accept the administrator's password, even if the server uses another login
-elsewhere.
+The resources are below ``/reference/``. They accept the administrator's password, even if the other resources of the
+server require another kind of login.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def person_construct(person: Person, settings: Settings) -> str:
     """The children of a person construct, without an e-mail address if addresses are hidden."""
     email = f"<email>{escape(str(person.email))}</email>" if settings.emails == "exposed" else ""
     external = str(person.external).lower()
-    guest = f"<snx:isExternal>{external}</snx:isExternal>" if settings.dialect.knows_guests else ""
+    guest = f"<snx:isExternal>{external}</snx:isExternal>" if settings.dialect.has_guests else ""
     return (
         f"<name>{escape(person.name or '')}</name><snx:userid>{escape(str(person.userid))}</snx:userid>"
         f"{email}<snx:userState>{person.state}</snx:userState>{guest}"

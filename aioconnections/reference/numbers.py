@@ -1,7 +1,7 @@
 """Reproducible pseudorandom numbers, and GUIDs that encode a number.
 
-A directory computes everything from its seed on demand. So random values are a function of the seed, and GUIDs can be
-decoded without a table.
+A directory computes everything from its seed on demand. Therefore random values are a function of the seed, and GUIDs
+can be decoded without a table.
 """
 
 from __future__ import annotations

@@ -32,12 +32,12 @@ __all__ = ["ProfileEndpoints", "requested_format"]
 _MAX_FOUND = 250  # the limit of a recorded search
 _PAGE_SIZE = 10
 _NO_PROFILE = ErrorResult(404, "The profile does not exist.")  # invented: there is no recording
-_WILDCARDS = str.maketrans({"%": "?", "?": "[?]", "[": "[[]"})  # to those of fnmatch, where * is the same
+_WILDCARDS = str.maketrans({"%": "?", "?": "[?]", "[": "[[]"})  # to the wildcards of fnmatch; * is the same in both
 _Texts: TypeAlias = Callable[[int], tuple[str, ...]]
 
 
 class _Criterion(NamedTuple):
-    """A search parameter. Matches if the pattern matches any of the texts of a person."""
+    """A search parameter; a person matches if `pattern` matches one of the person's `texts`."""
 
     parameter: str
     value: str
@@ -115,7 +115,7 @@ class ProfileEndpoints:
         return AtomDocument("profiles", write)
 
     def me(self, request: ServerRequest) -> OperationResult:
-        """GET ``/connections/opensocial/…/rest/people/@me/``: the requester; the userid ends the id, after a colon."""
+        """GET ``/connections/opensocial/…/rest/people/@me/``: the requester, with the userid at the end of the id."""
         person = self.context.directory.person(request.signed_in())
         entry: dict[str, object] = {
             "id": f"urn:lsid:lconn.ibm.com:profiles.person:{person.userid}",

@@ -1,7 +1,7 @@
-"""The people of a directory, computed from the seed and their number; and their number from any identifier.
+"""The people of a directory: computes people from seed and number, and numbers from identifiers.
 
-An identifier encodes the number. To read one, decode the number and compare the text with the identifier of that
-person: only an exact identifier is accepted.
+An identifier encodes the number of a person. To read one, decode the number and compare the text with the identifier of
+that person: only an exact identifier is accepted.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The relationships and communities of a directory, computed from its seed on demand.
 
 The people form a circle in the order of their numbers. A directory has up to 256 *rings*: distances on the circle at
-which two people may be connected. A relationship is thus a person and a ring, and its existence and status are a
-function of the two. Both questions are cheap in a directory of any size: the status between two people is one look-up
-of their distance, and the colleagues of a person are one pass over the rings.
+which two people may be connected. A person and a ring identify a relationship, whose existence and status are derived
+from the two. Both queries are cheap in a directory of any size: the status between two people takes one look-up of
+their distance, and the colleagues of a person take one pass over the rings.
 
 The innermost rings are complete, so all people have colleagues. A few popular people are connected on all rings.
 """

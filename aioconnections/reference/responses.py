@@ -142,7 +142,7 @@ class ResponseWriter:
         after_write: list[Header] = [
             (b"cache-control", b'no-cache="set-cookie, set-cookie2"'),
             _EXPIRED,
-            *([(b"surrogate-control", b"no-store")] if dialect.says_no_store else []),
+            *([(b"surrogate-control", b"no-store")] if dialect.sends_no_store else []),
         ]
         if not settings.cache_headers:
             cacheable, uncacheable, after_write = [], [], []

@@ -1,4 +1,4 @@
-"""The routes of a server: which operation a path and a method stand for."""
+"""The routes of a server, which map a path and a method to an operation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The configuration of a server: the version of the product that it imitates, and options.
 
-The differences between versions come from recorded responses. An option covers each contradiction between the vendor's
-pages and each difference between installations.
+The differences between versions come from recorded responses. Each contradiction between the vendor's pages and each
+difference between installations has an option.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Dialect:
     Attributes:
         generator: the version number in ``generator`` elements.
         line_end: the line separator of error documents.
-        knows_guests: whether person constructs have ``snx:isExternal``.
+        has_guests: whether person constructs have ``snx:isExternal``.
         unknown_person: status of a check for an unknown person. Recorded for lists of colleagues only: 4.5 responds
             with an empty list, later versions refuse the request.
         closes_after_400: whether the server closes the connection after a 400.
@@ -33,12 +33,12 @@ class Dialect:
         varies: whether ``Vary: Accept-Encoding`` is sent.
         is_cloud: whether the recordings are from the cloud, where Communities adds ``private`` to its
             ``Cache-Control`` and an organization to contributors.
-        says_no_store: whether responses to changes have ``Surrogate-Control: no-store``.
+        sends_no_store: whether responses to changes have ``Surrogate-Control: no-store``.
     """
 
     generator: str
     line_end: str
-    knows_guests: bool
+    has_guests: bool
     unknown_person: Literal[400, 404]
     closes_after_400: bool
     session_cookie: str
@@ -46,14 +46,14 @@ class Dialect:
     auth_header: str
     varies: bool
     is_cloud: bool
-    says_no_store: bool
+    sends_no_store: bool
 
 
 DIALECTS: dict[Version, Dialect] = {
     "4.5": Dialect(
         generator="4.5.0.0",
         line_end="\n",
-        knows_guests=False,
+        has_guests=False,
         unknown_person=404,
         closes_after_400=False,
         session_cookie="LCSESSIONID",
@@ -61,12 +61,12 @@ DIALECTS: dict[Version, Dialect] = {
         auth_header="false",
         varies=False,
         is_cloud=False,
-        says_no_store=True,
+        sends_no_store=True,
     ),
     "5.0": Dialect(
         generator="5.0.0.0",
         line_end="\n",
-        knows_guests=True,
+        has_guests=True,
         unknown_person=400,
         closes_after_400=True,
         session_cookie="ICSESSIONID",
@@ -74,12 +74,12 @@ DIALECTS: dict[Version, Dialect] = {
         auth_header="false",
         varies=False,
         is_cloud=False,
-        says_no_store=False,
+        sends_no_store=False,
     ),
     "6.0": Dialect(
         generator="6.0.0.0",
         line_end="\r\n",
-        knows_guests=True,
+        has_guests=True,
         unknown_person=400,
         closes_after_400=False,
         session_cookie="JSESSIONID",
@@ -87,7 +87,7 @@ DIALECTS: dict[Version, Dialect] = {
         auth_header="true",
         varies=True,
         is_cloud=True,
-        says_no_store=False,
+        sends_no_store=False,
     ),
 }
 
@@ -119,5 +119,5 @@ class Settings:
 
     @property
     def dialect(self) -> Dialect:
-        """The peculiarities of the version."""
+        """The dialect of the version."""
         return DIALECTS[self.version]

@@ -1,6 +1,6 @@
 """The changes made on a running server, layered over a directory that is never modified.
 
-Each change takes effect at once and is committed.
+Each change takes effect at once and is recorded as a commit.
 """
 
 from __future__ import annotations
