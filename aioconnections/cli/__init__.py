@@ -33,8 +33,9 @@ app: App = App(
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
     help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, rejected, failed, in doubt or unprocessed, as after "
-    "--run-timeout, or the result could not be written; 2 usage, or a journal that cannot be used; 3 login refused; 5 "
-    "server unavailable; 75 stopped, and the same command resumes from its journal; 130 interrupted.",
+    "--run-timeout, or the result could not be written; 2 usage error, a journal that cannot be used, or a server that "
+    "is not Profiles; 3 login refused; 5 server unavailable; 75 stopped, and the same command resumes from its "
+    "journal; 130 interrupted.",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -90,7 +91,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _unwritten(error: OSError | SystemExit) -> int:
-    """The exit code after a failed write, or after rich exited because of a broken pipe."""
+    """Report a failed write, or a broken pipe because of which rich has exited, and return the exit code."""
     if _came_from_usage_error(error):
         give_up("error")
         return USAGE

@@ -85,7 +85,7 @@ def _certificates(path: Path) -> Iterator[Path]:
 
 
 def journal_files(path: Path) -> Iterator[NamedFile]:
-    """A journal, its side files (next to the target of a link), and the journals kept of earlier runs."""
+    """A journal, its side files (next to the target of a link), and the journals kept from earlier runs."""
     yield NamedFile.at(path, JOURNAL)
     for base in (path, Path(os.path.realpath(path))):
         yield from (NamedFile.at(base.with_name(base.name + suffix), JOURNAL) for suffix in _SIDE_SUFFIXES)
@@ -94,7 +94,7 @@ def journal_files(path: Path) -> Iterator[NamedFile]:
 
 
 def _is_kept(path: Path, journal: Path) -> bool:
-    """Whether `path` has the name of a journal kept of an earlier run with `journal`, or of its side files."""
+    """Whether `path` has the name of a journal kept from an earlier run with `journal`, or of one of its side files."""
     resolved, base = Path(os.path.realpath(path)), Path(os.path.realpath(journal))
     kept = rf"{re.escape(base.name)}\.[0-9]+({'|'.join(map(re.escape, _SIDE_SUFFIXES))})?"
     return resolved.parent == base.parent and re.fullmatch(kept, resolved.name) is not None

@@ -70,14 +70,14 @@ def accept(
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
-    """Accept each invitation in a file to become colleagues.
+    """Accept each colleague invitation in a file.
 
     Each row is written with four more columns, which replace columns of the same names: outcome (accepted, in_doubt,
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check", with you as the
-            source and the person who invited you as the target. Omitted or "-": standard input.
+        connections: CSV with a header, or JSON lines. The column is connection_id, or the columns are those of "check",
+            with you as the source and the person who invited you as the target. Omitted or "-": standard input.
         server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
         run: Time limit and journal.
@@ -106,8 +106,8 @@ def remove(
     attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id; or those of "check". Omitted or "-":
-            standard input.
+        connections: CSV with a header, or JSON lines. The column is connection_id, or the columns are those of "check".
+            Omitted or "-": standard input.
         server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
         run: Time limit and journal.

@@ -21,8 +21,10 @@ from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["community", "invitations"]
 
-community: App = App(name="community", help="Invite people into a community, and list who is invited; for its owners.")
-invitations: App = App(name="invitations", help="List, accept, decline and revoke invitations into communities.")
+community: App = App(
+    name="community", help="Invite people into a community, and list its pending invitations; for its owners."
+)
+invitations: App = App(name="invitations", help="List, accept, decline and revoke invitations to communities.")
 
 
 @community.command(name="invite")
@@ -62,7 +64,7 @@ def _invite(
 
 @community.command(name="invitations")
 def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
-    """List the pending invitations into a community.
+    """List the pending invitations to a community.
 
     Args:
         uuid: Id of the community.
@@ -76,7 +78,7 @@ def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: R
 
 @invitations.command(name="list")
 def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
-    """List your own invitations into communities.
+    """List your own invitations to communities.
 
     Args:
         server: Server, login and speed.

@@ -33,15 +33,15 @@ def demo() -> int:
     from aioconnections.client import Client
 
     try:
-        import_module("aioconnections.reference.server")  # fail before anything is started if its packages are missing
+        import_module("aioconnections.reference.server")  # fail early if the packages that it requires are missing
     except ImportError as error:
         raise UsageError(str(error)) from None
     folder = Path(tempfile.mkdtemp(prefix="aioconnections-demo-"))
     pairs, results = folder / "pairs.csv", folder / "results.csv"
     with _server() as url:
         _write(pairs)
-        say(f"A Connections server with {_PEOPLE:,} generated people listens on {url}")
-        say(f"{_PAIRS:,} pairs of them are in {pairs}:\n")
+        say(f"A Connections server with {_PEOPLE:,} generated people is listening on {url}")
+        say(f"{_PAIRS:,} pairs of these people are in {pairs}:\n")
         _head(pairs)
         say(
             f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
@@ -82,7 +82,7 @@ def _server() -> Generator[str]:
             line = process.stdout.readline() if process.stdout is not None else ""
             url = line.removeprefix("listening on ").strip()
             if not url:
-                raise UsageError("the reference server did not start")
+                raise UsageError('the reference server did not start; run "aioconnections serve" to see the reason')
             yield url
         finally:
             process.terminate()

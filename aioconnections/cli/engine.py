@@ -44,7 +44,7 @@ class CommandRun(Generic[ItemT]):
         stopped: the error that stopped the run early; None if it was not stopped, or was interrupted.
         interrupted: whether a signal has ended the run.
         begun: whether the run has read a row.
-        local_limit: number of connections that this machine allows, if it has refused more.
+        local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
         mismatch: number of the line that differs from the journal; None if none does, or if the row has no line.
     """
@@ -65,8 +65,8 @@ class CommandRun(Generic[ItemT]):
         stopped = self.stopped
         if self.begun or self.journal is None or not isinstance(stopped, JournalError):
             return None
-        may_pass = isinstance(stopped, JournalDiskError) and self.journal.path.exists()
-        return None if may_pass else stopped
+        is_temporary = isinstance(stopped, JournalDiskError) and self.journal.path.exists()
+        return None if is_temporary else stopped
 
     async def do(self, client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
         """Run the verb, and write a row for each row of the input, even if the run ends early.
@@ -137,7 +137,7 @@ class CommandRun(Generic[ItemT]):
         self.writing.take(outcome)
 
     def _keep(self) -> None:
-        """Write no rows, only count them, if nothing was done and there is a result of an earlier run."""
+        """Keep the result of an earlier run if nothing was done: count the rows, but do not write them."""
         if self.writing.held is not None:
             self.kept = True
             self.writing.discard()

@@ -57,7 +57,7 @@ MORE_FILES = "raise the limit of open files (ulimit -n)"
 
 
 def in_words(error: OSError) -> str:
-    """The message for an error; without a filename it was about standard output, such as a help text."""
+    """The message for an error; without a filename it concerns standard output, as when help is printed."""
     if error.errno in {errno.EMFILE, errno.ENFILE}:  # the file that was opened is not the cause
         return f"{error.strerror}; {MORE_FILES}"
     return f"{error.filename or 'standard output'}: {error.strerror}"
@@ -84,7 +84,7 @@ class Ended(Exception):  # noqa: N818 # not always an error
 
     @property
     def terms(self) -> str:
-        """What the user must supply to resume, as part of a sentence."""
+        """The part of a sentence that says what the user must supply to resume."""
         terms = ["a login that is not refused"] * self.refused + ["the same input"] * self.piped
         return f", with {' and '.join(terms)}" if terms else ""
 
@@ -114,9 +114,9 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
     Args:
         error: the error that stopped the run.
         resumable: whether the run can be resumed from a journal.
-        begun: whether a row was read before.
+        begun: whether the run had read a row before.
     """
-    if isinstance(error, DeadlineError | LocalLimitError):  # the deadline is the one of the run
+    if isinstance(error, DeadlineError | LocalLimitError):  # the deadline of the run
         return RESUMABLE if resumable else SOME_BAD
     unusable = begun and isinstance(error, AtomError | UnexpectedResponseError)
     code = UNAVAILABLE if unusable else of_error(error)

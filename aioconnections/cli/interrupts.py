@@ -25,7 +25,7 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _handled() -> list[signal.Signals]:
-    """The signals that are not ignored, as Ctrl-C is in a background job; none in a thread, which gets no signals."""
+    """The signals to handle: none outside the main thread, and none that is ignored, as Ctrl-C in a background job."""
     if threading.current_thread() is not threading.main_thread():
         return []
     return [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -102,7 +102,7 @@ class Signals:
     def during_run(self, stop: Callable[[], object], stop_at_once: Callable[[], object]) -> Generator[None]:
         """Call `stop` on the first signal, and `stop_at_once` on later ones, between any two instructions.
 
-        After the block the first signal is too late to end anything; the second raises `KeyboardInterrupt`.
+        After the block the first signal has no effect; the second raises `KeyboardInterrupt`.
         """
 
         def act() -> None:
@@ -137,7 +137,7 @@ class Signals:
 
     @contextmanager
     def interrupting(self) -> Generator[None]:
-        """The next signal raises `KeyboardInterrupt`: the block waits for the reader of the output."""
+        """Raise `KeyboardInterrupt` on the next signal; for a block that waits for the reader of the output."""
         self._act = self._interrupt
         try:
             yield

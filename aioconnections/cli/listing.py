@@ -32,7 +32,7 @@ _PERSON = ("userid", "key", "email", "name")
 
 @frozen
 class Records(Generic[RecordT]):
-    """How records of one kind become rows. Columns that other commands read have the names that these expect.
+    """How records of one kind become rows. Columns that other commands read have the names that those commands expect.
 
     Attributes:
         columns: names of the columns, in order.

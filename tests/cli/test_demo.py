@@ -21,7 +21,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def url_in(text: str) -> str:
-    return text.partition("listens on ")[2].split()[0]
+    return text.partition("is listening on ")[2].split()[0]
 
 
 def test_it_shows_the_main_job_from_one_end_to_the_other(
@@ -30,7 +30,7 @@ def test_it_shows_the_main_job_from_one_end_to_the_other(
     monkeypatch.setattr(DEMO, "_PAIRS", 300)
     said = command("demo")
     assert (said.code, said.out) == (0, "")
-    assert "A Connections server with 5,000 generated people listens on http://127.0.0.1:" in said.err
+    assert "A Connections server with 5,000 generated people is listening on http://127.0.0.1:" in said.err
     assert "  source_email,target_email,source_name,target_name\n" in said.err
     assert "300 checked in " in said.err
     assert ": 50 accepted, 50 pending, 50 unconfirmed, 150 none\n" in said.err
@@ -64,7 +64,9 @@ def test_a_server_that_does_not_start_is_no_mystery(
     monkeypatch.setattr(DEMO, "_PEOPLE", 5)
     said = command("demo")
     assert said.code == 2
-    assert said.err == "aioconnections: the reference server did not start\n"
+    assert (
+        said.err == 'aioconnections: the reference server did not start; run "aioconnections serve" to see the reason\n'
+    )
 
 
 def assert_gone(url: str) -> None:
