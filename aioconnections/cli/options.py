@@ -76,10 +76,10 @@ class Result:
         """The format that --format or --json selects.
 
         Raises:
-            InvalidInputError: the two contradict each other.
+            InvalidInputError: the two conflict.
         """
         if self.json and self.format == "csv":
-            raise InvalidInputError("--json and --format csv exclude each other")
+            raise InvalidInputError("--json and --format csv cannot be used together; use one of them")
         return "jsonl" if self.json else self.format
 
 
@@ -138,7 +138,7 @@ class Message:
         if self.message_file is None:
             return self.message or ""
         if self.message is not None:
-            raise InvalidInputError("--message and --message-file exclude each other")
+            raise InvalidInputError("--message and --message-file cannot be used together; use one of them")
         try:
             return self.message_file.read_text(encoding="utf-8-sig")
         except OSError as error:
@@ -168,7 +168,7 @@ Seconds: TypeAlias = float | Literal["none"]
 
 
 def _number(text: str, *, least: float, above: bool = False) -> float | None:
-    """Parse a finite number of at least `least`, or more than that with `above`; None if it is not one."""
+    """Parse a finite number that is at least `least`, or above it if `above` is True; None for other text."""
     try:
         number = float(text)
     except ValueError:
@@ -207,7 +207,7 @@ def _option(parse: Callable[[str], Seconds | None], expected: str) -> Parameter:
         del kind
         value = parse(tokens[0].value.strip())
         if value is None:
-            raise ValueError(f"it must be {expected}.")
+            raise ValueError(f"it must be {expected}; got {tokens[0].value!r}.")
         return value
 
     return Parameter(converter=convert)
@@ -239,14 +239,14 @@ class RunOptions:
     """Seconds to wait for a server that becomes unavailable before the run stops; "none" for no limit. A server that is
     unavailable at the start, before the login is proved, ends the run after a few attempts."""
     run_timeout: Annotated[Seconds, END] = "none"
-    """Seconds after which the run stops, even if rows are left."""
+    """Seconds after which the run stops, even if rows are left; "none" for no limit."""
 
     @property
     def record(self) -> Path | None:
         """The file that records the run, if any.
 
         Raises:
-            InvalidInputError: a required choice is missing, or options contradict each other.
+            InvalidInputError: a required choice is missing, or options conflict.
         """
         return None
 
@@ -260,7 +260,7 @@ class RunOptions:
         """Maximum age, in seconds, of the outcomes of a finished check; None for a run that changes something.
 
         Raises:
-            InvalidInputError: options contradict each other.
+            InvalidInputError: options conflict.
         """
         return None
 
@@ -294,7 +294,7 @@ class CheckingRun(RecordedRun):
     """A run that changes nothing on the server."""
 
     max_age: Annotated[float | None, AGE] = None
-    """Maximum age of a finished run whose outcomes are written again, in seconds or as 90m, 6h or 2d; by default an
+    """Maximum age of a finished run whose outcomes are written again, in seconds or as 90m, 6h or 2d; by default one
     hour. The journal of an older run is kept as FILE.1 (2, 3 …), and all rows are checked again. An unfinished run is
     resumed at any age."""
     fresh: Annotated[bool, Parameter(negative="")] = False
@@ -308,7 +308,7 @@ class CheckingRun(RecordedRun):
         given = {"--max-age": self.max_age is not None, "--fresh": self.fresh, "--resume": self.resume}
         named = [name for name, is_given in given.items() if is_given]
         if len(named) > 1:
-            raise InvalidInputError(f"{' and '.join(named)} exclude each other")
+            raise InvalidInputError(f"{' and '.join(named)} cannot be used together; use one of them")
         if named and self.journal is None:
             raise InvalidInputError(f"{named[0]} needs --journal")
         if self.fresh or self.resume:
@@ -328,7 +328,7 @@ class ExplicitRun(RecordedRun):
     def record(self) -> Path | None:
         """See `RunOptions`."""
         if self.journal is not None and self.no_journal:
-            raise InvalidInputError("--journal and --no-journal exclude each other")
+            raise InvalidInputError("--journal and --no-journal cannot be used together; use one of them")
         if self.journal is None and not self.no_journal:
             raise InvalidInputError(
                 "use --journal FILE to record the invitations, or --no-journal to run without a journal"

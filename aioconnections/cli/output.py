@@ -30,7 +30,7 @@ RowWriter: TypeAlias = Callable[[InputRow], object]
 
 @contextmanager
 def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None) -> Generator[Sheet]:
-    """Open a writer of rows to the file `output`, or to stdout if that is None.
+    """Open the file `output`, or stdout if it is None, and yield a `Sheet` that writes rows to it.
 
     An existing file is replaced when the first row is written, or at the end if there are no rows.
 
@@ -66,7 +66,7 @@ def _stdout() -> nullcontext[IO[str]]:
 def _file(path: Path, source: IO[str] | None) -> IO[str]:
     try:
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
-            problem = "the result cannot be written over its own input"
+            problem = "the result cannot be written over its own input; choose another file"
         else:
             return path.open("a", encoding="utf-8", newline="")
     except OSError as error:
@@ -90,7 +90,7 @@ class Sheet:
         return self._write is not None
 
     def begin(self) -> RowWriter:
-        """Write the header, unless it has been written."""
+        """Write the header unless it has been written, and return the function that writes rows."""
         if self._write is None:
             if self._fresh and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 self._file.truncate(0)

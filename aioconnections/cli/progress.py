@@ -45,7 +45,7 @@ def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[
     """Yield a progress hook for a bulk run, which updates a bar; None without a terminal on stderr.
 
     Args:
-        total: number of items, or None if unknown; then no time left is shown.
+        total: number of items; None if unknown, in which case the time left is not shown.
         doing: label of the bar, such as "checking".
         shown: False if rows are written to the terminal.
     """
@@ -127,7 +127,7 @@ def can_prompt() -> bool:
 
 
 def give_up(name: StandardStream) -> None:
-    """Redirect a stream to the null device; otherwise the interpreter would retry the buffered text and complain."""
+    """Redirect a stream to the null device; otherwise writing the buffered text would fail again at exit."""
     stream = standard(name)
     if stream is not None:
         with suppress(OSError, ValueError), open(os.devnull, "wb") as device:  # noqa: PTH123 # a device, not a path
@@ -138,7 +138,7 @@ Level: TypeAlias = Literal["debug", "info", "warning"]
 
 
 class _SayHandler(logging.Handler):
-    """Prints every record with `say`, which a progress bar redirects above itself."""
+    """Prints log records with `say`, above the progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))

@@ -47,7 +47,7 @@ IdType: TypeAlias = Literal["email", "userid", "key"]
 InputRow: TypeAlias = dict[str, object]
 
 NO_FIELD_LIMIT = 2**31 - 1
-"""The largest limit that `csv.field_size_limit` takes on every system, in characters."""
+"""The largest limit that `csv.field_size_limit` accepts on every system, in characters."""
 
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 _LONGEST_SHOWN = 60  # characters
@@ -81,7 +81,7 @@ class Shape(Generic[ItemT]):
 
 
 class BadRowError(InvalidInputError):
-    """A row without an item; it is passed to the client in place of the item.
+    """A row that could not be read as an item. It is passed to the client in place of the item.
 
     Attributes:
         line: number of the first line of the row, from 1.
@@ -266,7 +266,7 @@ class _Header(Generic[ItemT]):
         there = [name for name, column in zip(names, self.columns, strict=False) if column in self._known]
         if len(names) == len(self.columns) and there == [name for name in self.columns if name in self._known]:
             return "same"
-        # One field with the name of a column is no proof of a header: it may be data, such as "email".
+        # One field with the name of a column does not prove a header: it may be data, such as "email".
         known = sum(name in self._known for name in names) > 1 or not self._known.isdisjoint(there)
         if known or sorted(names) == sorted(self.columns):
             return "other" if self.shape.lacks(tuple(names), self.id_type) is None else None
@@ -294,13 +294,13 @@ def _csv_rows(
         elif repeated == "other":
             other = number
             yield BadRowError(
-                number, "a header with columns that differ from the first; read the files one by one", row
+                number, "a header whose columns differ from the first header; process the files one by one", row
             )
         elif len(fields) != len(header.columns):
             lines.put_back(taken[1:])  # several lines in one row are most likely due to a stray quote
             yield BadRowError(number, f"{len(fields)} fields where the header has {len(header.columns)}", row)
         elif other is not None:
-            yield BadRowError(number, f"the row belongs to the header in line {other}, not to the first one", row)
+            yield BadRowError(number, f"the row belongs to the header in line {other}, not to the first header", row)
         else:
             item = header.item(number, row)
             yield item
@@ -461,14 +461,14 @@ def _identity(row: InputRow, role: str, id_type: IdType | None) -> Identity:
 
 
 def _parsed(make: type[Identity], text: str, column: str) -> Identity:
-    if make is not Email:  # an address has an @
+    if make is not Email:  # an e-mail address contains an @, so it cannot look like a number
         whole = _DECIMAL.fullmatch(text)
         if whole is not None:
             hint = f"; write {whole[1]}" if len(whole[1]) <= _LONGEST_HINT else ""
-            raise InvalidInputError(f"{column} ends in .0, as spreadsheets and pandas write a whole number{hint}")
+            raise InvalidInputError(f"{column} ends in .0, as spreadsheets and pandas write whole numbers{hint}")
         if _EXPONENT.fullmatch(text):
             raise InvalidInputError(
-                f"{column} is a number with an exponent, as spreadsheets write a long one; write all its digits"
+                f"{column} is a number with an exponent, as spreadsheets write long ones; write all its digits"
             )
     try:
         return make(text)

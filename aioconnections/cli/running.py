@@ -51,7 +51,7 @@ class Source:
 
     Attributes:
         path: CSV or JSON lines; None for standard input.
-        given: the only row, if options of the command give one; options that were not given are None.
+        given: the only row, if options give one instead of a file; values of options that were not given are None.
         letter: the message to send for each row, if any.
     """
 
@@ -91,7 +91,8 @@ class Source:
                 yield read_rows(file, verb.shape, options.id_type), file
             return
         if self.path is not None:
-            raise InvalidInputError(f"a file and --{next(iter(given)).replace('_', '-')} exclude each other")
+            option = f"--{next(iter(given)).replace('_', '-')}"
+            raise InvalidInputError(f"a file and {option} cannot be used together; use one of them")
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
 
 
@@ -106,12 +107,11 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         rows: how rows are read and written.
 
     Raises:
-        InvalidInputError: a file cannot be opened, the input has the wrong columns or format, or options exclude each
-            other.
+        InvalidInputError: a file cannot be opened, the input has the wrong columns or format, or options conflict.
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    record, oldest = run.record, run.oldest  # refuses contradicting options before the password prompt
+    record, oldest = run.record, run.oldest  # refuses conflicting options before the password prompt
     keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
         _ = server.address()  # refuses an invalid address before the password prompt
@@ -209,7 +209,7 @@ def _on_progress(writing: Writing[Any], on_progress: OnProgress | None) -> OnPro
 def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
     doing = engine.do(client, rows, arguments)
     try:
-        with closing(doing):  # a signal may arrive before the coroutine has started, which would warn
+        with closing(doing):  # otherwise a coroutine that a signal prevents from starting causes a warning
             asyncio.run(doing)
         engine.signals.ignore()
     except BaseException as error:
@@ -290,5 +290,7 @@ def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:
 def _form(table: Table[Any], options: Rows) -> Format:
     form = options.form or table.form
     if form == "csv" and table.form == "jsonl":
-        raise InvalidInputError("JSON lines have no common columns, so their result cannot be written as CSV")
+        raise InvalidInputError(
+            "JSON lines have no common columns, so their result cannot be written as CSV; omit --format csv"
+        )
     return form

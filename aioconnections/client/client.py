@@ -118,7 +118,7 @@ class Client(Resource):
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
         if transport is not None and http_client is not None:
-            raise InvalidInputError("transport and http_client exclude each other; pass one of them")
+            raise InvalidInputError("transport and http_client cannot be used together; pass one of them")
         options = ClientOptions(
             max_connections=max_connections,
             max_per_second=max_per_second,

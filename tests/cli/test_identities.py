@@ -116,7 +116,7 @@ def test_a_field_of_50_megabytes_is_not_sent(command: Command, server: Any, no_f
     [
         (["--email", f"\u200b{ANN.email}"], "email: character 1 of the e-mail address is U+200B ZERO WIDTH SPACE"),
         (["--email", f"{ANN.email},{BOB.email}"], "of the e-mail address is U+002C COMMA: name one person at a time"),
-        (["--userid", "20000001.0"], "userid ends in .0, as spreadsheets and pandas write a whole number"),
+        (["--userid", "20000001.0"], "userid ends in .0, as spreadsheets and pandas write whole numbers"),
     ],
 )
 @pytest.mark.parametrize("words", PEOPLE, ids=lambda words: " ".join(words[:2]))
@@ -191,7 +191,7 @@ def test_a_whole_number_of_json_is_an_id_whatever_its_type(command: Command) -> 
         lost,
         lost,
         *["userid is neither text nor a whole number"] * 3,
-        f"userid ends in .0, as spreadsheets and pandas write a whole number; write {decimal.userid}",
+        f"userid ends in .0, as spreadsheets and pandas write whole numbers; write {decimal.userid}",
     ]
 
 

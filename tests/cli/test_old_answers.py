@@ -143,9 +143,9 @@ def test_answers_that_are_too_old_are_not_given_while_the_server_is_away(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--fresh", "--resume"), "--fresh and --resume exclude each other"),
-        (("--max-age", "1h", "--fresh"), "--max-age and --fresh exclude each other"),
-        (("--max-age", "0", "--resume"), "--max-age and --resume exclude each other"),
+        (("--fresh", "--resume"), "--fresh and --resume cannot be used together; use one of them"),
+        (("--max-age", "1h", "--fresh"), "--max-age and --fresh cannot be used together; use one of them"),
+        (("--max-age", "0", "--resume"), "--max-age and --resume cannot be used together; use one of them"),
         (("--max-age", "yesterday"), "it must be a number of seconds, or one with the unit s, m, h or d"),
         (("--max-age", "-1"), "it must be a number of seconds, or one with the unit s, m, h or d"),
     ],

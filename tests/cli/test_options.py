@@ -49,7 +49,7 @@ def test_a_number_that_an_option_does_not_take(
 ) -> None:
     said = command("invite", "--email", "a@x", "--no-journal", option, value, *["--dry-run"] * dry)
     assert (said.code, said.out) == (2, "")
-    assert f"Invalid value for {option}: it must be {must}." in said.err
+    assert f"Invalid value for {option}: it must be {must}; got {value!r}." in said.err
     assert signed_in.app.requests.total == 0
 
 

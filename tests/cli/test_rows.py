@@ -161,8 +161,8 @@ def test_a_header_that_comes_again_is_skipped(again: str) -> None:
 def test_rows_below_another_header_are_not_read_as_if_they_were_below_the_first(other: str) -> None:
     assert seen(f"{HEADER}a,b,x\n{other}\nc,d,y\n{HEADER}e,f,z\n") == [
         (2, "a"),
-        (3, "a header with columns that differ from the first; read the files one by one"),
-        (4, "the row belongs to the header in line 3, not to the first one"),
+        (3, "a header whose columns differ from the first header; process the files one by one"),
+        (4, "the row belongs to the header in line 3, not to the first header"),
         (6, "e"),
     ]
 
@@ -178,8 +178,8 @@ def test_a_cell_that_is_called_like_a_column_makes_no_header() -> None:
 
 def test_another_header_of_people_is_told_by_its_names() -> None:
     problems = [
-        "a header with columns that differ from the first; read the files one by one",
-        "the row belongs to the header in line 2, not to the first one",
+        "a header whose columns differ from the first header; process the files one by one",
+        "the row belongs to the header in line 2, not to the first header",
     ]
     assert people("userid,name\nname,userid\nAnn,u1\n") == problems
     assert people("userid\nemail\nann@example.com\n") == problems
@@ -194,12 +194,12 @@ def test_a_byte_order_mark_belongs_to_no_line_of_json() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("20000001.0", "source_userid ends in .0, as spreadsheets and pandas write a whole number; write 20000001"),
-        (" 7.000 ", "source_userid ends in .0, as spreadsheets and pandas write a whole number; write 7"),
-        (f"{'1' * 30}.0", "source_userid ends in .0, as spreadsheets and pandas write a whole number"),
+        ("20000001.0", "source_userid ends in .0, as spreadsheets and pandas write whole numbers; write 20000001"),
+        (" 7.000 ", "source_userid ends in .0, as spreadsheets and pandas write whole numbers; write 7"),
+        (f"{'1' * 30}.0", "source_userid ends in .0, as spreadsheets and pandas write whole numbers"),
         (
             "2E+07",
-            "source_userid is a number with an exponent, as spreadsheets write a long one; write all its digits",
+            "source_userid is a number with an exponent, as spreadsheets write long ones; write all its digits",
         ),
     ],
 )

@@ -140,13 +140,19 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--email", "a@x", "--message", "a", "--message-file", "b"], "--message and --message-file exclude"),
+        (
+            ["--email", "a@x", "--message", "a", "--message-file", "b"],
+            "--message and --message-file cannot be used together",
+        ),
         (["--email", "a@x", "--message-file", "missing"], "missing: No such file"),
         (["--email", "a@x", "--message-file", "latin1"], "latin1 is not text in UTF-8"),
         (["--email", "a@x", "--message", "\x01"], "XML"),
-        (["people.csv", "--email", "a@x"], "a file and --email exclude each other"),
+        (["people.csv", "--email", "a@x"], "a file and --email cannot be used together; use one of them"),
         (["--email", " "], "no person"),
-        (["--email", "a@x", "--json", "--format", "csv"], "--json and --format csv exclude each other"),
+        (
+            ["--email", "a@x", "--json", "--format", "csv"],
+            "--json and --format csv cannot be used together; use one of them",
+        ),
         (["--mesage", "Hello"], 'Invalid value "--mesage" for PEOPLE. Unknown option.'),
         (["-x", "--email", "a@x"], 'Invalid value "-x" for PEOPLE. Unknown option.'),
         (["people.csv"], "no column for the person: userid, key, email, or person with --id-type"),
@@ -170,7 +176,10 @@ def test_who_invites_has_to_say_whether_that_is_recorded(command: Command, me: A
             "aioconnections: use --journal FILE to record the invitations, or --no-journal to run without a journal\n"
         )
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--no-journal")
-    assert (said.code, said.err) == (2, "aioconnections: --journal and --no-journal exclude each other\n")
+    assert (said.code, said.err) == (
+        2,
+        "aioconnections: --journal and --no-journal cannot be used together; use one of them\n",
+    )
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "--dry-run")
     assert (said.code, Path("j.sqlite").exists()) == (0, False)
     said = command(*words, "--userid", STRANGERS[0].userid, "--journal", "j.sqlite", "-o", "j.sqlite", "--dry-run")
