@@ -13,7 +13,7 @@ def connect(
     /,
     *,
     server: ServerOptions = SERVER,
-    letter: Message = NO_MESSAGE,
+    message: Message = NO_MESSAGE,
     run: RecordedRun = RECORDED,
     rows: Rows = ROWS,
 ) -> int:
@@ -25,14 +25,14 @@ def connect(
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.
         server: Server, login and speed.
-        letter: Message of the connection.
+        message: Message of the connection.
         run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import connect as verb
 
-    return do_rows(verb(letter.text), server, Source(pairs, letter=letter), run, rows)
+    return do_rows(verb(message.text), server, Source(pairs, message=message), run, rows)
 
 
 def disconnect(

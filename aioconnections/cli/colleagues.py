@@ -35,7 +35,7 @@ def invite(
     *,
     server: ServerOptions = SERVER,
     person: One = NO_PERSON,
-    letter: TypedMessage = NO_TYPED_MESSAGE,
+    message: TypedMessage = NO_TYPED_MESSAGE,
     run: InvitingRun = INVITING,
     rows: Rows = ROWS,
 ) -> int:
@@ -50,15 +50,15 @@ def invite(
             Omitted or "-": standard input.
         server: Server, login and speed.
         person: One person instead of a file.
-        letter: Message of the invitation.
+        message: Message of the invitation.
         run: Time limit and journal.
         rows: How rows are read and written.
     """
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import invite as verb
 
-    invitation = verb(letter.text, letter.message_type, settle=run.settle, on_unknown=run.on_unknown)
-    return do_rows(invitation, server, Source(people, person.row, letter), run, rows)
+    invitation = verb(message.text, message.message_type, settle=run.settle, on_unknown=run.on_unknown)
+    return do_rows(invitation, server, Source(people, person.row, message), run, rows)
 
 
 def accept(

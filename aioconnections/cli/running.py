@@ -52,12 +52,12 @@ class Source:
     Attributes:
         path: CSV or JSON lines; None for standard input.
         given: the only row, if options give one instead of a file; values of options that were not given are None.
-        letter: the message to send for each row, if any.
+        message: the message to send for each row, if any.
     """
 
     path: Path | None = None
     given: InputRow = field(factory=dict)
-    letter: Message | None = None
+    message: Message | None = None
 
     @property
     def files(self) -> Iterator[NamedFile]:
@@ -66,7 +66,7 @@ class Source:
             yield from stream_file("input", INPUT)
         elif self.path is not None:
             yield NamedFile.at(self.path, INPUT)
-        yield from option_files(self.letter)
+        yield from option_files(self.message)
 
     @property
     def piped(self) -> bool:

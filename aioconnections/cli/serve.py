@@ -18,7 +18,7 @@ from aioconnections.records import Identity
 
 __all__ = ["serve"]
 
-_STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # never errors of opening the port
+_STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # opening a port never raises these
 
 
 def serve(  # noqa: PLR0913 # an option for each contradiction between the vendor's pages
@@ -50,8 +50,8 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
         seed: Seed of the generator; the same seed generates the same people.
         imitate: Version of the product to imitate.
         emails: Whether documents contain e-mail addresses and requests may identify people by them.
-        auth: Reply to requests without a login: 401 (basic) or a redirect to a login page (form); or bearer tokens
-            instead of passwords (oauth).
+        auth: How people sign in: with a password, where a request without a login gets 401 (basic) or is redirected to
+            a login page (form); or with bearer tokens (oauth).
         tokens: Owners of the tokens for --auth oauth: CSV or JSON lines with the columns token and email, userid or
             key.
         anonymous_read: Allow reading without a login, except for data of the signed-in user.
@@ -88,7 +88,7 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
             invite_201_body=invite_201_body,
             commit_log=commit_log,
         )
-    except (ImportError, ValueError) as error:  # uvicorn is missing, or too many people
+    except (ImportError, ValueError) as error:  # uvicorn is missing, or an option is invalid
         problem = str(error)
     except OSError as error:
         problem = f"{commit_log}: {error.strerror}"

@@ -46,8 +46,8 @@ class ServerOptions:
     max_per_second: Annotated[float, RATE] = 100
     """Largest number of requests started per second; 0 for no limit."""
     attempt_timeout: Annotated[float, TIMEOUT] = 10
-    """Seconds that one request may take, from connecting to the last byte of the response. A row may take six times as
-    long over all its attempts, at least one minute."""
+    """Seconds that one request may take, from connecting to the last byte of the response. All attempts for a row
+    together may take six times as long, or one minute if that is longer."""
     log_level: Level | None = None
     """Log requests, runs and refused logins on standard error, from this level on; log records never name people."""
 
@@ -89,7 +89,7 @@ class ServerOptions:
         """The address of the server; no secret is read.
 
         Raises:
-            InvalidInputError: the URL is missing or invalid, or there are no certificates.
+            InvalidInputError: the URL is missing or invalid, or the file of --ca-file has no certificates.
         """
         from aioconnections.protocol.address import Address
 
@@ -98,8 +98,8 @@ class ServerOptions:
         return Address.of(self.url, oauth=bool(token))
 
     def _check(self) -> None:
-        if not self.url:  # not checked by Cyclopts, which would report it before an unknown option
-            raise InvalidInputError("--url is missing; give it, or set AIOCONNECTIONS_URL")
+        if not self.url:  # not checked by Cyclopts, which would report a missing URL before an unknown option
+            raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
         if self.ca_file is not None:
             _check_certificates(self.ca_file)
 
@@ -135,7 +135,7 @@ def _check_certificates(path: Path) -> None:
             cafile=None if folder else path, capath=path if folder else None
         )
     except ssl.SSLError:
-        problem = "it contains no certificates in PEM"
+        problem = "it contains no certificates in PEM format"
     except OSError as error:
         problem = str(error.strerror)
     else:
@@ -156,7 +156,7 @@ def _password(user: str) -> str:
         except EOFError:  # Ctrl-D
             say("")
     if not password:
-        raise InvalidInputError("a password is missing: use --password-file, or set AIOCONNECTIONS_PASSWORD")
+        raise InvalidInputError("the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD")
     return password
 
 
@@ -164,7 +164,7 @@ def _first_line(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
             line = file.readline().rstrip("\r\n")
-        problem = f"{path} is empty"
+        problem = f"the first line of {path} is empty"
         if line:
             return line
     except OSError as error:

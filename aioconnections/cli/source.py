@@ -36,8 +36,8 @@ def opened(path: Path | None) -> Generator[IO[str]]:
     if path is None or str(path) == "-":
         stream = needed("input", "name a file")
         if stream.isatty():
-            say("Reading from the terminal; Ctrl-D ends it.")
-        # not the stream itself: a thread that still reads at exit would hold its lock
+            say("Reading rows from the terminal; press Ctrl-D to end the input.")
+        # not the stream itself, because a thread that is still reading at exit would hold its lock
         raw = io.FileIO(stream.fileno(), closefd=False)
         yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
@@ -134,7 +134,7 @@ class Ahead(AsyncIterator[T], Generic[T]):
     def _notify(self) -> None:
         wake = self._wake
         if wake is not None:
-            self._wake = None  # only after it was read: the task may set another one at any time
+            self._wake = None  # not before it is read, because the task may set another one at any time
             loop, changed = wake
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(changed.set)

@@ -1,4 +1,4 @@
-"""The bulk verbs of the command line: the shape of their rows, their run, and the columns and labels of outcomes."""
+"""The bulk verbs of the command line: the rows that they read, the runs that they start, and their output columns."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class BulkVerb(Generic[ItemT]):
         changes: whether the verb changes anything on the server.
         then: the next request, for a dry run, if it depends on the first response.
         added: columns for the outcome.
-        to_columns: makes their values, if they are not those of `Outcome.as_dict`.
+        to_columns: makes the values of `added`; None to take those of `Outcome.as_dict`.
         label: makes the label of a good outcome in the summary.
         labels: labels that are listed first in the summary.
     """
@@ -230,8 +230,8 @@ def invite(message: str, kind: Literal["text", "html"], *, settle: float, on_unk
     Args:
         message: message of the invitation.
         kind: format of the message.
-        settle: seconds to wait after a lost response, before the invitation is looked for.
-        on_unknown: whether it is looked for.
+        settle: seconds to wait after a lost response before looking for the invitation.
+        on_unknown: what to do then: look for the invitation, or report the item as in doubt.
 
     Raises:
         InvalidInputError: the message cannot be sent.

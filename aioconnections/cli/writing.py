@@ -34,8 +34,8 @@ class Writing(Generic[ItemT]):
         write: writes one row.
         verb: the bulk verb.
         added: the columns added to each row.
-        held: the rows so far, while none of them reports work done, so that they do not replace the result of an
-            earlier run. None if rows are not held.
+        held: the rows so far, if none reports work done and they would replace the result of an earlier run. None if
+            rows are written at once.
         flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
     """
@@ -59,7 +59,7 @@ class Writing(Generic[ItemT]):
 
     @property
     def bad(self) -> bool:
-        """Whether any row was not done."""
+        """Whether any row has no good outcome."""
         return bool(self._unreadable + self._not_planned) or not self._count.tally(self._count.finished).good
 
     def numbered(self, rows: Iterator[ItemT | BadRowError]) -> Iterator[ItemT | BadRowError]:
@@ -91,13 +91,13 @@ class Writing(Generic[ItemT]):
         self._put(row, idle=isinstance(outcome, Failed | Unprocessed | Duplicate))
 
     def release(self) -> None:
-        """Write the held rows, and hold none from now on."""
+        """Write the held rows, and write later rows at once."""
         held, self.held = self.held, None
         for row in held or ():
             self._write(row)
 
     def discard(self) -> None:
-        """Only count from now on, and write nothing more."""
+        """Write no more rows; only count them."""
         self._discarding = True
         self.held = None
 
@@ -136,7 +136,7 @@ class Writing(Generic[ItemT]):
         return row | {"outcome": outcome} if "outcome" in row else row
 
     def summary(self) -> str:
-        """The summary: what has been written, in one line."""
+        """Summarize in one line what has been done."""
         tally, seconds = self._count.tally(self._count.finished), time.monotonic() - self._started
         done = self._labels.total()
         text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
@@ -178,7 +178,7 @@ def _ages(latest: datetime, oldest: datetime) -> str:
 
 
 def _age(seconds: float) -> str:
-    """A duration in the largest unit that gives at least two."""
+    """A duration in the largest unit in which it is at least two."""
     for unit, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

@@ -207,7 +207,7 @@ def test_a_file_that_is_not_there_is_not_made(command: Command, words: list[str]
 
 def test_a_device_may_be_input_and_output(command: Command) -> None:
     said = command("check", "pairs", "--token-file", os.devnull, "-o", os.devnull)
-    assert (said.code, said.err) == (2, f"aioconnections: {os.devnull} is empty\n")
+    assert (said.code, said.err) == (2, f"aioconnections: the first line of {os.devnull} is empty\n")
 
 
 def test_a_commit_log_is_not_written_over_the_tokens(command: Command) -> None:

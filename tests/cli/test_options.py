@@ -65,7 +65,7 @@ def test_a_number_that_an_option_takes(command: Command, options: tuple[str, ...
 @pytest.mark.parametrize("dry", [False, True], ids=["real", "dry"])
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("missing.pem", "No such file or directory"), ("other.pem", "it contains no certificates in PEM")],
+    [("missing.pem", "No such file or directory"), ("other.pem", "it contains no certificates in PEM format")],
 )
 def test_a_file_of_certificates_that_is_none(command: Command, name: str, problem: str, *, dry: bool) -> None:
     Path("other.pem").write_text("hello\n", encoding="utf-8")
@@ -91,7 +91,7 @@ def test_a_url_that_is_missing(
         monkeypatch.setenv("AIOCONNECTIONS_URL", given)
     said = command(*words)
     assert (said.code, said.out) == (2, "")
-    assert said.err == "aioconnections: --url is missing; give it, or set AIOCONNECTIONS_URL\n"
+    assert said.err == "aioconnections: the URL is missing; use --url, or set AIOCONNECTIONS_URL\n"
 
 
 def test_an_unknown_option_is_named_even_where_the_url_is_missing(

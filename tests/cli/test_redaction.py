@@ -157,7 +157,7 @@ def test_a_defect_with_a_traceback(leave: Callable[..., Left], level: str | None
     left = leave("--token-file", "token", level=level, script=DEFECT)
     assert left.code == 1
     assert "ZeroDivisionError\n" in left.err.partition("WITH LOCALS")[0].partition("TOLD")[2]
-    assert "letter = TypedMessage(" in left.err.partition("WITH LOCALS")[2]  # locals of ours are there
+    assert "message = TypedMessage(" in left.err.partition("WITH LOCALS")[2]  # locals of ours are there
     left.assert_clean()
 
 

@@ -79,13 +79,13 @@ def test_who_does_not_answer_leaves_a_whole_line(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"user": "me"}, "a password is missing"),
+        ({"user": "me"}, "the password is missing"),
         ({"user": "me", "password_file": "missing"}, "missing: No such file"),
-        ({"user": "me", "password_file": "empty"}, "empty is empty"),
+        ({"user": "me", "password_file": "empty"}, "the first line of empty is empty"),
         ({"user": "me", "password_file": "binary"}, "binary is not text in UTF-8"),
         ({"password_file": "good"}, "--password-file needs --user"),
         ({"user": "me:you", "password_file": "good"}, "user must not contain a colon"),
-        ({"token_file": "empty"}, "empty is empty"),
+        ({"token_file": "empty"}, "the first line of empty is empty"),
         ({"token_file": "good"}, "the bearer token must be non-empty printable ASCII without spaces"),
     ],
 )

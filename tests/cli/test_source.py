@@ -40,7 +40,7 @@ def test_who_has_to_type_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pyt
         with open(outer, encoding="utf-8", closefd=False) as stdin:  # a descriptor, not a path
             monkeypatch.setattr("sys.stdin", stdin)
             with opened(None):
-                assert capsys.readouterr().err == "Reading from the terminal; Ctrl-D ends it.\n"
+                assert capsys.readouterr().err == "Reading rows from the terminal; press Ctrl-D to end the input.\n"
     finally:
         os.close(inner)
         os.close(outer)

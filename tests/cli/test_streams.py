@@ -84,7 +84,7 @@ def test_without_standard_input_nobody_is_asked_for_a_password(start: Start, mon
     monkeypatch.delenv("AIOCONNECTIONS_PASSWORD")
     code, out, err = closed(start, "check", "pairs.csv", fd=0)
     assert (code, out) == (2, "")
-    assert err.startswith("aioconnections: a password is missing")
+    assert err.startswith("aioconnections: the password is missing")
 
 
 @pytest.mark.parametrize("words", [["check", "pairs.csv"], ["search", "--name", "a*"]], ids=" ".join)

@@ -72,10 +72,10 @@ def test_the_password_is_asked_for_at_the_terminal_while_rows_come_through_a_pip
 
 def test_without_a_terminal_nobody_is_asked(start: Start, pairs_file: PairsFile) -> None:
     check = start("check", pairs_file(), start_new_session=True)
-    assert check.communicate(timeout=30)[1].startswith("aioconnections: a password is missing")
+    assert check.communicate(timeout=30)[1].startswith("aioconnections: the password is missing")
     assert check.returncode == 2
 
 
 def test_a_command_in_the_background_asks_nobody(start: Start, pairs_file: PairsFile, terminal: Terminal) -> None:
     check = start("check", pairs_file(), preexec_fn=terminal.leave_to_another)
-    assert check.communicate(timeout=30)[1].startswith("aioconnections: a password is missing")
+    assert check.communicate(timeout=30)[1].startswith("aioconnections: the password is missing")
