@@ -1,7 +1,7 @@
 """Other readers of a colleague feed, to compare with `aioconnections.atom.Reader`.
 
-For parsers that return elements (lxml, ElementTree), straightforward code builds our records from them. Readers with
-records of their own (feedparser, fastfeedparser, atoma) are used unchanged, although none supports ``snx:connection``.
+For parsers that return elements (lxml, ElementTree), straightforward code builds our records from the elements. Readers
+with records of their own (feedparser, fastfeedparser, atoma) are used unchanged; none supports ``snx:connection``.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def lxml_pull(path: Path) -> int:
 
 
 def lxml_iterparse(path: Path) -> int:
-    """The same parser, which reads the file itself."""
+    """The same parser, reading the file itself."""
     etree = importlib.import_module("lxml.etree")
     with path.open("rb") as file:
         events = etree.iterparse(file, events=("end",), tag=f"{ATOM}entry", resolve_entities=False, huge_tree=True)

@@ -1,7 +1,7 @@
-"""Check pairs with one client: ``python _rivals.py NAME URL CA CONNECTIONS COUNT`` prints the time that it took.
+"""Check pairs with one client: ``python _rivals.py NAME URL CA CONNECTIONS COUNT`` prints the times as JSON.
 
-Each client runs in its own process, pinned to core 1, and measures itself after a warm-up: seconds, and seconds of CPU.
-All of them check the same pairs and read the status header of each response.
+Each client runs in its own process, pinned to core 1, and measures itself after a warm-up: elapsed seconds and CPU
+seconds. All clients check the same pairs and look for the status header in each response.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def _target(number: int) -> str:
 
 @asynccontextmanager
 async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """`check_many`: outcomes from an `async for`, with the rate limiter on."""
+    """Our `check_many`, with outcomes from an `async for` and the rate limiter on."""
     from aioconnections import Checked, Client, Userid
 
     async def job(count: int) -> int:
         pairs = ((Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
-        answered = 0
+        with_status = 0
         async with client.check_many(pairs) as outcomes:
             async for outcome in outcomes:
-                answered += isinstance(outcome, Checked) and outcome.status is not None
-        return answered
+                with_status += isinstance(outcome, Checked) and outcome.status is not None
+        return with_status
 
     async with Client(url, auth=_USER, max_connections=connections, max_per_second=1e7, verify=ca or True) as client:
         yield job
@@ -53,7 +53,7 @@ async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]
 
 @asynccontextmanager
 async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """Aiohttp, with one worker per connection; the workers share an iterator."""
+    """aiohttp, with one worker per connection; the workers share an iterator."""
     import ssl
 
     import aiohttp
@@ -64,16 +64,16 @@ async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIter
 
     async def job(count: int) -> int:
         numbers = iter(range(count))
-        answered = 0
+        with_status = 0
 
         async def worker() -> None:
-            nonlocal answered
+            nonlocal with_status
             for number in numbers:
                 async with session.head(url + _target(number)) as response:
-                    answered += _HEADER in response.headers
+                    with_status += _HEADER in response.headers
 
         await asyncio.gather(*(worker() for _ in range(connections)))
-        return answered
+        return with_status
 
     async with aiohttp.ClientSession(connector=connector, auth=auth) as session:
         yield job
@@ -153,14 +153,14 @@ RIVALS = {
 
 
 async def main(name: str, url: str, ca: str | None, connections: int, count: int) -> dict[str, float]:
-    """Run one client and return the seconds and the CPU seconds that it used."""
+    """Run one client and return the elapsed seconds and the CPU seconds that it used."""
     async with RIVALS[name](url, ca, connections) as job:
         await job(min(count, max(_WARM_UP, 2 * connections)))
         before, began = time.process_time(), time.perf_counter()
-        answered = await job(count)
+        with_status = await job(count)
         seconds, cpu = time.perf_counter() - began, time.process_time() - before
-    if answered != count:
-        raise RuntimeError(f"{name}: {count - answered} of {count} pairs without a response")
+    if with_status != count:
+        raise RuntimeError(f"{name}: {count - with_status} of {count} pairs have no status")
     return {"seconds": seconds, "cpu": cpu}
 
 

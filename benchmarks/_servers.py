@@ -1,7 +1,8 @@
 """Servers for the benchmarks: nginx where it is installed, otherwise a minimal one of our own.
 
-Both respond to the canary, the request that proves the login, with a service document's type, and to every check with
-"accepted". nginx cannot delay a response, so a server with latency is always our own; its load is small then.
+Both respond to the canary, the request that proves the login, with the media type of a service document, and to every
+check with "accepted". nginx cannot delay a response, so a server with latency is always our own, whose load is then
+small.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Served:
 
 
 def pinned(core: int) -> None:
-    """Keep this process on one core, if the system supports that and has more than one."""
+    """Pin this process to one core, if the system supports that and has more than one."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {core})
 
@@ -105,15 +106,15 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = monotonic() + 20
-    while process.poll() is None and monotonic() < give_up:
+    deadline = monotonic() + 20
+    while process.poll() is None and monotonic() < deadline:
         try:
             create_connection(("127.0.0.1", port)).close()
         except OSError:
             sleep(0.02)
         else:
             return
-    raise RuntimeError("the server of the benchmark did not start")
+    raise RuntimeError(f"the benchmark server did not listen on port {port} within 20 s; see its messages above")
 
 
 def _certificates(folder: Path) -> str:
@@ -177,8 +178,8 @@ _RESPONSES = {
 }
 
 
-async def _stay_awake() -> None:
-    """Keep the loop from sleeping: its timers have a resolution of 1 ms, and the shortest latency is 20 ms."""
+async def _poll_always() -> None:
+    """Keep the loop busy: if it slept, its timers would be up to 1 ms late, and the shortest latency is 20 ms."""
     while True:  # noqa: ASYNC110 # there is no event to wait for
         await asyncio.sleep(0)
 
@@ -195,7 +196,7 @@ async def main(port: int, latency: float, requests: int, chain: str) -> None:
     )
     async with asyncio.TaskGroup() as tasks:
         if latency:
-            tasks.create_task(_stay_awake())
+            tasks.create_task(_poll_always())
         await server.serve_forever()
 
 

@@ -4,7 +4,7 @@
 
 `check_many` is measured end to end: pairs from a generator, outcomes from an ``async for``, the rate limiter on. The
 rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. Server and client
-are pinned to one core each, and the runs of one setting take turns. The table shows medians: CPU microseconds of the
+are pinned to one core each, and the clients of one setting take turns. The table shows medians: CPU microseconds of the
 client process per HEAD, HEADs per second, and the CPU of each rival as a multiple of ours. With a latency, no client
 can exceed connections / latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. On a
 busy machine only the ratios are meaningful.
@@ -34,7 +34,7 @@ OURS = "aioconnections"
 WRK = "wrk (C)"
 _NEEDS = {"aiohttp, worker queue": "aiohttp", "requests, threads": "requests"}
 _COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "requests, threads": 1_500}
-_FEW = 600  # more than that takes httpx minutes
+_FEW = 600  # with more pairs, httpx takes minutes
 _RIVALS_FILE = Path(__file__).with_name("_rivals.py")
 
 
@@ -94,7 +94,7 @@ def count_for(rival: str, setting: Setting, *, quick: bool) -> int:
 
 
 def run(rival: str, server: Served, setting: Setting, count: int) -> dict[str, float]:
-    """One run of one rival: seconds, seconds of CPU, and requests."""
+    """Run one rival once and return elapsed seconds, CPU seconds and the number of requests."""
     if rival == WRK:
         return _wrk(server, setting)
     numbers = (str(setting.connections), str(count))
@@ -157,9 +157,9 @@ def table(figures: list[Figure]) -> str:
 def main() -> None:
     """Measure the settings that the command line selects."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only a smoke test")
-    options.add_argument("--only", default="", help="only settings whose name contains TEXT, such as TLS")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--quick", action="store_true", help="run one round of tiny sizes, as a smoke test")
+    options.add_argument("--only", metavar="TEXT", default="", help="run only settings whose name contains TEXT")
+    options.add_argument("--rounds", type=int, default=3, help="rounds per setting (default: 3)")
     options.add_argument("--json", type=Path, help="write all figures to this file")
     options.add_argument("--chart", type=Path, help="write an SVG of the setting with 64 connections to this file")
     chosen = options.parse_args()

@@ -7,15 +7,16 @@ Rivals; those that are not installed are skipped and listed::
 Usage::
 
     python benchmarks/feed.py               # 100, 10,000 and 200,000 entries
-    python benchmarks/feed.py --quick       # a smoke test of small sizes
-    python benchmarks/feed.py --json
+    python benchmarks/feed.py --quick       # a smoke test with small sizes
+    python benchmarks/feed.py --json        # print JSON instead of tables
 
 Figures are medians of the CPU time of interleaved rounds. Compare the ratios, because absolute figures depend on the
 machine. Peak memory is the growth of a separate process. Readers of whole documents skip the largest feed. Lenient
-reading, which the client uses, is a contender of its own.
+reading, which the client uses, is measured separately.
 
-The second table shows the time until each hostile document is refused, at most 50 ms. The third shows the cost of each
-markup construct in documents of small markup only; `Limits.max_markup` bounds their number in a document.
+The second table shows the CPU time until each hostile document is refused, which should be at most 50 ms. The third
+shows the cost of each markup construct in documents that consist of small constructs only; the reader's `max_markup`
+bounds their number.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 
 Every worker records an intent, sleeps for the time of a response, and records the outcome, as a bulk invitation does; a
 check records only the outcome, and does not wait for the disk. Paced workers make 500 requests per second in total, the
-others as many as they can. The CPU of the same run without a journal is subtracted, and "slower" is how much longer the
-run takes than that one. "fsync" is the time of the disk alone for making 4 KiB durable, measured just before: no intent
-can be faster. Figures are medians over the rounds; on a busy machine only the ratios are meaningful.
+others as many as they can. The CPU time of the same run without a journal is subtracted, and "slower" compares the
+durations of the two runs. "fsync" is the time that the disk alone needs to make 4 KiB durable, measured just before; no
+intent can be faster. Figures are medians over the rounds; on a busy machine only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 from attrs import asdict, frozen
 
 from aioconnections import Email, Invited, Journal, Pair, Userid
@@ -31,7 +30,7 @@ from aioconnections.journal.items import item_reference
 from aioconnections.journal.stored import to_stored
 
 BINDING: Any = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
-SAID = to_stored(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
+STORED_OUTCOME = to_stored(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
 RESPONSE = 0.02  # seconds until the simulated response
 
 
@@ -98,7 +97,7 @@ def cpu() -> float:
 
 
 async def work(path: Path | None, setting: Setting) -> tuple[list[float], float, float]:
-    """Seconds spent in the journal per item, seconds of the run, and CPU seconds."""
+    """Seconds spent in the journal for each item, seconds of the run, and CPU seconds of the run."""
     waited: list[float] = []
     numbers = iter(range(setting.items))
     journal = Journal(path) if path else None
@@ -111,15 +110,15 @@ async def work(path: Path | None, setting: Setting) -> tuple[list[float], float,
             if setting.per_second:
                 await anyio.sleep(max(0.0, began + index / setting.per_second - time.perf_counter()))
             item = item_reference(pair=Pair(Email("ajones@example.com"), Userid(f"u-{index}")), digest="0" * 32)
-            asked = time.perf_counter()
+            started = time.perf_counter()
             if journal and setting.intents:
                 await journal.intent(index, item, send=1)
-            lost = time.perf_counter() - asked
+            seconds = time.perf_counter() - started
             await anyio.sleep(RESPONSE if setting.per_second else 0)
-            asked = time.perf_counter()
+            started = time.perf_counter()
             if journal:
-                await journal.outcome(index, item, SAID, durable=False)
-            waited.append(lost + time.perf_counter() - asked)
+                await journal.outcome(index, item, STORED_OUTCOME, durable=False)
+            waited.append(seconds + time.perf_counter() - started)
 
     async with anyio.create_task_group() as tasks:
         for _ in range(setting.workers):
@@ -130,9 +129,9 @@ async def work(path: Path | None, setting: Setting) -> tuple[list[float], float,
 
 
 def measure(folder: Path, setting: Setting) -> Figure:
-    """Run one setting once, with and without a journal."""
+    """Measure one setting once, with and without a journal."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        alone = fsync(Path(name), min(500, setting.items))
+        disk = fsync(Path(name), min(500, setting.items))
         path = Path(name) / "run.sqlite"
         waited, seconds, used = anyio.run(work, path, setting)
         _, bare_seconds, bare_used = anyio.run(work, None, setting)
@@ -140,7 +139,7 @@ def measure(folder: Path, setting: Setting) -> Figure:
             assert run.tally.invited == setting.items
     rows = setting.items * (2 if setting.intents else 1)
     cost = (used - bare_used) / rows
-    return Figure(*quantiles(waited), *alone, rows / seconds, cost, seconds / bare_seconds - 1)
+    return Figure(*quantiles(waited), *disk, rows / seconds, cost, seconds / bare_seconds - 1)
 
 
 def median(figures: list[Figure]) -> Figure:
@@ -158,18 +157,18 @@ def reopening(folder: Path, items: int) -> dict[str, float]:
         journal = Journal(path)
         await journal.open(**BINDING)
         for index, text in enumerate(texts):
-            await journal.outcome(index, text, SAID, durable=False)
+            await journal.outcome(index, text, STORED_OUTCOME, durable=False)
         await journal.aclose()
         times = [time.perf_counter()]
         await journal.open(**BINDING)
         times.append(time.perf_counter())
         for index, text in enumerate(texts):
-            past = await journal.history(index, text)
-            assert past is not None
-            assert past.finished
+            history = await journal.history(index, text)
+            assert history is not None
+            assert history.finished
         times.append(time.perf_counter())
         await journal.aclose()
-        return {"items": items, "open": times[1] - times[0], "past": times[2] - times[1]}
+        return {"items": items, "open": times[1] - times[0], "look_up": times[2] - times[1]}
 
     with tempfile.TemporaryDirectory(dir=folder) as name:
         return anyio.run(run)
@@ -178,9 +177,9 @@ def reopening(folder: Path, items: int) -> dict[str, float]:
 def main() -> None:
     """Measure all settings and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="tiny sizes, one round: only a smoke test")
+    options.add_argument("--quick", action="store_true", help="run one round of tiny sizes, as a smoke test")
     options.add_argument("--folder", type=Path, help="folder for the journals; by default that of temporary files")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=3, help="rounds per setting (default: 3)")
     options.add_argument("--json", type=Path, help="write all figures to this file")
     chosen = options.parse_args()
     folder: Path = chosen.folder or Path(tempfile.gettempdir())
@@ -194,7 +193,9 @@ def main() -> None:
         print(f"{setting!s:32}{times}{one.rows_per_second:9,.0f}{1e6 * one.cpu_per_row:12.1f}{slower}", flush=True)
         found.append({"setting": asdict(setting), **asdict(one)})
     again = reopening(folder, 1_000 if chosen.quick else 200_000)
-    print(f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, looked up in {again['past']:.2f} s")
+    print(
+        f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, looked up in {again['look_up']:.2f} s"
+    )
     if chosen.json:
         chosen.json.write_text(json.dumps([*found, again], indent=1) + "\n", encoding="utf-8")
 
