@@ -22,16 +22,16 @@ ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 MEASURED = ROOT / ".nox" / "measured"
 OLDEST = (3, 11)
-COVERED_WHOLLY = (
+FULLY_COVERED = (
     "aioconnections/protocol/",
     "aioconnections/policy/",
     "aioconnections/atom/",
     "aioconnections/transport/http1/",
 )
-# Python compiles a file on its first import; compiling everything takes half of the time of an installation.
+# Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
 INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
-TOGETHER = ("-n", "2", "--dist", "worksteal")
+IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 _DESCRIBE = """
@@ -53,9 +53,9 @@ def candidates() -> Iterator[str]:
 
 
 def working(interpreters: Iterable[str]) -> dict[str, str]:
-    """Interpreters that start and are new enough, as paths by version, oldest first; the first of a version is taken.
+    """Interpreters that start and are new enough, as paths by version, oldest first; for each version the first.
 
-    Each is started, because pyenv has shims on the PATH for versions that do not start.
+    Each is started, because pyenv has shims on the PATH for versions that are not available.
     """
     found: dict[tuple[int, int], str] = {}
     for interpreter in dict.fromkeys(interpreters):
@@ -104,7 +104,7 @@ def types(session: nox.Session) -> None:
     """Types, by mypy and basedpyright, and their completeness for the public names."""
     session.install(*INSTALL, *EDITABLE, *group("types", "bench"))
     session.run("mypy", *(name for name in PROJECT["tool"]["mypy"]["files"] if (ROOT / name).exists()))
-    # Without this option it would use a `.venv` in the project, which may lack the dependencies.
+    # Without this option basedpyright would use a `.venv` in the project, which may lack the dependencies.
     basedpyright = ("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
     session.run(*basedpyright)
     session.run(*basedpyright, "--verifytypes", "aioconnections", "--ignoreexternal")
@@ -115,7 +115,7 @@ def tests(session: nox.Session) -> None:
     version = session.name.removeprefix("tests-")
     session.log(f"Python {version} is {PYTHONS[version]}")
     session.install(*INSTALL, *EDITABLE)
-    options = [*TOGETHER, "-m", "not full"]
+    options = [*IN_PARALLEL, "-m", "not full"]
     if version == OLDEST_HERE:  # measuring more than doubles the time of a run
         shutil.rmtree(MEASURED, ignore_errors=True)
         MEASURED.mkdir()
@@ -129,20 +129,20 @@ for _version in ENDS:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Branch coverage of the package on the oldest Python, and full line coverage of `COVERED_WHOLLY`."""
+    """Branch coverage of the package on the oldest Python, and full line coverage of `FULLY_COVERED`."""
     session.install(*INSTALL, *group("coverage"))
     session.run("coverage", "combine", "--keep", str(MEASURED))
     session.run("coverage", "report")
     report = Path(session.create_tmp()) / "coverage.json"
     session.run("coverage", "json", "--fail-under=0", "-o", str(report), silent=True)
     if missed := missed_lines(json.loads(report.read_text(encoding="utf-8"))):
-        session.error("every line of these files must be covered; missing: " + "; ".join(missed))
+        session.error("every line of these files must be covered; add tests for " + "; ".join(missed))
 
 
 def missed_lines(report: dict[str, Any]) -> list[str]:
     """Uncovered lines of files that must be fully covered, from coverage's JSON report."""
     found = {Path(name).as_posix(): measured["missing_lines"] for name, measured in report["files"].items()}
-    return [f"{name}: {lines}" for name, lines in found.items() if lines and name.startswith(COVERED_WHOLLY)]
+    return [f"{name}: {lines}" for name, lines in found.items() if lines and name.startswith(FULLY_COVERED)]
 
 
 @nox.session
@@ -168,7 +168,7 @@ def wheel(session: nox.Session) -> None:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, away)
     with session.chdir(away):
-        session.run("pytest", *TOGETHER, "-m", "not full and not slow and not source", env={"PYTHONPATH": None})
+        session.run("pytest", *IN_PARALLEL, "-m", "not full and not slow and not source", env={"PYTHONPATH": None})
 
 
 for _version in BETWEEN:
