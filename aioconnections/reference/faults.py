@@ -137,13 +137,15 @@ class Fault:
         Raises:
             ValueError: a value is invalid.
         """
-        known = dict(values)
+        known, person = dict(values), values.get("person")
         try:
-            if known.get("person") is not None:
-                ((kind, text),) = known["person"].items()
+            if person is not None:
+                if len(person) != 1 or not _IDENTITIES.keys() >= {*person}:
+                    raise ValueError(f"person must have one member, email, userid or key, got {person!r}")
+                ((kind, text),) = person.items()
                 known["person"] = _IDENTITIES[kind](text)
             return cls(**known)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, AttributeError) as error:
             raise ValueError(f"invalid fault: {error}") from error
 
     def retry_header(self, now: float) -> str | None:

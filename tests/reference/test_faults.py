@@ -274,6 +274,8 @@ def test_invalid_faults(directory: Directory) -> None:
     ):
         with pytest.raises(ValueError, match=r"."):
             Fault.from_dict(wrong)
+    with pytest.raises(ValueError, match=r"^person must have one member, email, userid or key, got {'name': 'Ada'}$"):
+        Fault.from_dict({"kind": "refuse", "person": {"name": "Ada"}})
     with pytest.raises(ValueError, match=r"^the person of a fault must be in the directory, got nobody@example\.com$"):
         app(directory, faults=[Fault("refuse", person=Email("nobody@example.com"))])
 
