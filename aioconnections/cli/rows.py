@@ -438,7 +438,7 @@ def _invitation(row: InputRow, line: int, id_type: IdType | None) -> RowInvitati
     uuid = _name(row, "community_uuid")
     edit, own = (_name(row, column, longest=_LONGEST_HREF) for column in _HREFS)
     if uuid is None and edit is None and own is None:
-        raise InvalidInputError("no community_uuid and no edit_href")
+        raise InvalidInputError("no invitation: community_uuid, edit_href and self_href are empty")
     return RowInvitation(None, uuid, self_href=own, edit_href=edit, row=row, line=line)
 
 
@@ -457,7 +457,8 @@ def _identity(row: InputRow, role: str, id_type: IdType | None) -> Identity:
         text = _text(row, role)
         if text is not None:
             return _parsed(_KINDS[id_type], text, role)
-    raise InvalidInputError(f"no {role}")
+    *others, last = (*candidates, role) if id_type is not None else candidates
+    raise InvalidInputError(f"no {role}: {', '.join(others)} and {last} are empty")
 
 
 def _parsed(make: type[Identity], text: str, column: str) -> Identity:

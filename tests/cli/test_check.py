@@ -102,13 +102,16 @@ def test_rows_that_cannot_be_read_are_named_and_stop_nothing(command: Command, p
     assert said.code == 1
     assert [row["error"] for row in said.rows] == [
         "",
-        "line 3: no source",
+        "line 3: no source: source_userid, source_key and source_email are empty",
         "",
         "line 5: not valid CSV; check its quotes",
     ]
     assert said.rows[1]["target_email"] == "b@x"
     *lines, summary = said.err.splitlines()
-    assert lines == ["line 3: no source", "line 5: not valid CSV; check its quotes"]
+    assert lines == [
+        "line 3: no source: source_userid, source_key and source_email are empty",
+        "line 5: not valid CSV; check its quotes",
+    ]
     assert summary.startswith("2 checked in ")
     assert summary.endswith("; 2 unreadable")
 
@@ -169,7 +172,7 @@ def test_a_login_that_goes_bad_ends_the_run_and_every_row_is_still_written(
     said = command("check", pairs_file(text), "--max-per-second", 0)
     assert said.code == 3
     assert len(said.rows) == 301
-    assert said.rows[-1]["error"] == "line 302: no source"
+    assert said.rows[-1]["error"] == "line 302: no source: source_userid, source_key and source_email are empty"
     assert sum(row["status"] != "" for row in said.rows) == 99
     assert said.rows[-2]["error"].startswith("unprocessed: HTTP 401")
     assert said.err.splitlines()[-1] == "aioconnections: stopped: HTTP 401: the server refused the login"

@@ -147,7 +147,7 @@ def test_an_invitation_that_cannot_be_named_fails_alone(command: Command) -> Non
     assert [row["error"].partition(": ")[2].split(" is ")[0] for row in said.rows] == [
         "character 1 of the community_uuid",
         "character 3 of the edit_href",
-        "no community_uuid and no edit_href",
+        "no invitation: community_uuid, edit_href and self_href are empty",
     ]
 
 

@@ -125,7 +125,7 @@ def test_the_report_says_what_was_wrong_with_a_row(command: Command, me: Any) ->
     said = command("report", "my journal.sqlite")
     assert [(row["outcome"], row["error"]) for row in said.rows] == [
         ("invited", ""),
-        ("failed", "InvalidInputError: line 3: no person"),
+        ("failed", "InvalidInputError: line 3: no person: userid, key and email are empty"),
     ]
 
 

@@ -104,7 +104,7 @@ def test_a_run_that_went_to_its_end_replaces_it_whatever_its_rows_say(
 ) -> None:
     said = command("check", pairs_file("source_email,target_email\n,b@x\n"), *OUTPUT)
     assert said.code == 1
-    assert old.read_text("utf-8").endswith("line 2: no source\n")
+    assert old.read_text("utf-8").endswith('line 2: no source: source_userid, source_key and source_email are empty"\n')
 
 
 def test_a_killed_run_leaves_what_it_has_done(

@@ -68,7 +68,7 @@ def test_people_of_a_file_are_invited_each_once(command: Command, pairs_file: Pa
     ]
     assert [bool(row["connection_id"]) for row in said.rows] == [True, True, False, False, False]
     assert said.rows[3]["error"] == "the same person as line 2"
-    assert said.rows[4]["error"] == "line 6: no person"
+    assert said.rows[4]["error"] == "line 6: no person: userid, key and email are empty"
     assert said.err.endswith("/s): 1 already exists, 2 invited; 1 unreadable; 1 duplicate\n")
     assert done(me) == ["invite", "invite"]
 
@@ -131,7 +131,7 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
     assert first["url"] == f"{me.url}/profiles/atom/connections.do?connectionType=colleague&email=a%40example.com"
     assert "&lt;b&gt;Hello" in first["body"]
     assert (second["method"], second["error"]) == ("", "the same person as line 2")
-    assert third["error"] == "line 4: no person"
+    assert third["error"] == "line 4: no person: userid, key, email and person are empty"
     assert said.code == 1
     assert said.err.splitlines()[-1] == "nothing was sent"
     assert me.app.requests.total == 0
@@ -148,7 +148,7 @@ def test_a_dry_run_of_an_invitation_shows_it_and_sends_nothing(
         (["--email", "a@x", "--message-file", "latin1"], "latin1 is not text in UTF-8"),
         (["--email", "a@x", "--message", "\x01"], "XML"),
         (["people.csv", "--email", "a@x"], "a file and --email cannot be used together; use one of them"),
-        (["--email", " "], "no person"),
+        (["--email", " "], "no person: userid, key and email are empty"),
         (
             ["--email", "a@x", "--json", "--format", "csv"],
             "--json and --format csv cannot be used together; use one of them",
@@ -194,7 +194,10 @@ def test_invitations_are_accepted_by_id_and_by_pair(command: Command, pairs_file
     rows = [(ids[0], "", ""), ("", ME.email, listed.rows[1]["target_email"]), ("", "", "")]
     said = command("accept", pairs_file(csv_of("connection_id,source_email,target_email", *rows)), "--ordered")
     assert [row["outcome"] for row in said.rows] == ["accepted", "accepted", "unreadable"]
-    assert said.rows[2]["error"] == "line 4: no connection_id, and no source"
+    assert (
+        said.rows[2]["error"]
+        == "line 4: no connection_id, and no source: source_userid, source_key and source_email are empty"
+    )
     assert done(me) == ["accept", "accept"]
 
 
@@ -307,7 +310,7 @@ def test_people_are_invited_into_a_community_and_answer(
 @pytest.mark.parametrize("verb", ["accept", "decline"])
 def test_rows_that_name_no_invitation(command: Command, pairs_file: PairsFile, me: Any, verb: str) -> None:
     said = command("invitations", verb, pairs_file('community_uuid\n""\nx\n'), "--dry-run")
-    assert said.rows[0]["error"] == "line 2: no community_uuid and no edit_href"
+    assert said.rows[0]["error"] == "line 2: no invitation: community_uuid, edit_href and self_href are empty"
     assert (said.code, bool(said.rows[1]["error"])) == (1, verb == "decline")
     said = command("invitations", verb, pairs_file("title\nx\n"))
     problem = "the input has no column community_uuid or edit_href; the first line is: title; is the header missing?"
