@@ -14,8 +14,7 @@ def check(
     """Check for each pair in a file whether the two people are colleagues.
 
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,
-    unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error. With a
-    journal there is a sixth column: recorded_at, the time of the outcome.
+    unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error.
 
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise

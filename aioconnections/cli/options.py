@@ -272,7 +272,8 @@ class RecordedRun(RunOptions):
 
     journal: Path | None = None
     """File that records the run. After any interruption the same command resumes from it: recorded outcomes are written
-    again without repeating the work, and items in doubt are verified. FILE-wal and FILE.lock belong to it."""
+    again without repeating the work, and items in doubt are verified. Each row then has one more column, recorded_at:
+    the time of the outcome. FILE-wal and FILE.lock belong to the journal."""
     lost_log: Literal["in-doubt"] | None = None
     """Resume from a journal that was not closed and whose FILE-wal is lost: "in-doubt" treats items without a final
     outcome as sent, verifies them, and never sends them again."""

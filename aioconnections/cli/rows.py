@@ -210,7 +210,7 @@ def _first(lines: _Lines) -> str:
 def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
     names, _ = _fields(lines, delimiter)
     if names is None:
-        raise InvalidInputError("the header is not valid CSV")
+        raise InvalidInputError("the header is not valid CSV; check its quotes")
     columns = _distinct(_normalized([name.strip() for name in names], shape), shape.own)
     missing = shape.lacks(columns, id_type)
     if missing is not None:

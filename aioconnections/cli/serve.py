@@ -113,11 +113,11 @@ def _tokens(path: Path | None) -> dict[str, Identity] | None:
         return None
     found: dict[str, Identity] = {}
     with opened(path) as file:
-        for number, person in enumerate(read_rows(file, PEOPLE, None).rows, start=1):
+        for person in read_rows(file, PEOPLE, None).rows:
             if isinstance(person, BadRowError):
                 raise InvalidInputError(f"{path}: line {person.line}: {person.problem}")
             token = person.row.get("token")
             if not isinstance(token, str) or not token:
-                raise InvalidInputError(f"{path}: row {number} has no token")
+                raise InvalidInputError(f"{path}: line {person.line}: the token is empty")
             found[token] = person.identity
     return found

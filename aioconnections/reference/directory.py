@@ -66,14 +66,14 @@ class Directory:
         """Create a directory. The same arguments give the same directory on every machine.
 
         Args:
-            people: number of people, 10 to 1,000,000.
+            people: number of people, from 10 to 1,000,000.
             seed: any integer.
 
         Raises:
             ValueError: `people` is out of range.
         """
         if not _MIN_PEOPLE <= people <= _MAX_PEOPLE:
-            raise ValueError(f"people must be {_MIN_PEOPLE} to {_MAX_PEOPLE}, got {people}")
+            raise ValueError(f"people must be from {_MIN_PEOPLE} to {_MAX_PEOPLE:,}, got {people}")
         return cls(seed, Population(seed, people), Relationships(seed, people), Guids(seed, 30))
 
     @property

@@ -78,7 +78,7 @@ def test_it_takes_tokens_instead_of_passwords(start: Start, tmp_path: Path) -> N
             "a token must be in the directory, got nobody@example.com",
         ),
         ("token,email\nt\n", "line 2: 1 fields where the header has 2"),
-        ("email\na@example.com\n", "row 1 has no token"),
+        ("email\na@example.com\n", "line 2: the token is empty"),
         ("token\nt\n", "the input has no column for the person"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_file_of_tokens_that_is_none(command: Callable[..., Any], content: str
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--people", "5"], "people must be 10 to 1000000, got 5"),
+        (["--people", "5"], "people must be from 10 to 1,000,000, got 5"),
         (["--port", "99999"], "Must be <= 65535"),
         (["--port", "-1"], "Must be >= 0"),
         (["--max-ps", "0"], "Must be >= 1"),

@@ -173,7 +173,7 @@ def test_the_people_are_a_sequence() -> None:
 
 @pytest.mark.parametrize("people", [9, 0, -1, 1_000_001])
 def test_size_out_of_range_is_refused(people: int) -> None:
-    with pytest.raises(ValueError, match=r"^people must be 10 to 1000000, got"):
+    with pytest.raises(ValueError, match=r"^people must be from 10 to 1,000,000, got"):
         Directory.generate(people=people, seed=1)
 
 
