@@ -1,7 +1,7 @@
 """All checks in one command: `python -m nox`, the fast ones first.
 
-The tests run on every installed Python from 3.11 on that starts. The newest and the oldest run everything; those in
-between test the built wheel, without the tests marked slow. `nox -s full` runs the tests in full size.
+The oldest Python that is installed and starts, from 3.11 on, runs every test; each other one runs the tests of the
+built wheel that are not marked slow. `nox -s full` runs every test in full size on the newest.
 """
 
 from __future__ import annotations
@@ -76,14 +76,12 @@ PYTHONS = working(candidates())
 if not PYTHONS:
     sys.exit("no Python 3.11 or newer found; install one, or put it on the PATH")
 OLDEST_HERE, NEWEST = next(iter(PYTHONS)), list(PYTHONS)[-1]
-ENDS = list(dict.fromkeys([OLDEST_HERE, NEWEST]))
-BETWEEN = [version for version in PYTHONS if version not in ENDS] or [NEWEST]
-TESTS = [f"tests-{version}" for version in ENDS]
-WHEELS = [f"wheel-{version}" for version in BETWEEN]
+OTHERS = list(PYTHONS)[1:] or [OLDEST_HERE]
+WHEELS = [f"wheel-{version}" for version in OTHERS]
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", *TESTS, "coverage", "build", *WHEELS, "plain", "bench"]
+nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "bench"]
 
 
 def group(*names: str) -> tuple[str, ...]:
@@ -110,21 +108,16 @@ def types(session: nox.Session) -> None:
     session.run(*basedpyright, "--verifytypes", "aioconnections", "--ignoreexternal")
 
 
+@nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])
 def tests(session: nox.Session) -> None:
-    """The tests on one Python; on the oldest, coverage is recorded for the session `coverage`."""
-    version = session.name.removeprefix("tests-")
-    session.log(f"Python {version} is {PYTHONS[version]}")
+    """Every test, on the oldest Python. Coverage is recorded without the slow tests, whose time it would double."""
     session.install(*INSTALL, *EDITABLE)
-    options = [*IN_PARALLEL, "-m", "not full"]
-    if version == OLDEST_HERE:  # measuring more than doubles the time of a run
-        shutil.rmtree(MEASURED, ignore_errors=True)
-        MEASURED.mkdir()
-        options += ["--cov", "--cov-report=", "--cov-fail-under=0"]
-    session.run("pytest", *options, *session.posargs, env={"COVERAGE_FILE": str(MEASURED / ".coverage.tests")})
-
-
-for _version in ENDS:
-    nox.session(python=PYTHONS[_version], name=f"tests-{_version}", tags=["tests"])(tests)
+    shutil.rmtree(MEASURED, ignore_errors=True)
+    MEASURED.mkdir(parents=True)
+    measuring = ("--cov", "--cov-report=", "--cov-fail-under=0")
+    environment = {"COVERAGE_FILE": str(MEASURED / ".coverage.tests")}
+    session.run("pytest", *IN_PARALLEL, "-m", "not full and not slow", *measuring, *session.posargs, env=environment)
+    session.run("pytest", *IN_PARALLEL, "-m", "not full and slow", *session.posargs)
 
 
 @nox.session
@@ -171,7 +164,7 @@ def wheel(session: nox.Session) -> None:
         session.run("pytest", *IN_PARALLEL, "-m", "not full and not slow and not source", env={"PYTHONPATH": None})
 
 
-for _version in BETWEEN:
+for _version in OTHERS:
     nox.session(python=PYTHONS[_version], name=f"wheel-{_version}", requires=["build"], tags=["tests"])(wheel)
 
 
@@ -197,5 +190,5 @@ def bench(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Every test in full size; slow."""
     session.install(*INSTALL, *EDITABLE)
-    options = ["-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
+    options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)
