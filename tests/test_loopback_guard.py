@@ -135,10 +135,12 @@ def outcomes_of(guarded: pytest.Pytester, tests: str, *options: str) -> dict[str
     return guarded.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:cov", *options).parseoutcomes()
 
 
+@pytest.mark.slow
 def test_whatever_leaves_the_machine_fails_though_it_swallows_the_exception(guarded: pytest.Pytester) -> None:
     assert outcomes_of(guarded, LEAVING) == {"failed": 21, "errors": 1}
 
 
+@pytest.mark.slow
 def test_whatever_stays_on_the_machine_passes(guarded: pytest.Pytester) -> None:
     assert outcomes_of(guarded, STAYING) == {"passed": 13}
 
@@ -156,6 +158,7 @@ def test_workers_of_a_parallel_run_are_guarded_and_only_the_guilty_test_fails(gu
     assert outcomes_of(guarded, tests, "-n", "2") == {"passed": 3, "failed": 1}
 
 
+@pytest.mark.slow
 def test_the_failure_names_what_was_tried(guarded: pytest.Pytester) -> None:
     guarded.makepyfile("def test_it():\n    import socket\n    socket.getaddrinfo('example.invalid', 80)\n")
     result = guarded.runpytest_subprocess("-p", "no:cacheprovider")

@@ -59,6 +59,7 @@ def server() -> Iterator[str]:
             process.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", shown("python"))
 def test_python_block(block: Block, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
@@ -79,6 +80,7 @@ def test_what_cannot_be_typed_at_the_prompt() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", shown("console"))
 def test_console_block(block: Block, server: str, tmp_path: Path) -> None:
     run_console(substituted(block.text, PLACEHOLDERS | {URL: server}), tmp_path, {"AIOCONNECTIONS_PASSWORD": "secret"})

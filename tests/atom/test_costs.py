@@ -61,11 +61,13 @@ def good(found: Costs) -> bool:
     return found.whole <= CEILING and found.call <= CEILING
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1 << 18, pytest.param(1 << 19, marks=pytest.mark.full)])
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", KNOWN)
-def test_known_expensive_documents_stay_below_the_ceiling(name: str, *, strict: bool) -> None:
+def test_known_expensive_documents_stay_below_the_ceiling(name: str, size: int, *, strict: bool) -> None:
     for unit in (KNOWN[name], spaced(KNOWN[name])):
-        document = repeated(unit, 1 << 19)
+        document = repeated(unit, size)
         found = costs(document, strict=strict, enough=good)
         assert good(found), found
         assert memory(document, strict=strict) <= MEMORY
@@ -81,8 +83,9 @@ def check_units(seed: int, count: int, size: int) -> None:
                 pytest.fail(f"{found}, {peak / 1e6:.1f} MB\n{before[:999]}\n{unit[:2000]}")
 
 
+@pytest.mark.slow
 def test_random_documents_stay_below_the_ceiling() -> None:
-    check_units(seed=1, count=12, size=1 << 18)
+    check_units(seed=1, count=6, size=1 << 18)
 
 
 @pytest.mark.full

@@ -3,7 +3,7 @@
 from html.entities import name2codepoint
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.atom import Entry, Reader, read_document
@@ -158,7 +158,6 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.lists(st.integers(0, 200), max_size=5))
 def test_cuts_make_no_difference(inside: str, cuts: list[int]) -> None:
     document = f"{FEED}<title>{inside}</title><entry><id>i</id></entry></feed>".encode("utf-8", "surrogatepass")
@@ -178,7 +177,6 @@ def test_cuts_make_no_difference(inside: str, cuts: list[int]) -> None:
     assert outcome(list(range(1, len(document)))) == whole
 
 
-@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([piece for piece in PIECES if piece.isprintable() and piece[-1] not in "<&"]), max_size=9)
 )

@@ -30,6 +30,7 @@ def test_a_density_is_that_of_successive_pieces_however_the_document_is_cut() ->
                     read_all(document, size, reader)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -108,6 +108,7 @@ def test_references_to_a_long_base_have_a_budget(inside: str) -> None:
     assert seen < 600
 
 
+@pytest.mark.slow
 def test_an_ordinary_feed_never_exhausts_the_budget() -> None:
     reader = Reader(base="https://connections.example.com/profiles/atom/connections.do")
     reader.feed(b'<feed xmlns="http://www.w3.org/2005/Atom">')

@@ -86,6 +86,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "chunks", "most", "reason"), LIMITS, ids=[name for name, *_ in LIMITS])
 def test_what_breaks_a_limit_is_refused_there(name: str, chunks: Iterator[bytes], most: int, reason: str) -> None:
     tracemalloc.start()
@@ -115,6 +116,7 @@ SMALL_MARKUP = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", SMALL_MARKUP.values(), ids=SMALL_MARKUP)
 def test_small_markup_is_counted(unit: bytes) -> None:
     most = 20_000
@@ -130,6 +132,7 @@ def test_small_markup_is_counted(unit: bytes) -> None:
     assert peak < 20 * MEGABYTE
 
 
+@pytest.mark.slow
 def test_small_markup_is_bounded_by_default() -> None:
     unit = (b"<entry>" + b"<?p 3456789?>" * 1022 + b"</entry>") * 8
     reader = Reader()
@@ -141,6 +144,7 @@ def test_small_markup_is_bounded_by_default() -> None:
         reader.feed(unit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["<entry><x{n}><entry><a{n}/></entry></x{n}></entry>", '<entry xmlns:a{n}="u:{n}"/>'])
 def test_names_are_forgotten(unit: str) -> None:
     reader = Reader(max_entries=10**9, max_density=1 << 14)

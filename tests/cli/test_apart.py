@@ -80,6 +80,7 @@ def refused(command: Command, reference: Any, file: str, words: list[str], probl
     assert reference.app.requests.total == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dry", [False, True], ids=["run", "dry run"])
 @pytest.mark.parametrize("words", BULK, ids=words_of)
 def test_a_result_is_not_written_over_its_input(command: Command, files: Any, words: list[str], *, dry: bool) -> None:
@@ -87,6 +88,7 @@ def test_a_result_is_not_written_over_its_input(command: Command, files: Any, wo
     refused(command, files, file, [*words, *["--dry-run"] * dry], "the result cannot be written over its own input")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["password", "token", "ca"])
 @pytest.mark.parametrize("words", [*BULK, *LISTINGS], ids=words_of)
 def test_a_result_is_not_written_over_what_the_login_needs(
@@ -119,6 +121,7 @@ def test_a_result_is_not_written_over_the_certificates_of_the_environment(
     refused(command, files, "ca.pem", ["check", "pairs"], "the result cannot be written over the file of SSL_CERT_FILE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "pairs"])
 def test_a_result_is_not_written_over_a_file_that_is_standard_input(start: Start, files: Any, name: str) -> None:
     if not Path(name).exists():

@@ -43,6 +43,7 @@ def test_it_shows_the_main_job_from_one_end_to_the_other(
     assert_gone(url_in(said.err))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_end_in_the_middle_leaves_no_server_behind(start: Start, number: signal.Signals) -> None:
     demo = start("demo")

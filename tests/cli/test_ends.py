@@ -64,6 +64,7 @@ def test_a_request_ends_after_the_attempt_timeout(command: Command, me: Any) -> 
     assert row["error"] == "DeadlineError: no complete response within 0.05 s"
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
     command: Command, pairs_file: PairsFile, me: Any, once: Once, number: signal.Signals
@@ -106,6 +107,7 @@ def test_a_check_that_is_interrupted_has_every_pair_once(
     assert me.app.requests.total < 900
 
 
+@pytest.mark.slow
 def test_an_end_while_the_rest_of_a_run_that_has_stopped_is_written_loses_nothing(
     command: Command, pairs_file: PairsFile, once: Once, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_an_end_while_the_rest_of_a_run_that_has_stopped_is_written_loses_nothin
     assert {line.split(",")[-1] for line in lines} == {"unprocessed: HTTP 401: the server refused the login"}
 
 
+@pytest.mark.slow
 @SIGNALS
 def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: signal.Signals) -> None:
     me.app.faults = [Fault("delay", operation="invite", seconds=0.3)]
@@ -139,6 +142,7 @@ def test_a_pipe_that_is_silent_is_not_waited_for(start: Start, me: Any, number: 
     assert [line.split(",")[1] for line in out.splitlines()] == ["outcome", "invited", "invited"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [(signal.SIGINT,) * 2, (signal.SIGTERM,) * 2, (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.parametrize("record", [["--no-journal"], ["--journal", "j.sqlite"]], ids=" ".join)
 def test_the_second_signal_ends_it_at_once(
@@ -165,6 +169,7 @@ def test_the_second_signal_ends_it_at_once(
     assert ("to resume: " in err) is ("--journal" in record)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into the pipe")
 @pytest.mark.parametrize("verb", ["invite", "profile"])
 def test_a_reader_that_sleeps_holds_nobody_up(start: Start, pairs_file: PairsFile, verb: str) -> None:

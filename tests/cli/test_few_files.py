@@ -50,6 +50,7 @@ def test_few_connections_are_named_once_in_the_summary(
     assert all(row.split(",")[2] == row.split(",")[3] for row in rows), "every pair as it is"
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_opened_for_want_of_files_says_so(
     limited: Callable[..., tuple[int, str]], pairs_file: PairsFile, signed_in: Any
 ) -> None:

@@ -30,6 +30,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_the_columns_that_are_added(
     command: Command, signed_in: Any, pairs_file: Callable[..., Any], words: tuple[str, ...]

@@ -60,6 +60,7 @@ def jsonl_of(header: list[str], rows: list[list[str]]) -> str:
     return "".join(f"{json.dumps(dict(zip(header, row, strict=True)))}\n" for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["email", "userid"])
 @pytest.mark.parametrize("form", [csv_of, jsonl_of])
 @pytest.mark.parametrize("piped", [False, True], ids=["file", "standard input"])
@@ -99,6 +100,7 @@ def test_text_that_names_nobody_is_never_an_answer(
     assert {len(row["error"]) < 300 for row in bad} == {True}
 
 
+@pytest.mark.slow
 def test_a_field_of_50_megabytes_is_not_sent(command: Command, server: Any, no_field_limit: None) -> None:
     del no_field_limit
     text = f"{'x' * 50_000_000}@example.com"

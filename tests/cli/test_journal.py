@@ -91,6 +91,7 @@ def input_of(verb: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> Pa
     return table("source_userid,target_userid", *((ME.userid, other.userid) for other in chosen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verb",
     [
@@ -129,6 +130,7 @@ def test_the_report_says_what_was_wrong_with_a_row(command: Command, me: Any) ->
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_nobody_is_invited_twice(command: Command, start: Start, me: Any) -> None:
     me.app.faults = [Fault("stall", at="commit", operation="invite", person=STRANGERS[5])]
     invite = start("invite", people(20), *JOURNAL, "--max-connections", 2, "-o", "result.csv")
@@ -165,6 +167,7 @@ def test_who_wants_only_a_report_of_doubts_gets_no_second_invitation(command: Co
     assert changes(me) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_says_how_to_go_on(
     command: Command, me: Any, once: Once, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
@@ -189,6 +192,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert f"; {done['invited']} of these from an earlier run" in again.err
 
 
+@pytest.mark.slow
 def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) -> None:
     rows = people(30).read_text(encoding="utf-8")
     invite = start("invite", *JOURNAL, "--max-per-second", "5")
@@ -208,6 +212,7 @@ def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) 
     assert (again.returncode, len(again.stdout.splitlines()), len(me.app.commits)) == (0, 31, 30)
 
 
+@pytest.mark.slow
 def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: Once) -> None:
     me.app.faults = [Fault("stall", at="commit", operation="invite")]
     once(lambda: len(me.app.commits) == 1, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -218,6 +223,7 @@ def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: On
     assert Counter(row["outcome"] for row in recorded) == {"in_doubt": 1, "unprocessed": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["reset", "refuse"])
 def test_a_server_that_goes_away_leaves_a_run_that_can_go_on(command: Command, me: Any, fault: Any) -> None:
     me.app.faults = [Fault(fault, operation="check", person=OTHERS[n]) for n in range(20, 59)]
@@ -301,6 +307,7 @@ def test_a_result_that_cannot_be_written_can_be_had_again(command: Command, me: 
     assert ([row["outcome"] for row in again.rows], len(me.app.commits)) == (["invited"] * 3, 3)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_leaves_a_run_that_can_go_on(command: Command, start: Start, me: Any) -> None:
     file = table("userid,note", *((person.userid, "x" * 5_000) for person in STRANGERS))
     invite = start("invite", file, *JOURNAL, "--max-connections", 2)

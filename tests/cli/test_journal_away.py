@@ -90,6 +90,7 @@ def away(me: Any) -> Callable[[], None]:
     return leave
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verb",
     [
@@ -157,6 +158,7 @@ def test_what_an_earlier_run_left_is_told_from_what_it_has_done(
     assert f"{counted}; outcomes of an earlier run are " in said.err
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_has_sent_is_in_doubt(
     command: Command, start: Callable[..., Any], me: Any, away: Callable[[], None]
 ) -> None:

@@ -63,6 +63,7 @@ def asked(me: Any) -> int:
     return int(me.app.requests.by_path["/profiles/atom/connection.do"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "later", "anew"),
     [
@@ -202,6 +203,7 @@ def test_a_journal_without_its_log_is_refused_until_the_log_is_given_up(
         assert (run.tally.invited, run.tally.in_doubt) == (3, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["j.sqlite", "j.sqlite-wal", "j.sqlite-shm", "j.sqlite.lock", "j.sqlite.1", "j.sqlite.12-wal", "linked"]
 )

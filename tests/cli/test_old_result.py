@@ -107,6 +107,7 @@ def test_a_run_that_went_to_its_end_replaces_it_whatever_its_rows_say(
     assert old.read_text("utf-8").endswith('line 2: no source: source_userid, source_key and source_email are empty"\n')
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_what_it_has_done(
     start: Callable[..., subprocess.Popen[str]], pairs_file: PairsFile, old: Path
 ) -> None:

@@ -111,6 +111,7 @@ def leave(signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Left
     return call
 
 
+@pytest.mark.slow
 @LEVELS
 def test_a_good_run(leave: Callable[..., Left], signed_in: Any, level: str | None) -> None:
     signed_in.app.faults = [Fault("refuse", operation="invite", status=429, retry_after="0", times=1)]
@@ -124,6 +125,7 @@ def test_a_good_run(leave: Callable[..., Left], signed_in: Any, level: str | Non
     assert (("DEBUG", "POST") in [(name, text[:4]) for name, text in log]) is (level == "debug")
 
 
+@pytest.mark.slow
 @LEVELS
 def test_a_wrong_password(leave: Callable[..., Left], signed_in: Any, level: str | None) -> None:
     signed_in.app = app(DIRECTORY)
@@ -133,6 +135,7 @@ def test_a_wrong_password(leave: Callable[..., Left], signed_in: Any, level: str
     left.assert_clean()
 
 
+@pytest.mark.slow
 @LEVELS
 def test_a_right_password(leave: Callable[..., Left], signed_in: Any, level: str | None) -> None:
     signed_in.app = app(DIRECTORY)
@@ -143,6 +146,7 @@ def test_a_right_password(leave: Callable[..., Left], signed_in: Any, level: str
     left.assert_clean()
 
 
+@pytest.mark.slow
 @LEVELS
 def test_a_server_that_is_not_there(leave: Callable[..., Left], level: str | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -152,6 +156,7 @@ def test_a_server_that_is_not_there(leave: Callable[..., Left], level: str | Non
     left.assert_clean()
 
 
+@pytest.mark.slow
 @LEVELS
 def test_a_defect_with_a_traceback(leave: Callable[..., Left], level: str | None) -> None:
     left = leave("--token-file", "token", level=level, script=DEFECT)
@@ -161,6 +166,7 @@ def test_a_defect_with_a_traceback(leave: Callable[..., Left], level: str | None
     left.assert_clean()
 
 
+@pytest.mark.slow
 @LEVELS
 def test_an_end_in_the_middle(leave: Callable[..., Left], signed_in: Any, level: str | None) -> None:
     signed_in.app.faults = [Fault("delay", operation="invite", seconds=0.1)]

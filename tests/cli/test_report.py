@@ -132,6 +132,7 @@ def test_a_damaged_journal_is_said_so_in_a_line(command: Command) -> None:
     assert said.err == "aioconnections: the journal j.sqlite is damaged: its rows were changed or removed\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_memory_does_not_grow_with_the_journal(command: Command, form: str) -> None:
     peaks: list[int] = []

@@ -20,6 +20,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 PairsFile = Callable[..., Path]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -69,6 +70,7 @@ def test_a_full_disk_behind_standard_output(start: Start, pairs_file: PairsFile)
     assert len(err.splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 def test_commands_make_a_pipe(start: Start, pairs_file: PairsFile) -> None:
     first = start("check", pairs_file(), "--format", "jsonl", stdin=subprocess.DEVNULL)
@@ -78,6 +80,7 @@ def test_commands_make_a_pipe(start: Start, pairs_file: PairsFile) -> None:
     assert out.count('"error": null') == 20
 
 
+@pytest.mark.slow
 def test_a_missing_extra_names_the_command_that_installs_it(tmp_path: Path) -> None:
     script = tmp_path / "without.py"
     script.write_text(
@@ -115,6 +118,7 @@ def test_help_imports_nothing_that_only_a_run_needs() -> None:
     assert done.stderr == "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

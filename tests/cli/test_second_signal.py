@@ -69,6 +69,7 @@ MOMENTS: dict[str, tuple[Any, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_second_signal_takes_nothing_of_what_is_said(
     command: Command, pairs_file: PairsFile, me: Any, once: Once, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -166,6 +167,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "register"), [("threading", "_register_atexit"), ("atexit", "register")])
 def test_a_process_that_ends_does_not_die_of_the_second(
     pairs_file: PairsFile, me: Any, module: str, register: str

@@ -87,6 +87,7 @@ def test_without_standard_input_nobody_is_asked_for_a_password(start: Start, mon
     assert err.startswith("aioconnections: the password is missing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["check", "pairs.csv"], ["search", "--name", "a*"]], ids=" ".join)
 def test_without_standard_output_a_file_has_to_be_named(
     start: Start, pairs_file: Callable[..., Path], signed_in: Any, words: list[str]
@@ -104,6 +105,7 @@ def test_a_server_without_standard_output(start: Start) -> None:
     assert closed(start, "serve", fd=1) == (2, "", f"aioconnections: {problem}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 def test_without_standard_error_the_rows_are_alone(start: Start, pairs_file: Callable[..., Path]) -> None:
     code, out, _ = closed(start, "check", str(pairs_file()), fd=2)

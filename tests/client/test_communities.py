@@ -57,6 +57,7 @@ async def all_of(outcomes: Any) -> list[Any]:
         return [outcome async for outcome in outcomes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auth", ["basic", "oauth"])
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
 async def test_accepting_many(auth: str, version: str) -> None:

@@ -55,6 +55,7 @@ async def reference() -> AsyncIterator[str]:
         yield url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize(
     ("door", "room", "warm"),
@@ -84,6 +85,7 @@ async def test_a_run_with_few_descriptors_checks_every_pair(loop: str, door: str
         assert told["failures"] == {"LocalLimitError": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loop", "door"), [("asyncio", "lanes"), ("trio", "lanes"), ("asyncio", "transport")])
 @pytest.mark.parametrize("login", [["admin", "secret"], None])
 async def test_without_any_connection_it_is_the_error_of_the_call(
@@ -97,6 +99,7 @@ async def test_without_any_connection_it_is_the_error_of_the_call(
     assert "identical failures" in log if login is None else not log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 2])
 async def test_a_name_is_looked_up_with_what_is_left(room: int) -> None:
     async with reference() as url:
@@ -126,6 +129,7 @@ async def secure(folder: Path, store: str) -> AsyncIterator[tuple[str, dict[str,
         yield str(server.origin), trusted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize(("store", "room"), [("file", 0), ("file", 2), ("folder", 0), ("folder", 2)])
 async def test_a_run_over_tls_with_few_descriptors_checks_every_pair(
@@ -138,6 +142,7 @@ async def test_a_run_over_tls_with_few_descriptors_checks_every_pair(
     assert set(told["failures"]) == {"LocalLimitError"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize("store", ["file", "folder"])
 async def test_a_trust_store_that_cannot_be_read_is_no_verdict_on_the_certificate(

@@ -129,16 +129,18 @@ def test_a_change_that_is_broken_off_is_in_doubt_and_a_question_is_not() -> None
 async def test_a_cancellation_at_the_very_end_ends_the_progress_and_closes_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closing, go_on = asyncio.Event(), threading.Event()
+    closing, begun, go_on = asyncio.Event(), threading.Event(), threading.Event()
     told: list[Progress] = []
     close, loop = Writer.close, asyncio.get_running_loop()
 
     def slow(writer: Writer) -> None:
+        begun.set()
         loop.call_soon(closing.set)
         close(writer)
 
     def held(*arguments: Any) -> Any:
-        go_on.wait(10)
+        if begun.is_set():
+            go_on.wait(10)
         return write(*arguments)
 
     write = Held.commit
@@ -239,6 +241,7 @@ def test_the_pause_that_a_probe_is_answered_with_is_kept() -> None:
     on_virtual_time(main)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_there_are_no_more_workers_than_items() -> None:
     """Else a million connections that may be opened would cost memory for a million tasks."""

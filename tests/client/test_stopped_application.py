@@ -42,6 +42,8 @@ from aioconnections import (
 )
 from aioconnections.reference import Directory, Fault
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = Directory.generate(people=120, seed=11)
 COMMUNITY = "0aa7b4c4-7bd1-4d3c-9a55-0f6d5c3a9c01"
 

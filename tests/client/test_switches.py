@@ -79,6 +79,7 @@ async def tour(place: Place) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("auth", ["basic", "form", "oauth"])
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.anyio
 A, B = Userid("a"), Userid("b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cookies", [False, True])
 async def test_users_who_share_one_lane_are_never_taken_for_each_other(*, cookies: bool) -> None:
     people = DIRECTORY.people[:8]
@@ -116,6 +117,7 @@ async def test_which_logins_are_equal(
     assert canaries == (0 if first is None else 1 if same else 2)
 
 
+@pytest.mark.slow
 def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
     script = counting()
 
@@ -135,6 +137,7 @@ def test_a_login_that_nobody_uses_for_fifteen_minutes_is_forgotten() -> None:
     assert script.seen["/profiles/atom/profileService.do"] == 2
 
 
+@pytest.mark.slow
 def test_a_login_is_forgotten_though_an_older_one_is_in_use() -> None:
     async def main() -> None:
         async with client_of(counting()) as client:

@@ -13,7 +13,7 @@ from killing import Moment, Plan, Site, live, log_of, refused, strangers
 from aioconnections.reference import Directory
 from aioconnections.reference.server import listening_in_thread
 
-pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="there is no SIGKILL")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif("sys.platform == 'win32'", reason="there is no SIGKILL")]
 
 DIRECTORY = Directory.generate(people=300, seed=6)
 LIVES = (Moment("commit", 5), Moment("post", 5), Moment("check", 1), Moment("commit", 9))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mortal import FATES, LATEST, Death, World
 
@@ -25,6 +25,8 @@ TROUBLE: Any = st.lists(
     min_size=1,
     max_size=4,
 )
+
+pytestmark = pytest.mark.slow
 
 
 @frozen
@@ -69,6 +71,7 @@ VERBS = {
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+@settings(max_examples=settings().max_examples // 4)
 @given(trouble=TROUBLE, max_connections=st.integers(1, 3))
 def test_what_is_begun_again_ends_as_it_should(verb: Verb, trouble: Any, max_connections: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,8 @@ from server import Place
 from aioconnections import Journal
 from aioconnections.journal import database, report
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = 5
 
 

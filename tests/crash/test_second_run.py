@@ -18,6 +18,8 @@ from aioconnections import ConnectionsError, Invite, Invited, Journal, JournalMi
 from aioconnections.reference import Directory, Fault
 from aioconnections.reference.server import listening_in_thread
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif("sys.platform == 'win32'", reason="there is no SIGKILL")
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:

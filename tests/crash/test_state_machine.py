@@ -27,6 +27,8 @@ DEATH: Any = st.one_of(
     st.builds(Death, st.sampled_from(["before", "after"]), st.integers(1, 12)),
     st.builds(Death, st.just("seconds"), st.sampled_from([1.0, 12.0, 29.5, 33.0])),
 )
+
+pytestmark = pytest.mark.slow
 ANYBODY = st.integers(0, 4)
 
 
@@ -171,7 +173,7 @@ def _settles(post: Asked, asked: Asked) -> bool:
 
 
 TestInvitations = Invitations.TestCase
-TestInvitations.settings = settings(stateful_step_count=12)
+TestInvitations.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=12)
 
 
 def test_the_machine_notices_a_journal_that_forgets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,7 @@ def test_the_disk_is_really_under_the_journal(path: Path, use: Use) -> None:
     assert done.count("write") > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["once", "from then on"])
 @pytest.mark.parametrize("error", [apsw.FullError, apsw.IOError])
 def test_a_failing_disk_is_told_and_takes_nothing_back(
@@ -136,11 +137,13 @@ def lost(path: Path, use: Use, survivors: Survivors, synchronous: str = "FULL") 
     return missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("survivors", ["none", "all", "some", "torn"])
 def test_a_power_cut_takes_nothing_that_was_said_to_be_durable(path: Path, use: Use, survivors: Survivors) -> None:
     assert lost(path, use, survivors) == 0
 
 
+@pytest.mark.slow
 def test_the_power_cut_would_show_a_journal_that_does_not_sync(path: Path, use: Use) -> None:
     assert lost(path, use, "none", synchronous="NORMAL") > 0
 

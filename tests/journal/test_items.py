@@ -31,6 +31,7 @@ def test_the_text_never_changes(text: str, expected: str) -> None:
 NAMES = st.text(st.characters(categories=["L", "N"], include_characters="'+-=/"), min_size=1)
 
 
+@pytest.mark.slow
 @given(kind=st.sampled_from([Email, Userid, Key]), name=NAMES, ref=st.text(), digest=st.none() | st.text())
 def test_columns_give_back_what_the_text_was_made_of(
     kind: type[Email | Userid | Key], name: str, ref: str, digest: str | None

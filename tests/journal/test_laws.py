@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import anyio
+import pytest
 from attrs import define, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,8 +93,9 @@ SAID = st.sampled_from([to_stored(outcome) for outcome in OUTCOMES])
 WRITES = st.lists(st.tuples(st.integers(0, 5) | st.integers(0, 2_000), st.integers(1, 2) | SAID, st.booleans()))
 
 
+@pytest.mark.slow
 @given(runs=st.lists(WRITES, max_size=4))
-@settings(max_examples=40)
+@settings(max_examples=settings().max_examples // 3)
 def test_a_journal_says_what_a_dictionary_would(runs: list[list[tuple[int, int | StoredOutcome, bool]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder) / "run.sqlite")

@@ -88,6 +88,7 @@ def steps_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dic
     return steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["closed", "killed"])
 def test_a_run_that_is_killed_at_any_step_of_opening_or_closing_goes_on(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str

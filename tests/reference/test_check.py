@@ -281,7 +281,11 @@ async def test_hidden_addresses_are_neither_accepted_nor_shown(
     assert b"email" not in shown.content
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 @given(text=st.text(min_size=1))
 async def test_any_identity_gets_a_documented_status(directory: Directory, ask: Any, query: Any, text: str) -> None:
     try:

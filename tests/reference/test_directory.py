@@ -184,7 +184,7 @@ def test_directory_depends_on_the_seed() -> None:
     assert list(first.sample_pairs(50, seed=1)) != list(first.sample_pairs(50, seed=2))
 
 
-@settings(max_examples=20)
+@settings(max_examples=settings().max_examples // 5)
 @given(size=_SIZES, seed=st.integers(0, 99))
 def test_half_of_the_sampled_pairs_are_connected(size: int, seed: int) -> None:
     directory = Directory.generate(people=size, seed=seed)

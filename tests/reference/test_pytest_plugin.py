@@ -38,6 +38,7 @@ class TestOlder:
 """
 
 
+@pytest.mark.slow
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
@@ -46,6 +47,7 @@ def test_the_fixture(pytester: pytest.Pytester) -> None:
     run.assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_plugin_is_not_loaded_automatically(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     pytester.makeini("[pytest]")

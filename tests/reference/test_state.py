@@ -98,7 +98,7 @@ class ModelledServer:
         )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, seed=st.integers(0, 5))
 def test_both_sides_agree_after_every_step(ask: Any, invitation: Any, steps: list[Step], seed: int) -> None:
     server = ModelledServer(seed, ask, invitation)

@@ -13,6 +13,8 @@ from simulation.worlds import Gateway, Queue, World, without_end
 
 from aioconnections import Checked, Timeouts, Userid
 
+pytestmark = pytest.mark.slow
+
 PHASE = 60.0
 
 
@@ -20,11 +22,10 @@ def stepping(now: float) -> float:
     return 10.0 if PHASE <= now < 2 * PHASE else 100.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [lambda: Queue(stepping, places=20), lambda: Gateway(stepping)], ids=["queue", "gateway"]
 )
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_capacity_that_steps_down_and_up_is_used_and_not_fought(make: Callable[[], World], seed: int) -> None:
     async def main() -> None:
         world = make()

@@ -23,6 +23,8 @@ from aioconnections import (
     Userid,
 )
 
+pytestmark = pytest.mark.slow
+
 AWAY, BACK = 60.0, 60.0 + 3600.0
 RATE = 50.0
 
@@ -53,9 +55,8 @@ def away(how: Callable[[], Awaitable[httpx.Response]]) -> Callable[[float], Awai
     return fail
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [refused, unavailable, black_hole, bad_gateway])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_an_hour_of_total_outage_costs_little_and_nothing_is_lost(
     how: Callable[[], Awaitable[httpx.Response]], seed: int
 ) -> None:

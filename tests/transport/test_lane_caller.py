@@ -133,6 +133,7 @@ def forget(lanes: list[LanePool]) -> None:
     gc.collect()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_forgotten_pool_closes_and_warns(anyio_backend: str) -> None:
     assert anyio_backend
@@ -145,6 +146,7 @@ async def test_a_forgotten_pool_closes_and_warns(anyio_backend: str) -> None:
         await server.until(0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_forgotten_pool_warns_after_its_event_loop_closed(backend: str) -> None:

@@ -21,7 +21,7 @@ from aioconnections.transport.pool import LanePool
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("sending")]
 
 METHODS = ["HEAD", "GET", "POST", "PUT", "DELETE"]
-SOME, ALL = 10_000, 100_000
+SOME, ALL = 5_000, 100_000
 RESPONSES = 50  # per connection
 
 
@@ -112,6 +112,7 @@ async def test_a_storm_of_cancellations(anyio_backend: str, requests: int) -> No
     assert len(anyio.get_running_tasks()) <= tasks
 
 
+@pytest.mark.slow
 async def test_a_storm_of_cancellations_over_tls(anyio_backend: str) -> None:
     assert anyio_backend
     authority = trustme.CA()

@@ -52,6 +52,7 @@ def check(found: list[TransportError], kind: type[TransportError], words: str) -
     assert found[0].deterministic == found[1].deterministic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
@@ -99,6 +100,7 @@ async def test_a_refused_connection(anyio_backend: str) -> None:
     check(await failures(Origin("http", "127.0.0.1", port)), ConnectFailedError, "the server refused the connection")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("certificate", "words"),
     [
@@ -130,6 +132,7 @@ async def test_a_server_without_tls(anyio_backend: str) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", [b"", b"\x15\x03\x03\x00\x02\x02\x50"], ids=["closed", "internal error"])
 async def test_a_connection_that_is_lost_during_the_handshake(anyio_backend: str, alert: bytes) -> None:
     assert anyio_backend
