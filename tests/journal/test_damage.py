@@ -155,7 +155,9 @@ def test_a_flipped_byte_of_the_database_is_no_other_row(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "masks"), [(211, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01), marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("step", "masks"), [(211, (0xFF, 0x01)), pytest.param(1, (0xFF, 0x01), marks=pytest.mark.full)]
+)
 def test_a_flipped_byte_of_the_log_is_a_shorter_journal(
     path: Path, tmp_path: Path, step: int, masks: tuple[int, ...]
 ) -> None:
