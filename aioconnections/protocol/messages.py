@@ -179,21 +179,27 @@ class Request:
         return self.target.partition("?")[0]
 
 
-@frozen
 class Response:
-    """A whole response.
+    """A whole response. Treat it as immutable: a transport may return the same object for equal responses.
 
     Attributes:
         status: HTTP status code.
-        fields: header fields as received, with the server's spelling of the names.
         body: decoded from chunks and content coding; empty for HEAD.
     """
 
-    status: int
-    fields: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-    _values: dict[bytes, list[str]] | None = field(default=None, init=False, eq=False, repr=False)
-    _own: bool | None = field(default=None, init=False, eq=False, repr=False)
+    __slots__ = ("_fields", "_own", "_values", "body", "status")
+
+    def __init__(self, status: int, fields: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> None:
+        self.status: int = status
+        self.body: bytes = body
+        self._fields = tuple(fields)
+        self._values: dict[bytes, list[str]] | None = None
+        self._own: bool | None = None
+
+    @property
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Header fields as received, with the server's spelling of the names."""
+        return self._fields
 
     def get(self, name: bytes) -> str | None:
         """The first value of the field `name` (lower case), without the blanks around it, or None."""
@@ -205,11 +211,11 @@ class Response:
         return list((self._values or self._by_name()).get(name, ()))
 
     def _by_name(self) -> dict[bytes, list[str]]:
-        """The values by name, computed once: a transport returns the same object for equal responses."""
+        """The values by name, computed once."""
         values: dict[bytes, list[str]] = {}
         for key, value in self.fields:
             values.setdefault(key.lower(), []).append(value.decode("latin-1").strip())
-        object.__setattr__(self, "_values", values)
+        self._values = values
         return values
 
     @property
@@ -221,9 +227,7 @@ class Response:
         """
         if self._own is None:
             names = self._values or self._by_name()
-            own = self.media_type in _OWN_TYPES or any(name.startswith(b"x-profiles-") for name in names)
-            object.__setattr__(self, "_own", own)
-            return own
+            self._own = self.media_type in _OWN_TYPES or any(name.startswith(b"x-profiles-") for name in names)
         return self._own
 
     @property
@@ -238,6 +242,17 @@ class Response:
         message["content-type"] = self.get(b"content-type") or ""
         charset = message.get_param("charset")
         return charset if isinstance(charset, str) else None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        return (self.status, self.fields, self.body) == (other.status, other.fields, other.body)
+
+    def __hash__(self) -> int:
+        return hash((self.status, self.fields, self.body))
+
+    def __repr__(self) -> str:
+        return f"Response(status={self.status})"
 
 
 @frozen

@@ -226,10 +226,10 @@ class LaneTransport(httpx.AsyncBaseTransport):
         assert head is not None  # noqa: S101 -- `_exchange` waits for it
         coded = any(name.lower() == b"content-encoding" for name, _ in head.fields)
         return httpx.Response(
-            head.status,
+            head.framing.status,
             headers=list(head.fields),
             stream=_Incoming(self, lane, timeouts, coded=coded),
-            extensions={"http_version": head.version, "reason_phrase": head.reason},
+            extensions={"http_version": head.framing.version, "reason_phrase": head.framing.reason},
         )
 
     def release(self, lane: Lane) -> None:

@@ -303,7 +303,7 @@ class LaneStream:
         self._seconds_left = lane.deadline - timer.now()
         self._limit = limit
         self._size = 0
-        self._coding = head.coding
+        self._coding = head.framing.coding
         self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())
         self.head: Response = head.empty_response

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from aioconnections.transport.http1.head import Head, MalformedResponseError
+from aioconnections.transport.http1.head import Framing, MalformedResponseError
 
 __all__ = ["LARGEST_BODY", "Body", "Decoder", "body_after", "body_too_large", "decoded"]
 
@@ -138,11 +138,11 @@ class _ChunkedBody:
         """Do nothing: the end of the connection does not complete the body."""
 
 
-def body_after(head: Head) -> Body:
-    """The reader for the body that `head` declares."""
-    if head.chunked:
+def body_after(framing: Framing) -> Body:
+    """The reader for the body that `framing` declares."""
+    if framing.chunked:
         return _ChunkedBody()
-    return _UntilCloseBody() if head.length is None else _LengthBody(head.length)
+    return _UntilCloseBody() if framing.length is None else _LengthBody(framing.length)
 
 
 # --- content codings ---

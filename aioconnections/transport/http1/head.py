@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 from attrs import field, frozen
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -11,19 +12,26 @@ from aioconnections.protocol.messages import Response
 
 __all__ = [
     "BLANK_LINE",
-    "KNOWN_HEADS",
     "LONGEST_HEAD",
+    "MAX_FIELDS",
     "NOT_HTTP",
+    "TOO_MANY_FIELDS",
+    "Fields",
+    "Framing",
     "Head",
+    "KeepAlive",
     "MalformedResponseError",
-    "read_head",
+    "keep_alive",
+    "parse_head",
+    "valid_fields",
     "without_lengths",
 ]
 
 LONGEST_HEAD = 64 * 1024
 NOT_HTTP = "the response is not valid HTTP/1.0 or HTTP/1.1"
 BLANK_LINE = b"\r\n\r\n"
-_MAX_FIELDS = 256
+MAX_FIELDS = 256
+TOO_MANY_FIELDS = f"the response head has more than {MAX_FIELDS} fields"
 _LONGEST_IDLE = 60.0  # seconds
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-9][0-9][0-9])(?: ([\t !-~\x80-\xff]*))?\r\n")
@@ -33,7 +41,11 @@ _LENGTH_LINE = re.compile(
 )
 _KEEP_ALIVE = re.compile(rb"\b(timeout|max)\s*=\s*([0-9]{1,9})\b", re.IGNORECASE)
 
-_Fields = tuple[tuple[bytes, bytes], ...]
+Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+"""Names and values of header fields."""
+
+KeepAlive: TypeAlias = tuple[float | None, int | None]
+"""Seconds for which a connection may stay idle, and number of further requests on it; None where undeclared."""
 
 
 class MalformedResponseError(Exception):
@@ -41,42 +53,56 @@ class MalformedResponseError(Exception):
 
 
 @frozen
-class Head:
-    """The parsed head of a response.
+class Framing:
+    """What the head of a response says about its body and its connection.
 
     Attributes:
         status: status code.
         version: ``b"HTTP/1.1"`` or ``b"HTTP/1.0"``.
         reason: the reason phrase.
-        fields: names as received and values without surrounding whitespace, in order.
         length: the declared Content-Length, or None.
         chunked: whether the body is in chunks.
         coding: content coding in lower case; empty if there is none.
         persistent: whether the connection may be used again after a body whose end is known.
         persistent_without_body: the same after a response without a body; False if the head declares a body, which
             may follow nevertheless.
-        idle_seconds: how long the connection may stay idle, a little less than the server declares; or None.
-        requests_left: how many further requests the server accepts on this connection, if declared.
-        empty_response: the whole response if it has no body; shared by all responses with this head.
     """
 
     status: int
     version: bytes
     reason: bytes
-    fields: _Fields
     length: int | None
     chunked: bool
     coding: bytes
     persistent: bool
-    idle_seconds: float | None
-    requests_left: int | None
     persistent_without_body: bool = field(init=False)
-    empty_response: Response = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         announced = self.chunked or (self.status == 204 and bool(self.length))
         object.__setattr__(self, "persistent_without_body", self.persistent and not announced)
-        object.__setattr__(self, "empty_response", Response(self.status, self.fields))
+
+
+class Head:
+    """The parsed head of a response.
+
+    Attributes:
+        framing: what it says about body and connection.
+        idle_seconds: how long the connection may stay idle, a little less than the server declares; or None.
+        requests_left: how many further requests the server accepts on this connection, if declared.
+        empty_response: the whole response if it has no body. Responses with equal heads may share it.
+    """
+
+    __slots__ = ("empty_response", "framing", "idle_seconds", "requests_left")
+
+    def __init__(self, framing: Framing, response: Response, keep_alive: KeepAlive) -> None:
+        self.framing: Framing = framing
+        self.empty_response: Response = response
+        self.idle_seconds, self.requests_left = keep_alive
+
+    @property
+    def fields(self) -> Fields:
+        """Names as received and values without surrounding white space, in order."""
+        return self.empty_response.fields
 
 
 class _FieldCollector:
@@ -113,22 +139,25 @@ def _with_one_length(raw: bytes) -> bytes | None:
     return b"%b\r\nContent-Length: %b\r\n%b" % (status_line, lengths[0], rest)
 
 
-def _fields(raw: bytes) -> _Fields:
-    found = _valid_fields(raw)
-    if (
-        found is None and (single := _with_one_length(raw)) is not None
-    ):  # llhttp refuses repeated lengths even if they are equal
-        found = _valid_fields(single)
+def valid_fields(raw: bytes) -> Fields:
+    """The fields of a head.
+
+    Raises:
+        MalformedResponseError: it is not valid.
+    """
+    found = _parsed_fields(raw)
+    if found is None and (single := _with_one_length(raw)) is not None:  # llhttp refuses equal lengths too
+        found = _parsed_fields(single)
     if found is None:
         raise MalformedResponseError("the response head is not valid HTTP")
     return found
 
 
-def _valid_fields(raw: bytes) -> _Fields | None:
+def _parsed_fields(raw: bytes) -> Fields | None:
     """The fields of a head; None if it is not valid."""
     lines = raw.count(b"\r\n")
-    if lines > _MAX_FIELDS + 2:
-        raise MalformedResponseError(f"the response head has more than {_MAX_FIELDS} fields")
+    if lines > MAX_FIELDS + 2:
+        raise MalformedResponseError(TOO_MANY_FIELDS)
     collector = _FieldCollector()
     try:
         HttpResponseParser(collector).feed_data(raw)
@@ -142,17 +171,17 @@ def _valid_fields(raw: bytes) -> _Fields | None:
     return tuple(collector.fields) if valid else None
 
 
-def _values(fields: _Fields, wanted: bytes) -> list[bytes]:
+def _values(fields: Fields, wanted: bytes) -> list[bytes]:
     return [value for name, value in fields if name.lower() == wanted]
 
 
-def _tokens(fields: _Fields, wanted: bytes) -> list[bytes]:
+def _tokens(fields: Fields, wanted: bytes) -> list[bytes]:
     """The members of a comma-separated list, in lower case."""
     members = b",".join(_values(fields, wanted)).lower().split(b",")
     return [member.strip(b" \t") for member in members if member.strip(b" \t")]
 
 
-def _length(fields: _Fields) -> int | None:
+def _length(fields: Fields) -> int | None:
     values = _values(fields, b"content-length")
     if not values:
         return None
@@ -161,15 +190,24 @@ def _length(fields: _Fields) -> int | None:
     return int(values[0])
 
 
-def _keep_alive(fields: _Fields) -> dict[bytes, int]:
-    return {name.lower(): int(value) for name, value in _KEEP_ALIVE.findall(b",".join(_values(fields, b"keep-alive")))}
+def keep_alive(value: bytes) -> KeepAlive:
+    """The meaning of the value of a ``Keep-Alive`` field."""
+    declared = {name.lower(): int(number) for name, number in _KEEP_ALIVE.findall(value)}
+    timeout = declared.get(b"timeout")
+    idle_seconds = None if timeout is None else min(timeout - min(1.0, timeout / 2), _LONGEST_IDLE)
+    return idle_seconds, declared.get(b"max")
 
 
-def _parse_head(raw: bytes) -> Head:
+def parse_head(raw: bytes) -> Head:
+    """The head that `raw`, which includes the blank line, encodes.
+
+    Raises:
+        MalformedResponseError: it is not an acceptable head.
+    """
     line = _STATUS_LINE.match(raw)
     if line is None:
         raise MalformedResponseError(NOT_HTTP)
-    fields = _fields(raw)
+    fields = valid_fields(raw)
     status = int(line[2])
     is_http11 = line[1] == b"HTTP/1.1"
     length, transfer = _length(fields), _tokens(fields, b"transfer-encoding")
@@ -178,42 +216,13 @@ def _parse_head(raw: bytes) -> Head:
     if status < 200 and (transfer or length or status == 101):
         raise MalformedResponseError("the informational response switches protocols or announces a body")
     connection = _tokens(fields, b"connection")
-    keep_alive = _keep_alive(fields)
-    timeout = keep_alive.get(b"timeout")
-    return Head(
+    framing = Framing(
         status=status,
         version=line[1],
         reason=line[3] or b"",
-        fields=fields,
         length=length,
         chunked=bool(transfer),
         coding=b",".join(coding for coding in _tokens(fields, b"content-encoding") if coding != b"identity"),
         persistent=b"close" not in connection and (is_http11 or b"keep-alive" in connection),
-        idle_seconds=None if timeout is None else min(timeout - min(1.0, timeout / 2), _LONGEST_IDLE),
-        requests_left=keep_alive.get(b"max"),
     )
-
-
-KNOWN_HEADS: dict[bytes, Head] = {}
-"""Heads by their bytes, for `read_head`."""
-_MAX_CACHED_HEADS = 256
-_LONGEST_CACHED_HEAD = 1024
-
-
-def read_head(raw: bytes) -> Head:
-    """Parse a head; `raw` includes the blank line.
-
-    Responses of one kind differ only in their Date, which changes once a second, so parsed heads are cached. Heads that
-    set a cookie are not.
-
-    Raises:
-        MalformedResponseError: `raw` is not an acceptable head.
-    """
-    head = KNOWN_HEADS.get(raw)
-    if head is None:
-        head = _parse_head(raw)
-        if len(raw) <= _LONGEST_CACHED_HEAD and not _values(head.fields, b"set-cookie"):
-            if len(KNOWN_HEADS) >= _MAX_CACHED_HEADS:
-                KNOWN_HEADS.clear()
-            KNOWN_HEADS[raw] = head
-    return head
+    return Head(framing, Response(status, fields), keep_alive(b",".join(_values(fields, b"keep-alive"))))

@@ -8,14 +8,14 @@ from aioconnections.protocol.messages import Response
 from aioconnections.transport.http1.body import Body, body_after, body_too_large, decoded
 from aioconnections.transport.http1.head import (
     BLANK_LINE,
-    KNOWN_HEADS,
     LONGEST_HEAD,
     NOT_HTTP,
+    Framing,
     Head,
     MalformedResponseError,
-    read_head,
     without_lengths,
 )
+from aioconnections.transport.http1.known_heads import EQUAL_HEADS, read_head
 
 __all__ = ["CLOSED_EARLY", "ResponseReader"]
 
@@ -73,7 +73,7 @@ class ResponseReader:
     def feed(self, data: bytes) -> None:
         """Read `data`. Once the response is complete or has failed, more data is surplus."""
         if self._body is not None and self.head is not None:
-            self._feed_body(self.head, self._body, data)
+            self._feed_body(self.head.framing, self._body, data)
         elif self.head is not None or self.failure is not None:
             self._mark_surplus()
         elif self._start is not None:
@@ -102,7 +102,7 @@ class ResponseReader:
     @property
     def status(self) -> int | None:
         """The status code, once it is known."""
-        return None if self.head is None else self.head.status
+        return None if self.head is None else self.head.framing.status
 
     def response(self) -> Response:
         """The whole response, decoded. Call it once the response is `done`.
@@ -114,7 +114,8 @@ class ResponseReader:
         assert head is not None, "the response is not complete"  # noqa: S101 -- the caller broke the contract
         if not self._pieces:
             return head.empty_response
-        return Response(head.status, head.fields, decoded(b"".join(self._pieces), head.coding, self._limit))
+        body = decoded(b"".join(self._pieces), head.framing.coding, self._limit)
+        return Response(head.framing.status, head.fields, body)
 
     def take(self) -> bytes:
         """The content received since the last call, not decoded."""
@@ -154,22 +155,23 @@ class ResponseReader:
             return
         raw, rest = data[:end], data[end:]
         try:
-            head = KNOWN_HEADS.get(raw) or read_head(raw)
+            head = EQUAL_HEADS.get(raw) or read_head(raw)
         except MalformedResponseError as error:
             self._refuse(str(error))
             return
-        if head.status < 200:
+        framing = head.framing
+        if framing.status < 200:
             self._after_informational(rest)
             return
         self.head = head
-        if self._method == "HEAD" or head.status in _WITHOUT_BODY:
+        if self._method == "HEAD" or framing.status in _WITHOUT_BODY:
             self.done = self.ready = True
             self.empty_response = head.empty_response
             self.surplus = bool(rest)
-            self.persistent = head.persistent_without_body and not rest
+            self.persistent = framing.persistent_without_body and not rest
             return
-        self._body = body_after(head)
-        self._feed_body(head, self._body, rest)
+        self._body = body_after(framing)
+        self._feed_body(framing, self._body, rest)
 
     def _after_informational(self, rest: bytes) -> None:
         self._start = None
@@ -179,7 +181,7 @@ class ResponseReader:
         elif rest:
             self.feed(rest)
 
-    def _feed_body(self, head: Head, body: Body, data: bytes) -> None:
+    def _feed_body(self, framing: Framing, body: Body, data: bytes) -> None:
         if self.failure is not None:
             return
         if self.done:
@@ -194,7 +196,7 @@ class ResponseReader:
             self._keep(piece)
         self.done = body.done and self.failure is None
         self.surplus = body.surplus
-        self.persistent = self.done and head.persistent and not self.surplus
+        self.persistent = self.done and framing.persistent and not self.surplus
         self.ready = self.ready or self.done or not self._whole
 
     def _refuse(self, reason: str) -> None:
