@@ -1,7 +1,8 @@
-"""Check pairs with one client: ``python _rivals.py NAME URL CA CONNECTIONS COUNT`` prints the times as JSON.
+"""Check pairs with one client: ``python _rivals.py NAME URL CA CONNECTIONS COUNT WAY`` prints the times as JSON.
 
 Each client runs in its own process, pinned to core 1, and measures itself after a warm-up: elapsed seconds and CPU
-seconds. All clients check the same pairs and look for the status header in each response.
+seconds. All clients check the same pairs and look for the status header, or for a 404, in each response. WAY is how
+`check_many` is used: ``plain``, ``ordered``, ``journal`` or ``trio``; the rivals ignore it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ import asyncio
 import json
 import sys
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
+import anyio
 from _servers import pinned
 
 if TYPE_CHECKING:
     import httpx
+    import requests
 
 __all__ = ["RIVALS"]
 
@@ -27,25 +34,31 @@ _WARM_UP = 64
 _HEADER = "X-Profiles-Connection-Status"
 
 Job: TypeAlias = Callable[[int], Awaitable[int]]
-"""Checks the given number of pairs and returns the number of responses with a status."""
+"""Checks the given number of pairs and returns the number of those with a result."""
 
 
 def _target(number: int) -> str:
     return f"/profiles/atom/connection.do?connectionType=colleague&sourceUserid=a{number}&targetUserid=b{number}"
 
 
+def _is_checked(response: httpx.Response | requests.Response) -> bool:
+    return response.status_code == 404 or _HEADER in response.headers
+
+
 @asynccontextmanager
-async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
+async def ours(url: str, ca: str | None, connections: int, way: str = "plain") -> AsyncIterator[Job]:
     """Our `check_many`, with outcomes from an `async for` and the rate limiter on."""
-    from aioconnections import Checked, Client, Userid
+    from aioconnections import Checked, Client, Journal, Userid
 
     async def job(count: int) -> int:
         pairs = ((Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
-        with_status = 0
-        async with client.check_many(pairs) as outcomes:
-            async for outcome in outcomes:
-                with_status += isinstance(outcome, Checked) and outcome.status is not None
-        return with_status
+        checked = 0
+        with TemporaryDirectory() as folder:
+            journal = Journal(Path(folder, "checks.sqlite"), max_age=3600) if way == "journal" else None
+            async with client.check_many(pairs, ordered=way == "ordered", journal=journal) as outcomes:
+                async for outcome in outcomes:
+                    checked += isinstance(outcome, Checked)
+        return checked
 
     async with Client(url, auth=_USER, max_connections=connections, max_per_second=1e7, verify=ca or True) as client:
         yield job
@@ -53,29 +66,31 @@ async def ours(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]
 
 @asynccontextmanager
 async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """aiohttp, with one worker per connection; the workers share an iterator."""
+    """aiohttp, with one worker per connection; the workers share an iterator, and cookies are ignored."""
     import ssl
 
     import aiohttp
 
     context = ssl.create_default_context(cafile=ca) if ca else True
     connector = aiohttp.TCPConnector(limit=connections, ssl=context)
-    auth = aiohttp.BasicAuth(*_USER)
+    login = {"Authorization": "Basic " + b64encode(":".join(_USER).encode()).decode()}
 
     async def job(count: int) -> int:
         numbers = iter(range(count))
-        with_status = 0
+        checked = 0
 
         async def worker() -> None:
-            nonlocal with_status
+            nonlocal checked
             for number in numbers:
                 async with session.head(url + _target(number)) as response:
-                    with_status += _HEADER in response.headers
+                    checked += response.status == 404 or _HEADER in response.headers
 
         await asyncio.gather(*(worker() for _ in range(connections)))
-        return with_status
+        return checked
 
-    async with aiohttp.ClientSession(connector=connector, auth=auth) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, headers=login, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
         yield job
 
 
@@ -89,7 +104,7 @@ async def httpx_semaphore(url: str, ca: str | None, connections: int) -> AsyncIt
 
             async def one(number: int) -> bool:
                 async with slots:
-                    return _HEADER in (await client.head(url + _target(number))).headers
+                    return _is_checked(await client.head(url + _target(number)))
 
             return sum(await asyncio.gather(*(one(n) for n in range(count))))
 
@@ -102,7 +117,7 @@ async def httpx_gather(url: str, ca: str | None, connections: int) -> AsyncItera
     async with _httpx_client(ca, connections) as client:
 
         async def one(number: int) -> bool:
-            return _HEADER in (await client.head(url + _target(number))).headers
+            return _is_checked(await client.head(url + _target(number)))
 
         async def job(count: int) -> int:
             return sum(await asyncio.gather(*(one(n) for n in range(count))))
@@ -135,7 +150,7 @@ async def requests_threads(url: str, ca: str | None, connections: int) -> AsyncI
         session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=connections))
 
         def one(number: int) -> bool:
-            return _HEADER in session.head(url + _target(number)).headers
+            return _is_checked(session.head(url + _target(number)))
 
         async def job(count: int) -> int:
             return sum(threads.map(one, range(count)))
@@ -152,20 +167,21 @@ RIVALS = {
 }
 
 
-async def main(name: str, url: str, ca: str | None, connections: int, count: int) -> dict[str, float]:
+async def main(name: str, url: str, ca: str | None, connections: int, count: int, way: str) -> dict[str, float]:
     """Run one client and return the elapsed seconds and the CPU seconds that it used."""
-    async with RIVALS[name](url, ca, connections) as job:
+    client = partial(ours, way=way) if name == "aioconnections" else RIVALS[name]
+    async with client(url, ca, connections) as job:
         await job(min(count, max(_WARM_UP, 2 * connections)))
         before, began = time.process_time(), time.perf_counter()
-        with_status = await job(count)
+        checked = await job(count)
         seconds, cpu = time.perf_counter() - began, time.process_time() - before
-    if with_status != count:
-        raise RuntimeError(f"{name}: {count - with_status} of {count} pairs have no status")
+    if checked != count:
+        raise RuntimeError(f"{name}: {count - checked} of {count} pairs were not checked")
     return {"seconds": seconds, "cpu": cpu}
 
 
 if __name__ == "__main__":
     pinned(1)
-    print(
-        json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] or None, int(sys.argv[4]), int(sys.argv[5]))))
-    )
+    _, _name, _url, _ca, _connections, _count, _way = sys.argv
+    _backend = "trio" if _way == "trio" and _name == "aioconnections" else "asyncio"
+    print(json.dumps(anyio.run(main, _name, _url, _ca or None, int(_connections), int(_count), _way, backend=_backend)))

@@ -1,8 +1,8 @@
 """Servers for the benchmarks: nginx where it is installed, otherwise a minimal one of our own.
 
 Both respond to the canary, the request that proves the login, with the media type of a service document, and to every
-check with "accepted". nginx cannot delay a response, so a server with latency is always our own, whose load is then
-small.
+check with "accepted" or with a 404. nginx cannot delay a response, so a server with latency is always our own, whose
+load is then small.
 """
 
 from __future__ import annotations
@@ -16,22 +16,51 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from email.utils import formatdate
 from pathlib import Path
 from socket import create_connection, socket
 from time import monotonic, sleep
+from typing import Literal, TypeAlias, cast
+from uuid import uuid4
 
 import trustme
 from attrs import frozen
 
-__all__ = ["Served", "pinned", "served"]
+__all__ = ["Responses", "Served", "pinned", "served"]
 
-_HEADERS = (
-    ("X-Profiles-Connection-Type", "colleague"),
-    ("X-Profiles-Connection-Status", "accepted"),
-    ("Cache-Control", "private, max-age=600, no-cache=set-cookie"),
-    ("Last-Modified", "Mon, 15 May 2017 13:37:45 GMT"),
-    ("Content-Language", "en-US"),
-)
+Responses: TypeAlias = Literal["real", "simple", "html404"]
+"""The response to every check.
+
+``real`` has the recorded fields of a response to a Basic login, of which cookies, dates and Keep-Alive change;
+``simple`` has a few fields, which never change; ``html404`` is a page of a front end.
+"""
+
+_STATUS = (("X-Profiles-Connection-Type", "colleague"), ("X-Profiles-Connection-Status", "accepted"))
+_FIELDS: dict[Responses, tuple[tuple[str, str], ...]] = {
+    "real": (
+        ("X-Powered-By", "Servlet/3.0"),
+        ("X-LConn-Auth", "true"),
+        *_STATUS,
+        ("Cache-Control", "private, max-age=600, no-cache=set-cookie"),
+        ("Expires", "Thu, 01 Dec 1994 16:00:00 GMT"),
+        ("Last-Modified", "Mon, 15 May 2017 13:3$digit:45 GMT"),
+        ("Content-Language", "en-US"),
+        ("Set-Cookie", f"LtpaToken2={'$request_id' * 8}=; Path=/; Domain=.example.com; Secure; HttpOnly"),
+        ("Set-Cookie", "LCSESSIONID=0000$request_id:1b2c3d; Path=/; HttpOnly"),
+        ("Set-Cookie", "lcLang=en_us; Path=/"),
+        ("Keep-Alive", "timeout=10, max=1$connection_requests"),
+    ),
+    "simple": (
+        *_STATUS,
+        ("Cache-Control", "private, max-age=600, no-cache=set-cookie"),
+        ("Last-Modified", "Mon, 15 May 2017 13:37:45 GMT"),
+        ("Content-Language", "en-US"),
+    ),
+    "html404": (("Content-Language", "en-US"),),
+}
+"""Fields of a response, with the variables of nginx for those that change."""
+
+_HTML = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>"
 _NGINX = """
 daemon off; master_process off; error_log stderr crit; pid {folder}/nginx.pid;
 events {{ worker_connections 4096; }}
@@ -40,10 +69,12 @@ http {{
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
   types {{ }} default_type application/atom+xml;
+  map $request_id $digit {{ default 9; ~^(\\d) $1; }}
   server {{
     listen 127.0.0.1:{port}{tls};
     location = /profiles/atom/profileService.do {{ default_type application/atomsvc+xml; return 200 "<service/>"; }}
-    location / {{ {headers} return 200; }}
+    location = /profiles/serviceconfigs {{ return 200 "<feed/>"; }}
+    location / {{ {fields} {page} }}
   }}
 }}
 """
@@ -71,10 +102,13 @@ def pinned(core: int) -> None:
 
 
 @contextmanager
-def served(*, latency: float = 0.0, tls: bool = False, requests: int = 100_000_000) -> Iterator[Served]:
+def served(
+    *, responses: Responses, latency: float = 0.0, tls: bool = False, requests: int = 100_000_000
+) -> Iterator[Served]:
     """A server on loopback, pinned to core 0.
 
     Args:
+        responses: what every check gets.
         latency: seconds before each response.
         tls: whether to use TLS.
         requests: number of requests after which a connection is closed.
@@ -84,10 +118,11 @@ def served(*, latency: float = 0.0, tls: bool = False, requests: int = 100_000_0
         ca = _certificates(Path(folder)) if tls else None
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if nginx and not latency:
-            command = [nginx, "-p", folder, "-e", "stderr", "-c", _config(Path(folder), port, requests, tls=tls)]
+            config = _config(Path(folder), port, responses, requests, tls=tls)
+            command = [nginx, "-p", folder, "-e", "stderr", "-c", config]
         else:
             chain = str(Path(folder, "chain.pem")) if tls else ""
-            command = [sys.executable, __file__, str(port), str(latency), str(requests), chain]
+            command = [sys.executable, __file__, str(port), responses, str(latency), str(requests), chain]
         process = subprocess.Popen(command, preexec_fn=lambda: pinned(0))  # noqa: S603, PLW1509 # one thread here
         try:
             _wait_for(port, process)
@@ -124,27 +159,40 @@ def _certificates(folder: Path) -> str:
     return str(folder / "ca.pem")
 
 
-def _config(folder: Path, port: int, requests: int, *, tls: bool) -> str:
+def _config(folder: Path, port: int, responses: Responses, requests: int, *, tls: bool) -> str:
     chain = folder / "chain.pem"
     config = folder / "nginx.conf"
     secure = f" ssl; ssl_certificate {chain}; ssl_certificate_key {chain}" if tls else ""
-    headers = " ".join(f'add_header {name} "{value}";' for name, value in _HEADERS)
-    config.write_text(_NGINX.format(folder=folder, port=port, requests=requests, tls=secure, headers=headers))
+    fields = " ".join(f'add_header {name} "{value}" always;' for name, value in _FIELDS[responses])
+    page = f'default_type text/html; return 404 "{_HTML}";' if responses == "html404" else "return 200;"
+    text = _NGINX.format(folder=folder, port=port, requests=requests, tls=secure, fields=fields, page=page)
+    config.write_text(text)
     return str(config)
 
 
-def _response(content_type: str, close: bool) -> bytes:  # noqa: FBT001 # fills a table
-    headers = (("Content-Type", content_type), ("Content-Length", "0"), *_HEADERS)
-    lines = [f"{name}: {value}" for name, value in headers] + (["Connection: close"] if close else [])
-    return ("HTTP/1.1 200 OK\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode()
+def _response(responses: Responses, path: bytes, number: int, *, close: bool) -> bytes:
+    """The response to request `number` of a connection, as nginx would send it."""
+    status, kind, length, fields = "200 OK", "application/atom+xml", 0, _FIELDS[responses]
+    if b"profileService" in path or b"serviceconfigs" in path:
+        kind, fields = ("application/atomsvc+xml" if b"profileService" in path else kind), ()
+    elif responses == "html404":
+        status, kind, length = "404 Not Found", "text/html", len(_HTML)
+    head = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {length}"]
+    head += [f"Date: {formatdate(usegmt=True)}"] if responses != "simple" else []
+    text = "\r\n".join(head + [f"{name}: {value}" for name, value in fields] + ["Connection: close"] * close)
+    request_id = uuid4().hex
+    text = text.replace("$request_id", request_id).replace("$digit", str(number % 10))
+    return f"{text.replace('$connection_requests', str(number))}\r\n\r\n".encode()
 
 
 class Responder(asyncio.Protocol):
     """One connection of our own server. Each request arrives whole, because it is small and on loopback."""
 
-    def __init__(self, latency: float, requests: int) -> None:
+    def __init__(self, responses: Responses, latency: float, requests: int) -> None:
+        self._responses: Responses = responses
         self._latency = latency
         self._left = requests
+        self._number = 0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -157,8 +205,9 @@ class Responder(asyncio.Protocol):
         if b"\r\n\r\n" not in data:
             return
         self._left -= 1
-        kind = "application/atomsvc+xml" if b"profileService" in data else "application/atom+xml"
-        response = _RESPONSES[kind, self._left <= 0]
+        self._number += 1
+        path = data.split(b" ", 2)[1]
+        response = _response(self._responses, path, self._number, close=self._left <= 0)
         if self._latency:
             asyncio.get_running_loop().call_later(self._latency, self._write, response)
         else:
@@ -171,20 +220,13 @@ class Responder(asyncio.Protocol):
                 self._transport.close()
 
 
-_RESPONSES = {
-    (kind, close): _response(kind, close)
-    for kind in ("application/atomsvc+xml", "application/atom+xml")
-    for close in (False, True)
-}
-
-
 async def _poll_always() -> None:
     """Keep the loop busy: if it slept, its timers would be up to 1 ms late, and the shortest latency is 20 ms."""
     while True:  # noqa: ASYNC110 # there is no event to wait for
         await asyncio.sleep(0)
 
 
-async def main(port: int, latency: float, requests: int, chain: str) -> None:
+async def main(port: int, responses: Responses, latency: float, requests: int, chain: str) -> None:
     """Serve until the process is terminated."""
     context = None
     if chain:
@@ -192,7 +234,7 @@ async def main(port: int, latency: float, requests: int, chain: str) -> None:
         context.load_cert_chain(chain)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Responder(latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
+        lambda: Responder(responses, latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
     )
     async with asyncio.TaskGroup() as tasks:
         if latency:
@@ -201,4 +243,5 @@ async def main(port: int, latency: float, requests: int, chain: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    _, _port, _responses, _latency, _requests, _chain = sys.argv
+    asyncio.run(main(int(_port), cast("Responses", _responses), float(_latency), int(_requests), _chain))

@@ -3,11 +3,12 @@
 ``python benchmarks/check.py [--quick] [--only TEXT] [--json FILE] [--chart FILE] [--rounds N]``
 
 `check_many` is measured end to end: pairs from a generator, outcomes from an ``async for``, the rate limiter on. The
-rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. Server and client
-are pinned to one core each, and the clients of one setting take turns. The table shows medians: CPU microseconds of the
-client process per HEAD, HEADs per second, and the CPU of each rival as a multiple of ours. With a latency, no client
-can exceed connections / latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. On a
-busy machine only the ratios are meaningful.
+rivals (aiohttp, httpx, requests; those that are not installed are left out) only look for the header. The responses are
+like those of real servers, unless the name of a setting says otherwise. Server and client are pinned to one core each,
+and the clients of one setting take turns. The table shows medians: CPU microseconds of the client process per HEAD,
+HEADs per second, and the CPU of each rival as a multiple of ours. With a latency, no client can exceed connections /
+latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. On a busy machine only the
+ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from _chart import chart
 from _rivals import RIVALS
-from _servers import Served, served
+from _servers import Responses, Served, served
 from attrs import asdict, field, frozen
 
 OURS = "aioconnections"
@@ -40,15 +42,28 @@ _RIVALS_FILE = Path(__file__).with_name("_rivals.py")
 
 @frozen
 class Setting:
-    """Conditions under which every rival is measured."""
+    """Conditions under which every rival is measured.
+
+    Attributes:
+        connections: number of connections.
+        responses: see `Responses`.
+        way: how we use `check_many`: in input order, with a journal, or on trio; the rivals do the same as ever.
+        latency: seconds before each response.
+        tls: whether to use TLS.
+        requests: number of requests after which a connection is closed.
+    """
 
     connections: int
+    responses: Responses = "real"
+    way: Literal["plain", "ordered", "journal", "trio"] = "plain"
     latency: float = 0.0
     tls: bool = False
     requests: int = 100_000_000
 
     def __str__(self) -> str:
-        extras = [f"{self.latency * 1000:.0f} ms latency"] if self.latency else []
+        extras = [f"{self.responses} responses"] if self.responses != "real" else []
+        extras += [self.way] if self.way != "plain" else []
+        extras += [f"{self.latency * 1000:.0f} ms latency"] if self.latency else []
         extras += ["TLS"] if self.tls else []
         extras += [f"closed after {self.requests}"] if self.requests < 1000 else []
         return ", ".join([f"{self.connections} connections", *extras])
@@ -67,18 +82,29 @@ class Figure:
 
 
 SETTINGS = (
-    *(Setting(connections) for connections in (1, 16, 64, 256)),
+    *(Setting(connections) for connections in (1, 16, 64, 256, 1024)),
+    Setting(64, "simple"),
+    Setting(64, "html404"),
+    Setting(64, way="ordered"),
+    Setting(64, way="journal"),
+    Setting(64, way="trio"),
     Setting(64, tls=True),
     Setting(64, latency=0.02),
     Setting(64, latency=0.1),
     Setting(64, requests=100),
 )
+QUICK = (
+    Setting(8),
+    Setting(8, "simple", way="trio", tls=True),
+    Setting(8, "html404", way="ordered"),
+    Setting(8, way="journal", latency=0.02),
+)
 
 
-def rivals() -> list[str]:
-    """Names of the rivals that are installed."""
+def rivals(setting: Setting) -> list[str]:
+    """Names of the rivals that are installed; wrk waits for the body that the head of an HTML page declares."""
     found = [name for name in RIVALS if importlib.util.find_spec(_NEEDS.get(name, "httpx"))]
-    return found + ([WRK] if shutil.which("wrk") else [])
+    return found + ([WRK] if shutil.which("wrk") and setting.responses != "html404" else [])
 
 
 def count_for(rival: str, setting: Setting, *, quick: bool) -> int:
@@ -98,8 +124,8 @@ def run(rival: str, server: Served, setting: Setting, count: int) -> dict[str, f
     if rival == WRK:
         return _wrk(server, setting)
     numbers = (str(setting.connections), str(count))
-    command = [sys.executable, str(_RIVALS_FILE), rival, server.url, server.ca or "", *numbers]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 # our own script
+    command = [sys.executable, str(_RIVALS_FILE), rival, server.url, server.ca or "", *numbers, setting.way]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 # our own script
     figures: dict[str, float] = json.loads(done.stdout)
     return {**figures, "count": count}
 
@@ -121,8 +147,10 @@ def _wrk(server: Served, setting: Setting) -> dict[str, float]:
 
 def measure(setting: Setting, *, rounds: int, quick: bool) -> Iterator[Figure]:
     """Measure all rivals in one setting, taking turns."""
-    with served(latency=setting.latency, tls=setting.tls, requests=setting.requests) as server:
-        runs: dict[str, list[dict[str, float]]] = {name: [] for name in rivals()}
+    with served(
+        responses=setting.responses, latency=setting.latency, tls=setting.tls, requests=setting.requests
+    ) as server:
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in rivals(setting)}
         for _ in range(rounds):
             for name, done in runs.items():
                 done.append(run(name, server, setting, count_for(name, setting, quick=quick)))
@@ -163,7 +191,7 @@ def main() -> None:
     options.add_argument("--json", type=Path, help="write all figures to this file")
     options.add_argument("--chart", type=Path, help="write an SVG of the setting with 64 connections to this file")
     chosen = options.parse_args()
-    settings = (Setting(8), Setting(8, tls=True), Setting(8, latency=0.02)) if chosen.quick else SETTINGS
+    settings = QUICK if chosen.quick else SETTINGS
     figures: list[Figure] = []
     for setting in (setting for setting in settings if chosen.only in str(setting)):
         found = list(measure(setting, rounds=1 if chosen.quick else chosen.rounds, quick=chosen.quick))
