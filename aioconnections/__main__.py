@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; if its packages are missing, exit with the command that installs them."""
+    """Run the command line; if its packages are missing, exit with a message that says how to install them."""
     try:
         from aioconnections.cli import main as run
 

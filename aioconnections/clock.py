@@ -1,4 +1,4 @@
-"""The one source of time. Code that waits is given a `Clock`, so that a test can replace it."""
+"""Time, sleep and timers. Code that waits takes a `Clock`, so that a test can replace it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Clock(Protocol):
         ...
 
 
-async def within(clock: Clock, seconds: float, something: Awaitable[object]) -> bool:
-    """Await `something` for at most `seconds` by `clock`; whether it finished."""
+async def within(clock: Clock, seconds: float, awaitable: Awaitable[object]) -> bool:
+    """Await `awaitable` for at most `seconds` by `clock`; return whether it finished."""
     with anyio.CancelScope() as scope:
         timer = clock.call_at(clock.now() + seconds, scope.cancel)
         try:
-            await something
+            await awaitable
         finally:
             timer.cancel()
     return not scope.cancelled_caught

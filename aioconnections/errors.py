@@ -8,7 +8,7 @@
     │   ├── ConnectFailedError          name lookup failed, refused, unreachable, TLS handshake failed
     │   ├── CertificateError            the server's certificate was refused; never retried
     │   ├── LocalLimitError             no file descriptor or socket memory left on this machine; ``sent="no"``
-    │   ├── DeadlineError               the time allowed for the attempt, the item or the run is over
+    │   ├── DeadlineError               the time allowed for the attempt, the item or the run has run out
     │   └── ProtocolError               the connection was lost, or the response was not valid HTTP
     ├── ResponseError                   a complete response that reports a failure
     │   ├── BadRequestError             400
@@ -145,7 +145,7 @@ class LocalLimitError(TransportError):
 
 
 class DeadlineError(TransportError):
-    """The time allowed for the attempt, the item or the run is over."""
+    """The time allowed for the attempt, the item or the run has run out."""
 
 
 class ProtocolError(TransportError):
@@ -185,11 +185,11 @@ class AuthenticationError(ResponseError):
 
 
 class ForbiddenError(ResponseError):
-    """403: logged in, but not allowed to do this."""
+    """403: the signed-in user is not allowed to do this."""
 
 
 class NotFoundError(ResponseError):
-    """404 where it is not a regular result."""
+    """404: the resource does not exist. A method that returns None for a missing resource does not raise this error."""
 
 
 class ThrottledError(ResponseError):
@@ -223,7 +223,7 @@ class UnexpectedResponseError(ResponseError):
 class ForeignResponseError(UnexpectedResponseError):
     """A 4xx response that does not come from Connections itself, for example the HTML page of a web server.
 
-    It is no verdict on the request, and a change that got such a response was not made.
+    It is not a verdict on the request, and a change that got such a response was not made.
 
     Attributes:
         wrong_address: whether no such application exists at this address.

@@ -17,7 +17,7 @@ from aioconnections.errors import InvalidInputError
 __all__ = ["LONGEST", "email", "key", "plain_text", "userid"]
 
 LONGEST = 2_048
-"""Maximum length of an identifier: bytes in UTF-8. Web servers refuse request lines a few times as long."""
+"""Maximum length of an identifier in bytes of UTF-8. Web servers refuse request lines that are a few times longer."""
 
 # White space that is stripped: that of str.strip() without the separators U+001C to U+001F.
 _AROUND = (
@@ -70,11 +70,11 @@ class _Rule:
     """The characters that one kind of text may hold.
 
     Attributes:
-        name: of the kind, in error messages.
+        name: name of the kind in error messages.
         refused: invalid characters, in addition to those that are not printable.
         spaces: valid characters that are not printable.
-        categories: of valid characters that are not printable. Those of private use and unassigned ones may be letters
-            of an organisation or of a newer Unicode.
+        categories: Unicode categories of valid characters that are not printable. Private-use and unassigned characters
+            may be letters that an organisation or a newer version of Unicode defines.
     """
 
     name: str
@@ -144,7 +144,7 @@ def plain_text(value: object, name: str, *, longest: int = LONGEST) -> str:
 
     Args:
         value: the text.
-        name: of the text, in error messages.
+        name: name of the text in error messages.
         longest: maximum length, in bytes of UTF-8.
 
     Raises:

@@ -1,6 +1,7 @@
 """The outcome of each item of a bulk run, and the count of all outcomes.
 
-Single calls raise exceptions. A bulk run gives one outcome per item instead, so that one item never ends the run.
+Single calls raise exceptions. A bulk run gives one outcome per item instead, so that the failure of one item does not
+end the run.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = [
 
 
 Value: TypeAlias = str | int | float | bool | None
-"""What a cell of `Outcome.as_dict` holds."""
+"""A value in `Outcome.as_dict`."""
 
 _DETAILS = (
     "status",
@@ -69,7 +70,7 @@ class Outcome:
         pair: the two people of the item in a run over pairs; None if the item could not be parsed.
         person: the person of the item in a run over people; None if the item could not be parsed.
         attempts: number of requests sent for the item, including the last one.
-        elapsed: seconds from the first attempt to the response, including pauses between attempts, without `waited`.
+        elapsed: seconds from the first attempt to the response, including pauses between attempts, excluding `waited`.
         waited: seconds spent waiting for a free connection and for the rate limit.
         replayed: True if the outcome was read from the journal of an earlier run.
         recorded_at: when the outcome was first recorded in a journal. A replayed outcome describes that moment and may
@@ -124,10 +125,10 @@ def milliseconds(seconds: float) -> float:
 
 @frozen
 class Checked(Outcome):
-    """The server answered the check.
+    """The server reported the status of the connection.
 
     Attributes:
-        status: of the connection, as the source sees it; None if no connection is visible to the signed-in user.
+        status: the status, seen from the source; None if no connection is visible to the signed-in user.
     """
 
     status: Status | None
@@ -148,7 +149,7 @@ class Rejected(Outcome):
 
 @frozen
 class Failed(Outcome):
-    """The item was certainly not done, without a verdict of the server: invalid input, a deadline, a failing server."""
+    """The item was certainly not done, but not refused by the server: invalid input, a deadline, a failing server."""
 
     error: ConnectionsError
 
@@ -158,7 +159,7 @@ class Failed(Outcome):
 
 @frozen
 class Unprocessed(Outcome):
-    """The run ended before the item was done: it was not tried, or only a question was interrupted.
+    """The run ended before the item was done: it was not tried, or only a read-only request was interrupted.
 
     Attributes:
         reason: why, in words.
@@ -224,8 +225,9 @@ class Removed(Outcome):
     """The connection, or the invitation into a community, is gone.
 
     Attributes:
-        was: its status before: ``PENDING`` was declined, ``UNCONFIRMED`` withdrawn, ``ACCEPTED`` removed. None for an
-            invitation into a community, which has no status, and if the server did not show the connection.
+        was: the former status: a ``PENDING`` connection was declined, an ``UNCONFIRMED`` one withdrawn, an ``ACCEPTED``
+            one removed. None for an invitation into a community, which has no status, and if the server did not show
+            the connection.
     """
 
     was: Status | None = None
@@ -244,7 +246,7 @@ class Resolved(Outcome):
     """The directory was searched for a person.
 
     Attributes:
-        profile: of the person; None if the directory does not know them.
+        profile: the person's profile; None if the directory does not know the person.
     """
 
     profile: Profile | None = None
@@ -320,7 +322,7 @@ class Tally:
 
     @classmethod
     def of(cls, outcomes: Iterable[Outcome]) -> Tally:
-        """Count any outcomes."""
+        """Count `outcomes`."""
         count = Count()
         for outcome in outcomes:
             count.add(outcome)

@@ -182,13 +182,13 @@ class Connection:
     Attributes:
         id: the connection id, without the prefix of the entry id; None if the entry has no such id.
         status: None if the entry names no known status.
-        source: the person whose connections are examined, regardless of the inviter.
+        source: the person whose connections are examined, regardless of who sent the invitation.
         target: the other person.
-        message: of the invitation; empty unless it was requested by the source.
+        message: text of the invitation; empty unless the source requested it.
         title: display name of the target.
         updated: aware, or None.
-        author: of the entry; not always the source or the inviter.
-        contributor: of the entry; not always the source or the inviter.
+        author: author of the entry; not always the source or the inviter.
+        contributor: contributor of the entry; not always the source or the inviter.
         self_href: URL of the entry.
         edit_href: URL for changing and deleting the entry.
         message_type: format of the message: ``text``, ``html`` or ``xhtml``.
@@ -214,8 +214,8 @@ class Profile:
 
     Attributes:
         person: the person and their identities.
-        job_title: of the person.
-        profile_type: of the profile.
+        job_title: the person's job title.
+        profile_type: type of the profile.
         uid: the login id that some servers show; requests do not accept it.
         updated: aware, or None.
         properties: all properties of the card, in order. Names are the classes of the hCard or the properties of the
@@ -245,9 +245,9 @@ class Invitation:
     """An invitation into a community (protocol page "Invitation content").
 
     Attributes:
-        id: of the entry.
+        id: id of the entry.
         community_uuid: None if neither a link nor the id contains it.
-        title: set by the server or the inviter.
+        title: title of the entry, set by the server or the inviter.
         inviter: the person who sent the invitation.
         invitee: the invited person.
         message: text of the invitation.
@@ -293,8 +293,8 @@ class ErrorDocument:
     """An error document of an application.
 
     Attributes:
-        code: of the document, often the HTTP status; None if empty.
-        message: localised and stripped.
+        code: content of the code element, often the HTTP status; None if empty.
+        message: the message, localised, without surrounding white space.
         message_id: the vendor's id at the start of the message (``CLFRN1172E``), the only part fit for comparison.
     """
 
