@@ -186,7 +186,7 @@ class Builder:
         return category
 
     def _connection_ends(self, element: Element, scope: Scope) -> ConnectionEnds:
-        """Convert ``snx:connection``; only ``snx:rel`` tells source and target apart, not author and contributor."""
+        """Convert ``snx:connection``, in which only ``snx:rel`` distinguishes source and target."""
         attributes: Attributes = ()
         if element.keys():
             attributes = constructs.other_attributes(element, _NO_NAMES)
@@ -216,7 +216,7 @@ def _store(cache: dict[Any, Any], key: Any, value: Any) -> None:
 def _layout(
     tags: Iterable[str], fields_by_tag: Mapping[str, tuple[K, _Convert]], many_fields: frozenset[K], extensions: K
 ) -> _Layout[K]:
-    """Assign children to fields: the first to a field of one value; repeated and unknown ones are extensions."""
+    """Assign children to fields; unknown children, and repeated ones of a field with one value, are extensions."""
     one: dict[K, tuple[K, _Convert, int]] = {}
     many: dict[K, tuple[K, _Convert, list[int]]] = {}
     others: list[int] = []

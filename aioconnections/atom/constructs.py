@@ -1,4 +1,4 @@
-"""Conversion of elements to the constructs of RFC 4287: texts, content, persons, links, categories."""
+"""Conversion of elements to the constructs of RFC 4287: texts, content, people, links, categories."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def build_element(element: Element, leaf_cache: LeafCache, *, tail: bool = True)
 
 
 def _elements(parent: Iterable[Element], leaf_cache: LeafCache) -> list[XmlElement]:
-    """Convert elements; those that hold only text, which may be many, are cached."""
+    """Convert elements; those that hold only text are cached, because they may be many."""
     converted: list[XmlElement] = []
     for element in parent:
         if len(element) or element.keys():

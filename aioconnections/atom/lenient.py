@@ -1,7 +1,7 @@
 """Lenient reading: replaces characters that XML forbids and the named entities of HTML.
 
 Servers copy user input into their documents: control characters from word processors, and ``&nbsp;`` from HTML
-editors. A single one makes the whole document not well-formed. `LenientFilter` replaces forbidden characters with
+editors. A single one makes the whole document malformed. `LenientFilter` replaces forbidden characters with
 U+FFFD and HTML entities with the characters that they name, and leaves everything else to the parser.
 """
 
@@ -52,7 +52,7 @@ class LenientFilter:
 
     def __init__(self) -> None:
         self._held = b""
-        self._end = b""  # end mark of the comment, CDATA section or processing instruction that is open
+        self._end = b""  # end mark of the open comment, CDATA section or processing instruction
 
     def push(self, piece: bytes, *, last: bool = False) -> bytes:
         """Return the text that `piece` completes; a few bytes may be held until the next piece."""

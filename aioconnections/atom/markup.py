@@ -1,11 +1,11 @@
 """Elements written as markup.
 
-`write_element` writes an `XmlElement` of the caller and refuses what XML cannot hold. ElementTree would write control
-characters and lone surrogates unchanged, which no parser accepts.
+`write_element` writes the caller's `XmlElement` and refuses characters that XML does not allow. ElementTree would write
+control characters and lone surrogates unchanged, which no parser accepts.
 
-`inner_xml` and `inner_html` write the content of an element that was read. The parser has already refused what XML
-cannot hold, so they only bound the length: the markup may be longer than what was read, because each outermost
-element declares its namespaces again.
+`inner_xml` and `inner_html` write the content of an element that was read. The parser has already refused such
+characters, so they only bound the length: the markup may be longer than the original, because each outermost element
+declares its namespaces again.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def write_element(element: XmlElement, default: str = "") -> str:
 
     Args:
         element: the element.
-        default: the default namespace, in braces, at the place of the markup.
+        default: the default namespace in scope, in braces.
 
     Raises:
-        InvalidInputError: a name or a text that XML cannot hold, or elements nested too deep.
+        InvalidInputError: a name or a text has characters that XML does not allow, or elements are nested too deep.
     """
     parts: list[str] = []
     _write(parts, element, default, {}, 1)
@@ -124,7 +124,7 @@ def inner_xml(element: Element, default: str = "") -> str:
 
     Args:
         element: the element; its own tag and tail are not written.
-        default: the default namespace, in braces, at the place of the markup.
+        default: the default namespace in scope, in braces.
 
     Raises:
         AtomError: the markup is too long.

@@ -24,7 +24,7 @@ __all__ = ["Reader", "read_document", "read_entries"]
 _FEED = f"{ATOM}feed"
 _ENTRY = f"{ATOM}entry"
 _DEFAULT_LIMITS = Limits()
-_MARKS_PER_CHILD = 3  # the cost of a record besides its elements and attributes
+_MARKS_PER_CHILD = 3  # the cost of a record in addition to its elements and attributes
 _MARKS = re.compile(rb"""<(?!/)|=[ \t\r\n]*+["']""")
 
 
@@ -32,8 +32,8 @@ class Reader:
     """A push parser: takes the bytes of one document and returns each entry as soon as it is complete.
 
     It reads feeds and lone entries. A document that holds only an XML declaration yields an empty feed: that is the
-    server's response for an unknown person (``profileEntry.do``). HTML pages are refused with a reason of their own.
-    Also refused are document type declarations, and with them custom entities and external references, XML 1.1, and
+    server's response for an unknown person (``profileEntry.do``). HTML pages are refused with a specific reason.
+    Document type declarations, and with them custom entities and external references, are refused, as are XML 1.1 and
     encodings other than UTF-8, UTF-16, US-ASCII, ISO-8859-1 and windows-1252.
 
     Memory is bounded by one entry, the longest token and the chunk, regardless of the length of the document.
@@ -50,7 +50,7 @@ class Reader:
         **limits: maximum sizes:
             max_bytes: bytes of the document as received. 64 MiB.
             max_markup: tags, comments, CDATA sections and processing instructions, counted by their ``<``. They take
-                more time than bytes do. 4,194,304, one per 16 bytes of the default `max_bytes`.
+                more time than plain text. 4,194,304, one per 16 bytes of the default `max_bytes`.
             max_density: elements, attributes, comments, CDATA sections and processing instructions in each successive
                 16 KiB of the document in UTF-8; an entry counts as three more. 1,280, one per 12.8 bytes.
             max_token: bytes of a tag, comment, CDATA section, processing instruction or run of text. 256 KiB.
@@ -155,7 +155,7 @@ class Reader:
         return evolve(self._metadata(root), entries=tuple(entries))
 
     def _metadata(self, root: Element) -> Feed:
-        """Build the metadata with a resolver of its own, which leaves the entries' budget unchanged."""
+        """Build the metadata with a separate resolver, which leaves the entries' budget unchanged."""
         lang, base, _ = self._scope
         return self._builder.feed(root, self._metadata_elements, (lang, base, Resolver(self._base)))
 
@@ -232,10 +232,7 @@ def read_document(
 
 
 class _ElementSource:
-    """Converts bytes to elements: decoder, lenient filter, limits of the whole document, and tree parser.
-
-    The first failure of any of them is raised.
-    """
+    """Converts bytes to elements: decoder, lenient filter, limits of the whole document, and tree parser."""
 
     def __init__(self, limits: Limits, charset: str | None, split: str | None = None, *, strict: bool) -> None:
         self._limits = limits

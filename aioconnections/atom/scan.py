@@ -1,13 +1,13 @@
 """The guard in front of expat: passes on complete tokens only, and refuses declarations and oversized tags.
 
 Expat before 2.6 rescans an incomplete token from its start with every piece, so a long token in small pieces takes
-quadratic time. The scanner holds a token back until it is complete and looks at each byte once, however small the
-pieces. The length of a token and the attributes of a tag are checked before expat sees them.
+quadratic time. The scanner holds a token back until it is complete and examines each byte once, even in small pieces.
+The length of a token and the attributes of a tag are checked before they reach expat.
 
 In a well-formed document ``<`` occurs only at the start of markup, in comments, in CDATA sections and in processing
 instructions. In a piece without the latter three, the last ``<`` is therefore the start of the last tag, and
-everything before it is complete; no other byte has to be looked at. If the document is not well-formed, the same
-step passes the error on to expat.
+everything before it is complete, so no other byte is examined. If the document is not well-formed, the same step
+passes the error on to expat.
 """
 
 from __future__ import annotations
@@ -184,13 +184,13 @@ class Scanner:
         if position > first:
             self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, position))
         self._token_start = self._scanned = position
-        # A buffer that is not too long holds no token that is.
+        # A buffer within the limit cannot hold a token beyond it.
         if special < 0 or len(self._buffer) > self._max_token or not self._skip_constructs():
             self._mode = _Mode.OPEN
         return True
 
     def _skip_constructs(self) -> bool:
-        """Skip all complete constructs in one match, which small comments need; return False if there are none."""
+        """Skip all complete constructs in one match, for documents with many comments; False if there are none."""
         match = _CONSTRUCTS.match(self._buffer, self._token_start)
         if match is None or match.end() == self._token_start:
             return False
@@ -199,14 +199,14 @@ class Scanner:
         return True
 
     def _hide_comments(self, end: int) -> int:
-        """Hide the comments between the token and `end`; return the new end, as non-ASCII comments get shorter."""
+        """Hide the comments between the token and `end`; return the new end, because non-ASCII comments get shorter."""
         hidden = _NON_TAG.sub(_as_instruction, bytes(self._buffer[self._token_start : end]))
         self._buffer[self._token_start : end] = hidden
         self._upcoming.clear()  # positions have changed
         return self._token_start + len(hidden)
 
     def _find_special(self, mark: bytes, start: int) -> int:
-        """Return the next position of ``<`` and `mark`, or -1; searched again only after that position."""
+        """Return the next position of ``<`` and `mark`, or -1; the position is cached until `start` passes it."""
         position = self._upcoming.get(mark)
         if position is None or -1 < position < start:
             position = self._upcoming[mark] = find_markup(self._buffer, mark, start)
@@ -252,7 +252,7 @@ class Scanner:
     def _scan_until(self, end: bytes) -> bool:
         position = self._buffer.find(end, self._scanned)
         if position < 0:
-            # The end mark may have begun.
+            # The buffer may end within the end mark.
             self._scanned = max(self._scanned, len(self._buffer) - len(end) + 1)
             return False
         self._scanned = position + len(end)
@@ -279,7 +279,7 @@ class Scanner:
         Only tags of a minimum length qualify, and they hold no second ``<``.
         """
         shortest = self._max_attributes * _SHORTEST_ATTRIBUTE
-        if b"xmlns" in whole:  # rare inside of a feed
+        if b"xmlns" in whole:  # rare inside a feed
             shortest = min(shortest, _MAX_NAMESPACE)
         tags: frozenset[int] | None = None
         start, end, rfind = 0, len(whole) - shortest, whole.rfind
@@ -308,7 +308,7 @@ class Scanner:
 
 
 def _as_instruction(match: re.Match[bytes]) -> bytes:
-    """Replace a comment by a processing instruction with the same lines and columns.
+    """Replace a comment with a processing instruction of the same lines and columns.
 
     ElementTree joins all text so far at every comment, in quadratic time, but not at processing instructions. A
     comment that is not well-formed is left to the parser.

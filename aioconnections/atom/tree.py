@@ -5,8 +5,8 @@ memory does not grow with the document. Three rules keep this true for hostile d
 
 - Only the `Scanner` feeds the parser: complete tokens, no declarations, a bounded number of attributes.
 - The depth of the tree is measured after each piece.
-- Expat keeps every name and prefix that it has seen. At the start of an entry after every 128 KiB, a new parser takes
-  over, which is fed only the start tags of the root and of that entry.
+- Expat keeps every name and prefix that it has parsed. So after every 128 KiB, at the start of the next entry, a new
+  parser replaces it and is fed only the start tags of the root and of that entry.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class TreeParser:
         self._counted_at = 0  # value of `_unfinished` when its elements were last counted
         self._attributes = 0  # maximum attributes of that child and of those completed last
         self._piece_attributes = 0  # maximum attributes in the last piece
-        # Line and column at which the current parser started, as it counts and in the document.
+        # Line and column at which the current parser started: by its own count, and in the document.
         self._parser_start = (1, 0)
         self._document_start = (1, 0)
         self._last_complete = False  # whether the last child of the root was complete at the failure
@@ -312,7 +312,7 @@ class TreeParser:
         return shown(parent.tag)
 
     def _position(self) -> tuple[int, int]:
-        """Return the position of the parser, which it reveals only in an error; it is unusable afterwards."""
+        """Return the position of the parser, which expat reports only in an error; the parser is then unusable."""
         position = self._parser_start
         try:
             self._parser.feed(b"\0\0\0\0")

@@ -1,6 +1,6 @@
 """Conversion of records to Atom documents.
 
-What is written reads back as the same record. What XML cannot hold is refused before anything is returned.
+A document that is written here reads back as the same record.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def write_entry(entry: Entry) -> bytes:
-    """Write an entry as a document of its own.
+    """Write an entry as a standalone document.
 
     Returns:
         the document in UTF-8, with an XML declaration.
