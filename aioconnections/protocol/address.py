@@ -24,7 +24,7 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
 
 @frozen
 class Address:
-    """The base of all requests of a client.
+    """The base URL of a client's requests, in parts.
 
     Attributes:
         origin: scheme, host and port.
@@ -120,7 +120,7 @@ def split_url(url: str) -> tuple[Origin, str]:
 
 
 def _host(name: str) -> str:
-    """A host as in a ``Host`` header, or an empty text."""
+    """A host as in a ``Host`` header, or an empty string."""
     if ":" in name:
         return str(IPv6Address(name))
     host = (name if name.isascii() else name.encode("idna").decode()).lower()

@@ -29,7 +29,7 @@ class CanaryResult(Enum):
     ABSENT = "something else responds in its place"
     AWAY = "no response, or a failure"
     BUSY = "the server asks for fewer requests"
-    UNCLEAR = "a login is needed to tell"
+    UNCLEAR = "unknown without a login"
 
 
 @frozen
@@ -37,8 +37,8 @@ class CanaryReport:
     """The result of `canary`.
 
     Attributes:
-        result: what the canary showed.
-        needs_login: whether the next canary must use the signed-in user's own document; None if unknown.
+        result: what the canary showed about the application.
+        needs_login: whether the next canary must request a document of the signed-in user; None if unknown.
         stopped: whether the application server itself reports that the application is stopped (``SRVE0255E``).
     """
 
@@ -58,11 +58,11 @@ def canary(
     """Send a canary to `application`.
 
     Args:
-        address: of the server.
+        address: the address of the server.
         application: profiles or communities.
         signs_in: whether there is a credential.
-        needs_login: from an earlier `CanaryReport`.
-        method: ``HEAD`` shows whether a front end lets this method through.
+        needs_login: the value in an earlier `CanaryReport`.
+        method: the method of the request; ``HEAD`` shows whether a front end passes HEAD requests on.
 
     Raises:
         AuthenticationError: the credential was refused.
@@ -70,7 +70,7 @@ def canary(
     stopped = False
     if needs_login is not True:
         request = Request(method, f"{address.context}/{application}/serviceconfigs", anonymous=True)
-        response = yield from _asked(request)
+        response = yield from _response_to(request)
         result = _result(request, response, _FEED)
         if result is CanaryResult.GOOD:
             return CanaryReport(result, needs_login=False)
@@ -81,7 +81,7 @@ def canary(
         request, expected = Request(method, f"{address.profiles}/profileService.do"), _SERVICE_DOCUMENT
     else:
         request, expected = Request(method, f"{address.communities}/community/invites/my?page=1&ps=1"), _FEED
-    response = yield from _asked(request)
+    response = yield from _response_to(request)
     result = _result(request, response, expected)
     if response is not None:
         if response.status != 403 and result is CanaryResult.UNCLEAR:
@@ -90,7 +90,7 @@ def canary(
     return CanaryReport(result, True if result is CanaryResult.GOOD else needs_login, stopped)
 
 
-def _asked(request: Request) -> Flow[Response | None]:
+def _response_to(request: Request) -> Flow[Response | None]:
     try:
         return (yield request)
     except CertificateError:

@@ -91,12 +91,12 @@ def invite(
     """Invite a person, at most once.
 
     Page "Inviting a person to become a colleague". With `discover`, the person's service document names the feed to
-    post to, as the page describes; else the well-known address is used.
+    post to, as the page describes; otherwise the well-known address is used.
 
     `me` gives the signed-in user, if known. After a lost response the conversation waits `settle` seconds, checks the
     connection without caches, and invites once more only if there is none; with ``on_unknown="report"`` it gives up at
     once. A change sent by an `earlier` run is treated like a lost response. After fifteen minutes nothing is sent
-    again, because an invitation that was declined meanwhile looks like none.
+    again, because an invitation that has been declined since then cannot be told from one that was never made.
 
     Raises:
         ResponseError: the server's verdict.
@@ -107,7 +107,7 @@ def invite(
     if discover:
         document = yield from service_document_of(address, person)
         if document is None or document.colleagues_href is None:
-            raise NotFoundError(404, None, "the service document of this person names no feed of colleagues")
+            raise NotFoundError(404, None, "the service document of this person contains no link to a colleague feed")
         target = address.follow(document.colleagues_href)
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
@@ -117,8 +117,8 @@ def invite(
             if on_unknown == "report":
                 break
             own = me() or (yield from _settling("invitation", signed_in(address)))
-            asking = check(address, Pair(own, person), headers=_NO_CACHE, delay=max(pause, 0.0))
-            status = yield from _settling("invitation", asking)
+            verification = check(address, Pair(own, person), headers=_NO_CACHE, delay=max(pause, 0.0))
+            status = yield from _settling("invitation", verification)
             if status is not None:
                 return Invited() if status is Status.UNCONFIRMED else AlreadyExists()
             age = earlier.age()
@@ -137,16 +137,17 @@ def invite(
 def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     """Accept an invitation.
 
-    Page "Accept an invitation": fetch the entry, change only its status, and put it back, because the server drops what
-    is not sent back. After a lost response the entry is fetched again, and put again if it is still pending.
+    Page "Accept an invitation": fetch the entry, change only its status, and put it back, because the server drops
+    elements that are missing from the request. After a lost response the entry is fetched again, and put again if it is
+    still pending.
 
     Raises:
-        ResponseError: the server's verdict; `NotFoundError` if there is no such invitation, or no longer.
+        ResponseError: the server's verdict; `NotFoundError` if the invitation does not exist, or no longer exists.
         InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
-    asking = _entry(address, which, message=True)
+    fetching = _entry(address, which, message=True)
     for _ in range(_MOST_PUTS):
-        entry = yield from asking
+        entry = yield from fetching
         if entry is None:
             raise NotFoundError(404, None, "there is no such invitation, or the inviter has withdrawn it")
         connection = connection_from(entry)
@@ -159,18 +160,18 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
         if response is not None:
             expect(request, response, 200, 204)
             return Accepted()
-        asking = _settling("acceptance", _entry(address, which, message=True))
-    entry = yield from asking
+        fetching = _settling("acceptance", _entry(address, which, message=True))
+    entry = yield from fetching
     if entry is not None and connection_from(entry).status is Status.ACCEPTED:
         return Accepted()
     raise _doubt("acceptance")
 
 
 def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
-    """Decline, withdraw or remove a connection; one request for the server, and the result tells the three apart.
+    """Decline, withdraw or remove a connection; the request is the same, and the result says which it was.
 
     Pages "Deleting connections" and "Accept an invitation" (declining). The connection is fetched first, for its status
-    and address; a connection that is gone when it is deleted counts as removed.
+    and edit link; a connection that no longer exists when it is deleted counts as removed.
 
     Raises:
         ResponseError: the server's verdict; `NotFoundError` if there is no such connection.
@@ -211,7 +212,7 @@ def connect(
         if status is Status.ACCEPTED:
             return Connected()
         if response is not None:
-            return AlreadyExists()  # there is one that is not accepted, which this request does not create
+            return AlreadyExists()  # it is not accepted, so this request did not create it
     raise _doubt("connection")
 
 
@@ -247,7 +248,7 @@ def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> byt
             type.
     """
     if kind not in ("text", "html"):
-        raise InvalidInputError("message_type must be text or html")
+        raise InvalidInputError(f"message_type must be text or html, got {kind!r:.60}")
     return write_entry(invite_entry(_text(message), kind))
 
 
@@ -285,7 +286,7 @@ def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:
     else:
         connection_id = which if isinstance(which, str) else which.id
         if not connection_id or not connection_id.strip():
-            raise InvalidInputError("this connection has no id")
+            raise InvalidInputError("this connection has no id; pass the pair of its source and target")
         query = f"connectionId={encode(connection_id.strip())}"
     return f"{address.profiles}/connection.do?{query}{'&inclMessage=true' if message else ''}"
 
@@ -296,15 +297,15 @@ def _edit_target(address: Address, connection: Connection) -> str:
     return _target(address, connection, message=False)
 
 
-def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Flow[None]:
-    """Delete a resource; one that is already gone counts as deleted. After a lost response, `ask` verifies.
+def _deleted(request: Request, what: str, fetch: Callable[[], Flow[object]]) -> Flow[None]:
+    """Delete a resource; one that no longer exists counts as deleted. After a lost response, `fetch` verifies.
 
     The request is repeated here and not by the session, where a refused repetition would hide that the first response
     was lost.
 
     Raises:
-        ResponseError: the server's verdict.
-        TransportError: the resource still exists; likewise for a `ServerError`.
+        ResponseError: the server's verdict; for a `ServerError`, the resource still exists.
+        TransportError: the resource still exists.
         InDoubtError: verification did not settle whether the change was made.
     """
     failure: ConnectionsError | None = None
@@ -322,30 +323,30 @@ def _deleted(request: Request, what: str, ask: Callable[[], Flow[object]]) -> Fl
                 expect(request, response, 200, 204)
                 return
             failure = error_of(request, response)
-        if (yield from _settling(what, ask())) is None:
+        if (yield from _settling(what, fetch())) is None:
             return
-    assert failure is not None  # noqa: S101 # else it would have returned
+    assert failure is not None  # noqa: S101 # set by every attempt that does not return or raise
     raise failure
 
 
-def _settling(what: str, asking: Flow[R]) -> Flow[R]:
-    """The result of `asking`, which verifies a change whose response was lost.
+def _settling(what: str, verification: Flow[R]) -> Flow[R]:
+    """The result of `verification`, which follows a change whose response was lost.
 
     Raises:
         InDoubtError: verification failed; the cause is its error, which says nothing about the change itself.
     """
     try:
-        return (yield from asking)
+        return (yield from verification)
     except ConnectionsError as error:
         raise _doubt(what) from error.with_traceback(None)
 
 
 def _doubt(what: str) -> InDoubtError:
-    return InDoubtError(f"the {what} was sent and its response lost; whether it was made is not known")
+    return InDoubtError(f"the {what} was sent, but its response was lost; whether it was made is not known")
 
 
 def _posted(request: Request) -> Flow[Response | None]:
-    """The response to a change; None if the change may have been made without a response that says so."""
+    """The response to a change; None if there is none, or a 5xx, so that the change may have been made."""
     try:
         response = yield request
     except TransportError as lost:

@@ -21,7 +21,7 @@ __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_c
 
 _NO_CACHE = Headers([("Cache-Control", "no-cache")])  # the request may verify a change whose response was lost
 _MEMBER = 417  # documented: already a member
-_ALREADY = (409, _MEMBER)  # what the server sends for an existing invitation is neither documented nor recorded
+_ALREADY = (409, _MEMBER)  # assumed: the response for an existing invitation is neither documented nor recorded
 
 
 def invite_to_community(
@@ -75,7 +75,7 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
         InDoubtError: the response was lost.
     """
     if invitation.community_uuid is None:
-        raise InvalidInputError("this invitation names no community")
+        raise InvalidInputError("this invitation has no community_uuid; pass one from a listing")
     target = f"{address.communities}/community/members?communityUuid={encode(invitation.community_uuid)}"
     request = Request("POST", target, ATOM, write_entry(member_entry(me)), once=True)
     response = yield from _posted(request, "acceptance")
@@ -88,7 +88,8 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
     """Decline an invitation as the invitee, or revoke it as an owner.
 
     Page "Declining or revoking an invitation" specifies 204; 200 is recorded for similar requests. After a lost
-    response the invitation is deleted once more, and after a second one fetched: if it is gone, it counts as ended.
+    response the invitation is deleted once more; after a second one it is fetched, and counts as ended if it no longer
+    exists.
 
     Raises:
         ResponseError: the server's verdict; `NotFoundError` if the invitation does not exist.
@@ -111,13 +112,12 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
             continue
         if lost and is_missing(response):
             return Removed()
-        if response.status < 500 and not (
-            lost and response.status in (401, 429)
-        ):  # these say nothing about the first request
+        says_nothing = lost and response.status in (401, 429)  # a refusal of the repetition alone
+        if response.status < 500 and not says_nothing:
             expect(request, response, 200, 204)
             return Removed()
         lost, failure = True, error_of(request, response)
-    assert failure is not None  # noqa: S101 # else it would have returned
+    assert failure is not None  # noqa: S101 # set by every attempt that does not return or raise
     if lost and (yield from _still_there(address, invitation)) is None:
         return Removed()
     raise failure
@@ -133,7 +133,7 @@ def _still_there(address: Address, invitation: Invitation) -> Flow[Invitation | 
 def _href(invitation: Invitation) -> str:
     href = invitation.edit_href or invitation.self_href
     if href is None:
-        raise InvalidInputError("this invitation has neither an edit link nor a self link")
+        raise InvalidInputError("this invitation has neither an edit link nor a self link; pass one from a listing")
     return href
 
 
@@ -141,7 +141,7 @@ def _posted(request: Request, what: str) -> Flow[Response]:
     """The response to a POST.
 
     Raises:
-        InDoubtError: there is none, or it does not say whether the change was made.
+        InDoubtError: there is no response, or it does not say whether the change was made.
     """
     try:
         response = yield request
@@ -155,4 +155,4 @@ def _posted(request: Request, what: str) -> Flow[Response]:
 
 
 def _doubt(what: str) -> InDoubtError:
-    return InDoubtError(f"the {what} was sent and its response lost; whether it was made is not known")
+    return InDoubtError(f"the {what} was sent, but its response was lost; whether it was made is not known")

@@ -69,7 +69,7 @@ def emails_hidden(address: Address) -> Flow[bool]:
     Page "Determining whether email addresses are hidden".
 
     Raises:
-        ResponseError: the server does not say.
+        ResponseError: the server refuses.
         AtomError: the response cannot be read.
     """
     request = Request("GET", f"{address.context}/profiles/serviceconfigs")
@@ -96,20 +96,20 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     """Read a service document.
 
     Args:
-        body: of the response.
-        charset: of the HTTP ``Content-Type``, or None.
+        body: the body of the response.
+        charset: the charset of the HTTP ``Content-Type``, or None.
 
     Returns:
         The document, or None if it is only an XML declaration, which means an unknown person.
 
     Raises:
-        AtomError: it is not a service document.
+        AtomError: the body is not a service document.
     """
     service = read_document(body, charset=charset, strict=False)
     if service is None:
         return None
     if service.tag != f"{_APP}service":
-        raise AtomError("not a service document")
+        raise AtomError("the document is not a service document")
     links = tuple(
         (element.get("rel") or "alternate", _decoded((element.get("href") or "").strip()))
         for element in service.walk()

@@ -1,4 +1,4 @@
-"""Atom entries of connections and invitations, and what both share."""
+"""Conversion between Atom entries and connections or invitations, and helpers for all kinds of entries."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _INVITATION_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
 
 
 def kind_of(entry: Entry) -> str | None:
-    """``connection``, ``profile``, ``invite`` …; entry ids share one prefix, so they do not tell (protocol)."""
+    """``connection``, ``profile``, ``invite`` …; not shown by entry ids, which share one prefix (protocol)."""
     return entry.term(TYPE_SCHEME)
 
 
@@ -61,24 +61,24 @@ def lone_entry(response: Response) -> Entry | None:
 
     Raises:
         AtomError: the response is not acceptable Atom.
-        UnexpectedResponseError: it contains several entries, so that the requested one is not known.
+        UnexpectedResponseError: the response contains several entries, so the requested one is unknown.
     """
     reader = Reader(charset=response.charset, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:
-        raise UnexpectedResponseError(200, None, f"the response contains {len(entries):,} entries in place of one")
+        raise UnexpectedResponseError(200, None, f"the response contains {len(entries):,} entries instead of one")
     return entries[0] if entries else None
 
 
 def href_of(entry: Entry, rel: str) -> str | None:
-    """The href of the first link of that relation, or None."""
+    """The href of the first link with this relation, or None."""
     link = entry.link(rel)
     return None if link is None else link.href
 
 
 def text_of(construct: Text | Content | None) -> str:
-    """The text of a construct without surrounding blanks; empty if it has none."""
+    """The text of a construct without surrounding white space; empty if there is none."""
     if construct is None or not isinstance(construct.value, str):
         return ""
     return construct.value.strip()
@@ -88,7 +88,7 @@ def query_value(href: str | None, *names: str) -> str | None:
     """The first value of the first of these parameters that an href has."""
     try:
         query = parse_qs(urlsplit(href or "").query)
-    except ValueError:  # brackets without an address, or too many parameters
+    except ValueError:  # brackets without an IP address, or too many parameters
         return None
     return next((query[name][0] for name in names if name in query), None)
 
@@ -108,7 +108,7 @@ def person_from(person: AtomPerson | None, key: Key | None = None) -> Person:
 
 
 def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
-    """An identity of that kind, or None if the server gave no valid one."""
+    """An identity of this kind, or None if `text` is missing or invalid."""
     try:
         return kind(text) if text else None
     except InvalidInputError:
@@ -122,10 +122,10 @@ def connection_from(entry: Entry) -> Connection:
     unconfirmed connection both are the inviter).
 
     Raises:
-        AtomError: the entry is not of a connection.
+        AtomError: the entry does not describe a connection.
     """
     if entry.connection is None and kind_of(entry) != "connection":
-        raise AtomError("the entry is not of a connection", element="entry")
+        raise AtomError("the entry does not describe a connection", element="entry")
     ends = entry.connection
     return Connection(
         id=bare_id(entry),
@@ -157,9 +157,9 @@ def connected_entry(message: str = "") -> Entry:
 
 
 def accepted_entry(entry: Entry) -> Entry:
-    """The entry of an invitation with only its status changed: the server drops what is not sent back.
+    """The entry of an invitation with only its status changed.
 
-    (Protocol page "Accept an invitation": all existing information is replaced.)
+    Protocol page "Accept an invitation": the entry that is sent replaces all existing information.
     """
     accepted = Category(Status.ACCEPTED.value, _STATUS_SCHEME)
     categories = [
@@ -193,10 +193,10 @@ def invitation_from(entry: Entry) -> Invitation:
     """The invitation that an entry describes.
 
     Raises:
-        AtomError: the entry is not of an invitation.
+        AtomError: the entry does not describe an invitation.
     """
     if kind_of(entry) != "invite":
-        raise AtomError("the entry is not of an invitation", element="entry")
+        raise AtomError("the entry does not describe an invitation", element="entry")
     return Invitation(
         id=entry.id,
         community_uuid=_community_uuid(entry),
@@ -245,7 +245,7 @@ def _community_uuid(entry: Entry) -> str | None:
     hrefs = [href_of(entry, rel) for rel in (_COMMUNITY_REL, "self", "edit")]
     uuid = next((found for found in (query_value(href, "communityUuid") for href in hrefs) if found), None)
     if uuid is None and entry.id:
-        # two uuids joined by a dash, which they contain too: only their length separates them
+        # two uuids joined by a dash; uuids also contain dashes, so only their length separates them
         match = _INVITATION_ID.fullmatch(entry.id)
         uuid = match[1] if match else None
     return uuid

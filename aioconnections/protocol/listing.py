@@ -1,9 +1,9 @@
 """Listings of several pages: the next request, the records of a page, and the end of the listing.
 
 The metadata of a page is unreliable (all recorded): ``fh:complete`` occurs in incomplete feeds, pages may be smaller
-than requested, and some feeds have no total. A page is the last one if it has no link to a next one and the total is
-reached. If the total shrinks between two pages, entries have moved to pages already read; if there are fewer records
-than the total at the end, entries have moved too. Then all pages are read once more.
+than requested, and some feeds have no total. A page is the last one if it has no link to a next page and the total is
+reached. Entries have moved to pages already read if the total shrinks between two pages, or if there are fewer records
+than the total at the end. Then all pages are read again, at most five times in all.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["FeedPager", "Pager", "colleagues", "in_common", "invitations", "sear
 R = TypeVar("R")
 
 _LARGEST_PAGE = 250  # inferred from clients, and from the vendor's search sample
-_INVITATIONS = 50  # the largest page of Communities is not known
+_INVITATIONS = 50  # entries per request; the largest page of Communities is unknown
 _MOST_SWEEPS = 5
 _NO_CACHE = Headers([("Cache-Control", "no-cache")])
 
 
 class Pager(Protocol[R]):
-    """A listing. If the next request is requested again before `end`, the page starts over.
+    """A listing of several pages. Calling `next_request` again before `end` restarts the page.
 
     Attributes:
         people: the people that the requests name.
@@ -52,7 +52,7 @@ class Pager(Protocol[R]):
         ...
 
     def feed(self, chunk: bytes) -> list[R]:
-        """Parse bytes of the page; returns the records that they complete.
+        """Parse bytes of the page; return the records that they complete.
 
         Raises:
             AtomError: the page is not acceptable Atom.
@@ -60,7 +60,7 @@ class Pager(Protocol[R]):
         ...
 
     def end(self) -> list[R]:
-        """End the page; returns the records that its end completes.
+        """End the page; return the records that its end completes.
 
         Raises:
             AtomError: the page is incomplete.
@@ -72,11 +72,11 @@ class FeedPager(Generic[R]):
     """The pages of one Atom feed; each record once, even if the server repeats it.
 
     Args:
-        address: of the server.
-        path: of the feed.
-        parameters: query of every page, percent-encoded.
-        build: makes a record of an entry.
-        key: gives the identity of a record.
+        address: the address of the server.
+        path: the path of the feed.
+        parameters: the query of every page, percent-encoded.
+        build: converts an entry to a record.
+        key: returns a value that identifies a record.
         page_size: entries per request.
         people: the people that the requests name.
     """
@@ -103,7 +103,7 @@ class FeedPager(Generic[R]):
         self._link: str | None = None  # link to the next page
         self._links: set[str] = set()  # links followed in this sweep
         self._total: int | None = None
-        self._restless = False  # entries moved during this sweep
+        self._moved = False  # whether entries moved during this sweep
         self._gained = 0  # new records in this sweep
         self._sweep = 1
         self._done = False
@@ -124,7 +124,7 @@ class FeedPager(Generic[R]):
         return self._request
 
     def begin(self, response: Response) -> None:
-        """See `Pager`. For an unknown person, servers respond 400 from 5.0 on, before with an empty feed (recorded)."""
+        """See `Pager`. Recorded for an unknown person: 400 from version 5.0 on, before that an empty feed."""
         assert self._request is not None  # noqa: S101 # `next_request` comes first
         self._reader = Reader(charset=response.charset, base=f"{self._address.origin}{self._path}", strict=False)
         expect(self._request, response, 200)
@@ -157,14 +157,14 @@ class FeedPager(Generic[R]):
         self._gained += len(self._fresh)
         self._size = self._size or self._entries
         before, self._total = self._total, feed.total_results
-        self._restless |= None not in (before, self._total) and (self._total or 0) < (before or 0)
+        self._moved |= None not in (before, self._total) and (self._total or 0) < (before or 0)
         if self._entries and (self._follow(feed) or self._is_open()):
             self._page += 1
         else:
             self._finish()
 
     def _follow(self, feed: Feed) -> bool:
-        """Whether the page links to a next page that is new: links may form a circle."""
+        """Whether the page links to a next page that was not read yet: links may form a cycle."""
         self._link, following = None, feed.link("next")
         if following is None or not following.href:
             return False
@@ -184,9 +184,9 @@ class FeedPager(Generic[R]):
     def _finish(self) -> None:
         """End the sweep: end the listing, or begin another sweep if entries moved."""
         missing = self._total is not None and len(self._known) < self._total
-        self._done = not self._gained or self._sweep == _MOST_SWEEPS or not (self._restless or missing)
+        self._done = not self._gained or self._sweep == _MOST_SWEEPS or not (self._moved or missing)
         self._sweep += 1
-        self._page, self._gained, self._restless, self._link, self._links = 1, 0, False, None, set()
+        self._page, self._gained, self._moved, self._link, self._links = 1, 0, False, None, set()
 
 
 def colleagues(
@@ -199,7 +199,7 @@ def colleagues(
     message: bool = False,
     page_size: int = _LARGEST_PAGE,
 ) -> FeedPager[Connection]:
-    """A person's connections; only one's own can have a `status` but `ACCEPTED` (page "Getting colleagues")."""
+    """A person's connections; a `status` other than `ACCEPTED` needs the signed-in user (page "Getting colleagues")."""
     parameters = f"connectionType=colleague&{person.kind}={encode(person.value)}&outputType=connection"
     parameters += f"&status={status or Status.ACCEPTED}"
     if since is not None:
@@ -216,10 +216,11 @@ def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Pro
     """The colleagues that two people share (page "Finding colleagues shared by two people").
 
     Raises:
-        InvalidInputError: the people are identified in different ways, or an identity contains the separating comma.
+        InvalidInputError: the people are identified in different ways, or an identity contains a comma, which separates
+            the two.
     """
     if type(one) is not type(other) or "," in one.value + other.value:
-        raise InvalidInputError("both people must be identified in the same way, without a comma")
+        raise InvalidInputError("both people must be given by the same kind of identity, and without a comma in it")
     both = f"{encode(one.value)},{encode(other.value)}"
     parameters = f"connectionType=colleague&{one.kind}={both}&outputType=profile&format=lite&output=hcard"
     path = f"{address.profiles}/connectionsInCommon.do"
@@ -230,7 +231,7 @@ def search(address: Address, terms: Mapping[str, str], *, page_size: int = _LARG
     """People by the content of their profiles (page "Searching profiles").
 
     Raises:
-        InvalidInputError: no search terms.
+        InvalidInputError: `terms` is empty.
     """
     if not terms:
         raise InvalidInputError("a search needs at least one term")

@@ -143,13 +143,13 @@ class Request:
         target: path and query from the root of the server, percent-encoded; may contain an e-mail address.
         headers: in addition to the constant headers.
         body: the whole body, or None for a request without one.
-        once: do not retry it: the conversation decides what to do after a failure.
+        once: do not retry it; the conversation decides what to do after a failure.
         delay: seconds to wait before it is sent.
         fresh: use a new connection, if the transport can.
         anonymous: send it without the credential of the signed-in user.
 
     Raises:
-        InvalidInputError: another method, or a target that is not an ASCII path without blanks and fragment.
+        InvalidInputError: another method, or a target that is not an ASCII path, or has blanks or a fragment.
     """
 
     method: str
@@ -202,7 +202,7 @@ class Response:
         return self._fields
 
     def get(self, name: bytes) -> str | None:
-        """The first value of the field `name` (lower case), without the blanks around it, or None."""
+        """The first value of the field `name` (lower case), without surrounding blanks, or None."""
         values = (self._values or self._by_name()).get(name)
         return values[0] if values else None
 
@@ -232,7 +232,7 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        """The type of the body in lower case without its parameters, or an empty text."""
+        """The type of the body in lower case without its parameters, or an empty string."""
         return (self.get(b"content-type") or "").partition(";")[0].strip().lower()
 
     @property
@@ -257,12 +257,13 @@ class Response:
 
 @frozen
 class Sends:
-    """What is known of a change that an earlier, killed run may have sent.
+    """What is known about a change that an earlier, killed run may have sent.
 
     Attributes:
         times: number of times that it was sent.
-        age: gives the seconds since it was last sent, in this run or an earlier one; None if unknown.
-        settled: whether verification has shown that it was not made: the attempts count, and need no verification.
+        age: returns the seconds since it was last sent, in this run or an earlier one; None if unknown.
+        settled: whether verification has shown that it was not made. The attempts still count, but need no further
+            verification.
     """
 
     times: int = 0

@@ -27,7 +27,7 @@ _OCTETS = re.compile(r"(?:=[0-9A-Fa-f]{2})+")
 _CHARSETS = {"us-ascii": "utf-8", "iso-8859-1": "iso-8859-1", "windows-1252": "cp1252"}
 _NOT_ENCODED = re.compile(r"=(?![0-9A-Fa-f]{2})")
 _MOST_PARAMETERS = 50
-# Characters that XML forbids are read as in XML documents.
+# Characters that XML forbids, which are replaced as in XML documents.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _STRUCTURE = {"begin", "end", "version"}
 
@@ -38,10 +38,10 @@ def profile_from(entry: Entry) -> Profile:
     The key comes from the entry's id, else from the card, else from the ``self`` link.
 
     Raises:
-        AtomError: the entry is not of a profile, or its hCard is not well-formed.
+        AtomError: the entry does not describe a profile, or its hCard is not well-formed.
     """
     if kind_of(entry) not in {"profile", None}:
-        raise AtomError("the entry is not of a profile", element="entry")
+        raise AtomError("the entry does not describe a profile", element="entry")
     properties = tuple(_properties(entry.content))
     card = dict(reversed(properties))  # the first of each name counts
     key = bare_id(entry) or _of(card, "profile-key") or query_value(href_of(entry, "self"), "key")
@@ -110,9 +110,9 @@ def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
 def card_properties(card: str) -> Iterator[tuple[str, str]]:
     """Name (lower case) and value of each property of a vCard.
 
-    Quoted-printable values are decoded with the charset of the property; UTF-8 if it names none or an unknown one. A
-    value continues on the next line if that begins with a blank and, if it is quoted-printable, after a ``=`` at the
-    end of the line. Characters that XML forbids are read as U+FFFD.
+    Quoted-printable values are decoded with the charset of the property, or as UTF-8 if it has none or an unknown one.
+    A value continues on the next line if that line begins with a blank, or if the value is quoted-printable and its
+    line ends with ``=``. Characters that XML forbids are read as U+FFFD.
     """
     for line in _whole_lines(card):
         left, colon, value = line.strip().partition(":")
@@ -147,7 +147,7 @@ def _decoded(value: str, parameters: list[str]) -> str:
     named = next((each.removeprefix("charset=") for each in parameters if each.startswith("charset=")), "")
     charset = _CHARSETS.get(named.strip('"'), "utf-8")
     if value.isascii() or charset == "utf-8":
-        # a loop in C, which misreads a "=" that encodes nothing
+        # fast, but it misreads a "=" that encodes nothing, so that is encoded first
         decoded = binascii.a2b_qp(_NOT_ENCODED.sub("=3D", value).encode()).decode(charset, "replace")
     else:
         decoded = _OCTETS.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(charset, "replace"), value)

@@ -27,7 +27,7 @@ def pair_query(pair: Pair) -> str:
 
 def check_request(address: Address, pair: Pair, headers: Headers = NO_HEADERS, delay: float = 0.0) -> Request:
     """The HEAD request for the status of a connection."""
-    source, target = pair.source, pair.target  # not by `pair_query`: this runs for each pair of a bulk check
+    source, target = pair.source, pair.target  # `pair_query`, inlined: this runs for each pair of a bulk check
     names = f"{_SOURCE[type(source)]}{encode(source.value)}{_TARGET[type(target)]}{encode(target.value)}"
     path = f"{address.profiles}/connection.do?connectionType=colleague&{names}"
     return Request("HEAD", path, headers, delay=delay)
@@ -44,7 +44,7 @@ def check_result(request: Request, response: Response) -> Status | None:
     """The status in a response to `check_request`; None if no connection is visible to the signed-in user.
 
     The page specifies 200 with ``X-Profiles-Connection-Status``, or 404. A 200 without that header comes from something
-    else, so it never counts as connected. The session has sorted out a 404 that Profiles did not write.
+    else, so it never counts as connected. The session has already refused a 404 that Profiles did not write.
 
     Raises:
         ResponseError: any other response.
@@ -62,14 +62,14 @@ def _repeated_status(values: list[str]) -> Status:
     """The status that all of several values name.
 
     Raises:
-        ResponseError: there is no value, or not one known status.
+        ResponseError: there is no value, an unknown one, or several different ones.
     """
     statuses = {_STATUSES.get(value.lower()) for value in values}
     if not statuses:
         raise AuthenticationError(200, None, "the response does not come from Profiles; most likely it is a login page")
     status = statuses.pop()
     if status is None or statuses:
-        raise UnexpectedResponseError(200, None, "the server sent an unknown status of a connection")
+        raise UnexpectedResponseError(200, None, "the server sent an unknown or ambiguous connection status")
     return status
 
 
@@ -86,17 +86,18 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     if response.status == 200 and response.media_type == "application/atomsvc+xml":
         return _own_document(response)
     if response.status == 404:
-        raise NotFoundError(404, None, f"there is no Profiles service at {address.origin}{address.context}/profiles")
+        service = f"{address.origin}{address.context}/profiles"
+        raise NotFoundError(404, None, f"there is no Profiles service at {service}: check the URL")
     if response.status == 200 and not login_page(request, response):
         raise UnexpectedResponseError(200, None, "the response does not come from the Profiles service: check the URL")
     raise error_of(request, response)
 
 
 def signed_in(address: Address) -> Flow[Identity]:
-    """The signed-in user, if the login was not proved before.
+    """The identity of the signed-in user, from the service document.
 
     Raises:
-        ResponseError: as `prove_login`, or the server does not say who is signed in.
+        ResponseError: see `prove_login`; or the service document has neither a userid nor a key.
     """
     document = yield from prove_login(address)
     me = document.userid or document.key
@@ -106,7 +107,7 @@ def signed_in(address: Address) -> Flow[Identity]:
 
 
 def _own_document(response: Response) -> ServiceDocument:
-    """The content of the document, as far as it can be read: its type alone proves address and login."""
+    """The content of the document, or an empty record: its type alone proves address and login."""
     with suppress(AtomError):
         return service_document(response.body, charset=response.charset) or ServiceDocument(None, None)
     return ServiceDocument(None, None)

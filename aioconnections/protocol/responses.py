@@ -1,8 +1,8 @@
-"""The meaning of a response that reports a failure: it becomes one of our errors.
+"""Conversion of responses that report a failure to exceptions.
 
-HTML in place of Atom and a redirect to another path are login pages (single sign-on in front of the server). A success
-without a body has type ``text/html`` too, so the length decides. The text of a message is never interpreted: it is
-localised.
+HTML in place of Atom, or a redirect to another path, means a login page (single sign-on in front of the server). A
+success without a body has type ``text/html`` too, so the length decides. The text of a message is never interpreted: it
+is localised.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def expect(request: Request, response: Response, *statuses: int) -> None:
 
 
 def is_missing(response: Response) -> bool:
-    """Whether the resource does not exist. The session has sorted out a 404 that the application did not write."""
+    """Whether the resource does not exist. The session has already refused a 404 that the application did not write."""
     return response.status == 404
 
 
@@ -102,7 +102,7 @@ def is_doubtful(response: Response) -> bool:
 
 
 def head_of(response: Response) -> Hashable:
-    """What responses of one origin have in common: status, media type, length, and the names of the fields."""
+    """What responses of one origin have in common: status, media type, length, and the names of the header fields."""
     names = frozenset(name.lower() for name, _ in response.fields)
     return response.status, response.media_type, response.get(b"content-length"), names
 
@@ -118,7 +118,7 @@ def names_stopped_application(response: Response) -> bool:
 
 
 def foreign_error(response: Response, service: str | None = None) -> ForeignResponseError:
-    """The error for a doubtful response. With `service`, there is no such service at the address."""
+    """The error for a doubtful response; `service` names the service that does not exist at the address."""
     if service is not None:
         error = ForeignResponseError(response.status, None, f"there is no {service}: check the URL")
         error.wrong_address = True
@@ -128,15 +128,15 @@ def foreign_error(response: Response, service: str | None = None) -> ForeignResp
         response.status,
         None,
         f"the response ({kind}) does not come from Connections but from a web server or gateway in front of it;"
-        " try again later, and if it stays, ask who runs the server",
+        " try again later, and if it happens again, ask the administrator of the server",
     )
 
 
 def login_page(request: Request, response: Response) -> bool:
-    """Whether a success is an HTML page in place of the document."""
+    """Whether a successful response is an HTML page in place of the document."""
     if not 200 <= response.status < 300 or response.media_type not in _HTML:
         return False
-    if request.method in _CHANGES:  # the whole response is here, and is usually empty
+    if request.method in _CHANGES:  # the whole response was read, and is usually empty
         return bool(response.body)
     length = response.get(b"content-length")
     return bool(response.body) or (response.get(b"transfer-encoding") is not None if length is None else length != "0")
@@ -174,9 +174,9 @@ def _redirect(request: Request, response: Response) -> ResponseError:
     if path and path != request.path:
         return AuthenticationError(status, None, "the server redirected to another page, most likely its login")
     if path and absolute:
-        advice = "the server redirects to https, to another host or in a circle: check the URL"
+        advice = "the server redirects to https, to another host or in a loop: check the URL"
         return UnexpectedResponseError(status, None, advice)
-    return UnexpectedResponseError(status, None, "the server redirects in a circle or to nowhere")
+    return UnexpectedResponseError(status, None, "the server redirects in a loop, or without a target")
 
 
 def _meaning(status: int) -> str:
@@ -186,15 +186,15 @@ def _meaning(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "no standard status"
+        return "not a standard status"
 
 
 def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument | None:
     """Read an error document of the server.
 
     Args:
-        body: of the response.
-        charset: of the HTTP ``Content-Type``, or None.
+        body: the body of the response.
+        charset: the charset of the HTTP ``Content-Type``, or None.
 
     Returns:
         The document, or None if the body is something else, for example an HTML page.

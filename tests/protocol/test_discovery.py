@@ -67,7 +67,7 @@ def test_a_response_about_several_people_is_about_none() -> None:
         f"<entry><id>tag:profiles.ibm.com,2006:entryk{number}</id><title>Ann</title></entry>" for number in (1, 2)
     )
     feed = f'<feed xmlns="http://www.w3.org/2005/Atom">{entries}</feed>'
-    with pytest.raises(UnexpectedResponseError, match="the response contains 2 entries in place of one"):
+    with pytest.raises(UnexpectedResponseError, match="the response contains 2 entries instead of one"):
         talk(profile(ADDRESS, ANN), answer(200, feed, ATOM))
 
 

@@ -218,7 +218,7 @@ def test_a_community_invitation_and_its_answer() -> None:
 def test_entries_of_something_else() -> None:
     other = Entry(categories=(Category("community", TYPE),))
     for build in (connection_from, invitation_from, profile_from):
-        with pytest.raises(AtomError, match="not of a"):
+        with pytest.raises(AtomError, match="does not describe a"):
             build(other)
 
 

@@ -55,7 +55,7 @@ def test_the_table_of_statuses(status: int, kind: type[ResponseError]) -> None:
 
 
 def test_a_status_without_a_name_is_said_to_be_one() -> None:
-    assert str(error_of(REQUEST, answer(599))) == "HTTP 599: no standard status"
+    assert str(error_of(REQUEST, answer(599))) == "HTTP 599: not a standard status"
     assert str(error_of(REQUEST, answer(400))) == (
         "HTTP 400: the server found the request invalid, for example because it does not know a person in it"
     )
@@ -86,7 +86,7 @@ def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind:
 def test_a_redirect_says_what_to_look_at() -> None:
     elsewhere = error_of(REQUEST, answer(301, location=f"https://c.example.com{REQUEST.target}"))
     assert "check the URL" in str(elsewhere)
-    assert "nowhere" in str(error_of(REQUEST, answer(302)))
+    assert "without a target" in str(error_of(REQUEST, answer(302)))
 
 
 def test_a_failure_says_how_long_to_wait() -> None:
