@@ -63,16 +63,16 @@ class Canary:
 
 
 class Application:
-    """The knowledge about one application.
+    """What is known about one application.
 
     Args:
-        chance: gives a number from 0 to 1; see `Outage`.
+        chance: returns a number from 0 to 1; see `Outage`.
 
     Attributes:
-        outage: state of its outage.
-        proved: whether a response in its own form was seen. If not, the address may be wrong.
+        outage: the state of its outage.
+        proved: whether a response in its own form was received. If not, the address may be wrong.
         needs_login: which canary can be used; see `protocol.canary.CanaryReport`.
-        document_known: whether the signed-in user's own document was served, so that it can be a canary.
+        document_known: whether the signed-in user's own document was received, so that it can be a canary.
         is_watched: whether there were undecided responses, so that each request needs a recent canary before it.
         last_sent: time of the last canary.
         sent_count: number of canaries sent.
@@ -150,7 +150,7 @@ class Application:
         return self.needs_login is False or (signs_in and (self.needs_login is True or self.document_known))
 
     def canary_sent(self, moment: float) -> int:
-        """Record that a canary is sent; returns its number."""
+        """Record that a canary is sent; return its number."""
         self.last_sent = max(self.last_sent, moment)
         self.sent_count += 1
         return self.sent_count
@@ -175,9 +175,9 @@ class Application:
     def vouches_for(self, sent: float, count: int, holds: float = CANARY_HOLDS) -> bool:
         """Whether successful canaries enclose a response, without a failed one between them.
 
-        The request was sent at `sent`, and `count` canaries had been sent when the response arrived. Order is decided
-        by number, because the clock may not advance in between. A slow canary counts from its response, which shows
-        that the application responded until then.
+        The request was sent at `sent`, and `count` canaries had been sent when the response arrived. Numbers decide the
+        order, because the clock may not advance in between. A slow canary vouches for `holds` seconds after its
+        response, which shows that the application responded until then.
         """
         before = after = False
         for canary in self._canaries:

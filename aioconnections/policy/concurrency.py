@@ -1,6 +1,6 @@
-"""The number of requests that may be under way: additive increase, multiplicative decrease.
+"""A bound on the requests under way: additive increase, multiplicative decrease.
 
-An overloaded server responds 429 or 503, or not in time. Latency alone never lowers the bound.
+An overloaded server responds with 429 or 503, or not in time. Latency alone never lowers the bound.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Concurrency:
     def __init__(self, most: int) -> None:
         self.most: int = most
         self._bound = float(most)
-        self._slow_from = 1.0  # bound from which it grows slowly
+        self._slow_from = 1.0  # bound above which growth is slow
         self._cut_at = float("-inf")
 
     @property

@@ -12,14 +12,14 @@ from aioconnections.errors import AuthenticationError
 
 __all__ = ["Gate"]
 
-_HOLDS = 600.0
+_HOLDS = 600.0  # seconds for which a proof is valid
 
 
 class Gate:
     """The state of one credential: not proved, proved, or refused.
 
     Attributes:
-        refusal: the error with which the server refused the credential; None before.
+        refusal: the error with which the server refused the credential; None if it has not.
         proved_until: time at which the last proof expires.
         doubts_at_proof: number of events before the last proof after which a login may have been lost; a further event
             ends the proof.

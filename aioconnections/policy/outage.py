@@ -2,7 +2,7 @@
 
 An outage begins after eight failures in a row, or when the retry budget is exhausted. Then only probes are sent, after
 1, 2, 4 … 30 s. A successful probe ends the wait; the first good response to another request ends the outage, so that a
-server that responds to probes alone does not begin a new outage each time.
+server that responds only to probes does not begin a new outage each time.
 
 A pause that the server asks for (``Retry-After``) is kept here too: it holds for all requests.
 """
@@ -25,7 +25,7 @@ class Outage:
     """The state of an outage.
 
     Args:
-        chance: gives a number from 0 to 1, to spread the probes of many clients.
+        chance: returns a number from 0 to 1, to spread the probes of many clients.
     """
 
     __slots__ = ("_chance", "_failed", "_interval", "away", "held_until", "probe_at", "since")
@@ -53,7 +53,7 @@ class Outage:
         return not self.away and now >= self.held_until
 
     def hold(self, seconds: float, now: float) -> None:
-        """Record that the server asked for a pause of `seconds`; clients wait up to a fifth longer."""
+        """Record that the server asked for a pause of `seconds`; up to a fifth is added, to spread many clients."""
         seconds = min(seconds, LONGEST_RETRY_AFTER)
         self.held_until = max(self.held_until, now + seconds * (1 + _JITTER * self._chance()))
 

@@ -1,8 +1,8 @@
 """The request rate that a server allows, learned from its refusals.
 
-A gateway with a rate limit refuses requests above its rate however few are under way, so a bound on concurrency cannot
+A gateway with a rate limit refuses requests above its rate even if few are under way, so a bound on concurrency cannot
 find the rate. After a refusal the pace falls below the recent rate of good responses. It then grows: slowly around the
-refused rate, and faster beyond it, for a server that was slow for a while.
+refused rate, and faster above it, because the server may have been slow only for a while.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CAREFUL = 0.015  # growth per second at first
 _DOUBLED_EVERY = 2.0  # seconds after which it grows twice as fast
 _DOUBLINGS = 10
 _FASTEST = 1.0
-_MOST_AT_ONCE = 5.0  # e-fold; after an outage the pace is learned again
+_MOST_AT_ONCE = 5.0  # exponent of the largest single increase; after an outage the pace is learned again
 
 
 class Pace:
@@ -31,7 +31,7 @@ class Pace:
     def __init__(self) -> None:
         self.per_second: float | None = None
         self._answered = 0.0  # good responses per second, recently
-        self._at = 0.0  # time of that figure
+        self._at = 0.0  # time at which `_answered` was measured
         self._began: float | None = None
         self._cut_at = float("-inf")
         self._grown_at = 0.0
@@ -42,7 +42,7 @@ class Pace:
         return self.per_second is None
 
     def answered(self, now: float, most: float | None) -> bool:
-        """Record a good response, where the limit is `most` per second; returns whether the pace has changed."""
+        """Record a good response, where the limit is `most` per second; return whether the pace has changed."""
         self._answered = self._answered * self._faded(now) + 1 / _MEMORY
         self._at = now
         if self._began is None:
@@ -59,9 +59,10 @@ class Pace:
         return True
 
     def refused(self, started: float, now: float, most: float | None) -> bool:
-        """Record the refusal of a request started at `started`, where the limit is `most`; returns as `answered`.
+        """Record the refusal of a request started at `started`; return whether the pace has changed.
 
-        All requests under way count once, as do refusals before responses to the lower pace can have arrived.
+        The limit is `most` per second. A refusal does not count if its request was under way when the pace was last
+        lowered, or if it arrives too early to be a response to the lower pace.
         """
         self._answered, self._at = self._answered * self._faded(now), now
         if started < self._cut_at or now < self._cut_at + _BETWEEN_CUTS:

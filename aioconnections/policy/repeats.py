@@ -1,4 +1,4 @@
-"""Recognizes a failure that would occur for every item of a run.
+"""Recognises a failure that would occur for every item of a run.
 
 Examples are a response that is not HTTP, a document malformed at the same place, and a redirect to the same path. Five
 identical failures without a success in between end the run. A failure that may concern only the item, such as 400 for
@@ -28,7 +28,7 @@ _Kind = tuple[object, ...]
 class RepeatedFailures:
     """Counts identical failures of one run since its last success.
 
-    Kinds of requests are counted apart, by `about`: a successful GET is no success of a change.
+    Each kind of request, named by `about`, is counted separately: a successful GET is not a success of a change.
 
     Attributes:
         counts: number of times that each failure occurred.
@@ -40,7 +40,7 @@ class RepeatedFailures:
         self.counts: dict[tuple[str, _Kind], int] = {}
 
     def failed(self, error: ConnectionsError, about: str = "") -> bool:
-        """Count a failure; returns whether it ends the run."""
+        """Count a failure; return whether it ends the run."""
         kind = _kind(error)
         if kind is None:
             return False

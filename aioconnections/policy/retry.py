@@ -3,8 +3,8 @@
 Only temporary failures are retried: 429, 502, 503, 504, a broken connection, a deadline. An attempt that may have
 reached the server is repeated only if the request is idempotent. A deterministic failure (a response that is not HTTP,
 an untrusted certificate, a port that does not speak TLS) is not retried, except after a reused connection, which the
-server may have closed: a fresh connection decides. A limit of this machine is no failure of the server: the request
-waits for a connection instead. A budget bounds all retries of a client.
+server may have closed: the request is then sent on a fresh connection. A limit of this machine is not a failure of the
+server: the request waits for a connection instead. A budget bounds all retries of a client.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOT_DONE = 429  # the only one of these statuses that says that nothing was don
 _FIRST_PAUSE = 0.25
 _DOUBLINGS = 5  # until the longest pause, 8 s
 LONGEST_RETRY_AFTER = 300.0
-"""Longest pause in seconds that is observed; a run ends if the server asks for more."""
+"""Longest requested pause, in seconds, that is honoured; a run ends if the server asks for more."""
 _STOCK = 35.0  # retries
 _EARNED = 0.1  # retries for each good response
 
@@ -32,7 +32,7 @@ class Retry:
     """The retry rules of one client.
 
     Attributes:
-        max_attempts: most requests for one item, including the first.
+        max_attempts: maximum number of requests for one item, including the first.
     """
 
     max_attempts: int = field(default=4, validator=validators.ge(1))
@@ -55,7 +55,7 @@ class Retry:
     def pause(self, attempt: int, chance: Callable[[], float]) -> float:
         """Seconds to wait after attempt number `attempt`: full jitter, exponential.
 
-        `chance` gives a number from 0 to 1.
+        `chance` returns a number from 0 to 1.
         """
         return _FIRST_PAUSE * 2.0 ** min(attempt - 1, _DOUBLINGS) * chance()
 
@@ -67,8 +67,8 @@ def _was_reused(error: TransportError) -> bool:
 class RetryBudget:
     """The retries that a client may still make; a full outage costs at most the stock.
 
-    A client cannot tell a failing server from a failing request, but it can count: beyond an initial stock, it makes
-    one retry for ten good responses, so that retries never become the load.
+    A client cannot tell a failing server from a failing request. So beyond an initial stock, it makes one retry for ten
+    good responses, and retries never become a significant part of the load.
     """
 
     __slots__ = ("_left",)
