@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Jar"]
 
-# what RFC 6265, section 6.1, requires a browser to store per server
+# the minimum that RFC 6265, section 6.1, asks a browser to store for each server
 _MAX_COOKIES = 50
 _LONGEST_COOKIE = 4096  # bytes
 
@@ -28,7 +28,7 @@ _LONGEST_COOKIE = 4096  # bytes
 class Jar:
     """The cookies of one origin; path, ``Secure`` and expiry select those for a request (RFC 6265).
 
-    No ``repr``, ``vars``, copy or pickle shows their values.
+    ``repr`` and ``vars`` do not show their values.
     """
 
     __slots__ = ("_jar", "_origin")

@@ -52,7 +52,7 @@ class Auth(Protocol):
 
 
 class Secret:
-    """Text that no ``repr``, ``str``, ``vars``, copy or pickle shows."""
+    """Text that ``repr``, ``str`` and ``vars`` do not show, and that cannot be pickled or copied."""
 
     __slots__ = ("_reveal",)
 
@@ -87,7 +87,7 @@ class _OneHeader:
         """The header; after a refusal a renewed one, if `renew` was given.
 
         Raises:
-            InvalidInputError: the renewed one contains characters that cannot be sent.
+            InvalidInputError: the renewed header contains characters that cannot be sent.
         """
         del send
         if self._renew is not None and refused is not None:
@@ -142,7 +142,7 @@ class Bearer(_OneHeader):
     __slots__ = ("oauth",)
 
     def credential(self) -> Secret:
-        """The token and its kind of paths."""
+        """The token, with `oauth_paths`, which distinguishes logins too."""
         return Secret(f"{self._value.reveal()} {self.oauth}")
 
     def __init__(
@@ -158,12 +158,13 @@ class Bearer(_OneHeader):
 class Ltpa(_OneHeader):
     """Cookies of a single sign-on obtained elsewhere: ``LtpaToken2``, ``LtpaToken``, ``SMSESSION``.
 
-    They are sent raw: the values contain ``/``, ``+`` and ``=``, and servers accept them neither quoted nor encoded.
+    They are sent unchanged: the values contain ``/``, ``+`` and ``=``, and servers accept them neither quoted nor
+    encoded.
 
     Args:
         value: value of the cookie `name`, as the server has set it.
         name: name of that cookie.
-        others: further cookies that the sign-on needs, value by name.
+        others: further cookies that the sign-on needs, as values by name.
         renew: returns new values of all cookies, by name, after the server has refused these with 401. It is called
             once, however many requests are running.
 

@@ -22,7 +22,7 @@ __all__ = ["TOKEN_URL", "OAuth2", "Tokens"]
 TOKEN_URL = "/oauth2/endpoint/connectionsProvider/token"  # noqa: S105 # a path
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_ERROR_CODES = frozenset(  # RFC 6749, section 5.2: the only text of the response that an error repeats
+_ERROR_CODES = frozenset(  # RFC 6749, section 5.2: the only text of the response that our errors repeat
     {
         "invalid_client",
         "invalid_grant",
@@ -129,7 +129,7 @@ class OAuth2:
 
         Raises:
             AuthenticationError: the provider refuses to issue a token.
-            ResponseError: the provider's response is another one.
+            ResponseError: the provider sends any other response without a token.
             TransportError: there is no complete response.
         """
         async with self._lock:  # a refresh token is valid for one renewal: concurrent callers wait for its result
