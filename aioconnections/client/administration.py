@@ -61,7 +61,7 @@ class Administration(Resource):
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[ConnectOutcome]:
-        """Connect every pair of a source; see `connect` for one, and `check_many` for the other arguments.
+        """Connect every pair of a source; see `connect` for one, and `Client.check_many` for the other arguments.
 
         A 403 ends the run.
 
@@ -92,7 +92,7 @@ class Administration(Resource):
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcomes[RemoveOutcome]:
-        """Disconnect every pair of a source; see `disconnect` for one, and `check_many` for the arguments.
+        """Disconnect every pair of a source; see `disconnect` for one, and `Client.check_many` for the arguments.
 
         A 403 ends the run.
         """

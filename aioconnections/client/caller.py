@@ -39,12 +39,12 @@ class Caller:
     """Makes the calls and runs of one signed-in user.
 
     Args:
-        server: shared by all users.
-        auth: gives the credential; None for none.
+        server: the server, shared by all users.
+        auth: the credential, or None.
         parent: the caller whose connections this one uses; None for the owner of the connections.
 
     Attributes:
-        session: None before `enter`.
+        session: the session of the user; None before `enter`.
     """
 
     def __init__(self, server: Server, auth: Auth | None, parent: Caller | None = None) -> None:
@@ -63,14 +63,14 @@ class Caller:
         """Bind the server to the running event loop, unless a parent has done so.
 
         Raises:
-            UsageError: entered before.
+            UsageError: the client was entered before.
         """
         if self._parent is None:
             self.server.enter()
             self.session = self.server.session_for(self.auth)
 
     async def aclose(self) -> None:
-        """Refuse further use, and close the connections if they are this caller's."""
+        """Refuse further use, and close the connections if this caller owns them."""
         self._closed = True
         if self._parent is None:
             await self.server.aclose()
@@ -79,7 +79,7 @@ class Caller:
         """The session, for use in the running event loop.
 
         Raises:
-            UsageError: closed, not entered, or used from another event loop or process.
+            UsageError: the client is closed, was not entered, or belongs to another event loop or process.
         """
         if self.is_closed:
             raise UsageError("this client is closed")
@@ -179,7 +179,7 @@ class Resource:
 
 
 def as_auth(auth: object) -> Auth | None:
-    """The `Auth` of a client's argument.
+    """Convert the `auth` argument of a client.
 
     Raises:
         InvalidInputError: `auth` is neither a tuple of user and password, an `Auth`, nor None.

@@ -1,4 +1,4 @@
-"""The client: each verb is a few lines on a conversation of `protocol`, sent through the caller."""
+"""The client: each verb starts a conversation of `protocol` and sends it through the caller."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ __all__ = ["Client"]
 
 Order: TypeAlias = Literal["displayName", "modified"]
 
+# The vendor's names of the arguments of `Client.search`, where they differ.
+_SEARCH_PARAMETERS = {
+    "text": "search",
+    "job_title": "jobTitle",
+    "phone_number": "phoneNumber",
+    "tags": "profileTags",
+    "profile_type": "profileType",
+}
+
 
 class Client(Resource):
     """A client of one Connections server, for one signed-in user.
@@ -79,16 +88,17 @@ class Client(Resource):
         timeouts: see `Timeouts`.
         max_attempts: limit of attempts for one call or item, without redirects within the server and the repetition
             after a renewed login.
-        headers: sent with every request.
+        headers: additional headers of every request.
         cookies: keep the cookies that the server sets and send them back, for a load balancer that needs them. By
             default they are dropped: the server would accept them as a login, in place of the password.
-        verify: True for the system's trust store, a path to certificates, an `ssl.SSLContext`, or False.
+        verify: True to verify certificates by the system's trust store, a path to trusted certificates, an
+            `ssl.SSLContext`, or False to accept any certificate.
         transport: an httpx transport to use; closed with the client.
         http_client: an httpx client to use, without its login, cookies, headers and redirects; not closed.
         trust_env: use the proxy that the environment names. By default, a warning names such a proxy.
         verify_login: send one request for the signed-in user's service document before other requests, and every ten
             minutes, to prove address and login.
-        clock: gives the time; by default the running event loop.
+        clock: source of time; by default the running event loop.
         rng: source of randomness for the pauses between attempts.
         on_attempt: called with an `Attempt` after each request, for metrics; it must not block.
 
@@ -175,12 +185,12 @@ class Client(Resource):
     def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
         """A client for another signed-in user of the same server, for example of a web application.
 
-        It shares connections and rate limit with this client; its login and its cookies are its own. It can be used at
+        It shares connections and rate limit with this client, and has its own login and cookies. It can be used at
         once, need not be closed, and ends with this client. Clients for equal credentials share what is known about the
         login, so that a web application may make one for each request.
 
         Raises:
-            InvalidInputError: `auth` is not a login.
+            InvalidInputError: `auth` is neither a tuple of user and password, an `Auth`, nor None.
             UsageError: this client is closed, was not entered, or belongs to another event loop.
         """
         self._caller.here()
@@ -232,8 +242,8 @@ class Client(Resource):
         The source is read as the outcomes are consumed, at most ``2 × max_connections`` items ahead.
 
         Args:
-            pairs: any iterable or async iterable of `Pair` or tuples of two identities. Any other item fails alone, as
-                does an `InvalidInputError`, with which a source reports why it has no pair.
+            pairs: any iterable or async iterable of `Pair` or tuples of two identities. Any other item is `Failed`. A
+                source may yield an `InvalidInputError` instead of a pair, to say why it has none.
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: records the run, so that it can be continued.
             on_progress: called twice a second with the progress.
@@ -279,7 +289,7 @@ class Client(Resource):
         Pages "Checking whether two people are colleagues" and "Retrieving a connection".
 
         Args:
-            connection: the source, with `target`; or alone a pair, a record, a bare id, or a self link.
+            connection: the source, if `target` is given; otherwise a pair, a record, a bare id, or a self link.
             target: the other person.
             include_message: request the text of the invitation too; the server gives it to the source only.
 
@@ -308,14 +318,14 @@ class Client(Resource):
 
         Args:
             person: one end of the connections.
-            status: `ACCEPTED` by default; the others only for the signed-in user.
+            status: `ACCEPTED` by default; other statuses only for the signed-in user.
             since: only connections that changed after this time, which must have a time zone.
             sort_by: the server's order.
             include_message: request the texts of the invitations too.
             page_size: connections per request; servers give at most 250.
 
         Raises:
-            InvalidInputError: `since` has no time zone, `page_size` is below 1, or there is no such status or order.
+            InvalidInputError: `since` has no time zone, `page_size` is below 1, or `status` or `sort_by` is unknown.
         """
         if since is not None and since.tzinfo is None:
             raise InvalidInputError(f"since must have a time zone, got {since.isoformat()}")
@@ -371,7 +381,7 @@ class Client(Resource):
                 invitation; ``report`` raises.
 
         Raises:
-            InvalidInputError: nothing was sent: `message`, `person`, `settle` or `on_unknown` is invalid.
+            InvalidInputError: `message`, `message_type`, `person`, `settle` or `on_unknown` is invalid.
             InDoubtError: the invitation was sent, and whether it was made is not known.
             ConnectionsError: the invitation was not made.
         """
@@ -403,12 +413,12 @@ class Client(Resource):
 
         Args:
             people: any iterable or async iterable.
-            message: for invitees without an individual message.
-            message_type: of all messages.
+            message: text of the invitations to people without an individual message.
+            message_type: type of all messages; see `invite`.
             settle: see `invite`.
             on_unknown: see `invite`.
             journal: records the run, so that it can be continued. There is no default, because without a journal a
-                crash leaves no record of the people who were invited; None runs without.
+                crash leaves no record of the people who were invited; None runs without a journal.
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: called twice a second with the progress.
 
@@ -565,20 +575,24 @@ class Client(Resource):
                 in UTF-8, or holds control or invisible characters.
         """
         given = {
-            "search": text,
+            "text": text,
             "name": name,
             "email": email,
             "userid": userid,
             "city": city,
             "country": country,
-            "jobTitle": job_title,
+            "job_title": job_title,
             "organization": organization,
-            "phoneNumber": phone_number,
-            "profileTags": tags,
-            "profileType": profile_type,
+            "phone_number": phone_number,
+            "tags": tags,
+            "profile_type": profile_type,
             "school": school,
         }
-        terms = {key: plain_text(value, f"{key} to search for") for key, value in given.items() if value is not None}
+        terms = {
+            _SEARCH_PARAMETERS.get(argument, argument): plain_text(value, f"{argument} to search for")
+            for argument, value in given.items()
+            if value is not None
+        }
         if not terms:
             raise InvalidInputError("search needs at least one term; pass name=, for example")
         _check_page_size(page_size)
@@ -595,7 +609,7 @@ class Client(Resource):
     ) -> Outcomes[ResolveOutcome]:
         """Look up the profile of every person of a source, for example to get the userids of e-mail addresses.
 
-        There is no journal for this run: a journal stores no profiles.
+        This run takes no journal, because a journal stores no profiles.
         """
         session = self._caller.here()
 

@@ -46,7 +46,7 @@ class Community(Resource):
 
         Args:
             person: the invitee.
-            title: of the invitation; the page requires one.
+            title: title of the invitation, which the server requires.
 
         Raises:
             ForbiddenError: the signed-in user is not an owner of the community.
@@ -75,7 +75,7 @@ class Community(Resource):
         Args:
             people: any iterable or async iterable.
             title: see `invite`.
-            journal: records the run, so that it can be continued. There is no default; None runs without.
+            journal: records the run, so that it can be continued. There is no default; None runs without a journal.
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: called twice a second with the progress.
         """

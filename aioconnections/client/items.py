@@ -1,4 +1,4 @@
-"""The items that the verbs of a client take, and what is made of them."""
+"""The items that the verbs of a client accept, and their conversion to conversations and work items."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Invite:
 
     Attributes:
         person: the invitee.
-        message: replaces the message of the run; None for the message of the run.
+        message: the individual message; None for the message of the run.
     """
 
     person: Identity = field(converter=identity_of)
@@ -56,7 +56,7 @@ class Invite:
 def invitation_flow(
     session: Session, person: Identity, body: bytes, *, discover: bool, settle: float, on_unknown: OnUnknown
 ) -> Callable[[Sends], Flow[Invited | AlreadyExists]]:
-    """The conversation that invites a person, given what is known of earlier sends."""
+    """A function that starts the conversation to invite a person, given what is known about earlier sends."""
     return lambda earlier: colleagues.invite(
         session.address,
         lambda: session.me,
@@ -77,7 +77,7 @@ def connection_item(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]])
 
 
 def check_settle(settle: object, on_unknown: object) -> None:
-    """Check the arguments of an invitation.
+    """Check the arguments `settle` and `on_unknown` of an invitation.
 
     Raises:
         InvalidInputError: one of them is invalid.
@@ -92,7 +92,7 @@ def check_settle(settle: object, on_unknown: object) -> None:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Check that the argument `name` is one of `choices`.
+    """Check that `value`, of the argument `name`, is one of `choices`.
 
     Raises:
         InvalidInputError: it is not.
@@ -105,7 +105,7 @@ def connection_ref(which: object) -> ConnectionRef:
     """The connection that an argument names.
 
     Raises:
-        InvalidInputError: it is neither a record, a pair, an id nor a self link.
+        InvalidInputError: the argument is neither a record, a pair, an id nor a self link.
     """
     if isinstance(which, str) and (found := _ID_IN_LINK.search(which)):
         which = unquote(found[1])
@@ -121,7 +121,7 @@ def connection_ref(which: object) -> ConnectionRef:
 
 
 def named_people(which: ConnectionRef) -> tuple[Identity, ...]:
-    """The people that a request for this connection names: a record is named by its id."""
+    """The people whom a request for this connection names; none for a record, which is requested by its id."""
     return (which.source, which.target) if isinstance(which, Pair) else ()
 
 

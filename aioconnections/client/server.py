@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientOptions", "Server", "Timeouts"]
 
-_NOT_THE_CALLERS = frozenset(
+_RESERVED_HEADERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
 )
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -56,15 +56,15 @@ class Timeouts:
     """How long a client waits, in seconds.
 
     Attributes:
-        attempt: for one request, from connecting to the last byte of the response.
-        item: for one call or item over all of its attempts, without waits for a connection, for the rate limit and, in
-            a bulk run, for a server that is away. An `Auth` may take as long to give its headers.
-        run: for one bulk run; after it, nothing more is started and the run stops. None for no limit.
-        outage: a bulk run waits this long for a server that is away, before it stops with `ServerUnavailableError`;
-            None for no limit. A single call waits at most `item`.
+        attempt: limit for one request, from connecting to the last byte of the response.
+        item: limit for all attempts of one call or item, excluding waits for a connection, for the rate limit and, in a
+            bulk run, for a server that is away. An `Auth` may take the same time to return its headers.
+        run: limit for one bulk run, which then stops; None for no limit.
+        outage: how long a bulk run waits for a server that is away before it stops with `ServerUnavailableError`; None
+            for no limit. A single call waits at most `item`.
 
     Raises:
-        InvalidInputError: a value that is not a positive number; `outage` may be 0.
+        InvalidInputError: a value is not a positive number; `outage` may be 0.
     """
 
     attempt: float = 10.0
@@ -112,7 +112,7 @@ class ClientOptions:
 
 @define
 class _Entry:
-    """A session, and the digest of its present credential."""
+    """A session, and the digest of its current credential."""
 
     digest: bytes
     session: Session | None = None
@@ -158,10 +158,10 @@ class Server:
         """Bind to the running event loop.
 
         Raises:
-            UsageError: entered before.
+            UsageError: the client was entered before.
         """
         if self._runtime is not None:
-            raise UsageError("a client can be entered only once")
+            raise UsageError("a client can be entered only once; create a new one")
         self._affinity.check()
         clock = self._clock = self._clock or LoopClock()
         options, slots, chance = self.options, self._slots, self.options.rng.random
@@ -210,7 +210,7 @@ class Server:
         self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
 
     def _limit(self, most: int | None) -> None:
-        """Record that this machine allows only `most` connections, so that further requests wait; None: no limit."""
+        """Record that this machine allows only `most` connections, so that further requests wait; None for no limit."""
         self._slots.cap(most)
         if most is not None:
             if self.local_limit is None:
@@ -221,10 +221,10 @@ class Server:
         """The statistics so far.
 
         Raises:
-            UsageError: not entered.
+            UsageError: the client was not entered.
         """
         if self._runtime is None:
-            raise UsageError("a client is used inside of its `async with` block")
+            raise UsageError("the client was not entered; use it inside its `async with` block")
         runtime = self._runtime
         availability, telemetry = runtime.availability, runtime.telemetry
         responses, failures = telemetry.responses, telemetry.failures
@@ -244,15 +244,15 @@ class Server:
         )
 
     def check_here(self) -> None:
-        """Check that requests may be sent from here.
+        """Check that requests may be sent in the running event loop.
 
         Raises:
-            UsageError: closed, not entered, or in another event loop or process.
+            UsageError: the client is closed, was not entered, or belongs to another event loop or process.
         """
         if self.closed:
             raise UsageError("this client is closed")
         if self._runtime is None:
-            raise UsageError("a client is used inside of its `async with` block")
+            raise UsageError("the client was not entered; use it inside its `async with` block")
         self._affinity.check()
 
     def session_for(self, auth: Auth | None) -> Session:
@@ -282,7 +282,7 @@ class Server:
         return entry.session
 
     def _renewed_credential(self, entry: _Entry, auth: Auth | None) -> None:
-        """Find the session by the digest of its renewed credential; by the former one only for a while."""
+        """Store the session under its renewed credential, and keep the former one valid for a while."""
         former, entry.digest = entry.digest, self._digest(auth)
         self._renewed = deque(each for each in self._renewed if each[1] != entry.digest)
         if former != entry.digest:
@@ -299,7 +299,7 @@ class Server:
             sessions.popitem(last=False)
 
     def _digest(self, auth: Auth | None) -> bytes:
-        """A keyed digest, equal for equal credentials, that does not reveal them."""
+        """A keyed digest that is equal for equal credentials and does not reveal them."""
         credential = getattr(auth, "credential", None)
         text = f"{type(auth).__qualname__} {id(auth) if credential is None else credential().reveal()}"
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
@@ -358,7 +358,7 @@ def _constant_headers(extra: Mapping[str, str]) -> Headers:
     """The headers of every request; the caller's headers replace ours."""
     own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
     given = {name.lower() for name in extra}
-    forbidden = given & _NOT_THE_CALLERS
+    forbidden = given & _RESERVED_HEADERS
     if forbidden:
         raise InvalidInputError(f"headers must not contain {', '.join(sorted(forbidden))}: the client sets them")
     return Headers([*((n, v) for n, v in own.items() if n.lower() not in given), *extra.items()])

@@ -157,8 +157,8 @@ async def test_text_that_cannot_name_anything_is_not_sent(text: str, problem: st
             assert re.match(problem.format("connection id"), str(failed.error))
         with pytest.raises(InvalidInputError, match=problem.format("uuid of the community")):
             client.community(text)
-        for term, name in (("text", "search"), ("name", "name"), ("job_title", "jobTitle"), ("email", "email")):
-            with pytest.raises(InvalidInputError, match=problem.format(f"{name} to search for")):
+        for term in ("text", "name", "job_title", "email"):
+            with pytest.raises(InvalidInputError, match=problem.format(f"{term} to search for")):
                 client.search(**{term: text})  # type: ignore[arg-type] # all of these are text
         with pytest.raises(InvalidInputError, match=problem.format("URL")):
             Client(text)
