@@ -7,7 +7,7 @@
     ├── TransportError                  no complete response; ``sent`` says whether the request may have arrived
     │   ├── ConnectFailedError          name lookup failed, refused, unreachable, TLS handshake failed
     │   ├── CertificateError            the server's certificate was refused; never retried
-    │   ├── LocalLimitError             no file descriptor or socket memory left on this machine; ``sent="no"``
+    │   ├── LocalLimitError             out of file descriptors, socket memory or threads; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run has run out
     │   └── ProtocolError               the connection was lost, or the response was not valid HTTP
     ├── ResponseError                   a complete response that reports a failure

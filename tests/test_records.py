@@ -282,7 +282,7 @@ def test_the_preferred_identity_of_a_person() -> None:
 def test_identity_of_accepts_identities_and_people() -> None:
     assert identity_of(Key("k")) == Key("k")
     assert identity_of(Person(userid=Userid("u"))) == Userid("u")
-    with pytest.raises(InvalidInputError, match="not str"):
+    with pytest.raises(InvalidInputError, match="got str"):
         identity_of("amy@example.com")  # type: ignore[arg-type]
 
 

@@ -98,7 +98,7 @@ def _write(parts: list[str], element: XmlElement, default: str, prefixes: dict[s
 
 def _attributes(attributes: Attributes, scope: dict[str, str], declared: list[str]) -> str:
     if len(dict(attributes)) < len(attributes):
-        raise InvalidInputError("attributes must have different names")
+        raise InvalidInputError("the attributes of an element must have different names")
     return "".join(
         f' {_attribute_name(key, scope, declared)}="{_checked_text(value, in_attribute=True)}"'
         for key, value in attributes

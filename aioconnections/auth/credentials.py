@@ -141,10 +141,6 @@ class Bearer(_OneHeader):
 
     __slots__ = ("oauth",)
 
-    def credential(self) -> Secret:
-        """The token, with `oauth_paths`, which distinguishes logins too."""
-        return Secret(f"{self._value.reveal()} {self.oauth}")
-
     def __init__(
         self, token: str, *, oauth_paths: bool = True, renew: Callable[[], Awaitable[str]] | None = None
     ) -> None:
@@ -153,6 +149,10 @@ class Bearer(_OneHeader):
 
         self.oauth: bool = oauth_paths
         super().__init__("Authorization", bearer_header(token), None if renew is None else lambda: renewed(renew))
+
+    def credential(self) -> Secret:
+        """The token, with `oauth_paths`, which distinguishes logins too."""
+        return Secret(f"{self._value.reveal()} {self.oauth}")
 
 
 class Ltpa(_OneHeader):

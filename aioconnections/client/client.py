@@ -242,8 +242,8 @@ class Client(Resource):
         The source is read as the outcomes are consumed, at most ``2 × max_connections`` items ahead.
 
         Args:
-            pairs: any iterable or async iterable of `Pair` or tuples of two identities. Any other item is `Failed`. A
-                source may yield an `InvalidInputError` instead of a pair, to say why it has none.
+            pairs: any iterable or async iterable of `Pair` or tuples of source and target. Any other item is `Failed`.
+                A source may yield an `InvalidInputError` instead of a pair, to say why it has none.
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: records the run, so that it can be continued.
             on_progress: called twice a second with the progress.
@@ -468,6 +468,7 @@ class Client(Resource):
 
         Raises:
             NotFoundError: there is no such connection.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
             ConnectionsError: the connection was not removed.
         """
         which = connection_ref(connection)

@@ -126,6 +126,7 @@ class CommunityInvitations(Resource):
         Page "Adding a member programmatically".
 
         Raises:
+            InvalidInputError: the invitation has no `community_uuid`.
             InDoubtError: the response was lost.
             ConnectionsError: the invitation was not accepted.
         """
@@ -138,6 +139,7 @@ class CommunityInvitations(Resource):
 
         Raises:
             NotFoundError: the invitation no longer exists.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
             ConnectionsError: the invitation was not declined.
         """
         return await self._caller.change(
@@ -151,6 +153,7 @@ class CommunityInvitations(Resource):
 
         Raises:
             NotFoundError: the invitation no longer exists.
+            InDoubtError: the response was lost, and verification did not settle whether the change was made.
             ConnectionsError: the invitation was not revoked.
         """
         return await self.decline(invitation)

@@ -137,11 +137,12 @@ def invite(
 def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     """Accept an invitation.
 
-    Page "Accept an invitation": fetch the entry, change only its status, and put it back, because the server drops
-    elements that are missing from the request. After a lost response the entry is fetched again, and put again if it is
-    still pending.
+    Page "Accept an invitation to become a colleague": fetch the entry, change only its status, and put it back, because
+    the server drops elements that are missing from the request. After a lost response the entry is fetched again, and
+    put again if it is still pending.
 
     Raises:
+        InvalidInputError: the signed-in user is the inviter.
         ResponseError: the server's verdict; `NotFoundError` if the invitation does not exist, or no longer exists.
         InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
@@ -170,11 +171,13 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
 def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
     """Decline, withdraw or remove a connection; the request is the same, and the result says which it was.
 
-    Pages "Deleting connections" and "Accept an invitation" (declining). The connection is fetched first, for its status
-    and edit link; a connection that no longer exists when it is deleted counts as removed.
+    Pages "Deleting connections" and "Accept an invitation to become a colleague" (declining). The connection is fetched
+    first, for its status and edit link; a connection that no longer exists when it is deleted counts as removed.
 
     Raises:
         ResponseError: the server's verdict; `NotFoundError` if there is no such connection.
+        TransportError: the connection still exists, or no request was sent.
+        InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
     entry = yield from _entry(address, which)
     if entry is None:

@@ -71,6 +71,7 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
     Page "Adding a member programmatically"; that this accepts an invitation is inferred from the vendor's own client.
 
     Raises:
+        InvalidInputError: the invitation has no `community_uuid`, or `me` is a key.
         ResponseError: the server's verdict.
         InDoubtError: the response was lost.
     """

@@ -144,7 +144,7 @@ def connection_from(entry: Entry) -> Connection:
 
 
 def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> Entry:
-    """The entry that invites a person (protocol page "Inviting a person to become your colleague").
+    """The entry that invites a person (protocol page "Inviting a person to become a colleague").
 
     The status is ``pending``, although the inviter's own list shows ``unconfirmed``.
     """
@@ -152,14 +152,17 @@ def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> E
 
 
 def connected_entry(message: str = "") -> Entry:
-    """The entry that connects two people (protocol page "Creating a colleague connection", administration)."""
+    """The entry that connects two people.
+
+    Protocol page "Creating a colleague connection using the Administration API".
+    """
     return _entry(Status.ACCEPTED, Content(message, "text"))
 
 
 def accepted_entry(entry: Entry) -> Entry:
     """The entry of an invitation with only its status changed.
 
-    Protocol page "Accept an invitation": the entry that is sent replaces all existing information.
+    Protocol page "Accept an invitation to become a colleague": the sent entry replaces all existing information.
     """
     accepted = Category(Status.ACCEPTED.value, _STATUS_SCHEME)
     categories = [

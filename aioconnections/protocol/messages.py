@@ -75,8 +75,10 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = tuple(items)
         for name, value in self._items:
-            if not _TOKEN.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-                raise InvalidInputError("a header name or value contains characters that cannot be sent")
+            if not _TOKEN.fullmatch(name):
+                raise InvalidInputError("a header name must be a token: ASCII letters, digits and hyphens, for example")
+            if not _FIELD_VALUE.fullmatch(value):
+                raise InvalidInputError(f"the value of the header {name} contains characters that cannot be sent")
         self.wire = "".join(f"{name}: {value}\r\n" for name, value in self._items).encode("latin-1")
 
     def get(self, name: str) -> str | None:
@@ -164,7 +166,8 @@ class Request:
     def __attrs_post_init__(self) -> None:
         target = self.target
         if self.method not in _METHODS:
-            raise InvalidInputError(f"the method of a request must be one of {', '.join(sorted(_METHODS))}")
+            choices = ", ".join(sorted(_METHODS))
+            raise InvalidInputError(f"the method of a request must be one of {choices}, got {self.method!r:.60}")
         if not (target[:1] == "/" and target.isascii() and target.isprintable()) or " " in target or "#" in target:
             raise InvalidInputError("the target of a request must be a path of percent-encoded ASCII")
 

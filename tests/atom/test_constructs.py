@@ -276,7 +276,7 @@ XMLNS_NAME = "{http://www.w3.org/2000/xmlns/}a"
         (Entry(content=Content("<!DOCTYPE x>", "application/xml")), "XHTML and XML content must be well-formed"),
         (Entry(attributes=(("a b", ""),)), "'a b' is not a valid XML name"),
         (Entry(attributes=((XMLNS_NAME, ""),)), f"'{XMLNS_NAME}' is not a valid XML name"),
-        (Entry(attributes=(("a", ""), ("a", ""))), "attributes must have different names"),
+        (Entry(attributes=(("a", ""), ("a", ""))), "the attributes of an element must have different names"),
         (Entry(extensions=(XmlElement("1"),)), "'1' is not a valid XML name"),
         (Entry(extensions=(XmlElement("{}a"),)), "'{}a' is not a valid XML name"),
     ],

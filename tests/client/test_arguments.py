@@ -118,7 +118,7 @@ async def test_a_connection_has_two_people() -> None:
     async with place.client(0) as client:
         with pytest.raises(InvalidInputError, match="two people, got one Person; pass the target too"):
             await client.connection(ann)  # type: ignore[call-overload] # that is the point
-        with pytest.raises(InvalidInputError, match="expected Email, Userid, Key or Person, not str"):
+        with pytest.raises(InvalidInputError, match="expected Email, Userid, Key or Person, got str"):
             await client.connection("c0ffee", ann)  # type: ignore[call-overload] # that is the point
     assert place.server.requests.total == 0
 

@@ -59,7 +59,8 @@ def test_headers_add_up_in_order_and_compare_by_value() -> None:
     ],
 )
 def test_what_could_split_a_header_is_refused(name: str, value: str) -> None:
-    with pytest.raises(InvalidInputError):
+    problem = "the value of the header X-A contains" if name == "X-A" else "a header name must be a token"
+    with pytest.raises(InvalidInputError, match=problem):
         Headers([(name, value)])
 
 
@@ -119,7 +120,7 @@ def test_what_could_break_the_request_line_is_refused(target: str) -> None:
 
 @pytest.mark.parametrize("method", ["", "get", "PATCH", "CONNECT", "GET /x HTTP/1.1\r\nHost: evil\r\n\r\nGET", "GET\n"])
 def test_a_method_is_one_of_five(method: str) -> None:
-    with pytest.raises(InvalidInputError, match="method"):
+    with pytest.raises(InvalidInputError, match="DELETE, GET, HEAD, POST, PUT, got '"):
         Request(method, "/")
 
 
