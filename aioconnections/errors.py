@@ -75,7 +75,7 @@ Sent = Literal["no", "maybe"]
 
 
 def _tidy(text: str) -> str:
-    """Text that is safe to print: one line, nothing that a terminal acts on, capped."""
+    """Text that is safe to print: one line of limited length, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST_MESSAGE]).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 

@@ -62,7 +62,7 @@ _EMPTY: dict[str, Value] = dict.fromkeys((*_IDENTITIES, *_DETAILS))
 
 @frozen(kw_only=True)
 class Outcome:
-    """What is known of one item.
+    """What is known about one item.
 
     Attributes:
         index: zero-based position in the source.
@@ -190,8 +190,9 @@ class Invited(Outcome):
     """The invitation was made.
 
     Attributes:
-        connection_id: id of the *invitee's* row, from the ``Location`` header; the inviter's row has another id. None
-            if the server did not name it, or if the response was lost and a later request found the invitation.
+        connection_id: id of the connection as the *invitee* sees it, from the ``Location`` header; for the inviter it
+            has another id. None if the server did not send it, or if the response was lost and a later request found
+            the invitation.
     """
 
     connection_id: str | None = None
@@ -335,7 +336,7 @@ class Count:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: Counter[type[Outcome] | Status | None] = Counter()  # checked ones by their status
+        self._counts: Counter[type[Outcome] | Status | None] = Counter()  # `Checked` by status, others by class
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""

@@ -82,12 +82,12 @@ class Client(Resource):
     Args:
         base_url: URL of the server; a path before ``/profiles`` is part of it.
         auth: ``(user, password)``, an `Auth`, or None for the public data.
-        max_connections: limit of requests under way.
-        max_per_second: limit of requests started per second; None for no limit.
+        max_connections: limit on requests under way.
+        max_per_second: limit on requests started per second; None for no limit.
         burst: number of requests that may start at once after a pause.
         timeouts: see `Timeouts`.
-        max_attempts: limit of attempts for one call or item, without redirects within the server and the repetition
-            after a renewed login.
+        max_attempts: limit on attempts for one call or item, not counting redirects within the server and the
+            repetition after a renewed login.
         headers: additional headers of every request.
         cookies: keep the cookies that the server sets and send them back, for a load balancer that needs them. By
             default they are dropped: the server would accept them as a login, in place of the password.
@@ -149,7 +149,7 @@ class Client(Resource):
 
     @property
     def max_per_second(self) -> float | None:
-        """Limit of requests started per second, for all users; None for no limit. It may be changed at any time."""
+        """Limit on requests started per second, for all users; None for no limit. It may be changed at any time."""
         return self._caller.server.limiter.max_per_second
 
     @max_per_second.setter

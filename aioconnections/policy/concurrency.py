@@ -14,7 +14,7 @@ class Concurrency:
     """A bound between 1 and `most`, learned from how requests end.
 
     It starts at `most`. A refusal halves it, once for all requests under way at that moment. Below half of the refused
-    value it grows by one with each good response, above by one for as many good responses as the bound.
+    value it grows by one with each good response; above, a bound of n grows by one with every n good responses.
     """
 
     __slots__ = ("_bound", "_cut_at", "_slow_from", "most")

@@ -18,7 +18,7 @@ from aioconnections.errors import LocalLimitError, ProtocolError, TransportError
 __all__ = ["LONGEST_RETRY_AFTER", "Retry", "RetryBudget"]
 
 _TEMPORARY = frozenset({429, 502, 503, 504})
-_NOT_DONE = 429  # the only one of these statuses that says that nothing was done
+_NOT_DONE = 429  # the only one of these statuses which means that nothing was done
 _FIRST_PAUSE = 0.25
 _DOUBLINGS = 5  # until the longest pause, 8 s
 LONGEST_RETRY_AFTER = 300.0
