@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from attrs import evolve
 
-from aioconnections.bulk.job import SessionJob, WorkItem, cut_off, known, undone
+from aioconnections.bulk.job import ItemFeed, Known, SessionJob, WorkItem, cut_off, known, undone
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -31,9 +31,9 @@ from aioconnections.outcomes import (
     Unprocessed,
 )
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.messages import Flow, Sends
+from aioconnections.protocol.messages import Flow, Request, Response, Sends
 from aioconnections.protocol.profiles import check, check_request, check_result
-from aioconnections.records import Identity, Pair, Person
+from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
 from aioconnections.session.session import Session
@@ -90,8 +90,11 @@ class FlowJob(SessionJob, Generic[DoneT]):
         first = self._first.setdefault(work.person, index)
         return first if first != index else None
 
-    async def do(self, index: int, item: object, parking: Parking) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
+    async def do(
+        self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]
+    ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item."""
+        del feed
         try:
             work = self.parse(item)
         except InvalidInputError as error:
@@ -170,47 +173,45 @@ _CHECK_VERDICTS = (BadRequestError, ForbiddenError)
 
 
 class CheckJob(SessionJob):
-    """A job that checks each pair with one HEAD request; fast path for checks."""
+    """A job that checks each pair with one HEAD request; fast path for checks.
+
+    While nothing unusual is pending, an `Express` chain takes further pairs in place of the worker.
+    """
 
     def is_ready(self) -> bool:
         """See `Job`."""
         return self.over is None and self.session.is_proved()
 
-    async def do(self, index: int, item: object, parking: Parking) -> CheckOutcome:
-        """The outcome of one pair."""
-        try:
-            pair = pair_of(item)
-            if self.session.emails.hidden:
-                self.session.refuse_hidden(pair.source, pair.target)
-        except InvalidInputError as error:
-            return Failed(error.with_traceback(None), index=index, item=item)
+    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[CheckOutcome]) -> CheckOutcome | None:
+        """The outcome of one pair, or of the last one that a chain has taken; see `Job`."""
         session = self.session
         context = CallContext(session.now, session.item_timeout, self.run, parking)
+        current = _CurrentPair(self, feed, context)
         try:
-            request = check_request(session.address, pair)  # one request, so `Session.run` is not needed
-            status = check_result(request, await session.dispatcher.send(request, context))
+            request = current.set(index, item)
+        except InvalidInputError as error:
+            return Failed(error.with_traceback(None), index=index, item=item)
+        try:  # one request, so `Session.run` is not needed
+            response = await session.dispatcher.send(request, context, items=current)
+            if current.is_settled:
+                return None
+            status = check_result(request, response)
         except ConnectionsError as error:
             failure = error
         except BaseException:
-            self.cut.append(cut_off(known(index, item, context, pair=pair)))
+            if not current.is_settled:
+                self.cut.append(cut_off(current.facts()))
             raise
         else:
-            if self.repeats.counts:
-                self.repeats.went_well()
-            return Checked(
-                status,
-                index=index,
-                item=item,
-                pair=pair,
-                attempts=context.attempts,
-                elapsed=context.elapsed,
-                waited=context.waited,
-            )
+            return current.checked(status)
+        return await self._failed(failure, current)
+
+    async def _failed(self, failure: ConnectionsError, current: _CurrentPair) -> CheckOutcome:
+        session, facts = self.session, current.facts()
         if isinstance(failure, AuthenticationError):
             session.refused(failure)
-        facts = known(index, item, context, pair=pair)
         try:
-            failure = await session.explained(failure, pair.source, pair.target)
+            failure = await session.explained(failure, current.pair.source, current.pair.target)
         except BaseException:
             self.cut.append(undone(failure, facts, _CHECK_VERDICTS))
             raise
@@ -220,6 +221,77 @@ class CheckJob(SessionJob):
         else:
             self.noticed(failure)
         return cast("CheckOutcome", undone(failure, facts, _CHECK_VERDICTS))
+
+
+class _CurrentPair:
+    """The pair whose request is under way on one lane; see `Items`."""
+
+    __slots__ = ("_context", "_feed", "_index", "_item", "_job", "_request", "is_settled", "pair")
+
+    pair: Pair
+    _index: int
+    _item: object
+    _request: Request
+
+    def __init__(self, job: CheckJob, feed: ItemFeed[CheckOutcome], context: CallContext) -> None:
+        self._job = job
+        self._feed = feed
+        self._context = context
+        self.is_settled: bool = False
+
+    def set(self, index: int, item: object) -> Request:
+        """Make `item` the current one, and return its request.
+
+        Raises:
+            InvalidInputError: it is invalid.
+        """
+        pair, session = pair_of(item), self._job.session
+        if session.emails.hidden:
+            session.refuse_hidden(pair.source, pair.target)
+        self._request = request = check_request(session.address, pair)
+        self._index, self._item, self.pair = index, item, pair
+        self.is_settled = False
+        return request
+
+    def settle(self, response: Response) -> bool:
+        """See `Items.settle`."""
+        try:
+            outcome = self.checked(check_result(self._request, response))
+        except ConnectionsError:
+            return False
+        self.is_settled = True
+        self._feed.deliver(outcome)
+        return True
+
+    def advance(self) -> Request | None:
+        """See `Items.advance`."""
+        while (taken := self._feed.take()) is not None:
+            index, item = taken
+            try:
+                return self.set(index, item)
+            except InvalidInputError as error:
+                self._feed.deliver(Failed(error.with_traceback(None), index=index, item=item))
+        return None
+
+    def checked(self, status: Status | None) -> Checked:
+        """The outcome if the response gave `status`."""
+        repeats = self._job.repeats
+        if repeats.counts:
+            repeats.went_well()
+        context = self._context
+        return Checked(
+            status,
+            index=self._index,
+            item=self._item,
+            pair=self.pair,
+            attempts=context.attempts,
+            elapsed=context.elapsed,
+            waited=context.waited,
+        )
+
+    def facts(self) -> Known:
+        """The common attributes of the outcome."""
+        return known(self._index, self._item, self._context, pair=self.pair)
 
 
 def checked(address: Address, pair: Pair) -> Flow[Checked]:

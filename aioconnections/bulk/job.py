@@ -35,9 +35,35 @@ from aioconnections.session.parking import Parking
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG
 
-__all__ = ["Job", "Known", "SessionJob", "WorkItem", "cut_off", "digest_of", "end_of_run", "known", "prove", "undone"]
+__all__ = [
+    "ItemFeed",
+    "Job",
+    "Known",
+    "SessionJob",
+    "WorkItem",
+    "cut_off",
+    "digest_of",
+    "end_of_run",
+    "known",
+    "prove",
+    "undone",
+]
 
 OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
+OutT = TypeVar("OutT", bound=Outcome)
+
+
+@frozen
+class ItemFeed(Generic[OutT]):
+    """The items of a run that are ready, and its outcomes. Neither function waits or needs a task.
+
+    Attributes:
+        take: the index of the next item, and the item, if a worker may read it now; else None.
+        deliver: delivers the outcome of an item that was taken.
+    """
+
+    take: Callable[[], tuple[int, object] | None]
+    deliver: Callable[[OutT], object]
 
 
 class Job(Protocol[OutT_co]):
@@ -70,8 +96,12 @@ class Job(Protocol[OutT_co]):
         """
         ...
 
-    async def do(self, index: int, item: object, parking: Parking) -> OutT_co:
-        """The outcome of one item; never raises because of the item. Long waits use `parking`."""
+    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]) -> OutT_co | None:
+        """The outcome of one item; never raises because of the item. Long waits use `parking`.
+
+        A job may take further items from `feed` and deliver outcomes to it. It returns the outcome of the last item
+        that it has taken, or None if that was delivered too.
+        """
         ...
 
     async def aclose(self, *, complete: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from attrs import evolve
 
 from aioconnections.bulk.flows import FlowJob
-from aioconnections.bulk.job import Known, SessionJob, WorkItem, cut_off, known
+from aioconnections.bulk.job import ItemFeed, Known, SessionJob, WorkItem, cut_off, known
 from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
@@ -73,8 +73,9 @@ class JournalledJob(SessionJob, Generic[OutT]):
             await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self.changes)
             self._open = self._opened = True
 
-    async def do(self, index: int, item: object, parking: Parking) -> Outcome:
+    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]) -> Outcome:
         """Process one item; see `Job`."""
+        del feed
         record = _Record(self._journal, index, item)
         context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
         work = self._parsed(item)

@@ -19,7 +19,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from aioconnections.bulk.job import Job
+from aioconnections.bulk.job import ItemFeed, Job
 from aioconnections.bulk.reporting import Reporter
 from aioconnections.clock import Timer, is_cancelled, within
 from aioconnections.errors import (
@@ -95,6 +95,8 @@ class Outcomes(Generic[OutT]):
         self._ended = False  # nothing more is read
         self._cancelled = False  # from outside: the outcomes are not complete
         self._exhausted = False  # the source has no more items
+        self._feed: ItemFeed[OutT]
+        self._postponed: BaseException | None = None  # of the source, raised where it may end a worker
         self._failure: BaseException | None = None  # of the source or an internal error: raised after the outcomes
         self._arrival: anyio.Event | None = None  # the consumer waits for it
         self._consuming = False
@@ -116,6 +118,7 @@ class Outcomes(Generic[OutT]):
         self._admit()
         # Created here, not in `__init__`: it refers to the run, and the cycle would delay the warning of `__del__`.
         self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
+        self._feed = ItemFeed(self._take_ready, self._deliver)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
@@ -307,7 +310,7 @@ class Outcomes(Generic[OutT]):
     async def _work(self) -> None:
         job, parking = self._job, self._parking
         try:
-            while not self._ended:
+            while not self._ended or self._postponed is not None:
                 if not job.is_ready():
                     await job.ready()
                     continue
@@ -319,7 +322,9 @@ class Outcomes(Generic[OutT]):
                     return
                 if self._running - parking.parked < self._workers and self._tasks is not None:
                     self._start_worker(self._tasks)
-                self._deliver(await job.do(*taken, parking))
+                outcome = await job.do(*taken, parking, self._feed)
+                if outcome is not None:
+                    self._deliver(outcome)
                 if (parking.used or job.over is not None) and self._is_superfluous():
                     return
         except BaseException as error:
@@ -373,6 +378,11 @@ class Outcomes(Generic[OutT]):
 
     def _pull(self) -> tuple[int, object] | None:
         assert self._items is not None  # noqa: S101 # checked by the caller
+        if self._postponed is not None:
+            error, self._postponed = self._postponed, None
+            if not self._ends_with_source(error):
+                raise error
+            return None
         try:
             item = next(self._items)
             self._read += 1
@@ -384,6 +394,33 @@ class Outcomes(Generic[OutT]):
             if not self._ends_with_source(error):
                 raise
         return None
+
+    def _take_ready(self) -> tuple[int, object] | None:
+        """The next item and its index, if a worker could read it now; None otherwise. See `ItemFeed`."""
+        if (
+            self._items is None
+            or self._ended
+            or self._postponed is not None
+            or self._job.over is not None
+            or self._parking.parked
+            or self._running < self._workers
+            or self._read - self._delivered >= self._window
+        ):
+            return None
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self._exhausted = True
+            self._stop_reading()
+            return None
+        except Exception as error:  # noqa: BLE001 -- raised to the consumer after the outcomes
+            self._break_off(error)
+            return None
+        except BaseException as error:  # noqa: BLE001 -- whether it ends the run is decided in the task of the worker
+            self._postponed = error
+            return None
+        self._read += 1
+        return self._read - 1, item
 
     async def _pull_async(self) -> tuple[int, object] | None:
         assert self._async_items is not None  # noqa: S101 # one of the two iterators is set

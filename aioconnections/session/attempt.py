@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import evolve
 
@@ -24,7 +24,16 @@ from aioconnections.transport import Engine, StreamedResponse
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
 
-__all__ = ["SETTLED", "CookieSender", "Page", "Prober", "Sender", "met_closed_connection", "send_unlimited"]
+__all__ = [
+    "SETTLED",
+    "CookieSender",
+    "Page",
+    "Prober",
+    "RequestChain",
+    "Sender",
+    "met_closed_connection",
+    "send_unlimited",
+]
 
 R = TypeVar("R")
 
@@ -83,6 +92,24 @@ class Page(Generic[R]):
         return head
 
 
+class RequestChain(Protocol):
+    """Requests that follow one another; see `Express`."""
+
+    @property
+    def request(self) -> Request:
+        """The latest request."""
+        ...
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the response to the latest request was settled."""
+        ...
+
+    def next_request(self, response: Response) -> Request | None:
+        """See `NextRequest` of the transport."""
+        ...
+
+
 class Sender:
     """Sends the requests of one signed-in user without waiting; `Readiness` has admitted them before."""
 
@@ -95,9 +122,17 @@ class Sender:
         self._now = now
 
     async def send(
-        self, request: Request, context: CallContext, moment: float, seconds: float, page: Page[Any] | None = None
+        self,
+        request: Request,
+        context: CallContext,
+        moment: float,
+        seconds: float,
+        page: Page[Any] | None = None,
+        chain: RequestChain | None = None,
     ) -> tuple[Response, Headers]:
         """Send one request at `moment` and wait up to `seconds` for its response.
+
+        With `chain`, its requests follow, and the result is that of the latest one.
 
         Returns:
             The response, and the headers with the credential of the request, for `Login.renew`.
@@ -105,6 +140,8 @@ class Sender:
         Raises:
             TransportError: there is no complete response.
         """
+        if chain is not None:
+            request = chain.request  # a later one than the first, if the connection was lost in between
         context.attempts += 1
         context.sent_at = moment
         if context.canary is not None:
@@ -113,13 +150,20 @@ class Sender:
         headers = login.constant if request.anonymous else login.request_headers
         assert headers is not None  # noqa: S101 # a login that was ready remains ready
         try:
-            if page is None:
+            if chain is not None:
+                exchange = self._engine.exchange
+                response = await exchange(self._origin, request, headers, seconds, chain.next_request)
+                if chain.is_settled:
+                    return response, headers
+                request, moment = chain.request, context.sent_at
+            elif page is None:
                 response = await self._engine.exchange(self._origin, request, headers, seconds)
             else:
                 async with self._engine.stream(self._origin, request, headers, seconds) as arriving:
                     response = await page.read(arriving)
         except TransportError as error:
-            self._failed(request, context, moment, error)
+            latest = request if chain is None else chain.request
+            self._failed(latest, context, context.sent_at, error)
             raise
         status, telemetry = response.status, self._telemetry
         telemetry.responses[status] += 1
@@ -171,9 +215,16 @@ class CookieSender:
         self._jar = jar
 
     async def send(
-        self, request: Request, context: CallContext, moment: float, seconds: float, page: Page[Any] | None = None
+        self,
+        request: Request,
+        context: CallContext,
+        moment: float,
+        seconds: float,
+        page: Page[Any] | None = None,
+        chain: RequestChain | None = None,
     ) -> tuple[Response, Headers]:
-        """See `Sender.send`."""
+        """See `Sender.send`; no chain is begun, because each response may change the cookies."""
+        del chain
         jar = self._jar
         cookie = NO_HEADERS if self._login.credential.get("cookie") else jar.header(request)
         sent = evolve(request, headers=request.headers + cookie) if cookie else request

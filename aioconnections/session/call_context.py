@@ -154,6 +154,7 @@ class CallContext:
         canary: set for a canary of an application, which does not wait for that application.
 
     Attributes:
+        now: gives the current time.
         attempts: number of requests sent.
         waited: seconds spent waiting for the server, a slot or the rate limit.
         changes: number of changes that the conversation has requested.
@@ -166,7 +167,6 @@ class CallContext:
         "_before_send",
         "_changed_before",
         "_not_made",
-        "_now",
         "_seconds",
         "_started",
         "attempts",
@@ -175,6 +175,7 @@ class CallContext:
         "changes",
         "has_intent",
         "is_proof",
+        "now",
         "parking",
         "run",
         "sent_at",
@@ -193,7 +194,7 @@ class CallContext:
         is_proof: bool = False,
         canary: SentCanary | None = None,
     ) -> None:
-        self._now = now
+        self.now: Callable[[], float] = now
         self._started = now()
         self._seconds = seconds
         self._before_send = before_send
@@ -210,15 +211,21 @@ class CallContext:
         self.sent_at: float = float("-inf")
         self.has_intent: bool = False
 
+    def restart(self, moment: float) -> None:
+        """Begin a conversation of one request that is sent at `moment`, in place of one that has ended."""
+        self._started = self.sent_at = moment
+        self.attempts = 1
+        self.waited = 0.0
+
     @property
     def elapsed(self) -> float:
         """Seconds since the start, without those in `waited`."""
-        return self._now() - self._started - self.waited
+        return self.now() - self._started - self.waited
 
     @property
     def lasted(self) -> float:
         """Seconds since the start."""
-        return self._now() - self._started
+        return self.now() - self._started
 
     def seconds_left(self, moment: float) -> float:
         """Seconds from `moment` to the deadline of the conversation; negative after it."""
@@ -250,7 +257,7 @@ class CallContext:
         self.has_intent = True
         if self._before_send is not None:
             await self._before_send(self.changes)
-            moment = self._now()
+            moment = self.now()
             if run is not None:
                 run.check(moment)  # the run may have ended during the wait
         self._changed_before, self.changed_at = self.changed_at, moment
@@ -282,7 +289,7 @@ class CallContext:
 
     def since_change(self) -> float | None:
         """Seconds since the last change that may have been made; None if there is none."""
-        return None if self.changed_at is None else self._now() - self.changed_at
+        return None if self.changed_at is None else self.now() - self.changed_at
 
     def __repr__(self) -> str:
         return f"CallContext({self.attempts} attempts, {self.changes} changes)"

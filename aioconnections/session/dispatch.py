@@ -37,6 +37,7 @@ from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
 from aioconnections.session.call_context import CallContext, RunScope, SentCanary
 from aioconnections.session.doubts import Doubts, Next
+from aioconnections.session.express import Express, Items
 from aioconnections.session.login import Login
 from aioconnections.session.readiness import Readiness
 from aioconnections.session.runtime import Runtime
@@ -96,6 +97,7 @@ class Dispatcher:
         self._communities = runtime.applications.communities
         self._communities_root = f"{address.context}/communities/"
         self._refusals: set[tuple[str, int, bool]] = set()  # recorded refusals in own form: method, status, Communities
+        self._head_refusals: frozenset[int] = frozenset()  # statuses of those by which Profiles refuses a HEAD
         self._proof: _SharedProof | None = None
         self.is_proved: Callable[[], bool] = self._readiness.is_proved
 
@@ -134,7 +136,13 @@ class Dispatcher:
             raise
 
     async def send(
-        self, request: Request, context: CallContext, page: Page[Any] | None = None, *, judged: bool = True
+        self,
+        request: Request,
+        context: CallContext,
+        page: Page[Any] | None = None,
+        *,
+        judged: bool = True,
+        items: Items | None = None,
     ) -> Response:
         """Send a request, repeat it if that may help, and return its final response.
 
@@ -143,20 +151,32 @@ class Dispatcher:
             context: context of the conversation.
             page: parses the response while it arrives; None to read it as a whole.
             judged: whether to determine if a refusal comes from the application.
+            items: the items of a run whose requests may follow in an `Express` chain. The response and any error are
+                then about the item that is current; see `Items`.
 
         Raises:
             ConnectionsError: there is no response.
         """
         if request.delay:
             await self._delay(request, context)
+        chain = None if items is None else self._express(request, context, items)
         try:
-            response, sent = await self._attempt(request, context, page)
+            response, sent = await self._attempt(request, context, page, chain)
             if response.status in SETTLED or self._is_own_refusal(request, response):
                 return response
+            if chain is not None:
+                request = chain.request
             end: Response | TransportError = await self._settled(response, request, sent, context, page)
         except TransportError as error:
             end = error
+            if chain is not None:
+                request = chain.request
         return await self._pursue(request, end, context, page, judged=judged)
+
+    def _express(self, request: Request, context: CallContext, items: Items) -> Express:
+        return Express(
+            self._runtime, self._login, self._readiness, self._profiles, self._head_refusals, request, context, items
+        )
 
     async def prove(self, run: RunScope | None = None) -> None:
         """Prove the login with a canary, unless the last proof is still valid.
@@ -201,7 +221,11 @@ class Dispatcher:
         proof.check(in_run=run is not None)
 
     async def _attempt(
-        self, request: Request, context: CallContext, page: Page[Any] | None = None
+        self,
+        request: Request,
+        context: CallContext,
+        page: Page[Any] | None = None,
+        chain: Express | None = None,
     ) -> tuple[Response, Headers]:
         """Send a request once, as soon as it may start; return the response, and the headers for `Login.renew`."""
         readiness, slots = self._readiness, self._runtime.slots
@@ -221,7 +245,7 @@ class Dispatcher:
                 if request.method not in SAFE_METHODS:
                     await context.send_change(moment)
                 seconds = min(seconds, self._runtime.attempt_timeout)
-                response, sent = await self._send(request, context, moment, seconds, page)
+                response, sent = await self._send(request, context, moment, seconds, page, chain)
             except LocalLimitError:
                 if slots.capped is None:  # no connection is open
                     raise
@@ -293,6 +317,8 @@ class Dispatcher:
         kind = request.method, response.status, request.target.startswith(self._communities_root)
         if kind not in self._refusals:
             self._refusals.add(kind)
+            if request.method == "HEAD" and not kind[2]:
+                self._head_refusals |= {response.status}
             self._monitor(request).application.saw_own_form(request.method, response.status)
         return True
 

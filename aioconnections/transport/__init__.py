@@ -6,13 +6,13 @@ not know credentials, retries or rates. The caller bounds the number of concurre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 
-__all__ = ["Engine", "StreamedResponse"]
+__all__ = ["Engine", "NextRequest", "StreamedResponse"]
 
 
 class StreamedResponse(Protocol):
@@ -32,15 +32,30 @@ class StreamedResponse(Protocol):
         ...
 
 
+NextRequest: TypeAlias = Callable[[Response], Request | None]
+"""Gives the request that follows a response; None to end with this response. It runs outside a task and cannot wait."""
+
+
 class Engine(Protocol):
     """Sends requests over kept-alive connections."""
 
-    async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
+    async def exchange(
+        self,
+        origin: Origin,
+        request: Request,
+        common: Headers,
+        timeout: float,
+        next_request: NextRequest | None = None,
+    ) -> Response:
         """Send `request`, with the constant headers `common` before its own, and return the whole response.
 
         The engine sets `Host` and the framing headers. `timeout`, in seconds, covers everything from connecting to the
         last byte of the body. A response of any status is returned; redirects are not followed, and cookies are not
         kept. Cancelling is safe at any await.
+
+        With `next_request`, an engine may send further requests over the same connection, each after the response to
+        the one before. The last response, for which `next_request` gives no request, is returned, and an exception is
+        about the latest request. An engine that cannot do this returns the first response without calling it.
 
         Raises:
             TransportError: there is no complete response. Exceptions of the underlying library are translated.

@@ -34,6 +34,11 @@ class ConcurrencyLimiter:
         return self._limit - self._free
 
     @property
+    def is_contended(self) -> bool:
+        """Whether a slot that is released now would not be free for its former holder."""
+        return bool(self._waiters) or self._free < 0
+
+    @property
     def capped(self) -> int | None:
         """How many connections this machine allows; None if no limit has been reached."""
         return self._cap

@@ -241,17 +241,13 @@ class Lane:
 
         An idle time declared by the server takes precedence over `idle_seconds`.
         """
-        reader = self.reader
-        head = reader.head
-        if head is None or self.must_close or self.wire.lost or not reader.persistent:
-            self.drop()
-            return
-        self._requests_left = self._requests_left - 1 if head.requests_left is None else head.requests_left
-        if head.idle_seconds is not None:
+        head = self.reader.head
+        if head is not None and head.idle_seconds is not None:
             idle_seconds = head.idle_seconds
-        if self._requests_left <= 0 or idle_seconds <= 0:
+        if idle_seconds <= 0 or not self.is_reusable():
             self.drop()
             return
+        self._requests_left = self._left()
         self.state = "idle"
         self.used = True
         self.reader = _NO_REQUEST  # frees the content
@@ -260,6 +256,34 @@ class Lane:
         self.deadline = until = timer.now() + idle_seconds
         if until < timer.fires_at:
             timer.arm(until)
+
+    def is_reusable(self) -> bool:
+        """Whether another request may follow the response that `reader` has read."""
+        reader = self.reader
+        head = reader.head
+        return (
+            head is not None
+            and reader.persistent
+            and not self.must_close
+            and not self.wire.lost
+            and head.idle_seconds != 0
+            and self._left() > 0
+        )
+
+    def _left(self) -> float:
+        """Number of further requests that the server accepts after the current one."""
+        head = self.reader.head
+        declared = None if head is None else head.requests_left
+        return self._requests_left - 1 if declared is None else declared
+
+    def begin_next(self, reader: ResponseReader, deadline: float) -> None:
+        """Prepare for a further request at once, without a return to the pool; the lane must be reusable."""
+        self._requests_left = self._left()
+        self.used = True
+        self.reader = reader
+        self.deadline = deadline
+        if deadline < self._timer.fires_at:
+            self._timer.arm(deadline)
 
     def drop(self) -> None:
         """Close the connection. Further calls do nothing."""

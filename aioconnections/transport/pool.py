@@ -11,6 +11,7 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
@@ -21,7 +22,9 @@ from aioconnections.errors import (
     ProtocolError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
+from aioconnections.transport import NextRequest
 from aioconnections.transport.affinity import LoopAffinity
+from aioconnections.transport.chain import Chain
 from aioconnections.transport.connect import NOT_CONNECTED_IN_TIME, open_wire
 from aioconnections.transport.http1 import LARGEST_BODY, MalformedResponseError, ResponseReader
 from aioconnections.transport.lane import DeadlineTimer, Lane, LaneStream, OriginPool, TimedWait, malformed
@@ -81,7 +84,14 @@ class LanePool:
 
     # --- engine ---
 
-    async def exchange(self, origin: Origin, request: Request, common: Headers, timeout: float) -> Response:
+    async def exchange(
+        self,
+        origin: Origin,
+        request: Request,
+        common: Headers,
+        timeout: float,
+        next_request: NextRequest | None = None,
+    ) -> Response:
         """See `Engine.exchange`.
 
         Raises:
@@ -92,7 +102,13 @@ class LanePool:
         if pool is None or pool.origin is not origin or affinity.current_loop() is not affinity.bound_loop:
             pool = self.origin_pool(origin)
         payload = pool.payload(request, common)
-        lane = await self._send(pool, request, payload, timeout)
+        chain = None
+        if next_request is not None:
+            chain = Chain(next_request, pool, common, self.timer, timeout, self._max_body)
+        lane = await self._send(pool, request, payload, timeout, chain=chain)
+        if chain is not None and chain.failure is not None:
+            lane.drop()
+            raise chain.failure
         reader = lane.reader
         lane.release(IDLE_SECONDS)
         if reader.empty_response is not None:
@@ -215,7 +231,14 @@ class LanePool:
         raise DeadlineError(NOT_CONNECTED_IN_TIME, sent="no")
 
     async def _send(
-        self, pool: OriginPool, request: Request, payload: bytes, timeout: float, *, whole: bool = True
+        self,
+        pool: OriginPool,
+        request: Request,
+        payload: bytes,
+        timeout: float,
+        *,
+        whole: bool = True,
+        chain: Chain | None = None,
     ) -> Lane:
         """The lane of the sent request, once the response is complete; with ``whole=False``, once its head is."""
         timer = self.timer
@@ -229,7 +252,12 @@ class LanePool:
                 timer.arm(deadline)
             reader = lane.reader = ResponseReader(request.method, limit=self._max_body, whole=whole)
             try:
-                await lane.wire.request(reader, payload)
+                if chain is None:
+                    await lane.wire.request(reader, payload)
+                else:
+                    await lane.wire.request(reader, payload, partial(chain.follow, lane))
+                    reader = lane.reader
+                    deadline, payload = chain.deadline or deadline, chain.payload or payload
             except BaseException:
                 lane.drop()
                 raise

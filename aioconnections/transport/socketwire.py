@@ -19,6 +19,7 @@ from aioconnections.transport.wire import (
     READ_SIZE,
     SMALL_WRITE,
     UNSOLICITED,
+    Follow,
     readable,
 )
 
@@ -78,6 +79,7 @@ class SocketWire(asyncio.BufferedProtocol):
         self._next_reader: ResponseReader | None = None  # its request has not been delivered
         self._reader: ResponseReader | None = None  # receives what arrives
         self._waiter: asyncio.Future[None] | None = None
+        self._follow: Follow | None = None
         self._drained: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] = loop.create_future()
         self._reading = self._writable = True
@@ -146,9 +148,10 @@ class SocketWire(asyncio.BufferedProtocol):
         """See `Wire.quiet`."""
         return not (self.lost or self._readable())
 
-    def request(self, reader: ResponseReader, payload: bytes) -> asyncio.Future[None]:
+    def request(self, reader: ResponseReader, payload: bytes, follow: Follow | None = None) -> asyncio.Future[None]:
         """See `Wire.request`."""
         self.sent = False
+        self._follow = follow
         self._next_reader = reader
         waiter = self._waiter = self._loop.create_future()
         outbox = self._outbox
@@ -237,10 +240,22 @@ class SocketWire(asyncio.BufferedProtocol):
             self._wake_sender()
         waiter = self._waiter
         if waiter is not None:
+            if self._follow is not None and reader.done and not waiter.done() and self._continue(self._follow):
+                return
             self._waiter = None
             if not waiter.done():
                 self._outbox.expected += 1
                 waiter.set_result(None)
+
+    def _continue(self, follow: Follow) -> bool:
+        """Queue the request that follows at once, if there is one, for the end of this iteration of the loop."""
+        following = follow()
+        if following is None:
+            return False
+        self.sent = False
+        self._next_reader, payload = following
+        self._outbox.defer(self, payload)
+        return True
 
 
 class SecureWire(SocketWire):

@@ -18,6 +18,7 @@ from aioconnections.transport.wire import (
     READ_SIZE,
     SMALL_WRITE,
     UNSOLICITED,
+    Follow,
     readable,
 )
 
@@ -60,8 +61,9 @@ class StreamWire:
             pass
         return True
 
-    async def request(self, reader: ResponseReader, payload: bytes) -> None:
-        """See `Wire.request`."""
+    async def request(self, reader: ResponseReader, payload: bytes, follow: Follow | None = None) -> None:
+        """See `Wire.request`; `follow` is ignored."""
+        del follow
         self.sent = False
         if self._used and not self.quiet():
             self.lost = True

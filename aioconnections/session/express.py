@@ -1,0 +1,150 @@
+"""The express chain: checks that follow one another on a lane without waking a worker.
+
+While nothing unusual is pending, the callback of a lane settles a response, takes the next item and returns its
+request. `Express` decides whether it may. A chain ends, and its worker continues in the usual way:
+
+*With the response unsettled*, so that `Dispatcher` treats it as any other, if
+
+- its status is not final at once: neither 200 nor a refusal that the application itself is known to write;
+- it would change what is known about the server or the login (`Availability.steady`, `Login.is_untried`);
+- an attempt is reported, to `on_attempt` or in the log;
+- the owner of the items cannot settle it (`Items.settle`).
+
+*With the response settled*, if the next request may not start at this moment
+
+- because of an obstacle that `Readiness` would wait for: outage or pause, an unproved or refused login, a credential
+  that is being renewed, a request that waits for a slot, a start of the rate limit that lies ahead;
+- because the application is watched, or was not proved, or its outage is not over;
+- because the run is over;
+- because the owner has no item ready (`Items.advance`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from aioconnections.protocol.messages import Headers, Request, Response
+from aioconnections.session.applications import Monitor
+from aioconnections.session.attempt import SETTLED
+from aioconnections.session.call_context import CallContext
+from aioconnections.session.login import Login
+from aioconnections.session.readiness import Readiness
+from aioconnections.session.runtime import Runtime
+from aioconnections.session.telemetry import LOG
+
+__all__ = ["Express", "Items"]
+
+
+class Items(Protocol):
+    """The items of a run, as a chain uses them. No method waits."""
+
+    def settle(self, response: Response) -> bool:
+        """Deliver the outcome of the current item; False if `response` does not give it in a simple way."""
+        ...
+
+    def advance(self) -> Request | None:
+        """The request of the next item, which becomes the current one; None if none is ready."""
+        ...
+
+
+class Express:
+    """One chain of requests of a run to Profiles.
+
+    Args:
+        runtime: shared by all users of the client.
+        login: gives the credential.
+        readiness: tells whether the login is proved.
+        monitor: of Profiles.
+        known_refusals: statuses of refusals that Profiles is known to write in its own form.
+        request: the first request.
+        context: context of the first item; it restarts with each further item.
+        items: the items of the run.
+
+    Attributes:
+        request: the latest request.
+        is_settled: whether the response to the latest request was settled, so that nothing is left to do.
+    """
+
+    __slots__ = (
+        "_context",
+        "_headers",
+        "_items",
+        "_known_refusals",
+        "_login",
+        "_monitor",
+        "_readiness",
+        "_runtime",
+        "is_settled",
+        "request",
+    )
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        login: Login,
+        readiness: Readiness,
+        monitor: Monitor,
+        known_refusals: frozenset[int],
+        request: Request,
+        context: CallContext,
+        items: Items,
+    ) -> None:
+        self._runtime = runtime
+        self._login = login
+        self._readiness = readiness
+        self._monitor = monitor
+        self._known_refusals = known_refusals
+        self._context = context
+        self._items = items
+        self._headers: Headers | None = login.request_headers
+        self.request: Request = request
+        self.is_settled: bool = False
+
+    def next_request(self, response: Response) -> Request | None:
+        """Settle `response` and give the request that follows; None if the chain ends here."""
+        if not self._is_simple(response) or not self._items.settle(response):
+            return None
+        self._runtime.telemetry.responses[response.status] += 1
+        self.is_settled = True
+        moment = self._context.now()
+        if not self._may_start(moment):
+            return None
+        limiter = self._runtime.limiter
+        start = limiter.reserve(moment)
+        request = self._items.advance() if start <= moment else None
+        if request is None:
+            limiter.give_back(start)
+            return None
+        self._context.restart(moment)
+        self.request = request
+        self.is_settled = False
+        return request
+
+    def _is_simple(self, response: Response) -> bool:
+        """Whether `response` is final and tells nothing new."""
+        runtime, status = self._runtime, response.status
+        return (
+            (status in SETTLED or (status in self._known_refusals and response.is_own_form))
+            and runtime.availability.steady
+            and not self._login.is_untried
+            and runtime.telemetry.on_attempt is None
+            and not LOG.isEnabledFor(logging.DEBUG)
+        )
+
+    def _may_start(self, moment: float) -> bool:
+        """Whether the next request may start at `moment`, without a wait and without a canary before it."""
+        runtime, login, application, run = self._runtime, self._login, self._monitor.application, self._context.run
+        return (
+            runtime.availability.is_clear(moment)
+            and application.proved
+            and application.outage.is_over
+            and not application.is_watched
+            and self._readiness.is_proved()
+            and login.is_ready
+            and login.request_headers is self._headers
+            and not runtime.slots.is_contended
+            and run is not None
+            and run.ended is None
+            and moment < run.until
+        )

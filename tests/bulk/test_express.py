@@ -1,0 +1,272 @@
+"""Checks in express chains: the same outcomes as one by one, whatever the server does, and every end of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from aioconnections import Attempt, Checked, Client, Failed, InvalidInputError, Pair, Status, Unprocessed, Userid
+from aioconnections.session.express import Express
+
+pytestmark = pytest.mark.asyncio
+
+HEADS = {
+    "accepted": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted",
+    "pending": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: PENDING",
+    "twice": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nX-Profiles-Connection-Status: accepted",
+    "none": "HTTP/1.1 404 Not Found\r\nContent-Type: text/xml;charset=UTF-8\r\nX-Profiles-Version: 1",
+    "unknown": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: engaged",
+    "refused": "HTTP/1.1 403 Forbidden\r\nContent-Type: text/xml",
+    "invalid": "HTTP/1.1 400 Bad Request\r\nContent-Type: text/xml",
+    "busy": "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html",
+    "closes": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nConnection: close",
+    "last": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nKeep-Alive: timeout=10, max=0",
+}
+GOOD = ("accepted", "pending", "none", "twice")
+ODD = (*HEADS, "surplus", "cut", "reset", "split")
+SERVICE = (
+    '<service xmlns="http://www.w3.org/2007/app"><workspace><collection href="http://h/x">'
+    '<snx:userid xmlns:snx="http://www.ibm.com/xmlns/prod/sn">me</snx:userid></collection></workspace></service>'
+)
+
+
+class Server(asyncio.Protocol):
+    """One connection; the response depends on the pair, and on how often it was asked for."""
+
+    asked: Counter[str]
+    kind_of: Any
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.count = 0
+
+    def data_received(self, data: bytes) -> None:
+        target = data.split(b" ", 2)[1].decode()
+        self.count += 1
+        if "connection.do" not in target:
+            kind = "atomsvc" if "profileService" in target else "atom"
+            body = SERVICE if kind == "atomsvc" else "<feed xmlns='http://www.w3.org/2005/Atom'/>"
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: application/{kind}+xml\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.transport.write(f"{head}{body}".encode())
+            return
+        self.asked[target] += 1
+        kind = self.kind_of(target, self.asked[target])
+        head = HEADS.get(kind, HEADS["accepted"])
+        cookie = f"Set-Cookie: LtpaToken2={random.getrandbits(64):x}; Path=/\r\nDate: Sat, 28 Nov 2026 20:36:04 GMT"
+        response = f"{head}\r\n{cookie}\r\nContent-Length: 0\r\n\r\n".encode()
+        match kind:
+            case "surplus":
+                self.transport.write(response + HEADS["pending"].encode() + b"\r\n\r\n")
+            case "cut":
+                self.transport.write(response[:40])
+                self.transport.close()
+            case "reset":
+                self.transport.abort()
+            case "split":
+                self.transport.write(response[:50])
+                asyncio.get_running_loop().call_soon(self.transport.write, response[50:])
+            case _:
+                self.transport.write(response)
+        if kind == "closes":
+            self.transport.close()
+
+
+@asynccontextmanager
+async def serving(kind_of: Any) -> AsyncIterator[tuple[str, Counter[str]]]:
+    """A server that responds as `kind_of(target, times)` says, and how often each target was asked for."""
+    asked: Counter[str] = Counter()
+    handler = type("Handler", (Server,), {"asked": asked, "kind_of": staticmethod(kind_of)})
+    server = await asyncio.get_running_loop().create_server(handler, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    finally:
+        server.close()
+
+
+def pairs(count: int, start: int = 0) -> Iterator[tuple[Userid, Userid]]:
+    return ((Userid(f"a{number}"), Userid(f"b{number}")) for number in range(start, start + count))
+
+
+def client_of(url: str, **options: Any) -> Client:
+    return Client(url, auth=("ajones", "secret"), max_per_second=None, **{"max_connections": 8, **options})
+
+
+def random_kind(target: str, times: int) -> str:
+    chance = random.Random(target)
+    if chance.random() < 0.02 and times == 1:
+        return chance.choice(ODD)
+    return chance.choice(GOOD)
+
+
+@pytest.fixture
+def chained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Counts the requests that followed another in a chain."""
+    counts: Counter[str] = Counter()
+    next_request = Express.next_request
+
+    def counting(self: Express, response: Any) -> Any:
+        request = next_request(self, response)
+        counts["followed" if request is not None else "ended"] += 1
+        return request
+
+    monkeypatch.setattr(Express, "next_request", counting)
+    return counts
+
+
+@pytest.mark.parametrize(
+    "count", [10_000, pytest.param(1_000_000, marks=[pytest.mark.full, pytest.mark.timeout(3600)])]
+)
+async def test_chains_and_single_checks_have_the_same_outcomes(count: int, chained: Counter[str]) -> None:
+    def note(attempt: Attempt) -> None:
+        """A hook, with which no chain begins."""
+
+    found: list[dict[int, tuple[object, ...]]] = []
+    for options in ({}, {"on_attempt": note}):
+        chained.clear()
+        async with serving(random_kind) as (url, _), client_of(url, **options) as client:
+            outcomes: dict[int, tuple[object, ...]] = {}
+            async with client.check_many(pairs(count)) as run:
+                async for outcome in run:
+                    assert outcome.index not in outcomes
+                    error = getattr(outcome, "error", None)
+                    outcomes[outcome.index] = type(outcome), getattr(outcome, "status", None), str(error), outcome.pair
+            assert run.stopped is None
+            assert run.tally.read == len(outcomes) == count
+        assert (chained["followed"] > count * 0.8) is not bool(options)
+        found.append(outcomes)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_each_pair_gets_its_own_status(chained: Counter[str], *, ordered: bool) -> None:
+    def own(target: str, times: int) -> str:
+        assert times == 1
+        return GOOD[int(target.rpartition("b")[2]) % 3]
+
+    expected = [Status.ACCEPTED, Status.PENDING, None]
+    async with serving(own) as (url, asked), client_of(url) as client:
+        found = await client.check_many(pairs(3000), ordered=ordered).collect()
+    assert all(isinstance(outcome, Checked) for outcome in found)
+    assert [getattr(outcome, "status", 0) for outcome in sorted(found, key=lambda it: it.index)] == expected * 1000
+    assert not ordered or [outcome.index for outcome in found] == list(range(3000))
+    assert (len(asked), client.stats().responses[200] + client.stats().responses[404]) == (3000, 3001)
+    assert chained["followed"] > 2500
+
+
+async def test_surplus_data_is_never_the_response_to_the_next_request() -> None:
+    def some(target: str, times: int) -> str:
+        return "surplus" if times == 1 and target.endswith("7") else "accepted"
+
+    async with serving(some) as (url, _), client_of(url) as client:
+        found = await client.check_many(pairs(2000)).collect()
+    assert {outcome.status for outcome in found if isinstance(outcome, Checked)} == {Status.ACCEPTED}
+    assert len(found) == 2000
+
+
+async def test_invalid_items_within_a_chain_fail_alone(chained: Counter[str]) -> None:
+    items: list[Any] = [*pairs(400)]
+    for place in range(0, 400, 10):
+        items[place : place + 2] = [("a", "b"), InvalidInputError("line 7: bad")]
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        found = await client.check_many(items).collect()
+    failed = {outcome.index for outcome in found if isinstance(outcome, Failed)}
+    assert failed == {place + more for place in range(0, 400, 10) for more in (0, 1)}
+    assert len(found) == 400
+    assert chained["followed"] > 200
+
+
+@pytest.mark.parametrize("error", [ValueError("row 300"), asyncio.CancelledError("row 300")])
+async def test_an_exception_of_the_source_is_raised_after_the_outcomes_before_it(error: BaseException) -> None:
+    def source() -> Iterator[tuple[Userid, Userid]]:
+        yield from pairs(300)
+        raise error
+
+    found: list[Any] = []
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        with pytest.raises(type(error), match="row 300"):
+            await client.check_many(source()).drain(found.append)
+    assert sorted(outcome.index for outcome in found) == list(range(300))
+
+
+async def test_a_run_that_is_left_accounts_for_every_item(chained: Counter[str]) -> None:
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        for leave_after in range(1, 200, 13):
+            async with client.check_many(pairs(10_000, start=10_000 * leave_after)) as run:
+                delivered = []
+                async for outcome in run:
+                    delivered.append(outcome)
+                    if len(delivered) == leave_after:
+                        break
+            rest = run.undelivered
+            assert sorted(it.index for it in (*delivered, *rest)) == list(range(run.tally.read))
+            assert all(isinstance(it, Checked | Unprocessed) for it in rest)
+        assert client.stats().under_way == 0
+    assert chained["followed"]
+
+
+async def test_a_cancelled_run_leaves_no_slot_and_no_request_behind() -> None:
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        for number in range(30):
+            task = asyncio.create_task(client.check_many(pairs(10_000, start=10_000 * number)).drain())
+            await asyncio.sleep(0.001 * (number % 7))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert client.stats().under_way == 0
+        assert len(await client.check_many(pairs(100, start=10**6)).collect()) == 100
+
+
+async def test_a_single_call_gets_a_slot_while_chains_run(chained: Counter[str]) -> None:
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url, max_connections=2) as client:
+        async with client.check_many(pairs(1_000_000)) as run:
+            seen, call = 0, asyncio.create_task(client.check(Userid("x"), Userid("y")))
+            async for _ in run:
+                seen += 1
+                if call.done():
+                    break
+        assert await call is Status.ACCEPTED
+        assert seen < 1000
+    assert chained["followed"]
+
+
+async def test_the_rate_limit_holds(chained: Counter[str]) -> None:
+    began = asyncio.get_running_loop().time()
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url, burst=1) as client:
+        client.max_per_second = 400
+        await client.check_many(pairs(200)).drain()
+    assert asyncio.get_running_loop().time() - began >= 199 / 400
+    assert chained["ended"]
+
+
+async def test_the_source_runs_in_the_context_of_the_run() -> None:
+    from contextvars import ContextVar
+
+    tenant: ContextVar[str] = ContextVar("tenant", default="none")
+    seen: Counter[str] = Counter()
+
+    def source() -> Iterator[tuple[Userid, Userid]]:
+        for pair in pairs(500):
+            seen[tenant.get()] += 1
+            yield pair
+
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        tenant.set("acme")
+        await client.check_many(source()).drain()
+    assert seen == {"acme": 500}
+
+
+async def test_a_pair_object_stays_what_it_was() -> None:
+    items = [Pair(Userid(f"a{number}"), Userid(f"b{number}")) for number in range(200)]
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        for outcome in await client.check_many(items).collect():
+            assert outcome.item is outcome.pair is items[outcome.index]
+            assert outcome.attempts == 1
+            assert 0 <= outcome.elapsed < 60
+            assert outcome.waited == 0

@@ -1,0 +1,187 @@
+"""When a chain goes on: each obstacle ends it, with the response settled or left to the dispatcher."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from aioconnections.clock import LoopClock
+from aioconnections.errors import DeadlineError
+from aioconnections.policy.application import Application
+from aioconnections.policy.limiter import Limiter
+from aioconnections.protocol.messages import Headers, Request, Response
+from aioconnections.session.call_context import CallContext, RunScope
+from aioconnections.session.express import Express
+from aioconnections.session.telemetry import LOG, Telemetry
+from aioconnections.transport.concurrency import ConcurrencyLimiter
+
+FOUND = Response(200, [(b"X-Profiles-Connection-Status", b"accepted")])
+OWN_404 = Response(404, [(b"Content-Type", b"text/xml")])
+FOREIGN_404 = Response(404, [(b"Content-Type", b"text/html")])
+SECOND = Request("HEAD", "/profiles/atom/connection.do?second")
+
+
+@define
+class Stub:
+    """An object with the attributes that it is given."""
+
+    values: dict[str, Any] = field(factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.values[name]
+
+
+@define
+class World:
+    """A chain of which nothing stands in the way."""
+
+    now: float = 100.0
+    settles: bool = True
+    ready: bool = True
+    clear: bool = True
+    proved: bool = True
+    steady: bool = True
+    known_refusals: frozenset[int] = frozenset()
+    delivered: list[int] = field(factory=list)
+    telemetry: Telemetry = field(factory=Telemetry)
+    slots: ConcurrencyLimiter = field(factory=lambda: ConcurrencyLimiter(1))
+    limiter: Limiter = field(factory=lambda: Limiter(None))
+    application: Application = field(factory=lambda: Application(lambda: 0.5))
+    login: Stub = field(factory=lambda: Stub({"request_headers": Headers(), "is_ready": True, "is_untried": False}))
+    run: RunScope = field(factory=lambda: RunScope("1"))
+
+    def __attrs_post_init__(self) -> None:
+        self.application.proved = True
+        self.slots.take()
+
+    def settle(self, response: Response) -> bool:
+        self.delivered += [response.status] * self.settles
+        return self.settles
+
+    def advance(self) -> Request | None:
+        return SECOND if self.ready else None
+
+    def express(self) -> Express:
+        availability = Stub({"is_clear": lambda _: self.clear, "steady": self.steady})
+        runtime: Any = Stub(
+            {
+                "availability": availability,
+                "telemetry": self.telemetry,
+                "slots": self.slots,
+                "limiter": self.limiter,
+                "clock": LoopClock(),
+            }
+        )
+        readiness: Any = Stub({"is_proved": lambda: self.proved})
+        monitor: Any = Stub({"application": self.application})
+        login: Any = self.login
+        context = CallContext(lambda: self.now, 60.0, self.run)
+        first = Request("HEAD", "/profiles/atom/connection.do?first")
+        return Express(runtime, login, readiness, monitor, self.known_refusals, first, context, self)
+
+
+def test_it_goes_on_where_nothing_is_in_the_way() -> None:
+    world = World()
+    express = world.express()
+    assert express.next_request(FOUND) is SECOND
+    assert (express.request, express.is_settled, world.delivered) == (SECOND, False, [200])
+    assert world.telemetry.responses == {200: 1}
+
+
+def test_a_refusal_that_the_application_is_known_to_write_is_settled_too() -> None:
+    world = World(known_refusals=frozenset({404}))
+    assert world.express().next_request(OWN_404) is SECOND
+    assert world.delivered == [404]
+
+
+def hook(world: World) -> None:
+    world.telemetry.on_attempt = lambda _: None
+
+
+def untried(world: World) -> None:
+    world.login.values["is_untried"] = True
+
+
+UNSETTLED: dict[str, tuple[Response, Callable[[World], object]]] = {
+    "an unknown refusal": (OWN_404, lambda _: None),
+    "a page": (FOREIGN_404, lambda world: setattr(world, "known_refusals", frozenset({404}))),
+    "a redirect": (Response(301), lambda _: None),
+    "a refused login": (Response(401), lambda _: None),
+    "overload": (Response(503), lambda _: None),
+    "a response that the owner cannot settle": (FOUND, lambda world: setattr(world, "settles", False)),
+    "a server that has just recovered": (FOUND, lambda world: setattr(world, "steady", False)),
+    "a renewed credential": (FOUND, untried),
+    "a hook": (FOUND, hook),
+}
+
+
+@pytest.mark.parametrize("name", UNSETTLED)
+def test_anything_unusual_is_left_to_the_dispatcher(name: str) -> None:
+    response, change = UNSETTLED[name]
+    world = World()
+    change(world)
+    express = world.express()
+    assert express.next_request(response) is None
+    assert (express.is_settled, world.delivered, dict(world.telemetry.responses)) == (False, [], {})
+
+
+def test_an_attempt_that_is_logged_is_left_to_the_dispatcher(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger=LOG.name):
+        assert World().express().next_request(FOUND) is None
+
+
+def renewing(world: World) -> None:
+    world.login.values["is_ready"] = False
+
+
+def away(world: World) -> None:
+    world.application.outage.begin(world.now)
+
+
+OBSTACLES: dict[str, Callable[[World], object]] = {
+    "an outage or a pause": lambda world: setattr(world, "clear", False),
+    "a login that has to be proved": lambda world: setattr(world, "proved", False),
+    "a credential that is being renewed": renewing,
+    "an application that is away": away,
+    "an application that was not proved": lambda world: setattr(world.application, "proved", False),
+    "an application that is watched": lambda world: setattr(world.application, "is_watched", True),
+    "fewer slots than requests": lambda world: world.slots.change(0),
+    "a run that has ended": lambda world: world.run.end_at(world.now, DeadlineError("over", sent="no")),
+    "no item": lambda world: setattr(world, "ready", False),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_an_obstacle_ends_the_chain_after_the_outcome(name: str) -> None:
+    world = World()
+    OBSTACLES[name](world)
+    express = world.express()
+    assert express.next_request(FOUND) is None
+    assert (express.is_settled, world.delivered) == (True, [200])
+
+
+def test_a_credential_that_was_renewed_is_used_by_the_next_chain() -> None:
+    world = World()
+    express = world.express()
+    world.login.values["request_headers"] = Headers([("Authorization", "Bearer new")])
+    assert express.next_request(FOUND) is None
+    assert express.is_settled
+
+
+def test_a_start_that_lies_ahead_is_given_back() -> None:
+    world = World(limiter=Limiter(2.0))
+    assert world.limiter.reserve(world.now) == world.now
+    express = world.express()
+    assert express.next_request(FOUND) is None
+    assert express.is_settled
+    assert world.limiter.reserve(world.now) == world.now + 0.5
+
+
+def test_without_an_item_the_start_is_given_back() -> None:
+    world = World(limiter=Limiter(2.0), ready=False)
+    assert world.express().next_request(FOUND) is None
+    assert world.limiter.reserve(world.now) == world.now

@@ -1,0 +1,196 @@
+"""Requests that follow one another on a lane: each gets its own response, and every fault ends the chain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from transport.faulty import COMMON, Connection, serving
+from transport.tls import CA, server_context
+
+from aioconnections.errors import DeadlineError, ProtocolError
+from aioconnections.protocol.messages import Origin, Request, Response
+from aioconnections.transport.pool import LanePool
+
+pytestmark = pytest.mark.anyio
+
+LOCALHOST = server_context(CA.issue_cert("localhost", "127.0.0.1"))
+FORGED = b"HTTP/1.1 200 OK\r\nX-Target: forged\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """On trio, a lane leaves every response to the caller."""
+    return "asyncio"
+
+
+def response_to(head: bytes, *fields: str) -> bytes:
+    target = head.split(b" ")[1].decode()
+    return "\r\n".join(["HTTP/1.1 200 OK", f"X-Target: {target}", *fields, "Content-Length: 0", "", ""]).encode()
+
+
+class Chain:
+    """Asks for /1 to /`last`, and records the target that each response names."""
+
+    def __init__(self, last: int) -> None:
+        self.seen: list[str | None] = []
+        self._last = last
+        self.number = 0
+
+    def first(self) -> Request:
+        return Request("HEAD", "/0")
+
+    def __call__(self, response: Response) -> Request | None:
+        self.seen.append(response.get(b"x-target"))
+        if self.number == self._last:
+            return None
+        self.number += 1
+        return Request("HEAD", f"/{self.number}")
+
+    @property
+    def expected(self) -> list[str]:
+        return [f"/{number}" for number in range(len(self.seen))]
+
+    async def to_the_end(self, pool: LanePool, origin: Origin) -> None:
+        """Ask until each target has its response: after an error again, as a caller does."""
+        while True:
+            with contextlib.suppress(ProtocolError):
+                response = await pool.exchange(origin, Request("HEAD", f"/{self.number}"), COMMON, 20, self)
+                if len(self.seen) == self.number:  # the last response was left to the caller
+                    self.seen.append(response.get(b"x-target"))
+                if self.number == self._last:
+                    return
+                self.number += 1
+
+
+@pytest.mark.parametrize("secure_server", [False, True], ids=["plain", "TLS"])
+async def test_requests_follow_on_one_connection(lanes: LanePool, secure: LanePool, *, secure_server: bool) -> None:
+    async def serve(connection: Connection) -> None:
+        while True:
+            await connection.say(response_to(await connection.request()))
+
+    pool, chain = secure if secure_server else lanes, Chain(500)
+    async with serving(serve, LOCALHOST if secure_server else None) as server:
+        response = await pool.exchange(server.origin, chain.first(), COMMON, 20, chain)
+        assert response.get(b"x-target") == "/500"
+        assert chain.seen == chain.expected
+        assert (len(chain.seen), len(server.connections)) == (501, 1)
+
+
+@pytest.mark.parametrize("surplus", [FORGED, b"\r\n", FORGED[:20], b"x" * 100_000], ids=len)
+@pytest.mark.parametrize("apart", [False, True], ids=["in one write", "in two writes"])
+@pytest.mark.parametrize("secure_server", [False, True], ids=["plain", "TLS"])
+async def test_surplus_is_never_the_response_to_the_next_request(
+    lanes: LanePool, secure: LanePool, surplus: bytes, *, apart: bool, secure_server: bool
+) -> None:
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            if not head.split(b" ")[1].endswith(b"3"):
+                await connection.say(response_to(head))
+            elif apart:  # under TLS, two records that may arrive in one read
+                await connection.say(response_to(head))
+                await connection.say(surplus)
+            else:
+                await connection.say(response_to(head) + surplus)
+
+    pool, chain = secure if secure_server else lanes, Chain(40)
+    async with serving(serve, LOCALHOST if secure_server else None) as server:
+        await chain.to_the_end(pool, server.origin)
+        assert (len(chain.seen), chain.seen) == (41, chain.expected)
+        assert len(server.connections) > 3
+
+
+@pytest.mark.parametrize("field", ["Connection: close", "Keep-Alive: timeout=5, max=0", "Keep-Alive: timeout=0"])
+async def test_a_chain_ends_where_the_connection_does(lanes: LanePool, field: str) -> None:
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            await connection.say(response_to(head, *([field] if head.split(b" ")[1] == b"/5" else [])))
+
+    chain = Chain(9)
+    async with serving(serve) as server:
+        response = await lanes.exchange(server.origin, chain.first(), COMMON, 20, chain)
+        assert response.get(b"x-target") == "/5"
+        assert chain.seen == [f"/{number}" for number in range(5)]  # the last one is left to the caller
+
+
+async def test_a_connection_that_is_closed_between_two_requests_is_replaced(lanes: LanePool) -> None:
+    async def serve(connection: Connection) -> None:
+        for _ in range(7):
+            await connection.say(response_to(await connection.request()))
+        await connection.stream.aclose()
+
+    chain = Chain(30)
+    async with serving(serve) as server:
+        await chain.to_the_end(lanes, server.origin)
+        assert (len(chain.seen), chain.seen) == (31, chain.expected)
+
+
+async def test_each_request_has_a_deadline_of_its_own(lanes: LanePool) -> None:
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            if head.split(b" ")[1] == b"/3":
+                await asyncio.sleep(30)
+            await connection.say(response_to(head))
+
+    chain = Chain(9)
+    async with serving(serve) as server:
+        with pytest.raises(DeadlineError, match=r"within 0\.2 s"):
+            await lanes.exchange(server.origin, chain.first(), COMMON, 0.2, chain)
+        assert (chain.number, chain.seen) == (3, ["/0", "/1", "/2"])
+
+
+async def test_an_error_of_the_owner_is_raised_and_closes_the_lane(lanes: LanePool) -> None:
+    async def serve(connection: Connection) -> None:
+        while True:
+            await connection.say(response_to(await connection.request()))
+
+    def fail(response: Response) -> Request | None:
+        raise LookupError(response.get(b"x-target"))
+
+    async with serving(serve) as server:
+        with pytest.raises(LookupError, match="/0"):
+            await lanes.exchange(server.origin, Request("HEAD", "/0"), COMMON, 20, fail)
+        assert "0 idle" in repr(lanes)
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_a_cancelled_chain_sends_nothing_more(lanes: LanePool, after: int) -> None:
+    targets: list[bytes] = []
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            head = await connection.request()
+            targets.append(head.split(b" ")[1])
+            await connection.say(response_to(head))
+
+    task: asyncio.Task[Response]
+    chain = Chain(1000)
+
+    def cancelling(response: Response) -> Request | None:
+        if chain.number == after:
+            task.cancel()
+        return chain(response)
+
+    async with serving(serve) as server:
+        task = asyncio.create_task(lanes.exchange(server.origin, chain.first(), COMMON, 20, cancelling))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+        assert targets == [b"/%d" % number for number in range(after + 1)]
+        assert "0 idle" in repr(lanes)
+
+
+async def test_a_response_with_a_body_is_left_to_the_caller(lanes: LanePool) -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    def never(response: Response) -> Request | None:
+        raise AssertionError(response)
+
+    async with serving(serve) as server:
+        assert (await lanes.exchange(server.origin, Request("GET", "/"), COMMON, 20, never)).body == b"hi"
