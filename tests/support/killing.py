@@ -347,7 +347,7 @@ class Logs:
             ways: dict[str, bytes | None] = {"removed": None, "emptied": b"", "swapped": self._chance.randbytes(5_000)}
             if self._earlier not in (None, content):  # a run that is killed before it opens the journal changes nothing
                 ways["put back"] = self._earlier
-            how = self._chance.choice(sorted(ways))
+            how = min(sorted(ways), key=lambda way: (self.done[way], self._chance.random()))  # each kind gets its turn
             self.done[how] += 1
             self._put(log, ways[how])
             before = plan.journal.read_bytes()
