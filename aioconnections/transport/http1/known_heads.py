@@ -96,6 +96,10 @@ class _SimilarResponse(Response):
         """See `Response.get`."""
         return super().get(name) if name in VOLATILE_FIELDS else self._similar.get(name)
 
+    def get_all(self, name: bytes) -> list[str]:
+        """See `Response.get_all`."""
+        return super().get_all(name) if name in VOLATILE_FIELDS else self._similar.get_all(name)
+
 
 def read_head(raw: bytes) -> Head:
     """The head that `raw`, which includes the blank line, encodes; parsed, or derived from a similar one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +119,20 @@ def test_a_derived_head_has_its_own_date_cookie_and_keep_alive() -> None:
         assert response.get(b"x-profiles-connection-status") == "accepted"
         assert [name for name, _ in response.fields] == [field.partition(b":")[0] for field in fields]
     assert found == [(f"Sat, 28 Nov 2026 20:36:0{n} GMT", [f"LtpaToken2=t{n}"], n) for n in (1, 2, 3)]
+
+
+def test_a_derived_head_is_not_parsed_for_its_other_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    def data(number: int) -> bytes:
+        return raw(b"HTTP/1.1 200 OK", [b"Set-Cookie: a=%d" % number, *FIXED[:2]])
+
+    forget()
+    read_head(data(1))
+    monkeypatch.setattr(known_heads, "valid_fields", None)
+    response = read_head(data(2)).empty_response
+    assert response.get(b"x-profiles-connection-status") == "accepted"
+    assert response.get_all(b"x-profiles-connection-status") == ["accepted"]
+    assert response.is_own_form
+    assert response.media_type == ""
 
 
 def test_no_cookie_stays_in_memory() -> None:
