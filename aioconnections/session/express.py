@@ -135,6 +135,7 @@ class Express:
     def _may_start(self, moment: float) -> bool:
         """Whether the next request may start at `moment`, without a wait and without a canary before it."""
         runtime, login, application, run = self._runtime, self._login, self._monitor.application, self._context.run
+        slots = runtime.slots
         return (
             runtime.availability.is_clear(moment)
             and application.proved
@@ -143,7 +144,8 @@ class Express:
             and self._readiness.is_proved()
             and login.is_ready
             and login.request_headers is self._headers
-            and not runtime.slots.is_contended
+            and not slots.waiters
+            and slots.free >= 0
             and run is not None
             and run.ended is None
             and moment < run.until

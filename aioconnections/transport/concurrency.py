@@ -17,26 +17,25 @@ class ConcurrencyLimiter:
     requests end.
 
     A released slot passes to the first waiter at once, so later callers cannot overtake.
+
+    Attributes:
+        free: number of free slots; negative while more requests run than a lowered limit allows.
+        waiters: the callers that wait, in order.
     """
 
-    __slots__ = ("_bound", "_cap", "_free", "_limit", "_waiters")
+    __slots__ = ("_bound", "_cap", "_limit", "free", "waiters")
 
     def __init__(self, limit: int) -> None:
         self._bound = limit
         self._cap: int | None = None
         self._limit = limit
-        self._free = limit  # negative while more requests run than a lowered limit allows
-        self._waiters: deque[anyio.Event] = deque()
+        self.free: int = limit
+        self.waiters: deque[anyio.Event] = deque()
 
     @property
     def taken(self) -> int:
         """How many requests are running."""
-        return self._limit - self._free
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether a slot that is released now would not be free for its former holder."""
-        return bool(self._waiters) or self._free < 0
+        return self._limit - self.free
 
     @property
     def capped(self) -> int | None:
@@ -53,17 +52,17 @@ class ConcurrencyLimiter:
         self._bound = limit
         if self._cap is not None and self._cap < limit:
             limit = self._cap
-        self._free += limit - self._limit
+        self.free += limit - self._limit
         self._limit = limit
-        while self._free > 0 and self._waiters:
-            self._free -= 1
-            self._waiters.popleft().set()
+        while self.free > 0 and self.waiters:
+            self.free -= 1
+            self.waiters.popleft().set()
 
     def take(self) -> bool:
         """Take a slot without waiting; False if none is free."""
-        if self._free <= 0:
+        if self.free <= 0:
             return False
-        self._free -= 1
+        self.free -= 1
         return True
 
     async def acquire(self) -> None:
@@ -71,22 +70,22 @@ class ConcurrencyLimiter:
         if self.take():
             return
         granted = anyio.Event()
-        self._waiters.append(granted)
+        self.waiters.append(granted)
         try:
             await granted.wait()
         except BaseException:
             if granted.is_set():  # granted and cancelled in the same loop iteration: pass the slot on
                 self.release()
             else:
-                self._waiters.remove(granted)
+                self.waiters.remove(granted)
             raise
 
     def release(self) -> None:
         """Pass the slot to the first waiter, or free it."""
-        if self._waiters and self._free >= 0:
-            self._waiters.popleft().set()
+        if self.waiters and self.free >= 0:
+            self.waiters.popleft().set()
         else:
-            self._free += 1
+            self.free += 1
 
     def __repr__(self) -> str:
-        return f"ConcurrencyLimiter({self._free} free, {len(self._waiters)} waiting)"
+        return f"ConcurrencyLimiter({self.free} free, {len(self.waiters)} waiting)"
