@@ -46,7 +46,8 @@ class Outcomes(Generic[OutT]):
     """The outcomes of a bulk run, which starts when it is entered.
 
     ``async with client.check_many(pairs) as outcomes: async for outcome in outcomes: ...``, or in one call
-    ``await client.check_many(pairs).collect()`` and ``await client.check_many(pairs).drain(sink)``.
+    ``await client.check_many(pairs).collect()`` and ``await client.check_many(pairs).drain(sink)``. `batches` iterates
+    over lists of outcomes.
 
     Outcomes are delivered as they complete, or in the order of the source. Each item that was read has exactly one. The
     iteration ends with the source, or when the run stops early; `stopped` then says why. An exception of the source is
@@ -206,9 +207,30 @@ class Outcomes(Generic[OutT]):
                 self._arrival = None
                 self._consuming = False
         self._delivered += 1
+        self._review_room()
+        return self._ready.popleft()
+
+    def _review_room(self) -> None:
+        """Wake the workers that wait for room once there is room for all of them."""
         if self._room is not None and self._read - self._delivered - self._parking.held <= self._window - self._workers:
             self._make_room()
-        return self._ready.popleft()
+
+    def batches(self) -> AsyncIterator[list[OutT]]:
+        """Iterate over lists of all outcomes that are ready, for consumers that take many at once.
+
+        ``async for batch in outcomes.batches(): ...`` takes the place of ``async for outcome in outcomes: ...``, inside
+        the ``async with`` block. No list is empty, and none has more outcomes than the run may read ahead: twice
+        `max_connections`, and more if items wait for the server. The outcomes of a list count as delivered.
+        """
+        return _Batches(self, self._take_all)
+
+    def _take_all(self) -> list[OutT]:
+        """All outcomes that are ready, which count as delivered from now on."""
+        batch = list(self._ready)
+        self._ready.clear()
+        self._delivered += len(batch)
+        self._review_room()
+        return batch
 
     async def collect(self) -> list[OutT]:
         """Run to the end and return all outcomes as a list; for thousands of items, not for millions.
@@ -508,6 +530,21 @@ class Outcomes(Generic[OutT]):
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
         return f"Outcomes({state}, {self._read} read, {self._delivered} delivered)"
+
+
+class _Batches(Generic[OutT]):
+    """See `Outcomes.batches`."""
+
+    def __init__(self, outcomes: AsyncIterator[OutT], others: Callable[[], list[OutT]]) -> None:
+        self._outcomes = outcomes
+        self._others = others
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[OutT]:
+        first = await anext(self._outcomes)
+        return [first, *self._others()]
 
 
 def _is_raised_by_code(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""A bulk run in one call: `collect` and `drain` enter the run, read it to its end and leave it."""
+"""A bulk run in one call, by `collect` and `drain`, and in lists, by `batches`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from doors import Script, answered, client_of, connected, number_of, pairs, refusal
 
-from aioconnections import AuthenticationError, Checked, CheckOutcome, Pair, Status, Unprocessed, UsageError
+from aioconnections import AuthenticationError, Checked, CheckOutcome, Outcomes, Pair, Status, Unprocessed, UsageError
 from aioconnections.outcomes import Tally
 
 pytestmark = pytest.mark.anyio
@@ -148,3 +148,44 @@ async def test_a_run_is_entered_only_once() -> None:
             with pytest.raises(UsageError, match="only once"):
                 await entered.collect()
             assert len([outcome async for outcome in entered]) == 3
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_batches_are_all_outcomes_in_lists(*, ordered: bool) -> None:
+    sizes: list[int] = []
+    found: list[int] = []
+    async with client_of(Script(connected)) as client, client.check_many(pairs(500), ordered=ordered) as outcomes:
+        async for batch in outcomes.batches():
+            sizes.append(len(batch))
+            found += [outcome.index for outcome in batch]
+            assert len(found) + outcomes.tally.in_flight + len(outcomes.undelivered) == outcomes.tally.read
+            await anyio.sleep(0.002)  # meanwhile the next ones complete
+    assert found == list(range(500)) if ordered else sorted(found) == list(range(500))
+    assert 1 < max(sizes) <= 2 * 16
+    assert min(sizes) > 0
+
+
+async def test_batches_raise_the_error_of_the_source_after_the_outcomes_before_it() -> None:
+    def source() -> Iterator[Pair]:
+        yield from pairs(20)
+        raise LookupError("row 21")
+
+    found: list[int] = []
+
+    async def read(outcomes: Outcomes[CheckOutcome]) -> None:
+        async for batch in outcomes.batches():
+            found.extend(outcome.index for outcome in batch)
+
+    async with client_of(Script(connected)) as client, client.check_many(source()) as outcomes:
+        with pytest.raises(LookupError, match="row 21"):
+            await read(outcomes)
+    assert sorted(found) == list(range(20))
+    assert outcomes.undelivered == ()
+
+
+async def test_what_batches_leave_is_undelivered() -> None:
+    async with client_of(Script(connected)) as client, client.check_many(pairs(100)) as outcomes:
+        first = await anext(outcomes.batches())
+    assert len(first) + len(outcomes.undelivered) == outcomes.tally.read
+    with pytest.raises(UsageError):
+        await anext(outcomes.batches())

@@ -196,6 +196,9 @@ async def whole_runs(pairs: list[PairLike], people: list[PersonLike], connection
     async with configured("/etc/ssl/internal.pem", None) as client:
         async with client.check_many(pairs, on_progress=on_progress) as checks:
             assert_type(await checks.collect(), list[CheckOutcome])
+        async with client.check_many(pairs) as checks:
+            async for batch in checks.batches():
+                assert_type(batch, list[CheckOutcome])
         async with client.accept_many(connections) as accepted:
             assert_type(await accepted.collect(), list[AcceptOutcome])
         async with client.invite_many(people, journal=None) as invited:
