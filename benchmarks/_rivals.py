@@ -14,7 +14,7 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,9 @@ _HEADER = "X-Profiles-Connection-Status"
 
 Job: TypeAlias = Callable[[int], Awaitable[int]]
 """Checks the given number of pairs and returns the number of those with a result."""
+
+Rival: TypeAlias = Callable[[str, str | None, int], AbstractAsyncContextManager[Job]]
+"""Makes a job for a URL, a file of certificates and a number of connections."""
 
 
 def _target(number: int) -> str:
@@ -65,13 +68,14 @@ async def ours(url: str, ca: str | None, connections: int, way: str = "plain") -
 
 
 @asynccontextmanager
-async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
-    """aiohttp, with one worker per connection; the workers share an iterator, and cookies are ignored."""
+async def aiohttp_queue(url: str, ca: str | None, connections: int, *, keep_cookies: bool = True) -> AsyncIterator[Job]:
+    """aiohttp, with one worker per connection; the workers share an iterator. It keeps cookies unless told not to."""
     import ssl
 
     import aiohttp
 
     context = ssl.create_default_context(cafile=ca) if ca else True
+    jar = None if keep_cookies else aiohttp.DummyCookieJar()
     connector = aiohttp.TCPConnector(limit=connections, ssl=context)
     login = {"Authorization": "Basic " + b64encode(":".join(_USER).encode()).decode()}
 
@@ -88,9 +92,7 @@ async def aiohttp_queue(url: str, ca: str | None, connections: int) -> AsyncIter
         await asyncio.gather(*(worker() for _ in range(connections)))
         return checked
 
-    async with aiohttp.ClientSession(
-        connector=connector, headers=login, cookie_jar=aiohttp.DummyCookieJar()
-    ) as session:
+    async with aiohttp.ClientSession(connector=connector, headers=login, cookie_jar=jar) as session:
         yield job
 
 
@@ -158,9 +160,10 @@ async def requests_threads(url: str, ca: str | None, connections: int) -> AsyncI
         yield job
 
 
-RIVALS = {
+RIVALS: dict[str, Rival] = {
     "aioconnections": ours,
     "aiohttp, worker queue": aiohttp_queue,
+    "aiohttp, no cookies": partial(aiohttp_queue, keep_cookies=False),
     "httpx, semaphore": httpx_semaphore,
     "httpx, gather": httpx_gather,
     "requests, threads": requests_threads,

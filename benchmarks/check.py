@@ -34,8 +34,8 @@ from attrs import asdict, field, frozen
 
 OURS = "aioconnections"
 WRK = "wrk (C)"
-_NEEDS = {"aiohttp, worker queue": "aiohttp", "requests, threads": "requests"}
-_COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "requests, threads": 1_500}
+_NEEDS = {"aiohttp, worker queue": "aiohttp", "aiohttp, no cookies": "aiohttp", "requests, threads": "requests"}
+_COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "aiohttp, no cookies": 10_000, "requests, threads": 1_500}
 _FEW = 600  # with more pairs, httpx takes minutes
 _RIVALS_FILE = Path(__file__).with_name("_rivals.py")
 
