@@ -40,9 +40,13 @@ class Outbox:
     Attributes:
         expected: how many lanes got a response and have not sent their next request; most will, in this iteration.
         pending: the wires that deliver in the next iteration, with their payloads.
+        read_buffer: buffer into which the wires read, one after another; each copies its data before the next reads.
+        record_buffer: the same for decrypted TLS records.
     """
 
     def __init__(self) -> None:
+        self.read_buffer: memoryview = memoryview(bytearray(READ_SIZE))
+        self.record_buffer: memoryview = memoryview(bytearray(_RECORD))
         self.expected: int = 0
         self.pending: list[tuple[SocketWire, bytes]] = []
 
@@ -66,8 +70,8 @@ class Outbox:
 class SocketWire(asyncio.BufferedProtocol):
     """A plain wire on asyncio.
 
-    It reads into one buffer of its own: asyncio would allocate 256 KiB per read, which costs more than all other work
-    on a response to HEAD. The data is copied out before the next read.
+    It reads into the buffer that all wires of its pool share. asyncio would allocate 256 KiB per read, which costs more
+    than all other work on a response to HEAD; and a buffer for each of many wires would defeat the caches of the CPU.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
@@ -84,7 +88,9 @@ class SocketWire(asyncio.BufferedProtocol):
         self._closed: asyncio.Future[None] = loop.create_future()
         self._reading = self._writable = True
         self._used = self._large_write = False
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        # Another kind of loop might fill the buffers of several wires before it delivers the first.
+        shared = isinstance(loop, asyncio.SelectorEventLoop)
+        self._buffer = outbox.read_buffer if shared else memoryview(bytearray(READ_SIZE))
 
     # --- called by asyncio ---
 
@@ -277,7 +283,7 @@ class SecureWire(SocketWire):
         self._close_notify = False
         self._backlog = b""  # plain text that cannot be encrypted before more data has arrived
         self._encrypted = self._buffer
-        self._buffer = memoryview(bytearray(_RECORD))  # decrypted
+        self._buffer = outbox.record_buffer  # for decrypted data, which is copied at once on any loop
         self._records = RecordTracker()
 
     async def handshake(self) -> None:
