@@ -382,7 +382,7 @@ def _translated(error: Exception) -> TransportError:
     """The error that replaces one of httpx, without its text, which may hold a URL."""
     match error:
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return ConnectFailedError(NOT_CONNECTED_IN_TIME)
+            return DeadlineError(NOT_CONNECTED_IN_TIME, sent="no")
         case httpx.TimeoutException():
             return DeadlineError("a timeout of the transport itself has expired", sent="maybe")
         case httpx.ConnectError() | httpx.ProxyError():

@@ -80,8 +80,8 @@ NO_NAME.__cause__ = ExceptionGroup("", [OSError("x"), socket.gaierror(-2, "amy: 
 @pytest.mark.parametrize(
     ("raised", "kind", "sent", "message"),
     [
-        (httpx.ConnectTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
-        (httpx.PoolTimeout("amy"), ConnectFailedError, "no", "the connection was not established in time"),
+        (httpx.ConnectTimeout("amy"), DeadlineError, "no", "the connection was not established in time"),
+        (httpx.PoolTimeout("amy"), DeadlineError, "no", "the connection was not established in time"),
         (httpx.ReadTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has expired"),
         (httpx.WriteTimeout("amy"), DeadlineError, "maybe", "a timeout of the transport itself has expired"),
         (httpx.ConnectError("amy"), ConnectFailedError, "no", "the server could not be reached"),
