@@ -29,7 +29,7 @@ from aioconnections.protocol.entries import (
     lone_entry,
     query_value,
 )
-from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends, encode
+from aioconnections.protocol.messages import NEVER_SENT, NO_CACHE, Flow, Headers, Request, Response, Sends, encode
 from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Connection, Identity, Pair, Status
@@ -42,9 +42,11 @@ __all__ = [
     "connect",
     "connection_body",
     "disconnect",
+    "doubt_about",
     "get",
     "invitation_body",
     "invite",
+    "posted",
     "remove",
 ]
 
@@ -55,7 +57,6 @@ ConnectionRef: TypeAlias = Connection | Pair | str
 OnUnknown: TypeAlias = Literal["recheck", "report"]
 
 ATOM = Headers([("Content-Type", "application/atom+xml")])
-_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # responses may be cached for 600 s (recorded)
 _ALREADY = "CLFRN1168E"  # recorded: "A connection to this user already exists or is pending", with an empty <code>
 _MOST_PUTS = 2
 _MOST_POSTS = 2
@@ -117,21 +118,21 @@ def invite(
             if on_unknown == "report":
                 break
             own = me() or (yield from _settling("invitation", signed_in(address)))
-            verification = check(address, Pair(own, person), headers=_NO_CACHE, delay=max(pause, 0.0))
+            verification = check(address, Pair(own, person), headers=NO_CACHE, delay=max(pause, 0.0))
             status = yield from _settling("invitation", verification)
             if status is not None:
                 return Invited() if status is Status.UNCONFIRMED else AlreadyExists()
             age = earlier.age()
             if sent >= _MOST_POSTS or age is None or age > _LONGEST_DOUBT:
                 break
-        response = yield from _posted(request)
+        response = yield from posted(request)
         done = None if response is None else _invited(request, response)
         if done is not None and not (
             sent and isinstance(done, AlreadyExists)
         ):  # it may be the first invitation, which arrived
             return done
         sent, pause, doubt = sent + 1, settle if done is None else 0.0, True
-    raise _doubt("invitation")
+    raise doubt_about("invitation")
 
 
 def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
@@ -157,7 +158,7 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
         if connection.status is Status.UNCONFIRMED:
             raise InvalidInputError("only the invitee can accept an invitation")
         request = Request("PUT", _edit_target(address, connection), ATOM, write_entry(accepted_entry(entry)), once=True)
-        response = yield from _posted(request)
+        response = yield from posted(request)
         if response is not None:
             expect(request, response, 200, 204)
             return Accepted()
@@ -165,7 +166,7 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
     entry = yield from fetching
     if entry is not None and connection_from(entry).status is Status.ACCEPTED:
         return Accepted()
-    raise _doubt("acceptance")
+    raise doubt_about("acceptance")
 
 
 def remove(address: Address, which: ConnectionRef, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
@@ -204,19 +205,19 @@ def connect(
     target = f"{address.administration}/connections.do?action=complete&{pair_query(pair)}"
     request = Request("PUT", target, ATOM, body, once=True)
     for again in (earlier.times > 0, True):
-        response = yield from _posted(request)
+        response = yield from posted(request)
         if response is not None and not _is_already(request, response):
             if response.status != 201:
                 expect(request, response, 200)
             return Connected()
         if response is not None and not again:
             return AlreadyExists()
-        status = yield from _settling("connection", check(address, pair, headers=_NO_CACHE))
+        status = yield from _settling("connection", check(address, pair, headers=NO_CACHE))
         if status is Status.ACCEPTED:
             return Connected()
         if response is not None:
             return AlreadyExists()  # it is not accepted, so this request did not create it
-    raise _doubt("connection")
+    raise doubt_about("connection")
 
 
 def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> Flow[Removed]:
@@ -228,18 +229,18 @@ def disconnect(address: Address, pair: Pair, *, earlier: Sends = NEVER_SENT) -> 
         ResponseError: the server's verdict; `NotFoundError` if there is no connection.
         InDoubtError: the response was lost, and verification did not settle whether the change was made.
     """
-    was = yield from check(address, pair, headers=_NO_CACHE)
+    was = yield from check(address, pair, headers=NO_CACHE)
     target = f"{address.administration}/connections.do?connectionType=colleague&{pair_query(pair)}"
     if was is None:  # a connection that is not accepted may be hidden from administrators (inferred)
         request = Request("DELETE", target, once=True)
-        response = yield from _posted(request)
+        response = yield from posted(request)
         if response is None:
-            raise _doubt("removal")
+            raise doubt_about("removal")
         if not (earlier.times and is_missing(response)):
             expect(request, response, 200, 204)
         return Removed()
     request = Request("DELETE", target, once=True)
-    yield from _deleted(request, "removal", lambda: check(address, pair, headers=_NO_CACHE))
+    yield from _deleted(request, "removal", lambda: check(address, pair, headers=NO_CACHE))
     return Removed(was)
 
 
@@ -272,7 +273,7 @@ def _text(message: object) -> str:
 
 def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Entry | None]:
     """The entry of a connection; None if there is no connection."""
-    request = Request("GET", _target(address, which, message=message), _NO_CACHE)
+    request = Request("GET", _target(address, which, message=message), NO_CACHE)
     response = yield request
     if is_missing(response):
         return None
@@ -341,14 +342,15 @@ def _settling(what: str, verification: Flow[R]) -> Flow[R]:
     try:
         return (yield from verification)
     except ConnectionsError as error:
-        raise _doubt(what) from error.with_traceback(None)
+        raise doubt_about(what) from error.with_traceback(None)
 
 
-def _doubt(what: str) -> InDoubtError:
+def doubt_about(what: str) -> InDoubtError:
+    """The error for a change that may have been made, such as an ``invitation``."""
     return InDoubtError(f"the {what} was sent, but its response was lost; whether it was made is not known")
 
 
-def _posted(request: Request) -> Flow[Response | None]:
+def posted(request: Request) -> Flow[Response | None]:
     """The response to a change; None if there is none, or a 5xx, so that the change may have been made."""
     try:
         response = yield request

@@ -8,18 +8,17 @@ from __future__ import annotations
 from attrs import evolve
 
 from aioconnections.atom import write_entry
-from aioconnections.errors import ConnectionsError, InDoubtError, InvalidInputError, TransportError
+from aioconnections.errors import ConnectionsError, InvalidInputError, TransportError
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.colleagues import ATOM
+from aioconnections.protocol.colleagues import ATOM, doubt_about, posted
 from aioconnections.protocol.entries import invitation_entry, invitation_from, lone_entry, member_entry
-from aioconnections.protocol.messages import NEVER_SENT, Flow, Headers, Request, Response, Sends, encode
+from aioconnections.protocol.messages import NEVER_SENT, NO_CACHE, Flow, Request, Response, Sends, encode
 from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Identity, Invitation
 
 __all__ = ["accept_invitation", "end_invitation", "get_invitation", "invite_to_community"]
 
-_NO_CACHE = Headers([("Cache-Control", "no-cache")])  # the request may verify a change whose response was lost
 _MEMBER = 417  # documented: already a member
 _ALREADY = (409, _MEMBER)  # assumed: the response for an existing invitation is neither documented nor recorded
 
@@ -40,7 +39,7 @@ def invite_to_community(
     target = f"{address.communities}/community/invites?communityUuid={encode(community)}"
     request = Request("POST", target, ATOM, write_entry(invitation_entry(person, title)), once=True)
     if earlier.times:  # the effect of a second invitation is not documented
-        raise _doubt("invitation")
+        raise doubt_about("invitation")
     response = yield from _posted(request, "invitation")
     if response.status in _ALREADY:
         return AlreadyExists()
@@ -56,7 +55,7 @@ def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation 
         ResponseError: the server refuses.
         AtomError: the response cannot be read.
     """
-    request = Request("GET", address.follow(_href(invitation)), _NO_CACHE)
+    request = Request("GET", address.follow(_href(invitation)), NO_CACHE)
     response = yield request
     if is_missing(response):
         return None
@@ -128,7 +127,7 @@ def _still_there(address: Address, invitation: Invitation) -> Flow[Invitation | 
     try:
         return (yield from get_invitation(address, invitation))
     except ConnectionsError as error:
-        raise _doubt("removal") from error.with_traceback(None)
+        raise doubt_about("removal") from error.with_traceback(None)
 
 
 def _href(invitation: Invitation) -> str:
@@ -144,16 +143,7 @@ def _posted(request: Request, what: str) -> Flow[Response]:
     Raises:
         InDoubtError: there is no response, or it does not say whether the change was made.
     """
-    try:
-        response = yield request
-    except TransportError as error:
-        if error.sent == "no":
-            raise
-    else:
-        if response.status < 500:
-            return response
-    raise _doubt(what)
-
-
-def _doubt(what: str) -> InDoubtError:
-    return InDoubtError(f"the {what} was sent, but its response was lost; whether it was made is not known")
+    response = yield from posted(request)
+    if response is None:
+        raise doubt_about(what)
+    return response

@@ -15,7 +15,7 @@ from aioconnections.atom import Entry, Feed, Reader
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.entries import connection_from, invitation_from, query_value
-from aioconnections.protocol.messages import Headers, Request, Response, encode
+from aioconnections.protocol.messages import NO_CACHE, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.responses import expect
 from aioconnections.records import Connection, Identity, Invitation, Profile, Status
@@ -27,7 +27,6 @@ R = TypeVar("R")
 _LARGEST_PAGE = 250  # inferred from clients, and from the vendor's search sample
 _INVITATIONS = 50  # entries per request; the largest page of Communities is unknown
 _MOST_SWEEPS = 5
-_NO_CACHE = Headers([("Cache-Control", "no-cache")])
 
 
 class Pager(Protocol[R]):
@@ -120,7 +119,7 @@ class FeedPager(Generic[R]):
         if self._done:
             return None
         target = self._link or f"{self._path}?{self._parameters}page={self._page}&ps={self._page_size}"
-        self._request = Request("GET", target, _NO_CACHE)
+        self._request = Request("GET", target, NO_CACHE)
         return self._request
 
     def begin(self, response: Response) -> None:

@@ -18,7 +18,9 @@ from aioconnections.errors import InvalidInputError
 
 __all__ = [
     "DEFAULT_PORTS",
+    "INVALID_FIELD_NAME",
     "NEVER_SENT",
+    "NO_CACHE",
     "NO_HEADERS",
     "SAFE_METHODS",
     "Flow",
@@ -33,6 +35,7 @@ __all__ = [
 R = TypeVar("R")
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+INVALID_FIELD_NAME = "a header name must be a token: ASCII letters, digits and hyphens, for example"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 _OWN_TYPES = frozenset({"text/xml", "application/atom+xml"})
@@ -76,7 +79,7 @@ class Headers:
         self._items = tuple(items)
         for name, value in self._items:
             if not _TOKEN.fullmatch(name):
-                raise InvalidInputError("a header name must be a token: ASCII letters, digits and hyphens, for example")
+                raise InvalidInputError(INVALID_FIELD_NAME)
             if not _FIELD_VALUE.fullmatch(value):
                 raise InvalidInputError(f"the value of the header {name} contains characters that cannot be sent")
         self.wire = "".join(f"{name}: {value}\r\n" for name, value in self._items).encode("latin-1")
@@ -109,6 +112,8 @@ class Headers:
 
 
 NO_HEADERS = Headers()
+NO_CACHE = Headers([("Cache-Control", "no-cache")])
+"""For a request that may follow a change: responses may be cached for 600 s (recorded)."""
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.protocol.messages import NO_HEADERS, Headers, Request
+from aioconnections.protocol.messages import INVALID_FIELD_NAME, NO_HEADERS, Headers, Request
 
 __all__ = ["constant_part", "foreign_head", "request_bytes"]
 
@@ -62,7 +62,10 @@ def foreign_head(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]
     """
     if not _TOKEN.fullmatch(method) or not _TARGET.fullmatch(target):
         raise InvalidInputError("the method or the target holds characters that cannot be sent")
-    if not all(_TOKEN.fullmatch(name) and _FIELD_VALUE.fullmatch(value) for name, value in fields):
-        raise InvalidInputError("a header name or value holds characters that cannot be sent")
+    for name, value in fields:
+        if not _TOKEN.fullmatch(name):
+            raise InvalidInputError(INVALID_FIELD_NAME)
+        if not _FIELD_VALUE.fullmatch(value):
+            raise InvalidInputError(f"the value of the header {name.decode()} contains characters that cannot be sent")
     lines = b"".join(b"%b: %b\r\n" % (name, value.strip(b" \t")) for name, value in fields)
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, lines)
