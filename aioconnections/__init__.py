@@ -35,6 +35,7 @@ from aioconnections.errors import (
     UnexpectedResponseError,
     UsageError,
 )
+from aioconnections.lazy import lazy_exports
 from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
@@ -210,16 +211,4 @@ _LAZY = {
     "Tokens": "aioconnections.auth.oauth2",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+__getattr__, __dir__ = lazy_exports(__name__, _LAZY)

@@ -71,21 +71,22 @@ class _Rule:
 
     Attributes:
         name: name of the kind in error messages.
-        refused: invalid characters, in addition to those that are not printable.
+        refused: pattern of invalid characters, in addition to those that are not printable; `re` compiles it at its
+            first use, because that takes milliseconds and most values never need it.
         spaces: valid characters that are not printable.
         categories: Unicode categories of valid characters that are not printable. Private-use and unassigned characters
             may be letters that an organisation or a newer version of Unicode defines.
     """
 
     name: str
-    refused: re.Pattern[str]
+    refused: str
     spaces: str = ""
     categories: frozenset[str] = frozenset(("Co", "Cn"))
 
 
-_EMAIL = _Rule("e-mail address", re.compile(f"[ {_SPECIAL}{_UNSEEN}{_SELECTORS}]"))
-_USERID = _Rule("userid", re.compile(f"[{_UNSEEN}]"), spaces="\u3000")
-_KEY = _Rule("key", re.compile(f"[ ,{_UNSEEN}{_SELECTORS}]"))
+_EMAIL = _Rule("e-mail address", f"[ {_SPECIAL}{_UNSEEN}{_SELECTORS}]")
+_USERID = _Rule("userid", f"[{_UNSEEN}]", spaces="\u3000")
+_KEY = _Rule("key", f"[ ,{_UNSEEN}{_SELECTORS}]")
 _ANY_SPACE = frozenset(("Co", "Cn", "Zs"))
 
 
@@ -164,7 +165,7 @@ def _accepted(value: object, rule: _Rule, longest: int = LONGEST) -> tuple[str, 
     if size > longest:
         raise InvalidInputError(f"the {rule.name} has {size:,} bytes in UTF-8; at most {longest:,} are allowed")
     before = len(value) - len(value.lstrip(_AROUND))
-    if not text.isprintable() or rule.refused.search(text):
+    if not text.isprintable() or re.search(rule.refused, text):
         for at, character in enumerate(text, before):
             if _is_refused(character, rule):
                 raise _refusal(rule, character, at, _advice(character))
@@ -172,7 +173,7 @@ def _accepted(value: object, rule: _Rule, longest: int = LONGEST) -> tuple[str, 
 
 
 def _is_refused(character: str, rule: _Rule) -> bool:
-    if rule.refused.match(character):
+    if re.match(rule.refused, character):
         return True
     valid = character.isprintable() or character in rule.spaces
     return not valid and unicodedata.category(character) not in rule.categories

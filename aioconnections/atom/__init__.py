@@ -1,19 +1,26 @@
 """Reading and writing of Atom documents as immutable records, without I/O."""
 
-from aioconnections.atom.reader import Reader, read_document, read_entries
-from aioconnections.atom.records import (
-    AtomPerson,
-    Category,
-    ConnectionEnds,
-    Content,
-    Entry,
-    Feed,
-    Generator,
-    Link,
-    Text,
-    XmlElement,
-)
-from aioconnections.atom.writer import write_entry
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioconnections.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from aioconnections.atom.reader import Reader, read_document, read_entries
+    from aioconnections.atom.records import (
+        AtomPerson,
+        Category,
+        ConnectionEnds,
+        Content,
+        Entry,
+        Feed,
+        Generator,
+        Link,
+        Text,
+        XmlElement,
+    )
+    from aioconnections.atom.writer import write_entry
 
 __all__ = [
     "AtomPerson",
@@ -31,3 +38,28 @@ __all__ = [
     "read_entries",
     "write_entry",
 ]
+
+_READER = "aioconnections.atom.reader"
+_RECORDS = "aioconnections.atom.records"
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        **dict.fromkeys(("Reader", "read_document", "read_entries"), _READER),
+        **dict.fromkeys(
+            (
+                "AtomPerson",
+                "Category",
+                "ConnectionEnds",
+                "Content",
+                "Entry",
+                "Feed",
+                "Generator",
+                "Link",
+                "Text",
+                "XmlElement",
+            ),
+            _RECORDS,
+        ),
+        "write_entry": "aioconnections.atom.writer",
+    },
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar
 
-from aioconnections.atom import Entry, write_entry
+from aioconnections import atom
 from aioconnections.errors import (
     BadRequestError,
     ConnectionsError,
@@ -157,7 +157,9 @@ def accept(address: Address, which: ConnectionRef) -> Flow[Accepted]:
             return Accepted()
         if connection.status is Status.UNCONFIRMED:
             raise InvalidInputError("only the invitee can accept an invitation")
-        request = Request("PUT", _edit_target(address, connection), ATOM, write_entry(accepted_entry(entry)), once=True)
+        request = Request(
+            "PUT", _edit_target(address, connection), ATOM, atom.write_entry(accepted_entry(entry)), once=True
+        )
         response = yield from posted(request)
         if response is not None:
             expect(request, response, 200, 204)
@@ -253,7 +255,7 @@ def invitation_body(message: str, kind: Literal["text", "html"] = "text") -> byt
     """
     if kind not in ("text", "html"):
         raise InvalidInputError(f"message_type must be text or html, got {kind!r:.60}")
-    return write_entry(invite_entry(_text(message), kind))
+    return atom.write_entry(invite_entry(_text(message), kind))
 
 
 def connection_body(message: str) -> bytes:
@@ -262,7 +264,7 @@ def connection_body(message: str) -> bytes:
     Raises:
         InvalidInputError: the message is not text, or contains characters that XML cannot represent.
     """
-    return write_entry(connected_entry(_text(message)))
+    return atom.write_entry(connected_entry(_text(message)))
 
 
 def _text(message: object) -> str:
@@ -271,7 +273,7 @@ def _text(message: object) -> str:
     return message
 
 
-def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[Entry | None]:
+def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> Flow[atom.Entry | None]:
     """The entry of a connection; None if there is no connection."""
     request = Request("GET", _target(address, which, message=message), NO_CACHE)
     response = yield request

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from aioconnections.atom import write_entry
+from aioconnections import atom
 from aioconnections.errors import ConnectionsError, InvalidInputError, TransportError
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address
@@ -37,7 +37,7 @@ def invite_to_community(
         InvalidInputError: the person is identified by key, or the title contains characters that XML cannot represent.
     """
     target = f"{address.communities}/community/invites?communityUuid={encode(community)}"
-    request = Request("POST", target, ATOM, write_entry(invitation_entry(person, title)), once=True)
+    request = Request("POST", target, ATOM, atom.write_entry(invitation_entry(person, title)), once=True)
     if earlier.times:  # the effect of a second invitation is not documented
         raise doubt_about("invitation")
     response = yield from _posted(request, "invitation")
@@ -77,7 +77,7 @@ def accept_invitation(address: Address, me: Identity, invitation: Invitation) ->
     if invitation.community_uuid is None:
         raise InvalidInputError("this invitation has no community_uuid; pass one from a listing")
     target = f"{address.communities}/community/members?communityUuid={encode(invitation.community_uuid)}"
-    request = Request("POST", target, ATOM, write_entry(member_entry(me)), once=True)
+    request = Request("POST", target, ATOM, atom.write_entry(member_entry(me)), once=True)
     response = yield from _posted(request, "acceptance")
     if response.status not in (201, _MEMBER):
         expect(request, response, 200)

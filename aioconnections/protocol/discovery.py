@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from aioconnections.atom import read_document
+from aioconnections import atom
 from aioconnections.errors import AtomError, BadRequestError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.entries import SN, identity, lone_entry, query_value
@@ -75,7 +75,7 @@ def emails_hidden(address: Address) -> Flow[bool]:
     request = Request("GET", f"{address.context}/profiles/serviceconfigs")
     response = yield request
     expect(request, response, 200)
-    feed = read_document(response.body, charset=response.charset, strict=False)
+    feed = atom.read_document(response.body, charset=response.charset, strict=False)
     return feed is not None and any(
         element.get("scheme") == f"{SN}/configuration" and element.get("term") == "email-hidden"
         for element in feed.walk()
@@ -105,7 +105,7 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     Raises:
         AtomError: the body is not a service document.
     """
-    service = read_document(body, charset=charset, strict=False)
+    service = atom.read_document(body, charset=charset, strict=False)
     if service is None:
         return None
     if service.tag != f"{_APP}service":

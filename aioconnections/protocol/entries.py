@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import evolve
 
-from aioconnections.atom import AtomPerson, Category, Content, Entry, Reader, Text, XmlElement
+from aioconnections import atom
 from aioconnections.errors import AtomError, InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.messages import Response
 from aioconnections.records import Connection, Email, Identity, Invitation, Key, Person, Status, Userid
@@ -46,24 +46,24 @@ _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _INVITATION_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
 
 
-def kind_of(entry: Entry) -> str | None:
+def kind_of(entry: atom.Entry) -> str | None:
     """``connection``, ``profile``, ``invite`` …; not shown by entry ids, which share one prefix (protocol)."""
     return entry.term(TYPE_SCHEME)
 
 
-def bare_id(entry: Entry) -> str | None:
+def bare_id(entry: atom.Entry) -> str | None:
     """The id of a connection or the key of a profile, without the prefix that both share; None if it is missing."""
     return entry.id.removeprefix(_PREFIX) or None if entry.id and entry.id.startswith(_PREFIX) else None
 
 
-def lone_entry(response: Response) -> Entry | None:
+def lone_entry(response: Response) -> atom.Entry | None:
     """The only entry of a response, which is a lone entry or a feed; None if there is none.
 
     Raises:
         AtomError: the response is not acceptable Atom.
         UnexpectedResponseError: the response contains several entries, so the requested one is unknown.
     """
-    reader = Reader(charset=response.charset, strict=False)
+    reader = atom.Reader(charset=response.charset, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:
@@ -71,13 +71,13 @@ def lone_entry(response: Response) -> Entry | None:
     return entries[0] if entries else None
 
 
-def href_of(entry: Entry, rel: str) -> str | None:
+def href_of(entry: atom.Entry, rel: str) -> str | None:
     """The href of the first link with this relation, or None."""
     link = entry.link(rel)
     return None if link is None else link.href
 
 
-def text_of(construct: Text | Content | None) -> str:
+def text_of(construct: atom.Text | atom.Content | None) -> str:
     """The text of a construct without surrounding white space; empty if there is none."""
     if construct is None or not isinstance(construct.value, str):
         return ""
@@ -93,7 +93,7 @@ def query_value(href: str | None, *names: str) -> str | None:
     return next((query[name][0] for name in names if name in query), None)
 
 
-def person_from(person: AtomPerson | None, key: Key | None = None) -> Person:
+def person_from(person: atom.AtomPerson | None, key: Key | None = None) -> Person:
     """A person as the server describes them; empty elements are ignored (protocol: hidden e-mail addresses)."""
     if person is None:
         return Person(key=key)
@@ -115,7 +115,7 @@ def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
         return None
 
 
-def connection_from(entry: Entry) -> Connection:
+def connection_from(entry: atom.Entry) -> Connection:
     """The connection that an entry describes.
 
     Source and target come from ``snx:connection`` and ``snx:rel``, not from author and contributor (protocol: in an
@@ -143,28 +143,28 @@ def connection_from(entry: Entry) -> Connection:
     )
 
 
-def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> Entry:
+def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> atom.Entry:
     """The entry that invites a person (protocol page "Inviting a person to become a colleague").
 
     The status is ``pending``, although the inviter's own list shows ``unconfirmed``.
     """
-    return _entry(Status.PENDING, Content(message, kind))
+    return _entry(Status.PENDING, atom.Content(message, kind))
 
 
-def connected_entry(message: str = "") -> Entry:
+def connected_entry(message: str = "") -> atom.Entry:
     """The entry that connects two people.
 
     Protocol page "Creating a colleague connection using the Administration API".
     """
-    return _entry(Status.ACCEPTED, Content(message, "text"))
+    return _entry(Status.ACCEPTED, atom.Content(message, "text"))
 
 
-def accepted_entry(entry: Entry) -> Entry:
+def accepted_entry(entry: atom.Entry) -> atom.Entry:
     """The entry of an invitation with only its status changed.
 
     Protocol page "Accept an invitation to become a colleague": the sent entry replaces all existing information.
     """
-    accepted = Category(Status.ACCEPTED.value, _STATUS_SCHEME)
+    accepted = atom.Category(Status.ACCEPTED.value, _STATUS_SCHEME)
     categories = [
         evolve(category, term=accepted.term) if category.scheme == _STATUS_SCHEME else category
         for category in entry.categories
@@ -174,25 +174,25 @@ def accepted_entry(entry: Entry) -> Entry:
     return evolve(entry, categories=tuple(categories))
 
 
-def _status(entry: Entry) -> Status | None:
+def _status(entry: atom.Entry) -> Status | None:
     try:
         return Status((entry.term(_STATUS_SCHEME) or "").strip().lower())
     except ValueError:
         return None
 
 
-def _entry(status: Status, content: Content) -> Entry:
-    return Entry(
+def _entry(status: Status, content: atom.Content) -> atom.Entry:
+    return atom.Entry(
         categories=(
-            Category("connection", TYPE_SCHEME),
-            Category("colleague", _CONNECTION_TYPE_SCHEME),
-            Category(status.value, _STATUS_SCHEME),
+            atom.Category("connection", TYPE_SCHEME),
+            atom.Category("colleague", _CONNECTION_TYPE_SCHEME),
+            atom.Category(status.value, _STATUS_SCHEME),
         ),
         content=content,
     )
 
 
-def invitation_from(entry: Entry) -> Invitation:
+def invitation_from(entry: atom.Entry) -> Invitation:
     """The invitation that an entry describes.
 
     Raises:
@@ -213,38 +213,38 @@ def invitation_from(entry: Entry) -> Invitation:
     )
 
 
-def invitation_entry(person: Identity, title: str) -> Entry:
+def invitation_entry(person: Identity, title: str) -> atom.Entry:
     """The entry that invites a person (protocol page "Creating a community invitation programmatically").
 
     Raises:
         InvalidInputError: the person is identified by key, which Communities does not know.
     """
-    return Entry(
-        title=Text(title),
-        categories=(Category("invite", TYPE_SCHEME),),
+    return atom.Entry(
+        title=atom.Text(title),
+        categories=(atom.Category("invite", TYPE_SCHEME),),
         contributors=(_contributor(person),),
     )
 
 
-def member_entry(person: Identity) -> Entry:
+def member_entry(person: Identity) -> atom.Entry:
     """The entry that makes an invitee a member (protocol page "Adding a member programmatically").
 
     Raises:
         InvalidInputError: the person is identified by key, which Communities does not know.
     """
-    role = XmlElement(f"{{{SN}}}role", (("component", f"{SN}/communities"),), "member")
-    return Entry(
-        contributors=(_contributor(person),), categories=(Category("person", TYPE_SCHEME),), extensions=(role,)
+    role = atom.XmlElement(f"{{{SN}}}role", (("component", f"{SN}/communities"),), "member")
+    return atom.Entry(
+        contributors=(_contributor(person),), categories=(atom.Category("person", TYPE_SCHEME),), extensions=(role,)
     )
 
 
-def _contributor(person: Identity) -> AtomPerson:
+def _contributor(person: Identity) -> atom.AtomPerson:
     if isinstance(person, Key):
         raise InvalidInputError("Communities identifies people by userid or e-mail address, not by key")
-    return AtomPerson(email=person.value) if isinstance(person, Email) else AtomPerson(userid=person.value)
+    return atom.AtomPerson(email=person.value) if isinstance(person, Email) else atom.AtomPerson(userid=person.value)
 
 
-def _community_uuid(entry: Entry) -> str | None:
+def _community_uuid(entry: atom.Entry) -> str | None:
     hrefs = [href_of(entry, rel) for rel in (_COMMUNITY_REL, "self", "edit")]
     uuid = next((found for found in (query_value(href, "communityUuid") for href in hrefs) if found), None)
     if uuid is None and entry.id:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from aioconnections.atom import Entry, Feed, Reader
+from aioconnections import atom
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.entries import connection_from, invitation_from, query_value
@@ -85,7 +85,7 @@ class FeedPager(Generic[R]):
         address: Address,
         path: str,
         parameters: str,
-        build: Callable[[Entry], R],
+        build: Callable[[atom.Entry], R],
         key: Callable[[R], Hashable],
         page_size: int = _LARGEST_PAGE,
         people: tuple[Identity, ...] = (),
@@ -110,7 +110,7 @@ class FeedPager(Generic[R]):
         self._fresh: set[Hashable] = set()
         self._entries = 0
         self._request: Request | None = None
-        self._reader = Reader()
+        self._reader = atom.Reader()
 
     def next_request(self) -> Request | None:
         """See `Pager`."""
@@ -125,7 +125,7 @@ class FeedPager(Generic[R]):
     def begin(self, response: Response) -> None:
         """See `Pager`. Recorded for an unknown person: 400 from version 5.0 on, before that an empty feed."""
         assert self._request is not None  # noqa: S101 # `next_request` comes first
-        self._reader = Reader(charset=response.charset, base=f"{self._address.origin}{self._path}", strict=False)
+        self._reader = atom.Reader(charset=response.charset, base=f"{self._address.origin}{self._path}", strict=False)
         expect(self._request, response, 200)
 
     def feed(self, chunk: bytes) -> list[R]:
@@ -139,7 +139,7 @@ class FeedPager(Generic[R]):
         self._turn(feed)
         return records
 
-    def _built(self, entries: list[Entry]) -> list[R]:
+    def _built(self, entries: list[atom.Entry]) -> list[R]:
         self._entries += len(entries)
         records: list[R] = []
         for entry in entries:
@@ -150,7 +150,7 @@ class FeedPager(Generic[R]):
                 records.append(record)
         return records
 
-    def _turn(self, feed: Feed) -> None:
+    def _turn(self, feed: atom.Feed) -> None:
         """Decide what follows the page that has ended."""
         self._known |= self._fresh
         self._gained += len(self._fresh)
@@ -162,7 +162,7 @@ class FeedPager(Generic[R]):
         else:
             self._finish()
 
-    def _follow(self, feed: Feed) -> bool:
+    def _follow(self, feed: atom.Feed) -> bool:
         """Whether the page links to a next page that was not read yet: links may form a cycle."""
         self._link, following = None, feed.link("next")
         if following is None or not following.href:

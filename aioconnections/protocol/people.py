@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
-from aioconnections.atom import Content, Entry, read_document
+from aioconnections import atom
 from aioconnections.errors import AtomError
 from aioconnections.protocol.entries import SN, bare_id, href_of, identity, kind_of, person_from, query_value, text_of
 from aioconnections.records import Email, Key, Person, Profile, Userid
@@ -32,7 +32,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _STRUCTURE = {"begin", "end", "version"}
 
 
-def profile_from(entry: Entry) -> Profile:
+def profile_from(entry: atom.Entry) -> Profile:
     """The profile that an entry describes.
 
     The key comes from the entry's id, else from the card, else from the ``self`` link.
@@ -63,7 +63,7 @@ def _of(card: dict[str, str], name: str) -> str | None:
     return card.get(name) or card.get(f"x-{name}") or card.get(f"x_{name.replace('-', '_')}") or None
 
 
-def _person(entry: Entry, card: dict[str, str], key: Key | None) -> Person:
+def _person(entry: atom.Entry, card: dict[str, str], key: Key | None) -> Person:
     """The contributor of the entry, completed from the card."""
     person = person_from(entry.contributors[0] if entry.contributors else None, key)
     return evolve(
@@ -74,7 +74,7 @@ def _person(entry: Entry, card: dict[str, str], key: Key | None) -> Person:
     )
 
 
-def _properties(content: Content | None) -> Iterator[tuple[str, str]]:
+def _properties(content: atom.Content | None) -> Iterator[tuple[str, str]]:
     if content is None or not isinstance(content.value, str):
         return
     if content.type == "xhtml":
@@ -90,7 +90,7 @@ def _of_hcard(markup: str) -> Iterator[tuple[str, str]]:
         AtomError: the properties are far longer than the card.
     """
     document = f'<div xmlns="{_XHTML}">{markup}</div>'.encode()
-    card = read_document(document, strict=False, max_bytes=_LARGEST_CARD)
+    card = atom.read_document(document, strict=False, max_bytes=_LARGEST_CARD)
     left = _MOST_GROWTH * len(document)
     for element in card.walk() if card is not None else ():
         names = (element.get("class") or "").lower().split()

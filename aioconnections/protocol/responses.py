@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from aioconnections.atom import read_document
+from aioconnections import atom
 from aioconnections.errors import (
     AtomError,
     AuthenticationError,
@@ -156,6 +155,8 @@ def retry_after(response: Response) -> float | None:
 
 def _date(text: str) -> datetime | None:
     """A date in one of the three formats of HTTP; ``asctime``, the oldest, does not name the time zone UTC."""
+    from email.utils import parsedate_to_datetime  # as `Response.charset`
+
     try:
         date = parsedate_to_datetime(text)
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date
@@ -200,7 +201,7 @@ def error_document(body: bytes, *, charset: str | None = None) -> ErrorDocument 
         The document, or None if the body is something else, for example an HTML page.
     """
     try:
-        error = read_document(body, charset=charset, strict=False)
+        error = atom.read_document(body, charset=charset, strict=False)
     except AtomError:
         return None
     if error is None:
