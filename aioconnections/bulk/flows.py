@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from attrs import evolve
 
-from aioconnections.bulk.job import ItemFeed, Known, SessionJob, WorkItem, cut_off, known, undone
+from aioconnections.bulk.job import NOT_DONE, ItemFeed, Known, SessionJob, WorkItem, cut_off, known, undone
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -188,14 +188,21 @@ class CheckJob(SessionJob):
         context = CallContext(session.now, session.item_timeout, self.run, parking)
         current = _CurrentPair(self, feed, context)
         try:
-            request = current.set(index, item)
+            current.set(index, item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
+        except BaseException:
+            self.cut.append(Unprocessed(NOT_DONE, index=index, item=item))
+            raise
         try:  # one request, so `Session.run` is not needed
-            response = await session.dispatcher.send(request, context, items=current)
+            while True:
+                response = await session.dispatcher.send(current.request, context, items=current)
+                if not current.is_left:
+                    break
+                current.is_left = False
             if current.is_settled:
                 return None
-            status = check_result(request, response)
+            status = check_result(current.request, response)
         except ConnectionsError as error:
             failure = error
         except BaseException:
@@ -224,20 +231,28 @@ class CheckJob(SessionJob):
 
 
 class _CurrentPair:
-    """The pair whose request is under way on one lane; see `Items`."""
+    """The pair whose request is under way on one lane; see `Items`.
 
-    __slots__ = ("_context", "_feed", "_index", "_item", "_job", "_request", "is_settled", "pair")
+    Attributes:
+        pair: the pair.
+        request: its request.
+        is_settled: whether its outcome was delivered.
+        is_left: whether the chain took it and left the request to the worker.
+    """
+
+    __slots__ = ("_context", "_feed", "_index", "_item", "_job", "is_left", "is_settled", "pair", "request")
 
     pair: Pair
+    request: Request
     _index: int
     _item: object
-    _request: Request
 
     def __init__(self, job: CheckJob, feed: ItemFeed[CheckOutcome], context: CallContext) -> None:
         self._job = job
         self._feed = feed
         self._context = context
         self.is_settled: bool = False
+        self.is_left: bool = False
 
     def set(self, index: int, item: object) -> Request:
         """Make `item` the current one, and return its request.
@@ -248,15 +263,14 @@ class _CurrentPair:
         pair, session = pair_of(item), self._job.session
         if session.emails.hidden:
             session.refuse_hidden(pair.source, pair.target)
-        self._request = request = check_request(session.address, pair)
-        self._index, self._item, self.pair = index, item, pair
-        self.is_settled = False
+        request = check_request(session.address, pair)
+        self._index, self._item, self.pair, self.request = index, item, pair, request
         return request
 
     def settle(self, response: Response) -> bool:
-        """See `Items.settle`."""
+        """See `Items`."""
         try:
-            outcome = self.checked(check_result(self._request, response))
+            outcome = self.checked(check_result(self.request, response))
         except ConnectionsError:
             return False
         self.is_settled = True
@@ -264,14 +278,24 @@ class _CurrentPair:
         return True
 
     def advance(self) -> Request | None:
-        """See `Items.advance`."""
+        """See `Items`."""
         while (taken := self._feed.take()) is not None:
             index, item = taken
             try:
-                return self.set(index, item)
+                request = self.set(index, item)
             except InvalidInputError as error:
                 self._feed.deliver(Failed(error.with_traceback(None), index=index, item=item))
+            except BaseException:
+                self._job.cut.append(Unprocessed(NOT_DONE, index=index, item=item))
+                raise
+            else:
+                self.is_settled = False
+                return request
         return None
+
+    def leave(self) -> None:
+        """See `Items`."""
+        self.is_left = True
 
     def checked(self, status: Status | None) -> Checked:
         """The outcome if the response gave `status`."""

@@ -36,6 +36,7 @@ from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG
 
 __all__ = [
+    "NOT_DONE",
     "ItemFeed",
     "Job",
     "Known",
@@ -51,6 +52,9 @@ __all__ = [
 
 OutT_co = TypeVar("OutT_co", bound=Outcome, covariant=True)
 OutT = TypeVar("OutT", bound=Outcome)
+
+
+NOT_DONE = "the run was left before this item was done"
 
 
 @frozen
@@ -264,7 +268,7 @@ def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
     """The outcome of an interrupted item; `sent` says whether a change may have been sent."""
     if sent:
         return InDoubt(InDoubtError("the run was left before the result of the change was known"), **facts)
-    return Unprocessed("the run was left before this item was done", **facts)
+    return Unprocessed(NOT_DONE, **facts)
 
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:

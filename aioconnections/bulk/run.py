@@ -207,7 +207,8 @@ class Outcomes(Generic[OutT]):
                 self._arrival = None
                 self._consuming = False
         self._delivered += 1
-        self._review_room()
+        if self._room is not None:
+            self._review_room()
         return self._ready.popleft()
 
     def _review_room(self) -> None:

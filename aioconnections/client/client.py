@@ -243,7 +243,8 @@ class Client(Resource):
 
         Args:
             pairs: any iterable or async iterable of `Pair` or tuples of source and target. Any other item is `Failed`.
-                A source may yield an `InvalidInputError` instead of a pair, to say why it has none.
+                A source may yield an `InvalidInputError` instead of a pair, to say why it has none. An iterable must
+                not block, and may be read in no task: use an async iterable if it needs the current task.
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: records the run, so that it can be continued.
             on_progress: called twice a second with the progress.

@@ -19,17 +19,17 @@ from aioconnections.session.call_context import CallContext, SentCanary
 from aioconnections.session.login import Login
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import LOG, Attempt
-from aioconnections.transport import Engine, StreamedResponse
+from aioconnections.transport import Engine, RequestChain, StreamedResponse
 
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
 
 __all__ = [
     "SETTLED",
+    "CheckChain",
     "CookieSender",
     "Page",
     "Prober",
-    "RequestChain",
     "Sender",
     "met_closed_connection",
     "send_unlimited",
@@ -92,8 +92,8 @@ class Page(Generic[R]):
         return head
 
 
-class RequestChain(Protocol):
-    """Requests that follow one another; see `Express`."""
+class CheckChain(RequestChain, Protocol):
+    """A chain whose latest request and state are known; see `Express`."""
 
     @property
     def request(self) -> Request:
@@ -103,10 +103,6 @@ class RequestChain(Protocol):
     @property
     def is_settled(self) -> bool:
         """Whether the response to the latest request was settled."""
-        ...
-
-    def next_request(self, response: Response) -> Request | None:
-        """See `NextRequest` of the transport."""
         ...
 
 
@@ -128,7 +124,7 @@ class Sender:
         moment: float,
         seconds: float,
         page: Page[Any] | None = None,
-        chain: RequestChain | None = None,
+        chain: CheckChain | None = None,
     ) -> tuple[Response, Headers]:
         """Send one request at `moment` and wait up to `seconds` for its response.
 
@@ -152,7 +148,7 @@ class Sender:
         try:
             if chain is not None:
                 exchange = self._engine.exchange
-                response = await exchange(self._origin, request, headers, seconds, chain.next_request)
+                response = await exchange(self._origin, request, headers, seconds, chain)
                 if chain.is_settled:
                     return response, headers
                 request, moment = chain.request, context.sent_at
@@ -221,7 +217,7 @@ class CookieSender:
         moment: float,
         seconds: float,
         page: Page[Any] | None = None,
-        chain: RequestChain | None = None,
+        chain: CheckChain | None = None,
     ) -> tuple[Response, Headers]:
         """See `Sender.send`; no chain is begun, because each response may change the cookies."""
         del chain

@@ -211,10 +211,15 @@ class CallContext:
         self.sent_at: float = float("-inf")
         self.has_intent: bool = False
 
-    def restart(self, moment: float) -> None:
-        """Begin a conversation of one request that is sent at `moment`, in place of one that has ended."""
+    def restart(self, moment: float, *, attempts: int) -> None:
+        """Begin another conversation at `moment`, in place of one that has ended.
+
+        Args:
+            moment: its start.
+            attempts: 1 if its first request is sent at that time, else 0.
+        """
         self._started = self.sent_at = moment
-        self.attempts = 1
+        self.attempts = attempts
         self.waited = 0.0
 
     @property

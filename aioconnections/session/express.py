@@ -1,7 +1,8 @@
 """The express chain: checks that follow one another on a lane without waking a worker.
 
-While nothing unusual is pending, the callback of a lane settles a response, takes the next item and returns its
-request. `Express` decides whether it may. A chain ends, and its worker continues in the usual way:
+While nothing unusual is pending, the callback of a lane settles a response, and at the end of the iteration of the
+event loop the next item is taken and its request is sent. `Express` decides whether that may happen. A chain ends, and
+its worker continues in the usual way:
 
 *With the response unsettled*, so that `Dispatcher` treats it as any other, if
 
@@ -10,13 +11,16 @@ request. `Express` decides whether it may. A chain ends, and its worker continue
 - an attempt is reported, to `on_attempt` or in the log;
 - the owner of the items cannot settle it (`Items.settle`).
 
-*With the response settled*, if the next request may not start at this moment
+*With the response settled*, if the next request may not be sent now
 
 - because of an obstacle that `Readiness` would wait for: outage or pause, an unproved or refused login, a credential
-  that is being renewed, a request that waits for a slot, a start of the rate limit that lies ahead;
+  that is being renewed, a request that waits for a slot;
 - because the application is watched, or was not proved, or its outage is not over;
 - because the run is over;
 - because the owner has no item ready (`Items.advance`).
+
+*With the next item taken and not sent* (`Items.leave`), if reading the source has taken so long that the run is over or
+a pause has begun, or if the start that the rate limit assigns lies ahead.
 """
 
 from __future__ import annotations
@@ -45,6 +49,10 @@ class Items(Protocol):
 
     def advance(self) -> Request | None:
         """The request of the next item, which becomes the current one; None if none is ready."""
+        ...
+
+    def leave(self) -> None:
+        """Leave the current item, whose request was not sent, to the worker."""
         ...
 
 
@@ -101,25 +109,35 @@ class Express:
         self.request: Request = request
         self.is_settled: bool = False
 
-    def next_request(self, response: Response) -> Request | None:
-        """Settle `response` and give the request that follows; None if the chain ends here."""
+    def settle(self, response: Response) -> bool:
+        """See `RequestChain`."""
         if not self._is_simple(response) or not self._items.settle(response):
-            return None
+            return False
         self._runtime.telemetry.responses[response.status] += 1
         self.is_settled = True
-        moment = self._context.now()
-        if not self._may_start(moment):
+        return True
+
+    def next_request(self) -> Request | None:
+        """See `RequestChain`."""
+        context, runtime = self._context, self._runtime
+        run, moment = context.run, context.now()
+        if run is None or run.ended is not None or moment >= run.until or not self._may_continue(moment):
             return None
-        limiter = self._runtime.limiter
-        start = limiter.reserve(moment)
-        request = self._items.advance() if start <= moment else None
+        request = self._items.advance()
         if request is None:
-            limiter.give_back(start)
             return None
-        self._context.restart(moment)
-        self.request = request
-        self.is_settled = False
-        return request
+        moment = context.now()  # reading the source may have taken time
+        if runtime.availability.outage.held_until <= moment < run.until:
+            start = runtime.limiter.reserve(moment)
+            if start <= moment:
+                context.restart(moment, attempts=1)
+                self.request = request
+                self.is_settled = False
+                return request
+            runtime.limiter.give_back(start)
+        context.restart(moment, attempts=0)
+        self._items.leave()
+        return None
 
     def _is_simple(self, response: Response) -> bool:
         """Whether `response` is final and tells nothing new."""
@@ -132,10 +150,9 @@ class Express:
             and not LOG.isEnabledFor(logging.DEBUG)
         )
 
-    def _may_start(self, moment: float) -> bool:
-        """Whether the next request may start at `moment`, without a wait and without a canary before it."""
-        runtime, login, application, run = self._runtime, self._login, self._monitor.application, self._context.run
-        slots = runtime.slots
+    def _may_continue(self, moment: float) -> bool:
+        """Whether a request may be sent without a wait and without a canary before it, apart from the rate limit."""
+        runtime, login, application, slots = self._runtime, self._login, self._monitor.application, self._runtime.slots
         return (
             runtime.availability.is_clear(moment)
             and application.proved
@@ -146,7 +163,4 @@ class Express:
             and login.request_headers is self._headers
             and not slots.waiters
             and slots.free >= 0
-            and run is not None
-            and run.ended is None
-            and moment < run.until
         )

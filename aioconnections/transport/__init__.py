@@ -6,13 +6,13 @@ not know credentials, retries or rates. The caller bounds the number of concurre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 
-__all__ = ["Engine", "NextRequest", "StreamedResponse"]
+__all__ = ["Engine", "RequestChain", "StreamedResponse"]
 
 
 class StreamedResponse(Protocol):
@@ -32,8 +32,20 @@ class StreamedResponse(Protocol):
         ...
 
 
-NextRequest: TypeAlias = Callable[[Response], Request | None]
-"""Gives the request that follows a response; None to end with this response. It runs outside a task and cannot wait."""
+class RequestChain(Protocol):
+    """Requests of which each follows the response to the one before. The methods run outside a task and cannot wait."""
+
+    def settle(self, response: Response) -> bool:
+        """Deal with a response; False to end the chain and leave `response` to the caller of `Engine.exchange`."""
+        ...
+
+    def next_request(self) -> Request | None:
+        """The request that follows a response that was settled; None to end the chain.
+
+        It is called after the tasks that were woken in the same iteration of the event loop, which may have learned
+        that nothing more may be sent.
+        """
+        ...
 
 
 class Engine(Protocol):
@@ -45,7 +57,7 @@ class Engine(Protocol):
         request: Request,
         common: Headers,
         timeout: float,
-        next_request: NextRequest | None = None,
+        chain: RequestChain | None = None,
     ) -> Response:
         """Send `request`, with the constant headers `common` before its own, and return the whole response.
 
@@ -53,9 +65,9 @@ class Engine(Protocol):
         last byte of the body. A response of any status is returned; redirects are not followed, and cookies are not
         kept. Cancelling is safe at any await.
 
-        With `next_request`, an engine may send further requests over the same connection, each after the response to
-        the one before. The last response, for which `next_request` gives no request, is returned, and an exception is
-        about the latest request. An engine that cannot do this returns the first response without calling it.
+        With `chain`, an engine may send further requests over the same connection, each after the response to the one
+        before. The last response, settled or not, is returned, and an exception is about the latest request. An engine
+        that cannot do this returns the first response and ignores `chain`.
 
         Raises:
             TransportError: there is no complete response. Exceptions of the underlying library are translated.

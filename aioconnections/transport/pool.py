@@ -11,7 +11,6 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator
-from functools import partial
 
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
@@ -22,9 +21,9 @@ from aioconnections.errors import (
     ProtocolError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
-from aioconnections.transport import NextRequest
+from aioconnections.transport import RequestChain
 from aioconnections.transport.affinity import LoopAffinity
-from aioconnections.transport.chain import Chain
+from aioconnections.transport.chain import LaneChain
 from aioconnections.transport.connect import NOT_CONNECTED_IN_TIME, open_wire
 from aioconnections.transport.http1 import LARGEST_BODY, MalformedResponseError, ResponseReader
 from aioconnections.transport.lane import DeadlineTimer, Lane, LaneStream, OriginPool, TimedWait, malformed
@@ -90,7 +89,7 @@ class LanePool:
         request: Request,
         common: Headers,
         timeout: float,
-        next_request: NextRequest | None = None,
+        chain: RequestChain | None = None,
     ) -> Response:
         """See `Engine.exchange`.
 
@@ -102,13 +101,11 @@ class LanePool:
         if pool is None or pool.origin is not origin or affinity.current_loop() is not affinity.bound_loop:
             pool = self.origin_pool(origin)
         payload = pool.payload(request, common)
-        chain = None
-        if next_request is not None:
-            chain = Chain(next_request, pool, common, self.timer, timeout, self._max_body)
-        lane = await self._send(pool, request, payload, timeout, chain=chain)
-        if chain is not None and chain.failure is not None:
+        links = None if chain is None else LaneChain(chain, pool, common, self.timer, timeout, self._max_body)
+        lane = await self._send(pool, request, payload, timeout, links=links)
+        if links is not None and links.failure is not None:
             lane.drop()
-            raise chain.failure
+            raise links.failure
         reader = lane.reader
         lane.release(IDLE_SECONDS)
         if reader.empty_response is not None:
@@ -238,7 +235,7 @@ class LanePool:
         timeout: float,
         *,
         whole: bool = True,
-        chain: Chain | None = None,
+        links: LaneChain | None = None,
     ) -> Lane:
         """The lane of the sent request, once the response is complete; with ``whole=False``, once its head is."""
         timer = self.timer
@@ -252,12 +249,12 @@ class LanePool:
                 timer.arm(deadline)
             reader = lane.reader = ResponseReader(request.method, limit=self._max_body, whole=whole)
             try:
-                if chain is None:
+                if links is None:
                     await lane.wire.request(reader, payload)
                 else:
-                    await lane.wire.request(reader, payload, partial(chain.follow, lane))
+                    await lane.wire.request(reader, payload, links.use(lane))
                     reader = lane.reader
-                    deadline, payload = chain.deadline or deadline, chain.payload or payload
+                    deadline, payload = links.deadline or deadline, links.payload or payload
             except BaseException:
                 lane.drop()
                 raise

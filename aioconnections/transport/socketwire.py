@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from aioconnections.transport.http1 import ResponseReader
@@ -19,7 +20,7 @@ from aioconnections.transport.wire import (
     READ_SIZE,
     SMALL_WRITE,
     UNSOLICITED,
-    Follow,
+    Followers,
     readable,
 )
 
@@ -40,6 +41,7 @@ class Outbox:
     Attributes:
         expected: how many lanes got a response and have not sent their next request; most will, in this iteration.
         pending: the wires that deliver in the next iteration, with their payloads.
+        has_woken: whether a task was woken since the last decision about the wires whose response was settled.
         read_buffer: buffer into which the wires read, one after another; each copies its data before the next reads.
         record_buffer: the same for decrypted TLS records.
     """
@@ -48,6 +50,8 @@ class Outbox:
         self.read_buffer: memoryview = memoryview(bytearray(READ_SIZE))
         self.record_buffer: memoryview = memoryview(bytearray(_RECORD))
         self.expected: int = 0
+        self.has_woken: bool = False
+        self._settled: list[SocketWire] = []
         self.pending: list[tuple[SocketWire, bytes]] = []
 
     def defer(self, wire: SocketWire, payload: bytes) -> None:
@@ -55,6 +59,28 @@ class Outbox:
         if not self.pending:
             asyncio.get_running_loop().call_soon(self._flush)
         self.pending.append((wire, payload))
+
+    def decide_later(self, wire: SocketWire) -> None:
+        """Have `wire` send what follows on its settled response, after the tasks that this iteration wakes.
+
+        Such a task may learn that nothing more may be sent, for example because the login was refused.
+        """
+        if not self._settled:
+            asyncio.get_running_loop().call_soon(self._decide)
+        self._settled.append(wire)
+
+    def _decide(self, *, again: bool = False) -> None:
+        if self.has_woken and not again:  # the task may have been woken after this call was scheduled
+            asyncio.get_running_loop().call_soon(partial(self._decide, again=True))
+            return
+        self.has_woken = False
+        settled, self._settled = iter(self._settled), []
+        try:
+            for wire in settled:
+                wire.follow()
+        finally:  # as in `_flush`
+            for wire in settled:
+                self.decide_later(wire)
 
     def _flush(self) -> None:
         self.expected = 0  # some lanes may never send another request
@@ -83,7 +109,7 @@ class SocketWire(asyncio.BufferedProtocol):
         self._next_reader: ResponseReader | None = None  # its request has not been delivered
         self._reader: ResponseReader | None = None  # receives what arrives
         self._waiter: asyncio.Future[None] | None = None
-        self._follow: Follow | None = None
+        self._followers: Followers | None = None
         self._drained: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] = loop.create_future()
         self._reading = self._writable = True
@@ -154,10 +180,12 @@ class SocketWire(asyncio.BufferedProtocol):
         """See `Wire.quiet`."""
         return not (self.lost or self._readable())
 
-    def request(self, reader: ResponseReader, payload: bytes, follow: Follow | None = None) -> asyncio.Future[None]:
+    def request(
+        self, reader: ResponseReader, payload: bytes, followers: Followers | None = None
+    ) -> asyncio.Future[None]:
         """See `Wire.request`."""
         self.sent = False
-        self._follow = follow
+        self._followers = followers
         self._next_reader = reader
         waiter = self._waiter = self._loop.create_future()
         outbox = self._outbox
@@ -193,6 +221,7 @@ class SocketWire(asyncio.BufferedProtocol):
     def attach(self, reader: ResponseReader) -> None:
         """See `Wire.attach`."""
         self.sent = self._used = True
+        self._followers = None
         self._reader = reader
 
     def wait_ready(self) -> asyncio.Future[None]:
@@ -246,22 +275,31 @@ class SocketWire(asyncio.BufferedProtocol):
             self._wake_sender()
         waiter = self._waiter
         if waiter is not None:
-            if self._follow is not None and reader.done and not waiter.done() and self._continue(self._follow):
+            if self._followers is not None and reader.done and not waiter.done() and self._followers.settle():
+                self._outbox.decide_later(self)
                 return
-            self._waiter = None
-            if not waiter.done():
-                self._outbox.expected += 1
-                waiter.set_result(None)
+            self._end_wait(waiter)
 
-    def _continue(self, follow: Follow) -> bool:
-        """Queue the request that follows at once, if there is one, for the end of this iteration of the loop."""
-        following = follow()
+    def _end_wait(self, waiter: asyncio.Future[None]) -> None:
+        """Wake the task that waits."""
+        self._waiter = self._followers = None
+        if not waiter.done():
+            self._outbox.expected += 1
+            self._outbox.has_woken = True
+            waiter.set_result(None)
+
+    def follow(self) -> None:
+        """Send the request that follows a response that was settled, or wake the task that waits."""
+        waiter, followers = self._waiter, self._followers
+        if waiter is None or waiter.done() or followers is None:
+            return
+        following = followers.following()
         if following is None:
-            return False
+            self._end_wait(waiter)
+            return
         self.sent = False
         self._next_reader, payload = following
-        self._outbox.defer(self, payload)
-        return True
+        self.deliver(payload)
 
 
 class SecureWire(SocketWire):

@@ -18,7 +18,7 @@ from aioconnections.transport.wire import (
     READ_SIZE,
     SMALL_WRITE,
     UNSOLICITED,
-    Follow,
+    Followers,
     readable,
 )
 
@@ -61,9 +61,9 @@ class StreamWire:
             pass
         return True
 
-    async def request(self, reader: ResponseReader, payload: bytes, follow: Follow | None = None) -> None:
-        """See `Wire.request`; `follow` is ignored."""
-        del follow
+    async def request(self, reader: ResponseReader, payload: bytes, followers: Followers | None = None) -> None:
+        """See `Wire.request`; `followers` is ignored."""
+        del followers
         self.sent = False
         if self._used and not self.quiet():
             self.lost = True

@@ -38,7 +38,7 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
-from aioconnections.transport import NextRequest, StreamedResponse
+from aioconnections.transport import RequestChain, StreamedResponse
 from aioconnections.transport.connect import NOT_CONNECTED_IN_TIME, connect_error
 from aioconnections.transport.http1 import (
     CLOSED_EARLY,
@@ -109,10 +109,10 @@ class _Base(ABC):
         request: Request,
         common: Headers,
         timeout: float,
-        next_request: NextRequest | None = None,
+        chain: RequestChain | None = None,
     ) -> Response:
-        """See `Engine.exchange`; `next_request` is not called."""
-        del next_request
+        """See `Engine.exchange`; `chain` is ignored."""
+        del chain
 
         async def send() -> Response:
             async with self._lend(origin) as loan, _sent(loan, origin, request, common) as response:

@@ -10,11 +10,20 @@ import select
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from aioconnections.transport.http1 import ResponseReader
 
-__all__ = ["CLOSED_LOCALLY", "CONNECTION_LOST", "READ_SIZE", "SMALL_WRITE", "UNSOLICITED", "Follow", "Wire", "readable"]
+__all__ = [
+    "CLOSED_LOCALLY",
+    "CONNECTION_LOST",
+    "READ_SIZE",
+    "SMALL_WRITE",
+    "UNSOLICITED",
+    "Followers",
+    "Wire",
+    "readable",
+]
 
 READ_SIZE = 64 * 1024  # bytes per read
 SMALL_WRITE = 4 * 1024  # bytes that the system accepts at once if nothing else is being sent
@@ -25,8 +34,16 @@ CONNECTION_LOST = "the connection was lost before the response was complete"
 UNSOLICITED = "the server sent data or closed the connection before a request was sent"
 
 
-Follow: TypeAlias = Callable[[], tuple[ResponseReader, bytes] | None]
-"""Gives the reader and the bytes of the request that follows a complete response; None if none does."""
+class Followers(Protocol):
+    """The requests that follow on a wire without waking a task; see `RequestChain`."""
+
+    def settle(self) -> bool:
+        """Deal with the complete response; False to wake the task that waits for it."""
+        ...
+
+    def following(self) -> tuple[ResponseReader, bytes] | None:
+        """The reader and the bytes of the next request; None to wake the task."""
+        ...
 
 
 class Wire(Protocol):
@@ -46,11 +63,11 @@ class Wire(Protocol):
         """Whether the connection is open and nothing unsolicited has arrived."""
         ...
 
-    def request(self, reader: ResponseReader, payload: bytes, follow: Follow | None = None) -> Awaitable[object]:
+    def request(self, reader: ResponseReader, payload: bytes, followers: Followers | None = None) -> Awaitable[object]:
         """Send `payload` if the wire is quiet, and feed `reader` from then on. Await the result to wait for the reader.
 
-        If the wire is not quiet, `reader` fails and `sent` is False. When the reader is done, `follow` may give a
-        further request, which the wire sends before the awaitable is done. A wire that cannot do this ignores it.
+        If the wire is not quiet, `reader` fails and `sent` is False. When the reader is done, `followers` may give
+        further requests, which the wire sends before the awaitable is done. A wire that cannot do this ignores them.
         """
         ...
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import time
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +14,19 @@ from typing import Any
 
 import pytest
 
-from aioconnections import Attempt, Checked, Client, Failed, InvalidInputError, Pair, Status, Unprocessed, Userid
+from aioconnections import (
+    Attempt,
+    AuthenticationError,
+    Checked,
+    Client,
+    Failed,
+    InvalidInputError,
+    Pair,
+    Status,
+    Timeouts,
+    Unprocessed,
+    Userid,
+)
 from aioconnections.session.express import Express
 
 pytestmark = pytest.mark.asyncio
@@ -111,8 +126,8 @@ def chained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     next_request = Express.next_request
 
-    def counting(self: Express, response: Any) -> Any:
-        request = next_request(self, response)
+    def counting(self: Express) -> Any:
+        request = next_request(self)
         counts["followed" if request is not None else "ended"] += 1
         return request
 
@@ -226,11 +241,15 @@ async def test_a_cancelled_run_leaves_no_slot_and_no_request_behind() -> None:
 async def test_a_single_call_gets_a_slot_while_chains_run(chained: Counter[str]) -> None:
     async with serving(lambda *_: "accepted") as (url, _), client_of(url, max_connections=2) as client:
         async with client.check_many(pairs(1_000_000)) as run:
-            seen, call = 0, asyncio.create_task(client.check(Userid("x"), Userid("y")))
+            seen = 0
+            call: asyncio.Task[Status | None] | None = None
             async for _ in run:
                 seen += 1
-                if call.done():
+                if seen == 100:
+                    call = asyncio.create_task(client.check(Userid("x"), Userid("y")))
+                if call is not None and call.done():
                     break
+        assert call is not None
         assert await call is Status.ACCEPTED
         assert seen < 1000
     assert chained["followed"]
@@ -270,3 +289,95 @@ async def test_a_pair_object_stays_what_it_was() -> None:
             assert outcome.attempts == 1
             assert 0 <= outcome.elapsed < 60
             assert outcome.waited == 0
+
+
+async def test_a_refused_login_stops_every_lane_of_the_same_moment() -> None:
+    """Accounts are locked after a few wrong passwords."""
+    waiting: list[asyncio.Transport] = []
+
+    class AtOnce(Server):
+        def data_received(self, data: bytes) -> None:
+            if b"connection.do" not in data or len(asked) < 200:
+                if b"connection.do" in data:
+                    asked.append(data)
+                super().data_received(data)
+                return
+            refused.append(data)
+            waiting.append(self.transport)
+            if len(waiting) == 16:  # all lanes wait: one is refused, among good responses
+                good = f"{HEADS['accepted']}\r\nContent-Length: 0\r\n\r\n".encode()
+                for place, transport in enumerate(waiting):
+                    transport.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n" if place == 8 else good)
+
+    asked: list[bytes] = []
+    refused: list[bytes] = []
+    AtOnce.asked, AtOnce.kind_of = Counter(), staticmethod(lambda *_: "accepted")
+    server = await asyncio.get_running_loop().create_server(AtOnce, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with client_of(url, max_connections=16) as client, client.check_many(pairs(5000)) as run:
+        async for _ in run:
+            pass
+    assert isinstance(run.stopped, AuthenticationError)
+    assert len(refused) == 16
+    server.close()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_the_rate_is_used(*, asynchronous: bool) -> None:
+    async def source() -> AsyncIterator[tuple[Userid, Userid]]:
+        for pair in pairs(300):
+            yield pair
+
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url, max_connections=1) as client:
+        await client.check(Userid("x"), Userid("y"))
+        client.max_per_second = 1000
+        outcomes = await client.check_many(source() if asynchronous else pairs(300)).collect()
+    assert sum(outcome.waited for outcome in outcomes) < 2 * 300 / 1000
+
+
+async def test_a_slow_source_counts_neither_as_elapsed_nor_past_the_end_of_the_run() -> None:
+    def source() -> Iterator[tuple[Userid, Userid]]:
+        yield from pairs(50)
+        time.sleep(0.3)
+        yield from pairs(50, start=50)
+
+    timeouts = Timeouts(run=0.2)
+    async with (
+        serving(lambda *_: "accepted") as (url, asked),
+        client_of(url, timeouts=timeouts, max_connections=1) as client,
+    ):
+        found = await client.check_many(source()).collect()
+    assert sum(asked.values()) == 50
+    assert all(outcome.elapsed < 0.2 for outcome in found)
+
+
+async def test_nothing_of_a_run_is_kept_after_it() -> None:
+    class Source:
+        def __iter__(self) -> Iterator[tuple[Userid, Userid]]:
+            yield from pairs(500)
+
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        source = Source()
+        kept = weakref.ref(source)
+        run = client.check_many(source.__iter__())
+        kept_run = weakref.ref(run)
+        await run.drain()
+        del source, run
+        gc.collect()
+        assert (kept(), kept_run()) == (None, None)
+
+
+async def test_an_item_that_cannot_even_be_read_is_accounted_for() -> None:
+    class Odd(tuple[Any, ...]):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            raise LookupError("odd")
+
+    items: list[Any] = [*pairs(40), Odd(), *pairs(40, start=40)]
+    delivered: list[Any] = []
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        run = client.check_many(items)
+        with pytest.raises(LookupError, match="odd"):
+            await run.drain(delivered.append)
+    assert sorted(it.index for it in (*delivered, *run.undelivered)) == list(range(run.tally.read))

@@ -47,12 +47,16 @@ class World:
     steady: bool = True
     known_refusals: frozenset[int] = frozenset()
     delivered: list[int] = field(factory=list)
+    left: bool = False
+    takes: float = 0.0
+    held_until: float = 0.0
     telemetry: Telemetry = field(factory=Telemetry)
     slots: ConcurrencyLimiter = field(factory=lambda: ConcurrencyLimiter(1))
     limiter: Limiter = field(factory=lambda: Limiter(None))
     application: Application = field(factory=lambda: Application(lambda: 0.5))
     login: Stub = field(factory=lambda: Stub({"request_headers": Headers(), "is_ready": True, "is_untried": False}))
     run: RunScope = field(factory=lambda: RunScope("1"))
+    context: CallContext = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.application.proved = True
@@ -63,10 +67,15 @@ class World:
         return self.settles
 
     def advance(self) -> Request | None:
+        self.now += self.takes
         return SECOND if self.ready else None
 
+    def leave(self) -> None:
+        self.left = True
+
     def express(self) -> Express:
-        availability = Stub({"is_clear": lambda _: self.clear, "steady": self.steady})
+        outage = Stub({"held_until": self.held_until})
+        availability = Stub({"is_clear": lambda _: self.clear, "steady": self.steady, "outage": outage})
         runtime: Any = Stub(
             {
                 "availability": availability,
@@ -79,22 +88,27 @@ class World:
         readiness: Any = Stub({"is_proved": lambda: self.proved})
         monitor: Any = Stub({"application": self.application})
         login: Any = self.login
-        context = CallContext(lambda: self.now, 60.0, self.run)
+        context = self.context = CallContext(lambda: self.now, 60.0, self.run)
         first = Request("HEAD", "/profiles/atom/connection.do?first")
         return Express(runtime, login, readiness, monitor, self.known_refusals, first, context, self)
+
+
+def follow(express: Express, response: Response) -> Request | None:
+    """What a lane does with a response."""
+    return express.next_request() if express.settle(response) else None
 
 
 def test_it_goes_on_where_nothing_is_in_the_way() -> None:
     world = World()
     express = world.express()
-    assert express.next_request(FOUND) is SECOND
+    assert follow(express, FOUND) is SECOND
     assert (express.request, express.is_settled, world.delivered) == (SECOND, False, [200])
     assert world.telemetry.responses == {200: 1}
 
 
 def test_a_refusal_that_the_application_is_known_to_write_is_settled_too() -> None:
     world = World(known_refusals=frozenset({404}))
-    assert world.express().next_request(OWN_404) is SECOND
+    assert follow(world.express(), OWN_404) is SECOND
     assert world.delivered == [404]
 
 
@@ -125,13 +139,13 @@ def test_anything_unusual_is_left_to_the_dispatcher(name: str) -> None:
     world = World()
     change(world)
     express = world.express()
-    assert express.next_request(response) is None
+    assert follow(express, response) is None
     assert (express.is_settled, world.delivered, dict(world.telemetry.responses)) == (False, [], {})
 
 
 def test_an_attempt_that_is_logged_is_left_to_the_dispatcher(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger=LOG.name):
-        assert World().express().next_request(FOUND) is None
+        assert follow(World().express(), FOUND) is None
 
 
 def renewing(world: World) -> None:
@@ -160,7 +174,7 @@ def test_an_obstacle_ends_the_chain_after_the_outcome(name: str) -> None:
     world = World()
     OBSTACLES[name](world)
     express = world.express()
-    assert express.next_request(FOUND) is None
+    assert follow(express, FOUND) is None
     assert (express.is_settled, world.delivered) == (True, [200])
 
 
@@ -168,20 +182,42 @@ def test_a_credential_that_was_renewed_is_used_by_the_next_chain() -> None:
     world = World()
     express = world.express()
     world.login.values["request_headers"] = Headers([("Authorization", "Bearer new")])
-    assert express.next_request(FOUND) is None
+    assert follow(express, FOUND) is None
     assert express.is_settled
+
+
+def test_the_start_of_an_item_is_after_it_was_read() -> None:
+    world = World(takes=5.0)
+    assert follow(world.express(), FOUND) is SECOND
+    assert world.context.sent_at == 105.0
+
+
+LATE: dict[str, Callable[[World], object]] = {
+    "the run is over": lambda world: world.run.end_at(103.0, DeadlineError("over", sent="no")),
+    "a pause has begun": lambda world: setattr(world, "held_until", 110.0),
+    "the rate limit is ahead": lambda world: world.limiter.reserve(104.9),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_an_item_that_may_not_be_sent_after_all_is_left_to_the_worker(name: str) -> None:
+    world = World(takes=5.0, limiter=Limiter(2.0))
+    LATE[name](world)
+    express = world.express()
+    assert follow(express, FOUND) is None
+    assert (express.is_settled, world.left, world.context.attempts) == (True, True, 0)
 
 
 def test_a_start_that_lies_ahead_is_given_back() -> None:
     world = World(limiter=Limiter(2.0))
     assert world.limiter.reserve(world.now) == world.now
-    express = world.express()
-    assert express.next_request(FOUND) is None
-    assert express.is_settled
+    assert follow(world.express(), FOUND) is None
     assert world.limiter.reserve(world.now) == world.now + 0.5
 
 
-def test_without_an_item_the_start_is_given_back() -> None:
+def test_without_an_item_no_start_is_used() -> None:
     world = World(limiter=Limiter(2.0), ready=False)
-    assert world.express().next_request(FOUND) is None
+    assert follow(world.express(), FOUND) is None
+    world.now += 1e-6
     assert world.limiter.reserve(world.now) == world.now
+    assert not world.left

@@ -41,8 +41,11 @@ class Chain:
     def first(self) -> Request:
         return Request("HEAD", "/0")
 
-    def __call__(self, response: Response) -> Request | None:
+    def settle(self, response: Response) -> bool:
         self.seen.append(response.get(b"x-target"))
+        return True
+
+    def next_request(self) -> Request | None:
         if self.number == self._last:
             return None
         self.number += 1
@@ -143,17 +146,27 @@ async def test_each_request_has_a_deadline_of_its_own(lanes: LanePool) -> None:
         assert (chain.number, chain.seen) == (3, ["/0", "/1", "/2"])
 
 
-async def test_an_error_of_the_owner_is_raised_and_closes_the_lane(lanes: LanePool) -> None:
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("error", [LookupError("on purpose"), asyncio.CancelledError("on purpose")])
+async def test_an_error_of_the_owner_is_raised_and_closes_the_lane(
+    lanes: LanePool, error: BaseException, *, early: bool
+) -> None:
     async def serve(connection: Connection) -> None:
         while True:
             await connection.say(response_to(await connection.request()))
 
-    def fail(response: Response) -> Request | None:
-        raise LookupError(response.get(b"x-target"))
+    class Failing(Chain):
+        def settle(self, response: Response) -> bool:
+            if early:
+                raise error
+            return super().settle(response)
+
+        def next_request(self) -> Request | None:
+            raise error
 
     async with serving(serve) as server:
-        with pytest.raises(LookupError, match="/0"):
-            await lanes.exchange(server.origin, Request("HEAD", "/0"), COMMON, 20, fail)
+        with pytest.raises(type(error), match="on purpose"):
+            await lanes.exchange(server.origin, Request("HEAD", "/0"), COMMON, 20, Failing(5))
         assert "0 idle" in repr(lanes)
 
 
@@ -168,15 +181,16 @@ async def test_a_cancelled_chain_sends_nothing_more(lanes: LanePool, after: int)
             await connection.say(response_to(head))
 
     task: asyncio.Task[Response]
-    chain = Chain(1000)
 
-    def cancelling(response: Response) -> Request | None:
-        if chain.number == after:
-            task.cancel()
-        return chain(response)
+    class Cancelling(Chain):
+        def settle(self, response: Response) -> bool:
+            if self.number == after:
+                task.cancel()
+            return super().settle(response)
 
+    chain = Cancelling(1000)
     async with serving(serve) as server:
-        task = asyncio.create_task(lanes.exchange(server.origin, chain.first(), COMMON, 20, cancelling))
+        task = asyncio.create_task(lanes.exchange(server.origin, chain.first(), COMMON, 20, chain))
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.sleep(0.05)
@@ -189,8 +203,7 @@ async def test_a_response_with_a_body_is_left_to_the_caller(lanes: LanePool) -> 
         await connection.request()
         await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
-    def never(response: Response) -> Request | None:
-        raise AssertionError(response)
-
+    chain = Chain(1)
     async with serving(serve) as server:
-        assert (await lanes.exchange(server.origin, Request("GET", "/"), COMMON, 20, never)).body == b"hi"
+        assert (await lanes.exchange(server.origin, Request("GET", "/"), COMMON, 20, chain)).body == b"hi"
+        assert chain.seen == []
