@@ -140,3 +140,11 @@ def test_a_response_gives_its_fields() -> None:
     assert response.media_type == "text/html"
     assert Response(200, ()).media_type == ""
     assert repr(response) == "Response(status=200)"
+
+
+def test_responses_compare_by_value() -> None:
+    found = Response(200, [(b"Date", b"x")], b"<a/>")
+    assert found == Response(200, ((b"Date", b"x"),), b"<a/>")
+    assert hash(found) == hash(Response(200, [(b"Date", b"x")], b"<a/>"))
+    assert found not in [Response(200), Response(201, [(b"Date", b"x")], b"<a/>"), 200]
+    assert repr(found) == "Response(status=200)"

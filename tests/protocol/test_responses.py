@@ -17,7 +17,7 @@ from aioconnections.errors import (
     UnexpectedResponseError,
 )
 from aioconnections.protocol.messages import Request, Response
-from aioconnections.protocol.responses import error_of, login_page, retry_after
+from aioconnections.protocol.responses import error_of, foreign_error, login_page, retry_after
 
 REQUEST = Request("GET", "/profiles/atom/connection.do?connectionType=colleague")
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -158,3 +158,11 @@ header = st.one_of(
 def test_garbage_never_raises_and_is_never_negative(text: str, date: str) -> None:
     seconds = retry_after(answer(503, retry_after=text, date=date))
     assert seconds is None or 0 <= seconds < float("inf")
+
+
+def test_a_response_that_does_not_come_from_connections_may_mean_a_wrong_address() -> None:
+    page = Response(404, [(b"Content-Type", b"text/html")])
+    away, wrong = foreign_error(page), foreign_error(page, "Profiles service at https://h/profiles")
+    assert (away.wrong_address, wrong.wrong_address) == (False, True)
+    assert "the response (text/html) does not come from Connections" in str(away)
+    assert str(wrong) == "HTTP 404: there is no Profiles service at https://h/profiles: check the URL"
