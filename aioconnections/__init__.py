@@ -35,7 +35,7 @@ from aioconnections.errors import (
     UnexpectedResponseError,
     UsageError,
 )
-from aioconnections.lazy import lazy_exports
+from aioconnections.lazy import all_names, imported
 from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
@@ -211,4 +211,10 @@ _LAZY = {
     "Tokens": "aioconnections.auth.oauth2",
 }
 
-__getattr__, __dir__ = lazy_exports(__name__, _LAZY)
+
+def __getattr__(name: str) -> object:
+    return imported(__name__, name, _LAZY)
+
+
+def __dir__() -> list[str]:
+    return all_names(__name__, _LAZY)

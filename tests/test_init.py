@@ -9,7 +9,7 @@ from importlib import import_module
 import pytest
 
 import aioconnections
-from aioconnections import errors, outcomes
+from aioconnections import atom, errors, outcomes
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -18,6 +18,14 @@ def test_all_is_sorted_and_complete() -> None:
     assert set(outcomes.__all__) - {"Count"} <= set(aioconnections.__all__)
     assert set(aioconnections.__all__) <= set(dir(aioconnections))
     assert dir(aioconnections) == sorted(dir(aioconnections))
+
+
+def test_the_atom_package_has_its_names_before_they_are_imported() -> None:
+    assert set(atom.__all__) <= set(dir(atom))
+    for name in atom.__all__:
+        assert getattr(atom, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'Rieder'"):
+        _ = atom.Rieder
 
 
 @pytest.mark.parametrize("name", aioconnections.__all__)
@@ -71,6 +79,14 @@ def test_the_vocabulary_costs_neither_httpx_nor_an_event_loop() -> None:
 
 def test_the_client_does_without_httpx_until_it_is_made() -> None:
     assert "httpx" not in imported("aioconnections.Client")
+
+
+def test_a_client_needs_no_import_for_its_requests() -> None:
+    """A process may have no file descriptor left when it makes them."""
+    then = "client = aioconnections.Client('https://h'); loaded = set(sys.modules); import aioconnections.atom.reader"
+    assert imported(
+        f"{then}; import aioconnections.atom.writer, email.message, email.utils; assert loaded == set(sys.modules)"
+    )
 
 
 def test_a_journal_does_without_sqlite_until_it_is_opened() -> None:

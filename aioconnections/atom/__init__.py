@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aioconnections.lazy import lazy_exports
+from aioconnections.lazy import all_names, imported
 
 if TYPE_CHECKING:
     from aioconnections.atom.reader import Reader, read_document, read_entries
@@ -41,25 +41,30 @@ __all__ = [
 
 _READER = "aioconnections.atom.reader"
 _RECORDS = "aioconnections.atom.records"
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        **dict.fromkeys(("Reader", "read_document", "read_entries"), _READER),
-        **dict.fromkeys(
-            (
-                "AtomPerson",
-                "Category",
-                "ConnectionEnds",
-                "Content",
-                "Entry",
-                "Feed",
-                "Generator",
-                "Link",
-                "Text",
-                "XmlElement",
-            ),
-            _RECORDS,
+_LAZY = {
+    **dict.fromkeys(("Reader", "read_document", "read_entries"), _READER),
+    **dict.fromkeys(
+        (
+            "AtomPerson",
+            "Category",
+            "ConnectionEnds",
+            "Content",
+            "Entry",
+            "Feed",
+            "Generator",
+            "Link",
+            "Text",
+            "XmlElement",
         ),
-        "write_entry": "aioconnections.atom.writer",
-    },
-)
+        _RECORDS,
+    ),
+    "write_entry": "aioconnections.atom.writer",
+}
+
+
+def __getattr__(name: str) -> object:
+    return imported(__name__, name, _LAZY)
+
+
+def __dir__() -> list[str]:
+    return all_names(__name__, _LAZY)

@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 import anyio
@@ -119,6 +120,15 @@ class _Entry:
     used: float = 0.0
 
 
+# Imported with the first client: later, a process may have no file descriptor left for an import.
+_NEEDED_BY_REQUESTS = (
+    "aioconnections.atom.reader",
+    "aioconnections.atom.writer",
+    "email.message",
+    "email.utils",
+)
+
+
 class Server:
     """The parts that the clients of all users of one server share; the first client owns and closes them."""
 
@@ -129,6 +139,8 @@ class Server:
         options: ClientOptions,
         adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
     ) -> None:
+        for module in _NEEDED_BY_REQUESTS:
+            import_module(module)
         self.options = options
         self.closed: bool = False
         self.limiter: Limiter = Limiter(options.max_per_second, options.burst)

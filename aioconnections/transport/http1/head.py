@@ -97,7 +97,8 @@ class Head:
     def __init__(self, framing: Framing, response: Response, keep_alive: KeepAlive) -> None:
         self.framing: Framing = framing
         self.empty_response: Response = response
-        self.idle_seconds, self.requests_left = keep_alive
+        self.idle_seconds: float | None = keep_alive[0]
+        self.requests_left: int | None = keep_alive[1]
 
     @property
     def fields(self) -> Fields:
