@@ -117,7 +117,7 @@ async def test_without_ordered_a_slow_answer_holds_up_nobody() -> None:
 async def test_a_bad_item_fails_alone() -> None:
     same = (Userid("x"), Userid("x"))
     items: list[object] = [*pairs(3), same, "a,b", (Userid("a"),), ("a", "b"), None]
-    async with client_of(Script(connected)) as client, client.check_many(items) as outcomes:  # type: ignore[arg-type] # that is the point
+    async with client_of(Script(connected)) as client, client.check_many(items) as outcomes:  # type: ignore[arg-type] # a call that type checkers must refuse
         found = {outcome.index: outcome async for outcome in outcomes}
     assert len(found) == 8
     for index in range(3, 8):
@@ -131,7 +131,7 @@ async def test_a_bad_item_fails_alone() -> None:
 async def test_a_source_may_say_why_it_has_no_pair() -> None:
     why = InvalidInputError("line 2: no target")
     items: list[object] = [*pairs(1), why, *pairs(1)]
-    async with client_of(Script(connected)) as client, client.check_many(items, ordered=True) as outcomes:  # type: ignore[arg-type] # that is the point
+    async with client_of(Script(connected)) as client, client.check_many(items, ordered=True) as outcomes:  # type: ignore[arg-type] # a call that type checkers must refuse
         first, none, last = [outcome async for outcome in outcomes]
     assert (type(first), type(last)) == (Checked, Checked)
     assert isinstance(none, Failed)
@@ -252,9 +252,9 @@ async def test_misuse_is_told() -> None:
         client.check_many([])
     async with client:
         with pytest.raises(InvalidInputError, match="iterable"):
-            client.check_many(5)  # type: ignore[arg-type] # that is the point
+            client.check_many(5)  # type: ignore[arg-type] # a call that type checkers must refuse
         with pytest.raises(InvalidInputError, match="iterable"):
-            client.check_many("a,b")  # type: ignore[arg-type] # that is the point
+            client.check_many("a,b")  # type: ignore[arg-type] # a call that type checkers must refuse
         outcomes = client.check_many(pairs(1))
         with pytest.raises(UsageError, match="block"):
             await anext(outcomes)

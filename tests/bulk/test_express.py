@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import time
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -335,20 +334,36 @@ async def test_the_rate_is_used(*, asynchronous: bool) -> None:
     assert sum(outcome.waited for outcome in outcomes) < 2 * 300 / 1000
 
 
+class ShiftedClock:
+    """The clock of the event loop, `ahead` seconds later."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_at(when - self.ahead, callback)
+
+
 async def test_a_slow_source_counts_neither_as_elapsed_nor_past_the_end_of_the_run() -> None:
     def source() -> Iterator[tuple[Userid, Userid]]:
         yield from pairs(50)
-        time.sleep(0.3)
+        clock.ahead += 200
         yield from pairs(50, start=50)
 
-    timeouts = Timeouts(run=0.2)
+    clock, timeouts = ShiftedClock(), Timeouts(run=100)
     async with (
         serving(lambda *_: "accepted") as (url, asked),
-        client_of(url, timeouts=timeouts, max_connections=1) as client,
+        client_of(url, timeouts=timeouts, clock=clock, max_connections=1) as client,
     ):
         found = await client.check_many(source()).collect()
     assert sum(asked.values()) == 50
-    assert all(outcome.elapsed < 0.2 for outcome in found)
+    assert all(outcome.elapsed < 100 for outcome in found)
 
 
 async def test_nothing_of_a_run_is_kept_after_it() -> None:

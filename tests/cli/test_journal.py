@@ -250,7 +250,7 @@ def test_a_login_that_goes_bad_can_go_on_and_one_that_was_never_good_cannot(
     said = command("check", pairs, *JOURNAL)
     assert said.code == 75
     assert "stopped: HTTP 401" in said.err
-    to_resume = "aioconnections: to resume, with a login that is not refused: "  # nobody repeats that without a look
+    to_resume = "aioconnections: to resume, with a login that is not refused: "
     assert said.err.splitlines()[-1].startswith(to_resume)
     monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "gehe1m")
     said = command("check", pairs, *JOURNAL)

@@ -54,7 +54,7 @@ async def test_what_is_no_text_and_no_function_is_refused() -> None:
     async with place.client(0) as client:
         for uuid in ("", None, 5):
             with pytest.raises(InvalidInputError, match="uuid"):
-                client.community(uuid)  # type: ignore[arg-type] # that is the point
+                client.community(uuid)  # type: ignore[arg-type] # a call that type checkers must refuse
         group = client.community("g")
         with pytest.raises(InvalidInputError, match="title"):
             await group.invite(place.person(1), title=None)  # type: ignore[arg-type] # likewise
@@ -117,9 +117,9 @@ async def test_a_connection_has_two_people() -> None:
     ann: Person = place.person(0)
     async with place.client(0) as client:
         with pytest.raises(InvalidInputError, match="two people, got one Person; pass the target too"):
-            await client.connection(ann)  # type: ignore[call-overload] # that is the point
+            await client.connection(ann)  # type: ignore[call-overload] # a call that type checkers must refuse
         with pytest.raises(InvalidInputError, match="expected Email, Userid, Key or Person, got str"):
-            await client.connection("c0ffee", ann)  # type: ignore[call-overload] # that is the point
+            await client.connection("c0ffee", ann)  # type: ignore[call-overload] # a call that type checkers must refuse
     assert place.server.requests.total == 0
 
 

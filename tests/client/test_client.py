@@ -64,7 +64,7 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is() -> None:
         with pytest.raises(InvalidInputError, match="same person"):
             await client.check(A, A)
         with pytest.raises(InvalidInputError):
-            await client.check("a", B)  # type: ignore[arg-type] # that is the point
+            await client.check("a", B)  # type: ignore[arg-type] # a call that type checkers must refuse
     assert not script.seen
 
 

@@ -298,7 +298,7 @@ async def test_no_journal_is_none_and_not_a_path() -> None:
     place = Place()
     async with place.client(0) as client:
         with pytest.raises(TypeError):
-            client.invite_many([])  # type: ignore[call-arg] # that is the point
+            client.invite_many([])  # type: ignore[call-arg] # a call that type checkers must refuse
         with pytest.raises(InvalidInputError):
             client.invite_many([], journal="run.sqlite")  # type: ignore[arg-type] # likewise
 

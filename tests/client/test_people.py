@@ -90,7 +90,7 @@ async def test_who_is_who(version: str) -> None:
             assert document.userid == ann.userid
         assert await client.profile(NOBODY) is None
         assert await client.service_document(NOBODY) is None
-        async with client.resolve_many([ann.email, NOBODY, "ann"], ordered=True) as outcomes:  # type: ignore[list-item] # that is the point
+        async with client.resolve_many([ann.email, NOBODY, "ann"], ordered=True) as outcomes:  # type: ignore[list-item] # a call that type checkers must refuse
             known, unknown, wrong = [outcome async for outcome in outcomes]
     assert isinstance(known, Resolved)
     assert isinstance(unknown, Resolved)

@@ -222,7 +222,7 @@ async def test_it_ends_with_its_parent_and_not_the_other_way_round() -> None:
         client.as_user(("ann", "secret"))
     async with client:
         with pytest.raises(InvalidInputError):
-            client.as_user("ann")  # type: ignore[arg-type] # that is the point
+            client.as_user("ann")  # type: ignore[arg-type] # a call that type checkers must refuse
         async with client.as_user(("ann", "secret")) as user:
             user.max_per_second = 500
             assert await user.check(A, B) is Status.ACCEPTED

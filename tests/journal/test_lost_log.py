@@ -273,7 +273,7 @@ def test_a_log_that_is_there_is_not_given_up(path: Path, tmp_path: Path) -> None
 
 def test_what_a_lost_log_means_is_said_in_one_word(path: Path) -> None:
     with pytest.raises(InvalidInputError, match='lost_log must be "in_doubt" or None'):
-        Journal(path, lost_log="ignore")  # type: ignore[arg-type] # that is the point
+        Journal(path, lost_log="ignore")  # type: ignore[arg-type] # a call that type checkers must refuse
 
 
 def test_a_full_disk_leaves_the_log_in_its_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,7 +310,7 @@ def test_what_is_posted() -> None:
     with pytest.raises(InvalidInputError):
         invitation_body("\x00")
     with pytest.raises(InvalidInputError, match="text or html"):
-        invitation_body("<b>Hi</b>", "xhtml")  # type: ignore[arg-type] # that is the point
+        invitation_body("<b>Hi</b>", "xhtml")  # type: ignore[arg-type] # a call that type checkers must refuse
 
 
 def _entries(body: bytes) -> list[Entry]:
