@@ -40,24 +40,10 @@ __all__ = [
 ]
 
 _READER = "aioconnections.atom.reader"
-_RECORDS = "aioconnections.atom.records"
-_LAZY = {
-    **dict.fromkeys(("Reader", "read_document", "read_entries"), _READER),
-    **dict.fromkeys(
-        (
-            "AtomPerson",
-            "Category",
-            "ConnectionEnds",
-            "Content",
-            "Entry",
-            "Feed",
-            "Generator",
-            "Link",
-            "Text",
-            "XmlElement",
-        ),
-        _RECORDS,
-    ),
+_LAZY = dict.fromkeys(__all__, "aioconnections.atom.records") | {
+    "Reader": _READER,
+    "read_document": _READER,
+    "read_entries": _READER,
     "write_entry": "aioconnections.atom.writer",
 }
 
