@@ -41,7 +41,7 @@ _plain_email = re.compile(
 _plain_userid = re.compile(r"[!-~](?:[ -~]{0,2046}[!-~])?").fullmatch
 _plain_key = re.compile(r"[!-+\--~]{1,2048}").fullmatch
 
-_NOT_IN_DOMAINS = re.compile(r"[^A-Za-z0-9_.\-\x80-\U0010ffff]")
+_NOT_IN_DOMAINS = re.compile(r"[\x00-,/:-@\[-^`{-\x7f]")  # ASCII except letters, digits, "_", "-" and "."
 _EMPTY_LABEL = re.compile(r"^\.|\.(?=\.|$)")
 
 _CONTROLS = {"\0": " NULL", "\t": " TAB", "\n": " LINE FEED", "\r": " CARRIAGE RETURN"}
