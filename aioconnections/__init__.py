@@ -36,41 +36,6 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.lazy import all_names, imported
-from aioconnections.outcomes import (
-    Accepted,
-    AcceptOutcome,
-    AlreadyExists,
-    Checked,
-    CheckOutcome,
-    Connected,
-    ConnectOutcome,
-    Duplicate,
-    Failed,
-    InDoubt,
-    Invited,
-    InviteOutcome,
-    Outcome,
-    Rejected,
-    Removed,
-    RemoveOutcome,
-    Resolved,
-    ResolveOutcome,
-    Tally,
-    Unprocessed,
-)
-from aioconnections.records import (
-    Connection,
-    Email,
-    Identity,
-    Invitation,
-    Key,
-    Pair,
-    Person,
-    Profile,
-    ServiceDocument,
-    Status,
-    Userid,
-)
 
 if TYPE_CHECKING:
     from aioconnections.auth.credentials import Auth, Basic, Bearer, Ltpa, Secret, Send
@@ -81,7 +46,42 @@ if TYPE_CHECKING:
     from aioconnections.client.items import ConnectionLike
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
+    from aioconnections.outcomes import (
+        Accepted,
+        AcceptOutcome,
+        AlreadyExists,
+        Checked,
+        CheckOutcome,
+        Connected,
+        ConnectOutcome,
+        Duplicate,
+        Failed,
+        InDoubt,
+        Invited,
+        InviteOutcome,
+        Outcome,
+        Rejected,
+        Removed,
+        RemoveOutcome,
+        Resolved,
+        ResolveOutcome,
+        Tally,
+        Unprocessed,
+    )
     from aioconnections.protocol.messages import Headers, Response
+    from aioconnections.records import (
+        Connection,
+        Email,
+        Identity,
+        Invitation,
+        Key,
+        Pair,
+        Person,
+        Profile,
+        ServiceDocument,
+        Status,
+        Userid,
+    )
     from aioconnections.session.listing import Stream
     from aioconnections.session.telemetry import Attempt, Progress, Stats
     from aioconnections.transport.as_httpx import LaneTransport
@@ -180,6 +180,37 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Accepted": "aioconnections.outcomes",
+    "AcceptOutcome": "aioconnections.outcomes",
+    "AlreadyExists": "aioconnections.outcomes",
+    "Checked": "aioconnections.outcomes",
+    "CheckOutcome": "aioconnections.outcomes",
+    "Connected": "aioconnections.outcomes",
+    "ConnectOutcome": "aioconnections.outcomes",
+    "Duplicate": "aioconnections.outcomes",
+    "Failed": "aioconnections.outcomes",
+    "InDoubt": "aioconnections.outcomes",
+    "Invited": "aioconnections.outcomes",
+    "InviteOutcome": "aioconnections.outcomes",
+    "Outcome": "aioconnections.outcomes",
+    "Rejected": "aioconnections.outcomes",
+    "Removed": "aioconnections.outcomes",
+    "RemoveOutcome": "aioconnections.outcomes",
+    "Resolved": "aioconnections.outcomes",
+    "ResolveOutcome": "aioconnections.outcomes",
+    "Tally": "aioconnections.outcomes",
+    "Unprocessed": "aioconnections.outcomes",
+    "Connection": "aioconnections.records",
+    "Email": "aioconnections.records",
+    "Identity": "aioconnections.records",
+    "Invitation": "aioconnections.records",
+    "Key": "aioconnections.records",
+    "Pair": "aioconnections.records",
+    "Person": "aioconnections.records",
+    "Profile": "aioconnections.records",
+    "ServiceDocument": "aioconnections.records",
+    "Status": "aioconnections.records",
+    "Userid": "aioconnections.records",
     "Clock": "aioconnections.clock",
     "CommunityInvitations": "aioconnections.client",
     "ConnectionLike": "aioconnections.client.items",

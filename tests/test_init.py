@@ -81,12 +81,24 @@ def test_the_client_does_without_httpx_until_it_is_made() -> None:
     assert "httpx" not in imported("aioconnections.Client")
 
 
+NEEDED = "aioconnections.atom.reader, aioconnections.atom.writer, aioconnections.bulk.run, email.message, email.utils"
+
+
 def test_a_client_needs_no_import_for_its_requests() -> None:
     """A process may have no file descriptor left when it makes them."""
-    then = "client = aioconnections.Client('https://h'); loaded = set(sys.modules); import aioconnections.atom.reader"
-    assert imported(
-        f"{then}; import aioconnections.atom.writer, email.message, email.utils; assert loaded == set(sys.modules)"
-    )
+    then = "client = aioconnections.Client('https://h'); loaded = set(sys.modules)"
+    assert imported(f"{then}; import {NEEDED}; assert loaded == set(sys.modules)")
+
+
+def test_importing_the_client_imports_neither_the_transport_nor_bulk_runs() -> None:
+    late = {"aioconnections.transport.pool", "aioconnections.transport.connect", "aioconnections.bulk.run", "httptools"}
+    assert imported(f"aioconnections.Client; assert not {late} & set(sys.modules)")
+    assert imported(f"aioconnections.Client('https://h'); assert {late} <= set(sys.modules)")
+
+
+def test_importing_the_package_imports_no_other_module_than_the_errors() -> None:
+    own = {"aioconnections", "aioconnections._version", "aioconnections.errors", "aioconnections.lazy"}
+    assert imported(f"assert {{n for n in sys.modules if n.startswith('aioconnections')}} == {own}")
 
 
 def test_a_journal_does_without_sqlite_until_it_is_opened() -> None:

@@ -1,7 +1,34 @@
 """Bulk runs: the job that is done with each item, and the run that feeds items to a few workers."""
 
-from aioconnections.bulk.flows import CheckJob, FlowJob, checked, pair_of
-from aioconnections.bulk.job import Job, WorkItem, digest_of
-from aioconnections.bulk.run import Outcomes
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aioconnections.lazy import all_names, imported
+
+if TYPE_CHECKING:
+    from aioconnections.bulk.flows import CheckJob, FlowJob, checked, pair_of
+    from aioconnections.bulk.job import Job, WorkItem, digest_of
+    from aioconnections.bulk.run import Outcomes
 
 __all__ = ["CheckJob", "FlowJob", "Job", "Outcomes", "WorkItem", "checked", "digest_of", "pair_of"]
+
+_FLOWS, _JOB = "aioconnections.bulk.flows", "aioconnections.bulk.job"
+_LAZY = {
+    "CheckJob": _FLOWS,
+    "FlowJob": _FLOWS,
+    "Job": _JOB,
+    "Outcomes": "aioconnections.bulk.run",
+    "WorkItem": _JOB,
+    "checked": _FLOWS,
+    "digest_of": _JOB,
+    "pair_of": _FLOWS,
+}
+
+
+def __getattr__(name: str) -> object:
+    return imported(__name__, name, _LAZY)
+
+
+def __dir__() -> list[str]:
+    return all_names(__name__, _LAZY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
-from aioconnections.bulk import Outcomes, WorkItem, digest_of, pair_of
+from aioconnections import bulk
 from aioconnections.client.caller import OnProgress, PairLike, PersonLike, Resource
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
@@ -60,7 +60,7 @@ class Administration(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[ConnectOutcome]:
+    ) -> bulk.Outcomes[ConnectOutcome]:
         """Connect every pair of a source; see `connect` for one, and `Client.check_many` for the other arguments.
 
         A 403 ends the run.
@@ -69,11 +69,11 @@ class Administration(Resource):
             InvalidInputError: the message cannot be sent.
         """
         address, body = self._caller.here().address, colleagues.connection_body(message)
-        digest = digest_of(body)
+        digest = bulk.digest_of(body)
 
-        def parse(item: object) -> WorkItem[Connected | AlreadyExists]:
-            pair = pair_of(item)
-            return WorkItem(
+        def parse(item: object) -> bulk.WorkItem[Connected | AlreadyExists]:
+            pair = bulk.pair_of(item)
+            return bulk.WorkItem(
                 lambda earlier: colleagues.connect(address, pair, body, earlier=earlier),
                 pair=pair,
                 people=(pair.source, pair.target),
@@ -91,16 +91,16 @@ class Administration(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[RemoveOutcome]:
+    ) -> bulk.Outcomes[RemoveOutcome]:
         """Disconnect every pair of a source; see `disconnect` for one, and `Client.check_many` for the arguments.
 
         A 403 ends the run.
         """
         address = self._caller.here().address
 
-        def parse(item: object) -> WorkItem[Removed]:
-            pair = pair_of(item)
-            return WorkItem(
+        def parse(item: object) -> bulk.WorkItem[Removed]:
+            pair = bulk.pair_of(item)
+            return bulk.WorkItem(
                 lambda earlier: colleagues.disconnect(address, pair, earlier=earlier),
                 pair=pair,
                 people=(pair.source, pair.target),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from attrs import evolve
 
+from aioconnections import bulk
 from aioconnections.auth.credentials import Auth, Basic
-from aioconnections.bulk import FlowJob, Job, Outcomes, WorkItem
 from aioconnections.client.server import Server
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
@@ -125,7 +125,7 @@ class Caller:
 
     def run_flows(
         self,
-        parse: Callable[[object], WorkItem[DoneT]],
+        parse: Callable[[object], bulk.WorkItem[DoneT]],
         source: object,
         verb: str,
         *,
@@ -133,10 +133,10 @@ class Caller:
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
         **options: bool,
-    ) -> Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
+    ) -> bulk.Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
         """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options."""
-        flows: FlowJob[DoneT] = FlowJob(self.here(), self.server.new_run(), parse, **options)
-        job: Job[Outcome] = flows
+        flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.here(), self.server.new_run(), parse, **options)
+        job: bulk.Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
             from aioconnections.journal import Journal
@@ -147,13 +147,13 @@ class Caller:
         return self.run_job(job, source, ordered=ordered, on_progress=on_progress)
 
     def run_job(
-        self, job: Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
-    ) -> Outcomes[Any]:
+        self, job: bulk.Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
+    ) -> bulk.Outcomes[Any]:
         """A bulk run of any job."""
         options = self.server.options
         if on_progress is not None and not callable(on_progress):
             raise InvalidInputError(f"on_progress must be a function or None, got {type(on_progress).__name__}")
-        return Outcomes(
+        return bulk.Outcomes(
             job,
             cast("Iterable[object] | AsyncIterable[object]", source),  # `Outcomes` refuses anything else
             self.server.runtime,

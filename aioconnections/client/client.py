@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, cast, get_args, overload
 
+from aioconnections import bulk
 from aioconnections.auth.credentials import Auth
-from aioconnections.bulk import CheckJob, Outcomes, WorkItem, checked, digest_of, pair_of
 from aioconnections.client.administration import Administration
 from aioconnections.client.caller import Caller, OnProgress, PairLike, PersonLike, Resource, as_auth
 from aioconnections.client.communities import Community, CommunityInvitations
@@ -51,12 +51,12 @@ from aioconnections.records import Connection, Identity, Pair, Person, Profile, 
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Attempt, Stats
-from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
     import httpx
 
     from aioconnections.journal import Journal
+    from aioconnections.transport.tls import Verify
 
 __all__ = ["Client"]
 
@@ -236,7 +236,7 @@ class Client(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[CheckOutcome]:
+    ) -> bulk.Outcomes[CheckOutcome]:
         """Check every pair of a source; see `check` for one.
 
         The source is read as the outcomes are consumed, at most ``2 × max_connections`` items ahead.
@@ -254,18 +254,18 @@ class Client(Resource):
         """
         session = self._caller.here()
         if journal is None:
-            job = CheckJob(session, self._caller.server.new_run())
+            job = bulk.CheckJob(session, self._caller.server.new_run())
             return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress)
 
-        def parse(item: object) -> WorkItem[Checked]:
-            pair = pair_of(item)
-            flow = checked(session.address, pair)
-            return WorkItem(lambda _: flow, pair=pair, people=(pair.source, pair.target))
+        def parse(item: object) -> bulk.WorkItem[Checked]:
+            pair = bulk.pair_of(item)
+            flow = bulk.checked(session.address, pair)
+            return bulk.WorkItem(lambda _: flow, pair=pair, people=(pair.source, pair.target))
 
         run = self._caller.run_flows(
             parse, pairs, "check", ordered=ordered, changes=False, journal=journal, on_progress=on_progress
         )
-        return cast("Outcomes[CheckOutcome]", run)  # nothing is in doubt
+        return cast("bulk.Outcomes[CheckOutcome]", run)  # nothing is in doubt
 
     @overload
     async def connection(
@@ -405,7 +405,7 @@ class Client(Resource):
         journal: Journal | None,
         ordered: bool = False,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[InviteOutcome]:
+    ) -> bulk.Outcomes[InviteOutcome]:
         """Invite every person of a source, each at most once; see `invite` for one.
 
         A repeated person is a `Duplicate`. With a journal this holds across runs, too: an invitation that a killed run
@@ -428,14 +428,15 @@ class Client(Resource):
         """
         check_settle(settle, on_unknown)
         common = colleagues.invitation_body(message, message_type)
-        session, digest = self._caller.here(), digest_of(common)
+        session, digest = self._caller.here(), bulk.digest_of(common)
 
-        def parse(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
+        def parse(item: object) -> bulk.WorkItem[Invited | AlreadyExists | Duplicate]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses anything else
             person, own = wanted.person, wanted.message
             body = common if own is None else colleagues.invitation_body(own, message_type)
             begin = invitation_flow(session, person, body, discover=False, settle=settle, on_unknown=on_unknown)
-            return WorkItem(begin, person=person, people=(person,), digest=digest if own is None else digest_of(body))
+            sent = digest if own is None else bulk.digest_of(body)
+            return bulk.WorkItem(begin, person=person, people=(person,), digest=sent)
 
         return self._caller.run_flows(
             parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
@@ -483,11 +484,11 @@ class Client(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[AcceptOutcome]:
+    ) -> bulk.Outcomes[AcceptOutcome]:
         """Accept every invitation of a source; see `accept` for one, and `check_many` for the arguments."""
         address = self._caller.here().address
 
-        def parse(item: object) -> WorkItem[Accepted]:
+        def parse(item: object) -> bulk.WorkItem[Accepted]:
             which = connection_ref(item)
             return connection_item(which, lambda _: colleagues.accept(address, which))
 
@@ -502,11 +503,11 @@ class Client(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[RemoveOutcome]:
+    ) -> bulk.Outcomes[RemoveOutcome]:
         """Remove every connection of a source; see `remove` for one, and `check_many` for the arguments."""
         address = self._caller.here().address
 
-        def parse(item: object) -> WorkItem[Removed]:
+        def parse(item: object) -> bulk.WorkItem[Removed]:
             which = connection_ref(item)
             return connection_item(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
@@ -608,19 +609,19 @@ class Client(Resource):
         *,
         ordered: bool = False,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[ResolveOutcome]:
+    ) -> bulk.Outcomes[ResolveOutcome]:
         """Look up the profile of every person of a source, for example to get the userids of e-mail addresses.
 
         This run takes no journal, because a journal stores no profiles.
         """
         session = self._caller.here()
 
-        def parse(item: object) -> WorkItem[Resolved]:
+        def parse(item: object) -> bulk.WorkItem[Resolved]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
-            return WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
+            return bulk.WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
 
         run = self._caller.run_flows(parse, people, "resolve", ordered=ordered, changes=False, on_progress=on_progress)
-        return cast("Outcomes[ResolveOutcome]", run)  # nothing is in doubt
+        return cast("bulk.Outcomes[ResolveOutcome]", run)  # nothing is in doubt
 
 
 def _resolve(session: Session, person: Identity) -> Flow[Resolved]:

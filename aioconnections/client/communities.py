@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from aioconnections.bulk import Outcomes, WorkItem, digest_of
+from aioconnections import bulk
 from aioconnections.client.caller import Caller, OnProgress, PersonLike, Resource
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
@@ -66,7 +66,7 @@ class Community(Resource):
         journal: Journal | None,
         ordered: bool = False,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[InviteOutcome]:
+    ) -> bulk.Outcomes[InviteOutcome]:
         """Invite every person of a source; see `invite` for one.
 
         A repeated person is a `Duplicate`. An invitation that a killed run may have sent is reported as in doubt, and
@@ -79,11 +79,11 @@ class Community(Resource):
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: called twice a second with the progress.
         """
-        address, digest = self._caller.here().address, digest_of(_text(title).encode(errors="surrogatepass"))
+        address, digest = self._caller.here().address, bulk.digest_of(_text(title).encode(errors="surrogatepass"))
 
-        def parse(item: object) -> WorkItem[Invited | AlreadyExists | Duplicate]:
+        def parse(item: object) -> bulk.WorkItem[Invited | AlreadyExists | Duplicate]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
-            return WorkItem(
+            return bulk.WorkItem(
                 lambda earlier: communities.invite_to_community(address, self.uuid, person, title, earlier=earlier),
                 person=person,
                 people=(person,),
@@ -165,13 +165,13 @@ class CommunityInvitations(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[AcceptOutcome]:
+    ) -> bulk.Outcomes[AcceptOutcome]:
         """Accept every invitation of a source; see `accept` for one, and `Client.check_many` for the arguments."""
         session = self._caller.here()
 
-        def parse(item: object) -> WorkItem[Accepted]:
+        def parse(item: object) -> bulk.WorkItem[Accepted]:
             invitation = _invitation(item)
-            return WorkItem(lambda _: _accept(session, invitation), ref=_ref(invitation))
+            return bulk.WorkItem(lambda _: _accept(session, invitation), ref=_ref(invitation))
 
         return self._caller.run_flows(
             parse, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
@@ -184,13 +184,13 @@ class CommunityInvitations(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[RemoveOutcome]:
+    ) -> bulk.Outcomes[RemoveOutcome]:
         """Decline every invitation of a source; see `decline` for one, and `Client.check_many` for the arguments."""
         address = self._caller.here().address
 
-        def parse(item: object) -> WorkItem[Removed]:
+        def parse(item: object) -> bulk.WorkItem[Removed]:
             invitation = _invitation(item)
-            return WorkItem(
+            return bulk.WorkItem(
                 lambda earlier: communities.end_invitation(address, invitation, earlier=earlier), ref=_ref(invitation)
             )
 
@@ -205,7 +205,7 @@ class CommunityInvitations(Resource):
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
-    ) -> Outcomes[RemoveOutcome]:
+    ) -> bulk.Outcomes[RemoveOutcome]:
         """Revoke every invitation of a source; see `revoke` for one, and `Client.check_many` for the arguments."""
         return self.decline_many(invitations, ordered=ordered, journal=journal, on_progress=on_progress)
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
-from aioconnections.bulk import WorkItem, pair_of
+from aioconnections import bulk
 from aioconnections.client.caller import PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
@@ -69,11 +69,11 @@ def invitation_flow(
     )
 
 
-def connection_item(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> WorkItem[DoneT]:
+def connection_item(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]]) -> bulk.WorkItem[DoneT]:
     """The work item of a verb on a connection."""
     own = which if isinstance(which, str) else None if isinstance(which, Pair) else which.id
     ref: tuple[Literal["connection_id"], str] | None = None if own is None else ("connection_id", own.strip())
-    return WorkItem(begin, pair=pair_or_none(which), people=named_people(which), ref=ref)
+    return bulk.WorkItem(begin, pair=pair_or_none(which), people=named_people(which), ref=ref)
 
 
 def check_settle(settle: object, on_unknown: object) -> None:
@@ -114,7 +114,7 @@ def connection_ref(which: object) -> ConnectionRef:
     if isinstance(which, Connection | Pair):
         return which
     if isinstance(which, tuple):
-        return pair_of(cast("object", which))
+        return bulk.pair_of(cast("object", which))
     if isinstance(which, Identity | Person):
         raise InvalidInputError(f"a connection has two people, got one {type(which).__name__}; pass the target too")
     raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, got {type(which).__name__}")

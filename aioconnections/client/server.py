@@ -29,17 +29,13 @@ from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.transport import Engine
-from aioconnections.transport.affinity import LoopAffinity
 from aioconnections.transport.concurrency import ConcurrencyLimiter
-from aioconnections.transport.connect import proxy_from_environment
-from aioconnections.transport.limits import LocalLimit
-from aioconnections.transport.pool import LanePool
-from aioconnections.transport.tls import Verify
 
 if TYPE_CHECKING:
     import httpx
 
     from aioconnections.auth.cookies import Jar
+    from aioconnections.transport.tls import Verify
 
 __all__ = ["ClientOptions", "Server", "Timeouts"]
 
@@ -120,10 +116,13 @@ class _Entry:
     used: float = 0.0
 
 
-# Imported with the first client: later, a process may have no file descriptor left for an import.
+# Imported with the first client: later, a process may have no file descriptor left for an import. Importing them with
+# this module would make up half of the time that importing `Client` takes.
 _NEEDED_BY_REQUESTS = (
     "aioconnections.atom.reader",
     "aioconnections.atom.writer",
+    "aioconnections.bulk.flows",
+    "aioconnections.bulk.run",
     "email.message",
     "email.utils",
 )
@@ -139,6 +138,8 @@ class Server:
         options: ClientOptions,
         adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
     ) -> None:
+        from aioconnections.transport.affinity import LoopAffinity  # see `_NEEDED_BY_REQUESTS`
+
         for module in _NEEDED_BY_REQUESTS:
             import_module(module)
         self.options = options
@@ -321,6 +322,10 @@ class Server:
         return self._clock.now()
 
     def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
+        from aioconnections.transport.connect import proxy_from_environment  # see `_NEEDED_BY_REQUESTS`
+        from aioconnections.transport.limits import LocalLimit
+        from aioconnections.transport.pool import LanePool
+
         local_limit = LocalLimit(self._limit, self.options.max_connections, self.options.clock or LoopClock())
         if adapted is not None:
             from aioconnections.transport.via_httpx import HttpxAdapter  # httpx costs 100 ms to import
