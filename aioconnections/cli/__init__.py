@@ -6,24 +6,16 @@ usage errors appear without delay.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
-from aioconnections.cli.administration import connect, disconnect
-from aioconnections.cli.check import check
-from aioconnections.cli.colleagues import accept, colleagues, invite, remove
-from aioconnections.cli.communities import community, invitations
-from aioconnections.cli.demo import demo
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
+from aioconnections.cli.help import HelpFormatter
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
-from aioconnections.cli.people import profile, search
 from aioconnections.cli.progress import give_up, say
-from aioconnections.cli.report import report
-from aioconnections.cli.serve import serve
 from aioconnections.errors import ConnectionsError
 
 __all__ = ["app", "main", "run"]
@@ -36,26 +28,33 @@ app: App = App(
     "--run-timeout, or the result could not be written; 2 usage error, a journal that cannot be used, or a server that "
     "is not Profiles; 3 login refused; 5 server unavailable; 75 stopped, and the same command resumes from its "
     "journal; 130 interrupted.",
+    help_format="plaintext",
+    help_formatter=HelpFormatter(),
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _command in (
-    check,
-    invite,
-    accept,
-    remove,
-    colleagues,
-    profile,
-    search,
-    connect,
-    disconnect,
-    community,
-    invitations,
-    report,
-):
-    app.command(_command)
-app.command(serve)
-app.command(demo)
+# The module of each command, and its arguments. Only the command that runs is imported. Its usage line is given here,
+# because deriving it takes Cyclopts a tenth of the time of printing the help.
+_COMMANDS = {
+    "check:check": "[PAIRS]",
+    "colleagues:invite": "[PEOPLE]",
+    "colleagues:accept": "[CONNECTIONS]",
+    "colleagues:remove": "[CONNECTIONS]",
+    "colleagues:colleagues": "",
+    "people:profile": "[PEOPLE]",
+    "people:search": "[TEXT]",
+    "administration:connect": "[PAIRS]",
+    "administration:disconnect": "[PAIRS]",
+    "report:report": "JOURNAL",
+    "serve:serve": "",
+    "demo:demo": "",
+}
+for _path, _arguments in _COMMANDS.items():
+    _name = _path.partition(":")[2]
+    _usage = f"Usage: aioconnections {_name} [OPTIONS] {_arguments}".rstrip()
+    app.command(f"aioconnections.cli.{_path}", name=_name, usage=_usage)
+for _name in ("community", "invitations"):
+    app.command(f"aioconnections.cli.communities:{_name}", name=_name)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -69,14 +68,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run one command and end the process with its exit code."""
-    from aioconnections.cli.rows import NO_FIELD_LIMIT
-
-    _ = csv.field_size_limit(NO_FIELD_LIMIT)  # a setting of the process, which only runs this command
     take_over()
     end_with(_run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0].startswith("-"):
+        app.resolved_commands()  # the list of commands quotes the docstring of each
     try:
         return int(app(arguments, exit_on_error=False) or GOOD)
     except CycloptsError:  # Cyclopts has printed the message

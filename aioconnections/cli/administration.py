@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import NO_MESSAGE, RECORDED, ROWS, File, Message, RecordedRun, Rows
+from aioconnections.cli.invite_options import NO_MESSAGE, Message
+from aioconnections.cli.options import ROWS, File, Rows
+from aioconnections.cli.run_options import RECORDED, RecordedRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["connect", "disconnect"]

@@ -11,10 +11,9 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from attrs import frozen
+from attrs import fields, frozen, has
 
 from aioconnections.cli.progress import StandardStream, standard
 from aioconnections.errors import InvalidInputError
@@ -67,9 +66,10 @@ def stream_file(name: StandardStream, role: str) -> Iterator[NamedFile]:
 def option_files(*options: object) -> Iterator[NamedFile]:
     """The files that options name, except those that are written."""
     for group in options:
-        if not is_dataclass(group):
+        kind = type(group)
+        if not has(kind):
             continue
-        for option in fields(group):
+        for option in fields(kind):
             path = getattr(group, option.name)
             if isinstance(path, Path) and option.name not in {"output", "journal"}:
                 role = f"the file of --{option.name.replace('_', '-')}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import CHECKING, ROWS, CheckingRun, File, Rows
+from aioconnections.cli.options import ROWS, File, Rows
+from aioconnections.cli.run_options import CHECKING, CheckingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["check"]

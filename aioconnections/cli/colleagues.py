@@ -7,24 +7,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import (
-    INVITING,
-    NO_PERSON,
-    NO_TYPED_MESSAGE,
-    PLAIN,
-    RECORDED,
-    ROWS,
-    File,
-    InvitingRun,
-    One,
-    RecordedRun,
-    Result,
-    Rows,
-    TypedMessage,
-)
+from aioconnections.cli.invite_options import INVITING, NO_PERSON, NO_TYPED_MESSAGE, InvitingRun, One, TypedMessage
+from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.run_options import RECORDED, RecordedRun
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
-from aioconnections.records import Status
 
 __all__ = ["accept", "colleagues", "invite", "remove"]
 
@@ -142,6 +129,7 @@ def colleagues(
         result: How the result is written.
     """
     from aioconnections.cli.listing import CONNECTIONS, list_records
+    from aioconnections.records import Status
 
     identity = person.identity
     if identity is None:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from aioconnections.cli.options import (
-    EXPLICIT,
-    NO_PERSON,
-    PLAIN,
-    RECORDED,
-    ROWS,
-    ExplicitRun,
-    File,
-    One,
-    RecordedRun,
-    Result,
-    Rows,
-)
+from aioconnections.cli.invite_options import EXPLICIT, NO_PERSON, ExplicitRun, One
+from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.run_options import RECORDED, RecordedRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["community", "invitations"]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import subprocess
 import sys
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,6 +25,8 @@ def demo() -> int:
 
     The server, its 5,000 people and the pairs are generated; the check is the real one, without a rate limit.
     """
+    import tempfile  # not needed for help, as the other modules that functions import here
+
     from aioconnections.cli.running import Source, do_all
     from aioconnections.cli.verbs import CHECK
     from aioconnections.client import Client
@@ -58,6 +57,8 @@ def demo() -> int:
 
 
 def _write(path: Path) -> None:
+    import csv
+
     from aioconnections.reference import Directory
 
     directory = Directory.generate(people=_PEOPLE, seed=_SEED)
@@ -76,6 +77,8 @@ def _head(path: Path) -> None:
 @contextmanager
 def _server() -> Generator[str]:
     """Run the reference server in another process, and yield its URL."""
+    import subprocess
+
     command = (sys.executable, "-m", "aioconnections", "serve", "--people", str(_PEOPLE), "--seed", str(_SEED))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 # runs this package
         try:

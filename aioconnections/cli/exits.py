@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,6 +124,9 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
 
 def command_line(arguments: Sequence[str]) -> str:
     """A shell command line that runs the command with these arguments again."""
+    import shlex  # not needed for help
+    import shutil
+
     script, *given = sys.argv
     program = ["aioconnections"]
     if given == [*arguments]:

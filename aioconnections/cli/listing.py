@@ -12,9 +12,10 @@ from attrs import frozen
 
 from aioconnections.cli.apart import keep_apart, option_files
 from aioconnections.cli.exits import GOOD
+from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
 from aioconnections.cli.output import RowWriter, rows_to
-from aioconnections.cli.progress import logged, say
+from aioconnections.cli.progress import say
 from aioconnections.cli.rows import InputRow
 from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client

@@ -10,8 +10,9 @@ import stat
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
+from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import InputRow
 from aioconnections.errors import InvalidInputError
@@ -19,9 +20,7 @@ from aioconnections.errors import InvalidInputError
 if TYPE_CHECKING:
     import io
 
-__all__ = ["Format", "RowWriter", "Sheet", "rows_to"]
-
-Format: TypeAlias = Literal["csv", "jsonl"]
+__all__ = ["RowWriter", "Sheet", "rows_to"]
 
 
 RowWriter: TypeAlias = Callable[[InputRow], object]

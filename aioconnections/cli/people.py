@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from aioconnections.cli.options import NO_PERSON, PLAIN, ROWS, RUN, File, One, Result, Rows, RunOptions
+from aioconnections.cli.invite_options import NO_PERSON, One
+from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.run_options import RUN, RunOptions
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 

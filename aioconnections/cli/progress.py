@@ -1,8 +1,7 @@
-"""Messages, logs and the progress bar on stderr, and the standard streams."""
+"""Messages and the progress bar on stderr, and the standard streams."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Generator
@@ -22,7 +21,6 @@ __all__ = [
     "can_prompt",
     "give_up",
     "is_terminal",
-    "logged",
     "needed",
     "progress",
     "say",
@@ -135,27 +133,3 @@ def give_up(name: StandardStream) -> None:
 
 
 Level: TypeAlias = Literal["debug", "info", "warning"]
-
-
-class _SayHandler(logging.Handler):
-    """Prints log records with `say`, above the progress bar if there is one."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
-
-
-@contextmanager
-def logged(level: Level | None) -> Generator[None]:
-    """Print the log records of the library from `level` on; with None print none, not even warnings."""
-    log = logging.getLogger("aioconnections")
-    handler = logging.NullHandler() if level is None else _SayHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = log.level
-    log.addHandler(handler)
-    if level is not None:
-        log.setLevel(level.upper())
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-        log.removeHandler(handler)

@@ -16,6 +16,7 @@ from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from attrs import define, field, frozen
 
+from aioconnections.cli.options import IdType
 from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import LONGEST, plain_text
@@ -28,7 +29,6 @@ __all__ = [
     "PAIRS",
     "PEOPLE",
     "BadRowError",
-    "IdType",
     "InputRow",
     "Item",
     "RepeatedHeaders",
@@ -43,7 +43,6 @@ __all__ = [
 
 ItemT = TypeVar("ItemT")
 
-IdType: TypeAlias = Literal["email", "userid", "key"]
 InputRow: TypeAlias = dict[str, object]
 
 NO_FIELD_LIMIT = 2**31 - 1

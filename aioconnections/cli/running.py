@@ -25,10 +25,13 @@ from aioconnections.cli.exits import (
     of_stop,
 )
 from aioconnections.cli.interrupts import Signals
-from aioconnections.cli.options import Message, Rows, RunOptions
-from aioconnections.cli.output import Format, Sheet, rows_to
-from aioconnections.cli.progress import is_terminal, logged, progress, say
+from aioconnections.cli.invite_options import Message
+from aioconnections.cli.logs import logged
+from aioconnections.cli.options import Format, Rows
+from aioconnections.cli.output import Sheet, rows_to
+from aioconnections.cli.progress import is_terminal, progress, say
 from aioconnections.cli.rows import InputRow, Item, Table, read_rows
+from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.verbs import BulkVerb, RunArguments

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from aioconnections.cli.apart import NamedFile
 from aioconnections.cli.exits import GOOD
+from aioconnections.cli.numbers import COUNT, PORT
 from aioconnections.cli.progress import needed
-from aioconnections.cli.rows import BadRowError, read_rows
 from aioconnections.errors import InvalidInputError, UsageError
-from aioconnections.records import Identity
+
+if TYPE_CHECKING:
+    from aioconnections.records import Identity
 
 __all__ = ["serve"]
 
@@ -23,7 +23,7 @@ _STDOUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EIO}  # opening 
 
 def serve(  # noqa: PLR0913 # an option for each contradiction between the vendor's pages
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0,
+    port: Annotated[int, PORT] = 0,
     people: int = 5_000,
     seed: int = 1,
     imitate: Literal["4.5", "5.0", "6.0"] = "6.0",
@@ -31,8 +31,8 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
     auth: Literal["basic", "form", "oauth"] = "basic",
     tokens: Path | None = None,
     anonymous_read: Annotated[bool, Parameter(negative="")] = False,
-    max_ps: Annotated[int, Parameter(validator=Number(gte=1))] = 250,
-    page_default: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    max_ps: Annotated[int, COUNT] = 250,
+    page_default: Annotated[int | None, COUNT] = None,
     cache_headers: bool = True,
     rootless_profile_entry: bool = True,
     invitation_delete: Literal["200", "204"] = "200",
@@ -64,6 +64,8 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
         invite_201_body: Whether the response to a creation contains the new entry.
         commit_log: File to which each change is appended as a line of JSON before the response is sent.
     """
+    from aioconnections.cli.apart import NamedFile
+
     needed("output", "the command prints its URL there")
     if (auth == "oauth") is not (tokens is not None):
         raise UsageError("--auth oauth and --tokens must be used together")
@@ -106,7 +108,7 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
 
 def _tokens(path: Path | None) -> dict[str, Identity] | None:
     """The owner of each token in a file."""
-    from aioconnections.cli.rows import PEOPLE
+    from aioconnections.cli.rows import PEOPLE, BadRowError, read_rows
     from aioconnections.cli.source import opened
 
     if path is None:

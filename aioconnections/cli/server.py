@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from attrs import frozen
 from cyclopts import Group, Parameter
 
-from aioconnections.cli.options import COUNT, RATE, TIMEOUT, Seconds
-from aioconnections.cli.progress import Level, can_prompt, say
+from aioconnections.cli.numbers import COUNT, RATE, TIMEOUT, Seconds
+from aioconnections.cli.progress import Level, say
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _GROUP = Group("Server")
 
 
 @Parameter(name="*", group=_GROUP)
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class ServerOptions:
     """Server, login and speed. Secrets are read from a file, the environment or a prompt, never from an argument."""
 
@@ -106,18 +106,19 @@ class ServerOptions:
     def _auth(self) -> Auth | None:
         """The credential: options take precedence over the environment, and a token over a password."""
         from aioconnections.auth.credentials import Basic, Bearer
+        from aioconnections.cli.secrets import first_line, password
 
         if self.token_file:
-            return Bearer(_first_line(self.token_file))
+            return Bearer(first_line(self.token_file))
         if self.password_file:
             if self.user is None:
                 raise InvalidInputError("--password-file needs --user")
-            return Basic(self.user, _first_line(self.password_file))
+            return Basic(self.user, first_line(self.password_file))
         token = os.environ.get("AIOCONNECTIONS_TOKEN")
         if token:
             return Bearer(token)
         if self.user is not None:
-            return Basic(self.user, _password(self.user))
+            return Basic(self.user, password(self.user))
         say("aioconnections: warning: without --user or a token, requests are sent without a login")
         return None
 
@@ -141,34 +142,3 @@ def _check_certificates(path: Path) -> None:
     else:
         return
     raise InvalidInputError(f"--ca-file {path}: {problem}")
-
-
-def _password(user: str) -> str:
-    password = os.environ.get("AIOCONNECTIONS_PASSWORD")
-    if not password and can_prompt():
-        from getpass import getpass
-
-        try:
-            password = getpass(f"Password of {user}: ")
-        except KeyboardInterrupt:
-            say("")  # ends the line of the prompt
-            raise
-        except EOFError:  # Ctrl-D
-            say("")
-    if not password:
-        raise InvalidInputError("the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD")
-    return password
-
-
-def _first_line(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            line = file.readline().rstrip("\r\n")
-        problem = f"the first line of {path} is empty"
-        if line:
-            return line
-    except OSError as error:
-        problem = f"{path}: {error.strerror}"
-    except UnicodeError:
-        problem = f"{path} is not text in UTF-8"
-    raise InvalidInputError(problem)

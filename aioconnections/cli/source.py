@@ -6,6 +6,7 @@ A pipe may block for hours. If the event loop were blocked, pending responses wo
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import os
 import stat
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, Generic, TypeVar
 
 from aioconnections.cli.progress import needed, say
+from aioconnections.cli.rows import NO_FIELD_LIMIT
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["Ahead", "count_rows", "opened", "ready"]
@@ -30,9 +32,21 @@ _AHEAD = 256  # items
 def opened(path: Path | None) -> Generator[IO[str]]:
     """Open a file, or standard input for None and "-", as text. Bytes that are not UTF-8 become lone surrogates.
 
+    While it is open, fields of CSV may have any length; that is a setting of the process.
+
     Raises:
         InvalidInputError: the file cannot be opened.
     """
+    limit = csv.field_size_limit(NO_FIELD_LIMIT)
+    try:
+        with _opened(path) as file:
+            yield file
+    finally:
+        _ = csv.field_size_limit(limit)
+
+
+@contextmanager
+def _opened(path: Path | None) -> Generator[IO[str]]:
     if path is None or str(path) == "-":
         stream = needed("input", "name a file")
         if stream.isatty():

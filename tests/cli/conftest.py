@@ -15,7 +15,6 @@ import pytest
 from attrs import define, field
 
 from aioconnections.cli import run
-from aioconnections.cli.rows import NO_FIELD_LIMIT
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
 from aioconnections.reference import App, Directory, Fault, app
@@ -83,7 +82,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Retry, "pause", lambda *_: 0.0)
-    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: False)
+    monkeypatch.setattr("aioconnections.cli.secrets.can_prompt", lambda: False)
 
 
 @pytest.fixture
@@ -178,11 +177,3 @@ def once() -> Generator[Callable[[Callable[[], bool], Callable[[], object]], Non
     over.set()
     for thread in threads:
         thread.join(10)
-
-
-@pytest.fixture
-def no_field_limit() -> Generator[None]:
-    """As in the process of the command line."""
-    before = csv.field_size_limit(NO_FIELD_LIMIT)
-    yield
-    csv.field_size_limit(before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,6 +44,29 @@ def test_the_columns_that_are_added(
     said = command(*words, pairs_file(COMMANDS[words]), *["--no-journal"] * ("invite" in words))
     assert list(said.rows[0])[-len(names) :] == names
     assert signed_in.app.commits == []
+
+
+def test_the_usage_line_names_the_arguments(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = re.findall(r"^│ (\w+) +(\w.*?) *│$", command("--help").out, re.MULTILINE)
+    assert len(listed) == 14
+    assert command("--unknown", "x", "--help").out == command("--help").out
+    for name, description in listed:
+        usage, summary, *panels = command(name, "--help").out.split("\n\n")
+        assert " ".join(summary.split()) == description
+        words = usage.split()
+        assert words[:3] == ["Usage:", "aioconnections", name]
+        arguments = re.findall(r"│ (?:\*  )?([A-Z]+)\b", "".join(panels).partition("─ Parameters ─")[0])
+        assert [word.strip("[]") for word in words[3:] if word not in {"[OPTIONS]", "COMMAND"}] == arguments
+
+
+def test_a_paragraph_of_help_fills_the_width_of_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in (60, 100, 140):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        for line, after in pairwise(command("check", "--help").out.splitlines()):
+            text, next_word = line.strip("│ "), (after.strip("│ ").split() or [""])[0]
+            if re.search(r"\w$", text) and re.match("[a-z]", next_word):
+                assert len(line.rstrip("│ ")) + len(next_word) >= columns - 4
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

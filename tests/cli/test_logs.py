@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.progress import logged
+from aioconnections.cli.logs import logged
 
 LOG = logging.getLogger("aioconnections")
 

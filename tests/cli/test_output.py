@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.output import Format, rows_to
+from aioconnections.cli.options import Format
+from aioconnections.cli.output import rows_to
 from aioconnections.cli.progress import progress, say
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import Tally

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Generator
 from itertools import count, islice
 
 import pytest
 
-from aioconnections.cli.rows import PAIRS, PEOPLE, BadRowError, IdType, RowPair, Table, read_rows
+from aioconnections.cli.options import IdType
+from aioconnections.cli.rows import NO_FIELD_LIMIT, PAIRS, PEOPLE, BadRowError, RowPair, Table, read_rows
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Email, Key, Pair, Userid
 
@@ -236,6 +238,14 @@ def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_onl
         (4, "e"),
         (5, "g"),
     ]
+
+
+@pytest.fixture
+def no_field_limit() -> Generator[None]:
+    """As while a file of rows is open."""
+    before = csv.field_size_limit(NO_FIELD_LIMIT)
+    yield
+    csv.field_size_limit(before)
 
 
 LONG = "x" * (csv.field_size_limit() + 1)

@@ -93,9 +93,9 @@ def test_a_file_of_tokens_that_is_none(command: Callable[..., Any], content: str
     ("arguments", "problem"),
     [
         (["--people", "5"], "people must be from 10 to 1,000,000, got 5"),
-        (["--port", "99999"], "Must be <= 65535"),
-        (["--port", "-1"], "Must be >= 0"),
-        (["--max-ps", "0"], "Must be >= 1"),
+        (["--port", "99999"], "it must be a port number, 0 to 65535; got '99999'."),
+        (["--port", "-1"], "it must be a port number, 0 to 65535; got '-1'."),
+        (["--max-ps", "0"], "it must be a whole number, at least 1; got '0'."),
         (["--auth", "oauth"], "aioconnections: --auth oauth and --tokens must be used together"),
         (["--tokens", "x"], "aioconnections: --auth oauth and --tokens must be used together"),
         (["--auth", "oauth", "--tokens", "x"], "aioconnections: x: No such file or directory"),

@@ -50,13 +50,13 @@ def test_secrets_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: True)
+    monkeypatch.setattr("aioconnections.cli.secrets.can_prompt", lambda: True)
 
     def ask(prompt: str) -> str:
         asked.append(prompt)
         return "secret"
 
-    monkeypatch.setattr("getpass.getpass", ask)
+    monkeypatch.setattr("aioconnections.cli.secrets.getpass", ask)
     assert login(user="me") == Headers([("Authorization", BASIC["me:secret"])])
     assert asked == ["Password of me: "]
 
@@ -65,12 +65,12 @@ def test_a_person_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_who_does_not_answer_leaves_a_whole_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], end: type[BaseException]
 ) -> None:
-    monkeypatch.setattr("aioconnections.cli.server.can_prompt", lambda: True)
+    monkeypatch.setattr("aioconnections.cli.secrets.can_prompt", lambda: True)
 
     def ask(_: str) -> str:
         raise end
 
-    monkeypatch.setattr("getpass.getpass", ask)
+    monkeypatch.setattr("aioconnections.cli.secrets.getpass", ask)
     with pytest.raises(InvalidInputError if end is EOFError else end):
         login(user="me")
     assert capsys.readouterr().err == "\n"

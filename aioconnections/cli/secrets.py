@@ -1,0 +1,51 @@
+"""Passwords and tokens: read from the environment, a prompt or a file, never from an argument."""
+
+from __future__ import annotations
+
+import os
+from getpass import getpass
+from pathlib import Path
+
+from aioconnections.cli.progress import can_prompt, say
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["first_line", "password"]
+
+
+def password(user: str) -> str:
+    """The password of a user, from the environment or from a prompt.
+
+    Raises:
+        InvalidInputError: it is missing.
+    """
+    found = os.environ.get("AIOCONNECTIONS_PASSWORD")
+    if not found and can_prompt():
+        try:
+            found = getpass(f"Password of {user}: ")
+        except KeyboardInterrupt:
+            say("")  # ends the line of the prompt
+            raise
+        except EOFError:  # Ctrl-D
+            say("")
+    if not found:
+        raise InvalidInputError("the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD")
+    return found
+
+
+def first_line(path: Path) -> str:
+    """The first line of a file.
+
+    Raises:
+        InvalidInputError: it is empty, or the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            line = file.readline().rstrip("\r\n")
+        problem = f"the first line of {path} is empty"
+        if line:
+            return line
+    except OSError as error:
+        problem = f"{path}: {error.strerror}"
+    except UnicodeError:
+        problem = f"{path} is not text in UTF-8"
+    raise InvalidInputError(problem)
