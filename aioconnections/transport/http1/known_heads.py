@@ -5,6 +5,8 @@ a date, a cookie, a request id. These *volatile* fields are cut from a head befo
 which does decide, is read apart. Rules:
 
 - A field is cut only if it has the characters that the parser allows; any other remains, and the whole head is parsed.
+- A *template* recognises the lines of a frequent kind of head in one step. It accepts a head only if cutting would give
+  the same fields and the same rest as for the head from which it was made.
 - A response keeps its own head. Its fields are parsed as soon as a volatile one is asked for, or all of them, so a
   remembered head never supplies a date or a cookie of an earlier response.
 """
@@ -12,7 +14,10 @@ which does decide, is read apart. Rules:
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from attrs import frozen
 
 from aioconnections.protocol.messages import Response
 from aioconnections.transport.http1.head import (
@@ -27,7 +32,9 @@ from aioconnections.transport.http1.head import (
     valid_fields,
 )
 
-__all__ = ["EQUAL_HEADS", "KEEP_ALIVES", "SIMILAR_HEADS", "VOLATILE_FIELDS", "read_head"]
+__all__ = ["EQUAL_HEADS", "KEEP_ALIVES", "SIMILAR_HEADS", "TEMPLATES", "VOLATILE_FIELDS", "read_head"]
+
+HeadT = TypeVar("HeadT", bound=Head)
 
 VOLATILE_FIELDS: Final = frozenset(
     {
@@ -49,13 +56,18 @@ VOLATILE_FIELDS: Final = frozenset(
 EQUAL_HEADS: dict[bytes, Head] = {}
 """Heads by all of their bytes: those without a cookie often recur within a second."""
 
-SIMILAR_HEADS: dict[bytes, Head] = {}
+SIMILAR_HEADS: dict[bytes, _SimilarHead] = {}
 """Heads without volatile fields, by their bytes."""
 
 KEEP_ALIVES: dict[bytes, KeepAlive] = {}
 """Meanings of ``Keep-Alive`` by value."""
 
+TEMPLATES: list[_Template] = []
+"""Templates of the kinds of heads that were frequent last, the latest first."""
+
 _MOST_KNOWN = 256
+_MOST_TEMPLATES = 4
+_FREQUENT = 32  # uses of a similar head before its template is made, which takes as long as parsing a dozen heads
 _LONGEST_KNOWN = 1024  # bytes, without volatile fields
 _NOT_DECLARED: KeepAlive = (None, None)
 
@@ -73,17 +85,26 @@ _CUT = re.compile(
 )
 
 
+_TEXT = bytes({*range(256)} - {*range(0x09), *range(0x0A, 0x20), 0x7F})  # the characters of _VALUE
+
+
 class _SimilarResponse(Response):
     """A response without a body whose head differs from a known one only in volatile fields."""
 
     __slots__ = ("_parsed", "_raw", "_similar")
 
     def __init__(self, similar: Response, raw: bytes) -> None:
-        super().__init__(similar.status)
-        self._own = similar.is_own_form
+        self.status: int = similar.status
+        self.body: bytes = b""
+        self._values = None
         self._similar = similar
         self._raw = raw
         self._parsed: Fields | None = None
+
+    @property
+    def is_own_form(self) -> bool:
+        """See `Response.is_own_form`."""
+        return self._similar.is_own_form
 
     @property
     def fields(self) -> Fields:
@@ -101,6 +122,33 @@ class _SimilarResponse(Response):
         return super().get_all(name) if name in VOLATILE_FIELDS else self._similar.get_all(name)
 
 
+class _SimilarHead(Head):
+    """A head without its volatile fields, and how often another head was derived from it by cutting."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, head: Head) -> None:
+        super().__init__(head.framing, _without_volatile(head), _NOT_DECLARED)
+        self.uses: int = 0
+
+
+@frozen
+class _Template:
+    """Recognises the heads that have the same lines as a known one, except for the values of volatile fields.
+
+    Attributes:
+        match: matches such a head, but for control characters in these values; its groups are those of `Keep-Alive`.
+        line_ends: the line ends of such a head, which are its only control characters apart from tabs.
+        similar: the head without volatile fields.
+        has_cookie: whether one of the fields is a cookie.
+    """
+
+    match: Callable[[bytes], re.Match[bytes] | None]
+    line_ends: bytes
+    similar: _SimilarHead
+    has_cookie: bool
+
+
 def read_head(raw: bytes) -> Head:
     """The head that `raw`, which includes the blank line, encodes; parsed, or derived from a similar one.
 
@@ -110,24 +158,56 @@ def read_head(raw: bytes) -> Head:
     known = EQUAL_HEADS.get(raw)
     if known is not None:
         return known
-    parts = _CUT.split(raw)
-    key, keep_alives, cookies = b"".join(parts[::3]), parts[1::3], parts[2::3]
-    similar = SIMILAR_HEADS.get(key)
-    if similar is None:
-        head = parse_head(raw)
-        if len(key) <= _LONGEST_KNOWN:
-            _remember(SIMILAR_HEADS, key, Head(head.framing, _without_volatile(head), _NOT_DECLARED))
-    elif raw.count(b"\n") > MAX_FIELDS + 2:
-        raise MalformedResponseError(TOO_MANY_FIELDS)
+    for template in TEMPLATES:
+        found = template.match(raw)
+        if found is not None and raw.translate(None, _TEXT) == template.line_ends:
+            head = _derived(template.similar, raw, found.groups())
+            has_cookie = template.has_cookie
+            break
     else:
-        declared = _keep_alive([value for value in keep_alives if value is not None])
-        head = Head(similar.framing, _SimilarResponse(similar.empty_response, raw), declared)
-    if len(raw) <= _LONGEST_KNOWN and not any(cookies):  # a cookie may be a credential, and hardly ever recurs
+        head, has_cookie = _cut_head(raw)
+    if not has_cookie and len(raw) <= _LONGEST_KNOWN:  # a cookie may be a credential, and hardly ever recurs
         _remember(EQUAL_HEADS, raw, head)
     return head
 
 
-def _remember(heads: dict[bytes, Head], key: bytes, head: Head) -> None:
+def _cut_head(raw: bytes) -> tuple[Head, bool]:
+    """The head, found by cutting its volatile fields; and whether one of them is a cookie."""
+    parts = _CUT.split(raw)
+    key, keep_alives, cookies = b"".join(parts[::3]), parts[1::3], parts[2::3]
+    has_cookie = any(value is not None for value in cookies)
+    similar = SIMILAR_HEADS.get(key)
+    if similar is None:
+        head = parse_head(raw)
+        if len(key) <= _LONGEST_KNOWN:
+            _remember(SIMILAR_HEADS, key, _SimilarHead(head))
+        return head, has_cookie
+    if raw.count(b"\n") > MAX_FIELDS + 2:
+        raise MalformedResponseError(TOO_MANY_FIELDS)
+    similar.uses += 1
+    if similar.uses % _FREQUENT == 0:
+        TEMPLATES.insert(0, _template(raw, similar, has_cookie=has_cookie))
+        del TEMPLATES[_MOST_TEMPLATES:]
+    return _derived(similar, raw, [value for value in keep_alives if value is not None]), has_cookie
+
+
+def _derived(similar: Head, raw: bytes, keep_alives: Sequence[bytes]) -> Head:
+    return Head(similar.framing, _SimilarResponse(similar.empty_response, raw), _keep_alive(keep_alives))
+
+
+def _template(raw: bytes, similar: _SimilarHead, *, has_cookie: bool) -> _Template:
+    """The template of heads like `raw`. Its pattern matches in one way at most, so a search never takes long."""
+    pattern, end = b"", 0
+    for cut in _CUT.finditer(raw):
+        name = cut[0].partition(b":")[0]
+        value = rb"[^\r]*" if cut[1] is None else rb"([^\r]*)"
+        pattern += b"%b:%b\r" % (re.escape(raw[end : cut.start()] + name), value)
+        end = cut.end()
+    match = re.compile(pattern + re.escape(raw[end:])).fullmatch
+    return _Template(match, b"\r\n" * raw.count(b"\n"), similar, has_cookie)
+
+
+def _remember(heads: dict[bytes, HeadT], key: bytes, head: HeadT) -> None:
     if len(heads) >= _MOST_KNOWN:
         heads.clear()
     heads[key] = head
@@ -138,7 +218,7 @@ def _without_volatile(head: Head) -> Response:
     return Response(head.framing.status, fields)
 
 
-def _keep_alive(values: list[bytes]) -> KeepAlive:
+def _keep_alive(values: Sequence[bytes]) -> KeepAlive:
     if not values:
         return _NOT_DECLARED
     value = b",".join(values)

@@ -78,7 +78,7 @@ def outcome(read: object, data: bytes) -> object:
 
 
 def forget() -> None:
-    for memory in (known_heads.EQUAL_HEADS, known_heads.SIMILAR_HEADS):
+    for memory in (known_heads.EQUAL_HEADS, known_heads.SIMILAR_HEADS, known_heads.TEMPLATES):
         memory.clear()
 
 
@@ -101,6 +101,52 @@ def test_a_derived_head_is_the_parsed_one(heads: list[bytes]) -> None:
     forget()
     for data in heads + heads:
         assert outcome(read_head, data) == outcome(parse_head, data)
+
+
+@given(similar_heads())
+def test_a_head_that_matches_a_template_is_the_parsed_one(heads: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known_heads, "_FREQUENT", 1)
+        forget()
+        for data in heads + heads:
+            assert outcome(read_head, data) == outcome(parse_head, data)
+        known_heads.EQUAL_HEADS.clear()
+        for data in heads:  # by template
+            assert outcome(read_head, data) == outcome(parse_head, data)
+
+
+def frequent_heads() -> list[bytes]:
+    """Heads of one kind, all of which have been read, so that the kind has a template."""
+    forget()
+    fields = [b"Date: 1", b"Vary: Cookie", b"Keep-Alive: timeout=10, max=9"]
+    heads = [raw(b"HTTP/1.1 200 OK", [*fields, b"Set-Cookie: a=%d" % number]) for number in range(40)]
+    for data in heads:
+        read_head(data)
+    return heads
+
+
+def test_a_frequent_kind_of_head_is_not_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = frequent_heads()
+    monkeypatch.setattr(known_heads, "_CUT", None)
+    assert [described(read_head(data)) for data in heads] == [described(parse_head(data)) for data in heads]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"\x00", b"\x7f", b"1\r2", b"1\n2", b"1\r", b"1\n", b"1\r\n\r\n", b"1\r\nVary: *", b"1\r\nConnection: close"],
+)
+def test_a_template_accepts_neither_a_further_line_nor_a_control_character(value: bytes) -> None:
+    data = frequent_heads()[0].replace(b"a=0", value)
+    assert outcome(read_head, data) == outcome(parse_head, data)
+
+
+def test_a_template_from_an_empty_cookie_keeps_no_cookie_in_memory() -> None:
+    forget()
+    for _ in range(40):
+        read_head(raw(b"HTTP/1.1 200 OK", [b"Set-Cookie:", b"Vary: *"]))
+    assert known_heads.TEMPLATES
+    read_head(raw(b"HTTP/1.1 200 OK", [b"Set-Cookie: LtpaToken2=secret", b"Vary: *"]))
+    assert not known_heads.EQUAL_HEADS
 
 
 def test_a_derived_head_has_its_own_date_cookie_and_keep_alive() -> None:
@@ -156,8 +202,11 @@ def test_the_memory_is_bounded() -> None:
     for number in range(1000):
         read_head(raw(b"HTTP/1.1 200 OK", [b"Server: %d" % number, b"Keep-Alive: max=%d" % number]))
         read_head(raw(b"HTTP/1.1 200 OK", [b"Server: %b" % (b"long" * number)]))
+        for _ in range(40 if number < 10 else 0):
+            read_head(raw(b"HTTP/1.1 200 OK", [b"Server: %d" % number, b"Set-Cookie: a"]))
     for number in range(1000):
         read_head(raw(b"HTTP/1.1 200 OK", [b"Keep-Alive: max=%d" % number]))
     memories = (known_heads.EQUAL_HEADS, known_heads.SIMILAR_HEADS, known_heads.KEEP_ALIVES)
     assert all(0 < len(memory) <= 256 for memory in memories)
     assert all(len(key) <= 1024 for memory in memories for key in memory)
+    assert len(known_heads.TEMPLATES) == 4
