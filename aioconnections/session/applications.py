@@ -136,11 +136,13 @@ class Monitor:
         Raises:
             ConnectionsError: the canary could not be sent.
         """
+        timed = False
         while True:
-            if self._latest[0] > count:
-                return self._latest[1]
-            if self._unclear > count and not signs_in:
-                return CanaryResult.UNCLEAR
+            result = self._known_result(count, signs_in=signs_in)
+            if result is not None:
+                if timed:
+                    self._announce()  # an item that was sent later has to time the next canary
+                return result
             due = self.application.last_sent + self.holds + 2 * self._limiter.interval - self._clock.now()
             if self._sending:
                 await self._changed.wait()
@@ -154,6 +156,13 @@ class Monitor:
                 await self._changed.wait()
             else:
                 await self._wait_until_due(due, parking)
+                timed = True
+
+    def _known_result(self, count: int, *, signs_in: bool) -> CanaryResult | None:
+        """The result of a canary that was sent after the first `count` canaries; None if there is none yet."""
+        if self._latest[0] > count:
+            return self._latest[1]
+        return CanaryResult.UNCLEAR if self._unclear > count and not signs_in else None
 
     async def _send(self, send_canary: SendCanary) -> CanaryResult:
         self._sending = True
@@ -167,9 +176,11 @@ class Monitor:
         self._timing = True
         try:
             await within(self._clock, seconds, parking.until_pressing())
+        except BaseException:
+            self._announce()  # another item takes over
+            raise
         finally:
             self._timing = False
-            self._announce()  # another item takes over if this one was cancelled
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, anyio.Event()

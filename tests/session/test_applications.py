@@ -157,3 +157,20 @@ def test_something_else_at_a_new_address_is_no_outage() -> None:
         assert not unclear.monitor.is_away
 
     on_virtual_time(main)
+
+
+def test_an_item_sent_after_a_canary_in_a_slot_waits_for_the_next_one() -> None:
+    async def main() -> None:
+        it = Watcher()
+        await it.wait()
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.wait)  # it waits until a canary is due
+            await trio.sleep(0.5)
+            nursery.start_soon(it.send_canary)  # in the slot of a request
+            await trio.sleep(0.05)
+            nursery.start_soon(it.wait)
+            nursery.start_soon(it.wait)
+        assert [round(sent - began, 1) for sent in it.sent[1:]] == [0.5, 1.5]
+
+    on_virtual_time(main)
