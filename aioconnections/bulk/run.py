@@ -86,6 +86,7 @@ class Outcomes(Generic[OutT]):
         self._tasks: TaskGroup | None = None
         self._entered = False
         self._running = 0  # tasks: workers, and items that are parked
+        self._spare: list[anyio.Event] = []  # tasks that wait until another worker is needed
         self._read = 0
         self._delivered = 0
         self._count = Count()
@@ -314,7 +315,10 @@ class Outcomes(Generic[OutT]):
     def _start_worker(self, tasks: TaskGroup) -> None:
         """Start one more worker. A worker does so when it gets an item, so that idle workers are few."""
         self._running += 1
-        tasks.start_soon(self._work)
+        if self._spare:
+            self._spare.pop().set()
+        else:
+            tasks.start_soon(self._work_when_needed)
 
     @property
     def _working(self) -> int:
@@ -329,6 +333,16 @@ class Outcomes(Generic[OutT]):
             self._make_room()
         elif self._working < self._workers:
             self._start_worker(self._tasks)
+
+    async def _work_when_needed(self) -> None:
+        """Work, and wait while there are enough workers: to start a task takes as long as a request."""
+        while True:
+            await self._work()
+            if self._ended:
+                return
+            needed = anyio.Event()
+            self._spare.append(needed)
+            await needed.wait()
 
     async def _work(self) -> None:
         job, parking = self._job, self._parking
