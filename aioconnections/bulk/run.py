@@ -39,7 +39,7 @@ __all__ = ["Outcomes"]
 
 OutT = TypeVar("OutT", bound=Outcome)
 
-_MAX_PARKED = 20_000
+_MAX_PARKED = 2_000
 
 
 class Outcomes(Generic[OutT]):
