@@ -27,6 +27,7 @@ from aioconnections.transport.wire import (
 __all__ = ["Outbox", "SecureWire", "SocketWire"]
 
 _BATCH_FROM = 8  # lanes; with 64 lanes on a fast server about a dozen responses arrive per loop iteration
+_LONGEST_BATCH = 0.001  # seconds that a request waits while the requests of other lanes are chosen
 _READ_AHEAD = 256 * 1024  # bytes of content buffered for a slow consumer before reading pauses
 _RECORD = 16 * 1024  # largest content of a TLS record, in bytes (RFC 8446, section 5.1)
 
@@ -75,15 +76,27 @@ class Outbox:
             return
         self.has_woken = False
         settled, self._settled = iter(self._settled), []
+        now = asyncio.get_running_loop().time
+        until = now() + _LONGEST_BATCH
         try:
             for wire in settled:
-                wire.follow()
+                payload = wire.follow()
+                if payload is not None:
+                    self.pending.append((wire, payload))
+                    if now() >= until:
+                        self._deliver()
+                        until = now() + _LONGEST_BATCH
         finally:  # as in `_flush`
             for wire in settled:
                 self.decide_later(wire)
+            self._deliver()
 
     def _flush(self) -> None:
         self.expected = 0  # some lanes may never send another request
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Send all pending requests, one straight after another."""
         pending, self.pending = iter(self.pending), []
         try:
             for wire, payload in pending:
@@ -288,18 +301,21 @@ class SocketWire(asyncio.BufferedProtocol):
             self._outbox.has_woken = True
             waiter.set_result(None)
 
-    def follow(self) -> None:
-        """Send the request that follows a response that was settled, or wake the task that waits."""
+    def follow(self) -> bytes | None:
+        """The request to `deliver` after a response that was settled; None if there is none.
+
+        If there is none, the task that waits is woken.
+        """
         waiter, followers = self._waiter, self._followers
         if waiter is None or waiter.done() or followers is None:
-            return
+            return None
         following = followers.following()
         if following is None:
             self._end_wait(waiter)
-            return
+            return None
         self.sent = False
         self._next_reader, payload = following
-        self.deliver(payload)
+        return payload
 
 
 class SecureWire(SocketWire):

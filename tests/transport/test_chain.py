@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+from typing import cast
 
 import pytest
 from transport.faulty import COMMON, Connection, serving
@@ -12,6 +14,7 @@ from transport.tls import CA, server_context
 from aioconnections.errors import DeadlineError, ProtocolError
 from aioconnections.protocol.messages import Origin, Request, Response
 from aioconnections.transport.pool import LanePool
+from aioconnections.transport.socketwire import Outbox, SocketWire
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +106,70 @@ async def test_surplus_is_never_the_response_to_the_next_request(
         await chain.to_the_end(pool, server.origin)
         assert (len(chain.seen), chain.seen) == (41, chain.expected)
         assert len(server.connections) > 3
+
+
+async def test_no_lane_of_many_takes_surplus_for_a_response(lanes: LanePool) -> None:
+    async def serve(connection: Connection) -> None:
+        for number in range(1000):
+            response = response_to(await connection.request())
+            await connection.say(response + FORGED if number % 7 == 6 else response)
+
+    chains = [Chain(60) for _ in range(24)]
+    async with serving(serve) as server:
+        await asyncio.gather(*(chain.to_the_end(lanes, server.origin) for chain in chains))
+        assert [chain.seen for chain in chains] == [chain.expected for chain in chains]
+        assert {len(chain.seen) for chain in chains} == {61}
+
+
+class RecordedLane:
+    """Records what a batch asks of it."""
+
+    def __init__(self, name: str, log: list[str], failure: Exception | None = None) -> None:
+        self._name = name
+        self._log = log
+        self._failure = failure
+
+    def follow(self) -> bytes | None:
+        failure, self._failure = self._failure, None
+        self._log.append(f"choose {self._name}")
+        if failure is not None:
+            raise failure
+        return None if self._name == "woken" else self._name.encode()
+
+    def deliver(self, payload: bytes) -> None:
+        self._log.append(f"send {payload.decode()}")
+
+
+async def batched(monkeypatch: pytest.MonkeyPatch, step: float, *names: str, failing: str = "") -> list[str]:
+    """What happens in which order if choosing each request takes `step` seconds."""
+    loop, outbox, seconds = asyncio.get_running_loop(), Outbox(), itertools.count()
+    log: list[str] = []
+    errors: list[object] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    for name in names:
+        outbox.decide_later(cast("SocketWire", RecordedLane(name, log, ValueError() if name == failing else None)))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: step * next(seconds))
+        for _ in range(4):
+            await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert len(errors) == bool(failing)
+    return log
+
+
+async def test_requests_of_several_lanes_are_sent_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = await batched(monkeypatch, 0.0, "a", "woken", "b")
+    assert sent == ["choose a", "choose woken", "choose b", "send a", "send b"]
+
+
+async def test_no_request_waits_for_a_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = await batched(monkeypatch, 0.1, "a", "woken", "b")
+    assert sent == ["choose a", "send a", "choose woken", "choose b", "send b"]
+
+
+async def test_an_unexpected_error_delays_no_request_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = await batched(monkeypatch, 0.0, "a", "b", "c", failing="b")
+    assert sent == ["choose a", "choose b", "send a", "choose c", "send c"]
 
 
 @pytest.mark.parametrize("field", ["Connection: close", "Keep-Alive: timeout=5, max=0", "Keep-Alive: timeout=0"])
