@@ -6,8 +6,8 @@ the event loop. Rules:
 - A response is settled only if it has no body by its method and its connection can be used again. Any other response,
   and every failure, wakes the task that awaits the exchange, which treats it as usual.
 - The next request is chosen after the tasks that the same iteration woke, and sent once the requests of the other lanes
-  are chosen, within about a millisecond. Data that arrives before it is sent is unsolicited and closes the connection,
-  so it is never taken for the response.
+  are chosen, a fraction of a millisecond later. Data that arrives before it is sent is unsolicited and closes the
+  connection, so it is never taken for the response.
 - The owner's code runs in the context of the task that began the exchange, but in no task.
 """
 

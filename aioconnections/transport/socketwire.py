@@ -27,7 +27,7 @@ from aioconnections.transport.wire import (
 __all__ = ["Outbox", "SecureWire", "SocketWire"]
 
 _BATCH_FROM = 8  # lanes; with 64 lanes on a fast server about a dozen responses arrive per loop iteration
-_LONGEST_BATCH = 0.001  # seconds that a request waits while the requests of other lanes are chosen
+_LONGEST_BATCH = 0.00025  # seconds that a request waits while the requests of other lanes are chosen
 _READ_AHEAD = 256 * 1024  # bytes of content buffered for a slow consumer before reading pauses
 _RECORD = 16 * 1024  # largest content of a TLS record, in bytes (RFC 8446, section 5.1)
 
