@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from aioconnections.lazy import all_names, imported
 
 if TYPE_CHECKING:
-    from aioconnections.bulk.flows import CheckJob, FlowJob, checked, pair_of
+    from aioconnections.bulk.flows import CheckJob, FlowJob, pair_of
     from aioconnections.bulk.job import Job, WorkItem, digest_of
     from aioconnections.bulk.run import Outcomes
 
-__all__ = ["CheckJob", "FlowJob", "Job", "Outcomes", "WorkItem", "checked", "digest_of", "pair_of"]
+__all__ = ["CheckJob", "FlowJob", "Job", "Outcomes", "WorkItem", "digest_of", "pair_of"]
 
 _FLOWS, _JOB = "aioconnections.bulk.flows", "aioconnections.bulk.job"
 _LAZY = {
@@ -20,7 +20,6 @@ _LAZY = {
     "Job": _JOB,
     "Outcomes": "aioconnections.bulk.run",
     "WorkItem": _JOB,
-    "checked": _FLOWS,
     "digest_of": _JOB,
     "pair_of": _FLOWS,
 }

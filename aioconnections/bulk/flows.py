@@ -30,15 +30,14 @@ from aioconnections.outcomes import (
     Resolved,
     Unprocessed,
 )
-from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Request, Response, Sends
-from aioconnections.protocol.profiles import check, check_request, check_result
+from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
 from aioconnections.session.session import Session
 
-__all__ = ["CheckJob", "FlowJob", "checked", "pair_of"]
+__all__ = ["CheckJob", "CurrentPair", "FlowJob", "pair_of"]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
 
@@ -186,7 +185,11 @@ class CheckJob(SessionJob):
         """The outcome of one pair, or of the last one that a chain has taken; see `Job`."""
         session = self.session
         context = CallContext(session.now, session.item_timeout, self.run, parking)
-        current = _CurrentPair(self, feed, context)
+        return await self.do_current(CurrentPair(self, feed, context), index, item)
+
+    async def do_current(self, current: CurrentPair, index: int, item: object) -> CheckOutcome | None:
+        """See `do`; `current` holds no pair yet."""
+        session, context = self.session, current.context
         try:
             current.set(index, item)
         except InvalidInputError as error:
@@ -213,7 +216,7 @@ class CheckJob(SessionJob):
             return current.checked(status)
         return await self._failed(failure, current)
 
-    async def _failed(self, failure: ConnectionsError, current: _CurrentPair) -> CheckOutcome:
+    async def _failed(self, failure: ConnectionsError, current: CurrentPair) -> CheckOutcome:
         session, facts = self.session, current.facts()
         if isinstance(failure, AuthenticationError):
             session.refused(failure)
@@ -230,27 +233,30 @@ class CheckJob(SessionJob):
         return cast("CheckOutcome", undone(failure, facts, _CHECK_VERDICTS))
 
 
-class _CurrentPair:
+class CurrentPair:
     """The pair whose request is under way on one lane; see `Items`.
 
     Attributes:
+        context: context of the pair.
+        index: its index.
+        item: the item that it was made from.
         pair: the pair.
         request: its request.
         is_settled: whether its outcome was delivered.
         is_left: whether the chain took it and left the request to the worker.
     """
 
-    __slots__ = ("_context", "_feed", "_index", "_item", "_job", "is_left", "is_settled", "pair", "request")
+    __slots__ = ("context", "feed", "index", "is_left", "is_settled", "item", "job", "pair", "request")
 
     pair: Pair
     request: Request
-    _index: int
-    _item: object
+    index: int
+    item: object
 
     def __init__(self, job: CheckJob, feed: ItemFeed[CheckOutcome], context: CallContext) -> None:
-        self._job = job
-        self._feed = feed
-        self._context = context
+        self.job: CheckJob = job
+        self.feed: ItemFeed[CheckOutcome] = feed
+        self.context: CallContext = context
         self.is_settled: bool = False
         self.is_left: bool = False
 
@@ -260,11 +266,11 @@ class _CurrentPair:
         Raises:
             InvalidInputError: it is invalid.
         """
-        pair, session = pair_of(item), self._job.session
+        pair, session = pair_of(item), self.job.session
         if session.emails.hidden:
             session.refuse_hidden(pair.source, pair.target)
         request = check_request(session.address, pair)
-        self._index, self._item, self.pair, self.request = index, item, pair, request
+        self.index, self.item, self.pair, self.request = index, item, pair, request
         return request
 
     def settle(self, response: Response) -> bool:
@@ -274,24 +280,28 @@ class _CurrentPair:
         except ConnectionsError:
             return False
         self.is_settled = True
-        self._feed.deliver(outcome)
+        self.feed.deliver(outcome)
         return True
 
     def advance(self) -> Request | None:
         """See `Items`."""
-        while (taken := self._feed.take()) is not None:
+        while (taken := self.feed.take()) is not None:
             index, item = taken
             try:
                 request = self.set(index, item)
             except InvalidInputError as error:
-                self._feed.deliver(Failed(error.with_traceback(None), index=index, item=item))
+                self.refuse(Failed(error.with_traceback(None), index=index, item=item))
             except BaseException:
-                self._job.cut.append(Unprocessed(NOT_DONE, index=index, item=item))
+                self.job.cut.append(Unprocessed(NOT_DONE, index=index, item=item))
                 raise
             else:
                 self.is_settled = False
                 return request
         return None
+
+    def refuse(self, outcome: Failed) -> None:
+        """Deliver the outcome of an invalid item."""
+        self.feed.deliver(outcome)
 
     def leave(self) -> None:
         """See `Items`."""
@@ -299,14 +309,14 @@ class _CurrentPair:
 
     def checked(self, status: Status | None) -> Checked:
         """The outcome if the response gave `status`."""
-        repeats = self._job.repeats
+        repeats = self.job.repeats
         if repeats.counts:
             repeats.went_well()
-        context = self._context
+        context = self.context
         return Checked(
             status,
-            index=self._index,
-            item=self._item,
+            index=self.index,
+            item=self.item,
             pair=self.pair,
             attempts=context.attempts,
             elapsed=context.elapsed,
@@ -315,12 +325,7 @@ class _CurrentPair:
 
     def facts(self) -> Known:
         """The common attributes of the outcome."""
-        return known(self._index, self._item, self._context, pair=self.pair)
-
-
-def checked(address: Address, pair: Pair) -> Flow[Checked]:
-    """A check as a conversation, for a run with a journal."""
-    return Checked((yield from check(address, pair)))
+        return known(self.index, self.item, self.context, pair=self.pair)
 
 
 def pair_of(item: object) -> Pair:

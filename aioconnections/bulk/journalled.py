@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve
@@ -27,10 +27,11 @@ from aioconnections.journal.stored import ItemHistory, replay, settles, to_store
 from aioconnections.outcomes import Duplicate, Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
-from aioconnections.session.call_context import CallContext
+from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
+from aioconnections.session.session import Session
 
-__all__ = ["JournalledJob"]
+__all__ = ["JournalledJob", "RunJournal"]
 
 OutT = TypeVar("OutT", bound=Outcome)
 
@@ -49,29 +50,17 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self.changes: bool = job.changes
         self._job = job
         self._journal = journal
-        self._verb = verb
-        self._open = False
-        self._opened = False  # whether the journal was ever open
-        self._unsettled = 0  # outcomes that are not final
+        self._record = RunJournal(journal, verb, job.session, changes=job.changes)
 
     def is_ready(self) -> bool:
         """See `Job`."""
-        return self._open and self.over is None and self._job.is_ready()
+        return self._record.is_open and self.over is None and self._job.is_ready()
 
     async def ready(self) -> None:
         """Verify the login, and open the journal for the signed-in user; see `Job`."""
         await super().ready()
         await self._job.ready()
-        if not self._open:
-            session = self.session
-            me = session.me
-            if me is None and session.signs_in:
-                with suppress(UnexpectedResponseError):  # a server that does not name the signed-in user
-                    me = await session.run(signed_in(session.address), session.context(self.run))
-            userid = None if me is None else me.value
-            origin = str(session.address.origin)
-            await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self.changes)
-            self._open = self._opened = True
+        await self._record.open(self.run)
 
     async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]) -> Outcome:
         """Process one item; see `Job`."""
@@ -108,7 +97,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
                 outcome = Duplicate(duplicate_of, **facts)
             else:
                 outcome = await self._carry_out(work, context, record)
-            self._unsettled += not (local or settles(outcome))
+            self._record.note(outcome)
             stored = to_stored(outcome)
             if local and history is not None and history.equals(stored):  # a new row would only change its time
                 return evolve(outcome, recorded_at=history.recorded_at)
@@ -151,24 +140,82 @@ class JournalledJob(SessionJob, Generic[OutT]):
             return _log_lost(outcome, context)
         return _still_in_doubt(outcome, context) if doubt or record.intended else outcome
 
-    @contextmanager
-    def recorded(self) -> Generator[Callable[[int, object], Any]]:
+    def recorded(self) -> AbstractContextManager[Callable[[int, object], Any]]:
         """See `Job`."""
-        origin = str(self.session.address.origin)
-        with self._journal.recorded(verb=self._verb, origin=origin, opened=self._opened) as find:
 
-            def outcome(index: int, item: object) -> Outcome | None:
-                work = self._parsed(item)
-                return None if isinstance(work, InvalidInputError) else find(index, _reference(work), item)
+        def reference(item: object) -> str | None:
+            work = self._parsed(item)
+            return None if isinstance(work, InvalidInputError) else _reference(work)
 
-            yield outcome
+        return self._record.recorded(reference)
 
     async def aclose(self, *, complete: bool = False) -> None:
         """Write the queued rows and close the journal; see `Job`."""
-        if self._open:
-            self._open = False
+        await self._record.aclose(complete=complete and self.over is None)
+
+
+class RunJournal:
+    """The journal of one run.
+
+    Args:
+        journal: the journal.
+        verb: what the run does.
+        session: session of the signed-in user.
+        changes: whether the run changes something on the server.
+
+    Attributes:
+        is_open: whether the journal is open.
+    """
+
+    def __init__(self, journal: Journal, verb: str, session: Session, *, changes: bool) -> None:
+        self.is_open: bool = False
+        self._journal = journal
+        self._verb = verb
+        self._session = session
+        self._changes = changes
+        self._was_open = False
+        self._unsettled = 0  # outcomes that are not final
+
+    async def open(self, run: RunScope) -> None:
+        """Open the journal for the signed-in user, unless it is open.
+
+        Raises:
+            ConnectionsError: the journal cannot be used, or the user is not known.
+        """
+        if self.is_open:
+            return
+        session = self._session
+        me = session.me
+        if me is None and session.signs_in:
+            with suppress(UnexpectedResponseError):  # a server that does not name the signed-in user
+                me = await session.run(signed_in(session.address), session.context(run))
+        userid = None if me is None else me.value
+        origin = str(session.address.origin)
+        await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self._changes)
+        self.is_open = self._was_open = True
+
+    def note(self, outcome: Outcome) -> None:
+        """Count an outcome that is not final: with one, the run is not finished."""
+        self._unsettled += not settles(outcome)
+
+    @contextmanager
+    def recorded(self, reference: Callable[[object], str | None]) -> Generator[Callable[[int, object], Any]]:
+        """See `Job`; `reference` gives the reference of an item, or None if it is invalid."""
+        origin = str(self._session.address.origin)
+        with self._journal.recorded(verb=self._verb, origin=origin, opened=self._was_open) as find:
+
+            def outcome(index: int, item: object) -> Outcome | None:
+                text = reference(item)
+                return None if text is None else find(index, text, item)
+
+            yield outcome
+
+    async def aclose(self, *, complete: bool) -> None:
+        """Write the queued rows and close the journal; see `Job`."""
+        if self.is_open:
+            self.is_open = False
             try:
-                if complete and self.over is None and not self._unsettled:
+                if complete and not self._unsettled:
                     await self._journal.finish()
             finally:
                 await self._journal.aclose()

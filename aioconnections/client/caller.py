@@ -139,12 +139,18 @@ class Caller:
         job: bulk.Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
-            from aioconnections.journal import Journal
 
-            if not isinstance(journal, Journal):
-                raise InvalidInputError(f"journal must be a Journal or None, got {type(journal).__name__}")
-            job = JournalledJob(flows, journal, verb)
+            job = JournalledJob(flows, _verified(journal), verb)
         return self.run_job(job, source, ordered=ordered, on_progress=on_progress)
+
+    def check_job(self, journal: Journal | None) -> bulk.CheckJob:
+        """The job of a run that checks pairs."""
+        session, run = self.here(), self.server.new_run()
+        if journal is None:
+            return bulk.CheckJob(session, run)
+        from aioconnections.bulk.journalled_checks import JournalledCheckJob
+
+        return JournalledCheckJob(session, run, _verified(journal))
 
     def run_job(
         self, job: bulk.Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
@@ -166,6 +172,14 @@ class Caller:
 
     def __repr__(self) -> str:
         return f"Caller({self.server!r})"
+
+
+def _verified(journal: object) -> Journal:
+    from aioconnections.journal import Journal
+
+    if not isinstance(journal, Journal):
+        raise InvalidInputError(f"journal must be a Journal or None, got {type(journal).__name__}")
+    return journal
 
 
 class Resource:

@@ -33,7 +33,6 @@ from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
     AlreadyExists,
-    Checked,
     CheckOutcome,
     Duplicate,
     Invited,
@@ -252,20 +251,8 @@ class Client(Resource):
         Returns:
             The run: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item that was read.
         """
-        session = self._caller.here()
-        if journal is None:
-            job = bulk.CheckJob(session, self._caller.server.new_run())
-            return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress)
-
-        def parse(item: object) -> bulk.WorkItem[Checked]:
-            pair = bulk.pair_of(item)
-            flow = bulk.checked(session.address, pair)
-            return bulk.WorkItem(lambda _: flow, pair=pair, people=(pair.source, pair.target))
-
-        run = self._caller.run_flows(
-            parse, pairs, "check", ordered=ordered, changes=False, journal=journal, on_progress=on_progress
-        )
-        return cast("bulk.Outcomes[CheckOutcome]", run)  # nothing is in doubt
+        job = self._caller.check_job(journal)
+        return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress)
 
     @overload
     async def connection(

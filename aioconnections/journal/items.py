@@ -9,7 +9,16 @@ from typing import Any, Literal, TypeAlias
 
 from aioconnections.records import Identity, Pair
 
-__all__ = ["APPLICATION", "MESSAGE_DIGEST", "NOTHING", "ItemName", "is_journal", "item_reference", "reference_columns"]
+__all__ = [
+    "APPLICATION",
+    "MESSAGE_DIGEST",
+    "NOTHING",
+    "ItemName",
+    "is_journal",
+    "item_reference",
+    "pair_reference",
+    "reference_columns",
+]
 
 APPLICATION = 0x61696F63
 """The application id in the header of the SQLite database of a journal."""
@@ -23,6 +32,7 @@ MESSAGE_DIGEST = "message_digest"
 ItemName: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
 """Kind and value of the name of an item that is not a person."""
 
+_quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only, so that any text can be stored
 
 
@@ -48,6 +58,12 @@ def item_reference(
     if digest is not None:
         named[MESSAGE_DIGEST] = digest
     return _encode(named)
+
+
+def pair_reference(pair: Pair) -> str:
+    """The reference of two people alone: the same text as of `item_reference`, at a fraction of the cost."""
+    source, target = pair.source, pair.target
+    return f'{{"source_{source.kind}":{_quote(source.value)},"target_{target.kind}":{_quote(target.value)}}}'
 
 
 def reference_columns(reference: str) -> dict[str, str]:

@@ -267,6 +267,27 @@ class Journal:
         """
         return moment(await self._add(index, "outcome", item, stored.to_text(), durable=durable))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `note_check` may be called: the journal is open, no write has failed, and few rows are queued."""
+        writer = self._writer
+        return writer is not None and writer.has_room
+
+    def note_check(self, index: int, item: str, data: str) -> datetime:
+        """Record the outcome of a check without a wait, and return the time that is recorded with it.
+
+        A later call or `aclose` raises the error of a failed write. Call this only while there is room.
+
+        Args:
+            index: index of the item.
+            item: see `pair_reference`.
+            data: see `checked_text`.
+        """
+        now = self._now()
+        self._opened().queue((index, "outcome", item, data, now))
+        self._added = True
+        return moment(now)
+
     async def finish(self) -> None:
         """Record that the run is finished: the source is exhausted, and each item has a final outcome.
 

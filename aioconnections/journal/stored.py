@@ -13,7 +13,17 @@ from aioconnections.errors import ConnectionsError, JournalError, UsageError
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Identity, Pair, Status
 
-__all__ = ["FINISHED", "SET_BACK", "ItemHistory", "StoredOutcome", "moment", "replay", "settles", "to_stored"]
+__all__ = [
+    "FINISHED",
+    "SET_BACK",
+    "ItemHistory",
+    "StoredOutcome",
+    "checked_text",
+    "moment",
+    "replay",
+    "settles",
+    "to_stored",
+]
 
 FINISHED = frozenset(
     {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved", "duplicate"}
@@ -37,6 +47,7 @@ _NAMES: dict[type[Outcome], str] = {kind: name for name, kind in _CLASSES.items(
 _OWN = {kind: tuple(it.name for it in fields(kind) if not it.inherited) for kind in _NAMES}
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_CHECKED = {status: _encode({"status": status}) for status in (*Status, None)}
 
 
 @frozen
@@ -119,6 +130,11 @@ def to_stored(outcome: Outcome) -> StoredOutcome:
     if name is None:
         raise UsageError(f"a journal cannot store an outcome of class {type(outcome).__name__}")
     return StoredOutcome(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
+
+
+def checked_text(status: Status | None, attempts: int, elapsed: float, waited: float) -> str:
+    """The text that is stored for `Checked` with these attributes: `to_stored`, then `StoredOutcome.to_text`."""
+    return f"checked {attempts} {elapsed:.6f} {waited:.6f} {_CHECKED[status]}"
 
 
 def settles(outcome: Outcome) -> bool:

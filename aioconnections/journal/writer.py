@@ -121,6 +121,15 @@ class Writer:
             self._pressing = self._pressing or presses
             return self._batch if waits else None
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a row can be queued without a wait."""
+        return self.failure is None and not self._closing and len(self._entries) < BACKLOG
+
+    def queue(self, entry: JournalEntry) -> None:
+        """Queue a row that need not be durable; call this only while there is room."""
+        self.add(entry, durable=False)
+
     def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
         """Query what earlier runs recorded for the indices from `first` to `last`."""
         reply: ThreadReply[HistoryPage] = ThreadReply()

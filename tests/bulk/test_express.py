@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +22,17 @@ from aioconnections import (
     Client,
     Failed,
     InvalidInputError,
+    Journal,
+    JournalDiskError,
+    JournalMismatchError,
     Pair,
+    Rejected,
     Status,
     Timeouts,
     Unprocessed,
     Userid,
 )
+from aioconnections.journal import database, report, writer
 from aioconnections.session.express import Express
 
 pytestmark = pytest.mark.asyncio
@@ -137,25 +144,45 @@ def chained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 @pytest.mark.parametrize(
     "count", [10_000, pytest.param(1_000_000, marks=[pytest.mark.full, pytest.mark.timeout(3600)])]
 )
-async def test_chains_and_single_checks_have_the_same_outcomes(count: int, chained: Counter[str]) -> None:
+@pytest.mark.parametrize("journalled", [False, True])
+async def test_chains_and_single_checks_have_the_same_outcomes(
+    count: int, chained: Counter[str], tmp_path: Path, *, journalled: bool
+) -> None:
     def note(attempt: Attempt) -> None:
         """A hook, with which no chain begins."""
 
     found: list[dict[int, tuple[object, ...]]] = []
+    recorded: list[dict[int, tuple[object, ...]]] = []
     for options in ({}, {"on_attempt": note}):
         chained.clear()
+        path = tmp_path / f"{len(found)}.sqlite"
         async with serving(random_kind) as (url, _), client_of(url, **options) as client:
             outcomes: dict[int, tuple[object, ...]] = {}
-            async with client.check_many(pairs(count)) as run:
+            async with client.check_many(pairs(count), journal=Journal(path) if journalled else None) as run:
                 async for outcome in run:
                     assert outcome.index not in outcomes
+                    assert (outcome.recorded_at is not None) is journalled
                     error = getattr(outcome, "error", None)
                     outcomes[outcome.index] = type(outcome), getattr(outcome, "status", None), str(error), outcome.pair
             assert run.stopped is None
             assert run.tally.read == len(outcomes) == count
         assert (chained["followed"] > count * 0.8) is not bool(options)
         found.append(outcomes)
+        if journalled:
+            recorded.append(rows_of(path))
+            assert len(recorded[-1]) == count
     assert found[0] == found[1]
+    assert not journalled or recorded[0] == recorded[1]
+
+
+def rows_of(path: Path) -> dict[int, tuple[object, ...]]:
+    """Outcome, details, attempts and reference of each item in a journal."""
+    with report(path) as run:
+        return {
+            row.index: (row.outcome, row.stored.detail, row.stored.attempts, row.item)
+            for row in run.rows()
+            if row.stored is not None
+        }
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -396,3 +423,108 @@ async def test_an_item_that_cannot_even_be_read_is_accounted_for() -> None:
         with pytest.raises(LookupError, match="odd"):
             await run.drain(delivered.append)
     assert sorted(it.index for it in (*delivered, *run.undelivered)) == list(range(run.tally.read))
+
+
+async def test_what_is_recorded_is_not_asked_again_and_chains_take_the_rest(
+    chained: Counter[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.sqlite"
+    async with serving(random_kind) as (url, asked), client_of(url) as client:
+        async with client.check_many(pairs(3000), journal=Journal(path)) as run:
+            for _ in range(1000):
+                await anext(run)
+        before = rows_of(path)
+        finished = {index for index, row in before.items() if row[0] in {"checked", "rejected"}}
+        assert len(finished) > 900
+        asked.clear()
+        chained.clear()
+        again = await client.check_many(pairs(3000), journal=Journal(path)).collect()
+        assert {outcome.index for outcome in again if outcome.replayed} == finished
+        replayed = {f"=b{index}" for index in finished}
+        assert not {target for target in asked if target[target.rindex("=b") :] in replayed}
+        assert sorted(outcome.index for outcome in again) == list(range(3000))
+        assert len(rows_of(path)) == 3000
+        assert {index: row for index, row in rows_of(path).items() if index in finished} == {
+            index: before[index] for index in finished
+        }
+    assert chained["followed"] > 1000
+
+
+async def test_a_chain_does_not_pass_an_item_that_differs_from_the_recorded_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    async with serving(lambda *_: "refused") as (url, asked), client_of(url) as client:
+        kinds = Counter(
+            type(outcome) for outcome in await client.check_many(pairs(200), journal=Journal(path)).collect()
+        )
+        assert kinds == {Rejected: 200}
+        asked.clear()
+        changed = [*pairs(150), *pairs(2000, start=151)]
+        run = client.check_many(changed, journal=Journal(path, max_age=3600))
+        found = await run.collect()
+    assert isinstance(run.stopped, JournalMismatchError)
+    assert run.stopped.index == 150
+    assert not asked
+    assert len(found) == run.tally.read < 250
+
+
+async def test_a_full_backlog_loses_no_row(
+    chained: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "BACKLOG", 20)
+    path = tmp_path / "run.sqlite"
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        found = await client.check_many(pairs(2000), journal=Journal(path)).collect()
+    assert len(found) == len(rows_of(path)) == 2000
+    assert all(outcome.recorded_at for outcome in found)
+    assert 0 < chained["followed"] < 1990
+
+
+class FullDisk:
+    """A database whose disk is full after some rows."""
+
+    rows = 500
+
+    def __init__(self, path: Path, mode: database.Mode) -> None:
+        self.db = CONNECT(path, mode)
+        self.close = self.db.close
+
+    def execute(self, sql: str, values: tuple[Any, ...] = ()) -> Any:
+        if sql.startswith("INSERT INTO entry"):
+            FullDisk.rows -= sql.count("(")
+            if FullDisk.rows < 0:
+                raise sqlite3.OperationalError("database or disk is full")
+        return self.db.execute(sql, values)
+
+
+CONNECT = database.connect
+
+
+async def test_a_full_disk_ends_a_run_of_chains(
+    chained: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.sqlite"
+    FullDisk.rows = 1500
+    monkeypatch.setattr(database, "connect", FullDisk)
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        run = client.check_many(pairs(1_000_000), journal=Journal(path))
+        found = await run.collect()
+    monkeypatch.undo()
+    assert isinstance(run.stopped, JournalDiskError)
+    assert len(found) == run.tally.read < 100_000
+    assert chained["followed"] > 500
+    assert 0 < len(rows_of(path)) <= 1500
+    assert any(outcome.recorded_at is None for outcome in found)
+
+
+async def test_invalid_items_in_a_chain_are_recorded(chained: Counter[str], tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    items: list[Any] = [*pairs(400)]
+    for place in range(0, 400, 10):
+        items[place : place + 2] = [("a", "b"), InvalidInputError("line 7: bad")]
+    journal = Journal(path, max_age=3600)
+    async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
+        first = await client.check_many(items, ordered=True, journal=journal).collect()
+        again = await client.check_many(items, ordered=True, journal=journal).collect()
+    assert chained["followed"] > 200
+    assert [(type(it), it.recorded_at) for it in first] == [(type(it), it.recorded_at) for it in again]
+    assert Counter(row[0] for row in rows_of(path).values()) == {"checked": 320, "failed": 80}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aioconnections import Email, Identity, Key, Pair, Userid
 from aioconnections.journal import reference_columns
-from aioconnections.journal.items import ItemName, item_reference
+from aioconnections.journal.items import ItemName, item_reference, pair_reference
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_columns_give_back_what_the_text_was_made_of(
     assert text.isascii()
     more = {} if digest is None else {"message_digest": digest}
     assert reference_columns(text) == {person.kind: person.value, "connection_id": ref} | more
+
+
+@given(source=NAMES, target=NAMES)
+@example(source="Zoë", target="\U00020000")
+def test_a_pair_has_the_same_text_by_both_functions(source: str, target: str) -> None:
+    pair = Pair(Userid(source), Key(target))
+    assert pair_reference(pair) == item_reference(pair=pair)
 
 
 @pytest.mark.parametrize("text", ["anything", "[1]", "{", ""])

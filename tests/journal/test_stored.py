@@ -33,7 +33,7 @@ from aioconnections import (
     outcomes,
 )
 from aioconnections.journal import StoredOutcome
-from aioconnections.journal.stored import ItemHistory, replay, to_stored
+from aioconnections.journal.stored import ItemHistory, checked_text, replay, to_stored
 from aioconnections.transport.lane import malformed
 
 ERRORS: list[ConnectionsError] = [
@@ -157,3 +157,10 @@ def test_what_a_newer_version_wrote_is_refused() -> None:
 )
 def test_what_the_past_means(past: ItemHistory, finished: bool, in_doubt: bool) -> None:  # noqa: FBT001 # a table
     assert (past.finished, past.in_doubt) == (finished, in_doubt)
+
+
+@pytest.mark.parametrize("status", [*Status, None])
+@pytest.mark.parametrize(("elapsed", "waited"), [(0.0, 0.0), (0.0123456789, 1.5e-7), (59.9999995, 1234.5)])
+def test_a_check_has_the_same_text_by_both_functions(status: Status | None, elapsed: float, waited: float) -> None:
+    outcome = Checked(status, attempts=3, elapsed=elapsed, waited=waited)
+    assert checked_text(status, 3, elapsed, waited) == to_stored(outcome).to_text()

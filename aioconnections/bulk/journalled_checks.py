@@ -1,0 +1,182 @@
+"""Checks with a journal: the express way of `CheckJob`, with a row for each outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+from attrs import evolve
+
+from aioconnections.bulk.flows import CheckJob, CurrentPair, pair_of
+from aioconnections.bulk.job import NOT_DONE, ItemFeed
+from aioconnections.bulk.journalled import RunJournal
+from aioconnections.errors import ConnectionsError, InvalidInputError, JournalError
+from aioconnections.journal import Journal
+from aioconnections.journal.items import NOTHING, pair_reference
+from aioconnections.journal.stored import ItemHistory, checked_text, replay, to_stored
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, Unprocessed
+from aioconnections.protocol.messages import Response
+from aioconnections.protocol.profiles import check_result
+from aioconnections.records import Pair
+from aioconnections.session.call_context import CallContext, RunScope
+from aioconnections.session.parking import Parking
+from aioconnections.session.session import Session
+
+__all__ = ["JournalledCheckJob"]
+
+
+class JournalledCheckJob(CheckJob):
+    """A job that checks pairs and records the outcomes in a journal.
+
+    Items that an earlier run finished get their recorded outcomes. A chain takes only items of which no earlier run has
+    a row, and settles a response only while the journal takes a row without a wait; otherwise the worker records the
+    outcome.
+    """
+
+    def __init__(self, session: Session, run: RunScope, journal: Journal) -> None:
+        super().__init__(session, run)
+        self._journal = journal
+        self._record = RunJournal(journal, "check", session, changes=False)
+
+    def is_ready(self) -> bool:
+        """See `Job`."""
+        return self._record.is_open and super().is_ready()
+
+    async def ready(self) -> None:
+        """Verify the login, and open the journal for the signed-in user; see `Job`."""
+        await super().ready()
+        await self._record.open(self.run)
+
+    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[CheckOutcome]) -> CheckOutcome | None:
+        """See `Job`."""
+        history: ItemHistory | None = None
+        if index <= self._journal.last_index:
+            pair: Pair | None = None
+            try:
+                pair = _pair(item)
+                history = await self._journal.history(index, _reference(pair))
+                if history is not None and history.finished and history.stored is not None:
+                    return _replayed(history, index, item, pair)
+            except JournalError as error:
+                self.learn(error)
+                return Unprocessed(str(error), index=index, item=item, pair=pair)
+            except BaseException:
+                self.cut.append(Unprocessed(NOT_DONE, index=index, item=item, pair=pair))
+                raise
+            feed = ItemFeed(_no_item, feed.deliver)  # the next item may be recorded too
+        session = self.session
+        context = CallContext(session.now, session.item_timeout, self.run, parking)
+        outcome = await self.do_current(_RecordedPair(self, feed, context, self._journal, self._record), index, item)
+        return None if outcome is None else await self._recorded(outcome, history)
+
+    async def _recorded(self, outcome: CheckOutcome, history: ItemHistory | None) -> CheckOutcome:
+        """The same outcome, once its row is queued."""
+        self._record.note(outcome)
+        stored = to_stored(outcome)
+        if not outcome.attempts and history is not None and history.equals(stored):
+            return evolve(outcome, recorded_at=history.recorded_at)  # a new row would only change its time
+        try:
+            recorded_at = await self._journal.outcome(outcome.index, _text_of(outcome), stored, durable=False)
+        except JournalError as error:
+            self.learn(error)
+            return outcome
+        except BaseException:
+            self.cut.append(outcome)
+            raise
+        return evolve(outcome, recorded_at=recorded_at)
+
+    def recorded(self) -> AbstractContextManager[Callable[[int, object], Any]]:
+        """See `Job`."""
+
+        def reference(item: object) -> str | None:
+            pair = _pair(item)
+            return None if pair is None else pair_reference(pair)
+
+        return self._record.recorded(reference)
+
+    async def aclose(self, *, complete: bool = False) -> None:
+        """Write the queued rows and close the journal; see `Job`."""
+        await self._record.aclose(complete=complete and self.over is None)
+
+
+class _RecordedPair(CurrentPair):
+    """A `CurrentPair` whose outcomes are recorded."""
+
+    __slots__ = ("_journal", "_record")
+
+    def __init__(
+        self,
+        job: JournalledCheckJob,
+        feed: ItemFeed[CheckOutcome],
+        context: CallContext,
+        journal: Journal,
+        record: RunJournal,
+    ) -> None:
+        super().__init__(job, feed, context)
+        self._journal = journal
+        self._record = record
+
+    def settle(self, response: Response) -> bool:
+        """See `Items`."""
+        journal = self._journal
+        if not journal.has_room:
+            return False
+        try:
+            status = check_result(self.request, response)
+        except ConnectionsError:
+            return False
+        self.is_settled = True
+        context, pair = self.context, self.pair
+        attempts, elapsed, waited = context.attempts, context.elapsed, context.waited
+        text = checked_text(status, attempts, elapsed, waited)
+        recorded_at = journal.note_check(self.index, pair_reference(pair), text)
+        repeats = self.job.repeats
+        if repeats.counts:
+            repeats.went_well()
+        self.feed.deliver(
+            Checked(
+                status,
+                index=self.index,
+                item=self.item,
+                pair=pair,
+                attempts=attempts,
+                elapsed=elapsed,
+                waited=waited,
+                recorded_at=recorded_at,
+            )
+        )
+        return True
+
+    def refuse(self, outcome: Failed) -> None:
+        """See `CurrentPair`. There was room when the chain began its turn, and invalid items are few in one turn."""
+        self._record.note(outcome)
+        recorded_at = self._journal.note_check(outcome.index, _text_of(outcome), to_stored(outcome).to_text())
+        self.feed.deliver(evolve(outcome, recorded_at=recorded_at))
+
+
+def _pair(item: object) -> Pair | None:
+    """The pair that an item stands for; None if it is invalid."""
+    try:
+        return pair_of(item)
+    except InvalidInputError:
+        return None
+
+
+def _reference(pair: Pair | None) -> str:
+    return NOTHING if pair is None else pair_reference(pair)
+
+
+def _text_of(outcome: CheckOutcome) -> str:
+    """The reference of an item. A pair that was refused before a request has one, though its outcome has no pair."""
+    return _reference(outcome.pair or _pair(outcome.item))
+
+
+def _no_item() -> None:
+    """A feed of no items."""
+
+
+def _replayed(history: ItemHistory, index: int, item: object, pair: Pair | None) -> CheckOutcome:
+    assert history.stored is not None  # noqa: S101 # checked by the caller
+    outcome = replay(history.stored, index=index, item=item, recorded_at=history.recorded_at, pair=pair)
+    return cast("CheckOutcome", outcome)
