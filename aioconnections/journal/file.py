@@ -119,7 +119,12 @@ def root(mark: Mark) -> bytes:
 def link(chain: bytes, seq: int, index: int, kind: str, item: str, data: str, wall: int) -> bytes:
     """The hash of a row; `chain` is the hash of the row before."""
     row = f"{seq} {index} {kind} {wall} {len(item)} {item}{data}"
-    return blake2b(chain + row.encode(), digest_size=16).digest()
+    digest = _EMPTY.copy()  # cheaper than `blake2b` with its arguments
+    digest.update(chain + row.encode())
+    return digest.digest()
+
+
+_EMPTY = blake2b(digest_size=16)
 
 
 def log_path(path: Path) -> Path:

@@ -37,6 +37,7 @@ __all__ = ["Journal"]
 _PAGE = 512  # indices per read
 _KEPT = 4  # pages in the cache: a run processes its items nearly in order
 _SECOND = 1_000_000
+_SAME_MOMENT = 1_000  # microseconds; the checks that end within them are recorded with the same time
 _ALL_SENDS = 2  # the maximum number of times that a change is sent
 
 
@@ -99,6 +100,8 @@ class Journal:
         self._failure_raised = False
         self._pages: OrderedDict[int, ThreadReply[HistoryPage]] = OrderedDict()
         self._newest = 0  # the latest time that the journal or this run has seen, in microseconds
+        self._noted = 0  # the time of the last row of `note_check`
+        self._noted_at = moment(0)
         self._known_from = 0  # number of the first row whose age is known
         self._opened_as: Opened | None = None
         self._changes = True
@@ -283,10 +286,13 @@ class Journal:
             item: see `pair_reference`.
             data: see `checked_text`.
         """
-        now = self._now()
-        self._opened().queue((index, "outcome", item, data, now))
+        now = int(self._wall() * _SECOND)
+        if not 0 <= now - self._noted < _SAME_MOMENT:
+            self._noted = self._now()
+            self._noted_at = moment(self._noted)
+        self._opened().queue((index, "outcome", item, data, self._noted))
         self._added = True
-        return moment(now)
+        return self._noted_at
 
     async def finish(self) -> None:
         """Record that the run is finished: the source is exhausted, and each item has a final outcome.

@@ -134,7 +134,8 @@ def to_stored(outcome: Outcome) -> StoredOutcome:
 
 def checked_text(status: Status | None, attempts: int, elapsed: float, waited: float) -> str:
     """The text that is stored for `Checked` with these attributes: `to_stored`, then `StoredOutcome.to_text`."""
-    return f"checked {attempts} {elapsed:.6f} {waited:.6f} {_CHECKED[status]}"
+    wait = f"{waited:.6f}" if waited else "0.000000"  # formatting a number takes a quarter of the time
+    return f"checked {attempts} {elapsed:.6f} {wait} {_CHECKED[status]}"
 
 
 def settles(outcome: Outcome) -> bool:

@@ -1,11 +1,12 @@
 """The thread that uses the database: commits queued rows in groups, and reads between the commits.
 
-Tasks only append to lists and wait. The thread calls into the event loop only through `tell`.
+Tasks only append to queues and wait. The thread calls into the event loop only through `tell`.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
@@ -34,9 +35,9 @@ Tell: TypeAlias = Callable[[Callable[[], object]], object]
 
 ValueT = TypeVar("ValueT")
 
-FULL = 512  # rows that are committed without waiting for more
+FULL = 2048  # rows that are committed without waiting for more
 LINGER = 0.1  # maximum batching delay for non-durable rows, in seconds
-BACKLOG = 4096  # queued rows; the caller that adds one more waits for the commit
+BACKLOG = 8192  # queued rows; the caller that adds one more waits for the commit
 
 _SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows per statement; each statement releases the GIL, so fewer are faster
 _INSERT = {size: f"INSERT INTO entry VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * size)}" for size in _SIZES}  # noqa: S608
@@ -95,9 +96,10 @@ class Writer:
         self._request = evolve(request, is_wanted=lambda: not self._closing)
         self.tell: Tell = tell
         self._wake = threading.Condition(threading.Lock())
-        self._entries: list[JournalEntry] = []
+        self._entries: deque[JournalEntry] = deque()  # its methods are thread-safe
         self._batch: ThreadReply[None] = ThreadReply()
         self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
+        self._idle = True  # the next row wakes the thread
         self._pressing = False  # write the queued rows and run the queries without delay
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
@@ -115,10 +117,11 @@ class Writer:
             waits = durable or count > BACKLOG
             if waits:
                 self._batch.awaited = True
-            presses = waits or count >= FULL
-            if count == 1 or (presses and not self._pressing):
+            if waits or count >= FULL:
+                self._press()
+            elif self._idle:
+                self._idle = False
                 self._wake.notify()
-            self._pressing = self._pressing or presses
             return self._batch if waits else None
 
     @property
@@ -127,8 +130,14 @@ class Writer:
         return self.failure is None and not self._closing and len(self._entries) < BACKLOG
 
     def queue(self, entry: JournalEntry) -> None:
-        """Queue a row that need not be durable; call this only while there is room."""
-        self.add(entry, durable=False)
+        """Queue a row that need not be durable, without the lock; call this only while there is room."""
+        entries = self._entries
+        entries.append(entry)
+        if self._idle or (len(entries) >= FULL and not self._pressing):
+            with self._wake:
+                self._idle = False
+                self._pressing = self._pressing or len(entries) >= FULL
+                self._wake.notify()
 
     def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
         """Query what earlier runs recorded for the indices from `first` to `last`."""
@@ -150,8 +159,9 @@ class Writer:
             raise UsageError("the journal is not open")
 
     def _press(self) -> None:
-        self._pressing = True
-        self._wake.notify()
+        if not self._pressing:
+            self._pressing = True
+            self._wake.notify()
 
     def _main(self) -> None:
         opened: Opened | None = None
@@ -189,11 +199,13 @@ class Writer:
     def _turn(self, opened: Opened) -> bool:
         """Write the queued rows and run the queries; False once the journal is closing."""
         with self._wake:
+            self._idle = True  # before the rows are counted, so that `queue` sees it or the row is counted
             while not self._entries and not self._pressing:
                 self._wake.wait()
+            self._idle = False
             if not self._pressing:
                 self._wake.wait_for(lambda: self._pressing, LINGER)
-            entries, self._entries = self._entries, []
+            entries = [self._entries.popleft() for _ in range(len(self._entries))]
             batch, self._batch = self._batch, ThreadReply()
             queries, self._queries = self._queries, []
             self._pressing = closing = self._closing
