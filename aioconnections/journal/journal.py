@@ -156,7 +156,7 @@ class Journal:
             max_age=self._max_age,
             may_be_lost=self._may_be_lost,
         )
-        writer = Writer(self._path, request, _scheduler())
+        writer = Writer(self._path, request, _scheduler(), _soon())
         self._writer = writer
         self._failure_raised = False
         self._pages.clear()
@@ -395,3 +395,11 @@ def _scheduler() -> Tell:
         import trio
 
         return trio.lowlevel.current_trio_token().run_sync_soon
+
+
+def _soon() -> Tell:
+    """The function that schedules a call in the running event loop after the current turn."""
+    try:
+        return asyncio.get_running_loop().call_soon
+    except RuntimeError:
+        return _scheduler()

@@ -91,16 +91,18 @@ class Writer:
         last_index: the greatest index that an earlier run recorded; -1 if there is none.
     """
 
-    def __init__(self, path: Path, request: OpenRequest, tell: Tell) -> None:
+    def __init__(self, path: Path, request: OpenRequest, tell: Tell, soon: Tell) -> None:
         self._path = path
         self._request = evolve(request, is_wanted=lambda: not self._closing)
         self.tell: Tell = tell
+        self._soon = soon
         self._wake = threading.Condition(threading.Lock())
         self._entries: deque[JournalEntry] = deque()  # its methods are thread-safe
         self._batch: ThreadReply[None] = ThreadReply()
         self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
         self._idle = True  # the next row wakes the thread
         self._pressing = False  # write the queued rows and run the queries without delay
+        self._press_is_due = False  # at the end of the turn of the event loop
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
         self.closed: ThreadReply[None] = ThreadReply()
@@ -117,12 +119,18 @@ class Writer:
             waits = durable or count > BACKLOG
             if waits:
                 self._batch.awaited = True
-            if waits or count >= FULL:
+            if count >= FULL:
                 self._press()
-            elif self._idle:
+            elif self._idle and not waits:
                 self._idle = False
                 self._wake.notify()
-            return self._batch if waits else None
+            batch = self._batch
+        if not waits:
+            return None
+        if not (self._pressing or self._press_is_due):
+            self._press_is_due = True
+            self._soon(self._press_due)
+        return batch
 
     @property
     def has_room(self) -> bool:
@@ -138,6 +146,12 @@ class Writer:
                 self._idle = False
                 self._pressing = self._pressing or len(entries) >= FULL
                 self._wake.notify()
+
+    def _press_due(self) -> None:
+        """Write the rows that callers wait for: all those of one turn of the event loop together."""
+        with self._wake:
+            self._press_is_due = False
+            self._press()
 
     def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
         """Query what earlier runs recorded for the indices from `first` to `last`."""

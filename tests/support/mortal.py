@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from server import Place
 
 from aioconnections import Client, ConnectionsError, Journal, Outcome, Outcomes, Timeouts
-from aioconnections.journal import file, holding
+from aioconnections.journal import file, holding, journal
 from aioconnections.journal.writer import ThreadReply, Writer
 
 __all__ = ["FATES", "LATEST", "Asked", "Death", "Fate", "Life", "World", "in_time"]
@@ -105,6 +105,7 @@ def in_time(main: Callable[[], Awaitable[T]]) -> T:
     with (
         patch.object(ThreadReply, "wait", wait),
         patch.object(Writer, "_settle", settle),
+        patch.object(journal, "_soon", lambda: lambda call: call()),  # the loop does not turn during `wait`
         patch.object(file, "make_durable", hurry),
         patch.object(holding, "make_durable", hurry),
     ):
