@@ -1,8 +1,8 @@
 """Servers for the benchmarks: nginx where it is installed, otherwise a minimal one of our own.
 
-Both respond to the canary, the request that proves the login, with the media type of a service document, and to every
-check with "accepted" or with a 404. nginx cannot delay a response, so a server with latency is always our own, whose
-load is then small.
+Both respond to the canary, the request that proves the login, with the media type of a service document, to every
+check with "accepted" or with a 404, and to a listing with pages from files. nginx cannot delay a response, so a server
+with latency is always our own, whose load is then small.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from email.utils import formatdate
 from pathlib import Path
 from socket import create_connection, socket
 from time import monotonic, sleep
 from typing import Literal, TypeAlias, cast
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import trustme
@@ -74,6 +75,7 @@ http {{
     listen 127.0.0.1:{port}{tls};
     location = /profiles/atom/profileService.do {{ default_type application/atomsvc+xml; return 200 "<service/>"; }}
     location = /profiles/serviceconfigs {{ return 200 "<feed/>"; }}
+    location = /profiles/atom/connections.do {{ root {folder}; rewrite ^ /page$arg_page.atom break; }}
     location / {{ {fields} {page} }}
   }}
 }}
@@ -103,7 +105,12 @@ def pinned(core: int) -> None:
 
 @contextmanager
 def served(
-    *, responses: Responses, latency: float = 0.0, tls: bool = False, requests: int = 100_000_000
+    *,
+    responses: Responses,
+    latency: float = 0.0,
+    tls: bool = False,
+    requests: int = 100_000_000,
+    pages: Sequence[bytes] = (),
 ) -> Iterator[Served]:
     """A server on loopback, pinned to core 0.
 
@@ -112,9 +119,12 @@ def served(
         latency: seconds before each response.
         tls: whether to use TLS.
         requests: number of requests after which a connection is closed.
+        pages: the pages of every person's colleagues.
     """
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
+        for number, page in enumerate(pages, 1):
+            Path(folder, f"page{number}.atom").write_bytes(page)
         ca = _certificates(Path(folder)) if tls else None
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if nginx and not latency:
@@ -122,7 +132,7 @@ def served(
             command = [nginx, "-p", folder, "-e", "stderr", "-c", config]
         else:
             chain = str(Path(folder, "chain.pem")) if tls else ""
-            command = [sys.executable, __file__, str(port), responses, str(latency), str(requests), chain]
+            command = [sys.executable, __file__, str(port), responses, str(latency), str(requests), chain, folder]
         process = subprocess.Popen(command, preexec_fn=lambda: pinned(0))  # noqa: S603, PLW1509 # one thread here
         try:
             _wait_for(port, process)
@@ -170,10 +180,14 @@ def _config(folder: Path, port: int, responses: Responses, requests: int, *, tls
     return str(config)
 
 
-def _response(responses: Responses, path: bytes, number: int, *, close: bool) -> bytes:
-    """The response to request `number` of a connection, as nginx would send it."""
-    status, kind, length, fields = "200 OK", "application/atom+xml", 0, _FIELDS[responses]
-    if b"profileService" in path or b"serviceconfigs" in path:
+def _response(responses: Responses, path: bytes, number: int, folder: Path, *, close: bool) -> bytes:
+    """The response to request `number` of a connection, as nginx would send it; `folder` contains the listings."""
+    status, kind, length, fields, body = "200 OK", "application/atom+xml", 0, _FIELDS[responses], b""
+    if b"/connections.do" in path:
+        page = parse_qs(urlsplit(path.decode()).query)["page"][0]
+        body, fields = (folder / f"page{int(page)}.atom").read_bytes(), ()
+        length = len(body)
+    elif b"profileService" in path or b"serviceconfigs" in path:
         kind, fields = ("application/atomsvc+xml" if b"profileService" in path else kind), ()
     elif responses == "html404":
         status, kind, length = "404 Not Found", "text/html", len(_HTML)
@@ -182,14 +196,15 @@ def _response(responses: Responses, path: bytes, number: int, *, close: bool) ->
     text = "\r\n".join(head + [f"{name}: {value}" for name, value in fields] + ["Connection: close"] * close)
     request_id = uuid4().hex
     text = text.replace("$request_id", request_id).replace("$digit", str(number % 10))
-    return f"{text.replace('$connection_requests', str(number))}\r\n\r\n".encode()
+    return f"{text.replace('$connection_requests', str(number))}\r\n\r\n".encode() + body
 
 
 class Responder(asyncio.Protocol):
     """One connection of our own server. Each request arrives whole, because it is small and on loopback."""
 
-    def __init__(self, responses: Responses, latency: float, requests: int) -> None:
+    def __init__(self, responses: Responses, latency: float, requests: int, folder: Path) -> None:
         self._responses: Responses = responses
+        self._folder = folder
         self._latency = latency
         self._left = requests
         self._number = 0
@@ -207,7 +222,7 @@ class Responder(asyncio.Protocol):
         self._left -= 1
         self._number += 1
         path = data.split(b" ", 2)[1]
-        response = _response(self._responses, path, self._number, close=self._left <= 0)
+        response = _response(self._responses, path, self._number, self._folder, close=self._left <= 0)
         if self._latency:
             asyncio.get_running_loop().call_later(self._latency, self._write, response)
         else:
@@ -226,7 +241,7 @@ async def _poll_always() -> None:
         await asyncio.sleep(0)
 
 
-async def main(port: int, responses: Responses, latency: float, requests: int, chain: str) -> None:
+async def main(port: int, responses: Responses, latency: float, requests: int, chain: str, folder: Path) -> None:
     """Serve until the process is terminated."""
     context = None
     if chain:
@@ -234,7 +249,7 @@ async def main(port: int, responses: Responses, latency: float, requests: int, c
         context.load_cert_chain(chain)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Responder(responses, latency, requests), "127.0.0.1", port, ssl=context, backlog=1024
+        lambda: Responder(responses, latency, requests, folder), "127.0.0.1", port, ssl=context, backlog=1024
     )
     async with asyncio.TaskGroup() as tasks:
         if latency:
@@ -243,5 +258,5 @@ async def main(port: int, responses: Responses, latency: float, requests: int, c
 
 
 if __name__ == "__main__":
-    _, _port, _responses, _latency, _requests, _chain = sys.argv
-    asyncio.run(main(int(_port), cast("Responses", _responses), float(_latency), int(_requests), _chain))
+    _, _port, _responses, _latency, _requests, _chain, _folder = sys.argv
+    asyncio.run(main(int(_port), cast("Responses", _responses), float(_latency), int(_requests), _chain, Path(_folder)))
