@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeVar
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import evolve
@@ -16,10 +18,12 @@ from aioconnections.records import Connection, Email, Identity, Invitation, Key,
 __all__ = [
     "SN",
     "TYPE_SCHEME",
+    "PersonFrom",
     "accepted_entry",
     "bare_id",
     "connected_entry",
     "connection_from",
+    "ends_of",
     "href_of",
     "identity",
     "invitation_entry",
@@ -29,11 +33,16 @@ __all__ = [
     "lone_entry",
     "member_entry",
     "person_from",
+    "person_from_cached",
     "query_value",
+    "status_of",
     "text_of",
 ]
 
 IdentityT = TypeVar("IdentityT", Email, Userid, Key)
+
+PersonFrom: TypeAlias = Callable[[atom.AtomPerson | None], Person]
+"""Converts a person as the server describes them."""
 
 SN = "http://www.ibm.com/xmlns/prod/sn"
 TYPE_SCHEME = f"{SN}/type"
@@ -41,6 +50,9 @@ TYPE_SCHEME = f"{SN}/type"
 _PREFIX = "tag:profiles.ibm.com,2006:entry"
 _CONNECTION_TYPE_SCHEME = f"{SN}/connection/type"
 _STATUS_SCHEME = f"{SN}/status"
+_STATUSES = {status.value: status for status in Status}
+_EXTERNAL = {"true": True, "false": False}
+_CACHED_PEOPLE = 128
 _COMMUNITY_REL = f"{SN}/community"
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _INVITATION_ID = re.compile(rf".*:invite-({_UUID})-{_UUID}")
@@ -53,7 +65,8 @@ def kind_of(entry: atom.Entry) -> str | None:
 
 def bare_id(entry: atom.Entry) -> str | None:
     """The id of a connection or the key of a profile, without the prefix that both share; None if it is missing."""
-    return entry.id.removeprefix(_PREFIX) or None if entry.id and entry.id.startswith(_PREFIX) else None
+    own = entry.id
+    return own.removeprefix(_PREFIX) or None if own and own.startswith(_PREFIX) else None
 
 
 def lone_entry(response: Response) -> atom.Entry | None:
@@ -97,13 +110,40 @@ def person_from(person: atom.AtomPerson | None, key: Key | None = None) -> Perso
     """A person as the server describes them; empty elements are ignored (protocol: hidden e-mail addresses)."""
     if person is None:
         return Person(key=key)
+    return _person(person.name, person.userid, person.email, person.user_state, person.is_external, key)
+
+
+def person_from_cached() -> PersonFrom:
+    """A function like `person_from` that gives the same `Person` for equal descriptions, for use in one listing.
+
+    The source of a listing is in each of its entries, and each person in an entry is there twice.
+    """
+    convert = lru_cache(_CACHED_PEOPLE)(_person)
+    unknown = Person()
+
+    def convert_once(person: atom.AtomPerson | None) -> Person:
+        if person is None:
+            return unknown
+        return convert(person.name, person.userid, person.email, person.user_state, person.is_external)
+
+    return convert_once
+
+
+def _person(
+    name: str | None,
+    userid: str | None,
+    email: str | None,
+    state: str | None,
+    external: str | None,
+    key: Key | None = None,
+) -> Person:
     return Person(
-        name=person.name or None,
-        userid=identity(Userid, person.userid),
+        name=name or None,
+        userid=identity(Userid, userid),
         key=key,
-        email=identity(Email, person.email),
-        state=person.user_state or None,
-        external={"true": True, "false": False}.get((person.is_external or "").lower()),
+        email=identity(Email, email),
+        state=state or None,
+        external=_EXTERNAL.get((external or "").lower()),
     )
 
 
@@ -115,7 +155,7 @@ def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
         return None
 
 
-def connection_from(entry: atom.Entry) -> Connection:
+def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) -> Connection:
     """The connection that an entry describes.
 
     Source and target come from ``snx:connection`` and ``snx:rel``, not from author and contributor (protocol: in an
@@ -124,23 +164,42 @@ def connection_from(entry: atom.Entry) -> Connection:
     Raises:
         AtomError: the entry does not describe a connection.
     """
-    if entry.connection is None and kind_of(entry) != "connection":
-        raise AtomError("the entry does not describe a connection", element="entry")
-    ends = entry.connection
+    source, target = ends_of(entry)
+    authors, contributors, content = entry.authors, entry.contributors, entry.content
+    hrefs = {link.rel: link.href for link in reversed(entry.links)}  # the first link with each relation counts
     return Connection(
         id=bare_id(entry),
-        status=_status(entry),
-        source=person_from(ends.source if ends else None),
-        target=person_from(ends.target if ends else None),
-        message=text_of(entry.content),
+        status=status_of(entry),
+        source=person_from(source),
+        target=person_from(target),
+        message=text_of(content),
         title=text_of(entry.title),
         updated=entry.updated,
-        author=person_from(entry.authors[0]) if entry.authors else None,
-        contributor=person_from(entry.contributors[0]) if entry.contributors else None,
-        self_href=href_of(entry, "self"),
-        edit_href=href_of(entry, "edit"),
-        message_type=entry.content.type if entry.content else "text",
+        author=person_from(authors[0]) if authors else None,
+        contributor=person_from(contributors[0]) if contributors else None,
+        self_href=hrefs.get("self"),
+        edit_href=hrefs.get("edit"),
+        message_type=content.type if content else "text",
     )
+
+
+def ends_of(entry: atom.Entry) -> tuple[atom.AtomPerson | None, atom.AtomPerson | None]:
+    """Source and target of a connection, as the server describes them.
+
+    Raises:
+        AtomError: the entry does not describe a connection.
+    """
+    ends = entry.connection
+    if ends is not None:
+        return ends.source, ends.target
+    if kind_of(entry) != "connection":
+        raise AtomError("the entry does not describe a connection", element="entry")
+    return None, None
+
+
+def status_of(entry: atom.Entry) -> Status | None:
+    """The status of a connection; None if the entry names no known status."""
+    return _STATUSES.get((entry.term(_STATUS_SCHEME) or "").strip().lower())
 
 
 def invite_entry(message: str = "", kind: Literal["text", "html"] = "text") -> atom.Entry:
@@ -172,13 +231,6 @@ def accepted_entry(entry: atom.Entry) -> atom.Entry:
     if not any(category.scheme == _STATUS_SCHEME for category in categories):
         categories.append(accepted)
     return evolve(entry, categories=tuple(categories))
-
-
-def _status(entry: atom.Entry) -> Status | None:
-    try:
-        return Status((entry.term(_STATUS_SCHEME) or "").strip().lower())
-    except ValueError:
-        return None
 
 
 def _entry(status: Status, content: atom.Content) -> atom.Entry:

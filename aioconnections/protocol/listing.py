@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from aioconnections import atom
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.entries import connection_from, invitation_from, query_value
+from aioconnections.protocol.entries import connection_from, invitation_from, person_from_cached, query_value
 from aioconnections.protocol.messages import NO_CACHE, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.responses import expect
@@ -74,8 +74,7 @@ class FeedPager(Generic[R]):
         address: the address of the server.
         path: the path of the feed.
         parameters: the query of every page, percent-encoded.
-        build: converts an entry to a record.
-        key: returns a value that identifies a record.
+        build: converts an entry to a value that identifies its record, and the record.
         page_size: entries per request.
         people: the people that the requests name.
     """
@@ -85,8 +84,7 @@ class FeedPager(Generic[R]):
         address: Address,
         path: str,
         parameters: str,
-        build: Callable[[atom.Entry], R],
-        key: Callable[[R], Hashable],
+        build: Callable[[atom.Entry], tuple[Hashable, R]],
         page_size: int = _LARGEST_PAGE,
         people: tuple[Identity, ...] = (),
     ) -> None:
@@ -95,7 +93,6 @@ class FeedPager(Generic[R]):
         self._path = path
         self._parameters = f"{parameters}&" if parameters else ""
         self._build = build
-        self._key = key
         self._page_size = page_size
         self._page = 1
         self._size = 0  # entries on a full page: the server may give fewer than requested
@@ -143,8 +140,7 @@ class FeedPager(Generic[R]):
         self._entries += len(entries)
         records: list[R] = []
         for entry in entries:
-            record = self._build(entry)
-            key = self._key(record)
+            key, record = self._build(entry)
             if key not in self._known and key not in self._fresh:
                 self._fresh.add(key)
                 records.append(record)
@@ -207,8 +203,13 @@ def colleagues(
         parameters += f"&sortBy={sort_by}"
     if message:
         parameters += "&inclMessage=true"
-    path = f"{address.profiles}/connections.do"
-    return FeedPager(address, path, parameters, connection_from, _of_connection, page_size, (person,))
+    person_from = person_from_cached()
+
+    def build(entry: atom.Entry) -> tuple[Hashable, Connection]:
+        connection = connection_from(entry, person_from)
+        return connection.id or (connection.source, connection.target), connection
+
+    return FeedPager(address, f"{address.profiles}/connections.do", parameters, build, page_size, (person,))
 
 
 def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Profile]:
@@ -223,7 +224,7 @@ def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Pro
     both = f"{encode(one.value)},{encode(other.value)}"
     parameters = f"connectionType=colleague&{one.kind}={both}&outputType=profile&format=lite&output=hcard"
     path = f"{address.profiles}/connectionsInCommon.do"
-    return FeedPager(address, path, parameters, profile_from, _of_profile, people=(one, other))
+    return FeedPager(address, path, parameters, _profile, people=(one, other))
 
 
 def search(address: Address, terms: Mapping[str, str], *, page_size: int = _LARGEST_PAGE) -> FeedPager[Profile]:
@@ -236,25 +237,23 @@ def search(address: Address, terms: Mapping[str, str], *, page_size: int = _LARG
         raise InvalidInputError("a search needs at least one term")
     parameters = "&".join(f"{name}={encode(value)}" for name, value in terms.items())
     parameters += "&format=full&output=hcard"
-    return FeedPager(address, f"{address.profiles}/search.do", parameters, profile_from, _of_profile, page_size)
+    return FeedPager(address, f"{address.profiles}/search.do", parameters, _profile, page_size)
 
 
 def invitations(address: Address, community: str | None = None) -> FeedPager[Invitation]:
     """Invitations of the signed-in user, or into a community (page "Getting the My Invitations feed")."""
     path = f"{address.communities}/community/invites"
     if community is None:
-        return FeedPager(address, f"{path}/my", "", invitation_from, _of_invitation, _INVITATIONS)
+        return FeedPager(address, f"{path}/my", "", _invitation, _INVITATIONS)
     parameters = f"communityUuid={encode(community)}"
-    return FeedPager(address, path, parameters, invitation_from, _of_invitation, _INVITATIONS)
+    return FeedPager(address, path, parameters, _invitation, _INVITATIONS)
 
 
-def _of_connection(connection: Connection) -> Hashable:
-    return connection.id or (connection.source, connection.target)
+def _profile(entry: atom.Entry) -> tuple[Hashable, Profile]:
+    profile = profile_from(entry)
+    return profile.person.key or profile.person.userid or profile.person, profile
 
 
-def _of_profile(profile: Profile) -> Hashable:
-    return profile.person.key or profile.person.userid or profile.person
-
-
-def _of_invitation(invitation: Invitation) -> Hashable:
-    return invitation.id or invitation.edit_href or invitation
+def _invitation(entry: atom.Entry) -> tuple[Hashable, Invitation]:
+    invitation = invitation_from(entry)
+    return invitation.id or invitation.edit_href or invitation, invitation
