@@ -2,9 +2,9 @@
 
 ``python benchmarks/listing.py [--quick] [--rounds N] [--json FILE]``
 
-The pages have 250 entries in the form of the vendor's servers. The first two ways use a client and a server on
-loopback, each pinned to one core: `Client.colleagues`, and `check_many` over 64 connections with responses like those
-of real servers. The others read the bytes of the pages without I/O. The
+The pages have 250 entries in the form of the vendor's servers. The first three ways use a client and a server on
+loopback, each pinned to one core: `Client.colleagues`, the lean reading (identities and status only), and `check_many`
+over 64 connections with responses like those of real servers. The others read the bytes of the pages without I/O. The
 ways take turns. The table shows the median of the CPU microseconds of the client process per colleague or pair; on a
 busy machine only the ratios are meaningful.
 """
@@ -32,12 +32,12 @@ from aioconnections.protocol.messages import Response
 Way: TypeAlias = Callable[[], Awaitable[int]]
 """Reads or checks everything once, and returns the number of colleagues or pairs."""
 
-FULL, CHECKED = "listed by a client", "checked by a client"
-PURE, ATOM = "pages to connections", "pages to Atom entries"
+FULL, LEAN, CHECKED = "listed by a client", "listed lean by a client", "checked by a client"
+PURE, PURE_LEAN, ATOM = "pages to connections", "pages, lean", "pages to Atom entries"
 _PAGE_SIZE = 250
 _CHUNK = 1 << 16
 _WHO = Userid("00000000-9C1B-4F7E-8A55-0123456789AB")
-_RATIOS = ((FULL, CHECKED), (PURE, ATOM))
+_RATIOS = ((FULL, CHECKED), (LEAN, CHECKED), (LEAN, FULL), (PURE, ATOM), (PURE_LEAN, ATOM), (PURE_LEAN, PURE))
 
 
 def pages(count: int) -> list[bytes]:
@@ -55,18 +55,22 @@ async def number_of(records: AsyncIterator[object]) -> int:
     return found
 
 
-def ways_of_client(client: Client, count: int) -> dict[str, Way]:
+def ways_of_client(client: Client, address: Address, count: int) -> dict[str, Way]:
     """The ways that use a client."""
 
     async def full() -> int:
         return await number_of(client.colleagues(_WHO))
+
+    async def lean() -> int:
+        lean_stream = client._caller.stream(listing.lean_colleagues(address, _WHO))  # noqa: SLF001 # not public yet
+        return await number_of(lean_stream)
 
     async def checked() -> int:
         pairs = ((Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
         async with client.check_many(pairs) as outcomes:
             return await number_of(outcomes)
 
-    return {FULL: full, CHECKED: checked}
+    return {FULL: full, LEAN: lean, CHECKED: checked}
 
 
 def ways_of_pages(listed: list[bytes], address: Address) -> dict[str, Way]:
@@ -85,6 +89,9 @@ def ways_of_pages(listed: list[bytes], address: Address) -> dict[str, Way]:
     async def full() -> int:
         return read(listing.colleagues(address, _WHO))
 
+    async def lean() -> int:
+        return read(listing.lean_colleagues(address, _WHO))
+
     async def atom() -> int:
         found = 0
         for chunks in parts:
@@ -92,7 +99,7 @@ def ways_of_pages(listed: list[bytes], address: Address) -> dict[str, Way]:
             found += sum(len(reader.feed(chunk)) for chunk in chunks) + len(reader.close().entries)
         return found
 
-    return {PURE: full, ATOM: atom}
+    return {PURE: full, PURE_LEAN: lean, ATOM: atom}
 
 
 async def measure(count: int, rounds: int) -> dict[str, float]:
@@ -103,7 +110,7 @@ async def measure(count: int, rounds: int) -> dict[str, float]:
         address = Address.of(server.url)
         options: dict[str, Any] = {"max_connections": 64, "max_per_second": 1e7}
         async with Client(server.url, auth=("ajones", "secret"), **options) as client:
-            ways = ways_of_client(client, count) | ways_of_pages(listed, address)
+            ways = ways_of_client(client, address, count) | ways_of_pages(listed, address)
             spent: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(rounds + 1):
                 for name, way in ways.items():
