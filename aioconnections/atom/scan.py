@@ -38,6 +38,12 @@ _LONG_NAMESPACE = re.compile(
     rb"""\sxmlns(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{%(too_long)d}|'[^']{%(too_long)d})"""
     % {b"too_long": _MAX_NAMESPACE + 1}
 )
+# Matches wherever `_LONG_NAMESPACE` does, and rarely elsewhere. It begins with a literal, so the search is fast; a long
+# prefix matches too, so that no byte is examined more than once per prefix of 64 bytes.
+_MAYBE_LONG_NAMESPACE = re.compile(
+    rb"""xmlns(?::[^\s=]{65}|(?::[^\s=]*+)?+\s*+=\s*+(?:"[^"]{%(too_long)d}|'[^']{%(too_long)d}))"""
+    % {b"too_long": _MAX_NAMESPACE + 1}
+)
 _HTML_DOCTYPE = re.compile(rb"<!doctype\s+html\b", re.IGNORECASE)
 _MAX_DOCTYPE = 4096
 _DOCTYPE_KIND_KNOWN = re.compile(rb"[\[>]")
@@ -279,7 +285,7 @@ class Scanner:
         Only tags of a minimum length qualify, and they hold no second ``<``.
         """
         shortest = self._max_attributes * _SHORTEST_ATTRIBUTE
-        if b"xmlns" in whole:  # rare inside a feed
+        if _MAYBE_LONG_NAMESPACE.search(whole):
             shortest = min(shortest, _MAX_NAMESPACE)
         tags: frozenset[int] | None = None
         start, end, rfind = 0, len(whole) - shortest, whole.rfind

@@ -331,6 +331,22 @@ def test_a_namespace_has_128_bytes_at_most() -> None:
             read_all(document % (b"u" * 129), size, Reader())
 
 
+@pytest.mark.parametrize("prefix", ["", ":a", ":" + "a" * 64, ":" + "a" * 65, ":" + "é" * 999])
+@pytest.mark.parametrize("equals", ["=", " = ", "\n=\t"])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_long_namespace_is_found_in_any_notation(prefix: str, equals: str, quote: str) -> None:
+    # The entries before it hold what is nearly one: the name in a value and in text, and a long value of another name.
+    near = "<entry a='xmlns' b='xmlns:p=' c='" + "u" * 200 + "'>xmlns='" + "u" * 200 + "'</entry>"
+    for length in (128, 129):
+        tag = f"<x xmlns{prefix}{equals}{quote}{'u' * length}{quote}/>"
+        document = FEED + f"{near * 9}<entry>{tag}</entry></feed>".encode()
+        if length == 128:
+            assert read_all(document, 1 << 16, Reader()) == 10
+        else:
+            with pytest.raises(AtomError, match=LONG_NAMESPACE):
+                read_all(document, 1 << 16, Reader())
+
+
 def test_a_limit_is_at_least_one() -> None:
     with pytest.raises(ValueError, match="max_depth must be at least 1, got 0"):
         Reader(max_depth=0)
