@@ -65,7 +65,7 @@ class Limits:
     """
 
     max_bytes: int = field(default=1 << 26, validator=_at_least_one)
-    max_markup: int = field(default=1 << 22, validator=_at_least_one)
+    max_markup: int = field(default=1 << 20, validator=_at_least_one)
     max_density: int = field(default=1_280, validator=_at_least_one)
     max_token: int = field(default=1 << 18, validator=_at_least_one)
     max_depth: int = field(default=100, validator=_at_least_one)

@@ -9,7 +9,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from xml.parsers import expat
 
@@ -18,11 +18,11 @@ from attrs import frozen
 from aioconnections.atom import Reader
 from aioconnections.errors import AtomError
 
-__all__ = ["FEED", "PIECE", "Costs", "costs", "hostile_units", "memory", "repeated", "spaced"]
+__all__ = ["FEED", "PIECE", "Costs", "cost_of_largest", "costs", "hostile_units", "memory", "repeated", "spaced"]
 
 PIECE = 1 << 16
 LARGEST = 1 << 26
-MOST_MARKUP = 1 << 22
+MOST_MARKUP = 1 << 20
 MOST_ENTRIES = 100_000
 DENSEST = 1_280
 WINDOW = 1 << 14
@@ -78,12 +78,14 @@ def repeated(unit: str, size: int, before: str = "") -> bytes:
 
 
 def spaced(unit: str) -> str:
-    """Pad the unit with spaces until a feed of such units is just below the density limit."""
-    text = unit.replace("{n}", "0000")
+    """Pad the unit with spaces until a feed of such units is just below the density limit; numbers get eight digits."""
+    unit = unit.replace("{n}", "{n:08}")
+    text = unit.replace("{n:08}", "0" * 8)
     marks = len(re.findall(r"<(?!/)|=[\"']", text)) + CHILD_MARKS * text.count("<entry")
     if marks > DENSEST // 2:
         return unit
-    return unit + " " * (marks * WINDOW // (DENSEST - marks) - len(text))
+    # A window may hold part of a unit at both ends.
+    return unit + " " * (-(-marks * WINDOW // (DENSEST - marks)) - len(text))
 
 
 @frozen
@@ -136,6 +138,31 @@ def _spent(document: bytes, *, strict: bool) -> tuple[list[float], int, str | No
             return [*spent, time.process_time() - start], entries, refused.reason
         spent.append(time.process_time() - start)
     return spent, entries, None
+
+
+def cost_of_largest(unit: str, *, strict: bool) -> float:
+    """Return the CPU time for as many units as the default limits allow, as a multiple of expat's for the largest feed.
+
+    Nothing is extrapolated: the reader refuses the document at a limit, and expat reads `LARGEST` bytes.
+    """
+    plain = _ordinary().removesuffix(b"</feed>")
+    units = repeated(unit, 16 * PIECE)[len(FEED) :]
+    parser, reader = expat.ParserCreate(), Reader(strict=strict)
+    spent, raw = _fed(reader.feed, units), _fed(parser.Parse, plain[len(FEED) :])
+    return spent / raw
+
+
+@untraced()
+def _fed(feed: Callable[[bytes], object], units: bytes) -> float:
+    """Return the CPU seconds for a feed of these units, repeated up to `LARGEST` bytes or an error."""
+    feed(FEED)
+    pieces = [units[at : at + PIECE] for at in range(0, len(units), PIECE)]
+    start = time.process_time()
+    with suppress(AtomError):
+        for _ in range(LARGEST // len(units) + 1):
+            for piece in pieces:
+                feed(piece)
+    return time.process_time() - start
 
 
 def memory(document: bytes, *, strict: bool = True) -> int:
