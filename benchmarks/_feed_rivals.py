@@ -1,6 +1,7 @@
 """Other readers of a colleague feed, to compare with `aioconnections.atom.Reader`.
 
-For parsers that return elements (lxml, ElementTree), straightforward code builds our records from the elements. Readers
+For parsers that return elements (lxml, ElementTree), straightforward code builds our records from the elements, without
+what these feeds do not contain: markup in texts, bases, languages, extensions and attributes without a field. Readers
 with records of their own (feedparser, fastfeedparser, atoma) are used unchanged; none supports ``snx:connection``.
 """
 
