@@ -218,7 +218,8 @@ class TreeParser:
         for index, child in enumerate(done):
             reason = self._exceeded_limit(child)
             if reason:
-                self._fail(reason)
+                if self.failure is None:
+                    self._fail(reason)
                 return done[:index]
         if done:
             self._counted_at, self._attributes = 0, self._piece_attributes

@@ -301,6 +301,14 @@ def test_a_limit_holds_exactly_however_the_document_is_cut(option: str, limit: i
         read_all(document, size, reader(**{option: limit - 1}))
 
 
+def test_a_limit_that_is_exceeded_at_the_end_of_a_chunk() -> None:
+    deep = b"<entry><a><b><c><d/></c></b></a></entry>"
+    reader = Reader(max_depth=5)
+    assert reader.feed(FEED) == []
+    with pytest.raises(AtomError, match="elements nested deeper than 5"):
+        reader.feed(deep)
+
+
 def test_entries_are_counted() -> None:
     reader = Reader(max_entries=2)
     assert len(reader.feed(FEED + b"<entry/>" * 3 + b"</feed>")) == 2
