@@ -104,7 +104,7 @@ class Scanner:
         failure: why the rest of the document is refused: a token that is too long, too many attributes, a long
             namespace URI (the parser repeats it in every name) or a declaration. It applies after the data that the
             last `push` returned.
-        last_tag: the last complete tag so far.
+        last_tag: the last complete tag so far; empty if it is malformed.
     """
 
     def __init__(self, max_token: int, max_attributes: int) -> None:
@@ -142,10 +142,10 @@ class Scanner:
         end = data.rfind(b"<")
         tag = tag_at(data, end) if end >= 0 else b""
         if tag:
+            self.last_tag = tag
             end += len(tag)
-        elif end > 0:
-            tag = tag_at(data, data.rfind(b"<", 0, end))
-        self.last_tag = tag or self.last_tag
+        elif (before := data.rfind(b"<", 0, max(end, 0))) >= 0:
+            self.last_tag = tag_at(data, before)  # none if it is malformed
         self._buffer[:] = data[max(end, 0) :]
         self._mode = _Mode.TEXT
         self._scanned = 0

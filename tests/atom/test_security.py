@@ -309,6 +309,14 @@ def test_a_limit_that_is_exceeded_at_the_end_of_a_chunk() -> None:
         reader.feed(deep)
 
 
+def test_a_tag_in_a_tag_does_not_complete_the_entry() -> None:
+    reader = Reader()
+    assert len(reader.feed(FEED + b"<entry/><entry></entry>")) == 2
+    assert reader.feed(b"<entry><id>x</id><category<ent") == []
+    with pytest.raises(AtomError, match="not well-formed"):
+        reader.feed(b'ry> term="x"/></entry>')
+
+
 def test_entries_are_counted() -> None:
     reader = Reader(max_entries=2)
     assert len(reader.feed(FEED + b"<entry/>" * 3 + b"</feed>")) == 2
