@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Unpack
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ParseError
 
 from attrs import evolve
 
 from aioconnections.atom.build import Builder
+from aioconnections.atom.children import Child, ChildParser, Example
 from aioconnections.atom.constructs import Scope, build_element, scope_of
 from aioconnections.atom.decode import Utf8Decoder
 from aioconnections.atom.lenient import LenientFilter
 from aioconnections.atom.names import ATOM, shown
 from aioconnections.atom.records import Entry, Feed, XmlElement
 from aioconnections.atom.references import Resolver
-from aioconnections.atom.tree import PIECE, LimitOptions, Limits, TreeParser, count_with_attributes
+from aioconnections.atom.templates import template_of
+from aioconnections.atom.tree import PIECE, LimitOptions, Limits, count_with_attributes
 from aioconnections.errors import AtomError, UsageError
 
 __all__ = ["Reader", "read_document", "read_entries"]
@@ -160,7 +162,7 @@ class Reader:
         lang, base, _ = self._scope
         return self._builder.feed(root, self._metadata_elements, (lang, base, Resolver(self._base)))
 
-    def _add_children(self, children: list[Element], entries: list[Entry]) -> None:
+    def _add_children(self, children: list[Child], entries: list[Entry]) -> None:
         root = self._source.root
         if root is not None and not self._root_checked:
             self._root_checked = True
@@ -168,14 +170,32 @@ class Reader:
                 raise AtomError("root element is neither an Atom feed nor an Atom entry", element=shown(root.tag))
             self._scope = scope_of(root, self._outer_scope)
         for child in children:
-            if child.tag != _ENTRY:
+            if isinstance(child, Element) and child.tag != _ENTRY:
                 self._add_metadata(child)
                 continue
             self._entry_count += 1
             if self._entry_count > self._limits.max_entries:
                 raise AtomError(f"more than {self._limits.max_entries} entries")
             self._resolver.begin_entry()
-            entries.append(self._builder.entry(child, self._scope))
+            if isinstance(child, Entry):
+                entries.append(child)
+                continue
+            element = child.element if isinstance(child, Example) else child
+            entry = self._builder.entry(element, self._scope)
+            entries.append(entry)
+            if isinstance(child, Example):
+                self._source.children.learn(template_of(child.text, entry, self._read_apart))
+
+    def _read_apart(self, text: str) -> Entry | None:
+        """The record of another entry in the same place; None if it cannot be read, or has relative references."""
+        lang, base, _ = self._scope
+        resolver = Resolver(self._base)
+        try:
+            element = self._source.children.tree.parse_apart(text.encode())
+            entry = self._builder.entry(element, (lang, base, resolver))
+        except (AtomError, ParseError):
+            return None
+        return None if resolver.has_added else entry
 
     def _add_metadata(self, child: Element) -> None:
         self._metadata_size += count_with_attributes(child)
@@ -244,37 +264,41 @@ class _ElementSource:
         self._child_marks = 0  # extra marks for the children of the root that end in it
         self._decoder = Utf8Decoder(charset, strict=strict)
         self._filter = None if strict else LenientFilter()
-        self._tree = TreeParser(limits, split)
+        self.children: ChildParser = ChildParser(limits, split)
 
     @property
     def root(self) -> Element | None:
-        return self._tree.root
+        return self.children.tree.root
 
-    def push(self, data: bytes) -> Iterator[list[Element]]:
+    def push(self, data: bytes) -> Iterator[list[Child]]:
         allowed = self._limits.max_bytes - self._bytes
         self._bytes += len(data)
         yield from self._parse(self._decoder.push(data[:allowed]))
         if len(data) > allowed:
+            yield from self.children.flush()
+            self._check()
             raise AtomError(f"document longer than {self._limits.max_bytes} bytes")
 
-    def close(self) -> Iterator[list[Element]]:
+    def close(self) -> Iterator[list[Child]]:
         yield from self._parse(self._decoder.push(b"", last=True), last=True)
-        yield self._tree.close()
+        yield from self.children.close()
         self._check()
-        if self._tree.root is None and not self._decoder.declared:
+        if self.root is None and not self._decoder.declared:
             raise AtomError("empty document")
 
-    def _parse(self, text: bytes, *, last: bool = False) -> Iterator[list[Element]]:
+    def _parse(self, text: bytes, *, last: bool = False) -> Iterator[list[Child]]:
         at = 0
         while at < len(text):
             part = text[at : at + PIECE - len(self._window)]
             at += len(part)
             yield from self._parse_part(part)
         if self._filter is not None and (last or self._decoder.failure is not None):
-            yield from self._tree.push(self._filter.push(b"", last=True), 0)
+            yield from self.children.push(self._filter.push(b"", last=True), 0)
+        if self._decoder.failure is not None:
+            yield from self.children.flush()
         self._check()
 
-    def _parse_part(self, part: bytes) -> Iterator[list[Element]]:
+    def _parse_part(self, part: bytes) -> Iterator[list[Child]]:
         opened, allowed = part.count(b"<"), self._limits.max_markup - self._markup
         self._markup += opened
         attributes = part.count(b"=")
@@ -283,23 +307,27 @@ class _ElementSource:
         if opened > allowed:
             part = b"<".join(part.split(b"<", allowed + 1)[:-1])
         text = part if self._filter is None else self._filter.push(part, last=opened > allowed)
-        for children in self._tree.push(text, attributes):
+        for children in self.children.push(text, attributes):
             self._child_marks += len(children) * _MARKS_PER_CHILD
             yield children
         self._check()
         if opened > allowed:
+            yield from self.children.flush()
+            self._check()
             raise AtomError(f"more than {self._limits.max_markup} tags and other markup")
         if len(self._window) == PIECE:
             # The exact count is needed only if the upper bound exceeds the limit.
             most = self._limits.max_density
             child_marks = self._child_marks
             if self._marks + child_marks > most and len(_MARKS.findall(self._window)) + child_marks > most:
+                yield from self.children.flush()
+                self._check()
                 raise AtomError(f"more than {most} elements, attributes and other markup in {PIECE} bytes")
             self._window.clear()
             self._marks = self._child_marks = 0
 
     def _check(self) -> None:
-        failure = self._tree.failure or self._decoder.failure
+        failure = self.children.tree.failure or self._decoder.failure
         if failure is not None:
             raise failure
 

@@ -40,6 +40,11 @@ class Resolver:
         self._scheme = self._origin = self._path = self._query = ""
         self._folder = ""
 
+    @property
+    def has_added(self) -> bool:
+        """Whether resolution has added characters since the last entry began with the full budget."""
+        return self._budget < _BUDGET
+
     def begin_entry(self) -> None:
         """Add the share of one entry to the budget, up to the initial budget."""
         if self._budget < _BUDGET:

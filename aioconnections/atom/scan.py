@@ -51,6 +51,7 @@ _MALFORMED_COMMENT = re.compile(rb"--|-\Z|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[
 _TO_SPACES = bytes(c if c in b"\r\n" else 0x20 for c in range(256))
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 _MAX_FINDS = 200
+_SPACE = b" \t\r\n"
 
 
 class _Mode(Enum):
@@ -150,6 +151,19 @@ class Scanner:
         self._mode = _Mode.TEXT
         self._scanned = 0
         return data[: max(end, 0)]
+
+    @property
+    def is_between_tokens(self) -> bool:
+        """Whether nothing but white space is held back."""
+        return self._mode is _Mode.TEXT and self.failure is None and not self._buffer.strip(_SPACE)
+
+    def take_rest(self) -> bytes:
+        """Return what is held back, and hold nothing back."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._upcoming.clear()
+        self._token_start = self._scanned = 0
+        return rest
 
     def finish(self) -> bytes:
         """Return what was held back at the end of input, for the parser to report."""

@@ -100,9 +100,10 @@ class TreeParser:
         self._counted_at = 0  # value of `_unfinished` when its elements were last counted
         self._attributes = 0  # maximum attributes of that child and of those completed last
         self._piece_attributes = 0  # maximum attributes in the last piece
-        # Line and column at which the current parser started: by its own count, and in the document.
+        # A position, as line and column: by the count of the current parser, and in the document.
         self._parser_start = (1, 0)
         self._document_start = (1, 0)
+        self._parser_end = (1, 0)  # after what the current parser was fed
         self._last_complete = False  # whether the last child of the root was complete at the failure
         self.root: Element | None = None
         self.failure: AtomError | None = None
@@ -125,6 +126,36 @@ class TreeParser:
             yield self._take_valid(len(whole))
             if self.failure is not None:
                 return
+
+    @property
+    def is_between_children(self) -> bool:
+        """Whether the document so far certainly ends between two children of the root, all of which were returned."""
+        root = self.root
+        if self.failure is not None or root is None or root.tag != self._split or len(root) or self._completed:
+            return False
+        tag = self._scanner.last_tag
+        is_end = tag.startswith(b"</") or tag.endswith(b"/>")
+        return self._scanner.is_between_tokens and not (is_end and _tag_name(tag) == local(root.tag))
+
+    def skip(self, children: bytes) -> None:
+        """Count the lines and columns of complete children of the root that are not parsed here.
+
+        Must be called only if `is_between_children`.
+        """
+        self._feed(self._scanner.take_rest())
+        self._document_start = _moved(self._document_position(self._parser_end), children)
+        self._parser_start = self._parser_end
+        self._unfinished = self._counted_at = self._attributes = 0
+
+    def parse_apart(self, child: bytes) -> Element:
+        """Parse a child of the root by itself, with the start tag of the root before it.
+
+        Raises:
+            ParseError: it is not well-formed.
+        """
+        builder, parser = _parser()
+        parser.feed(self._root_tag + child)
+        return builder.close()[0]
 
     def close(self) -> list[Element]:
         """End the document; return the last children of the root."""
@@ -156,7 +187,7 @@ class TreeParser:
             if _tag_name(self._root_tag).lower() in _HTML_NAMES:
                 raise AtomError(HTML_REASON)
         if self._parsed_bytes < _CHANGE_AFTER or self._split is None:
-            self._parser.feed(whole)
+            self._feed(whole)
         else:
             self._parse_with_change(whole)
         self._parsed_bytes += len(whole)
@@ -174,15 +205,19 @@ class TreeParser:
             tag = tag_at(whole, start)
             if root is None or start < done or not tag:
                 continue
-            self._parser.feed(whole[done:start])
+            self._feed(whole[done:start])
             before = len(root)
-            self._parser.feed(tag)
+            self._feed(tag)
             done = start + len(tag)
             # A match in a comment or in another entry adds no child to the root.
             if len(root) == before + 1 and not len(root[-1]):
                 self._change_parser(root, tag)
                 break
-        self._parser.feed(whole[done:])
+        self._feed(whole[done:])
+
+    def _feed(self, data: bytes) -> None:
+        self._parser.feed(data)
+        self._parser_end = _moved(self._parser_end, data)
 
     def _change_parser(self, root: Element, entry_tag: bytes) -> None:
         if entry_tag.endswith(b"/>"):  # the entry is complete
@@ -192,8 +227,7 @@ class TreeParser:
             self._completed += root[:-1]
         known = self._root_tag + entry_tag
         self._document_start = self._position()
-        lines = known.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._parser_start = (len(lines), len(lines[-1].decode("utf-8")))
+        self._parser_start = self._parser_end = _moved((1, 0), known)
         self._builder, self._parser = _parser()
         self._parser.feed(known)
         self.root = self._builder.close()
@@ -326,6 +360,17 @@ class TreeParser:
         if line == self._parser_start[0]:
             return self._document_start[0], self._document_start[1] + column - self._parser_start[1]
         return self._document_start[0] + line - self._parser_start[0], column
+
+
+def _moved(position: tuple[int, int], data: bytes) -> tuple[int, int]:
+    """The line and column after `data`, which begins at `position`."""
+    line, column = position
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    lines = data.count(b"\n")
+    if lines:
+        line, column, data = line + lines, 0, data[data.rfind(b"\n") + 1 :]
+    return line, column + (len(data) if data.isascii() else len(data.decode("utf-8", "replace")))
 
 
 def _count(element: Element) -> int:

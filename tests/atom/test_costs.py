@@ -54,6 +54,9 @@ KNOWN = {
     "comments": "<entry>" + "<!---->" * 600 + "</entry>",
     "forbidden characters": "<entry><title>" + "\x08&#8;&nbsp;" * 9_000 + "</title></entry>",
     "references": "<entry><title>" + "&#8;" * 60_000 + "</title></entry>",
+    "entries of ever new forms": "<entry><x{n}/>" + "<a>b</a>" * 60 + "</entry>",
+    "entries of one form": "<entry><id>{n}</id></entry>",
+    "entries of one form between others": "<entry><id>{n}</id></entry><entry><x{n}/></entry>",
     "references in CDATA": "<entry><title>" + "<![CDATA[&nbsp;]]>&nbsp;" * 900 + "</title></entry>",
 }
 
