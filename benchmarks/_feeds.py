@@ -22,9 +22,10 @@ _SERVER = "https://connections.example.com/profiles/atom/connection.do?connectio
 
 def _person(number: int) -> str:
     name = f"{_FIRST[number % 10]} {_LAST[number // 10 % 10]}"
+    email = f"<email>person{number}@example.com</email>" if number % 10 != 3 else ""  # some have none
     return (
         f"<name>{name}</name><snx:userid>{number:08X}-9C1B-4F7E-8A55-0123456789AB</snx:userid>"
-        f"<email>person{number}@example.com</email><snx:userState>active</snx:userState>"
+        f"{email}<snx:userState>active</snx:userState>"
         "<snx:isExternal>false</snx:isExternal>"
     )
 

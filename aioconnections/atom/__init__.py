@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Text,
         XmlElement,
     )
+    from aioconnections.atom.templates import Templates
     from aioconnections.atom.writer import write_entry
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Generator",
     "Link",
     "Reader",
+    "Templates",
     "Text",
     "XmlElement",
     "read_document",
@@ -44,6 +46,7 @@ _LAZY = dict.fromkeys(__all__, "aioconnections.atom.records") | {
     "Reader": _READER,
     "read_document": _READER,
     "read_entries": _READER,
+    "Templates": "aioconnections.atom.templates",
     "write_entry": "aioconnections.atom.writer",
 }
 

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 from attrs import frozen
 
 from aioconnections.atom.records import Entry
-from aioconnections.atom.templates import Template
+from aioconnections.atom.templates import Template, TemplatesByRoot
 from aioconnections.atom.tree import PIECE, Limits, TreeParser
 
 __all__ = ["Child", "ChildParser", "Example"]
@@ -25,7 +25,7 @@ _END = b"</entry>"
 # Making a template takes as long as parsing ten to twenty entries. So none is made in a short feed, and at most one for
 # each piece that is pushed.
 _FIRST_EXAMPLE = 12
-_MOST_EXAMPLES = 12
+_MOST_EXAMPLES = _MOST_TEMPLATES = 12
 _LONGEST_EXAMPLE = 1 << 12  # bytes
 _LONGEST_HELD = 1 << 13  # bytes of an incomplete entry; the beginnings of longer ones go to the parser
 _LEAST_LIMIT = 2 * PIECE  # the limits of tokens and entries must exceed everything that a template reads
@@ -55,14 +55,17 @@ class ChildParser:
     Args:
         limits: the limits on the document.
         split: the name of the root element whose complete children are returned and removed; None to keep the tree.
+        templates: templates of earlier documents, to which new ones are added.
 
     Attributes:
         tree: the XML parser.
     """
 
-    def __init__(self, limits: Limits, split: str | None) -> None:
+    def __init__(self, limits: Limits, split: str | None, templates: TemplatesByRoot) -> None:
         self.tree: TreeParser = TreeParser(limits, split)
+        self._by_root = templates
         self._templates: list[Template] = []
+        self._root_tag = b""  # to which the templates belong
         self._uses_templates = split is not None and min(limits.max_token, limits.max_entry) >= _LEAST_LIMIT
         self._held = b""  # the beginning of an entry
         self._read = 0  # entries that a template has read
@@ -74,6 +77,7 @@ class ChildParser:
         """Use a template, if there is one, for the following entries."""
         if template is not None:
             self._templates.insert(0, template)
+            del self._templates[_MOST_TEMPLATES:]
 
     def push(self, data: bytes, attributes: int) -> Iterator[list[Child]]:
         """Parse more of the document; yield complete children of the root. The arguments are those of `TreeParser`."""
@@ -96,6 +100,9 @@ class ChildParser:
                     self._held = data[at:]
                     return
                 break
+            if self._root_tag != self.tree.root_tag:
+                self._root_tag = self.tree.root_tag
+                self._templates = self._by_root.setdefault(self._root_tag, [])
             entries, size = self._read_entries(data, at)
             if entries:
                 yield [*entries]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
 from typing import Unpack
 from xml.etree.ElementTree import Element, ParseError
 
-from attrs import evolve
+from attrs import evolve, fields_dict
 
 from aioconnections.atom.build import Builder
 from aioconnections.atom.children import Child, ChildParser, Example
@@ -17,7 +17,7 @@ from aioconnections.atom.lenient import LenientFilter
 from aioconnections.atom.names import ATOM, shown
 from aioconnections.atom.records import Entry, Feed, XmlElement
 from aioconnections.atom.references import Resolver
-from aioconnections.atom.templates import template_of
+from aioconnections.atom.templates import Templates, TemplatesByRoot, template_of
 from aioconnections.atom.tree import PIECE, LimitOptions, Limits, count_with_attributes
 from aioconnections.errors import AtomError, UsageError
 
@@ -49,6 +49,8 @@ class Reader:
         strict: refuse characters that XML 1.0 forbids, and unknown entities. Otherwise forbidden characters, also as
             references (``&#8;``), are read as U+FFFD, and the entities of HTML 4 and XHTML 1.0 (``&nbsp;``) as the
             characters that they name. The client reads responses this way.
+        fields: names of the fields of `Entry` to read; the others keep their defaults, which saves time. None for all.
+        templates: what readers of similar documents share, such as those of the pages of a listing, to save time.
         **limits: maximum sizes:
             max_bytes: bytes of the document as received. 64 MiB.
             max_markup: tags, comments, CDATA sections and processing instructions, counted by their ``<``. They take
@@ -65,7 +67,7 @@ class Reader:
 
     Raises:
         AtomError: the charset is not supported.
-        ValueError: a limit is below 1.
+        ValueError: a limit is below 1, or `Entry` has no such field.
     """
 
     def __init__(
@@ -74,10 +76,16 @@ class Reader:
         base: str | None = None,
         charset: str | None = None,
         strict: bool = True,
+        fields: Collection[str] | None = None,
+        templates: Templates | None = None,
         **limits: Unpack[LimitOptions],
     ) -> None:
         self._limits = Limits(**limits) if limits else _DEFAULT_LIMITS
-        self._source = _ElementSource(self._limits, charset, _FEED, strict=strict)
+        self._fields = None if fields is None else frozenset(fields)
+        if self._fields is not None and (unknown := self._fields.difference(fields_dict(Entry))):
+            raise ValueError(f"Entry has no field {', '.join(sorted(unknown))}")
+        store = (templates or Templates()).of(base, self._fields)
+        self._source = _ElementSource(self._limits, charset, _FEED, store, strict=strict)
         self._builder = Builder()
         self._base = base
         self._resolver = Resolver(base)
@@ -154,7 +162,7 @@ class Reader:
         if root is None:
             return Feed()
         if root.tag == _ENTRY:
-            return Feed(entries=(self._builder.entry(root, self._outer_scope),))
+            return Feed(entries=(self._reduced(self._builder.entry(root, self._outer_scope)),))
         return evolve(self._metadata(root), entries=tuple(entries))
 
     def _metadata(self, root: Element) -> Feed:
@@ -182,9 +190,15 @@ class Reader:
                 continue
             element = child.element if isinstance(child, Example) else child
             entry = self._builder.entry(element, self._scope)
-            entries.append(entry)
+            entries.append(self._reduced(entry))
             if isinstance(child, Example):
-                self._source.children.learn(template_of(child.text, entry, self._read_apart))
+                self._source.children.learn(template_of(child.text, entry, self._read_apart, self._reduced))
+
+    def _reduced(self, entry: Entry) -> Entry:
+        """The entry with the wanted fields only."""
+        if self._fields is None:
+            return entry
+        return Entry(**{name: getattr(entry, name) for name in self._fields})
 
     def _read_apart(self, text: str) -> Entry | None:
         """The record of another entry in the same place; None if it cannot be read, or has relative references."""
@@ -255,7 +269,15 @@ def read_document(
 class _ElementSource:
     """Converts bytes to elements: decoder, lenient filter, limits of the whole document, and tree parser."""
 
-    def __init__(self, limits: Limits, charset: str | None, split: str | None = None, *, strict: bool) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        charset: str | None,
+        split: str | None = None,
+        templates: TemplatesByRoot | None = None,
+        *,
+        strict: bool,
+    ) -> None:
         self._limits = limits
         self._bytes = 0
         self._markup = 0
@@ -264,7 +286,7 @@ class _ElementSource:
         self._child_marks = 0  # extra marks for the children of the root that end in it
         self._decoder = Utf8Decoder(charset, strict=strict)
         self._filter = None if strict else LenientFilter()
-        self.children: ChildParser = ChildParser(limits, split)
+        self.children: ChildParser = ChildParser(limits, split, {} if templates is None else templates)
 
     @property
     def root(self) -> Element | None:

@@ -26,10 +26,11 @@ from attrs import fields, frozen, has
 from aioconnections.atom.records import AtomPerson, Content, Entry, Text
 from aioconnections.atom.references import WEB_SCHEMES
 
-__all__ = ["Template", "template_of"]
+__all__ = ["Template", "Templates", "TemplatesByRoot", "template_of"]
 
 _MARK = "\uf8ff"  # a character for private use; there is no template for an entry that holds it
 _COPIED = frozenset({"text", "html"})
+_MOST_KINDS = 4
 _MOST_PARTS = 128  # bounds the time to make a template; entries of real feeds have about 50
 _CACHE_SIZE = 128
 _SPACE = r"[ \t\r\n]*+"
@@ -102,6 +103,31 @@ class Template:
         return record, match.end()
 
 
+TemplatesByRoot: TypeAlias = dict[bytes, list[Template]]
+"""Templates by the start tag of the root, which declares namespaces, language and base."""
+
+
+class Templates:
+    """What readers have learnt about the form of entries; share one between the readers of similar documents.
+
+    It holds markup, and no text that differs between entries. Only the templates of the latest four kinds of documents
+    are kept.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str | None, frozenset[str] | None], TemplatesByRoot] = {}
+
+    def of(self, base: str | None, fields: frozenset[str] | None) -> TemplatesByRoot:
+        """The templates for readers with this base and these fields."""
+        found = self._kinds.pop((base, fields), {})
+        while len(self._kinds) >= _MOST_KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        while len(found) >= _MOST_KINDS:
+            del found[next(iter(found))]
+        self._kinds[base, fields] = found
+        return found
+
+
 def _is_copied(joined: str) -> bool:
     """Whether the parser copies each of the texts that are joined by ``<``, apart from references."""
     return (
@@ -114,13 +140,16 @@ def _is_copied(joined: str) -> bool:
     )
 
 
-def template_of(entry: str, record: Entry, read_again: Callable[[str], Entry | None]) -> Template | None:
+def template_of(
+    entry: str, record: Entry, read_again: Callable[[str], Entry | None], reduced: Callable[[Entry], Entry]
+) -> Template | None:
     """A template for entries in the form of `entry`, or None if there is none.
 
     Args:
         entry: an entry that the parser has read, from ``<entry`` to ``</entry>``.
         record: its record.
         read_again: reads another entry in the same place; None if it cannot be read, or has relative references.
+        reduced: reduces a record to the fields that the template has to read.
     """
     parts = entry.split("<")
     if len(parts) > _MOST_PARTS or "<!" in entry or "<?" in entry or _MARK in entry:
@@ -136,11 +165,11 @@ def template_of(entry: str, record: Entry, read_again: Callable[[str], Entry | N
     used = [marker for marker in markers if marker in strings]  # other texts are in no field, so they must be equal
     if any(_MARK in string for string in strings.difference(used)):
         return None
-    make = _maker(probe, {marker: number for number, marker in enumerate(used)})
+    make = _maker(reduced(probe), {marker: number for number, marker in enumerate(used)})
     if not callable(make):
         return None
     template = Template(parts, [markers[marker] for marker in used], make)
-    return template if template.read(entry, 0) == (record, len(entry)) else None
+    return template if template.read(entry, 0) == (reduced(record), len(entry)) else None
 
 
 def _variables(parts: Sequence[str]) -> Iterator[_Variable]:

@@ -84,6 +84,7 @@ class TreeParser:
 
     Attributes:
         root: the root element, or None before its start tag.
+        root_tag: the start tag of the root; empty before it.
         failure: why the rest of the document is refused.
     """
 
@@ -92,7 +93,7 @@ class TreeParser:
         self._split = split
         self._scanner = Scanner(limits.max_token, limits.max_attributes)
         self._builder, self._parser = _parser()
-        self._root_tag = b""
+        self.root_tag: bytes = b""
         self._completed: list[Element] = []
         self._parsed_any = False
         self._parsed_bytes = 0
@@ -154,7 +155,7 @@ class TreeParser:
             ParseError: it is not well-formed.
         """
         builder, parser = _parser()
-        parser.feed(self._root_tag + child)
+        parser.feed(self.root_tag + child)
         return builder.close()[0]
 
     def close(self) -> list[Element]:
@@ -182,9 +183,9 @@ class TreeParser:
             self._fail(error.reason)
 
     def _parse(self, whole: bytes) -> None:
-        if not self._root_tag:
-            self._root_tag = first_tag(whole)
-            if _tag_name(self._root_tag).lower() in _HTML_NAMES:
+        if not self.root_tag:
+            self.root_tag = first_tag(whole)
+            if _tag_name(self.root_tag).lower() in _HTML_NAMES:
                 raise AtomError(HTML_REASON)
         if self._parsed_bytes < _CHANGE_AFTER or self._split is None:
             self._feed(whole)
@@ -225,7 +226,7 @@ class TreeParser:
             self._completed += root
         else:
             self._completed += root[:-1]
-        known = self._root_tag + entry_tag
+        known = self.root_tag + entry_tag
         self._document_start = self._position()
         self._parser_start = self._parser_end = _moved((1, 0), known)
         self._builder, self._parser = _parser()

@@ -100,6 +100,7 @@ class FeedPager(Generic[R]):
         build: converts an entry to a value that identifies its record, and the record.
         page_size: entries per request.
         people: the people that the requests name.
+        fields: the fields of entries that `build` needs; None for all.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class FeedPager(Generic[R]):
         build: Callable[[atom.Entry], tuple[Hashable, R]],
         page_size: int = _LARGEST_PAGE,
         people: tuple[Identity, ...] = (),
+        fields: tuple[str, ...] | None = None,
     ) -> None:
         self.people = people
         self._address = address
@@ -130,7 +132,9 @@ class FeedPager(Generic[R]):
         self._fresh: set[Hashable] = set()
         self._entries = 0
         self._request: Request | None = None
-        self._reader = atom.Reader()
+        self._fields = fields
+        self._templates = atom.Templates()
+        self._reader = self._new_reader()
 
     def next_request(self) -> Request | None:
         """See `Pager`."""
@@ -145,8 +149,12 @@ class FeedPager(Generic[R]):
     def begin(self, response: Response) -> None:
         """See `Pager`. Recorded for an unknown person: 400 from version 5.0 on, before that an empty feed."""
         assert self._request is not None  # noqa: S101 # `next_request` comes first
-        self._reader = atom.Reader(charset=response.charset, base=f"{self._address.origin}{self._path}", strict=False)
+        self._reader = self._new_reader(response.charset)
         expect(self._request, response, 200)
+
+    def _new_reader(self, charset: str | None = None) -> atom.Reader:
+        base = f"{self._address.origin}{self._path}"
+        return atom.Reader(charset=charset, base=base, strict=False, fields=self._fields, templates=self._templates)
 
     def feed(self, chunk: bytes) -> list[R]:
         """See `Pager`."""
@@ -248,7 +256,7 @@ def lean_colleagues(
         colleague = Colleague(person_from(target), status_of(entry))
         return bare_id(entry) or (person_from(source), colleague.person), colleague
 
-    return _connections(address, person, status, build, page_size)
+    return _connections(address, person, status, build, page_size, fields=("id", "categories", "connection"))
 
 
 def _connections(
@@ -258,11 +266,12 @@ def _connections(
     build: Callable[[atom.Entry], tuple[Hashable, R]],
     page_size: int,
     more: str = "",
+    fields: tuple[str, ...] | None = None,
 ) -> FeedPager[R]:
-    """The feed of a person's connections; `more` ends the query."""
+    """The feed of a person's connections; `more` ends the query, and `fields` are those that `build` needs."""
     parameters = f"connectionType=colleague&{person.kind}={encode(person.value)}&outputType=connection"
     parameters += f"&status={status or Status.ACCEPTED}{more}"
-    return FeedPager(address, f"{address.profiles}/connections.do", parameters, build, page_size, (person,))
+    return FeedPager(address, f"{address.profiles}/connections.do", parameters, build, page_size, (person,), fields)
 
 
 def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Profile]:
