@@ -166,7 +166,8 @@ async def test_chains_and_single_checks_have_the_same_outcomes(
                     outcomes[outcome.index] = type(outcome), getattr(outcome, "status", None), str(error), outcome.pair
             assert run.stopped is None
             assert run.tally.read == len(outcomes) == count
-        assert (chained["followed"] > count * 0.8) is not bool(options)
+        # How many checks follow another depends on how long the retries of the others wait, compared with a response.
+        assert (chained["followed"] > count / 10) is not bool(options)
         found.append(outcomes)
         if journalled:
             recorded.append(rows_of(path))
