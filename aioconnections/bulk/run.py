@@ -342,7 +342,14 @@ class Outcomes(Generic[OutT]):
                 return
             needed = anyio.Event()
             self._spare.append(needed)
-            await needed.wait()
+            try:
+                await needed.wait()
+            except BaseException:
+                if needed.is_set():  # it counts as running already
+                    self._task_ended()
+                else:
+                    self._spare.remove(needed)
+                raise
 
     async def _work(self) -> None:
         job, parking = self._job, self._parking

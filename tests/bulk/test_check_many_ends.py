@@ -12,6 +12,7 @@ import pytest
 from doors import Script, client_of, collect, connected, number_of, pairs, status
 
 from aioconnections import Client, Pair, Unprocessed, UsageError
+from aioconnections.bulk import run
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +109,33 @@ async def test_a_cancelled_run_leaves_nothing_behind() -> None:
         assert scope.cancelled_caught
         assert script.under_way == 0
         assert await anyio.to_thread.run_sync(lambda: "the loop goes on") == "the loop goes on"
+
+
+async def test_a_run_that_is_cancelled_while_items_are_parked_is_done_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if number_of(request) > 100 and number_of(request) % 2:
+            await anyio.sleep_forever()
+        return httpx.Response(404, headers={"content-type": "text/html"})
+
+    async def consume() -> None:
+        with pytest.raises(UsageError):
+            await collect(outcomes, seen)
+        ended.append("now")
+
+    monkeypatch.setattr(run, "_MAX_PARKED", 20)  # a full parking asks for a canary at once
+    seen: list[int] = []
+    ended: list[str] = []
+    async with client_of(Script(answer), max_connections=4) as client, anyio.create_task_group() as tasks:
+        outcomes = client.check_many(pairs(1000))
+        with anyio.CancelScope() as scope:
+            async with outcomes:
+                tasks.start_soon(consume)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+                await anyio.sleep_forever()
+        await anyio.wait_all_tasks_blocked()
+        assert len(seen) > 80
+        assert ended
+        assert repr(outcomes).startswith("Outcomes(done, ")
