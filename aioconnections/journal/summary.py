@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import define, field, frozen
 
@@ -18,6 +18,8 @@ from aioconnections.journal.stored import StoredOutcome, moment, replay
 from aioconnections.outcomes import InDoubt, Outcome, Tally, milliseconds
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from aioconnections.journal.database import SqliteConnection
 
 __all__ = ["RecordedItem", "RecordedItems", "Report", "report"]
@@ -147,7 +149,9 @@ class Report:
         with os_errors(self._name):
             if self._closed:
                 raise UsageError("the report is closed")
-            for index, item, intent, recorded, data in self._db.execute(f"{_ROWS} ORDER BY idx"):
+            rows = cast("sqlite3.Cursor", self._db.execute(f"{_ROWS} ORDER BY idx"))
+            self._stack.callback(rows.close)  # the caller may keep an iterator that is not exhausted
+            for index, item, intent, recorded, data in rows:
                 stored = StoredOutcome.from_text(data) if data is not None else None
                 outcome = stored.outcome if stored is not None else "in_doubt"
                 yield RecordedItem(

@@ -15,6 +15,7 @@ from aioconnections import (
     Duplicate,
     Failed,
     InvalidInputError,
+    JournalError,
     Rejected,
     Tally,
     UsageError,
@@ -100,6 +101,19 @@ def test_it_says_which_run_it_was(path: Path) -> None:
         first = next(run.rows())
         assert isinstance(first, RecordedItem)
         assert len(list(run.rows())) == 5, "rows can be read again"
+
+
+def test_an_iterator_that_is_kept_does_not_keep_the_journal_locked(path: Path) -> None:
+    async def run() -> None:
+        async with opened(path):
+            pass
+
+    with report(path) as told:
+        rows = told.rows()
+        next(rows)
+    anyio.run(run)
+    with pytest.raises(JournalError, match="closed"):
+        next(rows)
 
 
 def test_nothing_is_changed_and_nothing_is_left_behind(path: Path) -> None:
