@@ -20,7 +20,8 @@ its worker continues in the usual way:
 - because the owner has no item ready (`Items.advance`).
 
 *With the next item taken and not sent* (`Items.leave`), if reading the source has taken so long that the run is over or
-a pause has begun, or if the start that the rate limit assigns lies ahead.
+a pause has begun, if the start that the rate limit assigns lies ahead, or if the source then blocked another chain
+before the request was sent.
 """
 
 from __future__ import annotations
@@ -138,6 +139,12 @@ class Express:
         context.restart(moment, attempts=0)
         self._items.leave()
         return None
+
+    def take_back(self) -> None:
+        """See `RequestChain`. The start that the rate limit has assigned is lost."""
+        self._context.restart(self._context.now(), attempts=0)
+        self.is_settled = True
+        self._items.leave()
 
     def _is_simple(self, response: Response) -> bool:
         """Whether `response` is final and tells nothing new."""

@@ -47,6 +47,10 @@ class RequestChain(Protocol):
         """
         ...
 
+    def take_back(self) -> None:
+        """End the chain: the request that `next_request` returned last will not be sent."""
+        ...
+
 
 class Engine(Protocol):
     """Sends requests over kept-alive connections."""

@@ -8,6 +8,8 @@ the event loop. Rules:
 - The next request is chosen after the tasks that the same iteration woke, and sent once the requests of the other lanes
   are chosen, a fraction of a millisecond later. Data that arrives before it is sent is unsolicited and closes the
   connection, so it is never taken for the response.
+- If choosing a request blocks, those chosen before it are taken back: meanwhile the run may have ended, and their time
+  runs. Their tasks are woken, and send them as usual.
 - The owner's code runs in the context of the task that began the exchange, but in no task.
 """
 
@@ -47,6 +49,7 @@ class LaneChain:
         "_limit",
         "_owner",
         "_pool",
+        "_previous",
         "_timeout",
         "_timer",
         "deadline",
@@ -55,6 +58,7 @@ class LaneChain:
     )
 
     _lane: Lane
+    _previous: ResponseReader
 
     def __init__(
         self, owner: RequestChain, pool: OriginPool, common: Headers, timer: DeadlineTimer, timeout: float, limit: int
@@ -100,6 +104,12 @@ class LaneChain:
             self.failure = failure
             return None
         self.deadline = self._timer.now() + self._timeout
+        self._previous = lane.reader
         reader = ResponseReader(request.method, limit=self._limit)
         lane.begin_next(reader, self.deadline)
         return reader, self.payload
+
+    def take_back(self) -> None:
+        """See `Followers`."""
+        self._lane.reader = self._previous
+        self._context.run(self._owner.take_back)

@@ -28,6 +28,7 @@ __all__ = ["Outbox", "SecureWire", "SocketWire"]
 
 _BATCH_FROM = 8  # lanes; with 64 lanes on a fast server about a dozen responses arrive per loop iteration
 _LONGEST_BATCH = 0.00025  # seconds that a request waits while the requests of other lanes are chosen
+_BLOCKED = 0.01  # seconds; if choosing one request takes longer, the source was blocked
 _READ_AHEAD = 256 * 1024  # bytes of content buffered for a slow consumer before reading pauses
 _RECORD = 16 * 1024  # largest content of a TLS record, in bytes (RFC 8446, section 5.1)
 
@@ -77,27 +78,37 @@ class Outbox:
         self.has_woken = False
         settled, self._settled = iter(self._settled), []
         now = asyncio.get_running_loop().time
-        until = now() + _LONGEST_BATCH
+        moment = now()
+        until = moment + _LONGEST_BATCH
+        chosen: list[tuple[SocketWire, bytes]] = []
         try:
             for wire in settled:
                 payload = wire.follow()
+                begun, moment = moment, now()
+                if moment - begun > _BLOCKED:
+                    for earlier, _ in chosen:
+                        earlier.take_back()
+                    chosen.clear()
                 if payload is not None:
-                    self.pending.append((wire, payload))
-                    if now() >= until:
-                        self._deliver()
-                        until = now() + _LONGEST_BATCH
+                    chosen.append((wire, payload))
+                    if moment >= until:
+                        self._deliver(chosen)
+                        moment = now()
+                        until = moment + _LONGEST_BATCH
         finally:  # as in `_flush`
             for wire in settled:
                 self.decide_later(wire)
-            self._deliver()
+            self._deliver(chosen)
 
     def _flush(self) -> None:
         self.expected = 0  # some lanes may never send another request
-        self._deliver()
+        requests, self.pending = self.pending, []
+        self._deliver(requests)
 
-    def _deliver(self) -> None:
-        """Send all pending requests, one straight after another."""
-        pending, self.pending = iter(self.pending), []
+    def _deliver(self, requests: list[tuple[SocketWire, bytes]]) -> None:
+        """Send all of `requests`, one straight after another, and empty the list."""
+        pending = iter(requests.copy())
+        requests.clear()
         try:
             for wire, payload in pending:
                 wire.deliver(payload)
@@ -316,6 +327,15 @@ class SocketWire(asyncio.BufferedProtocol):
         self.sent = False
         self._next_reader, payload = following
         return payload
+
+    def take_back(self) -> None:
+        """Wake the task that waits, in place of the delivery of the payload that `follow` has returned."""
+        waiter, followers = self._waiter, self._followers
+        if self._next_reader is None or waiter is None or waiter.done() or followers is None:
+            return  # the connection was lost, or the task was cancelled
+        self._next_reader = None
+        followers.take_back()
+        self._end_wait(waiter)
 
 
 class SecureWire(SocketWire):

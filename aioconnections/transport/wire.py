@@ -45,6 +45,10 @@ class Followers(Protocol):
         """The reader and the bytes of the next request; None to wake the task."""
         ...
 
+    def take_back(self) -> None:
+        """Return to the response before that request, which will not be sent; the task is woken."""
+        ...
+
 
 class Wire(Protocol):
     """One open connection.

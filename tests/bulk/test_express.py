@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import sqlite3
+import time
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -34,6 +35,7 @@ from aioconnections import (
 )
 from aioconnections.journal import database, report, writer
 from aioconnections.session.express import Express
+from aioconnections.transport import socketwire
 
 pytestmark = pytest.mark.asyncio
 
@@ -392,6 +394,43 @@ async def test_a_slow_source_counts_neither_as_elapsed_nor_past_the_end_of_the_r
         found = await client.check_many(source()).collect()
     assert sum(asked.values()) == 50
     assert all(outcome.elapsed < 100 for outcome in found)
+
+
+async def test_requests_chosen_before_the_source_blocked_are_not_sent_past_the_end_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The responses to 16 requests arrive together, and the source blocks when a few of the next are chosen."""
+    waiting: list[asyncio.Transport] = []
+    late: list[bytes] = []
+
+    class Together(Server):
+        def data_received(self, data: bytes) -> None:
+            if b"connection.do" not in data:
+                super().data_received(data)
+                return
+            if clock.ahead:
+                late.append(data)
+            waiting.append(self.transport)
+            if len(waiting) == 16:
+                for transport in waiting:
+                    transport.write(f"{HEADS['accepted']}\r\nContent-Length: 0\r\n\r\n".encode())
+                waiting.clear()
+
+    def source() -> Iterator[tuple[Userid, Userid]]:
+        yield from pairs(166)
+        time.sleep(0.02)
+        clock.ahead = 200.0
+        yield from pairs(50, start=166)
+
+    monkeypatch.setattr(socketwire, "_LONGEST_BATCH", 10.0)
+    clock, timeouts = ShiftedClock(), Timeouts(run=100)
+    server = await asyncio.get_running_loop().create_server(Together, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with client_of(url, timeouts=timeouts, clock=clock, max_connections=16) as client:
+        found = await client.check_many(source()).collect()
+    server.close()
+    assert not late
+    assert Counter(type(outcome) for outcome in found) == {Checked: 160, Unprocessed: 7}
 
 
 async def test_nothing_of_a_run_is_kept_after_it() -> None:

@@ -106,6 +106,15 @@ def test_it_goes_on_where_nothing_is_in_the_way() -> None:
     assert world.telemetry.responses == {200: 1}
 
 
+def test_a_request_that_is_taken_back_is_left_to_the_worker() -> None:
+    world = World()
+    express = world.express()
+    assert follow(express, FOUND) is SECOND
+    assert world.context.attempts == 1
+    express.take_back()
+    assert (express.is_settled, world.left, world.context.attempts) == (True, True, 0)
+
+
 def test_a_refusal_that_the_application_is_known_to_write_is_settled_too() -> None:
     world = World(known_refusals=frozenset({404}))
     assert follow(world.express(), OWN_404) is SECOND

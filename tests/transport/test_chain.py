@@ -54,6 +54,9 @@ class Chain:
         self.number += 1
         return Request("HEAD", f"/{self.number}")
 
+    def take_back(self) -> None:
+        self.number -= 1
+
     @property
     def expected(self) -> list[str]:
         return [f"/{number}" for number in range(len(self.seen))]
@@ -139,6 +142,9 @@ class RecordedLane:
     def deliver(self, payload: bytes) -> None:
         self._log.append(f"send {payload.decode()}")
 
+    def take_back(self) -> None:
+        self._log.append(f"take back {self._name}")
+
 
 async def batched(monkeypatch: pytest.MonkeyPatch, step: float, *names: str, failing: str = "") -> list[str]:
     """What happens in which order if choosing each request takes `step` seconds."""
@@ -165,6 +171,21 @@ async def test_requests_of_several_lanes_are_sent_together(monkeypatch: pytest.M
 async def test_no_request_waits_for_a_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = await batched(monkeypatch, 0.1, "a", "woken", "b")
     assert sent == ["choose a", "send a", "choose woken", "choose b", "send b"]
+
+
+async def test_requests_chosen_before_the_source_blocked_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Blocked(RecordedLane):
+        def follow(self) -> bytes | None:
+            now.append(now[-1] + 1)
+            return super().follow()
+
+    loop, outbox, now, log = asyncio.get_running_loop(), Outbox(), [0.0], list[str]()
+    for kind, name in ((RecordedLane, "a"), (RecordedLane, "b"), (Blocked, "c"), (RecordedLane, "d")):
+        outbox.decide_later(cast("SocketWire", kind(name, log)))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now[-1])
+        await asyncio.sleep(0)
+    assert log == ["choose a", "choose b", "choose c", "take back a", "take back b", "send c", "choose d", "send d"]
 
 
 async def test_an_unexpected_error_delays_no_request_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
