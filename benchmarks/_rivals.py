@@ -2,7 +2,7 @@
 
 Each client runs in its own process, pinned to core 1, and measures itself after a warm-up: elapsed seconds and CPU
 seconds. All clients check the same pairs and look for the status header, or for a 404, in each response. WAY is how
-`check_many` is used: ``plain``, ``ordered``, ``journal`` or ``trio``; the rivals ignore it.
+`check_many` is used: ``plain``, ``ordered``, ``journal``, ``trio`` or ``async source``; the rivals ignore it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import json
 import sys
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import anyio
 from _servers import pinned
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import requests
 
 __all__ = ["RIVALS"]
+
+T = TypeVar("T")
 
 _USER = ("ajones", "secret")
 _WARM_UP = 64
@@ -48,6 +50,11 @@ def _is_checked(response: httpx.Response | requests.Response) -> bool:
     return response.status_code == 404 or _HEADER in response.headers
 
 
+async def _async(pairs: Iterable[T]) -> AsyncGenerator[T, None]:
+    for pair in pairs:
+        yield pair
+
+
 @asynccontextmanager
 async def ours(url: str, ca: str | None, connections: int, way: str = "plain") -> AsyncIterator[Job]:
     """Our `check_many`, with outcomes from an `async for` and the rate limiter on."""
@@ -58,7 +65,8 @@ async def ours(url: str, ca: str | None, connections: int, way: str = "plain") -
         checked = 0
         with TemporaryDirectory() as folder:
             journal = Journal(Path(folder, "checks.sqlite"), max_age=3600) if way == "journal" else None
-            async with client.check_many(pairs, ordered=way == "ordered", journal=journal) as outcomes:
+            source = _async(pairs) if way == "async source" else pairs
+            async with client.check_many(source, ordered=way == "ordered", journal=journal) as outcomes:
                 async for outcome in outcomes:
                     checked += isinstance(outcome, Checked)
         return checked

@@ -47,7 +47,8 @@ class Setting:
     Attributes:
         connections: number of connections.
         responses: see `Responses`.
-        way: how we use `check_many`: in input order, with a journal, or on trio; the rivals do the same as ever.
+        way: how we use `check_many`: in input order, with a journal, on trio, or with an async generator as source; the
+            rivals do the same as ever.
         latency: seconds before each response.
         tls: whether to use TLS.
         requests: number of requests after which a connection is closed.
@@ -55,7 +56,7 @@ class Setting:
 
     connections: int
     responses: Responses = "real"
-    way: Literal["plain", "ordered", "journal", "trio"] = "plain"
+    way: Literal["plain", "ordered", "journal", "trio", "async source"] = "plain"
     latency: float = 0.0
     tls: bool = False
     requests: int = 100_000_000
@@ -88,6 +89,7 @@ SETTINGS = (
     Setting(64, way="ordered"),
     Setting(64, way="journal"),
     Setting(64, way="trio"),
+    Setting(64, way="async source"),
     Setting(64, tls=True),
     Setting(64, latency=0.02),
     Setting(64, latency=0.1),
@@ -98,6 +100,7 @@ QUICK = (
     Setting(8, "simple", way="trio", tls=True),
     Setting(8, "html404", way="ordered"),
     Setting(8, way="journal", latency=0.02),
+    Setting(8, way="async source"),
 )
 
 
