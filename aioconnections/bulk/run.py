@@ -1,7 +1,8 @@
 """Bulk runs: source → workers → outcomes, with a bound on each queue.
 
-Each worker reads the source itself, so that an item is read only when a worker is free, and never more than the window
-ahead of the consumer. The workers belong to the `async with` block of the run: when it is left, all of them have ended.
+Each worker takes its items from the source itself, when it is free. An async source is read by a task of its own, so
+that items are at hand without a wait. No source is read more than the window ahead of the consumer. The tasks belong to
+the `async with` block of the run: when it is left, all of them have ended.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from inspect import isawaitable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from aioconnections.bulk.job import ItemFeed, Job
+from aioconnections.bulk.ahead import ReadAhead, is_raised_by_code
+from aioconnections.bulk.job import NOT_DONE, ItemFeed, Job
 from aioconnections.bulk.reporting import Reporter
-from aioconnections.clock import Timer, is_cancelled, within
+from aioconnections.clock import Timer, within
 from aioconnections.errors import (
     ConnectionsError,
     DeadlineError,
@@ -40,6 +42,7 @@ __all__ = ["Outcomes"]
 OutT = TypeVar("OutT", bound=Outcome)
 
 _MAX_PARKED = 2_000
+_MAX_BUFFERED = 4_096
 
 
 class Outcomes(Generic[OutT]):
@@ -51,7 +54,7 @@ class Outcomes(Generic[OutT]):
 
     Outcomes are delivered as they complete, or in the order of the source. Each item that was read has exactly one. The
     iteration ends with the source, or when the run stops early; `stopped` then says why. An exception of the source is
-    raised unchanged after the outcomes of all items read before it.
+    raised unchanged after the outcomes of all items read before it. An async source is read by one task of the run.
 
     Leaving the block early ends the run: nothing more is read or sent, and pending requests are cancelled. Changes that
     were sent may take as long as one attempt, so that their outcome is known and recorded. `undelivered` holds the
@@ -76,18 +79,23 @@ class Outcomes(Generic[OutT]):
         self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._run_timeout = run_timeout
         self._reporter = Reporter(job.run, runtime, on_progress)
-        self._items, self._async_items = _iterators(source)
-        self._lock = anyio.Lock()  # one worker at a time reads an async source
-        self._reading: anyio.CancelScope | None = None
+        self._items = _iterator(source)
+        self._ahead = self._items if isinstance(self._items, ReadAhead) else None
+        self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
+        self._most_buffered = min(workers, _MAX_BUFFERED)
+        self._lock = anyio.Lock()  # one worker at a time waits for an item of an async source
+        self._is_reading = False  # an async source
         self._parking: Parking
         self._workers = workers
         self._window = 2 * workers
+        # A synchronous source is read on once there is room for all workers; an async one sooner, to have items ready.
+        self._low = self._window - (workers if self._ahead is None else max(1, workers // 4))
         self._ordered = ordered
         self._tasks: TaskGroup | None = None
         self._entered = False
         self._running = 0  # tasks: workers, and items that are parked
         self._spare: list[anyio.Event] = []  # tasks that wait until another worker is needed
-        self._read = 0
+        self._read = 0  # without the items in the buffer
         self._delivered = 0
         self._count = Count()
         self._ready: deque[OutT] = deque()
@@ -111,7 +119,7 @@ class Outcomes(Generic[OutT]):
     @property
     def tally(self) -> Tally:
         """The count of the outcomes so far, delivered or not."""
-        return self._count.tally(self._read)
+        return self._count.tally(self._read + len(self._buffer))
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -156,6 +164,7 @@ class Outcomes(Generic[OutT]):
                 self._stop(copy(self._job.over))
             for outcome in self._job.cut:
                 self._deliver(outcome)
+            self._give_up_buffer()
             undelivered = self.undelivered
             self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
             self._ready.clear()
@@ -192,7 +201,7 @@ class Outcomes(Generic[OutT]):
         while not self._ready:
             if self._tasks is None:
                 raise UsageError("the outcomes of a bulk run can be read only inside its `async with` block")
-            if not self._running:
+            if not self._running and not self._is_reading:
                 if self._cancelled:
                     await anyio.lowlevel.checkpoint()  # the same cancellation reaches the consumer here
                     raise UsageError("the bulk run was cancelled")
@@ -213,8 +222,8 @@ class Outcomes(Generic[OutT]):
         return self._ready.popleft()
 
     def _review_room(self) -> None:
-        """Wake the workers that wait for room once there is room for all of them."""
-        if self._room is not None and self._read - self._delivered - self._parking.held <= self._window - self._workers:
+        """Wake the tasks that wait for room once there is enough of it."""
+        if self._room is not None and self._ahead_of_consumer <= self._low:
             self._make_room()
 
     def batches(self) -> AsyncIterator[list[OutT]]:
@@ -302,9 +311,12 @@ class Outcomes(Generic[OutT]):
             yield account
 
     async def _start(self, tasks: TaskGroup) -> None:
-        """Start the first worker once the job is ready."""
+        """Start the first worker, and the reader of an async source, once the job is ready."""
         try:
             await self._job.ready()
+            if self._ahead is not None:
+                self._is_reading = True
+                tasks.start_soon(self._read_ahead, self._ahead)
             self._start_worker(tasks)
         except BaseException as error:
             if not self._ends_with(error):
@@ -327,11 +339,11 @@ class Outcomes(Generic[OutT]):
 
     def _rebalance(self) -> None:
         """Start a worker if one is missing, after an item has parked with its worker, or resumed."""
-        if self._ended or self._tasks is None or not self._has_room():
+        if self._tasks is None or ((self._ended or not self._has_room()) and not self._buffer):
             return
-        if self._room is not None:
-            self._make_room()
-        elif self._working < self._workers:
+        workers_wait = self._room is not None and self._ahead is None
+        self._make_room()
+        if not workers_wait and self._working < self._workers:
             self._start_worker(self._tasks)
 
     async def _work_when_needed(self) -> None:
@@ -354,14 +366,11 @@ class Outcomes(Generic[OutT]):
     async def _work(self) -> None:
         job, parking = self._job, self._parking
         try:
-            while not self._ended or self._postponed is not None:
-                if not job.is_ready():
+            while not self._ended or self._postponed is not None or self._buffer:
+                if not job.is_ready() and not self._ended:
                     await job.ready()
                     continue
-                if self._items is not None and not parking.parked and self._read - self._delivered < self._window:
-                    taken = self._pull()  # fast path of nearly every item: no wait
-                else:
-                    taken = await self._take()
+                taken = self._pull() if self._is_at_hand() else await self._take()
                 if taken is None:
                     return
                 if self._running - parking.parked < self._workers and self._tasks is not None:
@@ -381,7 +390,7 @@ class Outcomes(Generic[OutT]):
         """End the run because of `error`; False if it is the cancellation of this task."""
         if isinstance(error, ConnectionsError) and not isinstance(error, UsageError):
             self._stop(error)
-        elif isinstance(error, Exception) or _is_raised_by_code(error):
+        elif isinstance(error, Exception) or is_raised_by_code(error):
             self._break_off(error)
         else:
             self._cancelled = True
@@ -394,20 +403,36 @@ class Outcomes(Generic[OutT]):
             self._stop(copy(self._job.over))
         return self._working > self._workers
 
+    def _is_at_hand(self) -> bool:
+        """Whether a worker may take an item without a wait, as for nearly every item."""
+        if self._ahead is not None:
+            return bool(self._buffer)
+        return not self._parking.parked and self._read - self._delivered < self._window
+
     async def _take(self) -> tuple[int, object] | None:
-        """Wait for room, then read the next item and its index; None if nothing more is read."""
-        if self._items is not None:
+        """Wait for the next item, and return it with its index; None if nothing more is read."""
+        if self._ahead is None:
             return self._pull() if await self._wait_for_room() else None
         async with self._lock:
-            return await self._pull_async() if await self._wait_for_room() else None
+            self._make_room()
+            await self._ahead.until_ready()
+            return self._pull() if self._buffer or not self._ended else None
+
+    @property
+    def _ahead_of_consumer(self) -> int:
+        """Number of items that were read and not delivered. Parked items do not count; they have their own bound."""
+        return self._read + len(self._buffer) - self._delivered - self._parking.held
 
     def _has_room(self) -> bool:
-        """Whether one more item may be read. Parked items do not count; they have a bound of their own."""
-        parking = self._parking
-        return self._read - self._delivered - parking.held < self._window and not parking.is_full
+        """Whether one more item may be read."""
+        return (
+            self._ahead_of_consumer < self._window
+            and not self._parking.is_full
+            and len(self._buffer) < self._most_buffered
+        )
 
     def _make_room(self) -> None:
-        """Wake the workers that wait for room."""
+        """Wake the tasks that wait for room."""
         if self._room is not None:
             self._room.set()
             self._room = None
@@ -421,7 +446,6 @@ class Outcomes(Generic[OutT]):
         return not self._ended
 
     def _pull(self) -> tuple[int, object] | None:
-        assert self._items is not None  # noqa: S101 # checked by the caller
         if self._postponed is not None:
             error, self._postponed = self._postponed, None
             if not self._ends_with_source(error):
@@ -442,13 +466,13 @@ class Outcomes(Generic[OutT]):
     def _take_ready(self) -> tuple[int, object] | None:
         """The next item and its index, if a worker could read it now; None otherwise. See `ItemFeed`."""
         if (
-            self._items is None
-            or self._ended
+            self._ended
             or self._postponed is not None
             or self._job.over is not None
             or self._parking.parked
             or self._running < self._workers
             or self._read - self._delivered >= self._window
+            or (self._ahead is not None and not self._buffer)
         ):
             return None
         try:
@@ -466,24 +490,19 @@ class Outcomes(Generic[OutT]):
         self._read += 1
         return self._read - 1, item
 
-    async def _pull_async(self) -> tuple[int, object] | None:
-        assert self._async_items is not None  # noqa: S101 # one of the two iterators is set
+    async def _read_ahead(self, ahead: ReadAhead) -> None:
         try:
-            with anyio.CancelScope() as self._reading:  # a run that stops does not wait for a slow source
-                item = await anext(self._async_items)
-                self._read += 1
-                return self._read - 1, item
-        except StopAsyncIteration:
-            self._exhausted = True
-            self._stop_reading()
+            await ahead.read(self._wait_for_room)
         except BaseException as error:
-            if not self._ends_with_source(error):
+            if not self._ends_with(error):
                 raise
-        return None
+        finally:
+            self._is_reading = False
+            self._review_end()
 
     def _ends_with_source(self, error: BaseException) -> bool:
         """Break off because the source raised `error`; False if it is the cancellation of this task."""
-        if not (isinstance(error, Exception) or _is_raised_by_code(error)):
+        if not (isinstance(error, Exception) or is_raised_by_code(error)):
             return False
         self._break_off(error)
         return True
@@ -525,10 +544,10 @@ class Outcomes(Generic[OutT]):
         self._end()
 
     def _end(self) -> None:
-        """Read nothing more; wake the workers that wait to read."""
+        """Read nothing more; wake the tasks that wait to read."""
         self._stop_reading()
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._ahead is not None:
+            self._ahead.stop()
         if self._room is not None:
             self._room.set()
 
@@ -538,12 +557,26 @@ class Outcomes(Generic[OutT]):
 
     def _task_ended(self) -> None:
         self._running -= 1
-        if self._running:
+        self._review_end()
+
+    def _review_end(self) -> None:
+        """Tell the consumer if no outcome is to come, after a task has ended."""
+        if self._running or self._is_reading:
             return
+        if self._ahead is not None and self._ahead.failure is not None:  # the run ended before a worker met it
+            self._break_off(self._ahead.failure)
+        self._give_up_buffer()
         for index in sorted(self._early):  # an internal error left a gap before these
             self._ready.append(self._early.pop(index))
         if self._arrival is not None:
             self._arrival.set()
+
+    def _give_up_buffer(self) -> None:
+        """Give an outcome to the items that were read and that no worker can take any more."""
+        while self._buffer:
+            index, item = self._read, self._buffer.popleft()
+            self._read += 1
+            self._deliver(cast("OutT", Unprocessed(NOT_DONE, index=index, item=item)))
 
     def __del__(self) -> None:
         if not getattr(self, "_entered", True):
@@ -569,26 +602,19 @@ class _Batches(Generic[OutT]):
         return [first, *self._others()]
 
 
-def _is_raised_by_code(error: BaseException) -> bool:
-    """Whether code raised a cancellation although its task is not cancelled, so that its work is not complete."""
-    return isinstance(error, anyio.get_cancelled_exc_class()) and not is_cancelled()
-
-
 def _capacity(workers: int, max_per_second: float | None) -> int:
     """How many items of a run may be parked: as many as start in two seconds, within bounds."""
     per_second = float("inf") if max_per_second is None else max_per_second
     return int(min(max(2 * workers, 2 * per_second), _MAX_PARKED))
 
 
-def _iterators(
-    source: Iterable[object] | AsyncIterable[object],
-) -> tuple[Iterator[object] | None, AsyncIterator[object] | None]:
-    """The iterator or the async iterator of `source`; the other is None."""
+def _iterator(source: Iterable[object] | AsyncIterable[object]) -> Iterator[object]:
+    """The iterator of `source`; a `ReadAhead` if it is async."""
     if isinstance(source, AsyncIterable):
-        return None, aiter(source)
+        return ReadAhead(aiter(source))
     if not isinstance(source, str | bytes):
         with suppress(TypeError):
-            return iter(source), None
+            return iter(source)
     raise InvalidInputError(
         f"the source of a bulk run must be an iterable or an async iterable, got {type(source).__name__}"
     )

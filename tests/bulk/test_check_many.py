@@ -192,12 +192,67 @@ async def test_an_async_source_that_raises() -> None:
     assert sorted(seen) == list(range(7))
 
 
+@pytest.mark.parametrize("consumed", [0, 1, 10])
+async def test_an_async_source_is_read_by_one_task_and_no_further_than_the_window(*, consumed: int) -> None:
+    read = 0
+    readers = set()
+
+    async def source() -> AsyncIterator[Pair]:
+        nonlocal read
+        for pair in pairs(100):
+            readers.add(anyio.get_current_task().id)
+            read += 1
+            yield pair
+
+    async with client_of(Script(connected), max_connections=4) as client, client.check_many(source()) as outcomes:
+        for _ in range(consumed):
+            await anext(outcomes)
+        await anyio.wait_all_tasks_blocked()
+        assert consumed + 4 <= read == outcomes.tally.read <= consumed + 2 * 4
+        assert len(readers) == 1
+    assert len(outcomes.undelivered) == read - consumed
+
+
+async def test_a_silent_source_delays_no_item_before_it() -> None:
+    async def source() -> AsyncIterator[Pair]:
+        for pair in pairs(7):
+            yield pair
+        await seen_all.wait()
+        for pair in pairs(3):
+            yield pair
+
+    seen_all = anyio.Event()
+    seen: list[int] = []
+    async with client_of(Script(connected), max_connections=2) as client, client.check_many(source()) as outcomes:
+        with anyio.fail_after(10):
+            async for outcome in outcomes:
+                seen.append(outcome.index)
+                if len(seen) == 7:
+                    seen_all.set()
+    assert sorted(seen) == list(range(10))
+
+
+async def test_a_source_that_never_waits_fills_no_window_of_any_size() -> None:
+    async def endless() -> AsyncIterator[Pair]:
+        while True:
+            for pair in pairs(1):
+                yield pair
+
+    async with client_of(Script(connected), max_connections=10**9) as client, client.check_many(endless()) as outcomes:
+        for _ in range(3):
+            await anext(outcomes)
+
+
 async def refused(_: httpx.Request) -> httpx.Response:
     await anyio.lowlevel.checkpoint()
     return httpx.Response(401)
 
 
-async def test_a_login_that_goes_bad_stops_the_run_and_accounts_for_all_that_was_read() -> None:
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_login_that_goes_bad_stops_the_run_and_accounts_for_all_that_was_read(
+    *, asynchronous: bool, ordered: bool
+) -> None:
     async def answer(request: httpx.Request) -> httpx.Response:
         return await (refused(request) if number_of(request) >= 50 else connected(request))
 
@@ -211,12 +266,18 @@ async def test_a_login_that_goes_bad_stops_the_run_and_accounts_for_all_that_was
             read += 1
             yield pair
 
-    async with client, client.check_many(source()) as outcomes:
+    async def in_a_task() -> AsyncIterator[Pair]:
+        for pair in source():
+            yield pair
+
+    items = in_a_task() if asynchronous else source()
+    async with client, client.check_many(items, ordered=ordered) as outcomes:
         found = [outcome async for outcome in outcomes]
         assert isinstance(outcomes.stopped, AuthenticationError)
         with pytest.raises(AuthenticationError):
             await client.check(Userid("a"), Userid("b"))
     assert read == len(found) == outcomes.tally.read < 50 + 2 * 8 + 1
+    assert {outcome.index for outcome in found} == set(range(read))
     assert sum(isinstance(outcome, Checked) for outcome in found) == 50
     refusals = [outcome for outcome in found if isinstance(outcome, Failed)]
     assert 1 <= len(refusals) <= 8  # at most those that were in flight

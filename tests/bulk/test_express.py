@@ -9,10 +9,10 @@ import sqlite3
 import time
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -38,6 +38,8 @@ from aioconnections.session.express import Express
 from aioconnections.transport import socketwire
 
 pytestmark = pytest.mark.asyncio
+
+T = TypeVar("T")
 
 HEADS = {
     "accepted": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted",
@@ -113,8 +115,18 @@ async def serving(kind_of: Any) -> AsyncIterator[tuple[str, Counter[str]]]:
         server.close()
 
 
+def item_of(number: int) -> tuple[Userid, Userid]:
+    return Userid(f"a{number}"), Userid(f"b{number}")
+
+
 def pairs(count: int, start: int = 0) -> Iterator[tuple[Userid, Userid]]:
-    return ((Userid(f"a{number}"), Userid(f"b{number}")) for number in range(start, start + count))
+    return map(item_of, range(start, start + count))
+
+
+async def in_a_task(items: Iterable[T]) -> AsyncIterator[T]:
+    """The same items from an async source."""
+    for item in items:
+        yield item
 
 
 def client_of(url: str, **options: Any) -> Client:
@@ -147,8 +159,9 @@ def chained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     "count", [10_000, pytest.param(1_000_000, marks=[pytest.mark.full, pytest.mark.timeout(3600)])]
 )
 @pytest.mark.parametrize("journalled", [False, True])
+@pytest.mark.parametrize("asynchronous", [False, True])
 async def test_chains_and_single_checks_have_the_same_outcomes(
-    count: int, chained: Counter[str], tmp_path: Path, *, journalled: bool
+    count: int, chained: Counter[str], tmp_path: Path, *, asynchronous: bool, journalled: bool
 ) -> None:
     def note(attempt: Attempt) -> None:
         """A hook, with which no chain begins."""
@@ -160,7 +173,8 @@ async def test_chains_and_single_checks_have_the_same_outcomes(
         path = tmp_path / f"{len(found)}.sqlite"
         async with serving(random_kind) as (url, _), client_of(url, **options) as client:
             outcomes: dict[int, tuple[object, ...]] = {}
-            async with client.check_many(pairs(count), journal=Journal(path) if journalled else None) as run:
+            source = in_a_task(pairs(count)) if asynchronous else pairs(count)
+            async with client.check_many(source, journal=Journal(path) if journalled else None) as run:
                 async for outcome in run:
                     assert outcome.index not in outcomes
                     assert (outcome.recorded_at is not None) is journalled
@@ -188,15 +202,17 @@ def rows_of(path: Path) -> dict[int, tuple[object, ...]]:
         }
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_each_pair_gets_its_own_status(chained: Counter[str], *, ordered: bool) -> None:
+async def test_each_pair_gets_its_own_status(chained: Counter[str], *, asynchronous: bool, ordered: bool) -> None:
     def own(target: str, times: int) -> str:
         assert times == 1
         return GOOD[int(target.rpartition("b")[2]) % 3]
 
     expected = [Status.ACCEPTED, Status.PENDING, None]
     async with serving(own) as (url, asked), client_of(url) as client:
-        found = await client.check_many(pairs(3000), ordered=ordered).collect()
+        source = in_a_task(pairs(3000)) if asynchronous else pairs(3000)
+        found = await client.check_many(source, ordered=ordered).collect()
     assert all(isinstance(outcome, Checked) for outcome in found)
     assert [getattr(outcome, "status", 0) for outcome in sorted(found, key=lambda it: it.index)] == expected * 1000
     assert not ordered or [outcome.index for outcome in found] == list(range(3000))
@@ -226,8 +242,11 @@ async def test_invalid_items_within_a_chain_fail_alone(chained: Counter[str]) ->
     assert chained["followed"] > 200
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("error", [ValueError("row 300"), asyncio.CancelledError("row 300")])
-async def test_an_exception_of_the_source_is_raised_after_the_outcomes_before_it(error: BaseException) -> None:
+async def test_an_exception_of_the_source_is_raised_after_the_outcomes_before_it(
+    error: BaseException, *, asynchronous: bool
+) -> None:
     def source() -> Iterator[tuple[Userid, Userid]]:
         yield from pairs(300)
         raise error
@@ -235,14 +254,16 @@ async def test_an_exception_of_the_source_is_raised_after_the_outcomes_before_it
     found: list[Any] = []
     async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
         with pytest.raises(type(error), match="row 300"):
-            await client.check_many(source()).drain(found.append)
+            await client.check_many(in_a_task(source()) if asynchronous else source()).drain(found.append)
     assert sorted(outcome.index for outcome in found) == list(range(300))
 
 
-async def test_a_run_that_is_left_accounts_for_every_item(chained: Counter[str]) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_run_that_is_left_accounts_for_every_item(chained: Counter[str], *, asynchronous: bool) -> None:
     async with serving(lambda *_: "accepted") as (url, _), client_of(url) as client:
         for leave_after in range(1, 200, 13):
-            async with client.check_many(pairs(10_000, start=10_000 * leave_after)) as run:
+            items = pairs(10_000, start=10_000 * leave_after)
+            async with client.check_many(in_a_task(items) if asynchronous else items) as run:
                 delivered = []
                 async for outcome in run:
                     delivered.append(outcome)
@@ -251,6 +272,7 @@ async def test_a_run_that_is_left_accounts_for_every_item(chained: Counter[str])
             rest = run.undelivered
             assert sorted(it.index for it in (*delivered, *rest)) == list(range(run.tally.read))
             assert all(isinstance(it, Checked | Unprocessed) for it in rest)
+            assert next(items) == item_of(10_000 * leave_after + run.tally.read)
         assert client.stats().under_way == 0
     assert chained["followed"]
 
@@ -353,14 +375,10 @@ async def test_a_refused_login_stops_every_lane_of_the_same_moment() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_the_rate_is_used(*, asynchronous: bool) -> None:
-    async def source() -> AsyncIterator[tuple[Userid, Userid]]:
-        for pair in pairs(300):
-            yield pair
-
     async with serving(lambda *_: "accepted") as (url, _), client_of(url, max_connections=1) as client:
         await client.check(Userid("x"), Userid("y"))
         client.max_per_second = 1000
-        outcomes = await client.check_many(source() if asynchronous else pairs(300)).collect()
+        outcomes = await client.check_many(in_a_task(pairs(300)) if asynchronous else pairs(300)).collect()
     assert sum(outcome.waited for outcome in outcomes) < 2 * 300 / 1000
 
 
