@@ -226,6 +226,11 @@ class Response:
         return values
 
     @property
+    def names(self) -> frozenset[bytes]:
+        """The names of the header fields, in lower case."""
+        return frozenset(self._values or self._by_name())
+
+    @property
     def is_own_form(self) -> bool:
         """Whether Profiles or Communities itself wrote this response, judging by the head.
 

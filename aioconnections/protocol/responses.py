@@ -102,8 +102,7 @@ def is_doubtful(response: Response) -> bool:
 
 def head_of(response: Response) -> Hashable:
     """What responses of one origin have in common: status, media type, length, and the names of the header fields."""
-    names = frozenset(name.lower() for name, _ in response.fields)
-    return response.status, response.media_type, response.get(b"content-length"), names
+    return response.status, response.media_type, response.get(b"content-length"), response.names
 
 
 def holds_error_document(response: Response) -> bool:

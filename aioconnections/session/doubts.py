@@ -146,7 +146,8 @@ class Doubts:
         self, request: Request, response: Response, context: CallContext, monitor: Monitor
     ) -> Form | Response:
         application, method, head = monitor.application, request.method, head_of(response)
-        if (examination := monitor.examinations.get(head)) is not None:
+        examination = monitor.examinations.get(head)
+        if examination is not None and not examination.is_set():
             await examination.wait()  # the first examination may settle all responses with this head
         form = application.form_of(method, response.status, head)
         if form is Form.FOREIGN or (form is not None and application.answers_head(self._now())):
@@ -208,8 +209,7 @@ def _is_bare(response: Response, fetched: Response) -> bool:
     """Whether the response to HEAD has the head of the GET, without the fields that describe the body."""
     if response.media_type or response.status != fetched.status:
         return False
-    names, others = ({name.lower() for name, _ in each.fields} for each in (response, fetched))
-    return names - _BODY_FIELDS == others - _BODY_FIELDS
+    return response.names - _BODY_FIELDS == fetched.names - _BODY_FIELDS
 
 
 def _form_of_body(request: Request, response: Response, application: Application) -> Form:
