@@ -41,7 +41,7 @@ __all__ = ["Outcomes"]
 
 OutT = TypeVar("OutT", bound=Outcome)
 
-_MAX_PARKED = 2_000
+_MAX_PARKED = 1_000
 _MAX_BUFFERED = 4_096
 
 
