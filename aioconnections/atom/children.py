@@ -14,12 +14,14 @@ from xml.etree.ElementTree import Element
 
 from attrs import frozen
 
+from aioconnections.atom.names import ATOM
 from aioconnections.atom.records import Entry
 from aioconnections.atom.templates import Template, TemplatesByRoot
 from aioconnections.atom.tree import PIECE, Limits, TreeParser
 
 __all__ = ["Child", "ChildParser", "Example"]
 
+_ENTRY = f"{ATOM}entry"
 _START = re.compile(rb"<entry[ \t\r\n>]")
 _END = b"</entry>"
 # Making a template takes as long as parsing ten to twenty entries. So none is made in a short feed, and at most one for
@@ -28,7 +30,9 @@ _FIRST_EXAMPLE = 12
 _MOST_EXAMPLES = _MOST_TEMPLATES = 12
 _LONGEST_EXAMPLE = 1 << 12  # bytes
 _LONGEST_HELD = 1 << 13  # bytes of an incomplete entry; the beginnings of longer ones go to the parser
-_LEAST_LIMIT = 2 * PIECE  # the limits of tokens and entries must exceed everything that a template reads
+# The limits of tokens and entries must exceed everything that a template reads: what is held and a piece, of which
+# each byte may be a control character that the `LenientFilter` replaces by three bytes.
+_LEAST_LIMIT = 4 * PIECE
 _WASTE = 64  # entries that no template reads, beyond which there must be as many that one reads
 
 
@@ -133,7 +137,11 @@ class ChildParser:
         was_between = self.tree.is_between_children
         children = [child for found in self._parse(data) for child in found]
         self._missed += 1
-        is_entry = was_between and self.tree.is_between_children and len(children) == 1
+        is_entry = (
+            was_between
+            and self.tree.is_between_children
+            and [child.tag for child in children if isinstance(child, Element)] == [_ENTRY]
+        )
         if is_entry and self._may_learn and self._missed >= _FIRST_EXAMPLE and len(data) <= _LONGEST_EXAMPLE:
             self._may_learn = False
             self._examples += 1

@@ -230,6 +230,25 @@ def test_other_names_that_begin_alike() -> None:
         assert_same(feed([each.replace("entry>", f"{name}>") for each in REGULAR] + REGULAR))
 
 
+@pytest.mark.parametrize("own", ["", " xmlns:b='http://www.w3.org/2005/Atom'", " xmlns='u:x'"])
+def test_an_entry_of_another_namespace_is_no_entry(own: str) -> None:
+    entries = [f"<entry{own}><id>{number}</id></entry>" for number in range(40)]
+    for root in ("<feed xmlns='http://www.w3.org/2005/Atom'", "<a:feed xmlns:a='http://www.w3.org/2005/Atom'"):
+        document = feed(entries, root=root).replace(b"</feed>", b"</a:feed>" if "a:" in root else b"</feed>")
+        found, error = assert_same(document)
+        assert (len(found), error) == (0 if "a:" in root or "u:x" in own else 40, None)
+
+
+def test_a_text_that_the_lenient_filter_makes_too_long() -> None:
+    small = [f"<entry><id>{number}</id></entry>" for number in range(40)]
+    long = f"<entry><id>{chr(8) * 15_000}</id></entry>"
+    document = feed([*small, " " * 14_500, long, *small])
+    for strict in (True, False):
+        alone = read(Reader(max_token=1 << 15, max_entry=ALONE, strict=strict), document, 1 << 20)
+        assert read(Reader(max_token=1 << 15, strict=strict), document, 1 << 20) == alone
+        assert alone[1] is not None
+
+
 @pytest.mark.parametrize(
     "limits",
     [
