@@ -34,6 +34,9 @@ _LONGEST_HELD = 1 << 13  # bytes of an incomplete entry; the beginnings of longe
 # each byte may be a control character that the `LenientFilter` replaces by three bytes.
 _LEAST_LIMIT = 4 * PIECE
 _WASTE = 64  # entries that no template reads, beyond which there must be as many that one reads
+# Parsing entries one by one takes up to ten times as long as all at once, so the number in a piece is limited.
+_MOST_MISSED = 4
+_BYTES_PER_MISSED = 1 << 10
 
 
 @frozen
@@ -89,8 +92,9 @@ class ChildParser:
             data, attributes = self._held + data, attributes + self._held.count(b"=")
             self._held = b""
         self._may_learn = self._examples < _MOST_EXAMPLES
+        most_missed = self._missed + _MOST_MISSED + len(data) // _BYTES_PER_MISSED
         at = 0
-        while self._uses_templates and self.tree.failure is None:
+        while self._uses_templates and self._missed < most_missed and self.tree.failure is None:
             start = _START.search(data, at)
             if start is None:
                 break

@@ -32,7 +32,9 @@ _MARK = "\uf8ff"  # a character for private use; there is no template for an ent
 _COPIED = frozenset({"text", "html"})
 _MOST_KINDS = 4
 _MOST_PARTS = 128  # bounds the time to make a template; entries of real feeds have about 50
-_CACHE_SIZE = 128
+# Cached people: few and short, because there may be twenty in an entry.
+_CACHE_SIZE = 16
+_MAX_CACHED_LENGTH = 256
 _SPACE = r"[ \t\r\n]*+"
 _HREF, _TERM = 'href="', 'term="'
 
@@ -110,8 +112,8 @@ TemplatesByRoot: TypeAlias = dict[bytes, list[Template]]
 class Templates:
     """What readers have learnt about the form of entries; share one between the readers of similar documents.
 
-    It holds markup, and no text that differs between entries. Only the templates of the latest four kinds of documents
-    are kept.
+    It holds the markup of entries, and the latest people. Only the templates of the latest four kinds of documents are
+    kept.
     """
 
     def __init__(self) -> None:
@@ -254,7 +256,7 @@ def _record_maker(kind: Callable[..., Any], values: Sequence[object], makers: li
 
 
 def _cached(make: _Maker, key_of: Callable[[Sequence[str]], Any]) -> _Maker:
-    """Cache the last people: the same person is in every entry of a feed, and twice in some."""
+    """Cache the last people: the same person is in every entry of a feed."""
     cache: dict[Any, Any] = {}
     get = cache.get
 
@@ -264,7 +266,9 @@ def _cached(make: _Maker, key_of: Callable[[Sequence[str]], Any]) -> _Maker:
         if found is None:
             if len(cache) >= _CACHE_SIZE:
                 cache.clear()
-            found = cache[key] = make(texts)
+            found = make(texts)
+            if sum(map(len, key)) <= _MAX_CACHED_LENGTH:
+                cache[key] = found
         return found
 
     return make_once

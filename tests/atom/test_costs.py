@@ -77,6 +77,17 @@ def test_known_expensive_documents_stay_below_the_ceiling(name: str, size: int, 
         assert memory(document, strict=strict) <= MEMORY
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["x", "é", "😀"])
+def test_entries_that_a_template_reads_between_others(text: str) -> None:
+    before = ("<entry><id>1</id></entry>" + " " * 300) * 14  # from these the template is made
+    unit = f"<entry><id>{text}</id></entry><entry><x/></entry>"
+    document = repeated(spaced(unit) + "    ", 1 << 18, before)
+    found = costs(document, enough=good)
+    assert found.refused is None
+    assert good(found), found
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["references", "forbidden characters", "elements", "lines", "links", "deep XHTML"])
 def test_the_worst_documents_of_full_size_stay_below_the_ceiling(name: str) -> None:

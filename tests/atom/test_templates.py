@@ -6,6 +6,7 @@ With a limit of entries below 32 KiB no template is used, so such a reader tells
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -379,6 +380,24 @@ def test_a_template_reads_the_other_entries_of_a_regular_feed() -> None:
         assert template.read(text.replace("Ada", "A&#8212;da", 1), 0) is None
         assert template.read(text.replace("<email>", "<email> "), 0) is None
         assert template.read(text.removesuffix(">"), 0) is None
+
+
+def test_a_template_keeps_few_people() -> None:
+    def entry(number: int, size: int) -> str:
+        return f"<entry><author><name>{number}</name><email>\U0001f600{'x' * size}</email></author></entry>"
+
+    template = template_of(entry(0, 1), alone(entry(0, 1)), alone, lambda entry: entry)
+    assert template is not None
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            found = template.read(entry(number, 7000), 0)
+            assert found is not None
+            assert found[0].authors[0].name == str(number)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 200_000
 
 
 @pytest.mark.parametrize("name", ["colleagues-6.0", "colleagues-hidden-emails-5.0", "invitations-4.5"])
