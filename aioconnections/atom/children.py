@@ -16,6 +16,7 @@ from attrs import frozen
 
 from aioconnections.atom.names import ATOM
 from aioconnections.atom.records import Entry
+from aioconnections.atom.scan import tag_at
 from aioconnections.atom.templates import Template, TemplatesByRoot
 from aioconnections.atom.tree import PIECE, Limits, TreeParser
 
@@ -24,6 +25,7 @@ __all__ = ["Child", "ChildParser", "Example"]
 _ENTRY = f"{ATOM}entry"
 _START = re.compile(rb"<entry[ \t\r\n>]")
 _END = b"</entry>"
+_OTHER_END = re.compile(rb"</entry[ \t\r\n]")
 # Making a template takes as long as parsing ten to twenty entries. So none is made in a short feed, and at most one for
 # each piece that is pushed.
 _FIRST_EXAMPLE = 12
@@ -104,7 +106,7 @@ class ChildParser:
                 continue
             end = data.find(_END, at) + len(_END)
             if end < len(_END):
-                if self._templates and self.tree.is_between_children and len(data) - at <= _LONGEST_HELD:
+                if self._templates and self.tree.is_between_children and _may_hold(data, at):
                     self._held = data[at:]
                     return
                 break
@@ -181,6 +183,11 @@ class ChildParser:
                     self._templates.insert(0, self._templates.pop(position))
                 return found
         return None
+
+
+def _may_hold(data: bytes, at: int) -> bool:
+    """Whether the entry at the end of `data` is short and incomplete: one that ends otherwise would be late."""
+    return len(data) - at <= _LONGEST_HELD and not _OTHER_END.search(data, at) and not tag_at(data, at).endswith(b"/>")
 
 
 def _example(child: Child, data: bytes) -> Child:

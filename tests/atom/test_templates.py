@@ -90,6 +90,15 @@ def test_a_feed_of_many_people() -> None:
     assert (len(entries), error) == (400, None)
 
 
+@pytest.mark.parametrize(
+    "last", ["<entry><id>x</id></entry >", "<entry><id>x</id></entry\n>", "<entry />", "<entry a='>'/>"]
+)
+@pytest.mark.parametrize("size", [1 << 20, 1000])
+def test_the_last_entry_of_a_truncated_feed(last: str, size: int) -> None:
+    entries, error = assert_same(feed([*REGULAR, last]).removesuffix(b"</feed>") + b" " * 500, size)
+    assert (len(entries), error is None) == (31, False)
+
+
 TEXTS = {
     "reference": "Ada &amp; Bob",
     "character reference": "Ad&#97;",
@@ -363,6 +372,13 @@ def test_templates_of_earlier_documents() -> None:
     for document in documents * 2:
         for reader in readers:
             assert read(reader(templates=shared), document, 1 << 13) == read(reader(), document, 1 << 13)
+
+
+def test_templates_of_the_latest_kinds_of_documents_are_kept() -> None:
+    shared = Templates()
+    kept = {base: shared.of(base, None) for base in "abcde"}
+    assert all(shared.of(base, None) is kept[base] for base in "bcde")
+    assert shared.of("a", None) is not kept["a"]
 
 
 def alone(text: str) -> Entry:
