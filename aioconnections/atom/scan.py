@@ -146,7 +146,7 @@ class Scanner:
             self.last_tag = tag
             end += len(tag)
         elif (before := data.rfind(b"<", 0, max(end, 0))) >= 0:
-            self.last_tag = tag_at(data, before)  # none if it is malformed
+            self.last_tag = tag_at(data[before:end], 0)  # none if it is malformed
         self._buffer[:] = data[max(end, 0) :]
         self._mode = _Mode.TEXT
         self._scanned = 0
@@ -202,7 +202,7 @@ class Scanner:
         special = min((position for position in specials if position >= 0), default=-1)
         position = special if special >= 0 else self._buffer.rfind(b"<", first)
         if position > first:
-            self.last_tag = tag_at(self._buffer, self._buffer.rfind(b"<", first, position))
+            self.last_tag = tag_at(self._buffer[self._buffer.rfind(b"<", first, position) : position], 0)
         self._token_start = self._scanned = position
         # A buffer within the limit cannot hold a token beyond it.
         if special < 0 or len(self._buffer) > self._max_token or not self._skip_constructs():

@@ -99,6 +99,13 @@ def test_the_last_entry_of_a_truncated_feed(last: str, size: int) -> None:
     assert (len(entries), error is None) == (31, False)
 
 
+@pytest.mark.parametrize("end", ["</entry <!-- >", '</entry "<x">', "</entry <?p?>"])
+@pytest.mark.parametrize("size", [9, 30, 1000])
+def test_an_end_tag_that_holds_other_markup_ends_no_entry(end: str, size: int) -> None:
+    entries, error = assert_same(feed([*REGULAR[:20], f"<entry><id>x</id>{end} z</entry>"]), size)
+    assert (len(entries), error is None) == (20, False)
+
+
 TEXTS = {
     "reference": "Ada &amp; Bob",
     "character reference": "Ad&#97;",
