@@ -132,7 +132,8 @@ class ChildParser:
     def close(self) -> Iterator[list[Child]]:
         """End the document; yield the last children of the root."""
         yield from self.flush()
-        yield [*self.tree.close()]
+        if self.tree.failure is None:
+            yield [*self.tree.close()]
 
     def _parse(self, data: bytes, attributes: int | None = None) -> Iterator[list[Child]]:
         for elements in self.tree.push(data, data.count(b"=") if attributes is None else attributes):

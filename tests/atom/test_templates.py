@@ -161,6 +161,13 @@ def test_an_odd_text_in_a_regular_feed(text: str, place: str, *, strict: bool) -
     assert_same(feed(entries, between="\n"), 1 << 12, strict=strict)
 
 
+def test_a_malformed_entry_at_the_end() -> None:
+    for end in ("</contributor0<?p?>\n</feed>\n", "</x>", "<", "&", "</entry", "\x00"):
+        document = feed(REGULAR).removesuffix(b"</feed>") + f"<entry><id>x</id>{end}".encode()
+        _, error = assert_same(document)
+        assert error is not None
+
+
 def test_bytes_that_are_not_utf_8() -> None:
     document = feed(REGULAR)
     for bad in (b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82"):
