@@ -1,4 +1,4 @@
-"""Cost of a journal: latency of a durable intent, rows per second, and CPU per row.
+"""Cost of a journal: latency of a durable intent, rows per second, CPU per row, and CPU per invitation.
 
 ``python benchmarks/journal.py [--quick] [--folder FOLDER] [--rounds N] [--json FILE]``
 
@@ -6,7 +6,9 @@ Every worker records an intent, sleeps for the time of a response, and records t
 check records only the outcome, and does not wait for the disk. Paced workers make 500 requests per second in total, the
 others as many as they can. The CPU time of the same run without a journal is subtracted, and "slower" compares the
 durations of the two runs. "fsync" is the time that the disk alone needs to make 4 KiB durable, measured just before; no
-intent can be faster. Figures are medians over the rounds; on a busy machine only the ratios are meaningful.
+intent can be faster. The last line compares the CPU time of whole bulk invitations, 64 connections, unpaced, with and
+without a journal; the server is another process. Figures are medians over the rounds; on a busy machine only the ratios
+are meaningful.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from _invitations import invitations
 from attrs import asdict, frozen
 
 from aioconnections import Email, Invited, Journal, Pair, Userid
@@ -196,8 +199,13 @@ def main() -> None:
     print(
         f"{again['items']:,.0f} finished items: opened in {again['open']:.2f} s, looked up in {again['look_up']:.2f} s"
     )
+    whole = invitations(folder, rounds=1 if chosen.quick else 2 * chosen.rounds, count=200 if chosen.quick else 6_000)
+    print(
+        f"{whole['invitations']:,.0f} invitations: {whole['plain']:.1f} µs CPU each, {whole['journal']:.1f} µs with a "
+        f"journal (× {whole['ratio']:.2f})"
+    )
     if chosen.json:
-        chosen.json.write_text(json.dumps([*found, again], indent=1) + "\n", encoding="utf-8")
+        chosen.json.write_text(json.dumps([*found, again, whole], indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
