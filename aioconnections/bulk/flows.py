@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from attrs import evolve
@@ -102,19 +103,19 @@ class FlowJob(SessionJob, Generic[DoneT]):
         first = self.duplicate_of(index, work)
         if first is not None:
             return cast("DoneT", Duplicate(first, **known(index, item, context, person=work.person)))
+        facts = partial(known, index, item, context, pair=work.pair, person=work.person)
         try:
-            return await self.carry_out(index, item, work, context, Sends(0, context.since_change))
+            return await self.carry_out(work, context, Sends(0, context.since_change), facts)
         except BaseException:
-            facts = known(index, item, context, pair=work.pair, person=work.person)
-            self.cut.append(cut_off(facts, sent=context.changed_at is not None))
+            self.cut.append(cut_off(facts(), sent=context.changed_at is not None))
             raise
         finally:
             context.settle()
 
     async def carry_out(
-        self, index: int, item: object, work: WorkItem[DoneT], context: CallContext, earlier: Sends
+        self, work: WorkItem[DoneT], context: CallContext, earlier: Sends, facts: Callable[[], Known]
     ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
-        """The outcome of a parsed item, given what is known about earlier sends."""
+        """The outcome of a parsed item, given what is known about earlier sends; it gets the attributes in `facts`."""
         session = self.session
         try:
             session.refuse_hidden(*work.people)
@@ -125,12 +126,12 @@ class FlowJob(SessionJob, Generic[DoneT]):
             failure = error
         else:
             self.repeats.went_well()
-            return evolve(done, **known(index, item, context, pair=work.pair, person=work.person))
+            return evolve(done, **facts())
         failure = await session.explained(failure, *work.people)
         self.learn(failure)
         if isinstance(failure, JournalError) and context.changed_at is not None:
             failure = InDoubtError(f"the change was sent and its response was lost; then: {failure}")
-        return undone(failure, known(index, item, context, pair=work.pair, person=work.person), _VERDICTS)
+        return undone(failure, facts(), _VERDICTS)
 
     def learn(self, error: ConnectionsError) -> None:
         """See `SessionJob`."""

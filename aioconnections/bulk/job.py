@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any, Generic, Literal, Protocol, TypedDict, TypeVar
+from typing import Any, Generic, Literal, NotRequired, Protocol, TypedDict, TypeVar
 
 from attrs import frozen
 
@@ -218,7 +219,7 @@ _NOT_DUE_TO_THE_ITEM = (AuthenticationError, DeadlineError, JournalError, Server
 
 
 class Known(TypedDict):
-    """The attributes that every outcome has."""
+    """The attributes that every outcome has; `recorded_at` only in a run with a journal."""
 
     index: int
     item: object
@@ -227,6 +228,7 @@ class Known(TypedDict):
     attempts: int
     elapsed: float
     waited: float
+    recorded_at: NotRequired[datetime]
 
 
 def known(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
+import anyio
 from attrs import evolve
 
 from aioconnections.bulk.flows import FlowJob
@@ -23,7 +26,7 @@ from aioconnections.errors import (
 )
 from aioconnections.journal import Journal
 from aioconnections.journal.items import NOTHING, item_reference
-from aioconnections.journal.stored import ItemHistory, replay, settles, to_stored
+from aioconnections.journal.stored import ItemHistory, moment, replay, settles, stored_text, to_stored
 from aioconnections.outcomes import Duplicate, Failed, InDoubt, Outcome, Unprocessed
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
@@ -62,56 +65,72 @@ class JournalledJob(SessionJob, Generic[OutT]):
         await self._job.ready()
         await self._record.open(self.run)
 
-    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]) -> Outcome:
-        """Process one item; see `Job`."""
-        del feed
-        record = _Record(self._journal, index, item)
+    async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]) -> None:
+        """Process an item, and further ones while its outcome is not on the disk; see `Job`.
+
+        The outcome of one item and the intent of the next are then in the same commit.
+        """
+        unwritten = _Unwritten(self, feed.deliver)
+        try:
+            while True:
+                outcome = await self._process(index, item, parking, unwritten)
+                if outcome is not None:
+                    feed.deliver(outcome)
+                taken = feed.take() if self.is_ready() and not parking.used else None
+                if taken is None:
+                    return await unwritten.wait()
+                index, item = taken
+        except BaseException:
+            self.cut.extend(unwritten.take())
+            raise
+
+    async def _process(self, index: int, item: object, parking: Parking, unwritten: _Unwritten) -> Outcome | None:
+        """The outcome of one item; None if it is in `unwritten`."""
+        record = _Record(self._journal, index)
         context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
         work = self._parsed(item)
         if isinstance(work, InvalidInputError):
-            facts, text, duplicate_of = known(index, item, context), NOTHING, None
+            facts, duplicate_of = partial(known, index, item, context), None
         else:
-            facts = known(index, item, context, pair=work.pair, person=work.person)
-            text = _reference(work)
+            facts = partial(known, index, item, context, pair=work.pair, person=work.person)
+            record.text = _reference(work)
             duplicate_of = self._job.duplicate_of(index, work)
-        record.text = text
-        record.facts = lambda: known(index, item, context, pair=facts["pair"], person=facts["person"])
+        record.facts = facts
         history: ItemHistory | None = None
         outcome: Outcome | None = None
-        is_looked_up = local = False
+        is_looked_up = local = is_queued = False
         try:
-            history = record.history = await self._journal.history(index, text)
+            history = record.history = await self._journal.history(index, record.text)
             is_looked_up = True
             if history is not None and history.finished and history.stored is not None:
-                return replay(
-                    history.stored,
-                    index=index,
-                    item=item,
-                    recorded_at=history.recorded_at,
-                    pair=facts["pair"],
-                    person=facts["person"],
-                )
+                return _replayed(history, facts())
             if isinstance(work, InvalidInputError):
-                outcome, local = Failed(work, **facts), True
+                outcome, local = Failed(work, **record.dated()), True
             elif duplicate_of is not None:
-                outcome = Duplicate(duplicate_of, **facts)
+                outcome = Duplicate(duplicate_of, **record.dated())
             else:
                 outcome = await self._carry_out(work, context, record)
             self._record.note(outcome)
-            stored = to_stored(outcome)
-            if local and history is not None and history.equals(stored):  # a new row would only change its time
-                return evolve(outcome, recorded_at=history.recorded_at)
-            recorded_at = await self._journal.outcome(index, text, stored, durable=self.changes)
+            if local and history is not None and history.equals(to_stored(outcome)):
+                return evolve(outcome, recorded_at=history.recorded_at)  # a new row would only change its time
+            if not self.changes:
+                recorded_at = await self._journal.outcome(index, record.text, to_stored(outcome), durable=False)
+                return evolve(outcome, recorded_at=recorded_at)
+            self._journal.note_outcome(index, record.text, stored_text(outcome), record.now, unwritten.written)
+            unwritten.add(outcome, context)
+            is_queued = True
         except JournalError as error:
             self.learn(error)
-            return outcome or Unprocessed(str(error), **facts)
+            return _unrecorded(outcome) or Unprocessed(str(error), **facts())
         except BaseException:
             sent = context.has_intent or not is_looked_up or (history is not None and history.in_doubt)
-            self.cut.append(outcome or cut_off(facts, sent=sent))
+            self.cut.append(_unrecorded(outcome) or cut_off(facts(), sent=sent))
             raise
         finally:
-            context.settle()
-        return evolve(outcome, recorded_at=recorded_at)
+            if not is_queued:
+                context.settle()
+            del record.facts  # the context refers to the record: without this cycle, both are freed at once
+        return None
 
     def _parsed(self, item: object) -> WorkItem[OutT] | InvalidInputError:
         try:
@@ -130,15 +149,13 @@ class JournalledJob(SessionJob, Generic[OutT]):
                 return since or 0.0
             return None if history.age is None else history.age + context.lasted
 
-        outcome = await self._job.carry_out(
-            record.index, record.item, work, context, Sends(record.sent_before, age, not doubt)
-        )
+        outcome = await self._job.carry_out(work, context, Sends(record.sent_before, age, not doubt), record.dated)
         self.end(self._job.over)
         if record.intended == context.changes > 0 and not (doubt and _is_possibly_made(outcome)):
             return outcome  # it is the outcome of the last change, and all earlier changes are settled
         if history is not None and history.log_lost:
-            return _log_lost(outcome, context)
-        return _still_in_doubt(outcome, context) if doubt or record.intended else outcome
+            return _log_lost(outcome, record)
+        return _still_in_doubt(outcome, record) if doubt or record.intended else outcome
 
     def recorded(self) -> AbstractContextManager[Callable[[int, object], Any]]:
         """See `Job`."""
@@ -221,24 +238,78 @@ class RunJournal:
                 await self._journal.aclose()
 
 
+class _Unwritten:
+    """The outcomes of one worker whose rows are queued. Each is delivered once its row is on the disk."""
+
+    __slots__ = ("_deliver", "_job", "_outcomes", "_written")
+
+    def __init__(self, job: SessionJob, deliver: Callable[[Any], object]) -> None:
+        self._job = job
+        self._deliver = deliver
+        self._outcomes: deque[tuple[Outcome, CallContext]] = deque()
+        self._written: anyio.Event | None = None
+
+    def add(self, outcome: Outcome, context: CallContext) -> None:
+        """Add an outcome after its row was queued."""
+        self._outcomes.append((outcome, context))
+
+    def written(self, failure: JournalError | None) -> None:
+        """Deliver the first outcome: its row is on the disk, or could not be written."""
+        if not self._outcomes:  # the worker was cancelled
+            return
+        outcome, context = self._outcomes.popleft()
+        if failure is not None:
+            self._job.learn(failure)
+            outcome = evolve(outcome, recorded_at=None)
+        context.settle()
+        self._deliver(outcome)
+        if self._written is not None and not self._outcomes:
+            self._written.set()
+
+    async def wait(self) -> None:
+        """Wait until all outcomes are delivered."""
+        if self._outcomes:
+            self._written = anyio.Event()
+            await self._written.wait()
+
+    def take(self) -> list[Outcome]:
+        """Remove all outcomes, which are then not delivered here."""
+        taken = list(self._outcomes)
+        self._outcomes.clear()
+        for _, context in taken:
+            context.settle()
+        return [evolve(outcome, recorded_at=None) for outcome, _ in taken]
+
+
 class _Record:
     """The journal's record of one item while it is processed.
 
     Attributes:
         text: reference of the item.
-        facts: returns the attributes that every outcome of the item has.
+        facts: returns the attributes that every outcome of the item has; set before anything is sent.
         history: what earlier runs recorded; None before the look-up, or if they recorded nothing.
+        now: the time of the outcome's row; see `dated`.
         intended: number of the last change of this run whose intent is recorded.
     """
 
-    def __init__(self, journal: Journal, index: int, item: object) -> None:
+    __slots__ = ("_journal", "facts", "history", "index", "intended", "now", "text")
+
+    facts: Callable[[], Known]
+
+    def __init__(self, journal: Journal, index: int) -> None:
         self.index: int = index
-        self.item: object = item
         self.text: str = NOTHING
-        self.facts: Callable[[], Known] | None = None
         self.history: ItemHistory | None = None
+        self.now: int = 0
         self.intended: int = 0
         self._journal = journal
+
+    def dated(self) -> Known:
+        """The attributes of an outcome that is recorded now."""
+        facts = self.facts()
+        self.now = self._journal.now()
+        facts["recorded_at"] = moment(self.now)
+        return facts
 
     @property
     def sent_before(self) -> int:
@@ -261,8 +332,25 @@ class _Record:
 
     async def not_made(self, reason: ConnectionsError) -> None:
         """Record that the last change was not made, so that the item is not in doubt if the run is killed now."""
-        assert self.facts is not None  # noqa: S101 # set before anything is sent
-        await self._journal.outcome(self.index, self.text, to_stored(Failed(reason, **self.facts())), durable=True)
+        stored = to_stored(Failed(reason, **self.facts()))
+        await self._journal.outcome(self.index, self.text, stored, durable=True)
+
+
+def _unrecorded(outcome: Outcome | None) -> Outcome | None:
+    """The same outcome, if its row could not be queued."""
+    return None if outcome is None else evolve(outcome, recorded_at=None)
+
+
+def _replayed(history: ItemHistory, facts: Known) -> Outcome:
+    assert history.stored is not None  # noqa: S101 # checked by the caller
+    return replay(
+        history.stored,
+        index=facts["index"],
+        item=facts["item"],
+        recorded_at=history.recorded_at,
+        pair=facts["pair"],
+        person=facts["person"],
+    )
 
 
 def _reference(work: WorkItem[Any]) -> str:
@@ -279,7 +367,7 @@ def _not_sent_again(number: int) -> ConnectionsError:
     return InDoubtError(_LOG_LOST)
 
 
-def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
+def _log_lost(outcome: Outcome, record: _Record) -> Outcome:
     """The outcome of an item whose intent may be lost: in doubt, unless the verification settled it."""
     if not isinstance(outcome, InDoubt | Failed | Unprocessed):
         return outcome
@@ -287,10 +375,10 @@ def _log_lost(outcome: Outcome, context: CallContext) -> Outcome:
     if isinstance(outcome, InDoubt):  # the error of the verification, if it failed
         why = outcome.error.__cause__
     doubt = InDoubtError(f"{_LOG_LOST}: {why}" if why else _LOG_LOST)
-    return InDoubt(doubt, **known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person))
+    return InDoubt(doubt, **record.dated())
 
 
-def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
+def _still_in_doubt(outcome: Outcome, record: _Record) -> Outcome:
     """Replace a failure by `InDoubt`, because a change was sent before."""
     if isinstance(outcome, Unprocessed):
         reason = outcome.reason
@@ -299,8 +387,7 @@ def _still_in_doubt(outcome: Outcome, context: CallContext) -> Outcome:
     else:
         return outcome
     doubt = InDoubtError(f"the change may have been sent before, and could not be verified: {reason}")
-    facts = known(outcome.index, outcome.item, context, pair=outcome.pair, person=outcome.person)
-    return InDoubt(doubt, **facts)
+    return InDoubt(doubt, **record.dated())
 
 
 def _is_possibly_made(outcome: Outcome) -> bool:

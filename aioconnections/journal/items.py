@@ -32,8 +32,7 @@ MESSAGE_DIGEST = "message_digest"
 ItemName: TypeAlias = tuple[Literal["connection_id", "invitation_href"], str]
 """Kind and value of the name of an item that is not a person."""
 
-_quote = json.encoder.encode_basestring_ascii
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only, so that any text can be stored
+_quote = json.encoder.encode_basestring_ascii  # ASCII only, so that any text can be stored
 
 
 def item_reference(
@@ -47,17 +46,17 @@ def item_reference(
         ref: the name of a connection or an invitation.
         digest: digest of the message sent with the item: the same people with another message are another item.
     """
-    named: dict[str, str] = {}
+    named: list[str] = []
     if pair is not None:
-        named[f"source_{pair.source.kind}"] = pair.source.value
-        named[f"target_{pair.target.kind}"] = pair.target.value
+        source, target = pair.source, pair.target
+        named.append(f'"source_{source.kind}":{_quote(source.value)},"target_{target.kind}":{_quote(target.value)}')
     if person is not None:
-        named[person.kind] = person.value
+        named.append(f'"{person.kind}":{_quote(person.value)}')
     if ref is not None:
-        named[ref[0]] = ref[1]
+        named.append(f'"{ref[0]}":{_quote(ref[1])}')
     if digest is not None:
-        named[MESSAGE_DIGEST] = digest
-    return _encode(named)
+        named.append(f'"{MESSAGE_DIGEST}":{_quote(digest)}')
+    return f"{{{','.join(named)}}}"
 
 
 def pair_reference(pair: Pair) -> str:

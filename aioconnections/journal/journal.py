@@ -151,7 +151,7 @@ class Journal:
         self._added = False
         request = OpenRequest(
             binding=Binding(verb, origin, userid),
-            now=self._now(),
+            now=self.now(),
             changes=changes,
             max_age=self._max_age,
             may_be_lost=self._may_be_lost,
@@ -195,7 +195,7 @@ class Journal:
                 return False
             if opened or self._max_age is None or run.finished is None:
                 return True
-            return self._now() / _SECOND - run.finished.timestamp() < self._max_age
+            return self.now() / _SECOND - run.finished.timestamp() < self._max_age
 
         with RecordedItems(self._path, is_usable) as items:
 
@@ -217,7 +217,7 @@ class Journal:
         lost = None if self._opened_as is None or not self._changes else self._opened_as.lost
         if lost is None or (found is not None and found.finished):
             return found
-        age = max(0, self._now() - lost) / _SECOND
+        age = max(0, self.now() - lost) / _SECOND
         return ItemHistory(None, _ALL_SENDS, None if found is None else found.intent_at, age, log_lost=True)
 
     async def _found(self, writer: Writer, index: int, item: str) -> ItemHistory | None:
@@ -238,7 +238,7 @@ class Journal:
         recorded_at = None if stored is None or stored_at is None else moment(stored_at)
         if intent is None or wall is None:
             return ItemHistory(stored, recorded_at=recorded_at)
-        now = self._now()
+        now = self.now()
         age = max(0, now - wall) / _SECOND if intent >= self._known_from else None
         return ItemHistory(stored, sends, wall / _SECOND, age, recorded_at)
 
@@ -270,6 +270,33 @@ class Journal:
         """
         return moment(await self._add(index, "outcome", item, stored.to_text(), durable=durable))
 
+    def note_outcome(
+        self, index: int, item: str, data: str, now: int, written: Callable[[JournalDiskError | None], object]
+    ) -> None:
+        """Record the outcome of an item without a wait.
+
+        Args:
+            index: index of the item.
+            item: see `item_reference`.
+            data: see `stored_text`.
+            now: time of the row; see `now`.
+            written: called once the outcome is on the disk, with None, or with the error if it could not be written.
+
+        Raises:
+            JournalDiskError: an earlier row could not be written.
+        """
+        writer = self._opened()
+        reply = self._queue(index, "outcome", item, data, now, durable=True)
+        assert reply is not None  # noqa: S101 # the row is durable
+
+        def settled() -> None:
+            failure = None if reply.failure is None else writer.failure
+            if failure is not None:
+                self._failure_raised = True
+            written(failure)
+
+        reply.call(settled)
+
     @property
     def has_room(self) -> bool:
         """Whether `note_check` may be called: the journal is open, no write has failed, and few rows are queued."""
@@ -288,11 +315,20 @@ class Journal:
         """
         now = int(self._wall() * _SECOND)
         if not 0 <= now - self._noted < _SAME_MOMENT:
-            self._noted = self._now()
+            self._noted = self.now()
             self._noted_at = moment(self._noted)
         self._opened().queue((index, "outcome", item, data, self._noted))
         self._added = True
         return self._noted_at
+
+    def now(self) -> int:
+        """The wall clock in microseconds, as the time of the next row."""
+        now = int(self._wall() * _SECOND)
+        if now > self._newest:
+            self._newest = now
+        elif now < self._newest - SET_BACK and self._writer is not None and self._writer.opening.value is not None:
+            self._known_from = self._writer.opening.value.head.mark.seq + 1
+        return now
 
     async def finish(self) -> None:
         """Record that the run is finished: the source is exhausted, and each item has a final outcome.
@@ -304,7 +340,7 @@ class Journal:
         """
         since = None if self._opened_as is None else self._opened_as.head.finished
         if since is None or self._added:
-            await self._add(-1, "end", NOTHING, str(self._now() if since is None else since), durable=True)
+            await self._add(-1, "end", NOTHING, str(self.now() if since is None else since), durable=True)
 
     async def aclose(self) -> None:
         """Write the queued rows and close the file. Does nothing if the journal is not open.
@@ -332,7 +368,21 @@ class Journal:
                 self._writer = None
 
     async def _add(self, index: int, kind: str, item: str, data: str, *, durable: bool) -> int:
-        """Queue a row, and return its time in microseconds."""
+        """Queue a row, wait if that is necessary, and return the time of the row in microseconds."""
+        now = self.now()
+        written = self._queue(index, kind, item, data, now, durable=durable)
+        if written is not None:
+            try:
+                await written.wait()
+            except JournalDiskError:
+                self._failure_raised = True
+                raise
+        return now
+
+    def _queue(
+        self, index: int, kind: str, item: str, data: str, now: int, *, durable: bool
+    ) -> ThreadReply[None] | None:
+        """Queue a row; see `Writer.add`."""
         writer = self._opened()
         if not (item.isascii() and data.isascii()):
             try:
@@ -342,29 +392,13 @@ class Journal:
         if writer.failure is not None:
             self._failure_raised = True
             raise copy(writer.failure)
-        now = self._now()
-        written = writer.add((index, kind, item, data, now), durable=durable)
         self._added = True
-        if written is not None:
-            try:
-                await written.wait()
-            except JournalDiskError:
-                self._failure_raised = True
-                raise
-        return now
+        return writer.add((index, kind, item, data, now), durable=durable)
 
     def _opened(self) -> Writer:
         if self._writer is None:
             raise UsageError("the journal is not open")
         return self._writer
-
-    def _now(self) -> int:
-        """The wall clock in microseconds. Updates `_known_from` if the clock was set back."""
-        now = int(self._wall() * _SECOND)
-        if now < self._newest - SET_BACK and self._writer is not None and self._writer.opening.value is not None:
-            self._known_from = self._writer.opening.value.head.mark.seq + 1
-        self._newest = max(self._newest, now)
-        return now
 
     def __repr__(self) -> str:
         return f"Journal({str(self._path)!r}, {'open' if self._writer else 'closed'})"

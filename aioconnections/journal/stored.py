@@ -22,6 +22,7 @@ __all__ = [
     "moment",
     "replay",
     "settles",
+    "stored_text",
     "to_stored",
 ]
 
@@ -46,6 +47,7 @@ _CLASSES: dict[str, Any] = {
 _NAMES: dict[type[Outcome], str] = {kind: name for name, kind in _CLASSES.items()}
 _OWN = {kind: tuple(it.name for it in fields(kind) if not it.inherited) for kind in _NAMES}
 
+_quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _CHECKED = {status: _encode({"status": status}) for status in (*Status, None)}
 
@@ -130,6 +132,19 @@ def to_stored(outcome: Outcome) -> StoredOutcome:
     if name is None:
         raise UsageError(f"a journal cannot store an outcome of class {type(outcome).__name__}")
     return StoredOutcome(name, _detail(outcome), outcome.attempts, round(outcome.elapsed, 6), round(outcome.waited, 6))
+
+
+def stored_text(outcome: Outcome) -> str:
+    """The text that is stored for an outcome: `to_stored`, then `StoredOutcome.to_text`.
+
+    Raises:
+        UsageError: a journal cannot store this outcome.
+    """
+    if type(outcome) is outcomes.Invited:  # fast path: nearly every invitation
+        which = outcome.connection_id
+        detail = f'{{"connection_id":{"null" if which is None else _quote(which)}}}'
+        return f"invited {outcome.attempts} {outcome.elapsed:.6f} {outcome.waited:.6f} {detail}"
+    return to_stored(outcome).to_text()
 
 
 def checked_text(status: Status | None, attempts: int, elapsed: float, waited: float) -> str:

@@ -5,11 +5,13 @@ Tasks only append to queues and wait. The thread calls into the event loop only 
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -55,11 +57,10 @@ WHERE fold.idx BETWEEN ? AND ?
 class ThreadReply(Generic[ValueT]):
     """A result that the thread provides. The thread sets `failure` and `value`; only the event loop uses the rest."""
 
-    __slots__ = ("_event", "awaited", "done", "failure", "value")
+    __slots__ = ("_calls", "done", "failure", "value")
 
     def __init__(self) -> None:
-        self._event: anyio.Event | None = None
-        self.awaited: bool = False
+        self._calls: list[Callable[[], object]] = []
         self.done: bool = False
         self.failure: Exception | None = None
         self.value: ValueT | None = None
@@ -67,18 +68,33 @@ class ThreadReply(Generic[ValueT]):
     async def wait(self) -> ValueT | None:
         """Wait for the value, or raise the failure; any number of tasks may wait."""
         if not self.done:
-            if self._event is None:
-                self._event = anyio.Event()
-            await self._event.wait()
+            try:
+                future = asyncio.get_running_loop().create_future()
+            except RuntimeError:  # Trio
+                event = anyio.Event()
+                self.call(event.set)
+                await event.wait()
+            else:  # half the cost of an event
+                self.call(partial(_wake, future))
+                await future
         if self.failure is not None:
             raise copy(self.failure)
         return self.value
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function once there is a result."""
+        self._calls.append(function)
+
     def settle(self) -> None:
-        """Wake the waiting tasks."""
+        """Call the functions, which also wake the waiting tasks."""
         self.done = True
-        if self._event is not None:
-            self._event.set()
+        for function in self._calls:
+            function()
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():  # else the task was cancelled
+        future.set_result(None)
 
 
 class Writer:
@@ -98,11 +114,13 @@ class Writer:
         self._soon = soon
         self._wake = threading.Condition(threading.Lock())
         self._entries: deque[JournalEntry] = deque()  # its methods are thread-safe
-        self._batch: ThreadReply[None] = ThreadReply()
+        self._awaited: ThreadReply[None] = ThreadReply()  # for the rows of this turn of the event loop
+        self._replies: list[ThreadReply[None]] = []  # settled after the next commit
         self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
         self._idle = True  # the next row wakes the thread
         self._pressing = False  # write the queued rows and run the queries without delay
-        self._press_is_due = False  # at the end of the turn of the event loop
+        self._press_is_due = False  # `_press_due` is scheduled
+        self._is_quiet = False  # no row that a caller waits for was added since the last turn of the event loop
         self._closing = False
         self.opening: ThreadReply[Opened] = ThreadReply()
         self.closed: ThreadReply[None] = ThreadReply()
@@ -112,25 +130,17 @@ class Writer:
 
     def add(self, entry: JournalEntry, *, durable: bool) -> ThreadReply[None] | None:
         """Queue a row. The reply is settled once the row is on the disk; None means that the caller need not wait."""
-        with self._wake:
-            self._refuse_late()
-            self._entries.append(entry)
-            count = len(self._entries)
-            waits = durable or count > BACKLOG
-            if waits:
-                self._batch.awaited = True
-            if count >= FULL:
-                self._press()
-            elif self._idle and not waits:
-                self._idle = False
-                self._wake.notify()
-            batch = self._batch
-        if not waits:
+        self._refuse_late()
+        if not durable and len(self._entries) < BACKLOG:
+            self.queue(entry)
             return None
-        if not (self._pressing or self._press_is_due):
+        self._entries.append(entry)
+        self._is_quiet = False
+        reply = self._awaited
+        if not self._press_is_due:
             self._press_is_due = True
             self._soon(self._press_due)
-        return batch
+        return reply
 
     @property
     def has_room(self) -> bool:
@@ -148,9 +158,23 @@ class Writer:
                 self._wake.notify()
 
     def _press_due(self) -> None:
-        """Write the rows that callers wait for: all those of one turn of the event loop together."""
+        """Write the rows that callers wait for, once a turn of the event loop has added none: larger commits cost less.
+
+        Callers add few rows before they all wait, so this comes soon.
+        """
+        if self._press_is_due and not self._is_quiet:
+            self._is_quiet = True
+            self._soon(self._press_due)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if not self._press_is_due:  # `close` has done this
+            return
+        self._press_is_due = False
+        reply, self._awaited = self._awaited, ThreadReply()
         with self._wake:
-            self._press_is_due = False
+            self._replies.append(reply)
             self._press()
 
     def ask(self, first: int, last: int) -> ThreadReply[HistoryPage]:
@@ -164,6 +188,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what is queued, then end; see `closed`."""
+        self._hand_over()
         with self._wake:
             self._closing = True
             self._press()
@@ -220,24 +245,24 @@ class Writer:
             if not self._pressing:
                 self._wake.wait_for(lambda: self._pressing, LINGER)
             entries = [self._entries.popleft() for _ in range(len(self._entries))]
-            batch, self._batch = self._batch, ThreadReply()
+            replies, self._replies = self._replies, []
             queries, self._queries = self._queries, []
             self._pressing = closing = self._closing
         if entries:
-            self._commit(opened.held, entries, batch)
+            self._commit(opened.held, entries)
+        for written in replies:
+            written.failure = self.failure
+            self._settle(written)
         for first, last, reply in queries:
             self._read_history(opened.held, first, last, reply)
         return not closing
 
-    def _commit(self, held: Held, entries: list[JournalEntry], batch: ThreadReply[None]) -> None:
+    def _commit(self, held: Held, entries: list[JournalEntry]) -> None:
         if self.failure is None:
             try:
                 _write(held, entries)
             except Exception as error:  # noqa: BLE001 # after any failure, no later row may be written
                 self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
-        batch.failure = self.failure
-        if batch.awaited:
-            self._settle(batch)
 
     def _read_history(self, held: Held, first: int, last: int, reply: ThreadReply[HistoryPage]) -> None:
         try:

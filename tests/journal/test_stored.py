@@ -33,7 +33,7 @@ from aioconnections import (
     outcomes,
 )
 from aioconnections.journal import StoredOutcome
-from aioconnections.journal.stored import ItemHistory, checked_text, replay, to_stored
+from aioconnections.journal.stored import ItemHistory, checked_text, replay, stored_text, to_stored
 from aioconnections.transport.lane import malformed
 
 ERRORS: list[ConnectionsError] = [
@@ -164,3 +164,18 @@ def test_what_the_past_means(past: ItemHistory, finished: bool, in_doubt: bool) 
 def test_a_check_has_the_same_text_by_both_functions(status: Status | None, elapsed: float, waited: float) -> None:
     outcome = Checked(status, attempts=3, elapsed=elapsed, waited=waited)
     assert checked_text(status, 3, elapsed, waited) == to_stored(outcome).to_text()
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Invited(),
+        Invited("c-1", attempts=2, elapsed=1.23456789, waited=0.0000005),
+        Invited('Zo\u00eb "\\\n', attempts=1),
+        AlreadyExists(attempts=1, elapsed=0.5),
+        Duplicate(3),
+    ],
+)
+def test_the_fast_path_stores_the_same_text(outcome: Outcome) -> None:
+    assert stored_text(outcome) == to_stored(outcome).to_text()
+    assert replay(StoredOutcome.from_text(stored_text(outcome)), index=0, item=None).kind == outcome.kind

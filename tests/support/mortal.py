@@ -96,6 +96,10 @@ def in_time(main: Callable[[], Awaitable[T]]) -> T:
             raise copy(reply.failure)
         return reply.value
 
+    def call(reply: ThreadReply[Any], function: Callable[[], object]) -> None:
+        _until(lambda: reply.done)
+        trio.lowlevel.current_trio_token().run_sync_soon(function)
+
     def settle(_: Writer, reply: ThreadReply[Any]) -> None:
         reply.done = True
 
@@ -104,6 +108,7 @@ def in_time(main: Callable[[], Awaitable[T]]) -> T:
 
     with (
         patch.object(ThreadReply, "wait", wait),
+        patch.object(ThreadReply, "call", call),
         patch.object(Writer, "_settle", settle),
         patch.object(journal, "_soon", lambda: lambda call: call()),  # the loop does not turn during `wait`
         patch.object(file, "make_durable", hurry),
