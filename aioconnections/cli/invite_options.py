@@ -9,7 +9,7 @@ from attrs import field, frozen
 from cyclopts import Parameter
 
 from aioconnections.cli.numbers import PAUSE
-from aioconnections.cli.run_options import GROUP, RecordedRun
+from aioconnections.cli.run_options import RecordedRun
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class TypedMessage(Message):
     """Whether the message is plain text or HTML."""
 
 
-@Parameter(name="*", group=GROUP)
+@Parameter(name="*", group="Run")
 @frozen(kw_only=True)
 class ExplicitRun(RecordedRun):
     """A run that needs --journal or --no-journal."""
@@ -114,7 +114,7 @@ class ExplicitRun(RecordedRun):
         return self.journal
 
 
-@Parameter(name="*", group=GROUP)
+@Parameter(name="*", group="Run")
 @frozen(kw_only=True)
 class InvitingRun(ExplicitRun):
     """A run whose changes must not be made twice."""

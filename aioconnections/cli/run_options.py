@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from attrs import frozen
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from aioconnections.cli.numbers import AGE, END, OUTAGE, Seconds
 from aioconnections.errors import InvalidInputError
 
 __all__ = [
     "CHECKING",
-    "GROUP",
     "RECORDED",
     "RUN",
     "CheckingRun",
@@ -25,11 +24,10 @@ __all__ = [
     "RunOptions",
 ]
 
-GROUP: Group = Group("Run")
 _HOUR = 3_600.0
 
 
-@Parameter(name="*", group=GROUP)
+@Parameter(name="*", group="Run")
 @frozen(kw_only=True)
 class RunOptions:
     """Time limits of a run, and whether it is a dry run."""
@@ -66,7 +64,7 @@ class RunOptions:
         return None
 
 
-@Parameter(name="*", group=GROUP)
+@Parameter(name="*", group="Run")
 @frozen(kw_only=True)
 class RecordedRun(RunOptions):
     """A run that may be recorded."""
@@ -90,7 +88,7 @@ class RecordedRun(RunOptions):
         return self.lost_log is not None
 
 
-@Parameter(name="*", group=GROUP)
+@Parameter(name="*", group="Run")
 @frozen(kw_only=True)
 class CheckingRun(RecordedRun):
     """A run that changes nothing on the server."""

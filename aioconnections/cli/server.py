@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from attrs import frozen
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from aioconnections.cli.numbers import COUNT, RATE, TIMEOUT, Seconds
 from aioconnections.cli.progress import Level, say
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVER", "ServerOptions"]
 
-_GROUP = Group("Server")
 
-
-@Parameter(name="*", group=_GROUP)
+@Parameter(name="*", group="Server")
 @frozen(kw_only=True)
 class ServerOptions:
     """Server, login and speed. Secrets are read from a file, the environment or a prompt, never from an argument."""
