@@ -42,7 +42,7 @@ class Resolver:
 
     @property
     def has_added(self) -> bool:
-        """Whether resolution has added characters since the last entry began with the full budget."""
+        """Whether resolution has used some of the budget that `begin_entry` restores."""
         return self._budget < _BUDGET
 
     def begin_entry(self) -> None:

@@ -1,6 +1,6 @@
 """Templates read entries exactly as the XML parser does, and read most entries of a real feed.
 
-With a limit of entries below 32 KiB no template is used, so such a reader tells what the parser alone does.
+With a limit of entries below 64 KiB no template is used, so such a reader tells what the parser alone does.
 """
 
 from __future__ import annotations
