@@ -465,13 +465,14 @@ class Outcomes(Generic[OutT]):
 
     def _take_ready(self) -> tuple[int, object] | None:
         """The next item and its index, if a worker could read it now; None otherwise. See `ItemFeed`."""
+        parking = self._parking
         if (
             self._ended
             or self._postponed is not None
             or self._job.over is not None
-            or self._parking.parked
-            or self._running < self._workers
-            or self._read - self._delivered >= self._window
+            or self._running - parking.parked < self._workers
+            or self._read - self._delivered >= self._window + (parking.held if parking.parked else 0)
+            or (parking.parked and parking.is_full)
             or (self._ahead is not None and not self._buffer)
         ):
             return None

@@ -7,7 +7,7 @@ its worker continues in the usual way:
 *With the response unsettled*, so that `Dispatcher` treats it as any other, if
 
 - its status is not final at once: neither 200 nor a refusal that the application itself is known to write;
-- it would change what is known about the server or the login (`Availability.steady`, `Login.is_untried`);
+- it would change what is known about the login (`Login.is_untried`);
 - an attempt is reported, to `on_attempt` or in the log;
 - the owner of the items cannot settle it (`Items.settle`).
 
@@ -15,13 +15,13 @@ its worker continues in the usual way:
 
 - because of an obstacle that `Readiness` would wait for: outage or pause, an unproved or refused login, a credential
   that is being renewed, a request that waits for a slot;
-- because the application is watched, or was not proved, or its outage is not over;
+- because the application was not proved, its outage is not over, or it is watched and needs another canary;
 - because the run is over;
 - because the owner has no item ready (`Items.advance`).
 
-*With the next item taken and not sent* (`Items.leave`), if reading the source has taken so long that the run is over or
-a pause has begun, if the start that the rate limit assigns lies ahead, or if the source then blocked another chain
-before the request was sent.
+*With the next item taken and not sent* (`Items.leave`), if reading the source has taken so long that the run is over, a
+pause has begun or a canary is needed, if the start that the rate limit assigns lies ahead, or if the source then
+blocked another chain before the request was sent.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ class Express:
         """See `RequestChain`."""
         if not self._is_simple(response) or not self._items.settle(response):
             return False
+        availability = self._runtime.availability
+        if not availability.steady:  # it refused requests not long ago, and this response lets more of them through
+            availability.went_well(self._context.now())
         self._runtime.telemetry.responses[response.status] += 1
         self.is_settled = True
         return True
@@ -128,7 +131,9 @@ class Express:
         if request is None:
             return None
         moment = context.now()  # reading the source may have taken time
-        if runtime.availability.outage.held_until <= moment < run.until:
+        application = self._monitor.application
+        stale = application.is_watched and application.is_stale(moment, self._monitor.holds)
+        if runtime.availability.outage.held_until <= moment < run.until and not stale:
             start = runtime.limiter.reserve(moment)
             if start <= moment:
                 context.restart(moment, attempts=1)
@@ -147,11 +152,10 @@ class Express:
         self._items.leave()
 
     def _is_simple(self, response: Response) -> bool:
-        """Whether `response` is final and tells nothing new."""
+        """Whether `response` is final and tells nothing new about the login."""
         runtime, status = self._runtime, response.status
         return (
             (status in SETTLED or (status in self._known_refusals and response.is_own_form))
-            and runtime.availability.steady
             and not self._login.is_untried
             and runtime.telemetry.on_attempt is None
             and not LOG.isEnabledFor(logging.DEBUG)
@@ -164,7 +168,7 @@ class Express:
             runtime.availability.is_clear(moment)
             and application.proved
             and application.outage.is_over
-            and not application.is_watched
+            and not (application.is_watched and application.is_stale(moment, self._monitor.holds))
             and self._readiness.is_proved()
             and login.is_ready
             and login.request_headers is self._headers

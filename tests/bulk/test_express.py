@@ -51,10 +51,11 @@ HEADS = {
     "invalid": "HTTP/1.1 400 Bad Request\r\nContent-Type: text/xml",
     "busy": "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html",
     "closes": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nConnection: close",
+    "page": "HTTP/1.1 404 Not Found\r\nContent-Type: text/html",
     "last": "HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nKeep-Alive: timeout=10, max=0",
 }
 GOOD = ("accepted", "pending", "none", "twice")
-ODD = (*HEADS, "surplus", "cut", "reset", "split")
+ODD = (*(kind for kind in HEADS if kind != "page"), "surplus", "cut", "reset", "split")
 SERVICE = (
     '<service xmlns="http://www.w3.org/2007/app"><workspace><collection href="http://h/x">'
     '<snx:userid xmlns:snx="http://www.ibm.com/xmlns/prod/sn">me</snx:userid></collection></workspace></service>'
@@ -142,13 +143,14 @@ def random_kind(target: str, times: int) -> str:
 
 @pytest.fixture
 def chained(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the requests that followed another in a chain."""
+    """Counts the requests that followed another in a chain, and those that its worker sent at a later start."""
     counts: Counter[str] = Counter()
     next_request = Express.next_request
 
     def counting(self: Express) -> Any:
         request = next_request(self)
-        counts["followed" if request is not None else "ended"] += 1
+        current: Any = self._items  # the pair under way, which the chain may have left to its worker
+        counts["followed" if request is not None else "left" if current.is_left else "ended"] += 1
         return request
 
     monkeypatch.setattr(Express, "next_request", counting)
@@ -182,8 +184,8 @@ async def test_chains_and_single_checks_have_the_same_outcomes(
                     outcomes[outcome.index] = type(outcome), getattr(outcome, "status", None), str(error), outcome.pair
             assert run.stopped is None
             assert run.tally.read == len(outcomes) == count
-        # How many checks follow another depends on how long the retries of the others wait, compared with a response.
-        assert (chained["followed"] > count / 10) is not bool(options)
+        # After a refusal the server gets fewer requests per second, and a worker waits for the start of each.
+        assert (chained["followed"] + chained["left"] > count * 0.9) is not bool(options)
         found.append(outcomes)
         if journalled:
             recorded.append(rows_of(path))
@@ -218,6 +220,28 @@ async def test_each_pair_gets_its_own_status(chained: Counter[str], *, asynchron
     assert not ordered or [outcome.index for outcome in found] == list(range(3000))
     assert (len(asked), client.stats().responses[200] + client.stats().responses[404]) == (3000, 3001)
     assert chained["followed"] > 2500
+
+
+async def test_a_refusal_now_and_then_does_not_end_the_chains(chained: Counter[str]) -> None:
+    def busy_at_times(target: str, times: int) -> str:
+        return "busy" if times == 1 and target.endswith("77") else "accepted"
+
+    async with serving(busy_at_times) as (url, _), client_of(url) as client:
+        found = await client.check_many(pairs(5000)).collect()
+    assert {outcome.status for outcome in found if isinstance(outcome, Checked)} == {Status.ACCEPTED}
+    assert len(found) == 5000
+    assert chained["followed"] + chained["left"] > 4500
+
+
+async def test_a_single_page_of_a_front_end_does_not_end_the_chains(chained: Counter[str]) -> None:
+    def paged(target: str, times: int) -> str:
+        return "page" if times <= 2 and target.endswith("b100") else "accepted"
+
+    async with serving(paged) as (url, _), client_of(url) as client:
+        found = await client.check_many(pairs(5000)).collect()
+    assert {outcome.status for outcome in found if isinstance(outcome, Checked)} == {Status.ACCEPTED}
+    assert len(found) == 5000
+    assert chained["followed"] > 4500
 
 
 async def test_surplus_data_is_never_the_response_to_the_next_request() -> None:

@@ -45,6 +45,7 @@ class World:
     clear: bool = True
     proved: bool = True
     steady: bool = True
+    went_well: list[float] = field(factory=list)
     known_refusals: frozenset[int] = frozenset()
     delivered: list[int] = field(factory=list)
     left: bool = False
@@ -75,7 +76,14 @@ class World:
 
     def express(self) -> Express:
         outage = Stub({"held_until": self.held_until})
-        availability = Stub({"is_clear": lambda _: self.clear, "steady": self.steady, "outage": outage})
+        availability = Stub(
+            {
+                "is_clear": lambda _: self.clear,
+                "steady": self.steady,
+                "outage": outage,
+                "went_well": self.went_well.append,
+            }
+        )
         runtime: Any = Stub(
             {
                 "availability": availability,
@@ -86,7 +94,7 @@ class World:
             }
         )
         readiness: Any = Stub({"is_proved": lambda: self.proved})
-        monitor: Any = Stub({"application": self.application})
+        monitor: Any = Stub({"application": self.application, "holds": 2.0})
         login: Any = self.login
         context = self.context = CallContext(lambda: self.now, 60.0, self.run)
         first = Request("HEAD", "/profiles/atom/connection.do?first")
@@ -136,7 +144,6 @@ UNSETTLED: dict[str, tuple[Response, Callable[[World], object]]] = {
     "a refused login": (Response(401), lambda _: None),
     "overload": (Response(503), lambda _: None),
     "a response that the owner cannot settle": (FOUND, lambda world: setattr(world, "settles", False)),
-    "a server that has just recovered": (FOUND, lambda world: setattr(world, "steady", False)),
     "a renewed credential": (FOUND, untried),
     "a hook": (FOUND, hook),
 }
@@ -157,6 +164,18 @@ def test_an_attempt_that_is_logged_is_left_to_the_dispatcher(caplog: pytest.LogC
         assert follow(World().express(), FOUND) is None
 
 
+def test_a_good_response_counts_while_the_server_is_recovering() -> None:
+    world = World(steady=False)
+    assert follow(world.express(), FOUND) is SECOND
+    assert world.went_well == [100.0]
+
+
+def test_a_response_that_was_not_settled_does_not_count_twice() -> None:
+    world = World(steady=False, settles=False)
+    assert follow(world.express(), FOUND) is None
+    assert world.went_well == []
+
+
 def renewing(world: World) -> None:
     world.login.values["is_ready"] = False
 
@@ -171,7 +190,7 @@ OBSTACLES: dict[str, Callable[[World], object]] = {
     "a credential that is being renewed": renewing,
     "an application that is away": away,
     "an application that was not proved": lambda world: setattr(world.application, "proved", False),
-    "an application that is watched": lambda world: setattr(world.application, "is_watched", True),
+    "an application that is watched and needs a canary": lambda world: setattr(world.application, "is_watched", True),
     "fewer slots than requests": lambda world: world.slots.change(0),
     "a run that has ended": lambda world: world.run.end_at(world.now, DeadlineError("over", sent="no")),
     "no item": lambda world: setattr(world, "ready", False),
@@ -201,9 +220,21 @@ def test_the_start_of_an_item_is_after_it_was_read() -> None:
     assert world.context.sent_at == 105.0
 
 
+def watched(world: World) -> None:
+    world.application.is_watched = True
+    world.application.canary_sent(99.0)
+
+
+def test_it_goes_on_while_a_canary_vouches_for_an_application_that_is_watched() -> None:
+    world = World()
+    watched(world)
+    assert follow(world.express(), FOUND) is SECOND
+
+
 LATE: dict[str, Callable[[World], object]] = {
     "the run is over": lambda world: world.run.end_at(103.0, DeadlineError("over", sent="no")),
     "a pause has begun": lambda world: setattr(world, "held_until", 110.0),
+    "a canary has become too old": watched,
     "the rate limit is ahead": lambda world: world.limiter.reserve(104.9),
 }
 
