@@ -7,7 +7,8 @@ The length of a token and the attributes of a tag are checked before they reach 
 In a well-formed document ``<`` occurs only at the start of markup, in comments, in CDATA sections and in processing
 instructions. In a piece without the latter three, the last ``<`` is therefore the start of the last tag, and
 everything before it is complete, so no other byte is examined. If the document is not well-formed, the same step
-passes the error on to expat.
+passes the error on to expat. A ``<`` inside a tag is passed on with what precedes it, and nothing after it, so that
+the error is the same for any pieces.
 """
 
 from __future__ import annotations
@@ -113,14 +114,21 @@ class Scanner:
         self._max_attributes = max_attributes
         self._buffer = bytearray()
         self._mode = _Mode.TEXT
-        self._token_start = 0  # start of the incomplete token
-        self._scanned = 0  # end of what has been scanned
+        self._token_start: int = 0  # start of the incomplete token
+        self._scanned: int = 0  # end of what has been scanned
         self._upcoming: dict[bytes, int] = {}  # positions of the next ``<!`` and ``<?``
+        self._begun = False
         self.failure: AtomError | None = None
         self.last_tag: bytes = b""
 
     def push(self, piece: bytes) -> bytes:
         """Add `piece`, at most `max_token` bytes; return what is complete. May set `failure`."""
+        if not self._begun:
+            begins = piece.lstrip(_SPACE)
+            self._begun = bool(begins)
+            if begins.startswith((b'"', b"'")):  # expat would wait for the end of a quoted string
+                self.failure = AtomError("not well-formed (invalid token)")
+                return self.take_rest() + piece[: -len(begins)]
         held = len(self._buffer)
         # Rescanning what was held back is cheap where it is shorter than the new piece.
         if held <= len(piece) and held + len(piece) <= self._max_token:
@@ -146,11 +154,18 @@ class Scanner:
             self.last_tag = tag
             end += len(tag)
         elif (before := data.rfind(b"<", 0, max(end, 0))) >= 0:
-            self.last_tag = tag_at(data[before:end], 0)  # none if it is malformed
+            self.last_tag = tag_at(data[before:end], 0)
+            if not self.last_tag:
+                end = self._after_malformed(end)
         self._buffer[:] = data[max(end, 0) :]
         self._mode = _Mode.TEXT
         self._scanned = 0
         return data[: max(end, 0)]
+
+    def _after_malformed(self, position: int) -> int:
+        """Return the end of the ``<`` at `position`, inside a tag, which the parser will report."""
+        self.failure = AtomError("malformed tag")
+        return position + 1
 
     @property
     def is_between_tokens(self) -> bool:
@@ -203,6 +218,9 @@ class Scanner:
         position = special if special >= 0 else self._buffer.rfind(b"<", first)
         if position > first:
             self.last_tag = tag_at(self._buffer[self._buffer.rfind(b"<", first, position) : position], 0)
+            if not self.last_tag:
+                self._token_start = self._scanned = self._after_malformed(position)
+                return False
         self._token_start = self._scanned = position
         # A buffer within the limit cannot hold a token beyond it.
         if special < 0 or len(self._buffer) > self._max_token or not self._skip_constructs():

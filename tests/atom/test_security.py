@@ -312,9 +312,28 @@ def test_a_limit_that_is_exceeded_at_the_end_of_a_chunk() -> None:
 def test_a_tag_in_a_tag_does_not_complete_the_entry() -> None:
     reader = Reader()
     assert len(reader.feed(FEED + b"<entry/><entry></entry>")) == 2
-    assert reader.feed(b"<entry><id>x</id><category<ent") == []
-    with pytest.raises(AtomError, match="not well-formed"):
-        reader.feed(b'ry> term="x"/></entry>')
+    for piece in (b"<entry><id>x</id><category<ent", b'ry> term="x"/></entry>'):
+        with pytest.raises(AtomError, match="not well-formed"):
+            reader.feed(piece)
+
+
+BROKEN_TAGS = [
+    (b"<fee<!d>", (1, 4)),
+    (b"<feed <!DOCTYPE x>>", (1, 6)),
+    (b"<feed a='<!-- -->'>", (1, 9)),
+    (FEED + b"</<?x?>feed>", (1, len(FEED) + 2)),
+    (FEED + b"<<![CDATA[x]]>feed>", (1, len(FEED) + 1)),
+    (b'"<feed a="b">', (1, 0)),
+    (b" \n'<feed/>", (2, 0)),
+]
+
+
+@pytest.mark.parametrize(("document", "place"), BROKEN_TAGS)
+def test_a_broken_tag_is_reported_at_the_same_place_in_any_pieces(document: bytes, place: tuple[int, int]) -> None:
+    for size in range(1, len(document) + 1):
+        with pytest.raises(AtomError, match="not well-formed") as caught:
+            read_all(document, size, Reader())
+        assert (caught.value.line, caught.value.column) == place, size
 
 
 def test_entries_are_counted() -> None:
