@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CommunityEndpoints"]
 
 _INVITATIONS_PAGE_SIZE, _MEMBERS_PAGE_SIZE = 20, 10
+_MEMBER_PARAMETERS = {"userid", "email"}
 
 
 def _error(status: int, message: str) -> ErrorResult:
@@ -60,9 +61,9 @@ class CommunityEndpoints:
         return self._entry(partial(self._documents.community, group))
 
     def invitations(self, request: ServerRequest) -> OperationResult:
-        """GET ``community/invites``: all invitations to a community, for its owners; or the one of a member uuid."""
+        """GET ``community/invites``: all invitations to a community, for its owners; or the one of a person."""
         group, user = self._group(request), request.signed_in()
-        if "userid" in request.query:
+        if _MEMBER_PARAMETERS & request.query.keys():
             invitation = self._invitation(request, group)
             return self._entry(partial(self._documents.invitation, invitation))
         if not self._is_owner(user, group):
@@ -96,7 +97,7 @@ class CommunityEndpoints:
     def withdraw(self, request: ServerRequest) -> OperationResult:
         """DELETE ``community/invites``: the invitee declines, or an owner revokes."""
         user, group = request.signed_in(), self._group(request)
-        if "userid" not in request.query:
+        if not _MEMBER_PARAMETERS & request.query.keys():
             return _INVALID
         self.memberships.withdraw(user, self._invitation(request, group))
         return EmptyResult(self._context.settings.invitation_delete, "communities")
@@ -139,9 +140,19 @@ class CommunityEndpoints:
         return group
 
     def _invitation(self, request: ServerRequest, group: Group) -> PendingInvitation:
-        """The invitation of the person with the requested member uuid, if the user may see it."""
-        user = request.signed_in()
-        person = self.memberships.person(request.first("userid"))
+        """The invitation of the requested person, if the user may see it.
+
+        ``userid`` is the member uuid, as in links, or a userid: the vendor's own client sends this, or ``email``.
+        """
+        user, number = request.signed_in(), self._context.directory.number
+        if "userid" in request.query:
+            person = self.memberships.person(request.first("userid"))
+            if person is None:
+                person = number("userid", request.first("userid"))
+        elif self._context.settings.emails == "hidden":
+            raise RefusedError(_INVALID)
+        else:
+            person = number("email", request.first("email"))
         invitation = None if person is None else self.memberships.invitation(group, person)
         if invitation is None:
             raise RefusedError(_NO_INVITATION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -121,6 +121,24 @@ async def test_an_invitation_as_recorded(
     assert (await ask(server, "GET", by_userid, user=invitee)).status_code == 404
     added = ", private, must-revalidate" if version == "6.0" else ""
     assert one.headers["cache-control"] == f"no-store, no-cache, must-revalidate{added}"
+
+
+@pytest.mark.parametrize("by", ["userid", "email"])
+async def test_an_invitation_is_also_found_and_deleted_by_userid_and_by_email(
+    directory: Directory, ask: Any, community: GeneratedCommunity, stranger: Person, by: str
+) -> None:
+    server = app(directory)
+    url = f"{SERVICE}/invites?communityUuid={community.uuid}&{by}="
+    invitee = f"{url}{quote(str(getattr(community.invited[0], by)), safe='')}"
+    assert (await ask(server, "DELETE", invitee, user=stranger)).status_code == 403
+    assert len(_hrefs((await ask(server, "GET", invitee, user=community.invited[0])).text)) == 1
+    for unknown in ("nobody@example.com", quote(str(getattr(stranger, by)), safe="")):
+        assert (await ask(server, "DELETE", url + unknown, user=community.owners[0])).status_code == 404
+    assert (await ask(server, "DELETE", invitee, user=community.owners[0])).status_code == 200
+    assert (await ask(server, "DELETE", invitee, user=community.owners[0])).status_code == 404
+    assert [commit.verb for commit in server.commits] == ["withdraw from community"]
+    hidden = await ask(app(directory, emails="hidden"), "DELETE", invitee, user=community.owners[0])
+    assert hidden.status_code == (400 if by == "email" else 200)
 
 
 async def test_201_with_an_entry(
