@@ -187,8 +187,7 @@ class ResponseWriter:
             str(error.status) if error.code is None else error.code,
             error.message,
             self._dialect.line_end,
-            declared=from_profiles,
-            blank_lines=8 if from_profiles else 12,
+            from_profiles=from_profiles,
         ).encode()
         headers = [
             (b"content-type", b"text/xml;charset=UTF-8"),
@@ -216,15 +215,14 @@ def html_response(status: int, text: str, *headers: Header) -> ServerResponse:
     return plain_response(PlainResult(status, "text/html;charset=UTF-8", page, headers))
 
 
-def _error_document(code: str, message: str, line_end: str, *, declared: bool, blank_lines: int) -> str:
+def _error_document(code: str, message: str, line_end: str, *, from_profiles: bool) -> str:
     """An error document of an application, with the blank lines and the padded text of the recordings."""
     lines = [
-        *([DECLARATION] if declared else []),
-        *[""] * blank_lines,
+        *([DECLARATION, *[""] * 8] if from_profiles else [""] * 12),
         f'<error xmlns="{SN}">',
         *("\t<code>", f"\t\t{code}", "\t</code>"),
         *("\t<message>", f"\t\t{escape(message)}", "\t</message>"),
-        *("\t<trace>", "\t\t", "\t</trace>"),
+        *("\t<trace>", "\t\tOMITTED" if from_profiles else "\t\t", "\t</trace>"),
         "</error>",
         *[""] * 3,
     ]

@@ -27,7 +27,7 @@ INVALID_6_0 = (
     b'<error xmlns="http://www.ibm.com/xmlns/prod/sn">\r\n'
     b"\t<code>\r\n\t\t400\r\n\t</code>\r\n"
     b"\t<message>\r\n\t\tCLFRN1172E: The request is invalid.\r\n\t</message>\r\n"
-    b"\t<trace>\r\n\t\t\r\n\t</trace>\r\n</error>\r\n\r\n\r\n"
+    b"\t<trace>\r\n\t\tOMITTED\r\n\t</trace>\r\n</error>\r\n\r\n\r\n"
 )
 
 

@@ -23,7 +23,7 @@ ALREADY_4_5 = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n\n\n\n\n\n\n\n\n<error xmlns="http://www.ibm.com/xmlns/prod/sn">\n'
     b"\t<code>\n\t\t\n\t</code>\n"
     b"\t<message>\n\t\tCLFRN1168E: A connection to this user already exists or is pending.\n\t</message>\n"
-    b"\t<trace>\n\t\t\n\t</trace>\n</error>\n\n\n"
+    b"\t<trace>\n\t\tOMITTED\n\t</trace>\n</error>\n\n\n"
 )
 
 
