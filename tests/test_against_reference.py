@@ -92,7 +92,7 @@ async def test_every_version_tells_the_truth(directory: Directory, version: str)
 
 
 async def test_below_a_context_path(directory: Directory) -> None:
-    async with listening(app(directory)) as url:
+    async with listening(app(directory, context="/intranet/social")) as url:
         await agree(client_at(f"{url}/intranet/social/"), directory, 30)
 
 

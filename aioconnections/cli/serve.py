@@ -30,6 +30,7 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
     emails: Literal["exposed", "hidden"] = "exposed",
     auth: Literal["basic", "form", "oauth"] = "basic",
     tokens: Path | None = None,
+    token_paths: Literal["oauth", "ordinary"] = "oauth",  # noqa: S107 # the kind of a path
     anonymous_read: Annotated[bool, Parameter(negative="")] = False,
     max_ps: Annotated[int, COUNT] = 250,
     page_default: Annotated[int | None, COUNT] = None,
@@ -37,6 +38,11 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
     rootless_profile_entry: bool = True,
     invitation_delete: Literal["200", "204"] = "200",
     invite_201_body: Literal["empty", "entry"] = "empty",
+    require_connection_type: bool = True,
+    front_end_pages: Annotated[bool, Parameter(negative="")] = False,
+    front_end_status: Annotated[int | None, COUNT] = None,
+    context: str = "",
+    link_base: str | None = None,
     commit_log: Path | None = None,
 ) -> int:
     """Run the reference server on loopback until Ctrl-C.
@@ -54,6 +60,7 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
             a login page (form); or with bearer tokens (oauth).
         tokens: Owners of the tokens for --auth oauth: CSV or JSON lines with the columns token and email, userid or
             key.
+        token_paths: Whether --auth oauth accepts tokens on the paths with "oauth" or on the ordinary ones.
         anonymous_read: Allow reading without a login, except for data of the signed-in user.
         max_ps: Largest page size of a listing; larger requests get this size.
         page_default: Page size if a request gives none; by default 10, and 20 for invitations to communities.
@@ -62,6 +69,12 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
             root element, or with 404.
         invitation_delete: Status of the response after an invitation to a community is declined or revoked.
         invite_201_body: Whether the response to a creation contains the new entry.
+        require_connection_type: Whether an invitation needs the parameter connectionType.
+        front_end_pages: Replace error documents by HTML pages, as some front-end web servers do.
+        front_end_status: Status of these pages, from 200 to 599; by default that of the error document.
+        context: Path before /profiles and /communities, such as /social.
+        link_base: Beginning of all links in responses, such as https://inner.example.com:9443, as behind a gateway that
+            does not rewrite them.
         commit_log: File to which each change is appended as a line of JSON before the response is sent.
     """
     from aioconnections.cli.apart import NamedFile
@@ -81,6 +94,7 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
             emails=emails,
             auth=auth,
             tokens=_tokens(tokens),
+            token_paths=token_paths,
             anonymous_read=anonymous_read,
             max_ps=max_ps,
             page_default=page_default,
@@ -88,6 +102,11 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
             rootless_profile_entry=rootless_profile_entry,
             invitation_delete=204 if invitation_delete == "204" else 200,
             invite_201_body=invite_201_body,
+            require_connection_type=require_connection_type,
+            front_end_pages=front_end_pages,
+            front_end_status=front_end_status,
+            context=context,
+            link_base=link_base,
             commit_log=commit_log,
         )
     except (ImportError, ValueError) as error:  # uvicorn is missing, or an option is invalid

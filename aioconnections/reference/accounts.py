@@ -78,7 +78,7 @@ class Accounts:
             cookie: value of the ``Cookie`` header.
             oauth: whether the path is one for bearer tokens.
         """
-        if not (authorization or cookie) or oauth is not (self._settings.auth == "oauth"):
+        if not (authorization or cookie) or oauth is not self._settings.takes_tokens_on_oauth_paths:
             return None
         return self._cached_login(authorization, cookie)
 
@@ -201,7 +201,7 @@ class LoginEndpoints:
             return PlainResult(200, _HTML, login_page(target))
         # Always a path on this server: an open redirect would let other sites use this login page.
         path = quote(urlsplit(target)._replace(scheme="", netloc="").geturl().lstrip("/"), safe="/?&=%+")
-        return PlainResult(302, _HTML, "", ((b"location", f"{request.base}/{path}".encode()), *requester.cookies))
+        return PlainResult(302, _HTML, "", ((b"location", f"{request.root}/{path}".encode()), *requester.cookies))
 
     def token(self, request: ServerRequest) -> OperationResult:
         """POST to the token endpoint: a new pair of tokens as JSON for a refresh token (RFC 6749, section 6)."""

@@ -27,13 +27,15 @@ from aioconnections.reference.responses import (
     INVALID,
     Header,
     LoginRequired,
+    PlainResult,
     RefusedError,
     ResponseWriter,
     ServerResponse,
     html_response,
+    plain_response,
 )
 from aioconnections.reference.routes import Access, Route, Routes
-from aioconnections.reference.settings import CreatedBody, Emails, LoginScheme, Settings
+from aioconnections.reference.settings import CreatedBody, Emails, LoginScheme, Settings, TokenPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,6 +60,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
     auth: LoginScheme = "basic",
     tokens: Mapping[str, Identity | Person] | None = None,
     refresh_tokens: Mapping[str, Identity | Person] | None = None,
+    token_paths: TokenPaths = "oauth",  # noqa: S107  # the kind of a path
     anonymous_read: bool = False,
     invite_201_body: CreatedBody = "empty",
     invitation_delete: Literal[200, 204] = 200,
@@ -66,7 +69,11 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
     cache_headers: bool = True,
     rootless_profile_entry: bool = True,
     dedup: bool = True,
+    require_connection_type: bool = True,
     front_end_pages: bool = False,
+    front_end_status: int | None = None,
+    context: str = "",
+    link_base: str | None = None,
     faults: Iterable[Fault] = (),
     fault_seed: int = 0,
     commit_log: str | PathLike[str] | None = None,
@@ -74,7 +81,8 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
 ) -> App:
     """A Connections server over `directory`, as an ASGI callable.
 
-    It supports these resources, below any path prefix and with the ``oauth`` segment where the product has it:
+    It supports these resources, below the path `context` and with the ``oauth`` segment where the product has it; any
+    other path gets the 404 of the application server:
 
     - Profiles: ``connection.do``, ``connections.do``, ``connectionsInCommon.do``, ``profileService.do``,
       ``profile.do``, ``profileEntry.do``, ``search.do``, ``serviceconfigs``; in its Administration API
@@ -101,6 +109,8 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         tokens: the person of each bearer token.
         refresh_tokens: the person of each refresh token. ``oauth`` requires tokens of either kind; the other values of
             `auth` accept none.
+        token_paths: ``ordinary``: with ``oauth``, tokens are accepted on the plain paths, as by a gateway with its own
+            login, and the paths with ``oauth`` get 401.
         anonymous_read: whether GET and HEAD need no login, except for the requester's own resources.
         invite_201_body: ``entry``: the response to a creation contains the new entry, as the vendor's pages say;
             ``empty``: its body is empty, as recorded.
@@ -113,7 +123,13 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
             a root, as recorded, or with 404.
         dedup: False: a repeated invitation is not refused, but made and committed again, so that the commits show what
             a client sends twice.
+        require_connection_type: False: an invitation is also accepted without the parameter ``connectionType``.
         front_end_pages: True: a front-end web server replaces error documents by its own HTML pages.
+        front_end_status: the status of these pages, from 200 to 599; None for that of the error document.
+        context: the path before ``/profiles`` and ``/communities``, such as ``/social``.
+        link_base: the beginning of all links, such as ``https://inner.example.com:9443``, as behind a gateway that does
+            not rewrite them: the requester knows the server by another host, and `context` is the path that the gateway
+            adds. None for the host and `context` of each request.
         faults: faults to inject; see also `App.faults`, which can be set while the server runs.
         fault_seed: seed of the random numbers behind `Fault.chance`.
         commit_log: a file to which each change is appended as a line of JSON before the response is sent; see `Commit`.
@@ -131,6 +147,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         version=version,
         emails=emails,
         auth=auth,
+        token_paths=token_paths,
         anonymous_read=anonymous_read,
         invite_201_body=invite_201_body,
         invitation_delete=invitation_delete,
@@ -139,7 +156,11 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         cache_headers=cache_headers,
         rootless_profile_entry=rootless_profile_entry,
         dedup=dedup,
+        require_connection_type=require_connection_type,
         front_end_pages=front_end_pages,
+        front_end_status=front_end_status,
+        context=context,
+        link_base=link_base,
     )
     server = App(
         directory,
@@ -207,6 +228,7 @@ class App:
             CommunityEndpoints(context),
             LoginEndpoints(accounts),
             InspectionEndpoints(commits, self._schedule),
+            context=settings.context,
         )
         self._writer = ResponseWriter(settings, clock)
 
@@ -309,9 +331,9 @@ class App:
         authorization, cookie, host = _request_headers(scope["headers"])
         method: str = scope["method"]
         requester = self._authenticate(route.access, authorization, cookie, reading=method in _READ_METHODS)
-        origin = f"{scope['scheme']}://{host}"
+        root = f"{scope['scheme']}://{host}{self._settings.context}"
         if requester is None:
-            return self._login_required(route, origin)
+            return self._login_required(route, root)
         if method not in route.methods:
             return html_response(405, "Method not allowed.", (b"allow", route.allowed), *requester.cookies)
         if len(body) > _MAX_BODY:
@@ -319,7 +341,8 @@ class App:
         query = parse_query(scope["query_string"])
         if query is None:
             return self._writer.response(INVALID, None, requester.cookies)
-        return ServerRequest(method, origin, route.prefix, route.path, requester, query, body), route
+        base = self._settings.link_base or root
+        return ServerRequest(method, root, base, route.path, requester, query, body), route
 
     def _authenticate(self, access: Access, authorization: bytes, cookie: bytes, *, reading: bool) -> Requester | None:
         """The requester; None if a login is missing or wrong."""
@@ -337,18 +360,20 @@ class App:
         except RefusedError as refused:
             result = refused.result
         if isinstance(result, LoginRequired):
-            return self._login_required(route, request.origin)
+            return self._login_required(route, request.root)
         base = None if request.method == "HEAD" else request.base
         return self._writer.response(result, base, request.requester.cookies)
 
-    def _login_required(self, route: Route, origin: str) -> ServerResponse:
+    def _login_required(self, route: Route, root: str) -> ServerResponse:
         """A challenge, or a redirect to the login page as a single sign-on sends it."""
         if self._settings.auth == "form" and route.access == "password":
-            location = f"{origin}{route.prefix}{address(LOGIN, {'target': route.path})}"
+            location = f"{root}{address(LOGIN, {'target': route.path})}"
             return html_response(302, "Sign in first.", (b"location", location.encode()))
-        scheme = b"Bearer" if route.access == "oauth" else b"Basic"
-        challenge = (b"www-authenticate", scheme + b' realm="IBM Connections"')
-        return html_response(401, "The login is missing or wrong.", challenge)
+        is_plain = route.access == "password"
+        takes_token = route.access == "oauth" or (is_plain and self._settings.takes_tokens_on_plain_paths)
+        scheme = b"Bearer" if takes_token else b"Basic"
+        challenge = (b"www-authenticate", scheme + b' realm="lotus-connections"')
+        return plain_response(PlainResult(401, "text/html;charset=ISO-8859-1", "\n", (challenge,)))
 
     def _faults_for(self, request: ServerRequest, route: Route) -> Sequence[Fault]:
         name = route.methods[request.method].name

@@ -93,7 +93,8 @@ class ColleagueEndpoints:
     def invite(self, request: ServerRequest) -> OperationResult:
         """POST ``connections.do``: the signed-in user invites the named person."""
         user, context = request.signed_in(), self.context
-        _require_colleague_type(request)
+        if context.settings.require_connection_type or "connectionType" in request.query:
+            _require_colleague_type(request)
         invitee = context.lookup.person(request.query, PERSON)
         entry = context.posted_entry(request, "connection")
         if invitee is None or invitee == user or entry.terms.get("connection/type") != "colleague":

@@ -77,10 +77,10 @@ class Fault:
     """A fault, and the requests that it affects.
 
     Attributes:
-        kind: ``delay`` waits; ``refuse`` responds with `status`, as a front-end server does; ``login`` responds with a
-            login page and 200; ``missing`` responds with the HTML page of the application server for an application
-            that is not installed; ``reset`` closes the connection with an RST; ``stall`` sends nothing more until the
-            client disconnects.
+        kind: ``delay`` waits; ``refuse`` responds with `status` and an HTML page, as a front-end server does; ``login``
+            responds with a login page and 200; ``missing`` responds with the HTML page of the application server for an
+            application that is not installed; ``reset`` closes the connection with an RST; ``stall`` sends nothing more
+            until the client disconnects.
         at: when it happens. ``request``: the request has been read and has not taken effect. ``commit``: the request
             has taken effect and no response has been sent. ``half``: the head and half of the body have been sent as
             well; only with ``delay``, ``reset`` and ``stall``.
@@ -92,7 +92,7 @@ class Fault:
         chance: the share of the remaining requests that it affects, from 0 to 1. In the same sequence of requests it
             affects the same ones.
         seconds: the length of a ``delay``.
-        status: the status of ``refuse``.
+        status: the status of ``refuse``, from 200 to 599.
         retry_after: the ``Retry-After`` header of ``refuse``: seconds, or text that is sent unchanged; None for no
             header.
         retry_after_form: how seconds are written: as a number or as one of the three HTTP dates.
@@ -114,7 +114,7 @@ class Fault:
     times: int | None = field(default=None, kw_only=True, validator=optional(ge(1)))
     chance: float = field(default=1.0, kw_only=True, validator=[ge(0), le(1)])
     seconds: float = field(default=0.0, kw_only=True, validator=ge(0))
-    status: int = field(default=503, kw_only=True, validator=[ge(400), le(599)])
+    status: int = field(default=503, kw_only=True, validator=[ge(200), le(599)])
     retry_after: float | str | None = field(default=None, kw_only=True)
     retry_after_form: _RetryAfterForm = field(default="seconds", kw_only=True, validator=in_(get_args(_RetryAfterForm)))
 

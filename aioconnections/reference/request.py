@@ -74,8 +74,8 @@ class ServerRequest(NamedTuple):
 
     Attributes:
         method: HTTP method; one that the route supports.
-        origin: scheme and host by which the requester knows the server.
-        prefix: the part of the path before ``/profiles``, ``/communities`` and so on.
+        root: the URL by which the requester knows the server: scheme, host and the path before ``/profiles``.
+        base: the beginning of all links; `root`, except behind a gateway.
         path: the rest of the path as links contain it: without the ``oauth`` segment.
         requester: the authenticated sender.
         query: the query parameters.
@@ -83,17 +83,12 @@ class ServerRequest(NamedTuple):
     """
 
     method: str
-    origin: str
-    prefix: str
+    root: str
+    base: str
     path: str
     requester: Requester
     query: Parameters
     body: bytes
-
-    @property
-    def base(self) -> str:
-        """The beginning of all links: origin and path prefix."""
-        return self.origin + self.prefix
 
     @property
     def user(self) -> int | None:

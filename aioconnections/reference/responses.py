@@ -43,6 +43,7 @@ Header: TypeAlias = tuple[bytes, bytes]
 ServedApplication: TypeAlias = Literal["profiles", "communities"]
 DocumentKind: TypeAlias = Literal["profiles", "service document", "communities"]
 _CACHE_SIZE = 4096
+_BODYLESS = frozenset({204, 205, 304})
 _EXPIRED: Header = (b"expires", b"Thu, 01 Dec 1994 16:00:00 GMT")
 _CONTENT_TYPES: dict[DocumentKind, bytes] = {
     "profiles": b"application/atom+xml;charset=UTF-8",
@@ -130,6 +131,7 @@ class ResponseWriter:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._dialect = dialect = settings.dialect
         self._front_end_pages = settings.front_end_pages
+        self._front_end_status = settings.front_end_status
         self._clock = clock
         self._common: list[Header] = [
             (b"x-lconn-auth", dialect.auth_header.encode()),
@@ -181,7 +183,8 @@ class ResponseWriter:
 
     def _uncached_error(self, error: ErrorResult) -> ServerResponse:
         if self._front_end_pages:
-            return html_response(error.status, HTTPStatus(error.status).phrase)
+            status = self._front_end_status or error.status
+            return html_response(status, _phrase(status))
         from_profiles = error.application == "profiles"
         body = _error_document(
             str(error.status) if error.code is None else error.code,
@@ -201,7 +204,7 @@ class ResponseWriter:
 
 def plain_response(result: PlainResult, cookies: tuple[Header, ...] = ()) -> ServerResponse:
     """The response for a result that is not Atom."""
-    body = result.text.encode(errors="replace")
+    body = b"" if result.status in _BODYLESS else result.text.encode(errors="replace")
     headers = [(b"content-type", result.content_type.encode()), (b"content-length", b"%d" % len(body))]
     return ServerResponse(result.status, [*headers, *result.headers, *cookies], body)
 
@@ -227,6 +230,13 @@ def _error_document(code: str, message: str, line_end: str, *, from_profiles: bo
         *[""] * 3,
     ]
     return line_end.join(lines)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown status"
 
 
 def _last_modified(seconds: int) -> Header:

@@ -37,14 +37,12 @@ class Route(NamedTuple):
     """A known path.
 
     Attributes:
-        prefix: the part of the path before ``/profiles``, ``/communities`` and so on.
-        path: the rest as links contain it: without the ``oauth`` segment.
+        path: the path as links contain it: without the context and the ``oauth`` segment.
         access: what the path requires of the requester.
         methods: the operations by method.
         allowed: the methods as the ``Allow`` header lists them.
     """
 
-    prefix: str
     path: str
     access: Access
     methods: _Methods
@@ -52,7 +50,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """The paths of one server, each below any prefix."""
+    """The paths of one server, each below the path `context`."""
 
     def __init__(
         self,
@@ -61,7 +59,10 @@ class Routes:
         communities: CommunityEndpoints,
         login: LoginEndpoints,
         inspection: InspectionEndpoints,
+        *,
+        context: str,
     ) -> None:
+        self._context = context
         self._paths: dict[str, tuple[str, Access, _Methods]] = {}
         profiles: dict[str, _Methods] = {**_colleague_paths(colleagues), **_people_paths(people)}
         for path, methods in profiles.items():
@@ -96,12 +97,13 @@ class Routes:
         self._paths[oauth_path] = path, "oauth", methods
 
     def _find(self, full_path: str) -> Route | None:
-        for end, (path, access, methods) in self._paths.items():
-            if full_path.endswith(end):
-                with_head = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
-                allowed = ", ".join(method for method in _METHOD_ORDER if method in with_head)
-                return Route(full_path.removesuffix(end), path, access, with_head, allowed.encode())
-        return None
+        known = self._paths.get(full_path[len(self._context) :]) if full_path.startswith(self._context) else None
+        if known is None:
+            return None
+        path, access, methods = known
+        with_head = {**({"HEAD": methods["GET"]} if "GET" in methods else {}), **methods}
+        allowed = ", ".join(method for method in _METHOD_ORDER if method in with_head)
+        return Route(path, access, with_head, allowed.encode())
 
 
 def _colleague_paths(colleagues: ColleagueEndpoints) -> dict[str, _Methods]:

@@ -6,13 +6,16 @@ difference between installations has an option.
 
 from __future__ import annotations
 
+import re
 from typing import Literal, TypeAlias
 
 from attrs import field, frozen
-from attrs.validators import ge, in_, instance_of, optional
+from attrs.validators import ge, in_, instance_of, le, optional
 
-__all__ = ["DIALECTS", "CreatedBody", "Dialect", "Emails", "LoginScheme", "Settings", "Version"]
+__all__ = ["DIALECTS", "CreatedBody", "Dialect", "Emails", "LoginScheme", "Settings", "TokenPaths", "Version"]
 
+_CONTEXT = re.compile(r"(?:/[A-Za-z0-9_.~-]+)*")
+_LINK_BASE = re.compile(rf"https?://[A-Za-z0-9_.:\[\]-]+{_CONTEXT.pattern}")
 Version: TypeAlias = Literal["4.5", "5.0", "6.0"]
 
 
@@ -93,6 +96,7 @@ DIALECTS: dict[Version, Dialect] = {
 
 Emails: TypeAlias = Literal["exposed", "hidden"]
 LoginScheme: TypeAlias = Literal["basic", "form", "oauth"]
+TokenPaths: TypeAlias = Literal["oauth", "ordinary"]
 CreatedBody: TypeAlias = Literal["empty", "entry"]
 
 
@@ -107,6 +111,7 @@ class Settings:
     version: Version = field(validator=in_(DIALECTS))
     emails: Emails = field(validator=in_(("exposed", "hidden")))
     auth: LoginScheme = field(validator=in_(("basic", "form", "oauth")))
+    token_paths: TokenPaths = field(validator=in_(("oauth", "ordinary")))
     anonymous_read: bool = field(validator=instance_of(bool))
     invite_201_body: CreatedBody = field(validator=in_(("empty", "entry")))
     invitation_delete: int = field(validator=in_((200, 204)))
@@ -115,7 +120,29 @@ class Settings:
     cache_headers: bool = field(validator=instance_of(bool))
     rootless_profile_entry: bool = field(validator=instance_of(bool))
     dedup: bool = field(validator=instance_of(bool))
+    require_connection_type: bool = field(validator=instance_of(bool))
     front_end_pages: bool = field(validator=instance_of(bool))
+    front_end_status: int | None = field(validator=optional([ge(200), le(599)]))
+    context: str
+    link_base: str | None
+
+    def __attrs_post_init__(self) -> None:
+        if self.front_end_status is not None and not self.front_end_pages:
+            raise ValueError("front_end_status requires front_end_pages=True")
+        if not _CONTEXT.fullmatch(self.context):
+            raise ValueError(f"context must be empty or a path such as /social, got {self.context!r}")
+        if self.link_base is not None and not _LINK_BASE.fullmatch(self.link_base):
+            raise ValueError(f"link_base must be a URL such as https://inner.example.com:9443, got {self.link_base!r}")
+
+    @property
+    def takes_tokens_on_oauth_paths(self) -> bool:
+        """Whether bearer tokens are accepted, and on the paths with ``oauth``."""
+        return self.auth == "oauth" and self.token_paths == "oauth"  # noqa: S105  # the kind of a path
+
+    @property
+    def takes_tokens_on_plain_paths(self) -> bool:
+        """Whether bearer tokens are accepted, and on the plain paths."""
+        return self.auth == "oauth" and self.token_paths == "ordinary"  # noqa: S105  # the kind of a path
 
     @property
     def dialect(self) -> Dialect:

@@ -12,6 +12,11 @@ import pytest
 from aioconnections.reference import Directory
 
 Start = Callable[..., "subprocess.Popen[str]"]
+SN = "http://www.ibm.com/xmlns/prod/sn"
+INVITATION = (
+    f'<entry xmlns="http://www.w3.org/2005/Atom"><category term="connection" scheme="{SN}/type"/>'
+    f'<category term="colleague" scheme="{SN}/connection/type"/><category term="pending" scheme="{SN}/status"/></entry>'
+)
 
 
 def test_it_says_where_it_listens_and_ends_with_sigterm(start: Start) -> None:
@@ -52,6 +57,48 @@ def test_its_switches_are_those_of_the_reference_server(start: Start, tmp_path: 
         hidden = web.get("/profiles/atom/profile.do", params={"email": str(ann.email)})
         assert hidden.status_code == 400
     assert (tmp_path / "commits.jsonl").exists()
+
+
+def test_it_stands_in_for_a_gateway_and_for_other_front_ends(start: Start, tmp_path: Path) -> None:
+    directory = Directory.generate(people=20, seed=1)
+    ann = directory.people[0]
+    cid = next(person for person in directory.people[1:] if directory.status(ann, person) is None)
+    (tmp_path / "tokens.csv").write_text(f"token,email\nof-ann,{ann.email}\n", encoding="utf-8")
+    switches = {
+        "auth": "oauth",
+        "tokens": tmp_path / "tokens.csv",
+        "token-paths": "ordinary",
+        "context": "/ctx",
+        "link-base": "https://inner.example.com:9443",
+        "front-end-status": 200,
+    }
+    options = [text for name, value in switches.items() for text in (f"--{name}", value)]
+    server = start("serve", "--people", 20, "--no-require-connection-type", "--front-end-pages", *options)
+    assert server.stdout is not None
+    url = server.stdout.readline().removeprefix("listening on ").strip()
+    with httpx.Client(base_url=f"{url}/ctx", trust_env=False, headers={"Authorization": "Bearer of-ann"}) as web:
+        own = web.get("/profiles/atom/profileService.do")
+        assert "https://inner.example.com:9443/profiles/atom/connections.do" in own.text
+        page = web.get("/profiles/atom/connection.do", params={"connectionId": "x"})
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html;charset=UTF-8")
+        made = web.post("/profiles/atom/connections.do", params={"key": str(cid.key)}, content=INVITATION)
+        assert (made.status_code, made.text) == (201, "")  # without connectionType
+        assert httpx.get(f"{url}/profiles/serviceconfigs", trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--context", "social", "context must be empty or a path such as /social, got 'social'"),
+        ("--link-base", "inner", "link_base must be a URL such as https://inner.example.com:9443, got 'inner'"),
+        ("--front-end-status", "200", "front_end_status requires front_end_pages=True"),
+    ],
+)
+def test_it_refuses_switches_that_make_no_server(
+    command: Callable[..., Any], option: str, value: str, problem: str
+) -> None:
+    said = command("serve", "--people", 20, option, value)
+    assert (said.code, problem in said.err) == (2, True)
 
 
 def test_it_takes_tokens_instead_of_passwords(start: Start, tmp_path: Path) -> None:

@@ -733,7 +733,8 @@ def test_below_a_context_path_and_with_cookies_it_is_the_same(
     options: dict[str, Any], *, front_end_pages: bool
 ) -> None:
     async def main() -> None:
-        place = Stoppable(front_end_pages=front_end_pages)
+        context = "/social" if "base_url" in options else ""
+        place = Stoppable(front_end_pages=front_end_pages, context=context)
         pairs = all_pairs(place, 400)
         async with place.client(None, max_per_second=100, **options) as client:
             run, found = await checked(place, client, pairs, 50, 5.0)

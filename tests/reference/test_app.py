@@ -50,9 +50,9 @@ async def test_unknown_user_gets_a_challenge(directory: Directory, ask: Any, aut
     headers = {} if authorization is None else {"Authorization": authorization.decode()}
     response = await ask(app(directory), "GET", SERVICE, headers=headers)
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == 'Basic realm="IBM Connections"'
-    assert response.headers["content-type"].startswith("text/html")
-    assert b"<html>" in response.content
+    assert response.headers["www-authenticate"] == 'Basic realm="lotus-connections"'
+    assert response.headers["content-type"] == "text/html;charset=ISO-8859-1"
+    assert response.content == b"\n"
     assert "set-cookie" not in response.headers
 
 
@@ -86,7 +86,7 @@ async def test_bearer_tokens_are_accepted_on_oauth_paths(
     for wrong in ({"Authorization": "Bearer t1ken"}, {"Authorization": "Basic t0ken"}, {}):
         refused = await ask(server, "GET", path, headers=wrong)
         assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == 'Bearer realm="IBM Connections"'
+        assert refused.headers["www-authenticate"] == 'Bearer realm="lotus-connections"'
     assert (await ask(server, "GET", SERVICE, headers=bearer)).status_code == 401
     assert (await ask(app(directory), "GET", path, user="admin")).status_code == 401
 
@@ -99,6 +99,13 @@ async def test_bearer_tokens_are_accepted_on_oauth_paths(
         ({"auth": "digest"}, "auth"),
         ({"auth": "oauth"}, "tokens"),
         ({"tokens": {"t": ADMINISTRATOR}}, "tokens"),
+        ({"token_paths": "both"}, "token_paths"),
+        ({"front_end_status": 200}, "front_end_status requires front_end_pages=True"),
+        ({"front_end_status": 199, "front_end_pages": True}, "front_end_status"),
+        ({"context": "social"}, r"context must be empty or a path such as /social, got 'social'"),
+        ({"context": "/social/"}, "context must be"),
+        ({"link_base": "inner.example.com"}, "link_base must be a URL such as"),
+        ({"link_base": "https://inner.example.com/?a"}, "link_base must be a URL such as"),
     ],
 )
 async def test_invalid_options_are_refused(directory: Directory, options: dict[str, Any], reason: str) -> None:
@@ -114,7 +121,7 @@ async def test_token_of_an_unknown_person_is_refused(directory: Directory) -> No
 
 @pytest.mark.parametrize("context", ["", "/context", "/a/b", "/profiles"])
 async def test_paths_may_have_a_prefix(directory: Directory, ask: Any, context: str) -> None:
-    server = app(directory)
+    server = app(directory, context=context)
     response = await ask(server, "GET", context + SERVICE, user="admin")
     assert response.status_code == 200
     assert f'href="https://connections.example.com{context}/profiles/atom/connections.do?'.encode() in response.content

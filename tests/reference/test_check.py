@@ -167,7 +167,7 @@ async def test_links_of_an_entry_return_the_entry(
     directory: Directory, ask: Any, query: Any, pair: Any, parse: Any
 ) -> None:
     source, target = pair(Status.PENDING)
-    server = app(directory)
+    server = app(directory, context="/ctx")
     first = await ask(server, "GET", f"/ctx{CHECK}{query(source.userid, target.userid)}", user=source)
     entry = parse(first.content)
     links = {link.get("rel"): link.get("href") for link in entry.iter(f"{ATOM}link")}
@@ -176,9 +176,9 @@ async def test_links_of_an_entry_return_the_entry(
     assert links == {"self": base + connection_id, "edit": f"{base}{connection_id}&inclMessage=true"}
     again = await ask(server, "GET", links["self"], user=source)
     assert again.content == first.content
-    other_side = await ask(server, "GET", CHECK + query(target.userid, source.userid), user=target)
+    other_side = await ask(server, "GET", f"/ctx{CHECK}{query(target.userid, source.userid)}", user=target)
     assert parse(other_side.content).findtext(f"{ATOM}id") != entry.findtext(f"{ATOM}id")
-    nowhere = await ask(server, "GET", f"{CHECK}connectionId={connection_id[::-1]}", user=source)
+    nowhere = await ask(server, "GET", f"/ctx{CHECK}connectionId={connection_id[::-1]}", user=source)
     assert nowhere.status_code == 404
 
 

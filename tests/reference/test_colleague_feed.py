@@ -74,7 +74,7 @@ async def test_each_colleague_is_listed_once(
 
 async def test_a_feed_as_recorded(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
     now = 1_509_620_783.739
-    server = app(directory, clock=lambda: now)
+    server = app(directory, clock=lambda: now, context="/ctx")
     response = await ask(
         server, "GET", f"/ctx{FEED}&email={quote(str(popular.email), safe='')}&lastMod=1", user="admin"
     )

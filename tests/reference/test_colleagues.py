@@ -74,6 +74,19 @@ async def test_repeated_invitation_is_refused(
     assert server.commits == []
 
 
+async def test_an_invitation_without_connection_type_is_accepted_on_request(
+    directory: Directory, ask: Any, invitation: Any, pair: Any
+) -> None:
+    alice, bob = pair(None)
+    url, content = f"/profiles/atom/connections.do?key={bob.key}", invitation()
+    assert (await ask(app(directory), "POST", url, user=alice, content=content)).status_code == 400
+    tolerant = app(directory, require_connection_type=False)
+    other = await ask(tolerant, "POST", f"{url}&connectionType=friend", user=alice, content=content)
+    assert other.status_code == 400
+    assert (await ask(tolerant, "POST", url, user=alice, content=content)).status_code == 201
+    assert tolerant.status(alice, bob) is Status.UNCONFIRMED
+
+
 @pytest.mark.parametrize(
     "body",
     [

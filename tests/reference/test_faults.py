@@ -265,7 +265,7 @@ def test_invalid_faults(directory: Directory) -> None:
         {"kind": "refuse", "operation": "dance"},
         {"kind": "refuse", "every": 0},
         {"kind": "refuse", "chance": 2},
-        {"kind": "refuse", "status": 200},
+        {"kind": "refuse", "status": 199},
         {"kind": "delay", "seconds": -1},
         {"kind": "refuse", "person": {"name": "Ada"}},
         {"kind": "refuse", "person": "Ada"},

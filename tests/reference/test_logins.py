@@ -35,7 +35,7 @@ async def test_cookie_takes_precedence_over_a_password(directory: Directory, ask
 
 
 async def test_login_form(directory: Directory, ask: Any) -> None:
-    server = app(directory, auth="form")
+    server = app(directory, auth="form", context="/ctx")
     alice = directory.people[0]
     for user, status in ((None, 302), (alice, 200), ("nobody", 302)):
         response = await ask(server, "GET", f"/ctx{ME}", user=user)
@@ -57,8 +57,9 @@ async def test_login_form(directory: Directory, ask: Any) -> None:
     assert signed_in.status_code == 302
     assert signed_in.headers["location"] == "https://connections.example.com/ctx/profiles/atom/connection.do"
     cookie = f"LtpaToken2={signed_in.cookies['LtpaToken2']}"
-    assert (await ask(server, "GET", ME, headers={"Cookie": cookie})).json()["entry"]["displayName"] == alice.name
-    wrong = await ask(server, "POST", "/auth/j_security_check", content=form.replace("secret", "x"), headers=FORM)
+    own = await ask(server, "GET", f"/ctx{ME}", headers={"Cookie": cookie})
+    assert own.json()["entry"]["displayName"] == alice.name
+    wrong = await ask(server, "POST", "/ctx/auth/j_security_check", content=form.replace("secret", "x"), headers=FORM)
     assert wrong.status_code == 200
     assert "set-cookie" not in wrong.headers
 

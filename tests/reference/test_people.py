@@ -86,7 +86,11 @@ async def test_a_vcard(directory: Directory, ask: Any, parse: Any, size: str) ->
         assert card["EMAIL;INTERNET"] == str(person.email)
         assert card["X_PROFILE_KEY"] == str(person.key)
         assert card["UID"] == card["X_LCONN_USERID"] == str(person.userid)
-        assert ("REV" in card) is ("X_PROFILE_TYPE" in card) is (size == "full")
+        assert ("REV" in card) is ("X_PROFILE_TYPE" in card) is ("ADR;WORK" in card) is (size == "full")
+        # vCard 2.1: post office box, extension, street, city, region, postal code, country
+        assert "ADR;WORK" not in card or [bool(part) for part in card["ADR;WORK"].split(";")] == [
+            *[False] * 3, True, False, False, True
+        ]  # fmt: skip
         assert any(link.get("rel") == "edit" for link in entry.iter(f"{ATOM}link"))
 
 
