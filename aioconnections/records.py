@@ -177,7 +177,7 @@ class Connection:
     """A colleague connection, seen from its source (protocol page "Colleague connection entry content").
 
     Attributes:
-        id: the connection id, without the prefix of the entry id; None if the entry has no such id.
+        id: the connection id, without the prefix of the entry id; None if neither the entry's id nor its links have it.
         status: None if the entry names no known status.
         source: the person whose connections are examined, regardless of who sent the invitation.
         target: the other person.

@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urldefrag, urljoin, urlsplit
 
 from attrs import field, frozen
 
-from aioconnections.errors import InvalidInputError, UnexpectedResponseError
+from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
 
-__all__ = ["Address", "ApplicationName", "split_url"]
+__all__ = ["ROOTS", "Address", "ApplicationName", "split_url"]
 
 ApplicationName: TypeAlias = Literal["profiles", "communities"]
 """A web application of the server; each can be stopped separately."""
 
+ROOTS = ("/profiles/", "/communities/")
+"""The beginnings of all paths of the server, below its context."""
+
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
+_SAFE = "/?:@!$&'()*+,;=%~-._"  # characters of a request target that need no escape
+# A path that every gateway and server reads in the same way: it has no escapes, empty segments or dot segments.
+_PLAIN_PATH = re.compile(r"(?:/(?!\.\.?(?:[;/]|\Z))[A-Za-z0-9_.~!$&'()*+,=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+")
 
 
 @frozen
@@ -57,24 +63,50 @@ class Address:
         """Path of the Atom resources of Communities, which have the OAuth segment at the end."""
         return f"{self.context}/communities/service/atom{self.segment}"
 
-    def follow(self, href: str) -> str:
-        """The request target of a link in a response.
+    def url_of(self, target: str) -> str:
+        """The URL of a request target."""
+        return f"{self.origin}{target}"
 
-        A link may name the public host of the server, so a path below a context root counts as local on any host. The
-        OAuth segment is inserted if the link lacks it.
+    def follow(self, href: str, base: str | None = None) -> str | None:
+        """The request target of a link in a response; None if the link does not lead to Profiles or Communities.
 
-        Raises:
-            UnexpectedResponseError: the link leads elsewhere.
+        Only path and query of the link are used, on the origin of this address: behind a gateway, links may name the
+        host, scheme and port of the inner server, and lack the path that the gateway adds. So the credential is never
+        sent to another host. The OAuth segment is inserted if the link lacks it.
+
+        Args:
+            href: the link; it may be relative.
+            base: the URL of the response; by default the root of the server.
         """
         try:
-            origin, target = split_url(urljoin(f"{self.origin}/", href))
-            target = quote(target, safe="/?:@!$&'()*+,;=%~-._")
+            _, target = split_url(urldefrag(urljoin(base or self.url_of("/"), href)).url)
+            target = quote(target, safe=_SAFE)
         except ValueError:  # also for a lone surrogate, which UTF-8 cannot encode
-            origin, target = None, ""
-        roots = (f"{self.context}/profiles/", f"{self.context}/communities/")
-        if origin is None or (origin != self.origin and not target.startswith(roots)):
-            raise UnexpectedResponseError(200, None, "a link in the response leads to another server")
-        return self._with_segment(target)
+            return None
+        local = target.removeprefix(self.context)
+        if not local.startswith(ROOTS):
+            local = target
+        if not local.startswith(ROOTS) or not _PLAIN_PATH.fullmatch(local.partition("?")[0]):
+            return None
+        return self._with_segment(self.context + local)
+
+    def redirected(self, target: str, location: str) -> str | None:
+        """The request target of a redirect within the server; None if it leads elsewhere.
+
+        Args:
+            target: the request target that was redirected.
+            location: the ``Location`` of the response.
+        """
+        base = self.url_of(target)
+        followed = self.follow(location, base)
+        if followed is not None and followed != target:
+            return followed
+        try:
+            origin, literal = split_url(urljoin(base, location))
+            may_be_sent = origin == self.origin and quote(literal, safe=_SAFE) == literal
+        except ValueError:
+            return None
+        return literal if may_be_sent else None
 
     def _with_segment(self, target: str) -> str:
         for before, after in (("/profiles", ("/atom/", "/admin/atom/")), ("/communities/service/atom", ("/",))):

@@ -92,7 +92,7 @@ def invite(
     """Invite a person, at most once.
 
     Page "Inviting a person to become a colleague". With `discover`, the person's service document names the feed to
-    post to, as the page describes; otherwise the well-known address is used.
+    post to, as the page describes; otherwise, or if that link leads elsewhere, the well-known address is used.
 
     `me` gives the signed-in user, if known. After a lost response the conversation waits `settle` seconds, checks the
     connection without caches, and invites once more only if there is none; with ``on_unknown="report"`` it gives up at
@@ -109,7 +109,7 @@ def invite(
         document = yield from service_document_of(address, person)
         if document is None or document.colleagues_href is None:
             raise NotFoundError(404, None, "the service document of this person contains no link to a colleague feed")
-        target = address.follow(document.colleagues_href)
+        target = address.follow(document.colleagues_href) or target
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
     doubt = sent > 0 and not earlier.settled
@@ -280,7 +280,7 @@ def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> 
     if is_missing(response):
         return None
     expect(request, response, 200)
-    entry = lone_entry(response)
+    entry = lone_entry(response, address.url_of(request.target))
     if entry is None:
         raise UnexpectedResponseError(200, None, "the response contains no connection")
     return entry
@@ -298,9 +298,9 @@ def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:
 
 
 def _edit_target(address: Address, connection: Connection) -> str:
-    if connection.edit_href is not None:
-        return address.follow(connection.edit_href)
-    return _target(address, connection, message=False)
+    """The request target for a change: that of the edit link, or of the id if the link leads to another server."""
+    linked = None if connection.edit_href is None else address.follow(connection.edit_href)
+    return linked or _target(address, connection, message=False)
 
 
 def _deleted(request: Request, what: str, fetch: Callable[[], Flow[object]]) -> Flow[None]:

@@ -1,6 +1,6 @@
 """Conversations about invitations into communities.
 
-The hrefs of an invitation are used unchanged: the ``userid`` in them is an internal id of Communities.
+The query of an invitation's links is used unchanged: the ``userid`` in it is an internal id of Communities.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aioconnections.errors import ConnectionsError, InvalidInputError, Transport
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.colleagues import ATOM, doubt_about, posted
-from aioconnections.protocol.entries import invitation_entry, invitation_from, lone_entry, member_entry
+from aioconnections.protocol.entries import invitation_entry, invitation_from, lone_entry, member_entry, query_value
 from aioconnections.protocol.messages import NEVER_SENT, NO_CACHE, Flow, Request, Response, Sends, encode
 from aioconnections.protocol.responses import error_of, expect, is_missing
 from aioconnections.records import Identity, Invitation
@@ -55,12 +55,12 @@ def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation 
         ResponseError: the server refuses.
         AtomError: the response cannot be read.
     """
-    request = Request("GET", address.follow(_href(invitation)), NO_CACHE)
+    request = Request("GET", _target(address, invitation), NO_CACHE)
     response = yield request
     if is_missing(response):
         return None
     expect(request, response, 200)
-    entry = lone_entry(response)
+    entry = lone_entry(response, address.url_of(request.target))
     return None if entry is None else invitation_from(entry)
 
 
@@ -96,7 +96,7 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
         TransportError: the invitation still exists, or the request was not sent.
         InDoubtError: verification did not settle whether the change was made.
     """
-    request = Request("DELETE", address.follow(_href(invitation)), once=True)
+    request = Request("DELETE", _target(address, invitation), once=True)
     lost = earlier.times > 0
     failure: ConnectionsError | None = None
     for attempt in (request, evolve(request, once=False)):
@@ -130,11 +130,24 @@ def _still_there(address: Address, invitation: Invitation) -> Flow[Invitation | 
         raise doubt_about("removal") from error.with_traceback(None)
 
 
-def _href(invitation: Invitation) -> str:
-    href = invitation.edit_href or invitation.self_href
-    if href is None:
+def _target(address: Address, invitation: Invitation) -> str:
+    """The request target of an invitation; its links may lead elsewhere, and then only their parameters are used.
+
+    Raises:
+        InvalidInputError: the invitation has no link that leads to an invitation.
+    """
+    hrefs = [href for href in (invitation.edit_href, invitation.self_href) if href]
+    if not hrefs:
         raise InvalidInputError("this invitation has neither an edit link nor a self link; pass one from a listing")
-    return href
+    for href in hrefs:
+        if (target := address.follow(href)) is not None:
+            return target
+    for href in hrefs:
+        community, member = query_value(href, "communityUuid"), query_value(href, "userid")
+        if community and member:
+            query = f"communityUuid={encode(community)}&userid={encode(member)}"
+            return f"{address.communities}/community/invites?{query}"
+    raise InvalidInputError("the links of this invitation lead to another server; pass one from a listing")
 
 
 def _posted(request: Request, what: str) -> Flow[Response]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 from aioconnections import atom
 from aioconnections.errors import AtomError, BadRequestError
@@ -39,7 +39,7 @@ def service_document_of(address: Address, person: Identity | None = None) -> Flo
     if person is not None and is_unknown_person(request, response):
         return None
     expect(request, response, 200)
-    return service_document(response.body, charset=response.charset)
+    return service_document(response.body, charset=response.charset, base=address.url_of(request.target))
 
 
 def profile(address: Address, person: Identity) -> Flow[Profile | None]:
@@ -59,7 +59,7 @@ def profile(address: Address, person: Identity) -> Flow[Profile | None]:
     if is_unknown_person(request, response):
         return None
     expect(request, response, 200)
-    entry = lone_entry(response)
+    entry = lone_entry(response, address.url_of(request.target))
     return None if entry is None else profile_from(entry)
 
 
@@ -92,12 +92,13 @@ def is_unknown_person(request: Request, response: Response) -> bool:
     return isinstance(error, BadRequestError) and error.code == _INVALID
 
 
-def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocument | None:
+def service_document(body: bytes, *, charset: str | None = None, base: str = "") -> ServiceDocument | None:
     """Read a service document.
 
     Args:
         body: the body of the response.
         charset: the charset of the HTTP ``Content-Type``, or None.
+        base: the URL of the response, to which relative links in it refer.
 
     Returns:
         The document, or None if it is only an XML declaration, which means an unknown person.
@@ -111,7 +112,7 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
     if service.tag != f"{_APP}service":
         raise AtomError("the document is not a service document")
     links = tuple(
-        (element.get("rel") or "alternate", _decoded((element.get("href") or "").strip()))
+        (element.get("rel") or "alternate", _absolute(_decoded((element.get("href") or "").strip()), base))
         for element in service.walk()
         if element.tag == _LINK
     )
@@ -131,3 +132,11 @@ def service_document(body: bytes, *, charset: str | None = None) -> ServiceDocum
 def _decoded(href: str) -> str:
     """A link; those to other applications are percent-encoded as a whole (protocol: ``…/sn/service/*``)."""
     return unquote(href) if _ENCODED.match(href) else href
+
+
+def _absolute(href: str, base: str) -> str:
+    """A link as a URL; one that is no URL is left unchanged."""
+    try:
+        return urljoin(base, href)
+    except ValueError:
+        return href

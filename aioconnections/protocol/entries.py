@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, TypeAlias, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from attrs import evolve
 
@@ -69,14 +69,16 @@ def bare_id(entry: atom.Entry) -> str | None:
     return own.removeprefix(_PREFIX) or None if own and own.startswith(_PREFIX) else None
 
 
-def lone_entry(response: Response) -> atom.Entry | None:
+def lone_entry(response: Response, base: str) -> atom.Entry | None:
     """The only entry of a response, which is a lone entry or a feed; None if there is none.
+
+    `base` is the URL of the response, to which relative links in it refer.
 
     Raises:
         AtomError: the response is not acceptable Atom.
         UnexpectedResponseError: the response contains several entries, so the requested one is unknown.
     """
-    reader = atom.Reader(charset=response.charset, strict=False)
+    reader = atom.Reader(charset=response.charset, base=base, strict=False)
     entries = reader.feed(response.body)
     entries += reader.close().entries
     if len(entries) > 1:
@@ -98,11 +100,8 @@ def text_of(construct: atom.Text | atom.Content | None) -> str:
 
 
 def query_value(href: str | None, *names: str) -> str | None:
-    """The first value of the first of these parameters that an href has."""
-    try:
-        query = parse_qs(urlsplit(href or "").query)
-    except ValueError:  # brackets without an IP address, or too many parameters
-        return None
+    """The first value of the first of these parameters that an href has; the rest of the href need not be valid."""
+    query = parse_qs((href or "").partition("#")[0].partition("?")[2])
     return next((query[name][0] for name in names if name in query), None)
 
 
@@ -167,8 +166,9 @@ def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) ->
     source, target = ends_of(entry)
     authors, contributors, content = entry.authors, entry.contributors, entry.content
     hrefs = {link.rel: link.href for link in reversed(entry.links)}  # the first link with each relation counts
+    own = hrefs.get("self"), hrefs.get("edit")
     return Connection(
-        id=bare_id(entry),
+        id=bare_id(entry) or query_value(own[0], "connectionId") or query_value(own[1], "connectionId"),
         status=status_of(entry),
         source=person_from(source),
         target=person_from(target),
@@ -177,8 +177,8 @@ def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) ->
         updated=entry.updated,
         author=person_from(authors[0]) if authors else None,
         contributor=person_from(contributors[0]) if contributors else None,
-        self_href=hrefs.get("self"),
-        edit_href=hrefs.get("edit"),
+        self_href=own[0],
+        edit_href=own[1],
         message_type=content.type if content else "text",
     )
 

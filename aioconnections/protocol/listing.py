@@ -153,7 +153,8 @@ class FeedPager(Generic[R]):
         expect(self._request, response, 200)
 
     def _new_reader(self, charset: str | None = None) -> atom.Reader:
-        base = f"{self._address.origin}{self._path}"
+        path = (self._link or self._path).partition("?")[0]
+        base = f"{self._address.origin}{path}"
         return atom.Reader(charset=charset, base=base, strict=False, fields=self._fields, templates=self._templates)
 
     def feed(self, chunk: bytes) -> list[R]:
@@ -194,8 +195,13 @@ class FeedPager(Generic[R]):
         self._link, following = None, feed.link("next")
         if following is None or not following.href:
             return False
-        link, number = self._address.follow(following.href), query_value(following.href, "page")
-        if link in self._links or (number is not None and number.isdecimal() and int(number) <= self._page):
+        number = query_value(following.href, "page")
+        if number is not None and number.isdecimal() and int(number[:18]) <= self._page:
+            return False
+        link = self._address.follow(following.href)
+        if link is None:  # it leads elsewhere: the next page is requested by its number
+            return bool(self._fresh)
+        if link in self._links:
             return False
         self._links.add(link)
         self._link = link

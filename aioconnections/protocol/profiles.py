@@ -84,7 +84,7 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     request = Request("GET", f"{address.profiles}/profileService.do")
     response = yield request
     if response.status == 200 and response.media_type == "application/atomsvc+xml":
-        return _own_document(response)
+        return _own_document(response, address.url_of(request.target))
     if response.status == 404:
         service = f"{address.origin}{address.context}/profiles"
         raise NotFoundError(404, None, f"there is no Profiles service at {service}: check the URL")
@@ -106,8 +106,8 @@ def signed_in(address: Address) -> Flow[Identity]:
     return me
 
 
-def _own_document(response: Response) -> ServiceDocument:
+def _own_document(response: Response, base: str) -> ServiceDocument:
     """The content of the document, or an empty record: its type alone proves address and login."""
     with suppress(AtomError):
-        return service_document(response.body, charset=response.charset) or ServiceDocument(None, None)
+        return service_document(response.body, charset=response.charset, base=base) or ServiceDocument(None, None)
     return ServiceDocument(None, None)

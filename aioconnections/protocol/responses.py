@@ -26,6 +26,7 @@ from aioconnections.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
+from aioconnections.protocol.address import ROOTS
 from aioconnections.protocol.entries import SN
 from aioconnections.protocol.messages import Request, Response
 from aioconnections.records import ErrorDocument
@@ -171,7 +172,8 @@ def _redirect(request: Request, response: Response) -> ResponseError:
         path, absolute = to.path, bool(to.netloc)
     except ValueError:
         path, absolute = "", False
-    if path and path != request.path:
+    # behind a gateway, the server's own path may lack the beginning
+    if path and path != request.path and not (path.startswith(ROOTS) and request.path.endswith(path)):
         return AuthenticationError(status, None, "the server redirected to another page, most likely its login")
     if path and absolute:
         advice = "the server redirects to https, to another host or in a loop: check the URL"

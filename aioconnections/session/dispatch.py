@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin
 
 import anyio
 from attrs import evolve
@@ -27,7 +26,7 @@ from aioconnections.errors import (
 )
 from aioconnections.policy.gate import Gate
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER
-from aioconnections.protocol.address import Address, split_url
+from aioconnections.protocol.address import Address
 from aioconnections.protocol.canary import CanaryResult
 from aioconnections.protocol.messages import SAFE_METHODS, Flow, Headers, Request, Response
 from aioconnections.protocol.profiles import prove_login
@@ -306,7 +305,7 @@ class Dispatcher:
                 end = error
 
     async def _attempt_settled(self, request: Request, context: CallContext, page: Page[Any] | None = None) -> Response:
-        """The response to one attempt, after redirects within the origin and with a renewed login."""
+        """The response to one attempt, after redirects within the server and with a renewed login."""
         response, sent = await self._attempt(request, context, page)
         return await self._settled(response, request, sent, context, page)
 
@@ -390,7 +389,7 @@ class Dispatcher:
     async def _settled(
         self, response: Response, request: Request, sent: Headers, context: CallContext, page: Page[Any] | None
     ) -> Response:
-        """Renew a refused login, follow redirects within the origin, and return the last response."""
+        """Renew a refused login, follow redirects within the server, and return the last response."""
         redirects = refusals = 0
         while response.status not in SETTLED and response.status not in DOUBTFUL:
             if response.status == 401:
@@ -406,15 +405,12 @@ class Dispatcher:
         return response
 
     def _redirect(self, request: Request, response: Response) -> Request | None:
-        """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the origin."""
+        """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the server."""
         location = response.get(b"location")
         if not location or response.status not in (301, 308) or request.method not in ("GET", "HEAD"):
             return None
-        try:
-            origin, target = split_url(urljoin(f"{self._address.origin}{request.target}", location))
-            return evolve(request, target=target) if origin == self._address.origin else None
-        except ValueError:
-            return None
+        target = self._address.redirected(request.target, location)
+        return None if target is None else evolve(request, target=target)
 
     async def _send_canary(self, monitor: Monitor, run: RunScope | None) -> CanaryResult:
         """Send a canary to an application, and return what it means for the requests.

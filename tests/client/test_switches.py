@@ -31,6 +31,17 @@ SWITCHES: list[dict[str, Any]] = [
     {"page_default": 1},
     {"cache_headers": False},
     {"rootless_profile_entry": False},
+    {"require_connection_type": False},
+]
+INNER = "http://inner.example.com:9080"
+GATEWAYS: list[dict[str, Any]] = [
+    {"context": "/ctx"},
+    {"context": "/ctx", "link_base": INNER},  # the inner server has the usual paths
+    {"context": "/ctx", "link_base": "https://connections.example.com"},  # it knows the host, but not the added path
+    {"context": "/a/ctx", "link_base": f"{INNER}/apps"},  # the gateway replaces one path by another
+    {"link_base": INNER},
+    {"link_base": f"{INNER}/apps"},
+    {"link_base": "https://connections.example.com/apps"},
 ]
 
 
@@ -87,6 +98,42 @@ async def tour(place: Place) -> None:
 )
 async def test_all_verbs(auth: str, version: str, switch: dict[str, Any]) -> None:
     await tour(Place(auth=auth, version=version, **switch))
+
+
+@pytest.mark.parametrize("auth", ["basic", "oauth"])
+@pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: " ".join(gateway.values()))
+async def test_all_verbs_behind_a_gateway(auth: str, gateway: dict[str, Any]) -> None:
+    place = Place(auth=auth, max_ps=2, **gateway)
+    await tour(place)
+    assert {host for door in place.doors for host in door.hosts} == {"https://connections.example.com"}
+    assert {status for status in place.server.requests.by_status if status not in (200, 201)} <= {400, 404}
+    assert all(path.startswith(gateway.get("context", "/")) for path in place.server.requests.by_path)
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: " ".join(gateway.values()))
+async def test_invitations_behind_a_gateway_are_got_revoked_and_accepted_by_id_and_by_link(
+    gateway: dict[str, Any],
+) -> None:
+    place = Place(**gateway)
+    a, b = place.strangers()
+    group = place.directory.communities[0]
+    owner = next(n for n, person in enumerate(place.directory.people) if person.userid == group.owners[0].userid)
+    async with place.client(owner) as hers:
+        (one, *_) = waiting = [it async for it in hers.community(group.uuid).invitations()]
+        assert await hers.community_invitations.get(one) == one
+        revoked = await hers.community_invitations.revoke_many(waiting).collect()
+        assert {outcome.kind for outcome in revoked} == {"removed"}
+        assert await hers.community_invitations.get(one) is None
+    async with place.client(a) as hers, place.client(b) as his:
+        made = await hers.invite(place.person(b))
+        assert isinstance(made, Invited)
+        assert made.connection_id is not None
+        seen = await his.connection(made.connection_id)
+        assert seen is not None
+        assert seen.self_href is not None
+        assert await his.connection(seen.self_href) == seen
+        assert [outcome.kind for outcome in await his.accept_many([seen.self_href]).collect()] == ["accepted"]
+        assert (await hers.remove(made.connection_id)).was is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("auth", ["basic", "form", "oauth"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urljoin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.errors import InvalidInputError, UnexpectedResponseError
+from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.messages import Origin, Request, encode
 
@@ -140,11 +140,34 @@ def test_everything_but_the_unreserved_is_percent_encoded(value: str, encoded: s
         ("/communities/service/atom/community?u=1", "/communities/service/atom/oauth/community?u=1"),
         ("/communities/service/atom/oauth/community", "/communities/service/atom/oauth/community"),
         ("/communities/service/html/x", "/communities/service/html/x"),
-        ("/elsewhere?q=ä b", "/elsewhere?q=%C3%A4%20b"),
+        ("/profiles/atom/x.do?q=ä b", "/profiles/oauth/atom/x.do?q=%C3%A4%20b"),
+        (
+            "/profiles/atom/x.do;jsessionid=0000a-B:1?q=a%2Fb/../c",
+            "/profiles/oauth/atom/x.do;jsessionid=0000a-B:1?q=a%2Fb/../c",
+        ),
+        ("https://c.example.com/profiles/atom/x.do?a#part", "/profiles/oauth/atom/x.do?a"),
     ],
 )
 def test_a_link_is_followed_on_our_own_server_with_the_segment_of_oauth(href: str, target: str) -> None:
     assert Address.of("https://c.example.com", oauth=True).follow(href) == target
+
+
+@pytest.mark.parametrize(
+    "host", ["https://gw.example.com", "https://gw.example.com:8443", "http://inner:9080", "//v", ""]
+)
+@pytest.mark.parametrize("context", ["/ctx", ""])
+@pytest.mark.parametrize("path", ["/profiles/atom/x.do?a=1", "/communities/service/atom/community/invites?u=1"])
+def test_a_link_is_rebased_on_the_configured_origin_and_context(host: str, context: str, path: str) -> None:
+    assert Address.of("https://gw.example.com/ctx").follow(f"{host}{context}{path}") == f"/ctx{path}"
+
+
+def test_a_relative_link_refers_to_the_response_it_is_in() -> None:
+    address = Address.of("https://gw.example.com/ctx")
+    base = address.url_of("/ctx/profiles/atom/connections.do?page=1")
+    for href in ("x.do?a=1", "./x.do?a=1", "../atom/x.do?a=1", "/profiles/atom/x.do?a=1"):
+        assert address.follow(href, base) == "/ctx/profiles/atom/x.do?a=1"
+    assert address.follow("?page=2", base) == "/ctx/profiles/atom/connections.do?page=2"
+    assert address.follow("../../../x.do", base) is None
 
 
 def test_a_link_of_another_login_is_left_as_it_is() -> None:
@@ -161,7 +184,33 @@ def test_a_link_of_another_login_is_left_as_it_is() -> None:
     [
         "https://evil.example.com/x",
         "https://evil.example.com/social/profilesx/y",
-        "https://evil.example.com/profiles/atom/x",  # below no context of ours
+        "https://evil.example.com/other/profiles/atom/x",  # below no context of ours
+        "https://c.example.com/other/profiles/atom/x",  # a context that was renamed
+        "https://c.example.com/social/elsewhere",
+        "https://c.example.com/social/profilesX/atom/x",
+        "https://c.example.com/social/Profiles/atom/x",
+        "https://c.example.com/socialite/profiles/atom/x",
+        "https://c.example.com/profiles/../elsewhere",
+        "https://c.example.com/profiles/./atom/x",
+        "https://c.example.com/profiles/..;a=b/elsewhere",
+        "https://c.example.com/profiles/%2e%2e/elsewhere",
+        "https://c.example.com/profiles/%252e%252e/elsewhere",
+        "https://c.example.com/profiles/..%2felsewhere",
+        "https://c.example.com/profiles%2fatom/x",
+        "https://c.example.com/profiles/atom%5c..%5c..%5cx",
+        "https://c.example.com/profiles/..\\..\\x",
+        "https://c.example.com/profiles//elsewhere",
+        "https://c.example.com/profiles/",
+        "https://c.example.com/;a/profiles/atom/x",
+        "/\\evil.example.com/profiles/atom/x",
+        "\\\\evil.example.com/profiles/atom/x",
+        "https://evil.example.com:0/profiles/atom/x",
+        "ftp://c.example.com/profiles/atom/x",
+        "https://c.example.com/profiles/\ud800",
+        "/profiles/\x00",
+        "profiles",
+        "#top",
+        "",
         "//evil.example.com/",
         "https://amy:pw@c.example.com/social/profiles/atom/x",
         "javascript:alert(1)",
@@ -169,5 +218,39 @@ def test_a_link_of_another_login_is_left_as_it_is() -> None:
     ],
 )
 def test_no_link_leads_to_another_server(href: str) -> None:
-    with pytest.raises(UnexpectedResponseError):
-        Address.of("https://c.example.com/social").follow(href)
+    assert Address.of("https://c.example.com/social").follow(href) is None
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=40),
+    st.sampled_from(["", "/ctx", "https://evil.example.com", "/profiles/"]),
+)
+def test_whatever_a_link_says_the_request_goes_below_our_roots(text: str, beginning: str) -> None:
+    target = Address.of("https://c.example.com/ctx").follow(beginning + text)
+    if target is not None:
+        assert target.startswith(("/ctx/profiles/", "/ctx/communities/"))
+        path = Request("GET", target).path
+        assert urljoin("https://c.example.com/", path) == f"https://c.example.com{path}"
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("https://inner.example.com/profiles/atom/y", "/ctx/profiles/atom/y"),
+        ("http://gw.example.com/ctx/profiles/atom/y", "/ctx/profiles/atom/y"),
+        ("/profiles/atom/y", "/ctx/profiles/atom/y"),
+        ("y", "/ctx/profiles/atom/y"),
+        ("/ctx/elsewhere", "/ctx/elsewhere"),
+        ("/elsewhere", "/elsewhere"),
+        # the gateway has dropped its path; the request itself would be sent again and again
+        ("https://gw.example.com/profiles/atom/x", "/profiles/atom/x"),
+        ("https://inner.example.com/profiles/atom/x", None),
+        ("https://inner.example.com/ctx/profiles/atom/x", None),
+        ("https://evil.example.com/", None),
+        ("https://evil.example.com/profiles/../x", None),
+        ("https://amy:pw@gw.example.com/elsewhere", None),
+        ("https://[broken", None),
+    ],
+)
+def test_a_redirect_stays_on_the_server(location: str, target: str | None) -> None:
+    assert Address.of("https://gw.example.com/ctx").redirected("/ctx/profiles/atom/x", location) == target

@@ -78,7 +78,7 @@ def inviting(
         (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited()),
         (answer(201, Location="https://c.example.com/no/id"), Invited()),
         (answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"), Invited("9")),
-        (answer(201, Location="https://[broken?connectionId=9"), Invited()),
+        (answer(201, Location="https://[broken?connectionId=9"), Invited("9")),
         (DONE, Invited()),
         (ALREADY, AlreadyExists()),
     ],
@@ -260,8 +260,14 @@ def test_the_address_to_put_to_is_the_entrys_own_or_else_made_of_its_id() -> Non
     assert targets(talk(accept(OAUTH, PAIR), entry("pending"), DONE)[1])[1] == PUT_C1.replace(
         "/profiles/", "/profiles/oauth/"
     )
-    elsewhere = entry("pending", edit="https://evil.example.com/connection.do?connectionId=c1")
-    assert type(fails(accept(ADDRESS, "c1"), elsewhere)) is UnexpectedResponseError
+    elsewhere = entry("pending", edit="https://evil.example.com/connection.do?connectionId=evil")
+    assert targets(talk(accept(ADDRESS, PAIR), elsewhere, DONE)[1])[1] == (
+        "PUT /profiles/atom/connection.do?connectionId=c1"
+    )
+    relative = entry("pending", edit="connection.do?connectionId=c1&amp;a=b")
+    assert targets(talk(accept(ADDRESS, PAIR), relative, DONE)[1])[1] == (
+        "PUT /profiles/atom/connection.do?connectionId=c1&a=b"
+    )
 
 
 def test_what_is_accepted_already_is_left_alone_and_ones_own_invitation_cannot_be() -> None:

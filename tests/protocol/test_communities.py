@@ -51,6 +51,26 @@ JOIN = "POST /communities/service/atom/community/members?communityUuid=c%201"
 DELETE = "DELETE /communities/service/atom/community/invites?communityUuid=c%201&userid=m1"
 
 
+@pytest.mark.parametrize(
+    ("edit", "own"),
+    [
+        ("https://inner.example.com/ctx/communities/x?communityUuid=c%201&userid=m1", None),
+        ("https://evil.example.com/x", HREF),
+        ("https://evil.example.com/x", "https://evil.example.com/x?userid=m1&communityUuid=c%201"),
+    ],
+)
+def test_a_link_that_leads_elsewhere_is_replaced_by_its_parameters(edit: str, own: str | None) -> None:
+    invitation = Invitation("i1", "c 1", edit_href=edit, self_href=own)
+    assert targets(talk(end_invitation(ADDRESS, invitation), answer(204))[1]) == [DELETE]
+    assert targets(talk(get_invitation(ADDRESS, invitation), THERE)[1]) == [DELETE.replace("DELETE", "GET")]
+
+
+@pytest.mark.parametrize("href", ["https://evil.example.com/x?communityUuid=c", "https://[broken?userid=m1"])
+def test_an_invitation_without_a_usable_link_is_refused_before_anything_is_sent(href: str) -> None:
+    with pytest.raises(InvalidInputError, match="lead to another server"):
+        next(end_invitation(ADDRESS, Invitation("i", "c", edit_href=href)))
+
+
 def fails(flow: Flow[object], *answers: Response | Exception) -> ConnectionsError:
     with pytest.raises(ConnectionsError) as caught:
         talk(flow, *answers)

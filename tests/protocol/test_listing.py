@@ -14,7 +14,6 @@ from aioconnections.errors import (
     BadRequestError,
     InvalidInputError,
     NotFoundError,
-    UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.listing import FeedPager, colleagues, in_common, invitations, search
@@ -108,9 +107,22 @@ def test_links_are_followed_where_there_are_any() -> None:
     found, asked = read(pager(), feed([1], following=link), feed([2]), feed([]))
     assert found == ids(1, 2)
     assert asked[1].target == "/profiles/atom/connections.do?cursor=x&page=2"
-    for evil in ("https://evil.example.com/other?page=2", "mailto:a@example.com"):
-        with pytest.raises(UnexpectedResponseError):
-            read(pager(), feed([1], following=evil))
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example.com/other?page=2", "mailto:a@example.com", "/other/connections.do?cursor=x"]
+)
+def test_a_next_link_that_leads_elsewhere_is_replaced_by_the_number_of_the_page(elsewhere: str) -> None:
+    found, asked = read(pager(), feed([1], total=1, following=elsewhere), feed([2], total=1))
+    assert (found, numbers_asked(asked)) == (ids(1, 2), [1, 2])
+    assert asked[1].target == asked[0].target.replace("page=1", "page=2")
+    found, asked = read(pager(), feed([1], following=elsewhere), feed([1], following=elsewhere))
+    assert (found, numbers_asked(asked)) == (ids(1), [1, 2])
+
+
+def test_the_number_in_a_link_may_have_any_length() -> None:
+    link = f"/profiles/atom/connections.do?page={'9' * 5000}"
+    assert len(read(pager(), feed([1], following=link), feed([]))[1]) == 2
 
 
 @pytest.mark.parametrize("link", ["/profiles/atom/connections.do?page=1", "/profiles/atom/connections.do?page=0"])

@@ -74,6 +74,7 @@ def test_a_status_without_a_name_is_said_to_be_one() -> None:
         ("?again", UnexpectedResponseError),
         ("", UnexpectedResponseError),
         ("https://[broken", UnexpectedResponseError),
+        ("/connection.do", AuthenticationError),
     ],
 )
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -81,6 +82,13 @@ def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind:
     error = error_of(REQUEST, answer(status, location=location))
     assert type(error) is kind
     assert "example.com" not in str(error)
+
+
+def test_a_redirect_of_a_gateway_to_the_path_without_its_own_is_no_login() -> None:
+    request = Request("GET", f"/ctx{REQUEST.target}")
+    inner = error_of(request, answer(301, location=f"https://inner.example.com{REQUEST.target}"))
+    assert type(inner) is UnexpectedResponseError
+    assert "check the URL" in str(inner)
 
 
 def test_a_redirect_says_what_to_look_at() -> None:

@@ -22,14 +22,17 @@ class Door(httpx.AsyncBaseTransport):
 
     Attributes:
         asked: method and target of each request, and its body.
+        hosts: the scheme, host and port of all requests.
     """
 
     def __init__(self, server: App) -> None:
         self._inner = httpx.ASGITransport(server)
         self.asked: list[tuple[str, bytes]] = []
+        self.hosts: set[str] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
+        self.hosts.add(f"{request.url.scheme}://{request.url.netloc.decode()}")
         self.asked.append((f"{request.method} {request.url.raw_path.decode()}", body))
         return await self._inner.handle_async_request(request)
 
@@ -46,6 +49,7 @@ class Place:
     def __init__(self, *, auth: str = "basic", directory: Directory = DIRECTORY, **switches: Any) -> None:
         self.directory = directory
         self.auth = auth
+        self.url = URL + switches.get("context", "")
         if auth == "oauth":
             tokens = {f"token-{n}": person for n, person in enumerate(directory.people)}
             switches |= {"tokens": tokens | {"token-None": ADMINISTRATOR}}
@@ -57,13 +61,13 @@ class Place:
         person = self.directory.people[number]
         return person if kind is None else getattr(person, kind)
 
-    def client(self, number: int | None, *, base_url: str = URL, **options: Any) -> Client:
+    def client(self, number: int | None, *, base_url: str | None = None, **options: Any) -> Client:
         """A client signed in as person `number`; None is the administrator."""
         door = Door(self.server)
         self.doors.append(door)
         name = "admin" if number is None else str(self.person(number).userid)
         auth: Any = Bearer(f"token-{number}") if self.auth == "oauth" else (name, "secret")
-        return Client(base_url, **{"auth": auth, "max_per_second": None, "transport": door} | options)
+        return Client(base_url or self.url, **{"auth": auth, "max_per_second": None, "transport": door} | options)
 
     def status(self, one: Identity | Person, other: Identity | Person) -> str | None:
         return self.server.status(one, other)
