@@ -190,9 +190,10 @@ class Invited(Outcome):
     """The invitation was made.
 
     Attributes:
-        connection_id: id of the connection as the *invitee* sees it, from the ``Location`` header; for the inviter it
-            has another id. None if the server did not send it, or if the response was lost and a later request found
-            the invitation.
+        connection_id: id of the connection, from the ``Location`` header or from the entry in the response. It is
+            usually the id that the *invitee* sees; for the inviter the connection has another id, but both people can
+            use either. None if the server did not send it, or if the response was lost and a later request found the
+            invitation.
     """
 
     connection_id: str | None = None
@@ -239,7 +240,17 @@ class Removed(Outcome):
 
 @frozen
 class Connected(Outcome):
-    """An administrator connected the two people."""
+    """An administrator connected the two people.
+
+    Attributes:
+        connection_id: id of the connection as one of the two people sees it, as for `Invited`. None if the server did
+            not send it, or if the response was lost and a later request found the connection.
+    """
+
+    connection_id: str | None = None
+
+    def _details(self) -> dict[str, Value]:
+        return {"connection_id": self.connection_id}
 
 
 @frozen

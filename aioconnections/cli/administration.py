@@ -21,8 +21,9 @@ def connect(
 ) -> int:
     """Make the two people of each pair in a file colleagues, without an invitation; for administrators.
 
-    Each row is written with four more columns, which replace columns of the same names: outcome (connected,
-    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
+    Each row is written with five more columns, which replace columns of the same names: outcome (connected,
+    already_exists, in_doubt, rejected, failed, unprocessed or unreadable), connection_id, attempts, elapsed_ms and
+    error.
 
     Args:
         pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.

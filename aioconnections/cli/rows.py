@@ -423,9 +423,14 @@ def _person(row: InputRow, line: int, id_type: IdType | None) -> RowPerson:
 
 
 def _connection(row: InputRow, line: int, id_type: IdType | None) -> RowRef:
-    connection_id = _name(row, "connection_id")
-    if connection_id is not None:
-        return RowConnection(connection_id, None, Person(), Person(), row=row, line=line)
+    text = _name(row, "connection_id", longest=_LONGEST_HREF)
+    if text is not None:
+        from aioconnections.client.items import connection_ref  # imports the client
+
+        which = connection_ref(text)
+        if isinstance(which, Pair):
+            return RowPair(which.source, which.target, row, line)
+        return RowConnection(str(which), None, Person(), Person(), row=row, line=line)
     try:
         return _pair(row, line, id_type)
     except InvalidInputError as error:

@@ -263,6 +263,7 @@ def connect(message: str) -> BulkVerb[RowPair]:
         shape=PAIRS,
         start=lambda client, pairs, options: client.admin.connect_many(pairs, message=message, **options),
         plan=lambda address, pair: colleagues.connect(address, pair, body),
+        added=("outcome", "connection_id"),
     )
 
 

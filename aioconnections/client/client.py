@@ -277,7 +277,7 @@ class Client(Resource):
         Pages "Checking whether two people are colleagues" and "Retrieving a connection".
 
         Args:
-            connection: the source, if `target` is given; otherwise a pair, a record, a bare id, or a self link.
+            connection: the source, if `target` is given; otherwise a pair, a record, an id, or a self link.
             target: the other person.
             include_message: request the text of the invitation too; the server gives it to the source only.
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, cast, get_args
-from urllib.parse import unquote
 
 from attrs import field, frozen
 
@@ -15,7 +13,7 @@ from aioconnections.client.caller import PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.outcomes import AlreadyExists, Invited, Outcome
-from aioconnections.protocol import colleagues
+from aioconnections.protocol import colleagues, entries
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Connection, Identity, Pair, Person, identity_of
@@ -34,10 +32,9 @@ __all__ = [
 ]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
-_ID_IN_LINK = re.compile(r"[?&]connectionId=([^&#]*)")
 
 ConnectionLike: TypeAlias = ConnectionRef | tuple[PersonLike, PersonLike]
-"""A connection: a record, the pair of its source and target, its bare id, or its self link."""
+"""A connection: a record, the pair of its source and target, its id, or its self link."""
 
 
 @frozen
@@ -107,8 +104,10 @@ def connection_ref(which: object) -> ConnectionRef:
     Raises:
         InvalidInputError: the argument is neither a record, a pair, an id nor a self link.
     """
-    if isinstance(which, str) and (found := _ID_IN_LINK.search(which)):
-        which = unquote(found[1])
+    if isinstance(which, str):
+        which = entries.connection_ref(which)
+        if which is None:
+            raise InvalidInputError("this link does not lead to a connection; pass the id or the self link of one")
     if isinstance(which, str):
         return plain_text(which, "connection id")
     if isinstance(which, Connection | Pair):

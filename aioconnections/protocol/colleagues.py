@@ -25,6 +25,7 @@ from aioconnections.protocol.entries import (
     accepted_entry,
     connected_entry,
     connection_from,
+    connection_id,
     invite_entry,
     lone_entry,
     query_value,
@@ -211,7 +212,7 @@ def connect(
         if response is not None and not _is_already(request, response):
             if response.status != 201:
                 expect(request, response, 200)
-            return Connected()
+            return Connected(_created_id(response))
         if response is not None and not again:
             return AlreadyExists()
         status = yield from _settling("connection", check(address, pair, headers=NO_CACHE))
@@ -290,10 +291,10 @@ def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:
     if isinstance(which, Pair):
         query = f"connectionType=colleague&{pair_query(which)}"
     else:
-        connection_id = which if isinstance(which, str) else which.id
-        if not connection_id or not connection_id.strip():
+        own = which if isinstance(which, str) else which.id
+        if not own or not own.strip():
             raise InvalidInputError("this connection has no id; pass the pair of its source and target")
-        query = f"connectionId={encode(connection_id.strip())}"
+        query = f"connectionId={encode(own.strip())}"
     return f"{address.profiles}/connection.do?{query}{'&inclMessage=true' if message else ''}"
 
 
@@ -366,10 +367,21 @@ def posted(request: Request) -> Flow[Response | None]:
 def _invited(request: Request, response: Response) -> Invited | AlreadyExists:
     if _is_already(request, response):
         return AlreadyExists()
-    # recorded: 201 with an empty text/html body, where the page specifies an entry; so the id comes from Location
     if response.status != 201:
         expect(request, response, 200)
-    return Invited(query_value(response.get(b"location"), "connectionId"))
+    return Invited(_created_id(response))
+
+
+def _created_id(response: Response) -> str | None:
+    """The id in the response to a creation: in ``Location``, as recorded, or in the entry that the pages specify."""
+    found = query_value(response.get(b"location"), "connectionId")
+    if found is not None or not response.body:
+        return found
+    try:
+        entry = lone_entry(response)
+    except ConnectionsError:
+        return None  # the status line has decided
+    return None if entry is None else connection_id(entry)
 
 
 def _is_already(request: Request, response: Response) -> bool:

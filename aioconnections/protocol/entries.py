@@ -23,6 +23,8 @@ __all__ = [
     "bare_id",
     "connected_entry",
     "connection_from",
+    "connection_id",
+    "connection_ref",
     "ends_of",
     "href_of",
     "identity",
@@ -50,6 +52,7 @@ TYPE_SCHEME = f"{SN}/type"
 _PREFIX = "tag:profiles.ibm.com,2006:entry"
 _CONNECTION_TYPE_SCHEME = f"{SN}/connection/type"
 _STATUS_SCHEME = f"{SN}/status"
+_KINDS: tuple[tuple[str, type[Identity]], ...] = (("Userid", Userid), ("Key", Key), ("Email", Email))
 _STATUSES = {status.value: status for status in Status}
 _EXTERNAL = {"true": True, "false": False}
 _CACHED_PEOPLE = 128
@@ -69,7 +72,36 @@ def bare_id(entry: atom.Entry) -> str | None:
     return own.removeprefix(_PREFIX) or None if own and own.startswith(_PREFIX) else None
 
 
-def lone_entry(response: Response, base: str) -> atom.Entry | None:
+def connection_id(entry: atom.Entry) -> str | None:
+    """The id of a connection: in the id of the entry, or else in its links; None for other entries."""
+    if kind_of(entry) not in ("connection", None):
+        return None
+    hrefs = (href_of(entry, rel) for rel in ("self", "edit"))
+    return bare_id(entry) or next((found for href in hrefs if (found := query_value(href, "connectionId"))), None)
+
+
+def connection_ref(text: str) -> str | tuple[Identity, Identity] | None:
+    """The id in a link to a connection or in the id of its entry, or the source and target in such a link.
+
+    Returns:
+        None for a link without these; `text` itself for anything else.
+    """
+    found = query_value(text, "connectionId")
+    if found is not None:
+        return found
+    ends = [
+        kind(value)
+        for role in ("source", "target")
+        for name, kind in _KINDS
+        if (value := query_value(text, role + name))
+    ]
+    if len(ends) == 2:
+        return ends[0], ends[1]
+    text = text.strip()
+    return None if "://" in text or "?" in text or text.startswith("/") else text.removeprefix(_PREFIX)
+
+
+def lone_entry(response: Response, base: str | None = None) -> atom.Entry | None:
     """The only entry of a response, which is a lone entry or a feed; None if there is none.
 
     `base` is the URL of the response, to which relative links in it refer.
@@ -166,9 +198,8 @@ def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) ->
     source, target = ends_of(entry)
     authors, contributors, content = entry.authors, entry.contributors, entry.content
     hrefs = {link.rel: link.href for link in reversed(entry.links)}  # the first link with each relation counts
-    own = hrefs.get("self"), hrefs.get("edit")
     return Connection(
-        id=bare_id(entry) or query_value(own[0], "connectionId") or query_value(own[1], "connectionId"),
+        id=bare_id(entry) or connection_id(entry),
         status=status_of(entry),
         source=person_from(source),
         target=person_from(target),
@@ -177,8 +208,8 @@ def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) ->
         updated=entry.updated,
         author=person_from(authors[0]) if authors else None,
         contributor=person_from(contributors[0]) if contributors else None,
-        self_href=own[0],
-        edit_href=own[1],
+        self_href=hrefs.get("self"),
+        edit_href=hrefs.get("edit"),
         message_type=content.type if content else "text",
     )
 

@@ -201,6 +201,22 @@ def test_invitations_are_accepted_by_id_and_by_pair(command: Command, pairs_file
     assert done(me) == ["accept", "accept"]
 
 
+def test_a_connection_is_named_by_its_self_link_too(command: Command, pairs_file: PairsFile, me: Any) -> None:
+    listed = command("colleagues", "--userid", ME.userid, "--status", "pending")
+    one, other = listed.rows[:2]
+    link = f"{me.url}/profiles/atom/connection.do?connectionType=colleague&sourceUserid={ME.userid}"
+    links = [
+        f"{me.url}/profiles/atom/connection.do?connectionId={one['connection_id']}&inclMessage=true",
+        f"{link}&targetUserid={other['target_userid']}",
+        f"{me.url}/profiles/atom/profile.do",
+    ]
+    said = command("accept", pairs_file(csv_of("connection_id", *links)), "--ordered")
+    assert [row["outcome"] for row in said.rows] == ["accepted", "accepted", "unreadable"]
+    assert said.rows[2]["error"].startswith("line 4: this link does not lead to a connection")
+    assert command("remove", "--connection-id", links[0]).rows[0]["was"] == "accepted"
+    assert done(me) == ["accept", "accept", "remove"]
+
+
 def test_a_listing_makes_a_pipe_with_what_reads_it(command: Command, me: Any) -> None:
     command("colleagues", "--email", ME.email, "--status", "unconfirmed", "-o", "mine.csv")
     said = command("remove", "mine.csv")
@@ -243,6 +259,8 @@ def test_an_administrator_connects_and_disconnects(
     assert planned.rows[0]["url"].startswith(f"{me.url}/profiles/admin/atom/connections.do?action=complete&")
     said = command("connect", pairs)
     assert (said.code, said.rows[0]["outcome"]) == (0, "connected")
+    theirs = command("colleagues", "--userid", STRANGERS[0].userid).rows
+    assert said.rows[0]["connection_id"] in {row["connection_id"] for row in theirs}
     planned = command("disconnect", pairs, "--dry-run")
     assert (planned.rows[0]["method"], planned.rows[0]["then"][:6]) == ("HEAD", "DELETE")
     said = command("disconnect", pairs)

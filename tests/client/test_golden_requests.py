@@ -67,7 +67,17 @@ CALLS: list[tuple[Callable[[Client], Awaitable[object]], str]] = [
     ),
     *(
         (partial(connection_of, which=which), f"GET {P}/connection.do?connectionId=a%201")
-        for which in ("a 1", f"https://x.example{P}/connection.do?connectionId=a%201&inclMessage=true#x", RECORD)
+        for which in (
+            "a 1",
+            f"https://x.example{P}/connection.do?connectionId=a%201&inclMessage=true#x",
+            "connection.do?inclMessage=true&connectionId=a%201",
+            "tag:profiles.ibm.com,2006:entrya 1",
+            RECORD,
+        )
+    ),
+    (
+        lambda c: c.connection(f"https://x.example{P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
+        f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c",
     ),
     (lambda c: c.connection(Pair(B, C)), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),
     (lambda c: c.connection((B, C)), f"GET {P}/connection.do?{T}&sourceUserid=b%201&targetKey=c"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from server import DIRECTORY, Place
+from server import DIRECTORY, Door, Place
 
 from aioconnections import (
     Accepted,
@@ -14,7 +16,9 @@ from aioconnections import (
     AuthenticationError,
     Client,
     Connected,
+    InvalidInputError,
     Invited,
+    Journal,
     Status,
     Userid,
 )
@@ -108,6 +112,58 @@ async def test_all_verbs_behind_a_gateway(auth: str, gateway: dict[str, Any]) ->
     assert {host for door in place.doors for host in door.hosts} == {"https://connections.example.com"}
     assert {status for status in place.server.requests.by_status if status not in (200, 201)} <= {400, 404}
     assert all(path.startswith(gateway.get("context", "/")) for path in place.server.requests.by_path)
+
+
+class WithoutLocation(Door):
+    """Removes the ``Location`` from responses."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        response.headers.pop("location", None)
+        return response
+
+
+@pytest.mark.parametrize("body", ["entry", "empty"])
+async def test_a_201_with_an_entry_and_without_location_tells_the_id(body: Any) -> None:
+    place = Place(invite_201_body=body)
+    a, b, c = place.strangers(3)
+    door = WithoutLocation(place.server)
+    async with place.client(a, transport=door) as hers, place.client(None, transport=door) as admin:
+        for made in (await hers.invite(place.person(b)), await admin.admin.connect(place.person(a), place.person(c))):
+            assert isinstance(made, Invited | Connected)
+            assert (made.connection_id is not None) is (body == "entry")
+            if made.connection_id is not None:
+                found = await hers.connection(made.connection_id)
+                assert found is not None
+                assert found.id == made.connection_id
+
+
+async def test_the_outcome_of_connecting_has_the_id_and_so_has_its_replay(tmp_path: Path) -> None:
+    place = Place()
+    a, b = place.strangers()
+    pairs, journal = [(place.person(a), place.person(b))], tmp_path / "connect.sqlite"
+    async with place.client(None) as admin:
+        (first,) = await admin.admin.connect_many(pairs, journal=Journal(journal)).collect()
+        (again,) = await admin.admin.connect_many(pairs, journal=Journal(journal)).collect()
+        assert isinstance(first, Connected)
+        assert isinstance(again, Connected)
+        assert (first.replayed, again.replayed) == (False, True)
+        assert first.connection_id == again.connection_id == first.as_dict()["connection_id"]
+        found = await admin.connection(first.connection_id or "")
+        assert found is not None
+        assert found.id == first.connection_id
+
+
+@pytest.mark.parametrize(
+    "which", ["https://connections.example.com/profiles/atom/profile.do?key=k", "/profiles/atom/connection.do", "?x=y"]
+)
+async def test_a_link_that_is_of_no_connection_is_refused(which: str) -> None:
+    place = Place()
+    async with place.client(0) as client:
+        for verb in (client.connection, client.accept, client.remove):
+            with pytest.raises(InvalidInputError, match="this link does not lead to a connection"):
+                await verb(which)
+    assert place.server.requests.total == 0
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: " ".join(gateway.values()))

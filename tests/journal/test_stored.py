@@ -75,6 +75,7 @@ OUTCOMES: list[Outcome] = [
     AlreadyExists(),
     Accepted(),
     Connected(),
+    Connected("4f-b"),
     Resolved(None),
     Duplicate(3),
     Unprocessed("the run has ended"),

@@ -73,7 +73,13 @@ def inviting(
     ("reply", "result"),
     [
         (CREATED, Invited("793f")),
-        (answer(201, entry("pending").body, ATOM), Invited()),
+        (answer(201, entry("pending").body, ATOM), Invited("c1")),
+        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x?connectionId=9"), Invited("9")),
+        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x"), Invited("c1")),
+        (answer(201, entry("pending").body.replace(b"tag:profiles", b"urn"), ATOM), Invited("c1")),
+        (answer(201, entry("pending").body.replace(b'"connection"', b'"profile"'), ATOM), Invited()),
+        (answer(201, entry("pending").body[:-9], ATOM), Invited()),
+        (answer(201, b'<?xml version="1.0"?>', ATOM), Invited()),
         (answer(201, "<html>whatever it says</html>", HTML), Invited()),  # the status line has decided
         (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited()),
         (answer(201, Location="https://c.example.com/no/id"), Invited()),

@@ -24,7 +24,7 @@ from colleague_answers import (
     fails,
     status,
 )
-from talk import HTML, answer, talk, targets
+from talk import ATOM, HTML, answer, talk, targets
 
 from aioconnections.errors import (
     AuthenticationError,
@@ -102,7 +102,8 @@ ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUseri
 @pytest.mark.parametrize(
     ("reply", "result"),
     [
-        (CREATED, Connected()),
+        (CREATED, Connected("793f")),
+        (answer(201, entry("accepted").body, ATOM), Connected("c1")),
         (answer(201, "<html>", HTML), Connected()),
         (DONE, Connected()),
         (ALREADY, AlreadyExists()),
@@ -131,7 +132,7 @@ def test_what_is_certainly_not_connected(reply: Response | Exception, kind: type
 def test_a_lost_connecting_is_looked_at_and_put_twice_at_the_most() -> None:
     done, asked = talk(connect(ADDRESS, PAIR, b""), LOST, status("accepted"))
     assert (done, targets(asked)) == (Connected(), [ADMIN_PUT, HEAD])
-    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected()
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected("793f")
     assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected()
     assert type(fails(connect(ADDRESS, PAIR, b""), LOST, NONE, LOST, NONE)) is InDoubtError
     assert type(fails(connect(ADDRESS, PAIR, b""), LOST, BUSY)) is InDoubtError
