@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -35,6 +35,8 @@ class ServerOptions:
     """File whose first line is the password."""
     token_file: Path | None = None
     """File whose first line is a bearer token, used instead of user and password; or set AIOCONNECTIONS_TOKEN."""
+    token_paths: Literal["oauth", "ordinary"] = "oauth"  # noqa: S105 # the kind of a path
+    """Where the server accepts the token: on the paths for OAuth (/profiles/oauth/atom/...) or on the ordinary ones."""
     ca_file: Path | None = None
     """File or folder of CA certificates to trust instead of those of the system."""
     trust_env: Annotated[bool, Parameter(negative="")] = False
@@ -92,12 +94,23 @@ class ServerOptions:
         from aioconnections.protocol.address import Address
 
         self._check()
-        token = self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN"))
-        return Address.of(self.url, oauth=bool(token))
+        return Address.of(self.url, oauth=self._has_token and self._oauth_paths)
+
+    @property
+    def _has_token(self) -> bool:
+        return bool(self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN")))
+
+    @property
+    def _oauth_paths(self) -> bool:
+        return self.token_paths == "oauth"  # noqa: S105 # the kind of a path
 
     def _check(self) -> None:
         if not self.url:  # not checked by Cyclopts, which would report a missing URL before an unknown option
             raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
+        if not self._oauth_paths and not self._has_token:
+            raise InvalidInputError(
+                "--token-paths ordinary needs a token; use --token-file, or set AIOCONNECTIONS_TOKEN"
+            )
         if self.ca_file is not None:
             _check_certificates(self.ca_file)
 
@@ -107,14 +120,14 @@ class ServerOptions:
         from aioconnections.cli.secrets import first_line, password
 
         if self.token_file:
-            return Bearer(first_line(self.token_file))
+            return Bearer(first_line(self.token_file), oauth_paths=self._oauth_paths)
         if self.password_file:
             if self.user is None:
                 raise InvalidInputError("--password-file needs --user")
             return Basic(self.user, first_line(self.password_file))
         token = os.environ.get("AIOCONNECTIONS_TOKEN")
         if token:
-            return Bearer(token)
+            return Bearer(token, oauth_paths=self._oauth_paths)
         if self.user is not None:
             return Basic(self.user, password(self.user))
         say("aioconnections: warning: without --user or a token, requests are sent without a login")

@@ -9,8 +9,10 @@ import pytest
 from aioconnections.cli.server import ServerOptions
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.messages import Headers
+from aioconnections.reference import Directory, app
 
 URL = "http://127.0.0.1:1"
+DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
 BASIC = {"me:secret": "Basic bWU6c2VjcmV0", "me:zażółć": "Basic bWU6emHFvMOzxYLEhw=="}
 
 
@@ -97,6 +99,41 @@ def test_a_login_that_cannot_work_is_refused_and_no_secret_is_told(options: dict
     with pytest.raises(InvalidInputError, match=problem) as caught:
         login(**paths)
     assert "gehe1m" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize("options", [{}, {"user": "me", "password_file": Path("good")}])
+def test_the_paths_of_a_token_need_a_token(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, dry: bool
+) -> None:
+    file("secret", "good")
+    server = ServerOptions(url=URL, token_paths="ordinary", **options)
+    if options:  # the password has precedence
+        monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "t0ken")
+    with pytest.raises(InvalidInputError, match="--token-paths ordinary needs a token; use --token-file"):
+        server.address() if dry else server.client()
+
+
+@pytest.mark.parametrize("by", ["file", "environment"])
+@pytest.mark.parametrize("paths", ["oauth", "ordinary"])
+def test_a_token_is_sent_to_the_paths_that_take_it(
+    command: Any, signed_in: Any, monkeypatch: pytest.MonkeyPatch, by: str, paths: Any
+) -> None:
+    person = DIRECTORY.people[0]
+    signed_in.app = app(DIRECTORY, auth="oauth", tokens={"t0ken": person}, token_paths=paths, max_ps=3)
+    if by == "environment":
+        monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "t0ken")
+    login = ["--token-file", file("t0ken\n")] if by == "file" else []
+    right = ["--token-paths", paths] if paths == "ordinary" else []
+    wrong = [] if paths == "ordinary" else ["--token-paths", "ordinary"]
+    listed = command("colleagues", "--userid", person.userid, *login, *right)
+    assert (listed.code, len(listed.rows) > 3) == (0, True)
+    removed = command("remove", "--connection-id", listed.rows[0]["connection_id"], *login, *right)
+    assert removed.rows[0]["outcome"] == "removed"
+    invitations = command("invitations", "list", *login, *right)
+    assert invitations.code == 0
+    refused = command("colleagues", "--userid", person.userid, *login, *wrong)
+    assert refused.code == 3
 
 
 def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -285,6 +285,8 @@ def test_a_dry_run_goes_where_the_login_would(command: Command, me: Any, monkeyp
     monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "gehe1m")
     said = command("invite", "--email", "a@x", "--no-journal", "--dry-run")
     assert said.rows[0]["url"].startswith(f"{me.url}/profiles/oauth/atom/")
+    said = command("invite", "--email", "a@x", "--no-journal", "--dry-run", "--token-paths", "ordinary")
+    assert said.rows[0]["url"].startswith(f"{me.url}/profiles/atom/")
     said = command("community", "invite", COMMUNITY.uuid, "--key", "a", "--no-journal", "--dry-run")
     assert (said.code, said.rows[0]["error"][:17]) == (1, "InvalidInputError")
     assert "gehe1m" not in said.out + said.err
