@@ -24,7 +24,7 @@ class Send(Protocol):
     async def __call__(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Response:
-        """Send a request to `url`, which is absolute or a path on the client's server.
+        """Send a request to `url`: absolute, a path on the client's server, or relative to the client's base URL.
 
         Raises:
             TransportError: there is no complete response.

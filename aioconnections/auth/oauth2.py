@@ -19,7 +19,7 @@ from aioconnections.protocol.responses import error_of, login_page
 
 __all__ = ["TOKEN_URL", "OAuth2", "Tokens"]
 
-TOKEN_URL = "/oauth2/endpoint/connectionsProvider/token"  # noqa: S105 # a path
+TOKEN_URL = "oauth2/endpoint/connectionsProvider/token"  # noqa: S105 # a path, below the base URL of the client
 _HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ERROR_CODES = frozenset(  # RFC 6749, section 5.2: the only text of the response that our errors repeat
@@ -55,7 +55,7 @@ class OAuth2:
 
     They are renewed before the first request if there is no access token, and once whenever the server responds with
     401, however many requests are running. The provider issues a new refresh token each time, which replaces the old
-    one: use `on_tokens` to store it. Requests use the paths for OAuth (``/profiles/oauth/atom/…``).
+    one: use `on_tokens` to store it.
 
     One object may serve several clients. A renewal is not cancelled with the call that began it, because the old
     refresh token would be spent and the new one lost.
@@ -65,16 +65,17 @@ class OAuth2:
         client_secret: secret of the registered application.
         refresh_token: the stored refresh token.
         access_token: the stored access token, if it may still be valid.
-        token_url: the provider's token endpoint: a path on the client's server, or an ``https`` URL of another.
+        token_url: the provider's token endpoint: a path on the client's server, or an ``https`` URL of another. By
+            default ``oauth2/endpoint/connectionsProvider/token`` below the client's base URL.
+        oauth_paths: use the paths for OAuth (``/profiles/oauth/atom/…``); False for a gateway that accepts tokens on
+            the ordinary paths.
         on_tokens: called with new tokens before they are used; its exceptions are raised to the caller.
 
     Raises:
         InvalidInputError: an argument is empty or cannot be sent, or `token_url` is neither a path nor ``https``.
     """
 
-    __slots__ = ("_application", "_authorization", "_grant", "_lock", "_on_tokens", "_token_url")
-
-    oauth = True
+    __slots__ = ("_application", "_authorization", "_grant", "_lock", "_on_tokens", "_token_url", "oauth")
 
     def __init__(
         self,
@@ -84,8 +85,10 @@ class OAuth2:
         *,
         access_token: str | None = None,
         token_url: str = TOKEN_URL,
+        oauth_paths: bool = True,
         on_tokens: Callable[[Tokens], None] | None = None,
     ) -> None:
+        self.oauth: bool = oauth_paths
         self._application = _form(client_id=client_id, client_secret=client_secret)
         self._grant = _refresh_grant(refresh_token)
         self._authorization = Secret("" if access_token is None else bearer_header(access_token))
@@ -102,6 +105,7 @@ class OAuth2:
         *,
         redirect_uri: str,
         token_url: str = TOKEN_URL,
+        oauth_paths: bool = True,
         on_tokens: Callable[[Tokens], None] | None = None,
     ) -> OAuth2:
         """A login that exchanges an authorization code for its first tokens before the first request.
@@ -115,12 +119,13 @@ class OAuth2:
             code: the authorization code.
             redirect_uri: the redirect URI with which the application requested the code.
             token_url: as in `OAuth2`.
+            oauth_paths: as in `OAuth2`.
             on_tokens: as in `OAuth2`.
 
         Raises:
             InvalidInputError: as for `OAuth2`.
         """
-        auth = cls(client_id, client_secret, code, token_url=token_url, on_tokens=on_tokens)
+        auth = cls(client_id, client_secret, code, token_url=token_url, oauth_paths=oauth_paths, on_tokens=on_tokens)
         auth._grant = _form(grant_type="authorization_code", code=code, redirect_uri=redirect_uri)
         return auth
 
@@ -172,7 +177,7 @@ def _form(**fields: str) -> Secret:
 
 def _endpoint(url: str) -> str:
     """The URL, if it is one that a secret may be sent to."""
-    if not url.startswith("/") or url.startswith("//"):
+    if url != TOKEN_URL and (not url.startswith("/") or url.startswith("//")):
         origin, _ = split_url(url)
         if origin.scheme != "https" and origin.host not in _LOOPBACK:
             raise InvalidInputError(
@@ -187,7 +192,7 @@ def _tokens(response: Response) -> Tokens:
         error = _json(response).get("error")
         reason = f": {error}" if isinstance(error, str) and error in _ERROR_CODES else ""
         raise AuthenticationError(response.status, None, f"the token endpoint refused to issue a token{reason}")
-    request = Request("POST", TOKEN_URL)
+    request = Request("POST", f"/{TOKEN_URL}")
     if response.status != 200 or login_page(request, response):
         raise error_of(request, response)
     fields = _json(response)

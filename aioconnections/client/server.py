@@ -314,7 +314,8 @@ class Server:
     def _digest(self, auth: Auth | None) -> bytes:
         """A keyed digest that is equal for equal credentials and does not reveal them."""
         credential = getattr(auth, "credential", None)
-        text = f"{type(auth).__qualname__} {id(auth) if credential is None else credential().reveal()}"
+        secret = id(auth) if credential is None else credential().reveal()
+        text = f"{type(auth).__qualname__} {getattr(auth, 'oauth', False)} {secret}"
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
 
     def _now(self) -> float:

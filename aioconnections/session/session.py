@@ -204,7 +204,7 @@ class Session:
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Response:
         """Send a request for an `Auth`, without the credential of this session."""
-        origin, target = split_url(urljoin(f"{self.address.origin}/", url))
+        origin, target = split_url(urljoin(self.address.url_of(f"{self.address.context}/"), url))
         request = Request(method, target, Headers((headers or {}).items()), body)
         return await send_unlimited(self._runtime.engine, origin, request, NO_HEADERS, self._runtime.attempt_timeout)
 

@@ -30,7 +30,7 @@ from aioconnections import (
     UnexpectedResponseError,
 )
 
-URL = "/oauth2/endpoint/connectionsProvider/token"
+URL = "oauth2/endpoint/connectionsProvider/token"
 
 
 class Provider:

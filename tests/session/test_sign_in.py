@@ -123,6 +123,33 @@ async def test_tokens_are_got_and_renewed_at_the_server(directory: Directory, al
     assert 1 <= door.statuses.count(401) <= 16  # those under way when the tokens expired
 
 
+@pytest.mark.parametrize("context", ["", "/ctx"])
+@pytest.mark.parametrize("paths", ["oauth", "ordinary"])
+async def test_tokens_are_got_below_the_base_url_and_sent_to_the_chosen_paths(
+    directory: Directory, alice: Person, context: str, paths: Any
+) -> None:
+    server = app(directory, auth="oauth", refresh_tokens={"r0": alice}, token_paths=paths, context=context)
+    auth = OAuth2("app", "secret", "r0", oauth_paths=paths == "oauth")
+    url = f"https://connections.example.com{context}"
+    async with Client(url, auth=auth, transport=httpx.ASGITransport(server)) as client:
+        assert (await client.me()).userid == alice.userid
+    segment = "/oauth" if paths == "oauth" else ""
+    assert set(server.requests.by_path) == {
+        f"{context}/oauth2/endpoint/connectionsProvider/token",
+        f"{context}/profiles{segment}/atom/profileService.do",
+    }
+
+
+async def test_one_credential_for_both_kinds_of_paths_is_two_logins(directory: Directory, alice: Person) -> None:
+    server = app(directory, auth="oauth", refresh_tokens={"r0": alice}, tokens={"t0": alice})
+    wrong, right = (OAuth2("app", "secret", "r0", access_token="t0", oauth_paths=oauth) for oauth in (False, True))
+    transport = httpx.ASGITransport(server)
+    async with Client("https://connections.example.com", auth=wrong, transport=transport) as client:
+        assert (await client.as_user(right).me()).userid == alice.userid
+        with pytest.raises(AuthenticationError):
+            await client.me()
+
+
 async def test_a_stored_token_that_has_expired_costs_one_refusal(directory: Directory, alice: Person) -> None:
     door = Watched(app(directory, auth="oauth", refresh_tokens={"r0": alice}))
     auth = OAuth2("app", "secret", "r0", access_token="old")
