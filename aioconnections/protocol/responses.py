@@ -56,6 +56,8 @@ _ERROR_ELEMENTS = {
     f"{{{SN}}}": ("code", ("message", "displaymessage")),
     "{urn:ibm.com/td}": ("errorCode", ("errorMessage",)),
 }
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")  # float() also accepts a sign, an exponent, "nan" and "1_000"
+_LONGEST_PAUSE = 1e9  # seconds; far above the limit of the retries, and finite
 _MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
 
 
@@ -144,11 +146,12 @@ def login_page(request: Request, response: Response) -> bool:
 def retry_after(response: Response) -> float | None:
     """The pause in seconds that the server asks for: a number, or a date, compared with the server's own clock.
 
-    None without such a header, or if its value is malformed; never negative.
+    RFC 9110 allows whole seconds only, but gateways send fractions too, such as ``2.5``. None without such a header, or
+    if its value is malformed; never negative or infinite.
     """
     text = response.get(b"retry-after") or ""
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _LONGEST_PAUSE)
     then, now = _date(text), _date(response.get(b"date") or "")
     return None if then is None or now is None else max(0.0, (then - now).total_seconds())
 

@@ -58,6 +58,11 @@ def test_the_pause_that_the_server_asks_for_is_kept() -> None:
             began = trio.current_time()
             assert await client.check(A, B) is Status.ACCEPTED
             assert trio.current_time() - began >= 20
+        fraction = httpx.Response(429, headers={"retry-after": "20.5"})
+        async with client_of(one_after_the_other(fraction, status("accepted"))) as client:
+            began = trio.current_time()
+            assert await client.check(A, B) is Status.ACCEPTED
+            assert trio.current_time() - began >= 20.5
         too_long = httpx.Response(429, headers={"retry-after": "301"})
         async with client_of(one_after_the_other(too_long)) as client:
             with pytest.raises(ThrottledError) as caught:
