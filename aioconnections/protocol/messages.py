@@ -153,6 +153,7 @@ class Request:
         delay: seconds to wait before it is sent.
         fresh: use a new connection, if the transport can.
         anonymous: send it without the credential of the signed-in user.
+        origin: the server that it was sent to, for the text of errors; None before it is sent.
 
     Raises:
         InvalidInputError: another method, or a target that is not an ASCII path, or has blanks or a fragment.
@@ -166,6 +167,7 @@ class Request:
     delay: float = 0.0
     fresh: bool = False
     anonymous: bool = False
+    origin: Origin | None = field(default=None, init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         target = self.target
@@ -184,6 +186,11 @@ class Request:
     def path(self) -> str:
         """The target without its query: safe to log."""
         return self.target.partition("?")[0]
+
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which may name people."""
+        return f"{self.origin or ''}{self.path}"
 
 
 class Response:

@@ -52,13 +52,13 @@ def check_result(request: Request, response: Response) -> Status | None:
     if response.status == 200:
         values = response.get_all(b"x-profiles-connection-status")
         status = _STATUSES.get(values[0].lower()) if len(values) == 1 else None
-        return status or _repeated_status(values)
+        return status or _repeated_status(request, values)
     if response.status == 404:
         return None
     raise error_of(request, response)
 
 
-def _repeated_status(values: list[str]) -> Status:
+def _repeated_status(request: Request, values: list[str]) -> Status:
     """The status that all of several values name.
 
     Raises:
@@ -66,7 +66,9 @@ def _repeated_status(values: list[str]) -> Status:
     """
     statuses = {_STATUSES.get(value.lower()) for value in values}
     if not statuses:
-        raise AuthenticationError(200, None, "the response does not come from Profiles; most likely it is a login page")
+        raise AuthenticationError(
+            200, None, f"the response of {request.shown} does not come from Profiles; most likely it is a login page"
+        )
     status = statuses.pop()
     if status is None or statuses:
         raise UnexpectedResponseError(200, None, "the server sent an unknown or ambiguous connection status")
@@ -89,7 +91,9 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
         service = f"{address.origin}{address.context}/profiles"
         raise NotFoundError(404, None, f"there is no Profiles service at {service}: check the URL")
     if response.status == 200 and not login_page(request, response):
-        raise UnexpectedResponseError(200, None, "the response does not come from the Profiles service: check the URL")
+        raise UnexpectedResponseError(
+            200, None, f"the response of {request.shown} does not come from the Profiles service: check the URL"
+        )
     raise error_of(request, response)
 
 

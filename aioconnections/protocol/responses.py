@@ -39,6 +39,7 @@ __all__ = [
     "foreign_error",
     "head_of",
     "holds_error_document",
+    "html_page",
     "is_doubtful",
     "is_missing",
     "login_page",
@@ -69,10 +70,12 @@ def error_of(request: Request, response: Response) -> ResponseError:
     if 300 <= status < 400:
         return _redirect(request, response)
     if login_page(request, response):
-        return AuthenticationError(status, None, "the server sent an HTML page, most likely its login page")
+        return AuthenticationError(status, None, html_page(request))
     document = error_document(response.body, charset=response.charset) if response.body else None
     code = document.message_id if document else None
     message = (document.message.removeprefix(f"{code}:").strip() if document else "") or _meaning(status)
+    if document is None and response.media_type in _HTML:
+        message = f"{message}; {request.shown} returned an HTML page, which does not come from Connections"
     if status == 429 or status >= 500:
         kind = ThrottledError if status == 429 else ServerError
         return kind(status, code, message, retry_after(response))
@@ -118,7 +121,15 @@ def names_stopped_application(response: Response) -> bool:
     return _APPLICATION_SERVER.search(response.body) is not None
 
 
-def foreign_error(response: Response, service: str | None = None) -> ForeignResponseError:
+def html_page(request: Request) -> str:
+    """The message for a page in place of a document of Connections."""
+    return (
+        f"{request.shown} returned an HTML page, most likely a login page; check the login, or ask the administrator"
+        " for a URL that needs no login in a browser"
+    )
+
+
+def foreign_error(request: Request, response: Response, service: str | None = None) -> ForeignResponseError:
     """The error for a doubtful response; `service` names the service that does not exist at the address."""
     if service is not None:
         error = ForeignResponseError(response.status, None, f"there is no {service}: check the URL")
@@ -128,8 +139,8 @@ def foreign_error(response: Response, service: str | None = None) -> ForeignResp
     return ForeignResponseError(
         response.status,
         None,
-        f"the response ({kind}) does not come from Connections but from a web server or gateway in front of it;"
-        " try again later, and if it happens again, ask the administrator of the server",
+        f"the response of {request.shown} ({kind}) does not come from Connections but from a web server or gateway in"
+        " front of it; try again later, and if it happens again, ask the administrator of the server",
     )
 
 
@@ -169,19 +180,25 @@ def _date(text: str) -> datetime | None:
 
 def _redirect(request: Request, response: Response) -> ResponseError:
     """The error of a redirect that was not followed: to a login, or to the same path of another scheme or host."""
-    status = response.status
+    status, asked = response.status, request.shown
     try:
         to = urlsplit(response.get(b"location") or "")
-        path, absolute = to.path, bool(to.netloc)
+        path, host, scheme = to.path, to.hostname, to.scheme
     except ValueError:
-        path, absolute = "", False
+        path, host, scheme = "", None, ""
     # behind a gateway, the server's own path may lack the beginning
     if path and path != request.path and not (path.startswith(ROOTS) and request.path.endswith(path)):
-        return AuthenticationError(status, None, "the server redirected to another page, most likely its login")
-    if path and absolute:
-        advice = "the server redirects to https, to another host or in a loop: check the URL"
-        return UnexpectedResponseError(status, None, advice)
-    return UnexpectedResponseError(status, None, "the server redirects in a loop, or without a target")
+        where = host or "another page of the same server"
+        return AuthenticationError(
+            status,
+            None,
+            f"{asked} redirected to {where}, most likely to a login page; check the login, or ask the administrator for"
+            " a URL that needs no login in a browser",
+        )
+    if path and host:
+        target = f"{scheme}://{host}" if scheme else host
+        return UnexpectedResponseError(status, None, f"{asked} redirects to {target}: check the URL")
+    return UnexpectedResponseError(status, None, f"{asked} redirects in a loop, or without a target: check the URL")
 
 
 def _meaning(status: int) -> str:

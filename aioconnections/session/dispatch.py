@@ -161,10 +161,11 @@ class Dispatcher:
         chain = None if items is None else self._express(request, context, items)
         try:
             response, sent = await self._attempt(request, context, page, chain)
-            if response.status in SETTLED or self._is_own_refusal(request, response):
-                return response
             if chain is not None:
                 request = chain.request
+                request.origin = self._address.origin
+            if response.status in SETTLED or self._is_own_refusal(request, response):
+                return response
             end: Response | TransportError = await self._settled(response, request, sent, context, page)
         except TransportError as error:
             end = error
@@ -230,6 +231,7 @@ class Dispatcher:
         readiness, slots = self._readiness, self._runtime.slots
         monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
         application = monitor.application
+        request.origin = self._address.origin
         while True:
             moment = await readiness.admit(context, monitor)
             if moment is None:
@@ -296,7 +298,7 @@ class Dispatcher:
             elif await self._may_try_again(request, end, attempt, context):
                 attempt += 1
             else:
-                return _final(end, doubtful=doubtful)
+                return _final(request, end, doubtful=doubtful)
             if isinstance(end, TransportError) and met_closed_connection(end):
                 request = evolve(request, fresh=True)
             try:
@@ -330,7 +332,7 @@ class Dispatcher:
         if context.is_proof and not monitor.application.proved:
             return response  # the proof of the login raises the best error for a wrong address
         if request.is_change:
-            await context.change_not_made(foreign_error(response))
+            await context.change_not_made(foreign_error(request, response))
         return await self._doubts.decide(request, response, context, monitor, asked=asked)
 
     async def _delay(self, request: Request, context: CallContext) -> None:
@@ -473,12 +475,12 @@ class Dispatcher:
         return f"Dispatcher({self._address.origin}, {self._gate!r}, {self._login!r})"
 
 
-def _final(end: Response | TransportError, *, doubtful: bool) -> Response:
+def _final(request: Request, end: Response | TransportError, *, doubtful: bool) -> Response:
     """The result when no further attempt is made."""
     if isinstance(end, TransportError):
         raise end
     if doubtful:
-        raise foreign_error(end)
+        raise foreign_error(request, end)
     return end
 
 

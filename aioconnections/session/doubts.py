@@ -120,10 +120,10 @@ class Doubts:
         send_canary = partial(self._send_canary, monitor, context.run)
         result = await monitor.result_after(count, send_canary, context.parking, signs_in=self._signs_in)
         if result is CanaryResult.UNCLEAR:
-            raise foreign_error(response)
+            raise foreign_error(request, response)
         if result is CanaryResult.ABSENT and not application.proved:
             service = f"{monitor.name.capitalize()} service at {self._address.origin}{self._address.context}"
-            raise foreign_error(response, f"{service}/{monitor.name}")
+            raise foreign_error(request, response, f"{service}/{monitor.name}")
         if result is not CanaryResult.GOOD:
             return Next.ASK_AGAIN
         if form is Form.FOREIGN or context.is_proof or response.status not in _VOUCHED:

@@ -193,9 +193,19 @@ def test_a_server_that_is_not_there(command: Command, pairs_file: PairsFile) -> 
     ("status", "media_type", "code", "message"),
     [
         (404, "text/html", 2, "there is no Profiles service at "),
-        (200, "text/plain", 2, "the response does not come from the Profiles service: check the URL"),
-        (200, "text/html", 3, "an HTML page, most likely its login"),
-        (403, "text/html", 1, "HTTP 403: Forbidden"),
+        (
+            200,
+            "text/plain",
+            2,
+            "/profiles/atom/profileService.do does not come from the Profiles service: check the URL",
+        ),
+        (
+            200,
+            "text/html",
+            3,
+            "/profiles/atom/profileService.do returned an HTML page, most likely a login page; check",
+        ),
+        (403, "text/html", 1, "HTTP 403: Forbidden; http://127.0.0.1:"),
         (503, "text/html", 5, "is not available: HTTP 503"),
     ],
 )

@@ -16,10 +16,12 @@ from aioconnections.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from aioconnections.protocol.messages import Request, Response
+from aioconnections.protocol.messages import Origin, Request, Response
 from aioconnections.protocol.responses import error_of, foreign_error, login_page, retry_after
 
 REQUEST = Request("GET", "/profiles/atom/connection.do?connectionType=colleague")
+REQUEST.origin = Origin("https", "connections.example.com", 443)  # as its sender does
+PAGE = "https://connections.example.com/profiles/atom/connection.do"
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
@@ -65,6 +67,7 @@ def test_a_status_without_a_name_is_said_to_be_one() -> None:
 @pytest.mark.parametrize(
     ("location", "kind"),
     [
+        ("/login?to=/profiles/atom/connection.do%3FsourceEmail%3Damy%40example.com", AuthenticationError),
         ("/login.jsp", AuthenticationError),
         ("https://sso.example.com/login?to=x", AuthenticationError),
         ("login.jsp", AuthenticationError),
@@ -81,7 +84,8 @@ def test_a_status_without_a_name_is_said_to_be_one() -> None:
 def test_a_redirect_to_another_page_is_a_login(status: int, location: str, kind: type[ResponseError]) -> None:
     error = error_of(REQUEST, answer(status, location=location))
     assert type(error) is kind
-    assert "example.com" not in str(error)
+    assert str(error).startswith(f"HTTP {status}: {PAGE} redirect")
+    assert "connectionType" not in str(error)
 
 
 def test_a_redirect_of_a_gateway_to_the_path_without_its_own_is_no_login() -> None:
@@ -92,9 +96,15 @@ def test_a_redirect_of_a_gateway_to_the_path_without_its_own_is_no_login() -> No
 
 
 def test_a_redirect_says_what_to_look_at() -> None:
-    elsewhere = error_of(REQUEST, answer(301, location=f"https://c.example.com{REQUEST.target}"))
-    assert "check the URL" in str(elsewhere)
-    assert "without a target" in str(error_of(REQUEST, answer(302)))
+    elsewhere = error_of(REQUEST, answer(301, location=f"https://amy:hidden@c.example.com:8443{REQUEST.target}"))
+    assert str(elsewhere) == f"HTTP 301: {PAGE} redirects to https://c.example.com: check the URL"
+    assert str(error_of(REQUEST, answer(302))) == (
+        f"HTTP 302: {PAGE} redirects in a loop, or without a target: check the URL"
+    )
+    login = error_of(REQUEST, answer(302, location="https://amy:hidden@sso.example.com/login?user=amy%40example.com"))
+    assert str(login).startswith(f"HTTP 302: {PAGE} redirected to sso.example.com, most likely to a login page; check")
+    own = error_of(REQUEST, answer(302, location="/login"))
+    assert "redirected to another page of the same server" in str(own)
 
 
 def test_a_failure_says_how_long_to_wait() -> None:
@@ -121,7 +131,9 @@ def test_a_failure_says_how_long_to_wait() -> None:
 def test_a_login_page_is_a_success_in_html_with_something_in_it(response: Response, *, expected: bool) -> None:
     assert login_page(REQUEST, response) is expected
     if expected:
-        assert type(error_of(REQUEST, response)) is AuthenticationError
+        error = error_of(REQUEST, response)
+        assert type(error) is AuthenticationError
+        assert str(error).startswith(f"HTTP 200: {PAGE} returned an HTML page, most likely a login page; check")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +203,7 @@ def test_garbage_never_raises_and_is_never_negative(text: str, date: str) -> Non
 
 def test_a_response_that_does_not_come_from_connections_may_mean_a_wrong_address() -> None:
     page = Response(404, [(b"Content-Type", b"text/html")])
-    away, wrong = foreign_error(page), foreign_error(page, "Profiles service at https://h/profiles")
+    away, wrong = foreign_error(REQUEST, page), foreign_error(REQUEST, page, "Profiles service at https://h/profiles")
     assert (away.wrong_address, wrong.wrong_address) == (False, True)
-    assert "the response (text/html) does not come from Connections" in str(away)
+    assert f"the response of {PAGE} (text/html) does not come from Connections" in str(away)
     assert str(wrong) == "HTTP 404: there is no Profiles service at https://h/profiles: check the URL"
