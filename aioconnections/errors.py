@@ -32,11 +32,13 @@
     └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
 
 All can be pickled. None holds a request, a header, a secret or the text of a document, and none is chained to an
-exception that does.
+exception that does. The text of an error never contains an e-mail address that the server wrote: see
+`ResponseError.message`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 __all__ = [
@@ -73,11 +75,30 @@ __all__ = [
 _LONGEST_MESSAGE = 300
 Sent = Literal["no", "maybe"]
 
+_PART = r"[^\s<>()\[\]{}\"\u201c\u201d\xab\xbb`,;:/?&]+"
+_WORD = re.compile(rf'"[^"]{{1,64}}"@{_PART}|{_PART}&(?:#64|#x40|commat);{_PART}|{_PART}', re.IGNORECASE)
+_AT = re.compile(r".(?:[@\ufe6b\uff20]|%(?:25)*40|&(?:#64|#x40|commat);).", re.IGNORECASE | re.DOTALL)
+_AROUND = ".!'\u2018\u2019\u2026"
+_ADDRESS = "(an e-mail address)"
+
 
 def _tidy(text: str) -> str:
     """Text that is safe to print: one line of limited length, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST_MESSAGE]).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _without_addresses(text: str) -> str:
+    """Replace e-mail addresses, also percent-encoded ones, in text that a server wrote."""
+
+    def replaced(match: re.Match[str]) -> str:
+        word = match[0]
+        if not _AT.search(word):
+            return word
+        before, after = len(word) - len(word.lstrip(_AROUND)), len(word.rstrip(_AROUND))
+        return f"{word[:before]}{_ADDRESS}{word[after:]}"
+
+    return _WORD.sub(replaced, text[: 8 * _LONGEST_MESSAGE])
 
 
 def _restore(kind: type[ConnectionsError], args: tuple[Any, ...], state: dict[str, Any]) -> ConnectionsError:
@@ -164,13 +185,15 @@ class ResponseError(ConnectionsError):
     Attributes:
         status: the HTTP status code.
         code: the vendor's message id (``CLFRN1172E``), if the error document holds one.
-        message: the vendor's message, or a description of the failure; one line, at most 300 characters.
+        message: the vendor's message, or a description of the failure; one line, at most 300 characters. It may name
+            people: in the text of the error (``str``, ``args``), e-mail addresses are replaced.
     """
 
     def __init__(self, status: int, code: str | None, message: str) -> None:
         tidy = _tidy(message)
         code = _tidy(code) if code else None
-        super().__init__(f"HTTP {status}: {code}: {tidy}" if code else f"HTTP {status}: {tidy}")
+        shown = _without_addresses(message)
+        super().__init__(_without_addresses(f"HTTP {status}: {code}: ") + shown if code else f"HTTP {status}: {shown}")
         self.status = status
         self.code = code
         self.message = tidy

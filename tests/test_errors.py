@@ -139,6 +139,43 @@ def test_text_of_a_server_is_safe_to_print(text: str) -> None:
         assert len(said) <= 300
 
 
+ADDRESS = "(an e-mail address)"
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("no user with email amy.jones@example.com", f"no user with email {ADDRESS}"),
+        ("Amy <amy.jones@example.com> is unknown.", f"Amy <{ADDRESS}> is unknown."),
+        ("unknown: 'amy.jones@example.com'.", f"unknown: '{ADDRESS}'."),
+        ("mailto:amy.o'jones@example.com!", f"mailto:{ADDRESS}!"),
+        ("amy.jones@example.com,bob+x@example.com;k\u00fchn@b\u00fccher.example", f"{ADDRESS},{ADDRESS};{ADDRESS}"),
+        ("GET /atom/profile.do?email=amy.jones%40example.com&x=1", f"GET /atom/profile.do?{ADDRESS}&x=1"),
+        ("email=amy.jones%2540example.com", ADDRESS),
+        ("amy.jones&#64;example.com", ADDRESS),
+        ('"amy jones"@example.com', ADDRESS),
+        ("amy.jones\uff20example.com", ADDRESS),
+        ("amy.jones@ex\x00ample.com", ADDRESS),
+        ("the symbol @ is missing, @ 5 pm", "the symbol @ is missing, @ 5 pm"),
+        ("x" * 290 + " amy.jones@example.com", "x" * 290 + " ("),
+    ],
+)
+def test_no_user_with_email_of_an_error_document_gets_into_the_text(said: str, text: str) -> None:
+    """E-mail addresses are only in the attribute that holds the server's message."""
+    error = ResponseError(404, "CLFRN1172E", said)
+    whole = f"HTTP 404: CLFRN1172E: {text}"
+    assert str(error)[:299] == whole[:299]
+    assert error.message == str(ConnectionsError(said))
+    for shown in (str(error), repr(error), repr(error.args), str(copy.copy(error)), str(pickled(error))):
+        assert not re.search("amy|jones|bob|k\u00fchn", shown)
+    assert pickled(error).__dict__ == error.__dict__
+
+
+def test_addresses_are_replaced_in_linear_time() -> None:
+    for said in ("x" * 10**6, '"' * 10**6, "x&" * 10**6, "@" * 10**6, "a@" * 10**6):
+        assert len(str(ResponseError(500, None, said))) <= 300
+
+
 def test_blanks_and_terminal_codes_become_single_blanks() -> None:
     assert str(ConnectionsError("\n\n  a\x1b[31m\tb\u202e\r\n c ")) == "a [31m b c"
     assert str(ConnectionsError("x" * 1000)) == "x" * 299 + "…"
