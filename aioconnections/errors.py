@@ -7,6 +7,7 @@
     ├── TransportError                  no complete response; ``sent`` says whether the request may have arrived
     │   ├── ConnectFailedError          name lookup failed, refused, unreachable, TLS handshake failed
     │   ├── CertificateError            the server's certificate was refused; never retried
+    │   ├── ProxyError                  the proxy could not be reached, or did not pass the request on
     │   ├── LocalLimitError             out of file descriptors, socket memory or threads; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run has run out
     │   └── ProtocolError               the connection was lost, or the response was not valid HTTP
@@ -63,6 +64,7 @@ __all__ = [
     "LocalLimitError",
     "NotFoundError",
     "ProtocolError",
+    "ProxyError",
     "ResponseError",
     "ServerError",
     "ServerUnavailableError",
@@ -153,6 +155,19 @@ class CertificateError(TransportError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent="no")
+
+
+class ProxyError(TransportError):
+    """The proxy could not be reached, or did not pass the request on. The error says nothing about the server.
+
+    Attributes:
+        proxy: host and port of the proxy, if known; else None.
+        status: HTTP status of the proxy's response: 407 if it asks for a login; None without a response.
+    """
+
+    def __init__(self, message: str, *, proxy: str | None = None, status: int | None = None, sent: Sent = "no") -> None:
+        super().__init__(message, sent=sent, status=status)
+        self.proxy = proxy
 
 
 class LocalLimitError(TransportError):

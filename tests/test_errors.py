@@ -29,6 +29,7 @@ from aioconnections.errors import (
     JournalMismatchError,
     LocalLimitError,
     ProtocolError,
+    ProxyError,
     ResponseError,
     ServerError,
     ServerUnavailableError,
@@ -46,6 +47,7 @@ EXAMPLES: list[ConnectionsError] = [
     DeadlineError("m", sent="no"),
     ProtocolError("m", sent="maybe"),
     LocalLimitError("m"),
+    ProxyError("m", proxy="proxy.example.com:3128", status=407),
     *(
         kind(400, "CLFRN1172E", "m")
         for kind in (

@@ -18,6 +18,7 @@ from aioconnections.errors import (
     JournalError,
     LocalLimitError,
     NotFoundError,
+    ProxyError,
     ServerError,
     ServerUnavailableError,
     ThrottledError,
@@ -94,6 +95,8 @@ def of_error(error: ConnectionsError) -> int:
             return LOGIN
         case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedResponseError():
             return USAGE  # the last two: the server at this URL is not Profiles
+        case ProxyError(status=status) if status is not None and status < 500:
+            return USAGE  # the proxy asks for a login, or does not allow the server
         case LocalLimitError():
             return SOME_BAD  # a limit of this machine: the server is available
         case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():

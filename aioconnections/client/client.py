@@ -94,7 +94,9 @@ class Client(Resource):
             `ssl.SSLContext`, or False to accept any certificate.
         transport: an httpx transport to use; closed with the client.
         http_client: an httpx client to use, without its login, cookies, headers and redirects; not closed.
-        trust_env: use the proxy that the environment names. By default, a warning names such a proxy.
+        trust_env: use the proxy that the environment names for the server (``HTTPS_PROXY`` or ``HTTP_PROXY``, else
+            ``ALL_PROXY``) unless ``NO_PROXY`` lists the server, by its name, a parent domain, a pattern with ``*``, its
+            address or a network in CIDR form. By default, a warning names the variable.
         verify_login: send one request for the signed-in user's service document before other requests, and every ten
             minutes, to prove address and login.
         clock: source of time; by default the running event loop.

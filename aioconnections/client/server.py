@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import warnings
@@ -42,7 +43,6 @@ __all__ = ["ClientOptions", "Server", "Timeouts"]
 _RESERVED_HEADERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
 )
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_SESSIONS = 10_000
 _IDLE = 900.0  # seconds after which an unused session is forgotten
 _GRACE = 60.0  # seconds for which a former credential finds the session of the renewed one
@@ -323,9 +323,9 @@ class Server:
         return self._clock.now()
 
     def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
-        from aioconnections.transport.connect import proxy_from_environment  # see `_NEEDED_BY_REQUESTS`
-        from aioconnections.transport.limits import LocalLimit
+        from aioconnections.transport.limits import LocalLimit  # see `_NEEDED_BY_REQUESTS`
         from aioconnections.transport.pool import LanePool
+        from aioconnections.transport.proxies import Proxy, is_loopback, proxy_variable
 
         local_limit = LocalLimit(self._limit, self.options.max_connections, self.options.clock or LoopClock())
         if adapted is not None:
@@ -333,18 +333,19 @@ class Server:
 
             return HttpxAdapter(adapted, local_limit=local_limit)
         origin, options = self._address.origin, self.options
-        proxy = None if origin.host in _LOOPBACK else proxy_from_environment(origin)
-        if proxy is not None and not options.trust_env:
+        variable = proxy_variable(origin)
+        if variable is not None and not options.trust_env:
             warnings.warn(
-                f"{proxy[0]} names a proxy, which is not used; pass trust_env=True (--trust-env) to use it",
+                f"{variable} names a proxy, which is not used; pass trust_env=True (--trust-env) to use it",
                 stacklevel=4,
             )
-        if origin.scheme == "http" and origin.host not in _LOOPBACK and signs_in:
+        if origin.scheme == "http" and not is_loopback(origin.host) and signs_in:
             warnings.warn("the login is sent unencrypted over http; use an https URL", stacklevel=4)
-        if proxy is not None and options.trust_env:
+        if variable is not None and options.trust_env:
+            proxy = Proxy.of(variable, os.environ[variable])
             from aioconnections.transport.via_httpx import HttpxEngine
 
-            return HttpxEngine(verify=options.verify, proxy=proxy[1], local_limit=local_limit)
+            return HttpxEngine(verify=options.verify, proxy=proxy, local_limit=local_limit)
         most = options.max_connections
         return LanePool(max_connections=most, verify=options.verify, clock=options.clock, local_limit=local_limit)
 

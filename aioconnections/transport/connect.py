@@ -1,14 +1,10 @@
-"""Opening a connection: name lookup, racing the addresses, TLS handshake, and errors for their failures.
-
-Also finds the proxy that the environment names. Lanes do not support proxies: with a proxy, httpx sends the requests.
-"""
+"""Opening a connection: name lookup, racing the addresses, TLS handshake, and errors for their failures."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import itertools
-import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -30,7 +26,7 @@ from aioconnections.transport.socketwire import Outbox, SecureWire, SocketWire
 from aioconnections.transport.streamwire import RecordTrackingStream, StreamWire
 from aioconnections.transport.wire import Wire
 
-__all__ = ["NOT_CONNECTED_IN_TIME", "connect_error", "open_wire", "proxy_from_environment"]
+__all__ = ["NOT_CONNECTED_IN_TIME", "connect_error", "open_wire"]
 
 NOT_CONNECTED_IN_TIME = "the connection was not established in time"
 
@@ -230,20 +226,3 @@ async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> Stream
             raise no_descriptor() from None
         raise
     return StreamWire(socket_stream, stream, tracked.records)
-
-
-# --- proxies ---
-
-
-def proxy_from_environment(origin: Origin) -> tuple[str, str] | None:
-    """The variable that names a proxy for `origin`, and the proxy's URL; None if `origin` needs no proxy."""
-    names = (f"{origin.scheme}_proxy", "all_proxy")
-    found = next(((n, os.environ[n]) for name in names for n in (name, name.upper()) if os.environ.get(n)), None)
-    if found is None:
-        return None
-    from urllib.request import proxy_bypass  # the import takes 20 ms, and is needed only with a proxy
-
-    if proxy_bypass(origin.authority):
-        return None
-    name, url = found
-    return name, url if "://" in url else f"http://{url}"  # like most programs, accept a URL without a scheme

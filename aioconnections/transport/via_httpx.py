@@ -21,7 +21,6 @@ from contextlib import (
     suppress,
 )
 from functools import partial
-from importlib import import_module
 from typing import TypeAlias, TypeVar, cast
 
 import anyio
@@ -34,6 +33,7 @@ from aioconnections.errors import (
     InvalidInputError,
     LocalLimitError,
     ProtocolError,
+    ProxyError,
     TransportError,
     UsageError,
 )
@@ -50,6 +50,7 @@ from aioconnections.transport.http1 import (
 )
 from aioconnections.transport.lane import malformed, too_late
 from aioconnections.transport.limits import LocalLimit, local_limit_error, no_descriptor, trust_unreadable
+from aioconnections.transport.proxies import Proxy, not_connected, refusal
 from aioconnections.transport.tls import Trust, Verify
 from aioconnections.transport.wire import CONNECTION_LOST
 
@@ -59,6 +60,8 @@ T = TypeVar("T")
 _Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 _IDLE_SECONDS = 8.0  # the vendor's web server closes idle connections after 10 s
+_TUNNELLED = frozenset({"proxy.start_tls.started", "socks.start_tls.started"})  # events after the proxy has connected
+_GATEWAY = frozenset({403, 502, 504})  # statuses by which a proxy refuses to pass on a request for an http URL
 _CLOSE_TIMEOUT = 2.0  # seconds for closing a broken connection while the caller is being cancelled
 
 
@@ -150,16 +153,16 @@ class HttpxEngine(_Base):
 
     A connection serves one origin only: one that was opened for plain HTTP checks no certificate.
 
-    Raises:
-        InvalidInputError: httpx cannot use this kind of proxy.
+    Environment variables are not read: httpx is given `proxy`, or none.
     """
 
     def __init__(
-        self, *, verify: Verify = True, proxy: str | None = None, local_limit: LocalLimit | None = None
+        self, *, verify: Verify = True, proxy: Proxy | None = None, local_limit: LocalLimit | None = None
     ) -> None:
         super().__init__(local_limit)
         self._trust = Trust(verify)
-        self._proxy = None if proxy is None else _proxy(proxy)
+        self._proxy = proxy
+        self._proxy_works = False  # whether it has passed on a request
         self._idle: dict[Origin, list[httpx.AsyncHTTPTransport]] = {}
         self._lent = 0
         self._closed = False
@@ -169,7 +172,10 @@ class HttpxEngine(_Base):
         idle = self._idle.setdefault(origin, [])
         fresh = not idle
         transport = self._new_transport(origin) if fresh else idle.pop()
-        loan = _Loan(transport.handle_async_request, fresh=fresh)
+        send: _Send = transport.handle_async_request
+        if self._proxy is not None:
+            send = partial(self._through_proxy, self._proxy, origin, send)
+        loan = _Loan(send, fresh=fresh)
         self._lent += 1
         try:
             yield loan
@@ -182,11 +188,55 @@ class HttpxEngine(_Base):
                     await transport.aclose()
 
     def _new_transport(self, origin: Origin) -> httpx.AsyncHTTPTransport:
+        proxy, given = self._proxy, None
+        if proxy is not None:
+            context = self._trust.context() if proxy.scheme == "https" else None
+            given = httpx.Proxy(proxy.url, auth=proxy.login() if proxy.login else None, ssl_context=context)
         return httpx.AsyncHTTPTransport(
-            verify=self._trust.context() if origin.scheme == "https" or self._proxy else False,
+            verify=self._trust.context() if origin.scheme == "https" else False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS),
-            proxy=self._proxy,
+            proxy=given,
+            trust_env=False,
         )
+
+    async def _through_proxy(self, proxy: Proxy, origin: Origin, send: _Send, message: httpx.Request) -> httpx.Response:
+        """Send a request through the proxy.
+
+        Until the proxy has passed on a request, its failures are deterministic: its URL is probably wrong. Later, they
+        are like those of the server.
+
+        Raises:
+            ProxyError: the proxy could not be reached, or did not pass the request on.
+        """
+        tunnelled = False
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal tunnelled
+            tunnelled = tunnelled or event in _TUNNELLED
+
+        message.extensions = {**message.extensions, "trace": trace}
+        failure: TransportError
+        try:
+            response = await send(message)
+        except httpx.ProxyError as error:
+            failure = refusal(proxy, origin, _proxy_status(error))
+        except httpx.ConnectError as error:
+            if tunnelled:  # the handshake with the server failed
+                raise
+            failure = not_connected(proxy, list(_causes(error)))
+        else:
+            status = response.status_code
+            if origin.scheme == "https" or not (status == 407 or (status in _GATEWAY and not self._proxy_works)):
+                self._proxy_works = True
+                return response
+            if status != 407 and Response(status, tuple(response.headers.raw)).is_own_form:
+                return response
+            failure = refusal(proxy, origin, status, certain=status == 407)
+            with anyio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+                await response.aclose()
+        if isinstance(failure, ProxyError) and not self._proxy_works:
+            failure.deterministic = True
+        raise failure
 
     async def aclose(self) -> None:
         """Close every idle connection; a lent one closes when it is returned."""
@@ -256,19 +306,6 @@ async def _through_client(client: httpx.AsyncClient, message: httpx.Request) -> 
         with suppress(KeyError):
             client.cookies.jar.clear(cookie.domain, cookie.path, cookie.name)
     return response
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    problem = "httpx cannot use the URL of the proxy; check the proxy variables of the environment"
-    with suppress(ValueError, httpx.InvalidURL):
-        proxy = httpx.Proxy(url)
-        if not proxy.url.scheme.startswith("socks"):
-            return proxy
-        problem = 'a SOCKS proxy needs one more package: pip install "httpx[socks]"'
-        with suppress(ImportError):
-            import_module("socksio")  # httpx looks for it only when a request is sent
-            return proxy
-    raise InvalidInputError(problem)
 
 
 def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
@@ -395,9 +432,19 @@ def _translated(error: Exception) -> TransportError:
             return _connection_lost()
 
 
+def _proxy_status(error: httpx.ProxyError) -> int | None:
+    """The status of the proxy's response to CONNECT, at the beginning of the text; None for a SOCKS proxy."""
+    code = str(error).partition(" ")[0]
+    return int(code) if len(code) == 3 and code.isascii() and code.isdigit() else None
+
+
 def _not_connected(error: Exception) -> TransportError:
-    if isinstance(error, httpx.ProxyError):
-        return ConnectFailedError("the proxy did not connect to the server")
+    if isinstance(error, httpx.ProxyError):  # of a caller's transport
+        status = _proxy_status(error)
+        shown = "" if status is None else f" (HTTP {status})"
+        refused = ProxyError(f"the proxy of the transport did not connect to the server{shown}", status=status)
+        refused.deterministic = status is not None and status < 500
+        return refused
     causes = list(_causes(error))
     if any(trust_unreadable(cause, 2) for cause in causes):  # its socket has been closed
         causes = [no_descriptor()]

@@ -112,4 +112,6 @@ def test_a_socks_proxy_without_its_package(
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
     said = command(*words, "--url", "http://connections.example.com", "--trust-env")
     assert (said.code, said.out) == (2, "")
-    assert said.err == 'aioconnections: a SOCKS proxy needs one more package: pip install "httpx[socks]"\n'
+    assert said.err == (
+        'aioconnections: http_proxy names a SOCKS proxy, which needs one more package: pip install "httpx[socks]"\n'
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,12 +24,12 @@ from aioconnections.errors import (
     ConnectFailedError,
     ConnectionsError,
     DeadlineError,
-    InvalidInputError,
     ProtocolError,
     TransportError,
 )
 from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.transport import Engine
+from aioconnections.transport.proxies import Proxy
 from aioconnections.transport.via_httpx import HttpxEngine
 
 pytestmark = pytest.mark.anyio
@@ -369,22 +368,9 @@ async def test_a_connection_closed_during_the_handshake() -> None:
 
 
 async def test_through_a_proxy() -> None:
-    async with serving(saying(OK)) as server, closing(HttpxEngine(proxy=str(server.origin))) as engine:
+    async with (
+        serving(saying(OK)) as server,
+        closing(HttpxEngine(proxy=Proxy.of("http_proxy", str(server.origin)))) as engine,
+    ):
         assert (await exchange(engine, NOWHERE)).status == 200
     assert server.heads[0].startswith(b"HEAD http://c.example.com/profiles/atom/connection.do?")
-
-
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-async def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    monkeypatch.setitem(sys.modules, "socksio", None)
-    with pytest.raises(InvalidInputError, match=r'pip install "httpx\[socks\]"'):
-        HttpxEngine(proxy=f"{scheme}://proxy.example:1080")
-    monkeypatch.setitem(sys.modules, "socksio", sys)
-    assert repr(HttpxEngine(proxy=f"{scheme}://proxy.example:1080")) == "HttpxEngine(0 lent, 0 idle)"
-
-
-@pytest.mark.parametrize("proxy", ["ftp://proxy.example", "http://[::1", "proxy.example:3128"])
-async def test_a_proxy_that_httpx_cannot_use(proxy: str) -> None:
-    with pytest.raises(InvalidInputError, match="proxy") as info:
-        HttpxEngine(proxy=proxy)
-    assert info.value.__context__ is None

@@ -23,6 +23,7 @@ from aioconnections.errors import (
     DeadlineError,
     InvalidInputError,
     ProtocolError,
+    ProxyError,
     TransportError,
     UsageError,
 )
@@ -67,6 +68,7 @@ def caused(error: Exception, cause: BaseException) -> Exception:
 
 
 UNRESOLVED = "the host name of the server could not be resolved; check the URL"
+PROXY = "the proxy of the transport did not connect to the server"
 NOT_SENT = "httpx refused to send the request: "
 REFUSED = "the server refused the connection"
 LOST_EARLY = "the connection was lost while it was being established"
@@ -94,7 +96,8 @@ NO_NAME.__cause__ = ExceptionGroup("", [OSError("x"), socket.gaierror(-2, "amy: 
         ),
         (caused(httpx.ConnectError("amy"), ssl.SSLError("amy")), ConnectFailedError, "no", LOST_EARLY),
         (caused(httpx.ConnectError("amy"), UNTRUSTED), CertificateError, "no", NOT_SIGNED),
-        (httpx.ProxyError("amy"), ConnectFailedError, "no", "the proxy did not connect to the server"),
+        (httpx.ProxyError("amy"), ProxyError, "no", PROXY),
+        (httpx.ProxyError("407 amy"), ProxyError, "no", f"{PROXY} (HTTP 407)"),
         (
             httpx.UnsupportedProtocol("amy"),
             ConnectFailedError,
