@@ -115,20 +115,24 @@ class ServerOptions:
             _check_certificates(self.ca_file)
 
     def _auth(self) -> Auth | None:
-        """The credential: options take precedence over the environment, and a token over a password."""
+        """The credential: options take precedence over the environment, and a token over a password.
+
+        An empty user counts as none, like every empty variable.
+        """
         from aioconnections.auth.credentials import Basic, Bearer
         from aioconnections.cli.secrets import first_line, password
 
         if self.token_file:
             return Bearer(first_line(self.token_file), oauth_paths=self._oauth_paths)
         if self.password_file:
-            if self.user is None:
+            if not self.user:
                 raise InvalidInputError("--password-file needs --user")
             return Basic(self.user, first_line(self.password_file))
         token = os.environ.get("AIOCONNECTIONS_TOKEN")
         if token:
             return Bearer(token, oauth_paths=self._oauth_paths)
-        if self.user is not None:
+        if self.user:
+            Basic(self.user, "")  # refuses an invalid user before the prompt
             return Basic(self.user, password(self.user))
         say("aioconnections: warning: without --user or a token, requests are sent without a login")
         return None

@@ -306,3 +306,37 @@ def test_a_proxy_variable_is_warned_of_only_where_it_would_apply(
     assert (
         told == ["HTTPS_PROXY names a proxy, which is not used; pass trust_env=True (--trust-env) to use it"] * warned
     )
+
+
+# --- variables ---
+
+
+@COMMANDS
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("set_", [False, True], ids=["unset", "empty"])
+@pytest.mark.parametrize(
+    ("name", "code", "problem"),
+    [
+        ("URL", 2, "aioconnections: the URL is missing; use --url, or set AIOCONNECTIONS_URL"),
+        ("USER", 3, "aioconnections: warning: without --user or a token, requests are sent without a login"),
+        ("PASSWORD", 2, "aioconnections: the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD"),
+        ("TOKEN", 3, "HTTP 401: the server refused the login"),
+    ],
+)
+def test_an_empty_aioconnections_user_is_as_good_as_none(
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    *,
+    set_: bool,
+    name: str,
+    code: int,
+    problem: str,
+) -> None:
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "wrong")
+    monkeypatch.delenv(f"AIOCONNECTIONS_{name}", raising=False)
+    if set_:
+        monkeypatch.setenv(f"AIOCONNECTIONS_{name}", "")
+    said = command(*words)
+    assert said.code == code
+    assert problem in said.err

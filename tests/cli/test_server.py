@@ -86,6 +86,7 @@ def test_who_does_not_answer_leaves_a_whole_line(
         ({"user": "me", "password_file": "empty"}, "the first line of empty is empty"),
         ({"user": "me", "password_file": "binary"}, "binary is not text in UTF-8"),
         ({"password_file": "good"}, "--password-file needs --user"),
+        ({"user": "", "password_file": "good"}, "--password-file needs --user"),
         ({"user": "me:you", "password_file": "good"}, "user must not contain a colon"),
         ({"token_file": "empty"}, "the first line of empty is empty"),
         ({"token_file": "good"}, "the bearer token must be non-empty printable ASCII without spaces"),
@@ -134,6 +135,14 @@ def test_a_token_is_sent_to_the_paths_that_take_it(
     assert invitations.code == 0
     refused = command("colleagues", "--userid", person.userid, *login, *wrong)
     assert refused.code == 3
+
+
+def test_an_invalid_user_is_refused_before_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aioconnections.cli.secrets.can_prompt", lambda: True)
+    monkeypatch.setattr("aioconnections.cli.secrets.getpass", pytest.fail)
+    for user in ("me:you", "me\udcff"):
+        with pytest.raises(InvalidInputError, match="user must not contain"):
+            login(user=user)
 
 
 def test_without_a_login_there_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
