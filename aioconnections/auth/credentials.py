@@ -15,7 +15,7 @@ import anyio
 from aioconnections.errors import InvalidInputError
 from aioconnections.protocol.messages import Headers, Response
 
-__all__ = ["Auth", "Basic", "Bearer", "Ltpa", "Secret", "Send", "bearer_header", "is_visible"]
+__all__ = ["Auth", "Basic", "Bearer", "Ltpa", "Secret", "Send", "bearer_header", "check_text", "is_visible"]
 
 
 class Send(Protocol):
@@ -111,17 +111,18 @@ class Basic(_OneHeader):
     """User name and password (RFC 7617, in UTF-8).
 
     Raises:
-        InvalidInputError: `user` contains a colon, or either argument contains a control character.
+        InvalidInputError: `user` contains a colon, or either argument is not text or contains a control character.
     """
 
     __slots__ = ()
 
     def __init__(self, user: str, password: str) -> None:
-        if ":" in user:
-            raise InvalidInputError("user must not contain a colon")
         for name, value in (("user", user), ("password", password)):
+            check_text(name, value)
             if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
                 raise InvalidInputError(f"{name} must not contain control characters or lone surrogates")
+        if ":" in user:
+            raise InvalidInputError("user must not contain a colon")
         super().__init__("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
 
 
@@ -185,8 +186,20 @@ class Ltpa(_OneHeader):
         async def renewed(get: Callable[[], Awaitable[Mapping[str, str]]]) -> str:
             return _cookies(await get())
 
+        if others is not None:
+            _check_mapping(others)
         cookies = _cookies({name: value, **(others or {})})
         super().__init__("Cookie", cookies, None if renew is None else lambda: renewed(renew))
+
+
+def check_text(name: str, value: object) -> None:
+    """Check the type of a secret or a name; the error does not show the value.
+
+    Raises:
+        InvalidInputError: `value` is not text.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be text, got {type(value).__name__}")
 
 
 def bearer_header(token: str) -> str:
@@ -195,6 +208,7 @@ def bearer_header(token: str) -> str:
     Raises:
         InvalidInputError: the token is empty or contains characters that cannot be sent.
     """
+    check_text("the bearer token", token)
     if not token or not is_visible(token):
         raise InvalidInputError("the bearer token must be non-empty printable ASCII without spaces")
     return f"Bearer {token}"
@@ -202,7 +216,10 @@ def bearer_header(token: str) -> str:
 
 def _cookies(cookies: Mapping[str, str]) -> str:
     """The value of a ``Cookie`` header (RFC 6265, section 4.2.1)."""
+    _check_mapping(cookies)
     for name, value in cookies.items():
+        check_text("the name of a cookie", name)
+        check_text("the value of a cookie", value)
         if not (name and value and is_visible(name + value)) or ";" in name + value or "=" in name:
             raise InvalidInputError(
                 "the name and value of a cookie must be non-empty printable ASCII without spaces and semicolons, "
@@ -211,6 +228,11 @@ def _cookies(cookies: Mapping[str, str]) -> str:
     if not cookies:
         raise InvalidInputError("renew must return at least one cookie, got none")
     return "; ".join(f"{name}={value}" for name, value in cookies.items())
+
+
+def _check_mapping(cookies: object) -> None:
+    if not isinstance(cookies, Mapping):
+        raise InvalidInputError(f"cookies must be a mapping of names to values, got {type(cookies).__name__}")
 
 
 def is_visible(text: str) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import anyio
 from attrs import frozen
 
-from aioconnections.auth.credentials import Secret, Send, bearer_header, is_visible
+from aioconnections.auth.credentials import Secret, Send, bearer_header, check_text, is_visible
 from aioconnections.errors import AuthenticationError, InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.address import split_url
 from aioconnections.protocol.messages import Headers, Request, Response
@@ -170,6 +170,7 @@ def _refresh_grant(refresh_token: str) -> Secret:
 def _form(**fields: str) -> Secret:
     """URL-encoded form fields."""
     for name, value in fields.items():
+        check_text(name, value)
         if not value or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
             raise InvalidInputError(f"{name} must not be empty or contain control characters or lone surrogates")
     return Secret(urlencode(fields))
@@ -177,6 +178,7 @@ def _form(**fields: str) -> Secret:
 
 def _endpoint(url: str) -> str:
     """The URL, if it is one that a secret may be sent to."""
+    check_text("token_url", url)
     if url != TOKEN_URL and (not url.startswith("/") or url.startswith("//")):
         origin, _ = split_url(url)
         if origin.scheme != "https" and origin.host not in _LOOPBACK:

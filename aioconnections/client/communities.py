@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from aioconnections import bulk
+from aioconnections.atom import write_entry
 from aioconnections.client.caller import Caller, OnProgress, PersonLike, Resource
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
@@ -20,9 +21,10 @@ from aioconnections.outcomes import (
     RemoveOutcome,
 )
 from aioconnections.protocol import communities, listing
+from aioconnections.protocol.entries import invitation_entry
 from aioconnections.protocol.messages import Flow
 from aioconnections.protocol.profiles import signed_in
-from aioconnections.records import Invitation, identity_of
+from aioconnections.records import Invitation, Userid, identity_of
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 
@@ -78,8 +80,11 @@ class Community(Resource):
             journal: records the run, so that it can be continued. There is no default; None runs without a journal.
             ordered: give the outcomes in the order of the source instead of as they complete.
             on_progress: called twice a second with the progress.
+
+        Raises:
+            InvalidInputError: the title cannot be sent.
         """
-        address, digest = self._caller.here().address, bulk.digest_of(_text(title).encode(errors="surrogatepass"))
+        address, digest = self._caller.here().address, bulk.digest_of(_text(title).encode())
 
         def parse(item: object) -> bulk.WorkItem[Invited | AlreadyExists | Duplicate]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
@@ -228,4 +233,5 @@ def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInputError(f"title must be text, got {type(value).__name__}")
+    write_entry(invitation_entry(Userid("x"), value))  # refuses what XML does not allow
     return value

@@ -376,6 +376,11 @@ def _is_count(number: object) -> bool:
 def _constant_headers(extra: Mapping[str, str]) -> Headers:
     """The headers of every request; the caller's headers replace ours."""
     own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+    if not isinstance(cast("object", extra), Mapping):
+        raise InvalidInputError(f"headers must be a mapping of names to values, got {type(extra).__name__}")
+    for text in (*extra, *extra.values()):
+        if not isinstance(cast("object", text), str):
+            raise InvalidInputError(f"the names and values of headers must be text, got {type(text).__name__}")
     given = {name.lower() for name in extra}
     forbidden = given & _RESERVED_HEADERS
     if forbidden:

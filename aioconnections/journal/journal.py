@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import anyio
 
@@ -93,7 +93,7 @@ class Journal:
         self._writer: Writer | None = None
         if lost_log not in (None, "in_doubt"):
             raise InvalidInputError(f'lost_log must be "in_doubt" or None, not {lost_log!r}')
-        self._path = Path(path)
+        self._path = _path(path)
         self._max_age = _seconds(max_age)
         self._may_be_lost = lost_log is not None
         self._wall: Callable[[], float] = time.time
@@ -408,6 +408,19 @@ class Journal:
         if hasattr(self, "_writer") and self._writer is not None:
             warnings.warn(f"the journal {self._path.name} was not closed", ResourceWarning, stacklevel=2, source=self)
             self._writer.close()
+
+
+def _path(path: object) -> Path:
+    """The path of the file, if it is one that a file system can have."""
+    try:
+        found = Path(cast("str", path))
+        os.fsencode(found)
+        possible = "\0" not in str(found)
+    except (TypeError, UnicodeError):
+        found, possible = Path(), False
+    if possible:
+        return found
+    raise InvalidInputError("path must be the path of a file, as text without NUL characters and lone surrogates")
 
 
 def _seconds(value: object) -> float | None:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
-from aioconnections.protocol.messages import DEFAULT_PORTS, Origin
+from aioconnections.protocol.messages import DEFAULT_PORTS, LONE_SURROGATE, Origin
 
 __all__ = ["ROOTS", "Address", "ApplicationName", "split_url"]
 
@@ -21,11 +21,15 @@ ApplicationName: TypeAlias = Literal["profiles", "communities"]
 ROOTS = ("/profiles/", "/communities/")
 """The beginnings of all paths of the server, below its context."""
 
-_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
-_PATH = re.compile(r"(?:/[A-Za-z0-9_.~!$&'()*+,;=:@%-]+)*")
 _SAFE = "/?:@!$&'()*+,;=%~-._"  # characters of a request target that need no escape
 # A path that every gateway and server reads in the same way: it has no escapes, empty segments or dot segments.
 _PLAIN_PATH = re.compile(r"(?:/(?!\.\.?(?:[;/]|\Z))[A-Za-z0-9_.~!$&'()*+,=:@-][A-Za-z0-9_.~!$&'()*+,;=:@-]*)+")
+_HOST = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
+_ADDRESS = re.compile(
+    r"\[(?P<address>[0-9A-Fa-f:.]+)(?:%(?:25|(?!25))(?P<zone>[A-Za-z0-9][A-Za-z0-9._~-]*))?\](?::[0-9]*)?"
+)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
 
 
 @frozen
@@ -77,11 +81,16 @@ class Address:
         Args:
             href: the link; it may be relative.
             base: the URL of the response; by default the root of the server.
+
+        Raises:
+            InvalidInputError: the link contains a lone surrogate.
         """
+        if _SURROGATE.search(href):  # no document contains one, so the link comes from a record of the caller
+            raise InvalidInputError(LONE_SURROGATE)
         try:
             _, target = split_url(urldefrag(urljoin(base or self.url_of("/"), href)).url)
             target = quote(target, safe=_SAFE)
-        except ValueError:  # also for a lone surrogate, which UTF-8 cannot encode
+        except ValueError:
             return None
         local = target.removeprefix(self.context)
         if not local.startswith(ROOTS):
@@ -140,7 +149,7 @@ def split_url(url: str) -> tuple[Origin, str]:
     """
     try:
         parts = urlsplit(url.strip())
-        host, port = _host(parts.hostname or ""), parts.port
+        host, port = _host(parts), parts.port
     except (ValueError, AttributeError, TypeError):  # also for a URL that is not text
         parts, host, port = SplitResult("", "", "", "", ""), "", None
     if parts.scheme not in DEFAULT_PORTS or not host or port == 0:
@@ -151,9 +160,18 @@ def split_url(url: str) -> tuple[Origin, str]:
     return Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme]), target
 
 
-def _host(name: str) -> str:
-    """A host as in a ``Host`` header, or an empty string."""
-    if ":" in name:
-        return str(IPv6Address(name))
+def _host(parts: SplitResult) -> str:
+    """The host, an IPv6 address without brackets; an empty string if there is no valid one.
+
+    The zone of a link-local address may be written with ``%25`` (RFC 6874) or ``%``.
+    """
+    authority = parts.netloc.rpartition("@")[2]
+    if "[" in authority or "]" in authority:
+        found = _ADDRESS.fullmatch(authority)
+        if found is None:
+            return ""
+        address = IPv6Address(found["address"])
+        return f"{address}%{found['zone']}" if found["zone"] else str(address)
+    name = parts.hostname or ""
     host = (name if name.isascii() else name.encode("idna").decode()).lower()
     return host if _HOST.fullmatch(host) else ""

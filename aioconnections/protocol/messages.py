@@ -18,6 +18,7 @@ from aioconnections.errors import InvalidInputError
 __all__ = [
     "DEFAULT_PORTS",
     "INVALID_FIELD_NAME",
+    "LONE_SURROGATE",
     "NEVER_SENT",
     "NO_CACHE",
     "NO_HEADERS",
@@ -34,6 +35,7 @@ __all__ = [
 R = TypeVar("R")
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONE_SURROGATE = "text with a lone surrogate cannot be sent; correct the encoding of its source"
 INVALID_FIELD_NAME = "a header name must be a token: ASCII letters, digits and hyphens, for example"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
@@ -57,7 +59,7 @@ def encode(value: str) -> str:
         return quote(value, safe="")
     except UnicodeEncodeError:
         pass
-    raise InvalidInputError("text with a lone surrogate cannot be sent; correct the encoding of its source")
+    raise InvalidInputError(LONE_SURROGATE)
 
 
 class Headers:
@@ -129,7 +131,8 @@ class Origin:
     """Value of a ``Host`` header: without the port if it is the default of the scheme."""
 
     def __attrs_post_init__(self) -> None:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # The zone of an IPv6 address means something on this machine only (RFC 6874, section 4).
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         shown = host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
         object.__setattr__(self, "authority", shown)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import warnings
 from pathlib import Path
+from typing import cast
 
 import truststore
 
@@ -42,6 +43,10 @@ class Trust:
         elif isinstance(verify, ssl.SSLContext):
             self._context = verify
         elif verify is not True:
+            if not isinstance(cast("object", verify), str | Path):
+                raise InvalidInputError(
+                    f"verify must be True, False, a path or an ssl.SSLContext, got {type(verify).__name__}"
+                )
             self._context = _trusting(Path(verify))
 
     def context(self) -> ssl.SSLContext:
@@ -65,10 +70,10 @@ def _unverified() -> ssl.SSLContext:
 
 def _trusting(path: Path) -> ssl.SSLContext:
     context = _with_alpn(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    folder = path.is_dir()
     try:
+        folder = path.is_dir()
         context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError if no file system allows the path
         failure = local_limit_error([error]) or InvalidInputError(
             f"verify must be the path of a readable file of PEM certificates, or of a folder of such files, got {path}"
         )

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from server import Place
+from server import URL, Place
 
 from aioconnections import (
+    Basic,
+    Bearer,
     Client,
     Connection,
+    Email,
     Failed,
     InvalidInputError,
     Invitation,
+    Invite,
+    Key,
+    Ltpa,
+    OAuth2,
     Person,
-    UnexpectedResponseError,
+    Userid,
 )
+from aioconnections.journal import Journal
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +69,11 @@ async def test_what_is_no_text_and_no_function_is_refused() -> None:
             await group.invite(place.person(1), title=None)  # type: ignore[arg-type] # likewise
         with pytest.raises(InvalidInputError, match="title"):
             group.invite_many([place.person(1)], journal=None, title=5)  # type: ignore[arg-type] # likewise
+        for title in ("\ud800", "\x08"):
+            with pytest.raises(InvalidInputError, match="which XML does not allow"):
+                group.invite_many([place.person(1)], journal=None, title=title)
+            with pytest.raises(InvalidInputError, match="which XML does not allow"):
+                await group.invite(place.person(1), title=title)
         with pytest.raises(InvalidInputError, match="message"):
             await client.admin.connect(place.person(1), place.person(2), message=5)  # type: ignore[arg-type] # likewise
         with pytest.raises(InvalidInputError, match="on_progress"):
@@ -172,7 +186,109 @@ async def test_a_record_with_an_id_that_cannot_be_written_in_a_url_is_not_sent()
         for change in (client.accept, client.remove):
             with pytest.raises(InvalidInputError, match="lone surrogate"):
                 await change(odd)
-        with pytest.raises(UnexpectedResponseError, match="leads to another server"):
-            await client.community_invitations.get(Invitation("i", None, edit_href="/communities/\ud800"))
+        for href in ("/communities/\ud800", "https://\ud800.example.com/"):
+            for verb in ("get", "decline", "revoke"):
+                with pytest.raises(InvalidInputError, match="lone surrogate"):
+                    await getattr(client.community_invitations, verb)(Invitation("i", None, edit_href=href))
         with pytest.raises(InvalidInputError, match="lone surrogate"):
             await client.community_invitations.accept(Invitation("i", "\ud800"))
+
+
+NO_TEXT: list[Any] = ["a\ud800b", 5, b"x", None]
+MAKERS: dict[str, Callable[[Any], object]] = {
+    "user": lambda text: Basic(text, "secret"),
+    "password": lambda text: Basic("ajones", text),
+    "auth": lambda text: Client(URL, auth=("ajones", text)),
+    "token": Bearer,
+    "cookie": Ltpa,
+    "name of a cookie": lambda text: Ltpa("x", name=text),
+    "other cookie": lambda text: Ltpa("x", others={"SMSESSION": text}),
+    "client_id": lambda text: OAuth2(text, "s", "r"),
+    "client_secret": lambda text: OAuth2("i", text, "r"),
+    "refresh_token": lambda text: OAuth2("i", "s", text),
+    "token_url": lambda text: OAuth2("i", "s", "r", token_url=text),
+    "code": lambda text: OAuth2.from_code("i", "s", text, redirect_uri="https://app.example.com/"),
+    "redirect_uri": lambda text: OAuth2.from_code("i", "s", "c", redirect_uri=text),
+    "name of a header": lambda text: Client(URL, headers={text: "x"}),
+    "value of a header": lambda text: Client(URL, headers={"X-Trace": text}),
+    "base_url": Client,
+    "verify": lambda text: Client(URL, verify=text),
+    "journal": Journal,
+    "e-mail address": Email,
+    "userid": Userid,
+    "key": Key,
+}
+
+
+@pytest.mark.parametrize("text", NO_TEXT, ids=ascii)
+@pytest.mark.parametrize("what", MAKERS)
+def test_lone_surrogates_and_other_types_in_credentials_headers_and_paths(what: str, text: Any) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        MAKERS[what](text)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("what", ["headers", "others"])
+@pytest.mark.parametrize("value", ["a\ud800b", 5, b"x", ["X-Trace"]], ids=ascii)
+def test_what_is_no_mapping(what: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be a mapping of names to values, got "):
+        _ = Client(URL, headers=value) if what == "headers" else Ltpa("x", others=value)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b"], ids=ascii)
+def test_paths_that_no_file_system_allows(path: str) -> None:
+    with pytest.raises(InvalidInputError, match="verify must be the path of a readable file"):
+        Client(URL, verify=path)
+    with pytest.raises(InvalidInputError, match="path must be the path of a file"):
+        Journal(path)
+
+
+async def begun(call: Callable[[], Any]) -> None:
+    await call()
+
+
+async def test_lone_surrogates_in_accept_remove_search_and_every_other_verb_send_nothing() -> None:
+    place, bad = Place(), "a\ud800b"
+    ann = place.person(1)
+    async with place.client(0) as client:
+        group, mine = client.community("g"), client.community_invitations
+        calls: list[Callable[[], Any]] = [
+            lambda: client.accept(bad),
+            lambda: client.remove(bad),
+            lambda: client.connection(bad),
+            lambda: client.accept(Connection(None, None, Person(), Person(), self_href=bad)),
+            lambda: client.remove(Connection(bad, None, Person(), Person())),
+            lambda: client.invite(ann, message=bad),
+            lambda: client.invite(ann, message=f"<p>{bad}</p>", message_type="html"),
+            lambda: client.invite(ann, message_type=bad),  # type: ignore[arg-type] # type checkers must refuse it
+            lambda: client.invite(ann, on_unknown=bad),  # type: ignore[arg-type] # likewise
+            lambda: client.invite_many([ann], journal=None, message=bad),
+            lambda: client.admin.connect(ann, place.person(2), message=bad),
+            lambda: client.admin.connect_many([], message=bad),
+            lambda: client.colleagues(ann, status=bad),  # type: ignore[arg-type] # likewise
+            lambda: client.colleagues(ann, sort_by=bad),  # type: ignore[arg-type] # likewise
+            lambda: client.community(bad),
+            lambda: group.invite(ann, title=bad),
+            lambda: mine.get(Invitation(None, None, self_href=bad)),
+            lambda: mine.accept(Invitation("i", bad)),
+            lambda: mine.decline(Invitation("i", None, edit_href=bad)),
+            lambda: client.as_user((bad, "secret")),
+            *(
+                lambda term=term: client.search(**{term: bad})  # type: ignore[arg-type] # all of these are text
+                for term in (
+                    *("text", "name", "email", "userid", "city", "country", "job_title", "organization"),
+                    *("phone_number", "tags", "profile_type", "school"),
+                )
+            ),
+        ]
+        await client.me()
+        before = place.server.requests.total
+        for number, call in enumerate(calls):
+            with pytest.raises(InvalidInputError):
+                await begun(call)
+            assert place.server.requests.total == before, number
+        async with client.invite_many([Invite(ann, bad)], journal=None) as outcomes:
+            (failed,) = [outcome async for outcome in outcomes]
+        assert isinstance(failed, Failed)
+        assert isinstance(failed.error, InvalidInputError)
+        assert place.server.requests.total == before

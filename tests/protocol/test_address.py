@@ -27,6 +27,9 @@ from aioconnections.protocol.messages import Origin, Request, encode
         ("https://intra_net", Origin("https", "intra_net", 443), ""),
         ("https://10.0.0.1", Origin("https", "10.0.0.1", 443), ""),
         ("https://[::1]:8443", Origin("https", "::1", 8443), ""),
+        ("https://[FE80::1%25eth0]:8443", Origin("https", "fe80::1%eth0", 8443), ""),
+        ("https://[fe80::1%eth0.1]", Origin("https", "fe80::1%eth0.1", 443), ""),
+        ("https://[fe80::1%251]", Origin("https", "fe80::1%1", 443), ""),
         ("https://[2001:DB8:0::1]", Origin("https", "2001:db8::1", 443), ""),
         ("https://Bücher.example", Origin("https", "xn--bcher-kva.example", 443), ""),
         ("https://c.example.com/#", Origin("https", "c.example.com", 443), ""),
@@ -36,6 +39,10 @@ def test_a_base_url_is_normalised(url: str, origin: Origin, context: str) -> Non
     address = Address.of(url)
     assert (address.origin, address.context) == (origin, context)
     assert address.profiles == f"{context}/profiles/atom"
+
+
+def test_the_zone_of_a_link_local_address_stays_on_this_machine() -> None:
+    assert Address.of("https://[fe80::1%25eth0]:8443").origin.authority == "[fe80::1]:8443"
 
 
 def test_oauth_has_its_segment_after_the_context_root_of_profiles() -> None:
@@ -72,6 +79,35 @@ def test_oauth_has_its_segment_after_the_context_root_of_profiles() -> None:
         "https://" + "ä" * 70 + ".example",
         "https://[::1",
         "https://[nonsense:]",
+        # malformed zones, brackets, labels, ports and escapes
+        "http://[fe80::1%..]",
+        "http://[fe80::1%]",
+        "http://[fe80::1%25]",
+        "http://[fe80::1%25..]",
+        "http://[fe80::1%eth0/x]",
+        "http://[fe80::1%et h]",
+        "http://[fe80::1%eth0%1]",
+        "http://[fe80::1%\ud800]",
+        "http://[10.0.0.1%eth0]",
+        "http://fe80::1",
+        "http://[::1]x",
+        "http://[::1]:8080x",
+        "http://x[::1]",
+        "http://[[::1]]",
+        "http://[]",
+        "http://[v1.x]",
+        "http://[1.2.3.4]",
+        "http://::1]",
+        "http://c.example.com:1:2",
+        "http://c.example.com:-1",
+        "http://c.example.com:\u0661",
+        "http://" + "x" * 64 + ".example.com",
+        "http://c%2eexample.com",
+        "http://\ud800.example.com",
+        "http://c.example.com/\ud800",
+        "http://c.example.com/%zz",
+        "http://c.example.com/a%2",
+        "http://\u2100.example.com",
         None,
         7,
         b"https://c.example.com",

@@ -11,7 +11,7 @@ from doors import on_virtual_time
 from aioconnections import Bearer, Client, Identity, Person
 from aioconnections.reference import ADMINISTRATOR, App, Directory, app
 
-__all__ = ["DIRECTORY", "Door", "Place", "in_time"]
+__all__ = ["DIRECTORY", "URL", "Door", "Place", "in_time"]
 
 URL = "https://connections.example.com"
 DIRECTORY = Directory.generate(people=60, seed=11)
