@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeAlias
 
-from attrs import asdict, frozen
+from attrs import asdict
 
 from aioconnections.errors import ConnectionsError
 from aioconnections.records import Identity, Pair, Person, Profile, Status
+from aioconnections.reprs import frozen
 
 __all__ = [
     "AcceptOutcome",

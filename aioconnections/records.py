@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from aioconnections import identifiers
 from aioconnections.errors import InvalidInputError
+from aioconnections.reprs import frozen
 
 __all__ = [
     "Connection",

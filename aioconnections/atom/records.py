@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeAlias
 
-from attrs import frozen
-
 from aioconnections.atom.dates import parse_date
 from aioconnections.atom.names import SNX
+from aioconnections.reprs import frozen
 
 __all__ = [
     "AtomPerson",

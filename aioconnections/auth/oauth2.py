@@ -9,13 +9,13 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import anyio
-from attrs import frozen
 
 from aioconnections.auth.credentials import Secret, Send, bearer_header, check_text, is_visible
 from aioconnections.errors import AuthenticationError, InvalidInputError, UnexpectedResponseError
 from aioconnections.protocol.address import split_url
 from aioconnections.protocol.messages import Headers, Request, Response
 from aioconnections.protocol.responses import error_of, login_page
+from aioconnections.reprs import frozen, safe_repr
 
 __all__ = ["TOKEN_URL", "OAuth2", "Tokens"]
 
@@ -159,6 +159,7 @@ class OAuth2:
     def _headers(self) -> Headers:
         return Headers([("Authorization", self._authorization.reveal())])
 
+    @safe_repr
     def __repr__(self) -> str:
         return "OAuth2(…)"
 

@@ -33,6 +33,7 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.outcomes import Count, Outcome, Tally, Unprocessed
+from aioconnections.reprs import safe_repr
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import Progress
@@ -583,6 +584,7 @@ class Outcomes(Generic[OutT]):
         if not getattr(self, "_entered", True):
             warnings.warn("a bulk run was never entered: nothing was done", RuntimeWarning, stacklevel=2, source=self)
 
+    @safe_repr
     def __repr__(self) -> str:
         state = "stopped" if self.stopped else "running" if self._running else "done"
         return f"Outcomes({state}, {self._read} read, {self._delivered} delivered)"

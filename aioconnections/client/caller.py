@@ -15,6 +15,7 @@ from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unproces
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Pair, Person
+from aioconnections.reprs import safe_repr
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Progress
@@ -170,6 +171,7 @@ class Caller:
             on_progress=on_progress,
         )
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Caller({self.server!r})"
 
@@ -188,6 +190,7 @@ class Resource:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._caller.server!r})"
 

@@ -25,6 +25,7 @@ from aioconnections.protocol.entries import invitation_entry
 from aioconnections.protocol.messages import Flow
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.records import Invitation, Userid, identity_of
+from aioconnections.reprs import safe_repr
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 
@@ -104,6 +105,7 @@ class Community(Resource):
         """The pending invitations into the community, for its owners."""
         return self._caller.stream(listing.invitations(self._caller.here().address, self.uuid))
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Community({self.uuid})"
 

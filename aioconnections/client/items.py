@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, cast, get_args
 
-from attrs import field, frozen
+from attrs import field
 
 from aioconnections import bulk
 from aioconnections.client.caller import PersonLike
@@ -17,6 +17,7 @@ from aioconnections.protocol import colleagues, entries
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Connection, Identity, Pair, Person, identity_of
+from aioconnections.reprs import frozen
 from aioconnections.session.session import Session
 
 __all__ = [

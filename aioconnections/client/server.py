@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 import anyio
-from attrs import define, field, frozen
+from attrs import field
 
 from aioconnections._version import __version__
 from aioconnections.auth.credentials import Auth
@@ -23,6 +23,7 @@ from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Headers, Origin
+from aioconnections.reprs import define, frozen, safe_repr
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
 from aioconnections.session.call_context import RunScope
@@ -349,6 +350,7 @@ class Server:
         most = options.max_connections
         return LanePool(max_connections=most, verify=options.verify, clock=options.clock, local_limit=local_limit)
 
+    @safe_repr
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self._runtime is not None else "not entered"
         return f"{self._address.origin}, {state}, {self._engine!r}"

@@ -25,6 +25,7 @@ from aioconnections.errors import (
 )
 from aioconnections.journal.items import NOTHING
 from aioconnections.journal.stored import SET_BACK, ItemHistory, StoredOutcome, moment
+from aioconnections.reprs import safe_repr
 
 if TYPE_CHECKING:
     from aioconnections.journal.opening import Opened
@@ -400,6 +401,7 @@ class Journal:
             raise UsageError("the journal is not open")
         return self._writer
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Journal({str(self._path)!r}, {'open' if self._writer else 'closed'})"
 

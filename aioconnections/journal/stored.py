@@ -6,12 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import fields
 
 from aioconnections import errors, outcomes
 from aioconnections.errors import ConnectionsError, JournalError, UsageError
 from aioconnections.outcomes import Outcome
 from aioconnections.records import Identity, Pair, Status
+from aioconnections.reprs import frozen
 
 __all__ = [
     "FINISHED",

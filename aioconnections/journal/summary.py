@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from attrs import define, field, frozen
+from attrs import field
 
 from aioconnections.errors import InDoubtError, JournalError, UsageError
 from aioconnections.journal.items import reference_columns
 from aioconnections.journal.stored import StoredOutcome, moment, replay
 from aioconnections.outcomes import InDoubt, Outcome, Tally, milliseconds
+from aioconnections.reprs import define, frozen
 
 if TYPE_CHECKING:
     import sqlite3

@@ -11,9 +11,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from attrs import define, field, frozen
+from attrs import field
 
 from aioconnections.errors import InvalidInputError
+from aioconnections.reprs import define, frozen, safe_repr
 
 __all__ = [
     "DEFAULT_PORTS",
@@ -105,6 +106,7 @@ class Headers:
     def __hash__(self) -> int:
         return hash(self._items)
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Headers({', '.join(name for name, _ in self._items)})"
 
@@ -275,6 +277,7 @@ class Response:
     def __hash__(self) -> int:
         return hash((self.status, self.fields, self.body))
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Response(status={self.status})"
 

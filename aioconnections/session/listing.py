@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeVar
 
 from aioconnections.errors import UsageError
 from aioconnections.protocol.listing import Pager
+from aioconnections.reprs import safe_repr
 from aioconnections.session.session import Session
 
 __all__ = ["Stream"]
@@ -62,5 +63,6 @@ class Stream(Generic[T]):
         self._open = False
         self._ready.clear()
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Stream({'open' if self._open else 'ended'}, {len(self._ready)} buffered)"

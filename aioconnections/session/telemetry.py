@@ -9,9 +9,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from attrs import field, frozen
+from attrs import field
 
 from aioconnections.outcomes import Tally
+from aioconnections.reprs import frozen, safe_repr
 
 __all__ = ["LOG", "Attempt", "Progress", "Stats", "Telemetry"]
 
@@ -143,5 +144,6 @@ class Telemetry:
             except Exception:  # raised by the caller's own code; the request continues
                 LOG.warning("the hook on_attempt raised", exc_info=True)
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Telemetry({sum(self.responses.values())} responses, {sum(self.failures.values())} failures)"

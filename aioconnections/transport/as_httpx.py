@@ -26,6 +26,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.protocol.messages import Origin
+from aioconnections.reprs import safe_repr
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 from aioconnections.transport.http1 import ResponseReader, foreign_head
 from aioconnections.transport.lane import Lane, TimedWait
@@ -197,6 +198,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
         """Close every connection."""
         await self._pool.aclose()
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"LaneTransport({self._pool!r})"
 
