@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from attrs import evolve, frozen
 
-from aioconnections.errors import JournalBoundError, JournalError
+from aioconnections.errors import JournalBoundError, JournalError, JournalLockedError
 from aioconnections.journal import database
 from aioconnections.journal.database import SqliteConnection, one, os_errors
 from aioconnections.journal.file import (
@@ -118,10 +120,9 @@ def _reading(path: Path) -> Generator[SqliteConnection]:
             # takes a lock, so that no run can begin and use the files that are removed below
             one(db, "PRAGMA schema_version")
         except sqlite3.DatabaseError as error:
-            # In a read-only folder SQLite cannot create the shared-memory file. Without a log, the main file is
-            # complete.
-            if database.is_read_only(error) and log_state(path) == "missing":
-                yield stack.enter_context(closing(database.connect(path, "peek")))
+            # In a read-only folder SQLite cannot create the shared-memory file.
+            if database.is_read_only(error) and not os.access(path.parent, os.W_OK):
+                yield stack.enter_context(_reading_read_only(path))
                 return
             if not database.is_damage(error):  # `_read_through` meets the same error, and determines its cause
                 raise
@@ -134,6 +135,41 @@ def _reading(path: Path) -> Generator[SqliteConnection]:
             with suppress(OSError):
                 if not found:
                     shared.unlink()
+
+
+@contextmanager
+def _reading_read_only(path: Path) -> Generator[SqliteConnection]:
+    """A connection to a database in a read-only folder: to the main file, or with a log to a copy of both files."""
+    if log_state(path) == "missing":  # the main file is complete
+        with closing(database.connect(path, "peek")) as db:
+            yield db
+        return
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="aioconnections-report-"))  # for this user alone
+            copy = Path(folder, path.name)
+            before = _states(path)
+            for source, target in zip(_files(path), _files(copy), strict=True):
+                shutil.copyfile(source, target)
+        except OSError as error:
+            raise JournalError(
+                f"the journal {path.name} is in a read-only folder, and could not be copied to a temporary one: "
+                f"{error.strerror}; set TMPDIR to a folder with enough space, or copy {path.name} and {path.name}-wal"
+            ) from None
+        if _states(path) != before:
+            raise JournalLockedError(f"the journal {path.name} is in use by another run")
+        yield stack.enter_context(closing(database.connect(copy, "ro")))
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    """The two files of a journal that is open."""
+    return path, log_path(path)
+
+
+def _states(path: Path) -> list[tuple[int, int, int]]:
+    """What changes when another program writes to a journal."""
+    found = [file.stat() for file in _files(path)]
+    return [(state.st_ino, state.st_size, state.st_mtime_ns) for state in found]
 
 
 def _read_through(

@@ -181,9 +181,8 @@ class Report:
 def report(path: str | os.PathLike[str]) -> Report:
     """Open a report of a journal whose run has ended or was interrupted. Blocks while it verifies the whole journal.
 
-    Any number of reports can be open at a time. In a read-only folder, where no lock file can be created, a report
-    works if the journal was closed, or if the lock file exists and SQLite can read the log. SQLite's own lock then
-    excludes runs.
+    Any number of reports can be open at a time. In a read-only folder a journal that was not closed is read from a copy
+    in a private temporary folder, which is removed when the report is closed.
 
     Raises:
         JournalLockedError: a run has the journal open.

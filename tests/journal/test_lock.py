@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import anyio
@@ -211,42 +211,127 @@ from aioconnections.journal import report
 from aioconnections.journal import database, file, lock, reading
 os.setgroups([])
 os.setuid(12345)  # of nobody in particular, who could not import all that
+MEANWHILE
 try:
     with report(sys.argv[1]) as run:
-        print(run.tally.read)
+        print(run.tally.read, len(list(run.rows())))
 except JournalError as error:
-    print(type(error).__name__)
+    print(type(error).__name__, error)
+print(os.listdir(os.environ["TMPDIR"]))
 sys.stdout.flush()
 os._exit(0)  # what measures coverage could not write its result
 """
 
 
-@pytest.mark.parametrize(("locked", "closed"), [(True, True), (False, True), (False, False)])
-def test_a_report_in_a_folder_that_is_read_only(*, locked: bool, closed: bool) -> None:
+@pytest.fixture
+def open_folder() -> Generator[Path]:
+    """A folder in one that any user may enter."""
     if os.geteuid():
         pytest.skip("only root may become another user")
-    inside = Path(tempfile.mkdtemp(prefix="aioconnections-"))  # in a folder that any user may enter
-    path = inside / "run.sqlite"
+    folder = Path(tempfile.mkdtemp(prefix="aioconnections-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def reported_by_another_user(path: Path, meanwhile: str = "") -> str:
+    """What a report says, to a user who may read the files of a journal and write only to a temporary folder."""
+    scratch = Path(tempfile.mkdtemp(prefix="aioconnections-"))
+    try:
+        for file in (path.parent, *path.parent.iterdir(), scratch):
+            os.chown(file, 12345, -1)
+            if file != scratch:
+                file.chmod(0o500 if file.is_dir() else 0o400)
+        said = subprocess.run(
+            [sys.executable, "-c", READ_ONLY.replace("MEANWHILE", meanwhile), str(path)],
+            env={**os.environ, "TMPDIR": str(scratch)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(scratch)
+    assert said.stderr == ""
+    told, left = said.stdout.splitlines()
+    assert left == "[]", "nothing is left behind"
+    return told
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_report_in_a_folder_that_is_read_only(open_folder: Path, *, locked: bool, closed: bool) -> None:
+    path = open_folder / "run.sqlite"
+    copy = open_folder / "copy"
 
     async def run() -> None:
         async with opened(path) as journal:
             await journal.outcome(0, item(0), INVITED, durable=True)
-            if not closed:
-                await anyio.to_thread.run_sync(shutil.copytree, inside, inside / "copy")
+            if not closed:  # as a killed process would leave it
+                await anyio.to_thread.run_sync(shutil.copytree, open_folder, copy)
 
-    try:
-        anyio.run(run)
-        if not closed:
-            path = inside / "copy" / "run.sqlite"
-        if not locked:
-            lock_of(path).unlink()
-        for file in (inside, path.parent, *path.parent.iterdir()):
-            os.chown(file, 12345, -1)
-            file.chmod(0o500 if file.is_dir() else 0o400)
-        said = subprocess.run([sys.executable, "-c", READ_ONLY, str(path)], capture_output=True, text=True, check=False)
-    finally:
-        shutil.rmtree(inside)
-    assert (said.stdout, said.stderr) == ("1\n" if closed else "JournalError\n", "")
+    anyio.run(run)
+    if not closed:
+        path = copy / "run.sqlite"
+        Path(f"{path}-shm").unlink(missing_ok=True)
+    if not locked:
+        lock_of(path).unlink()
+    open_folder.chmod(0o755)
+    before = {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    assert (f"{path}-wal" in map(str, before)) is not closed
+    assert reported_by_another_user(path) == "1 1"
+    assert {file: file.read_bytes() for file in path.parent.iterdir() if file.is_file()} == before
+
+
+def test_a_report_in_a_folder_that_is_read_only_while_a_run_goes_on_there(open_folder: Path) -> None:
+    path = open_folder / "run.sqlite"
+    said: list[str] = []
+
+    async def run() -> None:
+        async with opened(path) as journal:
+            await journal.outcome(0, item(0), INVITED, durable=True)
+            said.append(await anyio.to_thread.run_sync(reported_by_another_user, path))
+            await journal.outcome(1, item(1), INVITED, durable=True)
+
+    anyio.run(run)
+    assert said == ["JournalLockedError the journal run.sqlite is in use by another run or report"]
+    assert len(outcomes(path)) == 2
+
+
+FULL = """
+import errno, shutil
+def copy(source, target):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+shutil.copyfile = copy
+"""
+CHANGED = """
+import shutil
+real = shutil.copyfile
+def copy(source, target):
+    real(source, target)
+    os.utime(source)
+shutil.copyfile = copy
+"""
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "problem"),
+    [
+        (FULL, "JournalError the journal run.sqlite is in a read-only folder, and could not be copied to a temporary "),
+        (CHANGED, "JournalLockedError the journal run.sqlite is in use by another run"),
+    ],
+    ids=["a full disk", "another program writes"],
+)
+def test_a_copy_of_a_journal_in_a_read_only_folder_that_fails(open_folder: Path, meanwhile: str, problem: str) -> None:
+    path = open_folder / "run.sqlite"
+    copy = open_folder / "copy"
+
+    async def run() -> None:
+        async with opened(path) as journal:
+            await journal.outcome(0, item(0), INVITED, durable=True)
+            await anyio.to_thread.run_sync(shutil.copytree, open_folder, copy)
+
+    anyio.run(run)
+    open_folder.chmod(0o755)
+    assert reported_by_another_user(copy / "run.sqlite", meanwhile).startswith(problem)
 
 
 def removed(file: Path) -> None:
