@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
-from aioconnections.cli.help import HelpFormatter
+from aioconnections.cli.help import HelpFormatter, error_panel
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
 from aioconnections.cli.progress import give_up, say
 from aioconnections.errors import ConnectionsError
@@ -30,6 +30,7 @@ app: App = App(
     "journal; 130 interrupted.",
     help_format="plaintext",
     help_formatter=HelpFormatter(),
+    error_formatter=error_panel,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -112,7 +113,7 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
     if end.resumable:
-        say(f"aioconnections: to resume{end.terms}: {command_line(arguments)}")
+        say(f"aioconnections: to resume{end.terms}: {command_line(arguments)}", wrap=False)
     if end.unwritten:
         give_up("output")
     return end.code

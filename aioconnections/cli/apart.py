@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import fields, frozen, has
 
 from aioconnections.cli.progress import StandardStream, standard
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["INPUT", "JOURNAL", "NamedFile", "journal_files", "keep_apart", "option_files", "stream_file"]
@@ -128,7 +129,7 @@ def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | 
         raise InvalidInputError(f"the result cannot be written over {JOURNAL}; choose another file")
     if output is not None and _belongs_to_a_journal(output):
         advice = "the result cannot be written over it; choose another file"
-        raise InvalidInputError(f"{output} is a journal, or belongs to one: {advice}")
+        raise InvalidInputError(f"{escaped(str(output))} is a journal, or belongs to one: {advice}")
     for file in record:
         _refuse(JOURNAL, file, inputs)
 

@@ -40,19 +40,20 @@ def demo() -> int:
     with _server() as url:
         _write(pairs)
         say(f"A Connections server with {_PEOPLE:,} generated people is listening on {url}")
-        say(f"{_PAIRS:,} pairs of these people are in {pairs}:\n")
+        say(f"{_PAIRS:,} pairs of these people are in {pairs}:", "")
         _head(pairs)
         say(
-            f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered -o {results.name}"
+            "",
+            f"aioconnections check {pairs.name} --url {url} --user admin --max-per-second 0 --ordered "
+            f"-o {results.name}",
+            wrap=False,
         )
         client = Client(url, auth=("admin", "secret"), max_per_second=None)
         code = do_all(CHECK, client, Source(pairs), Rows(ordered=True, output=results))
-    say(f"\nThe results are in {results}:\n")
+    say("", f"The results are in {results}:", "")
     _head(results)
-    say(
-        "To check pairs on your own server (with a prompt for the password, or with AIOCONNECTIONS_PASSWORD):\n\n"
-        "  aioconnections check pairs.csv --url https://connections.example.com --user YOU -o results.csv"
-    )
+    say("", "To check pairs on your own server (with a prompt for the password, or with AIOCONNECTIONS_PASSWORD):", "")
+    say("  aioconnections check pairs.csv --url https://connections.example.com --user YOU -o results.csv", wrap=False)
     return code
 
 
@@ -71,7 +72,7 @@ def _write(path: Path) -> None:
 
 def _head(path: Path) -> None:
     with path.open(encoding="utf-8") as file:
-        say("".join(f"  {line}" for line in islice(file, 5)))
+        say(*(f"  {line.rstrip()}" for line in islice(file, 5)), wrap=False)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import (
     AtomError,
     AuthenticationError,
@@ -127,14 +129,27 @@ def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
 
 def command_line(arguments: Sequence[str]) -> str:
     """A shell command line that runs the command with these arguments again."""
-    import shlex  # not needed for help
-    import shutil
+    import shutil  # not needed for help
 
     script, *given = sys.argv
     program = ["aioconnections"]
     if given == [*arguments]:
         if Path(script).name == "__main__.py":
-            return shlex.join(sys.orig_argv)
+            return _joined(sys.orig_argv)
         found = shutil.which(Path(script).name)
         program = [Path(script).name if found and Path(found).absolute() == Path(script).absolute() else script]
-    return shlex.join([*program, *arguments])
+    return _joined([*program, *arguments])
+
+
+def _joined(words: Sequence[str]) -> str:
+    import shlex
+
+    return " ".join(shlex.quote(word) if escaped(word) == word else _quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """A word with characters that must not reach a terminal, in the quotes for it of POSIX.1-2024, bash and zsh."""
+    safe = (
+        c if escaped(c) == c and c not in "\\'" else "".join(f"\\{byte:03o}" for byte in os.fsencode(c)) for c in word
+    )
+    return f"$'{''.join(safe)}'"

@@ -1,4 +1,4 @@
-"""How help is printed: each paragraph of a docstring is filled to the width of the terminal.
+"""How help and usage errors are printed. Each paragraph of a docstring is filled to the width of the terminal.
 
 Cyclopts fills paragraphs of Markdown only, and importing its Markdown renderer takes a third of the time of
 ``aioconnections --help``.
@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from aioconnections.cli.terminal import escaped
+
 if TYPE_CHECKING:
+    from cyclopts import CycloptsError
     from cyclopts.help import HelpPanel
     from rich.console import Console, ConsoleOptions
+    from rich.panel import Panel
 
-__all__ = ["HelpFormatter"]
+__all__ = ["HelpFormatter", "error_panel"]
 
 _LINE_END = re.compile(r"(?<!\n)\n *(?!\n)")
+
+
+def error_panel(error: CycloptsError) -> Panel:
+    """A usage error, whose text may quote an argument."""
+    from cyclopts import CycloptsPanel  # not needed for help
+
+    return CycloptsPanel("\n".join(map(escaped, str(error).split("\n"))))
 
 
 class HelpFormatter:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.numbers import PAUSE
 from aioconnections.cli.run_options import RecordedRun
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ class Message:
         try:
             return self.message_file.read_text(encoding="utf-8-sig")
         except OSError as error:
-            problem = f"{self.message_file}: {error.strerror}"
+            problem = f"{escaped(str(self.message_file))}: {error.strerror}"
         except UnicodeError:
-            problem = f"{self.message_file} is not text in UTF-8"
+            problem = f"{escaped(str(self.message_file))} is not text in UTF-8"
         raise InvalidInputError(problem)
 
 

@@ -15,7 +15,7 @@ class _SayHandler(logging.Handler):
     """Prints log records with `say`, above the progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
+        say(*self.format(record).split("\n"))
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Write rows as CSV or JSON lines, to stdout or a file."""
+"""Write rows as CSV or JSON lines, to stdout or a file.
+
+A file or a pipe gets each value unchanged. A terminal gets control characters escaped, so a row is always one line.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias, cast
 from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import InputRow
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -69,7 +73,7 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
         else:
             return path.open("a", encoding="utf-8", newline="")
     except OSError as error:
-        problem = f"{path}: {error.strerror}"
+        problem = f"{escaped(str(path))}: {error.strerror}"
     raise InvalidInputError(problem)
 
 
@@ -113,7 +117,9 @@ class Sheet:
 def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
     if form == "jsonl":
         return lambda row: file.write(_json(row) + "\n")
-    table = csv.DictWriter(_TextFile(file), columns, extrasaction="ignore", lineterminator="\n")
+    table = csv.DictWriter(
+        _TextFile(file, is_terminal=file.isatty()), columns, extrasaction="ignore", lineterminator="\n"
+    )
     table.writeheader()
     return table.writerow
 
@@ -122,7 +128,7 @@ def _json(row: InputRow) -> str:
     text = json.dumps(row)
     if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
         text = json.dumps(json.loads(_encodable(json.dumps(row, ensure_ascii=False))))
-    return text
+    return text.replace("\x7f", "\\u007f")  # the only control character that `json` does not escape
 
 
 _SURROGATES = re.compile("[\\ud800-\\udfff]")
@@ -134,10 +140,14 @@ def _encodable(text: str) -> str:
 
 
 class _TextFile:
-    """A file for `csv`, to which text with lone surrogates can be written."""
+    """A file for `csv`, to which text with lone surrogates can be written. A terminal gets no control characters."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], *, is_terminal: bool) -> None:
         self._write = file.write
+        self._is_terminal = is_terminal
 
-    def write(self, text: str) -> int:
-        return self._write(_encodable(text))
+    def write(self, line: str) -> int:
+        text = _encodable(line)
+        if self._is_terminal:
+            text = escaped(text.removesuffix("\n")) + "\n"
+        return self._write(text)

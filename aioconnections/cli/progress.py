@@ -1,19 +1,14 @@
-"""Messages and the progress bar on stderr, and the standard streams."""
+"""Messages on stderr, and the standard streams."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
+from contextlib import suppress
+from typing import Literal, TextIO, TypeAlias
 
+from aioconnections.cli.terminal import escaped, width, wrapped
 from aioconnections.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from aioconnections.client.caller import OnProgress
-    from aioconnections.session.telemetry import Progress
 
 __all__ = [
     "Level",
@@ -22,62 +17,28 @@ __all__ = [
     "give_up",
     "is_terminal",
     "needed",
-    "progress",
     "say",
     "standard",
 ]
 
 
-def say(text: str) -> None:
-    """Print a message on stderr; a stream that is closed or cannot be written is not an error."""
-    stream = standard("error")
-    if stream is not None:  # print would use standard output instead
-        try:
-            print(text, file=stream)
-        except OSError:
-            give_up("error")
-
-
-@contextmanager
-def progress(total: int | None, *, doing: str, shown: bool = True) -> Generator[OnProgress | None]:
-    """Yield a progress hook for a bulk run, which updates a bar; None without a terminal on stderr.
+def say(*lines: str, wrap: bool = True) -> None:
+    """Print lines on stderr, with control characters escaped; a stream that cannot be written is not an error.
 
     Args:
-        total: number of items; None if unknown, in which case the time left is not shown.
-        doing: label of the bar, such as "checking".
-        shown: False if rows are written to the terminal.
+        lines: the lines; without any, an empty one.
+        wrap: whether to end lines between words on a terminal; False for a line to be copied.
     """
-    if not shown or not is_terminal("error"):
-        yield None
+    stream = standard("error")
+    if stream is None:  # print would use standard output instead
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}", markup=False))
-    with Bar(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
-        task = bar.add_task(doing, total=total, pace="")
-
-        def show(progress: Progress) -> None:
-            finished = progress.tally.read - progress.tally.in_flight
-            bar.update(task, completed=finished, pace=_pace(progress, total))
-
-        yield show
-
-
-def _pace(progress: Progress, total: int | None) -> str:
-    """The rate and the time left, or for a finished run its mean rate and duration."""
-    if progress.waiting_for_server:
-        return "waiting for the server"
-    if progress.done:
-        finished = progress.tally.read - progress.tally.in_flight
-        return f"{finished / max(progress.elapsed, 1e-3):,.0f}/s in {_time(progress.elapsed)}"
-    left = None if total is None else progress.time_left(total)
-    return f"{progress.rate:,.0f}/s" + ("" if left is None else f", {_time(left)} left")
-
-
-def _time(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    columns = width(stream) if wrap else None
+    try:
+        for line in lines or ("",):
+            for part in [escaped(line)] if columns is None else wrapped(escaped(line), columns):
+                print(part, file=stream)
+    except OSError:
+        give_up("error")
 
 
 StandardStream: TypeAlias = Literal["input", "output", "error"]

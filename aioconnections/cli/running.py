@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 from attrs import field, frozen
 
 from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
+from aioconnections.cli.bar import progress
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
@@ -29,7 +30,7 @@ from aioconnections.cli.invite_options import Message
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Format, Rows
 from aioconnections.cli.output import Sheet, rows_to
-from aioconnections.cli.progress import is_terminal, progress, say
+from aioconnections.cli.progress import is_terminal, say
 from aioconnections.cli.rows import InputRow, Item, Table, read_rows
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
@@ -165,8 +166,9 @@ def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows,
                 engine = CommandRun(writing, journal, signals)
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
+                bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
                 with (
-                    progress(total, doing=verb.doing, shown=not rows_seen) as on_progress,
+                    bar as on_progress,
                     ready(writing.numbered(table.rows), file) as rows,
                 ):
                     hook = _on_progress(writing, on_progress)
@@ -193,7 +195,7 @@ def _sum_up(engine: CommandRun[Any]) -> None:
     if engine.journal is not None and engine.journal.kept is not None:
         kept = engine.journal.kept
         say(f"aioconnections: the journal of a finished check is kept as {kept}; all rows are checked again")
-    say(engine.writing.summary())
+    say(engine.writing.summary(), *engine.writing.reasons.lines())
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
 
@@ -203,6 +205,7 @@ def _on_progress(writing: Writing[Any], on_progress: OnProgress | None) -> OnPro
 
     def show(progress: Progress) -> None:
         writing.flush()
+        writing.elapsed = progress.elapsed
         if on_progress is not None:
             on_progress(progress)
 

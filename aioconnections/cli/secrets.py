@@ -7,6 +7,7 @@ from getpass import getpass
 from pathlib import Path
 
 from aioconnections.cli.progress import can_prompt, say
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["first_line", "password"]
@@ -21,12 +22,12 @@ def password(user: str) -> str:
     found = os.environ.get("AIOCONNECTIONS_PASSWORD")
     if not found and can_prompt():
         try:
-            found = getpass(f"Password of {user}: ")
+            found = getpass(f"Password of {escaped(user)}: ")
         except KeyboardInterrupt:
-            say("")  # ends the line of the prompt
+            say()  # ends the line of the prompt
             raise
         except EOFError:  # Ctrl-D
-            say("")
+            say()
     if not found:
         raise InvalidInputError("the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD")
     return found
@@ -41,11 +42,11 @@ def first_line(path: Path) -> str:
     try:
         with path.open(encoding="utf-8-sig") as file:
             line = file.readline().rstrip("\r\n")
-        problem = f"the first line of {path} is empty"
+        problem = f"the first line of {escaped(str(path))} is empty"
         if line:
             return line
     except OSError as error:
-        problem = f"{path}: {error.strerror}"
+        problem = f"{escaped(str(path))}: {error.strerror}"
     except UnicodeError:
-        problem = f"{path} is not text in UTF-8"
+        problem = f"{escaped(str(path))} is not text in UTF-8"
     raise InvalidInputError(problem)

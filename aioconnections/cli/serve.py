@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.numbers import COUNT, PORT
 from aioconnections.cli.progress import needed
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError, UsageError
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ def _tokens(path: Path | None) -> dict[str, Identity] | None:
     with opened(path) as file:
         for person in read_rows(file, PEOPLE, None).rows:
             if isinstance(person, BadRowError):
-                raise InvalidInputError(f"{path}: line {person.line}: {person.problem}")
+                raise InvalidInputError(f"{escaped(str(path))}: line {person.line}: {person.problem}")
             token = person.row.get("token")
             if not isinstance(token, str) or not token:
-                raise InvalidInputError(f"{path}: line {person.line}: the token is empty")
+                raise InvalidInputError(f"{escaped(str(path))}: line {person.line}: the token is empty")
             found[token] = person.identity
     return found

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.numbers import COUNT, RATE, TIMEOUT, Seconds
 from aioconnections.cli.progress import Level, say
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -156,4 +157,4 @@ def _check_certificates(path: Path) -> None:
         problem = str(error.strerror)
     else:
         return
-    raise InvalidInputError(f"--ca-file {path}: {problem}")
+    raise InvalidInputError(f"--ca-file {escaped(str(path))}: {problem}")

@@ -19,6 +19,7 @@ from typing import IO, Generic, TypeVar
 
 from aioconnections.cli.progress import needed, say
 from aioconnections.cli.rows import NO_FIELD_LIMIT
+from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
 __all__ = ["Ahead", "count_rows", "opened", "ready"]
@@ -58,7 +59,7 @@ def _opened(path: Path | None) -> Generator[IO[str]]:
     try:
         file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
-        problem = f"{path}: {error.strerror}"
+        problem = f"{escaped(str(path))}: {error.strerror}"
     else:
         with file:
             yield file

@@ -13,7 +13,9 @@ from attrs import define, field
 
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
+from aioconnections.cli.reasons import Reasons
 from aioconnections.cli.rows import BadRowError, InputRow, Item, RepeatedHeaders
+from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 
@@ -38,6 +40,8 @@ class Writing(Generic[ItemT]):
             rows are written at once.
         flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
+        elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
+        reasons: why rows were rejected, failed or left in doubt.
     """
 
     write: RowWriter
@@ -46,6 +50,8 @@ class Writing(Generic[ItemT]):
     held: list[InputRow] | None = None
     flush_output: Callable[[], object] = lambda: None
     repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
+    elapsed: float | None = None
+    reasons: Reasons = field(factory=Reasons)
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
@@ -56,6 +62,11 @@ class Writing(Generic[ItemT]):
     _not_planned: int = 0
     _discarding: bool = False
     _lines: array[int] = field(factory=lambda: array("Q"))  # by index, if the verb may give a `Duplicate`
+
+    @property
+    def unreadable(self) -> int:
+        """The number of rows that could not be read."""
+        return self._unreadable
 
     @property
     def bad(self) -> bool:
@@ -78,6 +89,8 @@ class Writing(Generic[ItemT]):
         if isinstance(outcome, Duplicate):
             error = same_person(self._lines[outcome.of])
         self._count.add(outcome)
+        if isinstance(outcome, Rejected | Failed | InDoubt):
+            self.reasons.add(outcome)
         if outcome.replayed and outcome.recorded_at is not None:
             self._oldest = min(self._oldest or outcome.recorded_at, outcome.recorded_at)
             self._latest = max(self._latest or outcome.recorded_at, outcome.recorded_at)
@@ -137,12 +150,14 @@ class Writing(Generic[ItemT]):
 
     def summary(self) -> str:
         """Summarize in one line what has been done."""
-        tally, seconds = self._count.tally(self._count.finished), time.monotonic() - self._started
+        tally, seconds = self._count.tally(self._count.finished), self.elapsed
+        if seconds is None:
+            seconds = time.monotonic() - self._started
         done = self._labels.total()
-        text = f"{done:,} {self.verb.done} in {seconds:,.1f} s"
+        text = f"{done:,} {self.verb.done} in {duration(seconds)}"
         if done:
             known = [*self.verb.labels, *sorted(self._labels.keys() - {*self.verb.labels})]
-            text += f" ({done / max(seconds, 1e-3):,.0f}/s): "
+            text += f" ({per_second(done / max(seconds, 1e-3))}): "
             text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
         others = {
             "of these from an earlier run": self._replayed,

@@ -140,7 +140,7 @@ def test_what_the_server_rejects_is_one_row_among_others(command: Command, pairs
         "error": "BadRequestError: HTTP 400: the server found the request invalid, for example because it does not "
         "know a person in it",
     }
-    assert said.err.endswith("s; 1 rejected\n")
+    assert "s; 1 rejected\n  1 rejected: BadRequestError: HTTP 400: " in said.err
 
 
 def test_a_header_alone_is_a_short_run(command: Command, pairs_file: PairsFile) -> None:

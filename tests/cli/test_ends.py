@@ -78,10 +78,11 @@ def test_what_was_sent_and_not_answered_is_in_doubt_and_the_rest_unprocessed(
     why = {row["error"] for row in said.rows if row["outcome"] == "unprocessed"}
     # the second is said of what was read already and had not been sent
     assert {"unprocessed: interrupted"} <= why <= {"unprocessed: interrupted", "unprocessed: the run has ended"}
-    waiting, summary, last = said.err.splitlines()
+    waiting, summary, reason, last = said.err.splitlines()
     assert waiting == "aioconnections: waiting for responses to pending requests; a second signal ends the run at once"
     assert summary.startswith("0 done in ")
     assert summary.endswith("; 3 in doubt; 7 unprocessed")
+    assert reason.startswith("  3 in doubt: InDoubtError: ")
     assert last == "aioconnections: interrupted"
 
 

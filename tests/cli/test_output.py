@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from aioconnections.cli.bar import progress
 from aioconnections.cli.options import Format
 from aioconnections.cli.output import rows_to
-from aioconnections.cli.progress import progress, say
+from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import Tally
 from aioconnections.session.telemetry import Progress
@@ -142,8 +143,8 @@ def test_a_run_that_waits_for_the_server_says_so(monkeypatch: pytest.MonkeyPatch
     assert "waiting" not in shown_of(screen, 3_000, at(500, waiting_for_server=True), at(501))
 
 
-def test_a_run_that_has_ended_says_how_fast_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "500/3000 125/s in 0:00:04" in shown_of(terminal(monkeypatch), 3_000, at(500, done=True))
+def test_a_run_that_has_ended_says_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "500/3000 in 4.0 s" in shown_of(terminal(monkeypatch), 3_000, at(500, done=True))
 
 
 def test_without_a_total_no_time_left_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,10 +160,16 @@ def test_rows_on_the_terminal_are_progress_enough(monkeypatch: pytest.MonkeyPatc
     assert screen.getvalue() == ""
 
 
-def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(3, doing="checking") as show:
-        assert show is None
-    assert capsys.readouterr() == ("", "")
+def test_without_a_terminal_there_is_a_line_every_30_s(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(3_000, doing="checking") as show:
+        assert show is not None
+        for tenth in range(0, 700, 5):
+            show(at(tenth, elapsed=tenth / 10))
+        show(at(700, elapsed=90.0, done=True))
+    assert capsys.readouterr() == (
+        "",
+        "aioconnections: checking 300/3000 50/s, 0:00:54 left\naioconnections: checking 600/3000 50/s, 0:00:48 left\n",
+    )
 
 
 def test_that_nobody_listens_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,16 +46,16 @@ def meanwhile(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch, text: str 
     """A signal comes when `owner` does something for the first time, with `text` in the first argument."""
     call, moments = getattr(owner, name), [signal.SIGINT]
 
-    def called(*arguments: Any) -> Any:
+    def called(*arguments: Any, **options: Any) -> Any:
         here = threading.current_thread() is threading.main_thread()  # a server of an earlier test may be closing
         if here and text in str(arguments[0]) and moments:
             moments.clear()
             try:
                 signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt:
-                call(*arguments)  # it is not our own doing that is cut off
+                call(*arguments, **options)  # it is not our own doing that is cut off
                 raise
-        return call(*arguments)
+        return call(*arguments, **options)
 
     monkeypatch.setattr(owner, name, called)
 

@@ -96,7 +96,9 @@ def test_a_person_who_comes_twice_and_cannot_be_invited_is_one_failure(command: 
     assert said.code == 1
     assert [row["outcome"] for row in said.rows] == ["rejected", "duplicate"]
     assert said.rows[1]["error"] == "the same person as line 4"
-    assert said.err.endswith("; 1 rejected; 1 duplicate\n")
+    summary, reason = said.err.splitlines()
+    assert summary.endswith("; 1 rejected; 1 duplicate")
+    assert reason.startswith("  1 rejected: BadRequestError: HTTP 400")
 
 
 @pytest.mark.parametrize("kind", ["email", "userid", "key"])

@@ -1,0 +1,36 @@
+"""The commonest reasons why rows were not done."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from attrs import define, field
+
+from aioconnections.outcomes import Failed, InDoubt, Rejected
+
+__all__ = ["Reasons"]
+
+_SHOWN = 3
+_MOST = 1_000  # reasons that are counted one by one, so that memory stays bounded
+
+
+@define
+class Reasons:
+    """Counts the reasons why rows were rejected, failed or left in doubt."""
+
+    _counts: Counter[tuple[str, str]] = field(factory=Counter[tuple[str, str]])
+
+    def add(self, outcome: Rejected | Failed | InDoubt) -> None:
+        """Count the reason of one outcome. A text that is new after many others counts by its error class alone."""
+        name = type(outcome.error).__name__
+        reason = outcome.kind.replace("_", " "), f"{name}: {outcome.error}"
+        if reason not in self._counts and len(self._counts) >= _MOST:
+            reason = reason[0], f"{name} for another reason"
+        self._counts[reason] += 1
+
+    def lines(self) -> list[str]:
+        """The three commonest reasons, one in a line, and how many rows have others."""
+        shown = self._counts.most_common(_SHOWN)
+        lines = [f"  {count:,} {kind}: {text}" for (kind, text), count in shown]
+        others = self._counts.total() - sum(count for _, count in shown)
+        return lines + [f"  {others:,} for other reasons"] * (others > 0)

@@ -1,0 +1,69 @@
+"""Text for a terminal: control characters are escaped, and lines end between words.
+
+Names in a response and in a file are text of other people. A terminal would obey the control characters in it, and
+bidirectional controls would change what the rest of a line seems to say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TextIO
+
+__all__ = ["duration", "escaped", "per_second", "width", "wrapped"]
+
+# C0 with DEL and C1, line and paragraph separators, the characters with the property Bidi_Control, and surrogates.
+# Joiners and other invisible characters stay: names in many scripts need them.
+_UNSAFE = "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+
+_COLUMNS = 80  # of a terminal that does not know its width
+
+
+def escaped(text: str) -> str:
+    """Escape each character that a terminal must not get, in the way of Python: U+009B is a backslash and ``x9b``."""
+    if text.isprintable():
+        return text
+    return re.sub(_UNSAFE, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def width(stream: TextIO) -> int | None:
+    """The number of columns of a terminal; None if the stream is not a terminal."""
+    try:
+        if not stream.isatty():
+            return None
+        columns = os.environ.get("COLUMNS", "")
+        found = int(columns) if columns.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no file descriptor
+        return _COLUMNS
+    return found or _COLUMNS
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """The lines of a paragraph, which end between words. A word that is longer than a line stays whole."""
+    if text.isascii() and len(text) < columns:
+        return [text]
+    from rich.cells import cell_len  # knows that some characters take two columns
+
+    lines, room = [""], columns - 1  # a column is left free, because some terminals begin a new line after the last one
+    for word in re.findall(r" *[^ ]+", text):
+        taken = cell_len(word)
+        if taken <= room or not lines[-1]:
+            lines[-1] += word
+            room -= taken
+        else:
+            lines.append(word.lstrip(" "))
+            room = columns - 1 - cell_len(lines[-1])
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: ``9.3 s``, and from a minute on ``0:16:48``."""
+    if round(seconds, 1) < 60:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    return f"{whole // 3_600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def per_second(rate: float) -> str:
+    """A rate for people: ``98/s``, and with a decimal below 10."""
+    return f"{rate:,.0f}/s" if round(rate, 1) >= 10 or not rate else f"{rate:.1f}/s"
