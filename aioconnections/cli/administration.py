@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aioconnections.cli.invite_options import NO_MESSAGE, Message
 from aioconnections.cli.options import ROWS, File, Rows
-from aioconnections.cli.run_options import RECORDED, RecordedRun
+from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["connect", "disconnect"]
@@ -39,7 +39,7 @@ def connect(
 
 
 def disconnect(
-    pairs: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+    pairs: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
 ) -> int:
     """Remove the connection or invitation between the two people of each pair in a file; for administrators.
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.invite_options import INVITING, NO_PERSON, NO_TYPED_MESSAGE, InvitingRun, One, TypedMessage
 from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
-from aioconnections.cli.run_options import RECORDED, RecordedRun
+from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
@@ -83,7 +83,7 @@ def remove(
     *,
     server: ServerOptions = SERVER,
     connection_id: str | None = None,
-    run: RecordedRun = RECORDED,
+    run: RemovingRun = REMOVING,
     rows: Rows = ROWS,
 ) -> int:
     """Decline, withdraw or remove each connection in a file.

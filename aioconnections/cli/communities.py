@@ -6,7 +6,7 @@ from cyclopts import App
 
 from aioconnections.cli.invite_options import EXPLICIT, NO_PERSON, ExplicitRun, One
 from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
-from aioconnections.cli.run_options import RECORDED, RecordedRun
+from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
 __all__ = ["community", "invitations"]
@@ -103,7 +103,7 @@ def _accept(
 
 @invitations.command(name="decline")
 def _decline(
-    file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+    file: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
 ) -> int:
     """Decline each invitation in a file written by "list".
 
@@ -125,7 +125,7 @@ def _decline(
 
 @invitations.command(name="revoke")
 def _revoke(
-    file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
+    file: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
 ) -> int:
     """Revoke each invitation in a file written by "community invitations"; for owners.
 

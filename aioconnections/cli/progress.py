@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -17,6 +18,7 @@ __all__ = [
     "give_up",
     "is_terminal",
     "needed",
+    "prompt",
     "say",
     "standard",
 ]
@@ -83,6 +85,32 @@ def can_prompt() -> bool:
         return False
     finally:
         os.close(terminal)
+
+
+def prompt(question: str) -> str:
+    """Ask on the controlling terminal, and return the line that the user types there; empty at the end of input.
+
+    Keys that were pressed before the question are discarded.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except (OSError, AttributeError):  # see `can_prompt`; then standard input is a terminal
+        say(question)
+        return needed("input", "the reply is read there").readline()
+    with os.fdopen(terminal, "r+b", buffering=0) as device, io.TextIOWrapper(device, errors="replace") as reply:
+        import termios  # not on every system
+
+        lines = wrapped(escaped(question), width(reply) or 80)
+        termios.tcflush(terminal, termios.TCIFLUSH)
+        try:
+            device.write("\n".join(lines).encode() + b" ")
+            line = reply.readline()
+        except KeyboardInterrupt:
+            device.write(b"\n")
+            raise
+        if not line.endswith("\n"):  # Ctrl-D
+            device.write(b"\n")
+        return line
 
 
 def give_up(name: StandardStream) -> None:

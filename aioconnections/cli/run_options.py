@@ -18,9 +18,11 @@ from aioconnections.errors import InvalidInputError
 __all__ = [
     "CHECKING",
     "RECORDED",
+    "REMOVING",
     "RUN",
     "CheckingRun",
     "RecordedRun",
+    "RemovingRun",
     "RunOptions",
 ]
 
@@ -48,6 +50,11 @@ class RunOptions:
             InvalidInputError: a required choice is missing, or options conflict.
         """
         return None
+
+    @property
+    def asks(self) -> bool:
+        """Whether to ask before many items, if the verb has a question."""
+        return True
 
     @property
     def log_may_be_lost(self) -> bool:
@@ -90,6 +97,20 @@ class RecordedRun(RunOptions):
 
 @Parameter(name="*", group="Run")
 @frozen(kw_only=True)
+class RemovingRun(RecordedRun):
+    """A run that removes something."""
+
+    yes: Annotated[bool, Parameter(name=["--yes", "-y"], negative="")] = False
+    """Do not ask before more than 10 rows. Without a terminal, as in a scheduled job, nothing is asked in any case."""
+
+    @property
+    def asks(self) -> bool:
+        """See `RunOptions`."""
+        return not self.yes
+
+
+@Parameter(name="*", group="Run")
+@frozen(kw_only=True)
 class CheckingRun(RecordedRun):
     """A run that changes nothing on the server."""
 
@@ -118,4 +139,5 @@ class CheckingRun(RecordedRun):
 
 RUN = RunOptions()
 RECORDED = RecordedRun()
+REMOVING = RemovingRun()
 CHECKING = CheckingRun()

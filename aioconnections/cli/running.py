@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
 from aioconnections.cli.bar import progress
+from aioconnections.cli.confirm import asked
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
@@ -125,7 +126,7 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
         with logged(server.log_level):
             try:
-                return do_all(verb, client, source, rows, journal)
+                return do_all(verb, client, source, rows, journal, ask=run.asks)
             except Ended as end:
                 end.piped = source.piped
                 raise
@@ -139,7 +140,15 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
     return SOME_BAD if writing.bad else GOOD
 
 
-def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows, journal: Journal | None = None) -> int:
+def do_all(
+    verb: BulkVerb[ItemT],
+    client: Client,
+    source: Source,
+    options: Rows,
+    journal: Journal | None = None,
+    *,
+    ask: bool = False,
+) -> int:
     """Run `verb` over all rows and return the exit code.
 
     Args:
@@ -148,6 +157,7 @@ def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows,
         source: the input.
         options: how rows are read and written.
         journal: the journal that records the run, if any.
+        ask: whether to ask before many items, if the verb has a question.
 
     Raises:
         InvalidInputError: see `do_rows`.
@@ -159,6 +169,9 @@ def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows,
         with source.table(verb, options) as (table, file):
             added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
             columns, form = _columns(table, added), _form(table, options)
+            items = table.rows
+            if ask and file is not None and verb.question is not None:
+                items = asked(items, verb.question, source.path)
             with rows_to(options.output, form, columns, source=file) as write:
                 signals, held = Signals.installed(), _held(options.output)
                 put, flush = signals.interruptible(write), signals.interruptible(write.flush)
@@ -169,7 +182,7 @@ def do_all(verb: BulkVerb[ItemT], client: Client, source: Source, options: Rows,
                 bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
                 with (
                     bar as on_progress,
-                    ready(writing.numbered(table.rows), file) as rows,
+                    ready(writing.numbered(items), file) as rows,
                 ):
                     hook = _on_progress(writing, on_progress)
                     arguments: RunArguments = {"ordered": options.ordered, "journal": journal, "on_progress": hook}

@@ -84,6 +84,7 @@ class BulkVerb(Generic[ItemT]):
         to_columns: makes the values of `added`; None to take those of `Outcome.as_dict`.
         label: makes the label of a good outcome in the summary.
         labels: labels that are listed first in the summary.
+        question: what to ask before more than a few items, with ``{}`` for their number; None if nothing is removed.
     """
 
     name: str
@@ -99,6 +100,7 @@ class BulkVerb(Generic[ItemT]):
     to_columns: Callable[[Outcome], InputRow] | None = None
     label: Callable[[Outcome], str] = _label
     labels: tuple[str, ...] = ()
+    question: str | None = None
 
     def columns(self, outcome: Outcome) -> InputRow:
         """The values of `added` for this outcome."""
@@ -186,6 +188,7 @@ REMOVE: BulkVerb[RowConnection | RowPair] = BulkVerb(
     then="DELETE of the address in the response",
     added=("outcome", "was"),
     label=_removed,
+    question="Decline, withdraw or remove {} connections?",
 )
 
 DISCONNECT: BulkVerb[RowPair] = BulkVerb(
@@ -196,6 +199,7 @@ DISCONNECT: BulkVerb[RowPair] = BulkVerb(
     plan=colleagues.disconnect,
     then="DELETE of the connection between the two people, by the Administration API",
     added=("outcome", "was"),
+    question="Remove the connections or invitations between the two people of {} pairs?",
 )
 
 ACCEPT_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
@@ -213,6 +217,7 @@ DECLINE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.community_invitations.decline_many(invitations, **options),
     plan=communities.end_invitation,
+    question="Decline {} invitations?",
 )
 
 REVOKE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
@@ -221,6 +226,7 @@ REVOKE_INVITATION: BulkVerb[RowInvitation] = BulkVerb(
     shape=INVITATIONS,
     start=lambda client, invitations, options: client.community_invitations.revoke_many(invitations, **options),
     plan=communities.end_invitation,
+    question="Revoke {} invitations?",
 )
 
 

@@ -82,7 +82,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Retry, "pause", lambda *_: 0.0)
-    monkeypatch.setattr("aioconnections.cli.secrets.can_prompt", lambda: False)
+    for module in ("secrets", "confirm"):
+        monkeypatch.setattr(f"aioconnections.cli.{module}.can_prompt", lambda: False)
 
 
 @pytest.fixture

@@ -62,6 +62,11 @@ class Screen:
             self._obey(*found.groups())
             at = found.end()
 
+    def clear(self) -> None:
+        """Forget what is shown."""
+        self.lines, self.cuts = [""], []
+        self._row = self._column = 0
+
     @property
     def text(self) -> str:
         """What is visible, without spaces at the ends of lines and without empty lines at the end."""
