@@ -1,7 +1,9 @@
-"""SIGINT (Ctrl-C) and SIGTERM: the first signal ends the reading, the second ends the command at once.
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first signal ends the reading, the second ends the command at once.
 
-A command handles both signals from its start until it has reported how it ended. Before a run begins, the first signal
+A command handles them from its start until it has reported how it ended. Before a run begins, the first signal
 ends the command. After a run, signals are ignored, except while the command waits for the reader of its output.
+
+SIGHUP means that the terminal was closed. The kernel and the shell may both send it, so only the first counts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ __all__ = ["Signals", "end_with", "ignore_signals", "take_over"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+_NUMBERS = (signal.SIGINT, signal.SIGTERM) if _HANG_UP is None else (signal.SIGINT, signal.SIGTERM, _HANG_UP)
 
 
 def _handled() -> list[signal.Signals]:
@@ -32,7 +35,7 @@ def _handled() -> list[signal.Signals]:
 
 
 def take_over() -> Callable[[], None]:
-    """Make SIGTERM act like Ctrl-C, and return a function that restores the handlers of both signals."""
+    """Make SIGTERM and SIGHUP act like Ctrl-C, and return a function that restores the handlers of all signals."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         del number
@@ -42,7 +45,9 @@ def take_over() -> Callable[[], None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         return lambda: None
     before = [(number, signal.getsignal(number)) for number in _NUMBERS]
-    signal.signal(signal.SIGTERM, interrupt)
+    for number, handler in before:
+        if number == signal.SIGTERM or (number != signal.SIGINT and handler is not signal.SIG_IGN):  # as under nohup
+            signal.signal(number, interrupt)
 
     def restore() -> None:
         for number, handler in before:
@@ -52,7 +57,7 @@ def take_over() -> Callable[[], None]:
 
 
 def ignore_signals() -> None:
-    """Ignore both signals, so that a command that has ended can report it."""
+    """Ignore all signals, so that a command that has ended can report it."""
     Signals.installed().ignore()
 
 
@@ -83,11 +88,12 @@ class Signals:
     def __init__(self) -> None:
         self.count: int = 0
         self._blocking = False
+        self._hung_up = False
         self._act: Callable[[], object] = self._interrupt
 
     @classmethod
     def installed(cls) -> Signals:
-        """Handle both signals from now on, until the command restores the handlers of `take_over`."""
+        """Handle the signals from now on, until the command restores the handlers of `take_over`."""
         signals = cls()
         for number in _handled():
             signal.signal(number, signals._take)
@@ -153,6 +159,10 @@ class Signals:
         raise KeyboardInterrupt
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        if number == _HANG_UP:
+            if self._hung_up:
+                return
+            self._hung_up = True
         self.count += 1
         self._act()

@@ -238,8 +238,12 @@ def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arg
             # A check may end when a reader such as `head` closes the pipe. For a change, this is an error.
             problem = "the reader of the result has closed the pipe, so the run was stopped"
             raise OSError(None, problem, "standard output") from None
+        journal = engine.journal
+        if isinstance(error, OSError) and engine.signals.count:  # the output is gone, for example with the terminal
+            say(f"aioconnections: {in_words(error)}")
+            resumable = journal is not None and journal.path.exists()
+            raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
         if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):  # the second signal
-            journal = engine.journal
             if journal is not None:  # writes what is queued, which is bounded local work
                 with suppress(JournalError):
                     asyncio.run(journal.aclose())

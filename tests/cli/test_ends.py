@@ -33,7 +33,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 Once = Callable[[Callable[[], bool], Callable[[], object]], None]
 
 STALLS = Fault("stall", at="commit", operation="invite")
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 @pytest.fixture(autouse=True)
@@ -191,12 +191,12 @@ def test_a_reader_that_sleeps_holds_nobody_up(start: Start, pairs_file: PairsFil
 def test_a_second_run_in_the_same_process_gets_its_signals_too(
     command: Command, pairs_file: PairsFile, me: Any, once: Once
 ) -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     for _ in range(2):
         answered = me.app.requests.total
         once(lambda answered=answered: me.app.requests.total > answered + 10, interrupt())  # type: ignore[misc] # a default
         assert command("check", pairs_file(count=1000), *SLOWLY).code == 130
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 @pytest.mark.parametrize(("given", "lines"), [("", 0), ("a b", 1), ("'", 1)])

@@ -23,7 +23,7 @@ PairsFile = Callable[..., Path]
 @pytest.mark.slow
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_end_in_the_middle_keeps_what_is_finished(
     start: Start, pairs_file: PairsFile, *, number: signal.Signals, background: bool
 ) -> None:

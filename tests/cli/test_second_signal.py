@@ -25,6 +25,8 @@ ME, *OTHERS = DIRECTORY.people
 NEIGHBOURS = {person.userid for person, _ in DIRECTORY.neighbours(ME)}
 STRANGERS = [person for person in OTHERS if person.userid not in NEIGHBOURS]
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 Command = Callable[..., Any]
 PairsFile = Callable[..., Path]
 Once = Callable[[Callable[[], bool], Callable[[], object]], None]
@@ -124,7 +126,7 @@ def raised(call: Callable[[], object]) -> bool:
 
 
 def test_the_first_signal_stops_a_run_and_every_later_one_ends_it_at_once() -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(number) for number in NUMBERS]
     calls: list[str] = []
     try:
         signals = Signals.installed()
@@ -138,12 +140,29 @@ def test_the_first_signal_stops_a_run_and_every_later_one_ends_it_at_once() -> N
         assert raised(lambda: signal.raise_signal(signal.SIGTERM))
         assert not raised(lambda: signal.raise_signal(signal.SIGTERM)), "once is enough"
     finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        for number, handler in zip(NUMBERS, handlers, strict=True):
+            signal.signal(number, handler)
+
+
+def test_a_closed_terminal_is_one_signal_however_often_it_is_sent() -> None:
+    """The kernel sends SIGHUP to a job, and so does its shell."""
+    handlers = [signal.getsignal(number) for number in NUMBERS]
+    calls: list[str] = []
+    try:
+        signals = Signals.installed()
+        with signals.during_run(lambda: calls.append("stop"), lambda: calls.append("stop at once")):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            assert calls == ["stop"]
+            signal.raise_signal(signal.SIGTERM)
+            assert calls == ["stop", "stop at once"]
+    finally:
+        for number, handler in zip(NUMBERS, handlers, strict=True):
             signal.signal(number, handler)
 
 
 def test_a_blocking_call_is_interrupted_by_the_second_signal_alone() -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(number) for number in NUMBERS]
     signals = Signals.installed()
     raise_signal = signals.interruptible(signal.raise_signal)
     try:
@@ -153,7 +172,7 @@ def test_a_blocking_call_is_interrupted_by_the_second_signal_alone() -> None:
             assert not raised(lambda: signal.raise_signal(signal.SIGTERM))
             assert raised(lambda: raise_signal(signal.SIGTERM))
     finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        for number, handler in zip(NUMBERS, handlers, strict=True):
             signal.signal(number, handler)
 
 
