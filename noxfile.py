@@ -1,7 +1,10 @@
 """All checks in one command: `python -m nox`, the fast ones first.
 
 The oldest Python that is installed and starts, from 3.11 on, runs every test; each other one runs the tests of the
-built wheel that are not marked slow. `nox -s full` runs every test in full size on the newest.
+built wheel that are not marked slow. These have the newest versions of the dependencies. `lowest-smoke` runs, with the
+lowest versions that `pyproject.toml` allows, the tests that use each dependency most. `nox -s lowest` runs every test
+with these versions, and is not part of the one command, because it would add half of its time: run it after a change of
+a bound, and before a release. `nox -s full` runs every test in full size on the newest Python.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import nox
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
@@ -27,6 +31,18 @@ FULLY_COVERED = (
     "aioconnections/policy/",
     "aioconnections/atom/",
     "aioconnections/transport/http1/",
+)
+# Tests that use each requirement of the package and of its extras.
+SMOKE = (
+    "tests/cli/test_help.py",
+    "tests/cli/test_options.py",
+    "tests/reference/test_server.py",
+    "tests/transport/test_lane_tls.py",
+    "tests/transport/test_same_words.py",
+    "tests/transport/test_trust.py",
+    "tests/transport/test_via_httpx.py",
+    "tests/client/test_conversation.py",
+    "tests/test_clock.py",
 )
 # Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
 INSTALL = ("--no-compile",)
@@ -81,7 +97,7 @@ WHEELS = [f"wheel-{version}" for version in OTHERS]
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "bench"]
+nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "lowest-smoke", "bench"]
 
 
 def group(*names: str) -> tuple[str, ...]:
@@ -121,6 +137,43 @@ def tests(session: nox.Session) -> None:
     environment = {"COVERAGE_FILE": str(MEASURED / ".coverage.atom")}  # the limits of the reader need large documents
     session.run("pytest", "tests/atom", "-m", "not full and slow", *measuring, *options, env=environment)
     session.run("pytest", "--ignore=tests/atom", "-m", "not full and slow", *options)
+
+
+def lowest_allowed(project: dict[str, Any]) -> list[str]:
+    """The requirements of the package, its extras and its build as pip constraints to their lowest allowed versions."""
+    metadata = project["project"]
+    extras = [text for texts in metadata["optional-dependencies"].values() for text in texts]
+    requirements = map(Requirement, [*metadata["dependencies"], *extras, *project["build-system"]["requires"]])
+    return [f"{it.name}=={lower_bound(it)}" for it in requirements if it.name != metadata["name"]]
+
+
+def lower_bound(requirement: Requirement) -> str:
+    """The lowest version that the requirement allows."""
+    bounds = [it.version for it in requirement.specifier if it.operator in {">=", "~=", "=="}]
+    if len(bounds) != 1:
+        raise ValueError(f"pyproject.toml: {str(requirement)!r} needs one lower bound, such as {requirement.name}>=1.2")
+    return bounds[0]
+
+
+def install_lowest(session: nox.Session) -> None:
+    """Install the package with the lowest allowed version of each requirement that `pyproject.toml` names."""
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("\n".join(lowest_allowed(PROJECT)) + "\n", encoding="utf-8")
+    session.install(*INSTALL, f"--constraint={constraints}", f"--build-constraint={constraints}", *EDITABLE)
+
+
+@nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])
+def lowest(session: nox.Session) -> None:
+    """Every test with the lowest versions that `pyproject.toml` allows, on the oldest Python; slow."""
+    install_lowest(session)
+    session.run("pytest", *IN_PARALLEL, "-m", "not full", *session.posargs)
+
+
+@nox.session(python=PYTHONS[OLDEST_HERE], name="lowest-smoke")
+def lowest_smoke(session: nox.Session) -> None:
+    """The tests of `SMOKE` with the lowest versions, in one process."""
+    install_lowest(session)
+    session.run("pytest", "-m", "not full and not slow", *SMOKE, *session.posargs)
 
 
 @nox.session

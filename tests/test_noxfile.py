@@ -101,6 +101,41 @@ def test_the_oldest_python_runs_every_test_and_each_other_one_tests_the_wheel(no
     assert chosen.index("build") < min(map(chosen.index, wheels))
 
 
+def test_the_lowest_versions_are_tried_by_the_one_command_and_run_every_test_by_request(noxfile: ModuleType) -> None:
+    chosen = noxfile.nox.options.sessions
+    assert "lowest-smoke" in chosen
+    assert "lowest" not in chosen
+    assert [name for name in noxfile.SMOKE if not (ROOT / name).exists()] == []
+
+
+def test_the_lowest_versions_are_those_that_pyproject_allows(noxfile: ModuleType) -> None:
+    project = {
+        "build-system": {"requires": ["builder>=1.27"]},
+        "project": {
+            "name": "ours",
+            "dependencies": ["one>=1.2,<2", "two[speed]~=3.4"],
+            "optional-dependencies": {"cli": ["three>=5"], "test": ["ours[cli]", "four==2025.5.1"]},
+        },
+    }
+    lowest = ["one==1.2", "two==3.4", "three==5", "four==2025.5.1", "builder==1.27"]
+    assert noxfile.lowest_allowed(project) == lowest
+
+
+@pytest.mark.parametrize("requirement", ["one", "one<2", "one>1", "one!=1.3", "one>=1,~=1.2"])
+def test_a_requirement_without_a_lowest_version_is_named(noxfile: ModuleType, requirement: str) -> None:
+    project = {
+        "build-system": {"requires": []},
+        "project": {"name": "ours", "dependencies": [requirement], "optional-dependencies": {}},
+    }
+    with pytest.raises(ValueError, match=r"pyproject\.toml: 'one.*' needs one lower bound, such as one>=1\.2"):
+        noxfile.lowest_allowed(project)
+
+
+def test_each_of_our_requirements_has_a_lowest_version(noxfile: ModuleType) -> None:
+    names = {text.partition("==")[0] for text in noxfile.lowest_allowed(noxfile.PROJECT)}
+    assert {"anyio", "httpx", "cyclopts", "uvicorn", "pytest", "hatchling"} <= names
+
+
 def test_a_line_that_no_test_ran_is_named_where_each_must_be_run(noxfile: ModuleType) -> None:
     missed = {
         "aioconnections/policy/retry.py": [7, 9],
