@@ -24,12 +24,13 @@ from aioconnections.errors import (
     InvalidInputError,
     LocalLimitError,
     TransportError,
+    UsageError,
 )
 from aioconnections.protocol.messages import Origin
 from aioconnections.reprs import safe_repr
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 from aioconnections.transport.http1 import ResponseReader, foreign_head
-from aioconnections.transport.lane import Lane, TimedWait
+from aioconnections.transport.lane import Lane, OriginPool, TimedWait
 from aioconnections.transport.limits import LocalLimit
 from aioconnections.transport.pool import IDLE_SECONDS, LanePool
 from aioconnections.transport.tls import Verify
@@ -50,6 +51,10 @@ _TIMEOUTS: dict[_Phase, type[httpx.TimeoutException]] = {
     "write": httpx.WriteTimeout,
     "read": httpx.ReadTimeout,
 }
+
+
+class LaneUsageError(httpx.TransportError, UsageError):
+    """The transport is closed, or belongs to another event loop or process."""
 
 
 class _Timeouts:
@@ -167,6 +172,9 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     The read timeout limits the wait for the whole head of a response, and each wait for more of its body.
 
+    It belongs to the event loop and the process of its first request: each `asyncio.run` needs a transport of its own.
+    It may be created anywhere, and closed in any event loop.
+
     Args:
         max_connections: how many requests may run at once; further ones wait, up to the pool timeout.
         verify: True for the system's trust store, the path of certificates to trust, a context, or False for no
@@ -179,7 +187,13 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._clock = clock
         self._slots = ConcurrencyLimiter(max_connections)
         local_limit = LocalLimit(self._slots.cap, max_connections, clock)
-        self._pool = LanePool(max_connections=max_connections, verify=verify, clock=clock, local_limit=local_limit)
+        self._pool = LanePool(
+            max_connections=max_connections,
+            verify=verify,
+            clock=clock,
+            local_limit=local_limit,
+            owner="transport",
+        )
         self._timer = self._pool.timer
         self._origins: dict[tuple[str, bytes, int | None], Origin] = {}
 
@@ -195,7 +209,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection, in any event loop."""
         await self._pool.aclose()
 
     @safe_repr
@@ -206,10 +220,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
         """Send `request` and return the response as soon as its head is known.
 
         Raises:
-            httpx.TransportError: as from httpx's own transport.
-            UsageError: closed, or used from a second event loop or process.
+            httpx.TransportError: as from httpx's own transport; one that is also a `UsageError` if this transport is
+                closed, or was used in another event loop or process before.
         """
         origin = self._origin(request.url)
+        self._pool_of(origin)
         outgoing, timeouts = _Outgoing(request), _Timeouts(request)
         lane: Lane | None = None
         while lane is None:
@@ -261,6 +276,13 @@ class LaneTransport(httpx.AsyncBaseTransport):
             origin = self._origins[key] = Origin(url.scheme, url.raw_host.decode("ascii"), port)
         return origin
 
+    def _pool_of(self, origin: Origin) -> OriginPool:
+        try:
+            return self._pool.origin_pool(origin)
+        except UsageError as misuse:
+            error = LaneUsageError(str(misuse))
+        raise error
+
     async def _acquire_slot(self, timeouts: _Timeouts) -> None:
         if self._slots.take():
             return
@@ -271,7 +293,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, origin: Origin, outgoing: _Outgoing, timeouts: _Timeouts, method: str) -> Lane:
         """A lane on which the head of the response has arrived."""
-        pool = self._pool.origin_pool(origin)
+        pool = self._pool_of(origin)
         while (lane := pool.lend(self._timer.now())) is not None and not lane.wire.quiet():
             lane.drop()
         if lane is not None:

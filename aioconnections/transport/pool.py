@@ -12,6 +12,8 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncGenerator
 
+from anyio import to_thread
+
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import (
     ConnectFailedError,
@@ -59,6 +61,7 @@ class LanePool:
         max_body: largest decoded body in bytes; a larger one is a `ProtocolError`.
         local_limit: tracks how many connections this machine allows. A request that gets none fails with a
             `LocalLimitError`, and may be repeated when one of the open connections is free.
+        owner: what error messages call the owner.
     """
 
     def __init__(
@@ -69,8 +72,9 @@ class LanePool:
         clock: Clock | None = None,
         max_body: int = LARGEST_BODY,
         local_limit: LocalLimit | None = None,
+        owner: str = "client",
     ) -> None:
-        self._affinity = LoopAffinity()
+        self._affinity = LoopAffinity(owner)
         clock = LoopClock() if clock is None else clock
         self.timer: DeadlineTimer = DeadlineTimer(clock)
         self._local_limit = local_limit or LocalLimit(lambda _: None, max_connections, clock)
@@ -139,13 +143,23 @@ class LanePool:
     async def aclose(self) -> None:
         """Close every connection; running requests fail. Further calls do nothing.
 
-        Raises:
-            UsageError: called from another event loop or process than the first use.
+        It may be called in any event loop, also after that of the first use has ended. In a process that was forked
+        after the first use it leaves the connections to the parent.
         """
-        if self._affinity.closed:
+        affinity = self._affinity
+        if affinity.closed:
             return
-        self._affinity.check()
-        self._affinity.close()
+        home = None if affinity.is_here else affinity.home
+        affinity.close()
+        if affinity.forked:
+            return
+        if home is None:
+            await self._close_all()
+        elif not await to_thread.run_sync(home.call, self._close_all):
+            self._local_limit.close()
+            self._abandon()
+
+    async def _close_all(self) -> None:
         self._local_limit.close()
         self.timer.stop()
         entries = list(self.timer.entries)
@@ -154,8 +168,15 @@ class LanePool:
         for entry in entries:
             await entry.closed()
 
+    def _abandon(self) -> None:
+        """Close every connection without waiting; the event loop may have ended."""
+        self.timer.stop()
+        for entry in list(self.timer.entries):
+            with contextlib.suppress(RuntimeError):  # the event loop is closed
+                entry.drop()
+
     def __repr__(self) -> str:
-        states = Counter(entry.state for entry in self.timer.entries)
+        states = Counter(entry.state for entry in list(self.timer.entries))  # another thread may ask
         counts = ", ".join(f"{states[state]} {state}" for state in ("opening", "lent", "idle"))
         return f"<LanePool: {'closed' if self._affinity.closed else counts}>"
 
@@ -163,10 +184,7 @@ class LanePool:
         # the attribute is missing if the constructor was interrupted
         if hasattr(self, "timer") and self.timer.entries and not self._affinity.forked:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=1)
-            self.timer.stop()
-            for entry in list(self.timer.entries):
-                with contextlib.suppress(RuntimeError):  # the event loop is closed
-                    entry.drop()
+            self._abandon()
 
     # --- for LaneTransport too ---
 

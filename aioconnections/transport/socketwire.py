@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from aioconnections.transport.http1 import ResponseReader
 from aioconnections.transport.limits import no_descriptor, trust_unreadable
@@ -266,6 +268,9 @@ class SocketWire(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """See `Wire.abort`."""
         self.lost = True
+        if not self._loop.is_running():
+            _abort_now(self._transport, self._loop)
+            return
         self._fail(CLOSED_LOCALLY)
         self.resume_writing()
         self._transport.abort()
@@ -492,3 +497,25 @@ class SecureWire(SocketWire):
 
     def _flush(self) -> None:
         self._transport.write(self._outgoing.read())
+
+
+def _abort_now(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a transport whose event loop does not run.
+
+    A transport closes its socket in the next iteration of its loop. A loop that was closed accepts no more calls, and
+    a stopped one may never run again, so the call of the transport is made at once.
+    """
+    call_soon = loop.call_soon
+
+    def call_now(callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
+        if getattr(callback, "__self__", None) is transport:
+            callback(*args)
+        elif not loop.is_closed():
+            call_soon(callback, *args, context=context)
+
+    with suppress(AttributeError, RuntimeError):  # loops that are not written in Python close their sockets themselves
+        loop.call_soon = call_now  # type: ignore[assignment,method-assign] # there is no other way to close the socket
+        try:
+            transport.abort()
+        finally:
+            del loop.call_soon

@@ -97,8 +97,7 @@ def test_a_second_event_loop_is_refused(first: str, second: str) -> None:
     async def refused() -> None:
         with pytest.raises(UsageError, match="another event loop"):
             await lanes.exchange(NOWHERE, Request("GET", "/"), COMMON, 1)
-        with pytest.raises(UsageError, match="another event loop"):
-            await lanes.aclose()
+        await lanes.aclose()
 
     anyio.run(refused, backend=second)
 
