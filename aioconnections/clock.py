@@ -21,7 +21,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Time, sleep and timers, in seconds."""
+    """Time, sleep and timers, in seconds. Only `now` must work in any thread."""
 
     def now(self) -> float:
         """A monotonic time; only differences are meaningful."""
@@ -75,11 +75,13 @@ class LoopClock:
             return anyio.current_time()
 
     def here(self) -> Callable[[], float]:
-        """A cheaper `now` that is valid only in the running event loop."""
+        """The time of the running event loop, cheaper than `now` and valid in any thread."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return self.now
+            import trio
+
+            return trio.lowlevel.current_clock().current_time
         # asyncio's own loops only wrap the system's clock
         return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
 

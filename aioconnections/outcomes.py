@@ -354,6 +354,12 @@ class Count:
         """Count one outcome."""
         self._counts[outcome.status if type(outcome) is Checked else type(outcome)] += 1
 
+    def copy(self) -> Count:
+        """A copy that does not grow."""
+        twin = Count()
+        twin._counts = self._counts.copy()
+        return twin
+
     @property
     def finished(self) -> int:
         """The number of outcomes counted."""

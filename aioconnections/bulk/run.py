@@ -84,7 +84,7 @@ class Outcomes(Generic[OutT]):
         self._ahead = self._items if isinstance(self._items, ReadAhead) else None
         self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
         self._most_buffered = min(workers, _MAX_BUFFERED)
-        self._lock = anyio.Lock()  # one worker at a time waits for an item of an async source
+        self._lock: anyio.Lock  # one worker at a time waits for an item of an async source
         self._is_reading = False  # an async source
         self._parking: Parking
         self._workers = workers
@@ -120,14 +120,17 @@ class Outcomes(Generic[OutT]):
     @property
     def tally(self) -> Tally:
         """The count of the outcomes so far, delivered or not."""
-        return self._count.tally(self._read + len(self._buffer))
+        count = self._count.copy()  # before the number of items read: another thread may ask while both grow
+        return count.tally(self._read + len(self._buffer))
 
     async def __aenter__(self) -> Self:
         if self._entered:
             raise UsageError("a bulk run can be entered only once")
         self._entered = True
         self._admit()
-        # Created here, not in `__init__`: it refers to the run, and the cycle would delay the warning of `__del__`.
+        # Created here, not in `__init__`: a run may be made outside the event loop.
+        self._lock = anyio.Lock()
+        # Nor is the parking: it refers to the run, and the cycle would delay the warning of `__del__`.
         self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
         self._feed = ItemFeed(self._take_ready, self._deliver)
         self._tasks = anyio.create_task_group()

@@ -68,7 +68,7 @@ class Administration(Resource):
         Raises:
             InvalidInputError: the message cannot be sent.
         """
-        address, body = self._caller.here().address, colleagues.connection_body(message)
+        address, body = self._caller.anywhere().address, colleagues.connection_body(message)
         digest = bulk.digest_of(body)
 
         def parse(item: object) -> bulk.WorkItem[Connected | AlreadyExists]:
@@ -96,7 +96,7 @@ class Administration(Resource):
 
         A 403 ends the run.
         """
-        address = self._caller.here().address
+        address = self._caller.anywhere().address
 
         def parse(item: object) -> bulk.WorkItem[Removed]:
             pair = bulk.pair_of(item)

@@ -64,17 +64,31 @@ class Caller:
         """Bind the server to the running event loop, unless a parent has done so.
 
         Raises:
-            UsageError: the client was entered before.
+            UsageError: the client was entered before or is closed, or its parent cannot be used here.
         """
-        if self._parent is None:
-            self.server.enter()
-            self.session = self.server.session_for(self.auth)
+        if self._parent is not None:
+            self.here()
+            return
+        self.server.enter()
+        self.session = self.server.session_for(self.auth)
 
     async def aclose(self) -> None:
         """Refuse further use, and close the connections if this caller owns them."""
         self._closed = True
         if self._parent is None:
             await self.server.aclose()
+
+    def anywhere(self) -> Session:
+        """The session, to make a run or a listing of: that works in any thread, and using them in the event loop.
+
+        Raises:
+            UsageError: the client is closed, was not entered, or was entered before this process was forked.
+        """
+        if self.is_closed:
+            raise UsageError("this client is closed")
+        self.server.check_usable()
+        assert self.session is not None  # noqa: S101 # set by `enter`
+        return self.session
 
     def here(self) -> Session:
         """The session, for use in the running event loop.
@@ -122,7 +136,7 @@ class Caller:
 
     def stream(self, pager: Pager[R]) -> Stream[R]:
         """The records of a listing."""
-        return Stream(self.here(), pager)
+        return Stream(self.anywhere(), pager, self.here)
 
     def run_flows(
         self,
@@ -136,7 +150,7 @@ class Caller:
         **options: bool,
     ) -> bulk.Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
         """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options."""
-        flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.here(), self.server.new_run(), parse, **options)
+        flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.anywhere(), self.server.new_run(), parse, **options)
         job: bulk.Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob
@@ -146,7 +160,7 @@ class Caller:
 
     def check_job(self, journal: Journal | None) -> bulk.CheckJob:
         """The job of a run that checks pairs."""
-        session, run = self.here(), self.server.new_run()
+        session, run = self.anywhere(), self.server.new_run()
         if journal is None:
             return bulk.CheckJob(session, run)
         from aioconnections.bulk.journalled_checks import JournalledCheckJob

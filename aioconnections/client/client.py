@@ -76,7 +76,9 @@ class Client(Resource):
 
     ``async with Client("https://connections.example.com", auth=("ajones", "secret")) as client: …``
 
-    Any number of tasks of one event loop (asyncio or trio) may use it, but not several threads.
+    Any number of tasks of one event loop (asyncio or trio) may use it. What sends nothing works in any thread: `stats`,
+    `as_user`, and making a run or a listing, which is then used in the event loop. A client may be created anywhere,
+    also before a fork; it belongs to the event loop and the process in which it is entered.
 
     Args:
         base_url: URL of the server; a path before ``/profiles`` is part of it.
@@ -142,7 +144,7 @@ class Client(Resource):
             trust_env=trust_env,
             verify_login=verify_login,
             clock=clock,
-            rng=rng or random.Random(),  # noqa: S311 # spreads pauses, guards nothing
+            rng=rng,
             on_attempt=on_attempt,
         )
         own = as_auth(auth)
@@ -150,7 +152,14 @@ class Client(Resource):
 
     @property
     def max_per_second(self) -> float | None:
-        """Limit on requests started per second, for all users; None for no limit. It may be changed at any time."""
+        """Limit on requests started per second, for all users; None for no limit.
+
+        It may be changed at any time, in the event loop of the client.
+
+        Raises:
+            InvalidInputError: the value is neither positive nor None.
+            UsageError: the client was entered in another event loop or thread.
+        """
         return self._caller.server.limiter.max_per_second
 
     @max_per_second.setter
@@ -176,7 +185,7 @@ class Client(Resource):
         return Community(self._caller, uuid)
 
     def stats(self) -> Stats:
-        """The statistics of this client, over all of its users.
+        """The statistics of this client, over all of its users; in any thread.
 
         Raises:
             UsageError: the client was not entered.
@@ -192,9 +201,9 @@ class Client(Resource):
 
         Raises:
             InvalidInputError: `auth` is neither a tuple of user and password, an `Auth`, nor None.
-            UsageError: this client is closed, was not entered, or belongs to another event loop.
+            UsageError: this client is closed, was not entered, or was entered before this process was forked.
         """
-        self._caller.here()
+        self._caller.anywhere()
         client = copy(self)
         Resource.__init__(client, Caller(self._caller.server, as_auth(auth), self._caller))
         return client
@@ -327,7 +336,7 @@ class Client(Resource):
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if since is not None else None
         identity = identity_of(person)
         pager = listing.colleagues(
-            self._caller.here().address,
+            self._caller.anywhere().address,
             identity,
             status=status,
             since=moment,
@@ -344,7 +353,7 @@ class Client(Resource):
             InvalidInputError: the two are not identified in the same way.
         """
         people = identity_of(one), identity_of(other)
-        return self._caller.stream(listing.in_common(self._caller.here().address, *people))
+        return self._caller.stream(listing.in_common(self._caller.anywhere().address, *people))
 
     async def invite(
         self,
@@ -417,7 +426,7 @@ class Client(Resource):
         """
         check_settle(settle, on_unknown)
         common = colleagues.invitation_body(message, message_type)
-        session, digest = self._caller.here(), bulk.digest_of(common)
+        session, digest = self._caller.anywhere(), bulk.digest_of(common)
 
         def parse(item: object) -> bulk.WorkItem[Invited | AlreadyExists | Duplicate]:
             wanted = item if isinstance(item, Invite) else Invite(item)  # type: ignore[arg-type] # it refuses anything else
@@ -475,7 +484,7 @@ class Client(Resource):
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[AcceptOutcome]:
         """Accept every invitation of a source; see `accept` for one, and `check_many` for the arguments."""
-        address = self._caller.here().address
+        address = self._caller.anywhere().address
 
         def parse(item: object) -> bulk.WorkItem[Accepted]:
             which = connection_ref(item)
@@ -494,7 +503,7 @@ class Client(Resource):
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[RemoveOutcome]:
         """Remove every connection of a source; see `remove` for one, and `check_many` for the arguments."""
-        address = self._caller.here().address
+        address = self._caller.anywhere().address
 
         def parse(item: object) -> bulk.WorkItem[Removed]:
             which = connection_ref(item)
@@ -590,7 +599,7 @@ class Client(Resource):
         _check_page_size(page_size)
         if active_users_only is not None:
             terms["activeUsersOnly"] = str(active_users_only).lower()
-        return self._caller.stream(listing.search(self._caller.here().address, terms, page_size=page_size))
+        return self._caller.stream(listing.search(self._caller.anywhere().address, terms, page_size=page_size))
 
     def resolve_many(
         self,
@@ -603,7 +612,7 @@ class Client(Resource):
 
         This run takes no journal, because a journal stores no profiles.
         """
-        session = self._caller.here()
+        session = self._caller.anywhere()
 
         def parse(item: object) -> bulk.WorkItem[Resolved]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else

@@ -85,7 +85,7 @@ class Community(Resource):
         Raises:
             InvalidInputError: the title cannot be sent.
         """
-        address, digest = self._caller.here().address, bulk.digest_of(_text(title).encode())
+        address, digest = self._caller.anywhere().address, bulk.digest_of(_text(title).encode())
 
         def parse(item: object) -> bulk.WorkItem[Invited | AlreadyExists | Duplicate]:
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
@@ -103,7 +103,7 @@ class Community(Resource):
 
     def invitations(self) -> Stream[Invitation]:
         """The pending invitations into the community, for its owners."""
-        return self._caller.stream(listing.invitations(self._caller.here().address, self.uuid))
+        return self._caller.stream(listing.invitations(self._caller.anywhere().address, self.uuid))
 
     @safe_repr
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class CommunityInvitations(Resource):
 
     def received(self) -> Stream[Invitation]:
         """The signed-in user's own invitations (page "Getting the My Invitations feed")."""
-        return self._caller.stream(listing.invitations(self._caller.here().address))
+        return self._caller.stream(listing.invitations(self._caller.anywhere().address))
 
     async def get(self, invitation: Invitation) -> Invitation | None:
         """The current state of an invitation; None if it no longer exists.
@@ -174,7 +174,7 @@ class CommunityInvitations(Resource):
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[AcceptOutcome]:
         """Accept every invitation of a source; see `accept` for one, and `Client.check_many` for the arguments."""
-        session = self._caller.here()
+        session = self._caller.anywhere()
 
         def parse(item: object) -> bulk.WorkItem[Accepted]:
             invitation = _invitation(item)
@@ -193,7 +193,7 @@ class CommunityInvitations(Resource):
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[RemoveOutcome]:
         """Decline every invitation of a source; see `decline` for one, and `Client.check_many` for the arguments."""
-        address = self._caller.here().address
+        address = self._caller.anywhere().address
 
         def parse(item: object) -> bulk.WorkItem[Removed]:
             invitation = _invitation(item)

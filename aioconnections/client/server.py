@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from importlib import import_module
+from threading import Lock
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 import anyio
@@ -95,7 +96,7 @@ class ClientOptions:
     trust_env: bool
     verify_login: bool
     clock: Clock | None
-    rng: random.Random
+    rng: random.Random | None
     on_attempt: Callable[[Attempt], object] | None
 
     def __attrs_post_init__(self) -> None:
@@ -153,10 +154,12 @@ class Server:
         self._slots = ConcurrencyLimiter(options.max_connections)
         self._retry = Retry(options.max_attempts)
         self._engine = self._make_engine(adapted, signs_in=auth is not None)
-        self._clock = options.clock
+        self._now: Callable[[], float] = lambda: 0.0  # until `enter`
+        self._rng = options.rng or random.Random()  # noqa: S311 # spreads pauses, guards nothing
         self._runtime: Runtime | None = None
         self._affinity = LoopAffinity()
         self._key = secrets.token_bytes(32)
+        self._lock = Lock()  # guards the sessions: `as_user` may be called in any thread
         self._sessions: OrderedDict[bytes, _Entry] = OrderedDict()  # by digest, least recently used first
         self._renewed: deque[tuple[float, bytes]] = deque()  # former digests, and when they expire
 
@@ -175,10 +178,16 @@ class Server:
             UsageError: the client was entered before.
         """
         if self._runtime is not None:
-            raise UsageError("a client can be entered only once; create a new one")
+            state = "is open already: use it as it is" if not self.closed else "is closed"
+            raise UsageError(f"a client can be entered only once, and this one {state}; create another one")
+        if self.closed:
+            raise UsageError("this client is closed; create another one")
         self._affinity.check()
-        clock = self._clock = self._clock or LoopClock()
-        options, slots, chance = self.options, self._slots, self.options.rng.random
+        if self.options.rng is None:  # processes that are forked from one must not draw the same numbers
+            self._rng = random.Random()  # noqa: S311 # see above
+        clock = self.options.clock or LoopClock()
+        now = self._now = clock.here() if isinstance(clock, LoopClock) else clock.now
+        options, slots, chance = self.options, self._slots, self._rng.random
         availability = Availability(
             clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
@@ -192,6 +201,7 @@ class Server:
             telemetry=Telemetry(options.on_attempt),
             emails=EmailVisibility(),
             clock=clock,
+            now=now,
             chance=chance,
             attempt_timeout=options.timeouts.attempt,
             item_timeout=options.timeouts.item,
@@ -205,13 +215,14 @@ class Server:
 
     def new_run(self) -> RunScope:
         """A new bulk run; its id identifies it in the log."""
-        return RunScope(f"{self.options.rng.getrandbits(32):08x}")
+        return RunScope(f"{self._rng.getrandbits(32):08x}")
 
     async def aclose(self) -> None:
         """Close all connections."""
         self.closed = True
-        self._sessions.clear()
-        self._renewed.clear()
+        with self._lock:
+            self._sessions.clear()
+            self._renewed.clear()
         with anyio.CancelScope(shield=True):
             await self._engine.aclose()
 
@@ -220,8 +231,15 @@ class Server:
 
         Raises:
             InvalidInputError: `max_per_second` is neither positive nor None.
+            UsageError: the client was entered, and this is not its event loop.
         """
-        self.limiter.change(max_per_second, self._clock.now() if self._clock is not None else 0.0)
+        if self._runtime is not None and not self._affinity.is_here:
+            raise UsageError(
+                "max_per_second can be set only in the event loop of the client; from another thread, pass "
+                'setattr, client, "max_per_second" and the value to loop.call_soon_threadsafe or '
+                "anyio.from_thread.run_sync"
+            )
+        self.limiter.change(max_per_second, self._now())
 
     def _limit(self, most: int | None) -> None:
         """Record that this machine allows only `most` connections, so that further requests wait; None for no limit."""
@@ -232,7 +250,7 @@ class Server:
             self.local_limit = most
 
     def stats(self) -> Stats:
-        """The statistics so far.
+        """The statistics so far, in any thread.
 
         Raises:
             UsageError: the client was not entered.
@@ -241,7 +259,7 @@ class Server:
             raise UsageError("the client was not entered; use it inside its `async with` block")
         runtime = self._runtime
         availability, telemetry = runtime.availability, runtime.telemetry
-        responses, failures = telemetry.responses, telemetry.failures
+        responses, failures = dict(telemetry.responses), dict(telemetry.failures)  # they grow if another thread asks
         return Stats(
             attempts=sum(responses.values()) + sum(failures.values()),
             responses=responses,
@@ -257,54 +275,70 @@ class Server:
             waiting_for_server=runtime.is_waiting,
         )
 
+    def check_usable(self) -> None:
+        """Check what holds for every thread.
+
+        Raises:
+            UsageError: the client is closed, was not entered, or was entered before this process was forked.
+        """
+        if self.closed:
+            raise UsageError("this client is closed")
+        if self._runtime is None:
+            raise UsageError("the client was not entered; use it inside its `async with` block")
+        self._affinity.check_open()
+
     def check_here(self) -> None:
         """Check that requests may be sent in the running event loop.
 
         Raises:
             UsageError: the client is closed, was not entered, or belongs to another event loop or process.
         """
-        if self.closed:
-            raise UsageError("this client is closed")
-        if self._runtime is None:
-            raise UsageError("the client was not entered; use it inside its `async with` block")
+        self.check_usable()
         self._affinity.check()
 
     def session_for(self, auth: Auth | None) -> Session:
         """The session for `auth`: the same one for equal credentials, so that a wrong password is refused once.
 
-        Credentials that are unused for fifteen minutes are forgotten, as are the least recently used of more than ten
-        thousand. After a renewal the former credential is valid for another minute, for callers that read it before.
+        It may be called in any thread. Credentials that are unused for fifteen minutes are forgotten, as are the least
+        recently used of more than ten thousand. After a renewal the former credential is valid for another minute, for
+        callers that read it before.
         """
-        digest = self._digest(auth)
-        while self._renewed and self._renewed[0][0] <= self._now():
-            self._sessions.pop(self._renewed.popleft()[1], None)
-        entry = self._sessions.get(digest) or _Entry(digest)
-        if entry.session is None:
-            jar = _cookie_jar(self._address.origin) if self.options.cookies else None
-            verifies = self.options.verify_login
-            entry.session = Session(
-                self.runtime,
-                self.address_for(auth),
-                auth,
-                self._constant,
-                verify_login=verifies,
-                jar=jar,
-                on_use=lambda: self._used(entry),
-                on_renewal=lambda: self._renewed_credential(entry, auth),
-            )
-        self._used(entry)
-        return entry.session
+        digest, address = self._digest(auth), self.address_for(auth)
+        with self._lock:
+            while self._renewed and self._renewed[0][0] <= self._now():
+                self._sessions.pop(self._renewed.popleft()[1], None)
+            entry = self._sessions.get(digest) or _Entry(digest)
+            if entry.session is None:
+                entry.session = Session(
+                    self.runtime,
+                    address,
+                    auth,
+                    self._constant,
+                    verify_login=self.options.verify_login,
+                    jar=_cookie_jar(self._address.origin) if self.options.cookies else None,
+                    on_use=lambda: self._used(entry),
+                    on_renewal=lambda: self._renewed_credential(entry, auth),
+                )
+            self._touch(entry)
+            return entry.session
 
     def _renewed_credential(self, entry: _Entry, auth: Auth | None) -> None:
         """Store the session under its renewed credential, and keep the former one valid for a while."""
-        former, entry.digest = entry.digest, self._digest(auth)
-        self._renewed = deque(each for each in self._renewed if each[1] != entry.digest)
-        if former != entry.digest:
-            self._renewed.append((self._now() + _GRACE, former))
-        self._used(entry)
+        digest = self._digest(auth)
+        with self._lock:
+            former, entry.digest = entry.digest, digest
+            self._renewed = deque(each for each in self._renewed if each[1] != digest)
+            if former != digest:
+                self._renewed.append((self._now() + _GRACE, former))
+            self._touch(entry)
 
     def _used(self, entry: _Entry) -> None:
-        """Record the use of a session, and forget unused ones."""
+        """Record the use of a session."""
+        with self._lock:
+            self._touch(entry)
+
+    def _touch(self, entry: _Entry) -> None:
+        """Make a session the one that was used last, and forget unused ones; for the holder of the lock."""
         sessions, now = self._sessions, self._now()
         entry.used = now
         sessions[entry.digest] = entry
@@ -318,10 +352,6 @@ class Server:
         secret = id(auth) if credential is None else credential().reveal()
         text = f"{type(auth).__qualname__} {getattr(auth, 'oauth', False)} {secret}"
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
-
-    def _now(self) -> float:
-        assert self._clock is not None  # noqa: S101 # set by `enter`
-        return self._clock.now()
 
     def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
         from aioconnections.transport.limits import LocalLimit  # see `_NEEDED_BY_REQUESTS`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -24,9 +24,10 @@ class Stream(Generic[T]):
     no connection. The next page is requested when all records of the current one have been taken.
     """
 
-    def __init__(self, session: Session, pager: Pager[T]) -> None:
+    def __init__(self, session: Session, pager: Pager[T], admit: Callable[[], object]) -> None:
         self._session = session
         self._pager = pager
+        self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._ready: deque[T] = deque()
         self._open = True
         self._reading = False
@@ -40,6 +41,7 @@ class Stream(Generic[T]):
                 raise StopAsyncIteration
             if self._reading:
                 raise UsageError("a listing can be read by one task only")
+            self._admit()
             self._reading = True
             try:
                 page = await self._session.page(self._pager)

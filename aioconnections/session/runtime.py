@@ -39,6 +39,7 @@ class Runtime:
     """What all users of one client share.
 
     Attributes:
+        now: gives the current time, in any thread.
         slots: bounds the number of requests under way.
         chance: gives a number from 0 to 1.
         attempt_timeout: seconds for one request, from connecting to the last byte of the response.
@@ -54,6 +55,7 @@ class Runtime:
     telemetry: Telemetry
     emails: EmailVisibility
     clock: Clock
+    now: Callable[[], float]
     chance: Callable[[], float]
     attempt_timeout: float
     item_timeout: float
@@ -61,4 +63,4 @@ class Runtime:
     @property
     def is_waiting(self) -> bool:
         """Whether requests wait for the server, or for one of its applications."""
-        return self.applications.away or not self.availability.is_clear(self.clock.now())
+        return self.applications.away or not self.availability.is_clear(self.now())

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from aioconnections.auth.credentials import Auth
-from aioconnections.clock import LoopClock
 from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
@@ -75,7 +74,7 @@ class Session:
         on_use: Callable[[], object],
         on_renewal: Callable[[], object],
     ) -> None:
-        now = runtime.clock.here() if isinstance(runtime.clock, LoopClock) else runtime.clock.now
+        now = runtime.now
         gate = Gate()
         self.address: Address = address
         verifies = verify_login and auth is not None
