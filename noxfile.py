@@ -115,13 +115,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, by mypy and basedpyright, and their completeness for the public names."""
+    """Types, by mypy and basedpyright, also of the README's examples, and their completeness for the public names."""
     session.install(*INSTALL, *EDITABLE, *group("types", "bench"))
     session.run("mypy", *(name for name in PROJECT["tool"]["mypy"]["files"] if (ROOT / name).exists()))
     # Without this option basedpyright would use a `.venv` in the project, which may lack the dependencies.
     basedpyright = ("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
     session.run(*basedpyright)
     session.run(*basedpyright, "--verifytypes", "aioconnections", "--ignoreexternal")
+    session.run("pytest", "tests/test_readme_types.py")
 
 
 @nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])

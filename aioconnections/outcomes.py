@@ -7,11 +7,12 @@ end the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import ClassVar, TypeAlias
 
-from attrs import asdict
+from attrs import asdict, field
 
 from aioconnections.errors import ConnectionsError
 from aioconnections.records import Identity, Pair, Person, Profile, Status
@@ -45,20 +46,20 @@ __all__ = [
 Value: TypeAlias = str | int | float | bool | None
 """A value in `Outcome.as_dict`."""
 
-_DETAILS = (
-    "status",
-    "was",
-    "connection_id",
-    "duplicate_of",
-    "name",
-    "found_userid",
-    "found_key",
-    "found_email",
-    "error",
-)
 _KINDS = ("email", "userid", "key")
-_IDENTITIES = tuple(f"{role}{kind}" for role in ("source_", "target_", "") for kind in _KINDS)
-_EMPTY: dict[str, Value] = dict.fromkeys((*_IDENTITIES, *_DETAILS))
+_DETAILS: dict[str, type[str | int]] = {
+    **{f"{role}{kind}": str for role in ("source_", "target_", "") for kind in _KINDS},
+    "status": str,
+    "was": str,
+    "connection_id": str,
+    "duplicate_of": int,
+    "name": str,
+    "found_userid": str,
+    "found_key": str,
+    "found_email": str,
+    "error": str,
+}
+_EMPTY: dict[str, Value] = dict.fromkeys(_DETAILS)
 
 
 @frozen(kw_only=True)
@@ -68,8 +69,10 @@ class Outcome:
     Attributes:
         index: zero-based position in the source.
         item: the object that the source gave.
-        pair: the two people of the item in a run over pairs; None if the item could not be parsed.
-        person: the person of the item in a run over people; None if the item could not be parsed.
+        pair: the two people of the item in a run over pairs; None if the item could not be parsed. Never None in
+            `Checked` and `Connected`.
+        person: the person of the item in a run over people; None if the item could not be parsed. Never None in
+            `Invited`, `Duplicate` and `Resolved`.
         attempts: number of requests sent for the item, including the last one.
         elapsed: seconds from the first attempt to the response, including pauses between attempts, excluding `waited`.
         waited: seconds spent waiting for a free connection and for the rate limit.
@@ -77,6 +80,20 @@ class Outcome:
         recorded_at: when the outcome was first recorded in a journal. A replayed outcome describes that moment and may
             no longer hold. Aware, UTC; None without a journal, and if the run ended before the outcome was recorded.
     """
+
+    COLUMNS: ClassVar[Mapping[str, type[str | int | float]]] = MappingProxyType(
+        {
+            "index": int,
+            "outcome": str,
+            **_DETAILS,
+            "attempts": int,
+            "elapsed_ms": float,
+            "waited_ms": float,
+            "replayed": bool,
+            "recorded_at": str,
+        }
+    )
+    """The keys of `as_dict`, in order, and the type of their values, for tables with a schema."""
 
     index: int = 0
     item: object = None
@@ -96,8 +113,10 @@ class Outcome:
     def as_dict(self) -> dict[str, Value]:
         """A flat dictionary for JSON and CSV, with the same keys for every class; None where a key does not apply.
 
-        ``outcome`` is `kind`, ``status`` is ``"none"`` if no connection is visible, times are in
-        milliseconds, and ``recorded_at`` is in ISO 8601.
+        ``outcome`` is `kind`, ``status`` is ``"none"`` if no connection is visible, times are in milliseconds, and
+        ``recorded_at`` is in ISO 8601. Each key has values of one type, so that a list of these dictionaries makes a
+        table: ``polars.DataFrame(rows, schema=dict(Outcome.COLUMNS))``. Without a schema, the type of a column depends
+        on the rows that have a value, and polars looks at the first hundred only.
         """
         row: dict[str, Value] = {"index": self.index, "outcome": self.kind, **_EMPTY}
         if self.pair is not None:
@@ -133,9 +152,10 @@ class Checked(Outcome):
     """
 
     status: Status | None
+    pair: Pair = field(kw_only=True)
 
     def _details(self) -> dict[str, Value]:
-        return {"status": self.status or "none"}
+        return {"status": str(self.status or "none")}
 
 
 @frozen
@@ -181,6 +201,7 @@ class Duplicate(Outcome):
     """
 
     of: int
+    person: Identity = field(kw_only=True)
 
     def _details(self) -> dict[str, Value]:
         return {"duplicate_of": self.of}
@@ -198,6 +219,7 @@ class Invited(Outcome):
     """
 
     connection_id: str | None = None
+    person: Identity = field(kw_only=True)
 
     def _details(self) -> dict[str, Value]:
         return {"connection_id": self.connection_id}
@@ -236,7 +258,7 @@ class Removed(Outcome):
     was: Status | None = None
 
     def _details(self) -> dict[str, Value]:
-        return {"was": self.was}
+        return {"was": None if self.was is None else str(self.was)}
 
 
 @frozen
@@ -249,6 +271,7 @@ class Connected(Outcome):
     """
 
     connection_id: str | None = None
+    pair: Pair = field(kw_only=True)
 
     def _details(self) -> dict[str, Value]:
         return {"connection_id": self.connection_id}
@@ -263,6 +286,7 @@ class Resolved(Outcome):
     """
 
     profile: Profile | None = None
+    person: Identity = field(kw_only=True)
 
     def _details(self) -> dict[str, Value]:
         found = self.profile.person if self.profile else Person()

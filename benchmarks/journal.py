@@ -33,7 +33,9 @@ from aioconnections.journal.items import item_reference
 from aioconnections.journal.stored import to_stored
 
 BINDING: Any = {"verb": "invite", "origin": "https://connections.example.com", "userid": "u1"}
-STORED_OUTCOME = to_stored(Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", attempts=1, elapsed=0.02))
+STORED_OUTCOME = to_stored(
+    Invited("c3c8b6a9-8e4b-4f0c-9d36-0f5d0c8e5b55", person=Userid("20000001"), attempts=1, elapsed=0.02)
+)
 RESPONSE = 0.02  # seconds until the simulated response
 
 

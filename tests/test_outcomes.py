@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,13 +67,13 @@ def outcomes_of_every_kind() -> list[Outcome]:
         Failed(InvalidInputError("an identity must not be empty"), index=2, item=""),
         Unprocessed("the server refused the login", index=3, item=PAIR, pair=PAIR),
         Duplicate(0, index=4, item=Key("k"), person=Key("k")),
-        Invited("c1", index=5),
+        Invited("c1", index=5, person=Key("k")),
         AlreadyExists(index=6),
         Accepted(index=7),
-        Connected("c2", index=8),
+        Connected("c2", index=8, pair=PAIR),
         Removed(Status.PENDING, index=9),
         InDoubt(InDoubtError("lost"), index=10),
-        Resolved(Profile(Person(name="Ann", email=Email("ann@example.com"))), index=11),
+        Resolved(Profile(Person(name="Ann", email=Email("ann@example.com"))), index=11, person=Key("k")),
     ]
 
 
@@ -88,17 +90,68 @@ def test_a_row_for_each_kind() -> None:
         {"index": 2, "outcome": "failed", "error": invalid},
         {"index": 3, "outcome": "unprocessed", **pair, "error": "the server refused the login"},
         {"index": 4, "outcome": "duplicate", "key": "k", "duplicate_of": 0},
-        {"index": 5, "outcome": "invited", "connection_id": "c1"},
+        {"index": 5, "outcome": "invited", "key": "k", "connection_id": "c1"},
         {"index": 6, "outcome": "already_exists"},
         {"index": 7, "outcome": "accepted"},
-        {"index": 8, "outcome": "connected", "connection_id": "c2"},
+        {"index": 8, "outcome": "connected", **pair, "connection_id": "c2"},
         {"index": 9, "outcome": "removed", "was": "pending"},
         {"index": 10, "outcome": "in_doubt", "error": "InDoubtError: lost"},
-        {"index": 11, "outcome": "resolved", "name": "Ann", "found_email": "ann@example.com"},
+        {"index": 11, "outcome": "resolved", "key": "k", "name": "Ann", "found_email": "ann@example.com"},
     ]
     assert rows == [EMPTY | row | COST for row in expected]
     assert len({tuple(row) for row in rows}) == 1, "every class has the same keys in the same order"
     assert json.loads(json.dumps(rows)) == rows
+
+
+def of_type(kind: type[object], value: object) -> bool:
+    return value is None or type(value) is kind
+
+
+def test_the_columns_have_one_order_and_one_type_each() -> None:
+    """An enumeration would be an object of its own in some tables, and an integer in one row a fraction in another."""
+    for outcome in outcomes_of_every_kind():
+        row = outcome.as_dict()
+        assert list(row) == list(Outcome.COLUMNS)
+        assert all(of_type(kind, row[name]) for name, kind in Outcome.COLUMNS.items()), row
+
+
+def many_rows() -> list[dict[str, Any]]:
+    """The first failure comes late, after the rows from which polars would guess the types."""
+    late = [evolve(outcome, index=n) for n, outcome in enumerate(outcomes_of_every_kind(), start=150)]
+    return [outcome.as_dict() for outcome in (*[Checked(None, pair=PAIR)] * 150, *late)]
+
+
+def test_pyarrow_makes_a_table_of_outcomes() -> None:
+    pa = pytest.importorskip("pyarrow")
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in Outcome.COLUMNS.items()])
+    rows = many_rows()
+    for table in (pa.Table.from_pylist(rows), pa.Table.from_pylist(rows, schema=schema)):
+        assert table.to_pylist() == rows
+    guessed = pa.Table.from_pylist(rows).schema
+    known = [field for field in guessed if not pa.types.is_null(field.type)]
+    assert known == [schema.field(field.name) for field in known]
+
+
+def test_polars_makes_a_table_of_outcomes() -> None:
+    pl = pytest.importorskip("polars")
+    rows = many_rows()
+    table = pl.DataFrame(rows, schema=dict(Outcome.COLUMNS))
+    assert table.to_dicts() == rows
+    assert pl.DataFrame(rows, infer_schema_length=None).to_dicts() == rows
+    assert table.filter(pl.col("status") == "none").height == 151
+
+
+def test_pandas_makes_a_table_of_outcomes() -> None:
+    pd = pytest.importorskip("pandas")
+    rows = many_rows()
+    table = pd.DataFrame(rows)
+    assert list(table.columns) == list(Outcome.COLUMNS)
+    back = [
+        {name: None if pd.isna(value) else value for name, value in row.items()} for row in table.to_dict("records")
+    ]
+    assert back == rows
+    assert (table["status"] == "none").sum() == 151
 
 
 def test_figures_are_kept() -> None:
@@ -144,7 +197,7 @@ def test_a_tally_of_every_kind() -> None:
 
 
 def test_a_duplicate_is_no_failure() -> None:
-    tally = Tally.of([Invited("c1"), Duplicate(0, index=1)])
+    tally = Tally.of([Invited("c1", person=Key("k")), Duplicate(0, index=1, person=Key("k"))])
     assert (tally.read, tally.invited, tally.duplicate, tally.good) == (2, 1, 1, True)
 
 

@@ -102,7 +102,8 @@ class FlowJob(SessionJob, Generic[DoneT]):
         context = self.session.context(self.run, parking)
         first = self.duplicate_of(index, work)
         if first is not None:
-            return cast("DoneT", Duplicate(first, **known(index, item, context, person=work.person)))
+            same: Any = known(index, item, context, person=work.person)  # a duplicate has a person
+            return cast("DoneT", Duplicate(first, **same))
         facts = partial(known, index, item, context, pair=work.pair, person=work.person)
         try:
             return await self.carry_out(work, context, Sends(0, context.since_change), facts)

@@ -107,7 +107,8 @@ class JournalledJob(SessionJob, Generic[OutT]):
             if isinstance(work, InvalidInputError):
                 outcome, local = Failed(work, **record.dated()), True
             elif duplicate_of is not None:
-                outcome = Duplicate(duplicate_of, **record.dated())
+                same: Any = record.dated()  # a duplicate has a person
+                outcome = Duplicate(duplicate_of, **same)
             else:
                 outcome = await self._carry_out(work, context, record)
             self._record.note(outcome)

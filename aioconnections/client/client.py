@@ -623,7 +623,7 @@ class Client(Resource):
 
 
 def _resolve(session: Session, person: Identity) -> Flow[Resolved]:
-    return Resolved((yield from discovery.profile(session.address, person)))
+    return Resolved((yield from discovery.profile(session.address, person)), person=person)
 
 
 def _check_page_size(page_size: int) -> None:

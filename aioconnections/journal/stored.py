@@ -46,7 +46,8 @@ _CLASSES: dict[str, Any] = {
     "unprocessed": outcomes.Unprocessed,
 }
 _NAMES: dict[type[Outcome], str] = {kind: name for name, kind in _CLASSES.items()}
-_OWN = {kind: tuple(it.name for it in fields(kind) if not it.inherited) for kind in _NAMES}
+_COMMON = frozenset(it.name for it in fields(Outcome))
+_OWN = {kind: tuple(it.name for it in fields(kind) if it.name not in _COMMON) for kind in _NAMES}
 
 _quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -122,12 +122,12 @@ def invite(
             verification = check(address, Pair(own, person), headers=NO_CACHE, delay=max(pause, 0.0))
             status = yield from _settling("invitation", verification)
             if status is not None:
-                return Invited() if status is Status.UNCONFIRMED else AlreadyExists()
+                return Invited(person=person) if status is Status.UNCONFIRMED else AlreadyExists()
             age = earlier.age()
             if sent >= _MOST_POSTS or age is None or age > _LONGEST_DOUBT:
                 break
         response = yield from posted(request)
-        done = None if response is None else _invited(request, response)
+        done = None if response is None else _invited(request, response, person)
         if done is not None and not (
             sent and isinstance(done, AlreadyExists)
         ):  # it may be the first invitation, which arrived
@@ -212,12 +212,12 @@ def connect(
         if response is not None and not _is_already(request, response):
             if response.status != 201:
                 expect(request, response, 200)
-            return Connected(_created_id(response))
+            return Connected(_created_id(response), pair=pair)
         if response is not None and not again:
             return AlreadyExists()
         status = yield from _settling("connection", check(address, pair, headers=NO_CACHE))
         if status is Status.ACCEPTED:
-            return Connected()
+            return Connected(pair=pair)
         if response is not None:
             return AlreadyExists()  # it is not accepted, so this request did not create it
     raise doubt_about("connection")
@@ -364,12 +364,12 @@ def posted(request: Request) -> Flow[Response | None]:
     return None if response.status >= 500 else response
 
 
-def _invited(request: Request, response: Response) -> Invited | AlreadyExists:
+def _invited(request: Request, response: Response, person: Identity) -> Invited | AlreadyExists:
     if _is_already(request, response):
         return AlreadyExists()
     if response.status != 201:
         expect(request, response, 200)
-    return Invited(_created_id(response))
+    return Invited(_created_id(response), person=person)
 
 
 def _created_id(response: Response) -> str | None:

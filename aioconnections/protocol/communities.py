@@ -45,7 +45,7 @@ def invite_to_community(
         return AlreadyExists()
     if response.status != 201:
         expect(request, response, 200)
-    return Invited()
+    return Invited(person=person)
 
 
 def get_invitation(address: Address, invitation: Invitation) -> Flow[Invitation | None]:

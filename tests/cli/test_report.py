@@ -38,6 +38,9 @@ def record(*entries: tuple[int, str, Outcome | None], verb: str = "invite") -> P
     return Path("j.sqlite")
 
 
+ANN = Email("ann@example.com")
+
+
 def person(number: int) -> str:
     return item_reference(person=Email(f"person{number}@example.com"), digest="d1")
 
@@ -46,9 +49,9 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
     doubt = InDoubt(InDoubtError("nobody knows"), attempts=2)
     record(
         (3, person(3), None),
-        (1, person(1), Invited("c1", attempts=1, elapsed=0.25, waited=0.5)),
+        (1, person(1), Invited("c1", attempts=1, elapsed=0.25, waited=0.5, person=ANN)),
         (0, person(0), doubt),
-        (2, person(2), Duplicate(1)),
+        (2, person(2), Duplicate(1, person=ANN)),
     )
     said = command("report", "j.sqlite")
     assert said.code == 1
@@ -91,14 +94,14 @@ def test_every_item_is_a_row_in_the_order_of_the_input(command: Command) -> None
 
 
 def test_a_person_who_comes_twice_is_no_failure(command: Command) -> None:
-    record((0, person(0), Invited("c1")), (1, person(0), Duplicate(0)))
+    record((0, person(0), Invited("c1", person=ANN)), (1, person(0), Duplicate(0, person=ANN)))
     said = command("report", "j.sqlite")
     assert said.code == 0
     assert said.err.endswith(" UTC: 2 read: 1 invited, 1 duplicate\n")
 
 
 def test_json_lines_have_the_columns_of_each_row(command: Command) -> None:
-    record((0, person(0), Invited("c1")), (1, item_reference(ref=("connection_id", "c2")), None))
+    record((0, person(0), Invited("c1", person=ANN)), (1, item_reference(ref=("connection_id", "c2")), None))
     first, second = map(json.loads, command("report", "j.sqlite", "--json").out.splitlines())
     assert list(first) == ["index", "email", "message_digest", "outcome", "connection_id", *AFTER]
     assert list(second) == ["index", "connection_id", "outcome", *AFTER]
@@ -125,7 +128,7 @@ def test_a_run_that_read_nothing(command: Command) -> None:
 
 
 def test_a_damaged_journal_is_said_so_in_a_line(command: Command) -> None:
-    path = record(*((n, person(n), Invited("c1")) for n in range(20)))
+    path = record(*((n, person(n), Invited("c1", person=ANN)) for n in range(20)))
     path.write_bytes(path.read_bytes().replace(b"person7@", b"person8@"))
     said = command("report", "j.sqlite")
     assert (said.code, said.out) == (2, "")
@@ -137,7 +140,9 @@ def test_a_damaged_journal_is_said_so_in_a_line(command: Command) -> None:
 def test_memory_does_not_grow_with_the_journal(command: Command, form: str) -> None:
     peaks: list[int] = []
     for count in (500, 5_000):
-        path = record(*((n, item_reference(pair=pair(n)), Checked(None)) for n in range(count)), verb="check")
+        path = record(
+            *((n, item_reference(pair=pair(n)), Checked(None, pair=pair(0))) for n in range(count)), verb="check"
+        )
         tracemalloc.start()
         assert command("report", path, "--format", form, "-o", "report").code == 0
         peaks.append(tracemalloc.get_traced_memory()[1])

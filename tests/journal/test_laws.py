@@ -16,11 +16,13 @@ from aioconnections import Outcome, Tally, outcomes
 from aioconnections.errors import BadRequestError, InDoubtError
 from aioconnections.journal import StoredOutcome, report
 from aioconnections.journal.stored import ItemHistory, replay, to_stored
-from aioconnections.records import Status
+from aioconnections.records import Pair, Status, Userid
 
+ANN, BOB = Userid("20000001"), Userid("20000002")
+PAIR = Pair(ANN, BOB)
 OUTCOMES: list[Outcome] = [
-    *(outcomes.Checked(status) for status in (*Status, None)),
-    outcomes.Invited("c1"),
+    *(outcomes.Checked(status, pair=PAIR) for status in (*Status, None)),
+    outcomes.Invited("c1", person=ANN),
     outcomes.AlreadyExists(),
     outcomes.InDoubt(InDoubtError("its answer was lost")),
     outcomes.Rejected(BadRequestError(400, "CLFRN1172E", "no such person")),

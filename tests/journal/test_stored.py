@@ -20,6 +20,7 @@ from aioconnections import (
     Invited,
     JournalError,
     Outcome,
+    Pair,
     Person,
     Profile,
     Rejected,
@@ -29,6 +30,7 @@ from aioconnections import (
     Status,
     Unprocessed,
     UsageError,
+    Userid,
     errors,
     outcomes,
 )
@@ -67,17 +69,19 @@ ERRORS: list[ConnectionsError] = [
     errors.JournalDiskError("m"),
     errors.UsageError("m"),
 ]
+ANN, BOB = Userid("20000001"), Userid("20000002")
+PAIR = Pair(ANN, BOB)
 OUTCOMES: list[Outcome] = [
-    *(Checked(status) for status in (*Status, None)),
+    *(Checked(status, pair=PAIR) for status in (*Status, None)),
     *(Removed(status) for status in (*Status, None)),
-    Invited("c1"),
-    Invited(None),
+    Invited("c1", person=BOB),
+    Invited(None, person=BOB),
     AlreadyExists(),
     Accepted(),
-    Connected(),
-    Connected("4f-b"),
-    Resolved(None),
-    Duplicate(3),
+    Connected(pair=PAIR),
+    Connected("4f-b", pair=PAIR),
+    Resolved(None, person=BOB),
+    Duplicate(3, person=BOB),
     Unprocessed("the run has ended"),
     *(kind(error) for kind in (Rejected, Failed, InDoubt) for error in ERRORS),
 ]
@@ -85,7 +89,7 @@ OUTCOMES: list[Outcome] = [
 
 def again(outcome: Outcome) -> Outcome:
     said = StoredOutcome.from_text(to_stored(outcome).to_text())
-    return replay(said, index=7, item="x", person=Email("a@example.com"))
+    return replay(said, index=7, item="x", pair=PAIR, person=Email("a@example.com"))
 
 
 def test_nothing_is_left_out() -> None:
@@ -96,7 +100,9 @@ def test_nothing_is_left_out() -> None:
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
 def test_an_outcome_comes_back(outcome: Outcome) -> None:
-    given = evolve(outcome, index=7, item="x", person=Email("a@example.com"), attempts=2, elapsed=1.5, waited=0.25)
+    given = evolve(
+        outcome, index=7, item="x", pair=PAIR, person=Email("a@example.com"), attempts=2, elapsed=1.5, waited=0.25
+    )
     twin = again(given)
     assert type(twin) is type(given)
     assert twin.as_dict() == given.as_dict() | {"replayed": True}
@@ -123,7 +129,7 @@ def test_an_error_of_a_callers_own_becomes_the_nearest_of_ours() -> None:
 
 def test_what_is_no_outcome_of_ours_or_more_than_ids_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot store profiles"):
-        to_stored(Resolved(Profile(Person())))
+        to_stored(Resolved(Profile(Person()), person=BOB))
     with pytest.raises(UsageError, match="cannot store an outcome of class Outcome"):
         to_stored(Outcome())
 
@@ -163,18 +169,18 @@ def test_what_the_past_means(past: ItemHistory, finished: bool, in_doubt: bool) 
 @pytest.mark.parametrize("status", [*Status, None])
 @pytest.mark.parametrize(("elapsed", "waited"), [(0.0, 0.0), (0.0123456789, 1.5e-7), (59.9999995, 1234.5)])
 def test_a_check_has_the_same_text_by_both_functions(status: Status | None, elapsed: float, waited: float) -> None:
-    outcome = Checked(status, attempts=3, elapsed=elapsed, waited=waited)
+    outcome = Checked(status, attempts=3, elapsed=elapsed, waited=waited, pair=PAIR)
     assert checked_text(status, 3, elapsed, waited) == to_stored(outcome).to_text()
 
 
 @pytest.mark.parametrize(
     "outcome",
     [
-        Invited(),
-        Invited("c-1", attempts=2, elapsed=1.23456789, waited=0.0000005),
-        Invited('Zo\u00eb "\\\n', attempts=1),
+        Invited(person=BOB),
+        Invited("c-1", attempts=2, elapsed=1.23456789, waited=0.0000005, person=BOB),
+        Invited('Zo\u00eb "\\\n', attempts=1, person=BOB),
         AlreadyExists(attempts=1, elapsed=0.5),
-        Duplicate(3),
+        Duplicate(3, person=BOB),
     ],
 )
 def test_the_fast_path_stores_the_same_text(outcome: Outcome) -> None:

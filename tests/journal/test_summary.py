@@ -19,6 +19,7 @@ from aioconnections import (
     Rejected,
     Tally,
     UsageError,
+    Userid,
 )
 from aioconnections.journal import RecordedItem, report
 from aioconnections.journal.stored import to_stored
@@ -46,7 +47,7 @@ def path(path: Path) -> Path:
             rejected = Rejected(BadRequestError(400, "CLFRN1172E", "no such person"))
             await journal.outcome(0, item(0), to_stored(rejected), durable=False)
             await journal.outcome(5, "{}", to_stored(Failed(InvalidInputError("empty"))), durable=False)
-            await journal.outcome(7, item(7), to_stored(Duplicate(3)), durable=False)
+            await journal.outcome(7, item(7), to_stored(Duplicate(3, person=Userid("20000001"))), durable=False)
 
     anyio.run(run)
     return path

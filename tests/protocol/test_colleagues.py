@@ -72,20 +72,20 @@ def inviting(
 @pytest.mark.parametrize(
     ("reply", "result"),
     [
-        (CREATED, Invited("793f")),
-        (answer(201, entry("pending").body, ATOM), Invited("c1")),
-        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x?connectionId=9"), Invited("9")),
-        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x"), Invited("c1")),
-        (answer(201, entry("pending").body.replace(b"tag:profiles", b"urn"), ATOM), Invited("c1")),
-        (answer(201, entry("pending").body.replace(b'"connection"', b'"profile"'), ATOM), Invited()),
-        (answer(201, entry("pending").body[:-9], ATOM), Invited()),
-        (answer(201, b'<?xml version="1.0"?>', ATOM), Invited()),
-        (answer(201, "<html>whatever it says</html>", HTML), Invited()),  # the status line has decided
-        (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited()),
-        (answer(201, Location="https://c.example.com/no/id"), Invited()),
-        (answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"), Invited("9")),
-        (answer(201, Location="https://[broken?connectionId=9"), Invited("9")),
-        (DONE, Invited()),
+        (CREATED, Invited("793f", person=BOB)),
+        (answer(201, entry("pending").body, ATOM), Invited("c1", person=BOB)),
+        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x?connectionId=9"), Invited("9", person=BOB)),
+        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x"), Invited("c1", person=BOB)),
+        (answer(201, entry("pending").body.replace(b"tag:profiles", b"urn"), ATOM), Invited("c1", person=BOB)),
+        (answer(201, entry("pending").body.replace(b'"connection"', b'"profile"'), ATOM), Invited(person=BOB)),
+        (answer(201, entry("pending").body[:-9], ATOM), Invited(person=BOB)),
+        (answer(201, b'<?xml version="1.0"?>', ATOM), Invited(person=BOB)),
+        (answer(201, "<html>whatever it says</html>", HTML), Invited(person=BOB)),  # the status line has decided
+        (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited(person=BOB)),
+        (answer(201, Location="https://c.example.com/no/id"), Invited(person=BOB)),
+        (answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"), Invited("9", person=BOB)),
+        (answer(201, Location="https://[broken?connectionId=9"), Invited("9", person=BOB)),
+        (DONE, Invited(person=BOB)),
         (ALREADY, AlreadyExists()),
     ],
 )
@@ -121,7 +121,7 @@ def test_what_is_certainly_no_invitation(reply: Response | Exception, kind: type
 @pytest.mark.parametrize("lost", [LOST, LATE, BUSY, answer(500), answer(502), answer(504)])
 @pytest.mark.parametrize(
     ("stands", "result"),
-    [("unconfirmed", Invited()), ("pending", AlreadyExists()), ("accepted", AlreadyExists())],
+    [("unconfirmed", Invited(person=BOB)), ("pending", AlreadyExists()), ("accepted", AlreadyExists())],
 )
 def test_a_lost_answer_is_asked_for(lost: Response | Exception, stands: str, result: object) -> None:
     done, asked = talk(inviting(), lost, status(stands))
@@ -133,15 +133,15 @@ def test_a_lost_answer_is_asked_for(lost: Response | Exception, stands: str, res
 
 def test_it_is_sent_again_only_where_there_is_nothing_and_once() -> None:
     done, asked = talk(inviting(), LOST, NONE, CREATED)
-    assert (done, targets(asked)) == (Invited("793f"), [POST, HEAD, POST])
+    assert (done, targets(asked)) == (Invited("793f", person=BOB), [POST, HEAD, POST])
     done, asked = talk(inviting(), LOST, NONE, LOST, status("unconfirmed"))
-    assert (done, targets(asked)) == (Invited(), [POST, HEAD, POST, HEAD])
+    assert (done, targets(asked)) == (Invited(person=BOB), [POST, HEAD, POST, HEAD])
     assert isinstance(fails(inviting(), LOST, NONE, LOST, NONE), InDoubtError)
 
 
 def test_the_second_one_may_meet_the_first() -> None:
     done, asked = talk(inviting(), LOST, NONE, ALREADY, status("unconfirmed"))
-    assert done == Invited()
+    assert done == Invited(person=BOB)
     assert [request.delay for request in asked] == [0, 7, 0, 0]
     assert talk(inviting(), LOST, NONE, ALREADY, status("pending"))[0] == AlreadyExists()
 
@@ -155,7 +155,7 @@ def test_who_is_not_known_to_have_invited_is_asked_for() -> None:
     mine = service.format('<userid xmlns="http://www.ibm.com/xmlns/prod/sn">me</userid>')
     kind = "application/atomsvc+xml; charset=UTF-8"
     done, asked = talk(inviting(me=None), LOST, answer(200, mine, kind), status("unconfirmed"))
-    assert (done, targets(asked)) == (Invited(), [POST, "GET /profiles/atom/profileService.do", HEAD])
+    assert (done, targets(asked)) == (Invited(person=BOB), [POST, "GET /profiles/atom/profileService.do", HEAD])
     for unsettled in (answer(200, service.format(""), kind), answer(401), BUSY, NONE):
         doubt = fails(inviting(me=None), LOST, unsettled)
         assert type(doubt) is InDoubtError
@@ -183,7 +183,7 @@ def test_the_documented_way_goes_through_the_service_document(address: Address) 
         "application/atomsvc+xml; charset=UTF-8",
     )
     done, asked = talk(inviting(discover=True, address=address), document, CREATED)
-    assert done == Invited("793f")
+    assert done == Invited("793f", person=BOB)
     assert targets(asked) == [
         f"GET {address.profiles}/profileService.do?email=bob%40example.com",
         f"POST {address.profiles}/connections.do?connectionType=colleague&key=k1&lastMod=5",

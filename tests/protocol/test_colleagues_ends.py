@@ -102,10 +102,10 @@ ADMIN_PUT = "PUT /profiles/admin/atom/connections.do?action=complete&sourceUseri
 @pytest.mark.parametrize(
     ("reply", "result"),
     [
-        (CREATED, Connected("793f")),
-        (answer(201, entry("accepted").body, ATOM), Connected("c1")),
-        (answer(201, "<html>", HTML), Connected()),
-        (DONE, Connected()),
+        (CREATED, Connected("793f", pair=PAIR)),
+        (answer(201, entry("accepted").body, ATOM), Connected("c1", pair=PAIR)),
+        (answer(201, "<html>", HTML), Connected(pair=PAIR)),
+        (DONE, Connected(pair=PAIR)),
         (ALREADY, AlreadyExists()),
     ],
 )
@@ -131,9 +131,9 @@ def test_what_is_certainly_not_connected(reply: Response | Exception, kind: type
 
 def test_a_lost_connecting_is_looked_at_and_put_twice_at_the_most() -> None:
     done, asked = talk(connect(ADDRESS, PAIR, b""), LOST, status("accepted"))
-    assert (done, targets(asked)) == (Connected(), [ADMIN_PUT, HEAD])
-    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected("793f")
-    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected()
+    assert (done, targets(asked)) == (Connected(pair=PAIR), [ADMIN_PUT, HEAD])
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, CREATED)[0] == Connected("793f", pair=PAIR)
+    assert talk(connect(ADDRESS, PAIR, b""), BUSY, NONE, ALREADY, status("accepted"))[0] == Connected(pair=PAIR)
     assert type(fails(connect(ADDRESS, PAIR, b""), LOST, NONE, LOST, NONE)) is InDoubtError
     assert type(fails(connect(ADDRESS, PAIR, b""), LOST, BUSY)) is InDoubtError
 

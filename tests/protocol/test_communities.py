@@ -80,9 +80,9 @@ def fails(flow: Flow[object], *answers: Response | Exception) -> ConnectionsErro
 @pytest.mark.parametrize(
     ("reply", "result"),
     [
-        (EMPTY_201, Invited()),
-        (answer(201, '<entry xmlns="http://www.w3.org/2005/Atom"/>', ATOM), Invited()),
-        (answer(200), Invited()),
+        (EMPTY_201, Invited(person=Email("ann@example.com"))),
+        (answer(201, '<entry xmlns="http://www.w3.org/2005/Atom"/>', ATOM), Invited(person=Email("ann@example.com"))),
+        (answer(200), Invited(person=Email("ann@example.com"))),
         (error(409, "Invited already."), AlreadyExists()),
         (error(417, "A member already."), AlreadyExists()),
     ],

@@ -41,7 +41,7 @@ def inviting(earlier: Sends, on_unknown: OnUnknown = "recheck") -> Flow[Invited 
 
 @pytest.mark.parametrize(
     ("stands", "result"),
-    [("unconfirmed", Invited()), ("pending", AlreadyExists()), ("accepted", AlreadyExists())],
+    [("unconfirmed", Invited(person=BOB)), ("pending", AlreadyExists()), ("accepted", AlreadyExists())],
 )
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_invitation_that_may_have_gone_out_is_asked_after_first(times: int, stands: str, result: object) -> None:
@@ -58,10 +58,10 @@ def test_the_time_to_settle_counts_from_when_it_was_sent(age: float | None, paus
 
 def test_it_is_sent_once_more_if_there_is_nothing() -> None:
     done, asked = talk(inviting(sent(1)), NONE, CREATED)
-    assert done == Invited("793f")
+    assert done == Invited("793f", person=BOB)
     assert targets(asked)[1:] == [POST]
     done, asked = talk(inviting(sent(1)), NONE, ALREADY, status("unconfirmed"))  # the first one, arrived after all
-    assert done == Invited()
+    assert done == Invited(person=BOB)
 
 
 @pytest.mark.parametrize("earlier", [sent(2), sent(3), sent(1, 900.1), sent(1, None)])
@@ -75,7 +75,7 @@ def test_what_was_asked_after_and_not_made_counts_all_the_same() -> None:
     once = Sends(1, lambda: 10.0, settled=True)
     assert targets(talk(inviting(once), CREATED)[1]) == [POST]
     assert type(fails(inviting(once), LOST, NONE)) is InDoubtError
-    assert talk(inviting(once), ALREADY, status("unconfirmed"))[0] == Invited()
+    assert talk(inviting(once), ALREADY, status("unconfirmed"))[0] == Invited(person=BOB)
 
 
 def test_fifteen_minutes_may_pass_within_one_run_as_well() -> None:
@@ -103,7 +103,7 @@ def test_a_connection_that_is_gone_after_a_removal_was_sent_is_removed() -> None
 
 def test_that_two_people_are_connected_already_is_ones_own_doing_if_it_was_sent_before() -> None:
     body = connection_body("")
-    assert talk(connect(ADDRESS, PAIR, body, earlier=sent(1)), ALREADY, status("accepted"))[0] == Connected()
+    assert talk(connect(ADDRESS, PAIR, body, earlier=sent(1)), ALREADY, status("accepted"))[0] == Connected(pair=PAIR)
     assert talk(connect(ADDRESS, PAIR, body), ALREADY)[0] == AlreadyExists()
     assert talk(connect(ADDRESS, PAIR, body, earlier=sent(1)), ALREADY, status("pending"))[0] == AlreadyExists()
 

@@ -49,6 +49,7 @@ from aioconnections import (
     Rejected,
     Removed,
     RemoveOutcome,
+    Resolved,
     ResolveOutcome,
     Response,
     ResponseError,
@@ -111,8 +112,10 @@ async def use() -> None:
             async for outcome in outcomes:
                 assert_type(outcome.pair, Pair | None)
                 match outcome:
-                    case Checked(status):
+                    case Checked(status, pair=pair):
                         assert_type(status, Status | None)
+                        assert_type(pair, Pair)
+                        assert_type(outcome.pair, Pair)
                     case Rejected(error) | Failed(error):
                         assert_type(error, ConnectionsError)
                     case Unprocessed(reason):
@@ -141,6 +144,7 @@ async def verbs(ann: Person, bob: Email) -> None:
         assert_type(await client.profile(bob), Profile | None)
         assert_type(await client.service_document(bob), ServiceDocument | None)
         assert_type(await client.me(), Person)
+        assert_type((await client.me()).identity, Identity)
         assert_type(await client.admin.connect(ann, bob), Connected | AlreadyExists)
         assert_type(await client.admin.disconnect(ann, bob), Removed)
         community = client.community("uuid")
@@ -206,6 +210,31 @@ async def whole_runs(pairs: list[PairLike], people: list[PersonLike], connection
             assert_type(first_indexes, list[int])
         async with client.resolve_many(people) as resolved:
             return await resolved.drain(print)
+
+
+async def people_of_outcomes(client: Client, people: list[Identity]) -> AsyncIterator[Identity | Pair | None]:
+    """Where an outcome has people for certain, its type says so."""
+    async with client.invite_many(people, journal=None) as invites:
+        async for outcome in invites:
+            match outcome:
+                case Invited(person=person) | Duplicate(person=person):
+                    assert_type(person, Identity)
+                    yield person
+                case AlreadyExists() | InDoubt() | Rejected() | Failed() | Unprocessed():
+                    assert_type(outcome.person, Identity | None)
+                    yield outcome.person
+                case _:
+                    assert_never(outcome)
+    async for resolved in client.resolve_many(people):
+        if isinstance(resolved, Resolved):
+            assert_type(resolved.person, Identity)
+    async for connected in client.admin.connect_many([(people[0], people[1])]):
+        if isinstance(connected, Connected):
+            assert_type(connected.pair, Pair)
+    async for accepted in client.accept_many(["c0ffee"]):
+        assert_type(accepted.pair, Pair | None)  # an id names no pair
+    async for removed in client.remove_many(["c0ffee"]):
+        assert_type(removed.pair, Pair | None)
 
 
 async def resources(client: Client, ann: Email) -> None:

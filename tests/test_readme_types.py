@@ -1,0 +1,82 @@
+"""The Python examples of the README have no type error under mypy --strict and pyright's strict mode.
+
+Run by `nox -s types`, where both are installed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from readme_blocks import blocks_of
+
+ROOT = Path(__file__).parent.parent
+SAMPLE_ERROR = (
+    "from aioconnections import Accepted\n\ndef name(outcome: Accepted) -> str:\n    return outcome.pair.source\n"
+)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One module with a coroutine function for each example, and one error that must be found."""
+    examples = [block for block in blocks_of((ROOT / "README.md").read_text("utf-8")) if block.language == "python"]
+    assert len(examples) >= 4
+    functions = [
+        f"async def readme_line_{block.line}() -> None:\n{textwrap.indent(block.text, '    ')}" for block in examples
+    ]
+    path = tmp_path_factory.mktemp("examples") / "examples.py"
+    path.write_text("\n\n".join(functions), encoding="utf-8")
+    path.with_name("wrong.py").write_text(SAMPLE_ERROR, encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.source
+def test_the_examples_pass_mypy_strict(program: Path) -> None:
+    pytest.importorskip("mypy", reason="run nox -s types")
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--follow-imports=silent",
+        "--no-incremental",
+    ]
+    wrong = program.with_name("wrong.py")
+    done = subprocess.run(
+        [*command, str(program), str(wrong)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    errors = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert errors, done.stdout + done.stderr
+    assert all("wrong.py:4:" in error for error in errors), done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.source
+def test_the_examples_pass_pyright_strict(program: Path) -> None:
+    pytest.importorskip("basedpyright", reason="run nox -s types")
+    settings = {
+        "typeCheckingMode": "strict",
+        "include": ["examples.py", "wrong.py"],
+        "extraPaths": [str(ROOT)],
+        "reportUnusedExpression": True,
+    }
+    program.with_name("pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--outputjson"]
+    done = subprocess.run(
+        command, cwd=program.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=110, check=False
+    )
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    assert found, done.stdout + done.stderr
+    assert {Path(each["file"]).name for each in found} == {"wrong.py"}, found
