@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     )
     from aioconnections.session.listing import Stream
     from aioconnections.session.telemetry import Attempt, Progress, Stats
+    from aioconnections.tables import IdentityKind, pairs_from
     from aioconnections.transport.as_httpx import LaneTransport
     from aioconnections.transport.tls import Verify
 
@@ -121,6 +122,7 @@ __all__ = [
     "ForeignResponseError",
     "Headers",
     "Identity",
+    "IdentityKind",
     "InDoubt",
     "InDoubtError",
     "InvalidInputError",
@@ -179,6 +181,7 @@ __all__ = [
     "Userid",
     "Verify",
     "__version__",
+    "pairs_from",
 ]
 
 _LAZY = {
@@ -242,6 +245,8 @@ _LAZY = {
     "Secret": "aioconnections.auth.credentials",
     "Send": "aioconnections.auth.credentials",
     "Tokens": "aioconnections.auth.oauth2",
+    "IdentityKind": "aioconnections.tables",
+    "pairs_from": "aioconnections.tables",
 }
 
 

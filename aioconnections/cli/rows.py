@@ -21,6 +21,7 @@ from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import LONGEST, plain_text
 from aioconnections.records import Connection, Email, Identity, Invitation, Key, Pair, Person, Userid
+from aioconnections.tables import cell_text, identity_in
 
 __all__ = [
     "CONNECTIONS",
@@ -55,11 +56,6 @@ _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # sets the delimiter in E
 _KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
 _HREFS = ("edit_href", "self_href")
 _LONGEST_HREF = 8_192  # bytes
-_LONGEST_HINT = 20  # digits
-_EXACT = 2**53  # floats represent every whole number below this
-# Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
-_DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
-_EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
 
 
 @frozen
@@ -456,30 +452,13 @@ def _identity(row: InputRow, role: str, id_type: IdType | None) -> Identity:
     for column, make in candidates.items():
         text = _text(row, column)
         if text is not None:
-            return _parsed(make, text, column)
+            return identity_in(make, text, column)
     if id_type is not None:
         text = _text(row, role)
         if text is not None:
-            return _parsed(_KINDS[id_type], text, role)
+            return identity_in(_KINDS[id_type], text, role)
     *others, last = (*candidates, role) if id_type is not None else candidates
     raise InvalidInputError(f"no {role}: {', '.join(others)} and {last} are empty")
-
-
-def _parsed(make: type[Identity], text: str, column: str) -> Identity:
-    if make is not Email:  # an e-mail address contains an @, so it cannot look like a number
-        whole = _DECIMAL.fullmatch(text)
-        if whole is not None:
-            hint = f"; write {whole[1]}" if len(whole[1]) <= _LONGEST_HINT else ""
-            raise InvalidInputError(f"{column} ends in .0, as spreadsheets and pandas write whole numbers{hint}")
-        if _EXPONENT.fullmatch(text):
-            raise InvalidInputError(
-                f"{column} is a number with an exponent, as spreadsheets write long ones; write all its digits"
-            )
-    try:
-        return make(text)
-    except InvalidInputError as error:
-        problem = str(error)
-    raise InvalidInputError(f"{column}: {problem}")
 
 
 _COLUMNS = {role: _columns(role) for role in ("source", "target", "person")}
@@ -493,20 +472,7 @@ def _name(row: InputRow, column: str, *, longest: int = LONGEST) -> str | None:
 
 def _text(row: InputRow, column: str) -> str | None:
     """The text in a column of a row; None if it is empty."""
-    value = row.get(column)
-    if value is None or value == "" or (isinstance(value, str) and value.isspace()):
-        return None
-    if isinstance(value, str):
-        return value
-    if type(value) is float:
-        if not value.is_integer():
-            raise InvalidInputError(f"{column} is a number with a fraction; an id is text or a whole number")
-        if abs(value) >= _EXACT:
-            raise InvalidInputError(f"{column} is a number whose last digits may be lost; write the id as text")
-        value = int(value)
-    if type(value) is not int:  # in JSON a numeric id may be a number
-        raise InvalidInputError(f"{column} is neither text nor a whole number")
-    return str(value)
+    return cell_text(row.get(column), column)
 
 
 def _lacks(columns: tuple[str, ...], id_type: IdType | None, *roles: str) -> str | None:

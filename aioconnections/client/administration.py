@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aioconnections import bulk
 from aioconnections.client.caller import OnProgress, PairLike, PersonLike, Resource
+from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
 from aioconnections.records import Pair
@@ -54,7 +55,7 @@ class Administration(Resource):
 
     def connect_many(
         self,
-        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
+        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
         *,
         message: str = "",
         ordered: bool = False,
@@ -86,7 +87,7 @@ class Administration(Resource):
 
     def disconnect_many(
         self,
-        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
+        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,

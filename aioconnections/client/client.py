@@ -241,7 +241,7 @@ class Client(Resource):
 
     def check_many(
         self,
-        pairs: Iterable[PairLike] | AsyncIterable[PairLike],
+        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -253,7 +253,8 @@ class Client(Resource):
 
         Args:
             pairs: any iterable or async iterable of `Pair` or tuples of source and target. Any other item is `Failed`.
-                A source may yield an `InvalidInputError` instead of a pair, to say why it has none. An iterable must
+                A source may yield an `InvalidInputError` instead of a pair, to say why it has none, as `pairs_from`
+                does for the rows of a table; this holds for the sources of all bulk runs. An iterable must
                 not block, and may be read in no task: use an async iterable if it needs the current task.
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: records the run, so that it can be continued.
@@ -394,7 +395,8 @@ class Client(Resource):
 
     def invite_many(
         self,
-        people: Iterable[PersonLike | Invite] | AsyncIterable[PersonLike | Invite],
+        people: Iterable[PersonLike | Invite | InvalidInputError]
+        | AsyncIterable[PersonLike | Invite | InvalidInputError],
         *,
         message: str = "",
         message_type: Literal["text", "html"] = "text",
@@ -477,7 +479,7 @@ class Client(Resource):
 
     def accept_many(
         self,
-        connections: Iterable[ConnectionLike] | AsyncIterable[ConnectionLike],
+        connections: Iterable[ConnectionLike | InvalidInputError] | AsyncIterable[ConnectionLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -496,7 +498,7 @@ class Client(Resource):
 
     def remove_many(
         self,
-        connections: Iterable[ConnectionLike] | AsyncIterable[ConnectionLike],
+        connections: Iterable[ConnectionLike | InvalidInputError] | AsyncIterable[ConnectionLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -603,7 +605,7 @@ class Client(Resource):
 
     def resolve_many(
         self,
-        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        people: Iterable[PersonLike | InvalidInputError] | AsyncIterable[PersonLike | InvalidInputError],
         *,
         ordered: bool = False,
         on_progress: OnProgress | None = None,

@@ -63,7 +63,7 @@ class Community(Resource):
 
     def invite_many(
         self,
-        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        people: Iterable[PersonLike | InvalidInputError] | AsyncIterable[PersonLike | InvalidInputError],
         *,
         title: str = "Invitation",
         journal: Journal | None,
@@ -167,7 +167,7 @@ class CommunityInvitations(Resource):
 
     def accept_many(
         self,
-        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -186,7 +186,7 @@ class CommunityInvitations(Resource):
 
     def decline_many(
         self,
-        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -207,7 +207,7 @@ class CommunityInvitations(Resource):
 
     def revoke_many(
         self,
-        invitations: Iterable[Invitation] | AsyncIterable[Invitation],
+        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,

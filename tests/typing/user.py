@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Literal, assert_never, assert_type
 
 from aioconnections import (
@@ -29,6 +29,7 @@ from aioconnections import (
     Failed,
     Headers,
     Identity,
+    IdentityKind,
     InDoubt,
     InvalidInputError,
     Invitation,
@@ -64,6 +65,7 @@ from aioconnections import (
     Unprocessed,
     Userid,
     Verify,
+    pairs_from,
 )
 
 
@@ -235,6 +237,17 @@ async def people_of_outcomes(client: Client, people: list[Identity]) -> AsyncIte
         assert_type(accepted.pair, Pair | None)  # an id names no pair
     async for removed in client.remove_many(["c0ffee"]):
         assert_type(removed.pair, Pair | None)
+
+
+async def tables(client: Client, rows: list[dict[str, str]], kind: IdentityKind) -> Outcomes[CheckOutcome]:
+    async def from_a_cursor() -> AsyncIterator[dict[str, str]]:
+        yield rows[0]
+
+    assert_type(pairs_from(rows, kind=kind), Iterator[Pair | InvalidInputError])
+    found = pairs_from(from_a_cursor(), source="from", target="to", kind=("email", "key"))
+    assert_type(found, AsyncIterator[Pair | InvalidInputError])
+    client.admin.connect_many(pairs_from(rows, kind="userid"))
+    return client.check_many(found)
 
 
 async def resources(client: Client, ann: Email) -> None:
