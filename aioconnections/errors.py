@@ -6,7 +6,7 @@
     ├── InvalidInputError               also a ValueError: refused before anything was sent
     ├── TransportError                  no complete response; ``sent`` says whether the request may have arrived
     │   ├── ConnectFailedError          name lookup failed, refused, unreachable, TLS handshake failed
-    │   ├── CertificateError            the server's certificate was refused; never retried
+    │   ├── CertificateError            the certificate of the server or of the client was refused; never retried
     │   ├── ProxyError                  the proxy could not be reached, or did not pass the request on
     │   ├── LocalLimitError             out of file descriptors, socket memory or threads; ``sent="no"``
     │   ├── DeadlineError               the time allowed for the attempt, the item or the run has run out
@@ -140,16 +140,24 @@ class TransportError(ConnectionsError):
         self.sent: Sent = sent
         self.status = status
 
+    @property
+    def blocks_all_requests(self) -> bool:
+        """Whether every request to this server would fail, because no connection to it can be used."""
+        return self.deterministic and isinstance(self, ConnectFailedError | CertificateError)
+
 
 class ConnectFailedError(TransportError):
-    """No connection was established; nothing was sent."""
+    """No connection was established, or the server expects TLS at this port; no request has reached it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent="no")
 
 
 class CertificateError(TransportError):
-    """The server's certificate was refused; nothing was sent, and a retry would fail too."""
+    """The server's certificate was refused, or the server demands another client certificate; a retry would fail too.
+
+    Nothing was sent, except in the rare case that a server demands the certificate only after it has got a request.
+    """
 
     deterministic: bool = True
 

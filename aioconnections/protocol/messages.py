@@ -130,13 +130,22 @@ class Origin:
     host: str
     port: int
     authority: str = field(init=False, eq=False, repr=False)
-    """Value of a ``Host`` header: without the port if it is the default of the scheme."""
+    """Value of a ``Host`` header: without the port if it is the default of the scheme, and without a final dot.
+
+    WebSphere, and the web server plug-in in front of it, compare the name with the aliases of their virtual hosts, in
+    which there is no such dot.
+    """
 
     def __attrs_post_init__(self) -> None:
         # The zone of an IPv6 address means something on this machine only (RFC 6874, section 4).
-        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.server_name
         shown = host if self.port == DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
         object.__setattr__(self, "authority", shown)
+
+    @property
+    def server_name(self) -> str:
+        """The host without a final dot, which is for name lookups only: certificates and SNI (RFC 6066) have none."""
+        return self.host.removesuffix(".")
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"

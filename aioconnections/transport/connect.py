@@ -13,10 +13,9 @@ import anyio
 from anyio.streams.tls import TLSStream
 
 from aioconnections.clock import on_asyncio
-from aioconnections.errors import CertificateError, ConnectFailedError, LocalLimitError, TransportError
+from aioconnections.errors import ConnectFailedError, LocalLimitError, TransportError
 from aioconnections.protocol.messages import Origin
 from aioconnections.transport.limits import (
-    UNTRUSTED_CODES,
     has_descriptors,
     local_limit_error,
     no_descriptor,
@@ -24,6 +23,7 @@ from aioconnections.transport.limits import (
 )
 from aioconnections.transport.socketwire import Outbox, SecureWire, SocketWire
 from aioconnections.transport.streamwire import RecordTrackingStream, StreamWire
+from aioconnections.transport.tls_failures import certificate_error, handshake_error
 from aioconnections.transport.wire import Wire
 
 __all__ = ["NOT_CONNECTED_IN_TIME", "connect_error", "open_wire"]
@@ -31,14 +31,6 @@ __all__ = ["NOT_CONNECTED_IN_TIME", "connect_error", "open_wire"]
 NOT_CONNECTED_IN_TIME = "the connection was not established in time"
 
 _ATTEMPT_DELAY = 0.25  # seconds before the next address joins the race (RFC 8305, section 5)
-
-# OpenSSL's X509_V_ERR_ codes
-_WRONG_HOST = frozenset({62, 64})
-_NOT_YET_VALID, _EXPIRED = 9, 10
-
-# OpenSSL's reasons for a failed handshake: the server speaks no TLS, or no version or cipher that we accept
-_NOT_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
-_NO_COMMON_TLS = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"})
 
 _Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
@@ -53,15 +45,18 @@ async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outb
 
     Raises:
         ConnectFailedError: the connection was not established.
-        CertificateError: the server's certificate was refused.
+        CertificateError: the server's certificate was refused, or the server refused or misses that of the client.
         LocalLimitError: this machine allows no further connection.
     """
     if context is not None and not has_descriptors():  # the handshake could not load the trusted certificates
         raise LocalLimitError(str(local_limit_error([no_descriptor()])))
+    handshake = _Handshake()
     try:
-        return await (_open_socket(origin, context, outbox) if on_asyncio() else _open_stream(origin, context))
+        if on_asyncio():
+            return await _open_socket(origin, context, outbox, handshake)
+        return await _open_stream(origin, context, handshake)
     except (OSError, UnicodeError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
-        failure = connect_error(_causes(error))
+        failure = connect_error(_causes(error), answered=handshake.answered)
     except (ImportError, LookupError, RuntimeError) as error:  # raised while a module is imported on first use
         limit = local_limit_error([error] if has_descriptors() else [no_descriptor()])
         if limit is None:
@@ -70,21 +65,30 @@ async def open_wire(origin: Origin, context: ssl.SSLContext | None, outbox: Outb
     raise failure
 
 
+class _Handshake:
+    """How far the TLS handshake has come; see `handshake_error`."""
+
+    answered: bool = False
+
+
 def _causes(error: Exception) -> list[BaseException]:
     """The error and its causes: anyio wraps the errors of the addresses, in a group if there are several."""
     cause = error.__cause__
     return [error, *getattr(cause, "exceptions", () if cause is None else (cause,))]
 
 
-def connect_error(causes: Sequence[BaseException]) -> TransportError:
-    """The error for a failed connection. The texts of `causes` are not used, because they may quote the server."""
+def connect_error(causes: Sequence[BaseException], *, answered: bool | None = None) -> TransportError:
+    """The error for a failed connection. The texts of `causes` are not used, because they may quote the server.
+
+    `answered` is that of `handshake_error`.
+    """
     if (limit := local_limit_error(causes)) is not None:
         return limit
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return CertificateError(_certificate_problem(getattr(cause, "verify_code", None)))
-        if isinstance(cause, ssl.SSLError) and (refusal := _tls_refusal(cause)) is not None:
-            return refusal
+            return certificate_error(cause)
+        if isinstance(cause, ssl.SSLError) and (failure := handshake_error(cause, answered=answered)) is not None:
+            return failure
     return ConnectFailedError(_connect_problem(causes))
 
 
@@ -101,43 +105,24 @@ def _connect_problem(causes: Sequence[BaseException]) -> str:
     return "the server could not be reached"
 
 
-def _certificate_problem(code: int | None) -> str:
-    if code in _WRONG_HOST:
-        return "the server's certificate is for another host; check the host in the URL"
-    if code in UNTRUSTED_CODES:
-        return "the server's certificate is not signed by a trusted CA; pass verify= or --ca-file"
-    if code == _EXPIRED:
-        return "the server's certificate has expired"
-    if code == _NOT_YET_VALID:
-        return "the server's certificate is not valid yet; check the clock of this machine"
-    return f"the server's certificate was refused (OpenSSL verify code {code})"
-
-
-def _tls_refusal(error: ssl.SSLError) -> ConnectFailedError | None:
-    """The error for a server with which no TLS handshake can succeed; None if it failed for another reason."""
-    reason = getattr(error, "reason", None)
-    if reason in _NOT_TLS:
-        refusal = ConnectFailedError("the server does not speak TLS at this port; check the scheme and port of the URL")
-    elif reason in _NO_COMMON_TLS:
-        refusal = ConnectFailedError("the server and this client have no TLS version or cipher in common")
-    else:
-        return None
-    refusal.deterministic = True
-    return refusal
-
-
 # --- asyncio ---
 
 
-async def _open_socket(origin: Origin, context: ssl.SSLContext | None, outbox: Outbox) -> SocketWire:
+async def _open_socket(
+    origin: Origin, context: ssl.SSLContext | None, outbox: Outbox, handshake: _Handshake
+) -> SocketWire:
     loop = asyncio.get_running_loop()
-    secure = None if context is None else SecureWire(loop, outbox, context, origin.host)
+    secure = None if context is None else SecureWire(loop, outbox, context, origin.server_name)
     wire = secure or SocketWire(loop, outbox)
     sock = await _first_to_connect(loop, await _addresses(loop, origin))
     # asyncio owns the socket from here on, and closes it on cancellation
     await loop.create_connection(lambda: wire, sock=sock)
     if secure is not None:
-        await secure.handshake()
+        try:
+            await secure.handshake()
+        except ssl.SSLError:
+            handshake.answered = secure.is_answered
+            raise
     return wire
 
 
@@ -212,17 +197,18 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: _Address) -> socket
 # --- trio, and any other event loop of anyio ---
 
 
-async def _open_stream(origin: Origin, context: ssl.SSLContext | None) -> StreamWire:
+async def _open_stream(origin: Origin, context: ssl.SSLContext | None, handshake: _Handshake) -> StreamWire:
     socket_stream = await anyio.connect_tcp(origin.host, origin.port)
     if context is None:
         return StreamWire(socket_stream, socket_stream)
     tracked = RecordTrackingStream(socket_stream)
     try:
-        stream = await TLSStream.wrap(tracked, server_side=False, hostname=origin.host, ssl_context=context)
+        stream = await TLSStream.wrap(tracked, server_side=False, hostname=origin.server_name, ssl_context=context)
     except BaseException as error:
         unreadable = trust_unreadable(error)
+        handshake.answered = tracked.is_answered
         await anyio.aclose_forcefully(socket_stream)
         if unreadable:
             raise no_descriptor() from None
         raise
-    return StreamWire(socket_stream, stream, tracked.records)
+    return StreamWire(socket_stream, stream, tracked)

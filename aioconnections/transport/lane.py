@@ -23,6 +23,7 @@ from aioconnections.clock import Clock, LoopClock, Timer
 from aioconnections.errors import DeadlineError, ProtocolError, Sent, TransportError, UsageError
 from aioconnections.protocol.messages import NO_HEADERS, Headers, Origin, Request, Response
 from aioconnections.transport.http1 import (
+    NOT_HTTP_BUT_TLS,
     Decoder,
     MalformedResponseError,
     ResponseReader,
@@ -30,6 +31,7 @@ from aioconnections.transport.http1 import (
     constant_part,
     request_bytes,
 )
+from aioconnections.transport.tls_failures import speaks_tls
 from aioconnections.transport.wire import Wire
 
 __all__ = ["DeadlineTimer", "Lane", "LaneStream", "OriginPool", "TimedWait", "malformed", "too_late"]
@@ -232,6 +234,13 @@ class Lane:
         sent: Sent = "maybe" if self.wire.sent else "no"
         if self.expired:
             return too_late(timeout, sent=sent, status=status)
+        refusal = self.wire.refusal
+        if refusal is not None and status is None:
+            if self.used:
+                refusal.sent = sent
+            return refusal
+        if self.reader.failure == NOT_HTTP_BUT_TLS and not self.used:
+            return speaks_tls()
         failure = ProtocolError(self.reader.failure or "there is no response", sent=sent, status=status)
         failure.deterministic = self.reader.malformed
         return failure

@@ -31,7 +31,7 @@ from aioconnections.transport.http1 import LARGEST_BODY, MalformedResponseError,
 from aioconnections.transport.lane import DeadlineTimer, Lane, LaneStream, OriginPool, TimedWait, malformed
 from aioconnections.transport.limits import LocalLimit
 from aioconnections.transport.socketwire import Outbox
-from aioconnections.transport.tls import Trust, Verify
+from aioconnections.transport.tls import ClientCert, Trust, Verify
 from aioconnections.transport.wire import UNSOLICITED, Wire
 
 __all__ = ["IDLE_SECONDS", "LanePool"]
@@ -57,6 +57,7 @@ class LanePool:
         max_connections: how many connections are kept open; more are opened only if more requests run at once.
         verify: True for the system's trust store, the path of certificates to trust, a context, or False for no
             verification at all, which warns.
+        client_cert: the files of the certificate of the client and of its key, for a server that demands one.
         clock: source of time.
         max_body: largest decoded body in bytes; a larger one is a `ProtocolError`.
         local_limit: tracks how many connections this machine allows. A request that gets none fails with a
@@ -69,6 +70,7 @@ class LanePool:
         *,
         max_connections: int = 16,
         verify: Verify = True,
+        client_cert: ClientCert | None = None,
         clock: Clock | None = None,
         max_body: int = LARGEST_BODY,
         local_limit: LocalLimit | None = None,
@@ -80,7 +82,7 @@ class LanePool:
         self._local_limit = local_limit or LocalLimit(lambda _: None, max_connections, clock)
         self._max_connections = max_connections
         self._max_body = max_body
-        self._trust = Trust(verify)
+        self._trust = Trust(verify, client_cert)
         self._outbox = Outbox()
         self._origin_pools: dict[Origin, OriginPool] = {}
         self._latest_pool: OriginPool | None = None
@@ -208,7 +210,7 @@ class LanePool:
 
         Raises:
             ConnectFailedError: the connection was not established.
-            CertificateError: the server's certificate was refused.
+            CertificateError: the server's certificate was refused, or the server refused or misses that of the client.
             DeadlineError: it took too long.
             LocalLimitError: this machine allows no further connection, and no open one is idle.
         """
@@ -291,7 +293,7 @@ class LanePool:
         # TLS data may be part of the handshake; HTTP data would be taken for the first response
         if wire.lost or (pool.origin.scheme == "http" and not wire.quiet()):
             wire.abort()
-            raise ConnectFailedError(UNSOLICITED)
+            raise wire.refusal or ConnectFailedError(UNSOLICITED)
         if self._affinity.closed:
             wire.abort()
             raise ConnectFailedError(_CLOSED_MEANWHILE)

@@ -13,9 +13,11 @@ from contextvars import Context
 from functools import partial
 from typing import Any, cast
 
+from aioconnections.errors import CertificateError
 from aioconnections.transport.http1 import ResponseReader
 from aioconnections.transport.limits import no_descriptor, trust_unreadable
 from aioconnections.transport.tls import RecordTracker
+from aioconnections.transport.tls_failures import checks_before_requests, client_certificate_error
 from aioconnections.transport.wire import (
     CLOSED_LOCALLY,
     CONNECTION_LOST,
@@ -130,6 +132,7 @@ class SocketWire(asyncio.BufferedProtocol):
         self.lost: bool = False
         self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
+        self.refusal: CertificateError | None = None
         self._loop = loop
         self._outbox = outbox
         self._next_reader: ResponseReader | None = None  # its request has not been delivered
@@ -365,6 +368,11 @@ class SecureWire(SocketWire):
         self._buffer = outbox.record_buffer  # for decrypted data, which is copied at once on any loop
         self._records = RecordTracker()
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the server has accepted the version and the ciphers of this client."""
+        return self._tls.cipher() is not None
+
     async def handshake(self) -> None:
         """Wait for the handshake; close the connection if it fails.
 
@@ -467,7 +475,8 @@ class SecureWire(SocketWire):
                     break  # another read would only raise
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self.refusal = client_certificate_error(error, before_requests=checks_before_requests(tls))
             self._abort_tls()
         if self._backlog:
             self._write(b"")

@@ -10,8 +10,10 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute
 
+from aioconnections.errors import CertificateError
 from aioconnections.transport.http1 import ResponseReader
 from aioconnections.transport.tls import RecordTracker
+from aioconnections.transport.tls_failures import checks_before_requests, client_certificate_error
 from aioconnections.transport.wire import (
     CLOSED_LOCALLY,
     CONNECTION_LOST,
@@ -24,14 +26,19 @@ from aioconnections.transport.wire import (
 
 __all__ = ["RecordTrackingStream", "StreamWire"]
 
+_HANDSHAKE_RECORD = b"\x16"  # RFC 8446, section 5.1
+
 
 class StreamWire:
-    """A wire over anyio's streams; `records` tracks what arrives if `stream` speaks TLS."""
+    """A wire over anyio's streams; if `stream` speaks TLS, it does so over `tracked`."""
 
-    def __init__(self, socket_stream: ByteStream, stream: ByteStream, records: RecordTracker | None = None) -> None:
+    def __init__(
+        self, socket_stream: ByteStream, stream: ByteStream, tracked: RecordTrackingStream | None = None
+    ) -> None:
         self.lost: bool = False
         self.sent: bool = False
         self.on_lost: Callable[[], object] | None = None
+        self.refusal: CertificateError | None = None
         self._stream = stream
         self._socket_stream = socket_stream
         self._send_begun = False  # part of the request has been sent
@@ -41,7 +48,7 @@ class StreamWire:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._readable = readable(raw)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 -- not Django's
-        self._records = records
+        self._tracked = tracked
 
     def quiet(self) -> bool:
         """See `Wire.quiet`."""
@@ -51,7 +58,7 @@ class StreamWire:
         """Whether TLS has buffered surplus data, which the socket does not show."""
         if self._tls is None:
             return False
-        if self._records is not None and not self._records.at_boundary:
+        if self._tracked is not None and not self._tracked.records.at_boundary:
             return True
         try:
             self._tls.read(1)
@@ -95,8 +102,10 @@ class StreamWire:
             anyio.BrokenResourceError,
             anyio.BusyResourceError,
             OSError,
-        ):  # TLS may have to write during our own write
+        ) as error:  # TLS may have to write during our own write
             self.lost = True
+            if self._tls is not None:
+                self.refusal = client_certificate_error(error, before_requests=checks_before_requests(self._tls))
             reader.fail(CONNECTION_LOST)
         if reader.done or reader.failure is not None:
             self._reader = None
@@ -124,6 +133,7 @@ class StreamWire:
     async def _send(self, data: bytes) -> None:
         try:
             await self._stream.send(data)
+            self.lost = self.lost or (self._tracked is not None and self._tracked.send_failed)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError):
             self.lost = True  # a response may have arrived nevertheless; if not, reading finds the reason
 
@@ -150,21 +160,34 @@ class StreamWire:
 
 
 class RecordTrackingStream(ByteStream):
-    """A stream that tracks the TLS records in what it receives."""
+    """A stream that tracks the TLS records in what it receives.
+
+    Attributes:
+        is_answered: whether the server has sent more of a handshake than an alert.
+        records: the boundaries of the records.
+        send_failed: whether the connection was lost while data was sent.
+    """
 
     def __init__(self, stream: ByteStream) -> None:
+        self.is_answered: bool = False
         self.records: RecordTracker = RecordTracker()
+        self.send_failed: bool = False
         self._stream = stream
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         """Receive from the wrapped stream and track the records."""
         data = await self._stream.receive(max_bytes)
         self.records.feed(data)
+        self.is_answered = self.is_answered or data.startswith(_HANDSHAKE_RECORD)
         return data
 
     async def send(self, item: bytes) -> None:
-        """Delegate to the wrapped stream."""
-        await self._stream.send(item)
+        """Send, unless the connection is lost: what arrived before, such as an alert, can still be received."""
+        if not self.send_failed:
+            try:
+                await self._stream.send(item)
+            except anyio.BrokenResourceError:
+                self.send_failed = True
 
     async def send_eof(self) -> None:
         """Delegate to the wrapped stream."""

@@ -1,4 +1,4 @@
-"""TLS trust: a context from the ``verify`` option. Also tracks record boundaries in received data."""
+"""TLS contexts from the options ``verify`` and ``client_cert``. Also tracks record boundaries in received data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ import truststore
 from aioconnections.errors import InvalidInputError
 from aioconnections.transport.limits import local_limit_error
 
-__all__ = ["RecordTracker", "Trust", "Verify"]
+__all__ = ["ClientCert", "RecordTracker", "Trust", "Verify"]
 
 Verify = bool | str | Path | ssl.SSLContext
+ClientCert = tuple[str | Path, str | Path] | tuple[str | Path, str | Path, str]
+"""The files of a certificate (in PEM format, with its chain) and of its key, and the password of an encrypted key."""
 
+_UNUSABLE = "the client certificate cannot be used"
+_TOO_WEAK = frozenset({"CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK", "EE_KEY_TOO_SMALL"})
 _HEADER = 5  # bytes: type, version, and in the last two the length of the rest (RFC 8446, section 5.1)
 
 
@@ -26,13 +30,15 @@ class Trust:
         verify: True for the system's trust store; the path of a file of certificates to trust instead, or of a folder
             prepared by ``openssl rehash``; a context, which is used unchanged; or False to accept any certificate,
             which warns.
+        client_cert: the certificate by which this client identifies itself to a server that demands one.
 
     Raises:
-        InvalidInputError: the path is not readable, or holds no certificates.
+        InvalidInputError: the path is not readable, or holds no certificates; or the client certificate or its key
+            cannot be used.
         LocalLimitError: no file descriptor is left to read the certificates.
     """
 
-    def __init__(self, verify: Verify) -> None:
+    def __init__(self, verify: Verify, client_cert: ClientCert | None = None) -> None:
         self._context: ssl.SSLContext | None = None
         if verify is False:
             warnings.warn(
@@ -48,28 +54,36 @@ class Trust:
                     f"verify must be True, False, a path or an ssl.SSLContext, got {type(verify).__name__}"
                 )
             self._context = _trusting(Path(verify))
+        if client_cert is not None:
+            if isinstance(verify, ssl.SSLContext):
+                raise InvalidInputError(
+                    "client_cert cannot be used together with a context as verify; call load_cert_chain of the context"
+                )
+            _identify(self.context(), client_cert)
 
     def context(self) -> ssl.SSLContext:
         """The context; always the same one."""
         if self._context is None:
-            self._context = _with_alpn(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+            self._context = _configured(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         return self._context
 
 
-def _with_alpn(context: ssl.SSLContext) -> ssl.SSLContext:
+def _configured(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Speak HTTP/1.1, and accept any trusted certificate as the end of a chain, such as an intermediate or the leaf."""
     context.set_alpn_protocols(["http/1.1"])
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
 
 
 def _unverified() -> ssl.SSLContext:
-    context = _with_alpn(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _configured(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def _trusting(path: Path) -> ssl.SSLContext:
-    context = _with_alpn(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context = _configured(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     try:
         folder = path.is_dir()
         context.load_verify_locations(cafile=None if folder else path, capath=path if folder else None)
@@ -80,6 +94,78 @@ def _trusting(path: Path) -> ssl.SSLContext:
     else:
         return context
     raise failure
+
+
+def _identify(context: ssl.SSLContext, client_cert: ClientCert) -> None:
+    """Load the client certificate into `context`."""
+    certificate, key, password = _parts(client_cert)
+    for name, path in (("certificate", certificate), ("key", key)):
+        if (problem := _unreadable(path)) is not None:
+            raise local_limit_error([problem]) or InvalidInputError(
+                f"{_UNUSABLE}: the {name} file {path} cannot be read: {problem.strerror}"
+            )
+    prompted: list[None] = []
+
+    def answer() -> str:  # without a password, OpenSSL would ask for one at the terminal
+        prompted.append(None)
+        return password or ""
+
+    try:
+        context.load_cert_chain(certificate, key, answer)
+    except (OSError, ValueError) as error:
+        failure = local_limit_error([error]) or InvalidInputError(
+            f"{_UNUSABLE}: {_client_cert_problem(error, certificate, key, encrypted=bool(prompted), password=password)}"
+        )
+    else:
+        return
+    raise failure
+
+
+def _parts(client_cert: object) -> tuple[Path, Path, str | None]:
+    match client_cert:
+        case (str() | Path() as certificate, str() | Path() as key):
+            return Path(certificate), Path(key), None
+        case (str() | Path() as certificate, str() | Path() as key, str() as password):
+            return Path(certificate), Path(key), password
+        case _:
+            raise InvalidInputError(
+                "client_cert must be a tuple of the paths of a certificate and of its key, and optionally the password "
+                f"of the key, got {type(client_cert).__name__}"
+            )
+
+
+def _unreadable(path: Path) -> OSError | None:
+    """Why the file cannot be read; `ssl` does not say which of two files it is."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return error
+    return None
+
+
+def _client_cert_problem(
+    error: Exception, certificate: Path, key: Path, *, encrypted: bool, password: str | None
+) -> str:
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return f"the key {key} does not belong to the certificate {certificate}; its first certificate must match"
+    if reason in _TOO_WEAK:
+        return f"the certificate {certificate} has a key or digest that is not secure; use another one"
+    if encrypted and password is None:
+        return f"the key {key} is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD"
+    if encrypted:
+        return f"the password does not open the key {key}"
+    if not _has_certificate(certificate):
+        return f"{certificate} contains no certificate in PEM format"
+    return f"{key} contains no private key in PEM format"
+
+
+def _has_certificate(path: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return False
+    return True
 
 
 class RecordTracker:

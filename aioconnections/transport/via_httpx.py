@@ -44,6 +44,7 @@ from aioconnections.transport.http1 import (
     CLOSED_EARLY,
     LARGEST_BODY,
     NOT_HTTP,
+    NOT_HTTP_BUT_TLS,
     Decoder,
     MalformedResponseError,
     body_too_large,
@@ -51,7 +52,8 @@ from aioconnections.transport.http1 import (
 from aioconnections.transport.lane import malformed, too_late
 from aioconnections.transport.limits import LocalLimit, local_limit_error, no_descriptor, trust_unreadable
 from aioconnections.transport.proxies import Proxy, not_connected, refusal
-from aioconnections.transport.tls import Trust, Verify
+from aioconnections.transport.tls import ClientCert, Trust, Verify
+from aioconnections.transport.tls_failures import client_certificate_error
 from aioconnections.transport.wire import CONNECTION_LOST
 
 __all__ = ["HttpxAdapter", "HttpxEngine"]
@@ -59,6 +61,7 @@ __all__ = ["HttpxAdapter", "HttpxEngine"]
 T = TypeVar("T")
 _Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
+_BINARY = "illegal request line"  # h11's text for a response that begins with a control character, as TLS does
 _IDLE_SECONDS = 8.0  # the vendor's web server closes idle connections after 10 s
 _TUNNELLED = frozenset({"proxy.start_tls.started", "socks.start_tls.started"})  # events after the proxy has connected
 _GATEWAY = frozenset({403, 502, 504})  # statuses by which a proxy refuses to pass on a request for an http URL
@@ -157,10 +160,15 @@ class HttpxEngine(_Base):
     """
 
     def __init__(
-        self, *, verify: Verify = True, proxy: Proxy | None = None, local_limit: LocalLimit | None = None
+        self,
+        *,
+        verify: Verify = True,
+        client_cert: ClientCert | None = None,
+        proxy: Proxy | None = None,
+        local_limit: LocalLimit | None = None,
     ) -> None:
         super().__init__(local_limit)
-        self._trust = Trust(verify)
+        self._trust = Trust(verify, client_cert)
         self._proxy = proxy
         self._proxy_works = False  # whether it has passed on a request
         self._idle: dict[Origin, list[httpx.AsyncHTTPTransport]] = {}
@@ -309,6 +317,7 @@ async def _through_client(client: httpx.AsyncClient, message: httpx.Request) -> 
 
 
 def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
+    """The message for httpx. A final dot of the host is dropped: httpx would use it for TLS too."""
     headers = [("Host", origin.authority), *common, *request.headers]
     return httpx.Request(request.method, f"{origin}{request.target}", headers=headers, content=request.body)
 
@@ -397,20 +406,24 @@ async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             failure = _translated(error)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            failure = local_limit_error([error]) or _connection_lost()
+            failure = local_limit_error([error]) or _lost(error)
         finally:
             budget.left -= anyio.current_time() - began
     raise failure or too_late(budget.total, sent="maybe")
 
 
-def _connection_lost() -> ProtocolError:
-    return ProtocolError(CONNECTION_LOST, sent="maybe")
+def _lost(error: Exception) -> TransportError:
+    """The error for a lost connection. When the server checks certificates is not known here."""
+    refusals = (client_certificate_error(cause, before_requests=False) for cause in _causes(error))
+    return next(filter(None, refusals), None) or ProtocolError(CONNECTION_LOST, sent="maybe")
 
 
 def _protocol_error(error: httpx.RemoteProtocolError) -> ProtocolError:
     """Distinguish invalid HTTP/1.1 from a connection that ended early: h11 and httpx have one class for both."""
     for cause in _causes(error):
         if type(cause).__module__.partition(".")[0] == "h11" and not str(cause).startswith("peer "):
+            if str(cause) == _BINARY:
+                return malformed(NOT_HTTP_BUT_TLS)
             return malformed(NOT_HTTP)
     return ProtocolError(CLOSED_EARLY, sent="maybe")
 
@@ -429,7 +442,7 @@ def _translated(error: Exception) -> TransportError:
         case httpx.RemoteProtocolError():
             return _protocol_error(error)
         case _:
-            return _connection_lost()
+            return _lost(error)
 
 
 def _proxy_status(error: httpx.ProxyError) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
+from aioconnections.errors import CertificateError
 from aioconnections.transport.http1 import ResponseReader
 
 __all__ = [
@@ -56,11 +57,13 @@ class Wire(Protocol):
     Attributes:
         lost: the connection cannot be used any more.
         on_lost: called once the socket is closed, by either side.
+        refusal: the error, if the server refused or misses the certificate of the client.
         sent: whether part of the latest request may have been sent.
     """
 
     lost: bool
     on_lost: Callable[[], object] | None
+    refusal: CertificateError | None
     sent: bool
 
     def quiet(self) -> bool:

@@ -159,10 +159,10 @@ async def test_a_refused_certificate(secure: LanePool, certificate: trustme.Leaf
 
 async def test_another_reason_to_refuse_a_certificate_is_named_by_its_code() -> None:
     refused = ssl.SSLCertVerificationError("quotes the server")
-    refused.verify_code = 23
+    refused.verify_code = 50
     error = connect_error([refused])
     assert type(error) is CertificateError
-    assert str(error) == "the server's certificate was refused (OpenSSL verify code 23)"
+    assert str(error) == "the server's certificate was refused (OpenSSL verify code 50)"
 
 
 async def test_the_ca_of_the_tests_is_not_in_the_trust_store(lanes: LanePool) -> None:
@@ -195,6 +195,10 @@ async def test_a_folder_of_certificates_is_accepted(tmp_path: Path) -> None:
 
 LOST = "the connection was lost while it was being established"
 NOT_TLS = "the server does not speak TLS at this port; check the scheme and port of the URL"
+NO_COMMON_VERSION = (
+    "the server and this client have no TLS version in common, most likely because the server accepts only outdated "
+    "ones; ask the administrator of the server to enable TLS 1.2 or later"
+)
 NO_COMMON_TLS = "the server and this client have no TLS version or cipher in common"
 
 
@@ -207,7 +211,7 @@ NO_COMMON_TLS = "the server and this client have no TLS version or cipher in com
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", NOT_TLS, True),
         (b"220 mail.example.com ESMTP\r\n", NOT_TLS, True),
         (b"\x15\x03\x03\x00\x02\x02\x28", NO_COMMON_TLS, True),  # the alert "handshake failure"
-        (b"\x15\x03\x03\x00\x02\x02\x46", NO_COMMON_TLS, True),  # the alert "protocol version"
+        (b"\x15\x03\x03\x00\x02\x02\x46", NO_COMMON_VERSION, True),  # the alert "protocol version"
     ],
 )
 async def test_a_failed_handshake(secure: LanePool, sent: bytes | None, reason: str, *, deterministic: bool) -> None:

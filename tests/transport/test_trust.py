@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from pathlib import Path
 
 import pytest
 import trustme
 import truststore
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from aioconnections.errors import InvalidInputError
 from aioconnections.transport.tls import Trust
@@ -59,3 +64,108 @@ def test_a_path_without_certificates_is_refused(tmp_path: Path, content: str | N
     with pytest.raises(InvalidInputError, match=r"ca\.pem") as info:
         Trust(file)
     assert info.value.__context__ is None
+
+
+# --- the certificate of the client ---
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """A certificate, its key in several forms, another key, and files that are neither."""
+    authority = trustme.CA()
+    mine, other = (authority.issue_cert(f"{name}@example.com") for name in ("ajones", "bsmith"))
+    key = serialization.load_pem_private_key(mine.private_key_pem.bytes(), None)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"gehe1m"),
+    )
+    contents = {
+        "certificate": b"".join(blob.bytes() for blob in mine.cert_chain_pems),
+        "key": mine.private_key_pem.bytes(),
+        "both": mine.private_key_and_cert_chain_pem.bytes(),
+        "other": other.private_key_pem.bytes(),
+        "encrypted": encrypted,
+        "text": b"not PEM",
+        "broken": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return {name: tmp_path / name for name in (*contents, "missing")} | {"folder": tmp_path}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "password"),
+    [("certificate", "key", ()), ("both", "both", ()), ("certificate", "encrypted", ("gehe1m",))],
+)
+@pytest.mark.parametrize("verify", [True, "path"])
+def test_a_client_certificate_is_loaded_at_once(
+    files: dict[str, Path], certificate: str, key: str, password: tuple[str, ...], *, verify: bool | str
+) -> None:
+    client_cert = (str(files[certificate]), files[key], *password)
+    trust = Trust(files["certificate"] if verify == "path" else True, client_cert)  # type: ignore[arg-type] # 2 or 3
+    assert verifies(trust.context())
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "password", "problem"),
+    [
+        ("missing", "key", (), "the certificate file {0} cannot be read: No such file or directory"),
+        ("certificate", "missing", (), "the key file {1} cannot be read: No such file or directory"),
+        ("certificate", "folder", (), "the key file {1} cannot be read: Is a directory"),
+        ("text", "key", (), "{0} contains no certificate in PEM format"),
+        ("broken", "key", (), "{0} contains no certificate in PEM format"),
+        ("key", "certificate", (), "{0} contains no certificate in PEM format"),
+        ("certificate", "text", (), "{1} contains no private key in PEM format"),
+        ("certificate", "certificate", (), "{1} contains no private key in PEM format"),
+        (
+            "certificate",
+            "other",
+            (),
+            "the key {1} does not belong to the certificate {0}; its first certificate must match",
+        ),
+        (
+            "certificate",
+            "encrypted",
+            (),
+            "the key {1} is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD",
+        ),
+        ("certificate", "encrypted", ("wr0ng",), "the password does not open the key {1}"),
+        ("certificate", "encrypted", ("wr0ng" * 1000,), "the password does not open the key {1}"),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used(
+    files: dict[str, Path], certificate: str, key: str, password: tuple[str, ...], problem: str
+) -> None:
+    paths = files[certificate], files[key]
+    with pytest.raises(InvalidInputError) as info:
+        Trust(True, (*paths, *password))  # type: ignore[arg-type] # noqa: FBT003 # two or three; the value of verify
+    assert str(info.value) == f"the client certificate cannot be used: {problem.format(*paths)}"
+    assert info.value.__context__ is None
+    assert "wr0ng" not in str(info.value)
+
+
+@pytest.mark.parametrize("value", ["me.pem", ("me.pem",), ("me.pem", None), ("me.pem", "me.key", b"x"), ()])
+def test_a_client_certificate_of_another_type(value: object) -> None:
+    with pytest.raises(InvalidInputError, match="client_cert must be a tuple of the paths of a certificate and of its"):
+        Trust(True, value)  # type: ignore[arg-type] # noqa: FBT003 # the value of verify
+
+
+def test_a_client_certificate_does_not_change_the_context_of_the_caller(files: dict[str, Path]) -> None:
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.raises(InvalidInputError, match="a context as verify; call load_cert_chain of the context"):
+        Trust(own, (files["certificate"], files["key"]))
+
+
+def test_a_weak_client_certificate_is_refused(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 # what is refused
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ajones")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    path = tmp_path / "weak.pem"
+    path.write_bytes(
+        builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    with pytest.raises(InvalidInputError, match=r"weak\.pem has a key or digest that is not secure; use another one"):
+        Trust(True, (path, path))  # noqa: FBT003 # the value of verify

@@ -17,12 +17,13 @@ from __future__ import annotations
 from aioconnections.transport.http1.body import LARGEST_BODY, Decoder, body_too_large
 from aioconnections.transport.http1.head import NOT_HTTP, Head, MalformedResponseError
 from aioconnections.transport.http1.request import constant_part, foreign_head, request_bytes
-from aioconnections.transport.http1.response import CLOSED_EARLY, ResponseReader
+from aioconnections.transport.http1.response import CLOSED_EARLY, NOT_HTTP_BUT_TLS, ResponseReader
 
 __all__ = [
     "CLOSED_EARLY",
     "LARGEST_BODY",
     "NOT_HTTP",
+    "NOT_HTTP_BUT_TLS",
     "Decoder",
     "Head",
     "MalformedResponseError",

@@ -17,13 +17,13 @@ from aioconnections.transport.http1.head import (
 )
 from aioconnections.transport.http1.known_heads import EQUAL_HEADS, read_head
 
-__all__ = ["CLOSED_EARLY", "ResponseReader"]
+__all__ = ["CLOSED_EARLY", "NOT_HTTP_BUT_TLS", "ResponseReader"]
 
 CLOSED_EARLY = "the server closed the connection before the response was complete"
 
 _MAX_INFORMATIONAL = 8
 _HEAD_TOO_LONG = f"the response head is longer than {LONGEST_HEAD} bytes"
-_TLS = "the response is TLS, not HTTP; check the scheme and port of the URL"
+NOT_HTTP_BUT_TLS = "the response is TLS, not HTTP; check the scheme and port of the URL"
 _TLS_ALERT = b"\x15\x03"  # the reply of a TLS server to a request in plain text (RFC 8446, section 5.1)
 _WITHOUT_BODY = frozenset({204, 304})
 _HEAD_STARTS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
@@ -134,7 +134,7 @@ class ResponseReader:
         elif len(start) > LONGEST_HEAD:
             self._refuse(_HEAD_TOO_LONG)
         elif not self._may_become_head(start, data, first=not known):
-            self._refuse(_TLS if start.startswith(_TLS_ALERT) else NOT_HTTP)
+            self._refuse(NOT_HTTP_BUT_TLS if start.startswith(_TLS_ALERT) else NOT_HTTP)
 
     def _may_become_head(self, start: bytearray, data: bytes, *, first: bool) -> bool:
         """Whether the bytes so far can begin a head. Invalid bytes are refused at once, not at the deadline."""
