@@ -13,7 +13,6 @@ from attrs import frozen
 
 from aioconnections.errors import (
     AuthenticationError,
-    CertificateError,
     ConnectionsError,
     DeadlineError,
     ForeignResponseError,
@@ -275,7 +274,9 @@ def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
     """Why the run has to end, if this failure of one item means that no other can succeed."""
-    if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError | CertificateError):
+    if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError):
+        return error
+    if isinstance(error, TransportError) and error.blocks_all_requests:
         return error
     if isinstance(error, ForeignResponseError) and error.wrong_address:
         return error

@@ -44,6 +44,7 @@ class CommandRun(Generic[ItemT]):
         stopped: the error that stopped the run early; None if it was not stopped, or was interrupted.
         interrupted: whether a signal has ended the run.
         begun: whether the run has read a row.
+        succeeded: whether the server has responded to a request for a row.
         local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
         mismatch: number of the line that differs from the journal; None if none does, or if the row has no line.
@@ -55,6 +56,7 @@ class CommandRun(Generic[ItemT]):
     stopped: ConnectionsError | None = None
     interrupted: bool = False
     begun: bool = False
+    succeeded: bool = False
     local_limit: int | None = None
     kept: bool = False
     mismatch: int | None = None
@@ -126,7 +128,9 @@ class CommandRun(Generic[ItemT]):
             raise
         finally:
             self.stopped = outcomes.stopped
-            self.begun = outcomes.tally.read > 0
+            tally = outcomes.tally
+            self.begun = tally.read > 0
+            self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
             self.local_limit = client.stats().local_limit
             for outcome in outcomes.undelivered:
                 self._write(outcome, self.stopped)

@@ -12,7 +12,6 @@ from aioconnections.cli.terminal import escaped
 from aioconnections.errors import (
     AtomError,
     AuthenticationError,
-    CertificateError,
     ConnectionsError,
     DeadlineError,
     InvalidInputError,
@@ -99,29 +98,33 @@ def of_error(error: ConnectionsError) -> int:
             return USAGE  # the last two: the server at this URL is not Profiles
         case ProxyError(status=status) if status is not None and status < 500:
             return USAGE  # the proxy asks for a login, or does not allow the server
+        case TransportError() if error.blocks_all_requests:
+            return USAGE  # the URL or the certificates must be changed
         case LocalLimitError():
             return SOME_BAD  # a limit of this machine: the server is available
-        case ServerUnavailableError() | CertificateError() | TransportError() | ServerError() | ThrottledError():
+        case ServerUnavailableError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
             return SOME_BAD
 
 
-def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool) -> int:
+def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool, succeeded: bool) -> int:
     """The exit code for an error that stopped a run.
 
     A login refused at the start is never resumable, even with a journal: retrying it would lock the account. A deadline
     or a limit of this machine does not mean that the server is unavailable. A server whose responses become unusable
-    during a run is unavailable.
+    or whose TLS fails during a run is unavailable.
 
     Args:
         error: the error that stopped the run.
         resumable: whether the run can be resumed from a journal.
         begun: whether the run had read a row before.
+        succeeded: whether the server had responded to a request for a row before.
     """
     if isinstance(error, DeadlineError | LocalLimitError):  # the deadline of the run
         return RESUMABLE if resumable else SOME_BAD
     unusable = begun and isinstance(error, AtomError | UnexpectedResponseError)
+    unusable = unusable or (succeeded and isinstance(error, TransportError))
     code = UNAVAILABLE if unusable else of_error(error)
     temporary = code == UNAVAILABLE or (code == LOGIN and begun) or isinstance(error, JournalDiskError)
     return RESUMABLE if resumable and temporary else code

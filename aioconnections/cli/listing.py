@@ -19,7 +19,7 @@ from aioconnections.cli.progress import say
 from aioconnections.cli.rows import InputRow
 from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client
-from aioconnections.errors import CertificateError, ConnectionsError, ProxyError, ServerUnavailableError, TransportError
+from aioconnections.errors import ConnectionsError, ProxyError, ServerUnavailableError, TransportError
 from aioconnections.records import Connection, Invitation, Person, Profile
 from aioconnections.session.listing import Stream
 
@@ -90,8 +90,8 @@ def list_records(
 
 
 def _unavailable(error: TransportError, url: str) -> ConnectionsError:
-    """The error that a bulk run would raise, which names the server, unless it concerns a certificate or a proxy."""
-    if isinstance(error, CertificateError | ProxyError):
+    """The error that a bulk run would raise, which names the server; that of a proxy or a permanent one stays."""
+    if error.deterministic or isinstance(error, ProxyError):
         return error
     return ServerUnavailableError(f"{url} is not available: {error}")
 

@@ -283,7 +283,7 @@ def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) 
     if engine.interrupted:
         raise Ended(INTERRUPTED, resumable=resumable, refused=refused)
     if stopped is not None:
-        code = of_stop(stopped, resumable=resumable, begun=engine.begun)
+        code = of_stop(stopped, resumable=resumable, begun=engine.begun, succeeded=engine.succeeded)
         raise Ended(code, resumable=resumable and code != USAGE, refused=refused)
     return SOME_BAD if engine.writing.bad else GOOD
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from aioconnections.errors import CertificateError, TransportError
+from aioconnections.errors import TransportError
 from aioconnections.protocol.address import Address, ApplicationName
 from aioconnections.protocol.messages import Flow, Request, Response
 from aioconnections.protocol.responses import DOUBTFUL, error_of, login_page, names_stopped_application
@@ -66,6 +66,8 @@ def canary(
 
     Raises:
         AuthenticationError: the credential was refused.
+        CertificateError: a certificate was refused.
+        ConnectFailedError: no connection can succeed.
     """
     stopped = False
     if needs_login is not True:
@@ -93,9 +95,9 @@ def canary(
 def _response_to(request: Request) -> Flow[Response | None]:
     try:
         return (yield request)
-    except CertificateError:
-        raise
-    except TransportError:
+    except TransportError as error:
+        if error.blocks_all_requests:
+            raise
         return None
 
 

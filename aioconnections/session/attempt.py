@@ -20,6 +20,7 @@ from aioconnections.session.login import Login
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import LOG, Attempt
 from aioconnections.transport import Engine, RequestChain, StreamedResponse
+from aioconnections.transport.tls_failures import refused_by_front_end
 
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
@@ -157,6 +158,8 @@ class Sender:
             else:
                 async with self._engine.stream(self._origin, request, headers, seconds) as arriving:
                     response = await page.read(arriving)
+            if response.status == 400 and (refusal := refused_by_front_end(response)) is not None:
+                raise refusal  # recorded below like any other
         except TransportError as error:
             latest = request if chain is None else chain.request
             self._failed(latest, context, context.sent_at, error)

@@ -13,7 +13,6 @@ import anyio
 
 from aioconnections.clock import Clock
 from aioconnections.errors import (
-    CertificateError,
     DeadlineError,
     LocalLimitError,
     ServerUnavailableError,
@@ -173,8 +172,8 @@ class Availability:
 
     def failed(self, error: TransportError, started: float, now: float) -> None:
         """Record that a request started at `started` got no response."""
-        if isinstance(error, CertificateError | LocalLimitError):
-            return
+        if isinstance(error, LocalLimitError) or error.blocks_all_requests:
+            return  # waiting would not help
         self.steady = False
         if isinstance(error, DeadlineError):
             self._slow_down(started, now)

@@ -157,8 +157,8 @@ class Doubts:
             reaches = await self._answers_head(monitor, context)
             fetched = await self._send(evolve(request, method="GET"), context)
             return await self._learned(request, response, fetched, context, application, reaches=reaches)
-        except TransportError:
-            if context.run is not None and context.run.is_over:
+        except TransportError as error:
+            if error.blocks_all_requests or (context.run is not None and context.run.is_over):
                 raise
             return Form.FOREIGN  # nothing was learned: the pair is sent again
         finally:
