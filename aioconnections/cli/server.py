@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aioconnections.auth.credentials import Auth
     from aioconnections.client import Client
     from aioconnections.protocol.address import Address
+    from aioconnections.transport.tls import ClientCert
 
 __all__ = ["SERVER", "ServerOptions"]
 
@@ -40,6 +41,11 @@ class ServerOptions:
     """Where the server accepts the token: on the paths for OAuth (/profiles/oauth/atom/...) or on the ordinary ones."""
     ca_file: Path | None = None
     """File or folder of CA certificates to trust instead of those of the system."""
+    client_cert: Annotated[Path | None, Parameter(env_var="AIOCONNECTIONS_CLIENT_CERT")] = None
+    """File of the client certificate in PEM format, for a server that demands one; needs --client-key."""
+    client_key: Annotated[Path | None, Parameter(env_var="AIOCONNECTIONS_CLIENT_KEY")] = None
+    """File of the key of the client certificate. The password of an encrypted key is read from
+    AIOCONNECTIONS_CLIENT_KEY_PASSWORD."""
     trust_env: Annotated[bool, Parameter(negative="")] = False
     """Use the proxy named in the environment."""
     max_connections: Annotated[int, COUNT] = 16
@@ -74,6 +80,7 @@ class ServerOptions:
                 max_connections=self.max_connections,
                 max_per_second=self.max_per_second or None,
                 verify=self.ca_file or True,
+                client_cert=self._client_cert(),
                 trust_env=self.trust_env,
                 timeouts=Timeouts(
                     attempt=self.attempt_timeout,
@@ -114,6 +121,16 @@ class ServerOptions:
             )
         if self.ca_file is not None:
             _check_certificates(self.ca_file)
+        if (self.client_cert is None) != (self.client_key is None):
+            given, missing = ("key", "cert") if self.client_cert is None else ("cert", "key")
+            raise InvalidInputError(f"--client-{given} needs --client-{missing}")
+
+    def _client_cert(self) -> ClientCert | None:
+        if self.client_cert is None or self.client_key is None:
+            return None
+        password = os.environ.get("AIOCONNECTIONS_CLIENT_KEY_PASSWORD")
+        files = self.client_cert, self.client_key
+        return files if password is None else (*files, password)
 
     def _auth(self) -> Auth | None:
         """The credential: options take precedence over the environment, and a token over a password.

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     import httpx
 
     from aioconnections.journal import Journal
-    from aioconnections.transport.tls import Verify
+    from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["Client"]
 
@@ -94,6 +94,9 @@ class Client(Resource):
             default they are dropped: the server would accept them as a login, in place of the password.
         verify: True to verify certificates by the system's trust store, a path to trusted certificates, an
             `ssl.SSLContext`, or False to accept any certificate.
+        client_cert: for a server that demands a client certificate, the paths of the certificate (PEM, followed by its
+            intermediate certificates, if any) and of its key, and the password of an encrypted key:
+            ``("me.pem", "me.key")``. With a context as `verify`, a `transport` or an `http_client`, load it there.
         transport: an httpx transport to use; closed with the client.
         http_client: an httpx client to use, without its login, cookies, headers and redirects; not closed.
         trust_env: use the proxy that the environment names for the server (``HTTPS_PROXY`` or ``HTTP_PROXY``, else
@@ -122,6 +125,7 @@ class Client(Resource):
         headers: Mapping[str, str] | None = None,
         cookies: bool = False,
         verify: Verify = True,
+        client_cert: ClientCert | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
         trust_env: bool = False,
@@ -132,6 +136,9 @@ class Client(Resource):
     ) -> None:
         if transport is not None and http_client is not None:
             raise InvalidInputError("transport and http_client cannot be used together; pass one of them")
+        if client_cert is not None and (transport is not None or http_client is not None):
+            name = "transport" if http_client is None else "http_client"
+            raise InvalidInputError(f"client_cert cannot be used together with {name}; load the certificate there")
         options = ClientOptions(
             max_connections=max_connections,
             max_per_second=max_per_second,
@@ -141,6 +148,7 @@ class Client(Resource):
             headers=headers or {},
             cookies=cookies,
             verify=verify,
+            client_cert=client_cert,
             trust_env=trust_env,
             verify_login=verify_login,
             clock=clock,

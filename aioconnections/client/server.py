@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import httpx
 
     from aioconnections.auth.cookies import Jar
-    from aioconnections.transport.tls import Verify
+    from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["ClientOptions", "Server", "Timeouts"]
 
@@ -93,6 +93,7 @@ class ClientOptions:
     headers: Mapping[str, str] = field(repr=False)
     cookies: bool
     verify: Verify
+    client_cert: ClientCert | None = field(repr=False)  # may hold a password
     trust_env: bool
     verify_login: bool
     clock: Clock | None
@@ -372,13 +373,22 @@ class Server:
             )
         if origin.scheme == "http" and not is_loopback(origin.host) and signs_in:
             warnings.warn("the login is sent unencrypted over http; use an https URL", stacklevel=4)
+        if origin.scheme == "http" and options.client_cert is not None:
+            warnings.warn("the client certificate is not used over http; use an https URL", stacklevel=4)
         if variable is not None and options.trust_env:
             proxy = Proxy.of(variable, os.environ[variable])
             from aioconnections.transport.via_httpx import HttpxEngine
 
-            return HttpxEngine(verify=options.verify, proxy=proxy, local_limit=local_limit)
-        most = options.max_connections
-        return LanePool(max_connections=most, verify=options.verify, clock=options.clock, local_limit=local_limit)
+            return HttpxEngine(
+                verify=options.verify, client_cert=options.client_cert, proxy=proxy, local_limit=local_limit
+            )
+        return LanePool(
+            max_connections=options.max_connections,
+            verify=options.verify,
+            client_cert=options.client_cert,
+            clock=options.clock,
+            local_limit=local_limit,
+        )
 
     @safe_repr
     def __repr__(self) -> str:

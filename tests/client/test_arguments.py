@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from server import URL, Place
 
@@ -292,3 +294,17 @@ async def test_lone_surrogates_in_accept_remove_search_and_every_other_verb_send
         assert isinstance(failed, Failed)
         assert isinstance(failed.error, InvalidInputError)
         assert place.server.requests.total == before
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"transport": httpx.AsyncHTTPTransport()}, "transport"),
+        ({"http_client": httpx.AsyncClient(trust_env=False)}, "http_client"),
+        ({"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}, "a context as verify"),
+    ],
+    ids=["transport", "http_client", "verify"],
+)
+async def test_a_client_certificate_is_refused_where_it_could_not_be_used(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"client_cert cannot be used together with {name}"):
+        Client("https://connections.example.com", client_cert=("me.pem", "me.key"), **options)
