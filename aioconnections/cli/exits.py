@@ -96,16 +96,19 @@ def of_error(error: ConnectionsError) -> int:
             return LOGIN
         case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedResponseError():
             return USAGE  # the last two: the server at this URL is not Profiles
-        case ProxyError(status=status) if status is not None and status < 500:
-            return USAGE  # the proxy asks for a login, or does not allow the server
-        case TransportError() if error.blocks_all_requests:
-            return USAGE  # the URL or the certificates must be changed
+        case TransportError() if error.blocks_all_requests or _is_refused_by_proxy(error):
+            return USAGE  # the URL, the certificates, or the proxy or its login must be changed
         case LocalLimitError():
             return SOME_BAD  # a limit of this machine: the server is available
         case ServerUnavailableError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
             return SOME_BAD
+
+
+def _is_refused_by_proxy(error: TransportError) -> bool:
+    """Whether the proxy asks for a login, or does not allow the server."""
+    return isinstance(error, ProxyError) and error.status is not None and error.status < 500
 
 
 def of_stop(error: ConnectionsError, *, resumable: bool, begun: bool, succeeded: bool) -> int:

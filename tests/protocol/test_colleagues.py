@@ -74,7 +74,10 @@ def inviting(
     [
         (CREATED, Invited("793f", person=BOB)),
         (answer(201, entry("pending").body, ATOM), Invited("c1", person=BOB)),
-        (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x?connectionId=9"), Invited("9", person=BOB)),
+        (
+            answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x?connectionId=9"),
+            Invited("9", person=BOB),
+        ),
         (answer(201, entry("pending").body, ATOM, Location="https://c.example.com/x"), Invited("c1", person=BOB)),
         (answer(201, entry("pending").body.replace(b"tag:profiles", b"urn"), ATOM), Invited("c1", person=BOB)),
         (answer(201, entry("pending").body.replace(b'"connection"', b'"profile"'), ATOM), Invited(person=BOB)),
@@ -83,7 +86,10 @@ def inviting(
         (answer(201, "<html>whatever it says</html>", HTML), Invited(person=BOB)),  # the status line has decided
         (Response(201, ((b"Content-Type", b"text/html"), (b"Transfer-Encoding", b"chunked"))), Invited(person=BOB)),
         (answer(201, Location="https://c.example.com/no/id"), Invited(person=BOB)),
-        (answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"), Invited("9", person=BOB)),
+        (
+            answer(201, Location="/profiles/atom/connection.do?inclMessage=true&connectionId=9"),
+            Invited("9", person=BOB),
+        ),
         (answer(201, Location="https://[broken?connectionId=9"), Invited("9", person=BOB)),
         (DONE, Invited(person=BOB)),
         (ALREADY, AlreadyExists()),
