@@ -6,6 +6,7 @@ from collections import Counter
 
 from attrs import define, field
 
+from aioconnections.errors import ConnectionsError
 from aioconnections.outcomes import Failed, InDoubt, Rejected
 
 __all__ = ["Reasons"]
@@ -28,9 +29,16 @@ class Reasons:
             reason = reason[0], f"{name} for another reason"
         self._counts[reason] += 1
 
-    def lines(self) -> list[str]:
-        """The three commonest reasons, one in a line, and how many rows have others."""
-        shown = self._counts.most_common(_SHOWN)
+    def lines(self, stopped: ConnectionsError | None = None) -> list[str]:
+        """The three commonest reasons, one in a line, and how many rows have others.
+
+        Nothing is said of rows that failed for the reason that stopped the run, which is reported apart.
+        """
+        known = None if stopped is None else f": {stopped}"
+        counts = Counter(
+            {reason: count for reason, count in self._counts.items() if known is None or not reason[1].endswith(known)}
+        )
+        shown = counts.most_common(_SHOWN)
         lines = [f"  {count:,} {kind}: {text}" for (kind, text), count in shown]
-        others = self._counts.total() - sum(count for _, count in shown)
+        others = counts.total() - sum(count for _, count in shown)
         return lines + [f"  {others:,} for other reasons"] * (others > 0)

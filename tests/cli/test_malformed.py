@@ -104,5 +104,5 @@ def test_https_at_a_plain_port_is_said_in_words(
 
     url = served(script).replace("http", "https")
     said = command("check", pairs_file(count=100), "--url", url)
-    assert said.code == 5
+    assert said.code == 2
     assert "aioconnections: stopped: the server does not speak TLS at this port; check the scheme" in said.err

@@ -18,6 +18,7 @@ from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
 from aioconnections.errors import DeadlineError
 from aioconnections.outcomes import Checked, Failed, Outcome, Unprocessed
+from aioconnections.records import Pair, Userid
 from aioconnections.reference import Fault
 
 Command = Callable[..., Any]
@@ -124,7 +125,7 @@ def test_a_killed_run_leaves_what_it_has_done(
 def outcomes(*kinds: type[Outcome]) -> list[Outcome]:
     items = [PAIRS.item({"source": "a", "target": str(index)}, index, "userid") for index in range(len(kinds))]
     facts: dict[type[Outcome], dict[str, Any]] = {
-        Checked: {"status": None},
+        Checked: {"status": None, "pair": Pair(Userid("a"), Userid("b"))},
         Failed: {"error": DeadlineError("late", sent="no")},
     }
     return [
