@@ -163,7 +163,7 @@ def install_lowest(session: nox.Session) -> None:
     session.install(*INSTALL, f"--constraint={constraints}", f"--build-constraint={constraints}", *EDITABLE)
 
 
-@nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])
+@nox.session(python=PYTHONS[OLDEST_HERE])
 def lowest(session: nox.Session) -> None:
     """Every test with the lowest versions that `pyproject.toml` allows, on the oldest Python; slow."""
     install_lowest(session)
