@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioconnections.cli.invite_options import NO_MESSAGE, Message
-from aioconnections.cli.options import ROWS, File, Rows
+from aioconnections.cli.options import PAIR_ROWS, File, PairRows
 from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
@@ -17,7 +17,7 @@ def connect(
     server: ServerOptions = SERVER,
     message: Message = NO_MESSAGE,
     run: RecordedRun = RECORDED,
-    rows: Rows = ROWS,
+    rows: PairRows = PAIR_ROWS,
 ) -> int:
     """Make the two people of each pair in a file colleagues, without an invitation; for administrators.
 
@@ -39,7 +39,7 @@ def connect(
 
 
 def disconnect(
-    pairs: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
+    pairs: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: PairRows = PAIR_ROWS
 ) -> int:
     """Remove the connection or invitation between the two people of each pair in a file; for administrators.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioconnections.cli.options import ROWS, File, Rows
+from aioconnections.cli.options import PAIR_ROWS, File, PairRows
 from aioconnections.cli.run_options import CHECKING, CheckingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
@@ -10,7 +10,7 @@ __all__ = ["check"]
 
 
 def check(
-    pairs: File = None, /, *, server: ServerOptions = SERVER, run: CheckingRun = CHECKING, rows: Rows = ROWS
+    pairs: File = None, /, *, server: ServerOptions = SERVER, run: CheckingRun = CHECKING, rows: PairRows = PAIR_ROWS
 ) -> int:
     """Check for each pair in a file whether the two people are colleagues.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from aioconnections.cli.invite_options import INVITING, NO_PERSON, NO_TYPED_MESSAGE, InvitingRun, One, TypedMessage
-from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.options import PAIR_ROWS, PERSON_ROWS, PLAIN, File, PairRows, PersonRows, Result
 from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
@@ -24,7 +24,7 @@ def invite(
     person: One = NO_PERSON,
     message: TypedMessage = NO_TYPED_MESSAGE,
     run: InvitingRun = INVITING,
-    rows: Rows = ROWS,
+    rows: PersonRows = PERSON_ROWS,
 ) -> int:
     """Invite each person in a file to become your colleague; repeated people are invited once.
 
@@ -55,7 +55,7 @@ def accept(
     server: ServerOptions = SERVER,
     connection_id: str | None = None,
     run: RecordedRun = RECORDED,
-    rows: Rows = ROWS,
+    rows: PairRows = PAIR_ROWS,
 ) -> int:
     """Accept each colleague invitation in a file.
 
@@ -84,7 +84,7 @@ def remove(
     server: ServerOptions = SERVER,
     connection_id: str | None = None,
     run: RemovingRun = REMOVING,
-    rows: Rows = ROWS,
+    rows: PairRows = PAIR_ROWS,
 ) -> int:
     """Decline, withdraw or remove each connection in a file.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from aioconnections.cli.invite_options import EXPLICIT, NO_PERSON, ExplicitRun, One
-from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.options import PERSON_ROWS, PLAIN, ROWS, File, PersonRows, Result, Rows
 from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 
@@ -27,7 +27,7 @@ def _invite(
     person: One = NO_PERSON,
     title: str = "Invitation",
     run: ExplicitRun = EXPLICIT,
-    rows: Rows = ROWS,
+    rows: PersonRows = PERSON_ROWS,
 ) -> int:
     """Invite each person in a file into a community; repeated people are invited once.
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from attrs import frozen
 from cyclopts import Parameter
 
+from aioconnections.cli.dialect import format_of_name, is_encoding
+from aioconnections.cli.names import IdType, Untyped
 from aioconnections.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
+    "PAIR_ROWS",
+    "PERSON_ROWS",
     "PLAIN",
     "ROWS",
     "File",
     "Format",
     "IdType",
+    "PairRows",
+    "PersonRows",
     "Result",
     "Rows",
 ]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
-IdType: TypeAlias = Literal["email", "userid", "key"]
 
 
 def _refuse_unknown_option(kind: object, path: Path | None) -> None:
@@ -32,6 +34,19 @@ def _refuse_unknown_option(kind: object, path: Path | None) -> None:
     del kind
     if str(path).startswith("-") and str(path) != "-":
         raise ValueError(f"Unknown option. For a file of that name, use ./{path}")
+
+
+def _refuse_other_format(kind: object, path: Path | None) -> None:
+    del kind
+    what = None if path is None else format_of_name(path)
+    if what is not None:
+        raise ValueError(f"The result is CSV or JSON lines, but {path} is named like {what}.")
+
+
+def _refuse_unknown_encoding(kind: object, name: str | None) -> None:
+    del kind
+    if name is not None and not is_encoding(name):
+        raise ValueError(f"There is no encoding {name!r}. Examples are cp1252, latin-1 and utf-16.")
 
 
 File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_refuse_unknown_option)]
@@ -46,7 +61,7 @@ class Result:
     """Format of the result. By default the format of the input, or CSV without an input."""
     json: Annotated[bool, Parameter(negative="")] = False
     """The same as --format jsonl."""
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], validator=_refuse_other_format)] = None
     """File for the result. By default standard output."""
 
     @property
@@ -66,11 +81,69 @@ class Result:
 class Rows(Result):
     """How rows are read and written."""
 
-    id_type: IdType | None = None
-    """Kind of identity in the columns "source", "target" and "person"."""
+    encoding: Annotated[str | None, Parameter(validator=_refuse_unknown_encoding)] = None
+    """Encoding of an input without a byte order mark, such as cp1252; by default UTF-8. The result is then UTF-8 with a
+    byte order mark."""
     ordered: Annotated[bool, Parameter(negative="")] = False
     """Keep the order of the input. By default rows are written in the order of completion."""
 
+    @property
+    def untyped(self) -> Untyped | None:
+        """The columns whose names do not tell the kind of identity; None if there are none.
+
+        Raises:
+            InvalidInputError: options conflict.
+        """
+        return None
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class PairRows(Rows):
+    """How rows with pairs are read and written."""
+
+    id_type: IdType | None = None
+    """Kind of identity in the columns "source" and "target", or in those of --source-column and --target-column."""
+    source_column: str | None = None
+    """Name of the column with the source; needs --id-type."""
+    target_column: str | None = None
+    """Name of the column with the target; needs --id-type."""
+
+    @property
+    def untyped(self) -> Untyped | None:
+        """See `Rows`."""
+        return _untyped(self.id_type, source=self.source_column, target=self.target_column)
+
+
+@Parameter(name="*")
+@frozen(kw_only=True)
+class PersonRows(Rows):
+    """How rows with one person each are read and written."""
+
+    id_type: IdType | None = None
+    """Kind of identity in the column "person", or in that of --person-column."""
+    person_column: str | None = None
+    """Name of the column with the person; needs --id-type."""
+
+    @property
+    def untyped(self) -> Untyped | None:
+        """See `Rows`."""
+        return _untyped(self.id_type, person=self.person_column)
+
+
+def _untyped(kind: IdType | None, **columns: str | None) -> Untyped | None:
+    chosen = {role: name.strip() for role, name in columns.items() if name is not None}
+    for role, name in chosen.items():
+        if kind is None:
+            raise InvalidInputError(f"--{role}-column needs --id-type, which tells what is in the column")
+        if not name:
+            raise InvalidInputError(f"--{role}-column is empty; give the name of a column")
+    if len({*chosen.values()}) < len(chosen):
+        raise InvalidInputError("--source-column and --target-column name the same column; name two columns")
+    return None if kind is None else Untyped(kind, chosen)
+
 
 ROWS = Rows()
+PAIR_ROWS = PairRows()
+PERSON_ROWS = PersonRows()
 PLAIN = Result()

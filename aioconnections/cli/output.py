@@ -11,10 +11,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
+from aioconnections.cli.dialect import BOM, CsvDialect, output_encoding
 from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import InputRow
@@ -27,15 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["RowWriter", "Sheet", "rows_to"]
 
 
+_CSV_LINE_END = "\r\n"  # of these characters, `csv` quotes only those that occur in its line end
 RowWriter: TypeAlias = Callable[[InputRow], object]
 """Writes one row."""
 
 
 @contextmanager
-def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source: IO[str] | None) -> Generator[Sheet]:
+def rows_to(
+    output: Path | None,
+    form: Format,
+    columns: Sequence[str],
+    *,
+    source: io.TextIOWrapper | None,
+    dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
+) -> Generator[Sheet]:
     """Open the file `output`, or stdout if it is None, and yield a `Sheet` that writes rows to it.
 
-    An existing file is replaced when the first row is written, or at the end if there are no rows.
+    An existing file is replaced when the first row is written, or at the end if there are no rows. CSV has the dialect
+    and, as far as possible, the encoding of the input; JSON lines are ASCII.
 
     Raises:
         InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
@@ -43,9 +53,10 @@ def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source
     """
     made = output is not None and not output.exists()
     begun = False
+    encoding, marked = ("utf-8", False) if source is None or form == "jsonl" else output_encoding(source.encoding)
     try:
-        with _stdout() if output is None else _file(output, source) as file:
-            rows = Sheet(file, form, columns, fresh=output is not None)
+        with _stdout(encoding) if output is None else _file(output, source, encoding) as file:
+            rows = Sheet(file, form, columns, fresh=output is not None, dialect=dialect, marked=marked)
             try:
                 yield rows
                 rows.finish()
@@ -59,19 +70,25 @@ def rows_to(output: Path | None, form: Format, columns: Sequence[str], *, source
             output.unlink(missing_ok=True)
 
 
-def _stdout() -> nullcontext[IO[str]]:
+@contextmanager
+def _stdout(encoding: str) -> Generator[IO[str]]:
     # encoded like a file, regardless of the locale
-    stream = needed("output", "name a file with --output")
-    cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", newline="")
-    return nullcontext(stream)
+    stream = cast("io.TextIOWrapper", needed("output", "name a file with --output"))
+    stream.reconfigure(encoding=encoding, newline="")
+    try:
+        yield stream
+    finally:
+        if encoding != "utf-8":
+            with suppress(OSError, ValueError):  # the pipe is closed
+                stream.reconfigure(encoding="utf-8")
 
 
-def _file(path: Path, source: IO[str] | None) -> IO[str]:
+def _file(path: Path, source: IO[str] | None, encoding: str) -> IO[str]:
     try:
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input; choose another file"
         else:
-            return path.open("a", encoding="utf-8", newline="")
+            return path.open("a", encoding=encoding, newline="")
     except OSError as error:
         problem = f"{escaped(str(path))}: {error.strerror}"
     raise InvalidInputError(problem)
@@ -80,11 +97,15 @@ def _file(path: Path, source: IO[str] | None) -> IO[str]:
 class Sheet:
     """Writes rows to a file, after a header if the format has one, replacing its previous content."""
 
-    def __init__(self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool) -> None:
+    def __init__(
+        self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool, dialect: CsvDialect, marked: bool
+    ) -> None:
         self._file = file
         self._form: Format = form
         self._columns = columns
         self._fresh = fresh
+        self._dialect = dialect
+        self._mark = BOM if marked else ""
         self._write: RowWriter | None = None
 
     @property
@@ -97,7 +118,8 @@ class Sheet:
         if self._write is None:
             if self._fresh and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
                 self._file.truncate(0)
-            self._write = _writer(self._file, self._form, self._columns)
+            self._file.write(self._mark)
+            self._write = _writer(self._file, self._form, self._columns, self._dialect)
         return self._write
 
     def __call__(self, row: InputRow) -> None:
@@ -114,14 +136,14 @@ class Sheet:
         self._file.flush()
 
 
-def _writer(file: IO[str], form: Format, columns: Sequence[str]) -> RowWriter:
+def _writer(file: IO[str], form: Format, columns: Sequence[str], dialect: CsvDialect) -> RowWriter:
     if form == "jsonl":
         return lambda row: file.write(_json(row) + "\n")
-    table = csv.DictWriter(
-        _TextFile(file, is_terminal=file.isatty()), columns, extrasaction="ignore", lineterminator="\n"
-    )
-    table.writeheader()
-    return table.writerow
+    file.write(dialect.declaration)
+    text = _TextFile(file, dialect.line_end, is_terminal=file.isatty())
+    table = csv.writer(text, delimiter=dialect.delimiter, lineterminator=_CSV_LINE_END)
+    table.writerow(columns)
+    return lambda row: table.writerow([row.get(name) for name in columns])
 
 
 def _json(row: InputRow) -> str:
@@ -140,14 +162,16 @@ def _encodable(text: str) -> str:
 
 
 class _TextFile:
-    """A file for `csv`, to which text with lone surrogates can be written. A terminal gets no control characters."""
+    """A file for `csv`, to which text with lone surrogates can be written, with line ends of its own.
 
-    def __init__(self, file: IO[str], *, is_terminal: bool) -> None:
+    A terminal gets no control characters.
+    """
+
+    def __init__(self, file: IO[str], line_end: str, *, is_terminal: bool) -> None:
         self._write = file.write
+        self._line_end = line_end
         self._is_terminal = is_terminal
 
-    def write(self, line: str) -> int:
-        text = _encodable(line)
-        if self._is_terminal:
-            text = escaped(text.removesuffix("\n")) + "\n"
-        return self._write(text)
+    def write(self, text: str) -> int:
+        line = _encodable(text[: -len(_CSV_LINE_END)])
+        return self._write((escaped(line) if self._is_terminal else line) + self._line_end)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from aioconnections.cli.invite_options import NO_PERSON, One
-from aioconnections.cli.options import PLAIN, ROWS, File, Result, Rows
+from aioconnections.cli.options import PERSON_ROWS, PLAIN, File, PersonRows, Result
 from aioconnections.cli.run_options import RUN, RunOptions
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
@@ -22,7 +22,7 @@ def profile(
     server: ServerOptions = SERVER,
     person: One = NO_PERSON,
     run: RunOptions = RUN,
-    rows: Rows = ROWS,
+    rows: PersonRows = PERSON_ROWS,
 ) -> int:
     """Look up each person in a file in the directory, for example the userids behind e-mail addresses.
 

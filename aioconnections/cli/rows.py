@@ -12,11 +12,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from aioconnections.cli.options import IdType
+from aioconnections.cli.dialect import BOM, ESCAPED, CsvDialect, in_words, unescaped
+from aioconnections.cli.names import KnownNames, Untyped
 from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import LONGEST, plain_text
@@ -51,7 +52,10 @@ NO_FIELD_LIMIT = 2**31 - 1
 
 _LONGEST_RECORD = 50  # lines; a quoted field may hold line ends, but hardly more
 _LONGEST_SHOWN = 60  # characters
-_BOM = "\ufeff"
+_DELIMITERS = ",;\t"
+_LINE_END = re.compile(r"\r\n\Z|[\r\n]\Z")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_MOST_KEY_SETS = 100
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # sets the delimiter in Excel; not a row
 _KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
 _HREFS = ("edit_href", "self_href")
@@ -64,15 +68,22 @@ class Shape(Generic[ItemT]):
 
     Attributes:
         own: names of the known columns, which may occur only once.
-        bare: names of the columns that need an `IdType`.
+        bare: names of the columns that need an `Untyped`: the roles of people.
         lacks: describes the column that a header lacks; None if it lacks none.
         item: makes the item of a row and its line number; raises `InvalidInputError` for a row without one.
     """
 
     own: frozenset[str]
     bare: frozenset[str]
-    lacks: Callable[[tuple[str, ...], IdType | None], str | None]
-    item: Callable[[InputRow, int, IdType | None], ItemT]
+    lacks: Callable[[tuple[str, ...], Untyped | None], str | None]
+    item: Callable[[InputRow, int, Untyped | None], ItemT]
+
+    def known(self, untyped: Untyped | None) -> KnownNames:
+        """The names of columns that are understood."""
+        if untyped is None:
+            return KnownNames(self.own | self.bare, self.own)
+        chosen = frozenset(untyped.columns.values())
+        return KnownNames(self.own | self.bare, self.own | (self.bare - untyped.columns.keys()) | chosen, chosen)
 
 
 class BadRowError(InvalidInputError):
@@ -109,6 +120,26 @@ class RepeatedHeaders:
         self.first = self.first or line
 
 
+@define
+class InvalidBytes:
+    """Bytes that are not text in the encoding of the input. They are replaced in the result.
+
+    Attributes:
+        encoding: the encoding.
+        count: number of these bytes so far.
+    """
+
+    encoding: str = "utf-8"
+    count: int = 0
+
+    def add(self, line: int, count: int) -> None:
+        """Count the bytes of one line, and report the first line."""
+        if not self.count:
+            name = in_words(self.encoding)
+            say(f"line {line} contains bytes that are not {name}; in the result each becomes \ufffd")
+        self.count += count
+
+
 @frozen
 class Table(Generic[ItemT]):
     """The rows of one input.
@@ -117,45 +148,69 @@ class Table(Generic[ItemT]):
         form: format of the input.
         columns: names of the columns, in order; empty for JSON lines, where each row has its own.
         rows: the items, read lazily.
+        dialect: form of a CSV file.
         repeats: repeated headers in the rows read so far.
+        invalid: invalid bytes in the rows read so far.
     """
 
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
     rows: Iterator[ItemT | BadRowError]
+    dialect: CsvDialect = field(factory=CsvDialect)
     repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
+    invalid: InvalidBytes = field(factory=InvalidBytes)
 
 
-def read_rows(text: Iterable[str], shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
+def read_rows(
+    text: Iterable[str],
+    shape: Shape[ItemT],
+    untyped: Untyped | None,
+    *,
+    encoding: str = "utf-8",
+    excel_safe: bool = False,
+) -> Table[ItemT]:
     """Read the items in the lines of `text`: CSV with a header, or one JSON object per line.
 
-    Known CSV columns may be in any case, and the first line may be ``sep=;``, as for Excel. Bare columns contain
-    identities of the kind `id_type`. Unknown columns are copied to the result. Inputs may be concatenated files, so
-    lines that repeat the header are skipped, and so is a byte order mark at the start of any line. Rows below a header
-    with different columns are invalid.
+    The names of known columns may be spelled as in "Source Email", and the first line may be ``sep=;``, as for Excel.
+    Otherwise the delimiter is the one that gives the necessary columns. Unknown columns are copied to the result. A row
+    may lack its last fields. Inputs may be concatenated files, so lines that repeat the header are skipped, and so is a
+    byte order mark at the start of any line. Rows below a header with different columns are invalid.
+
+    Args:
+        text: the lines, with their line ends.
+        shape: the columns and items.
+        untyped: the columns whose names do not tell the kind of identity, if any.
+        encoding: encoding of the input, for messages.
+        excel_safe: whether all cells of CSV may be escaped for Excel; without it, those with identities may be.
 
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or has another format.
     """
-    lines = _Lines(text)
-    first = _first(lines)
-    separator = _EXCEL.fullmatch(first.rstrip("\r\n"))
-    if separator is not None:
-        lines.take()
-        return _csv_table(lines, _first(lines), separator[1], shape, id_type)
+    invalid = InvalidBytes(encoding)
+    lines = _Lines(text, invalid)
+    first = _first(lines, encoding)
     if first.lstrip().startswith("["):
         raise InvalidInputError("the input is neither CSV nor JSON lines: JSON must be one object per line")
     if first.lstrip().startswith("{"):
-        rows = _json_rows(lines, shape, id_type)
-        return Table("jsonl", (), rows)
-    return _csv_table(lines, first, max(",;\t", key=first.count), shape, id_type)
+        objects = _json_rows(lines, shape, untyped)
+        return Table("jsonl", (), objects, invalid=invalid)
+    separator = _EXCEL.fullmatch(first.rstrip("\r\n"))
+    dialect = CsvDialect(excel_safe=excel_safe)
+    if separator is not None:
+        lines.take()
+        dialect = evolve(dialect, declaration=first, delimiter=separator[1])
+        first = _first(lines, encoding)
+    columns, dialect = _header(lines, first, dialect, shape, untyped)
+    repeats, header = RepeatedHeaders(), _Header(columns, shape, untyped)
+    records = _csv_rows(lines, header, dialect, repeats)
+    return Table("csv", columns, records, dialect, repeats, invalid)
 
 
 class _Lines:
     """Numbered lines that can be put back."""
 
-    def __init__(self, text: Iterable[str]) -> None:
-        self._source = _numbered(text)
+    def __init__(self, text: Iterable[str], invalid: InvalidBytes) -> None:
+        self._source = _numbered(text, invalid)
         self._waiting = deque[tuple[int, str]]()
 
     def take(self) -> tuple[int, str] | None:
@@ -167,20 +222,18 @@ class _Lines:
     def skip_blank(self) -> str | None:
         """The next line that is not blank, without its byte order mark; the line is not taken."""
         while (line := self.take()) is not None:
-            text = line[1].lstrip(_BOM)
+            text = line[1].lstrip(BOM)
             if text.strip():
                 self.put_back([(line[0], text)])
                 return text
         return None
 
 
-def _numbered(text: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines and their numbers; the first line that is not UTF-8 is reported."""
-    reported = False
+def _numbered(text: Iterable[str], invalid: InvalidBytes) -> Iterator[tuple[int, str]]:
+    """The lines and their numbers; invalid bytes are counted."""
     for number, line in enumerate(text, start=1):
-        if not (reported or line.isascii() or _is_text(line)):
-            say(f"line {number} contains bytes that are not UTF-8; in the result each becomes \ufffd")
-            reported = True
+        if not (line.isascii() or _is_text(line)):
+            invalid.add(number, len(_SURROGATES.findall(line)))
         yield number, line
 
 
@@ -192,34 +245,45 @@ def _is_text(line: str) -> bool:
     return True
 
 
-def _first(lines: _Lines) -> str:
+def _first(lines: _Lines, encoding: str) -> str:
     """The first line that is not blank; it is not taken."""
     first = lines.skip_blank()
     if first is None:
         raise InvalidInputError("the input is empty")
     if "\0" in first:
-        raise InvalidInputError("the input is not text in UTF-8")
+        name, utf16 = in_words(encoding), "if it is UTF-16 without a byte order mark, pass --encoding utf-16-le"
+        raise InvalidInputError(f"the input is not text in {name}; {utf16}")
     return first
 
 
-def _csv_table(lines: _Lines, first: str, delimiter: str, shape: Shape[ItemT], id_type: IdType | None) -> Table[ItemT]:
-    names, _ = _fields(lines, delimiter)
-    if names is None:
+def _header(
+    lines: _Lines, first: str, dialect: CsvDialect, shape: Shape[ItemT], untyped: Untyped | None
+) -> tuple[tuple[str, ...], CsvDialect]:
+    """Read the header: the columns, and the dialect with its line end and, unless it is declared, its delimiter."""
+    known = shape.known(untyped)
+    best: tuple[tuple[bool, int], CsvDialect, list[str]] | None = None
+    for delimiter in dialect.delimiter if dialect.declaration else _DELIMITERS:
+        names, taken = _fields(lines, delimiter)
+        lines.put_back(taken)
+        if names is None:
+            continue
+        if dialect.excel_safe:
+            names = [unescaped(name) for name in names]
+        line_end = _LINE_END.search(taken[-1][1])
+        read = evolve(dialect, delimiter=delimiter, line_end=line_end[0] if line_end else dialect.line_end)
+        rank = shape.lacks(tuple(known.columns(names)), untyped) is None, len(names)
+        if best is None or rank > best[0]:
+            best = rank, read, names
+    if best is None:
         raise InvalidInputError("the header is not valid CSV; check its quotes")
-    columns = _distinct(_normalized([name.strip() for name in names], shape), shape.own)
-    missing = shape.lacks(columns, id_type)
-    if missing is not None:
+    (is_complete, _), read, names = best
+    _ = _fields(lines, read.delimiter)
+    columns = _distinct(names, known)
+    if not is_complete:
+        missing = shape.lacks(columns, untyped)
         shown = f"the first line is: {_shown(first)}; is the header missing?"
         raise InvalidInputError(f"the input has no column {missing}; {shown}")
-    repeats, header = RepeatedHeaders(), _Header(columns, shape, id_type)
-    rows = _csv_rows(lines, header, delimiter, repeats)
-    return Table("csv", columns, rows, repeats)
-
-
-def _normalized(names: list[str], shape: Shape[ItemT]) -> list[str]:
-    """The names, with known ones in lower case."""
-    known = (shape.own | shape.bare) - {*names}
-    return [name.lower() if name.lower() in known else name for name in names]
+    return columns, read
 
 
 def _shown(line: str) -> str:
@@ -230,12 +294,12 @@ def _shown(line: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _distinct(names: list[str], own: frozenset[str]) -> tuple[str, ...]:
-    """The names, with numbers appended to repeated unknown ones, so that every column is kept."""
+def _distinct(names: list[str], known: KnownNames) -> tuple[str, ...]:
+    """The columns, with numbers appended to repeated unknown ones, so that every column is kept."""
+    known.refuse_repeated(names)
+    names = known.columns(names)
     columns: dict[str, None] = {}
     for name in names:
-        if name in columns and name in own:
-            raise InvalidInputError(f"the input has two columns {name}; remove or rename one")
         again = (f"{name}_{number}" for number in range(2, len(names) + 2))
         columns[name if name not in columns else next(n for n in again if n not in columns and n not in names)] = None
     return tuple(columns)
@@ -247,57 +311,79 @@ class _Header(Generic[ItemT]):
 
     columns: tuple[str, ...]
     shape: Shape[ItemT]
-    id_type: IdType | None
-    _known: frozenset[str] = field(init=False)
+    untyped: Untyped | None
+    _known: KnownNames = field(init=False)
+    _here: frozenset[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_known", self.shape.own | self.shape.bare)
+        known = self.shape.known(self.untyped)
+        object.__setattr__(self, "_known", known)
+        object.__setattr__(self, "_here", known.names | known.chosen)
 
     def repeated_in(self, fields: list[str]) -> Literal["same", "other"] | None:
         """Whether these fields are a header: with the same known columns, or with other columns."""
-        if not any(len(name) <= _LONGEST_SHOWN and name.strip().lower() in self._known for name in fields):
+        if not self._known.any_in(fields):
             return None  # fast path for nearly all rows
-        names = _normalized([name.strip() for name in fields], self.shape)
-        there = [name for name, column in zip(names, self.columns, strict=False) if column in self._known]
-        if len(names) == len(self.columns) and there == [name for name in self.columns if name in self._known]:
+        names, here = self._known.columns(fields), self._here
+        there = [name for name, column in zip(names, self.columns, strict=False) if column in here]
+        if len(names) == len(self.columns) and there == [name for name in self.columns if name in here]:
             return "same"
         # One field with the name of a column does not prove a header: it may be data, such as "email".
-        known = sum(name in self._known for name in names) > 1 or not self._known.isdisjoint(there)
+        known = sum(name in here for name in names) > 1 or not here.isdisjoint(there)
         if known or sorted(names) == sorted(self.columns):
-            return "other" if self.shape.lacks(tuple(names), self.id_type) is None else None
+            return "other" if self.shape.lacks(tuple(names), self.untyped) is None else None
         return None
 
-    def item(self, line: int, row: InputRow) -> ItemT | BadRowError:
-        return _item(line, row, self.shape, self.id_type)
+    def item(self, line: int, row: InputRow, *, is_escaped: bool) -> ItemT | BadRowError:
+        """The item of a row. Its identities may be escaped for Excel, and are kept so in the row."""
+        if not is_escaped:
+            return _item(line, row, self.shape, self.untyped)
+        plain = {name: unescaped(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        item = _item(line, plain, self.shape, self.untyped)
+        if isinstance(item, BadRowError):
+            return BadRowError(line, item.problem, row)
+        return cast("ItemT", evolve(cast("Any", item), row=row))
+
+    def unaligned(self, row: InputRow) -> InputRow:
+        """The row without the known columns, because their cells may belong to others."""
+        return {name: cell for name, cell in row.items() if name not in self._here}
 
 
 def _csv_rows(
-    lines: _Lines, header: _Header[ItemT], delimiter: str, repeats: RepeatedHeaders
+    lines: _Lines, header: _Header[ItemT], dialect: CsvDialect, repeats: RepeatedHeaders
 ) -> Iterator[ItemT | BadRowError]:
     other: int | None = None  # line of a header with other columns
+    columns, width = header.columns, len(header.columns)
     while lines.skip_blank() is not None:
-        fields, taken = _fields(lines, delimiter)
+        fields, taken = _fields(lines, dialect.delimiter)
         number = taken[0][0]
         if fields is None:
             yield BadRowError(number, "not valid CSV; check its quotes")
             continue
-        row: InputRow = dict(zip(header.columns, fields, strict=False))
+        is_escaped = ESCAPED in taken[0][1]
+        if is_escaped and dialect.excel_safe:
+            fields, is_escaped = [unescaped(text) for text in fields], False
         repeated = header.repeated_in(fields)
+        count = len(fields)
+        if count < width and len(taken) == 1:
+            fields += [""] * (width - count)  # Excel omits the delimiters of empty cells at the end of some rows
+        row: InputRow = dict(zip(columns, fields, strict=False))
         if repeated == "same":
             repeats.add(number)
             other = None
         elif repeated == "other":
             other = number
-            yield BadRowError(
-                number, "a header whose columns differ from the first header; process the files one by one", row
-            )
-        elif len(fields) != len(header.columns):
+            problem = "a header whose columns differ from the first header; process the files one by one"
+            yield BadRowError(number, problem, header.unaligned(row))
+        elif len(fields) != width:
             lines.put_back(taken[1:])  # several lines in one row are most likely due to a stray quote
-            yield BadRowError(number, f"{len(fields)} fields where the header has {len(header.columns)}", row)
+            problem = f"{count} fields where the header has {width}"
+            yield BadRowError(number, problem, header.unaligned(row))
         elif other is not None:
-            yield BadRowError(number, f"the row belongs to the header in line {other}, not to the first header", row)
+            problem = f"the row belongs to the header in line {other}, not to the first header"
+            yield BadRowError(number, problem, header.unaligned(row))
         else:
-            item = header.item(number, row)
+            item = header.item(number, row, is_escaped=is_escaped)
             yield item
 
 
@@ -325,7 +411,7 @@ def _fields(lines: _Lines, delimiter: str) -> tuple[list[str] | None, list[tuple
     return None, taken[:1]
 
 
-def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> Iterator[ItemT | BadRowError]:
+def _json_rows(lines: _Lines, shape: Shape[ItemT], untyped: Untyped | None) -> Iterator[ItemT | BadRowError]:
     not_finite: list[str] = []  # numbers such as NaN, which Python reads but the result cannot contain
 
     def number(text: str) -> float | None:
@@ -336,8 +422,9 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
         return None
 
     decoder = json.JSONDecoder(parse_constant=number, parse_float=number)
+    renaming = _Renaming(shape.known(untyped))
     while (line := lines.take()) is not None:
-        at, text = line[0], line[1].lstrip(_BOM)
+        at, text = line[0], line[1].lstrip(BOM)
         if not text.strip():
             continue
         not_finite.clear()
@@ -346,16 +433,45 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], id_type: IdType | None) -> It
             row = decoder.decode(text)
         if not isinstance(row, dict):
             yield BadRowError(at, "not a JSON object")
-        elif not_finite:
-            yield BadRowError(at, f"{not_finite[0]:.20} is not a finite number", cast("InputRow", row))
+            continue
+        try:
+            named = renaming.apply(cast("InputRow", row))
+        except InvalidInputError as error:
+            yield BadRowError(at, str(error).replace("the input has", "the row has"), cast("InputRow", row))
+            continue
+        if not_finite:
+            yield BadRowError(at, f"{not_finite[0]:.20} is not a finite number", named)
         else:
-            item = _item(at, cast("InputRow", row), shape, id_type)
+            item = _item(at, named, shape, untyped)
             yield item
 
 
-def _item(line: int, row: InputRow, shape: Shape[ItemT], id_type: IdType | None) -> ItemT | BadRowError:
+class _Renaming:
+    """Gives the names in JSON objects their normal spelling. Most objects of an input have the same names."""
+
+    def __init__(self, known: KnownNames) -> None:
+        self._known = known
+        self._seen: dict[tuple[str, ...], dict[str, str] | None] = {}
+
+    def apply(self, row: InputRow) -> InputRow:
+        """The row with known names in normal spelling.
+
+        Raises:
+            InvalidInputError: two names have the same normal spelling.
+        """
+        names = tuple(row)
+        try:
+            renamed = self._seen[names]
+        except KeyError:
+            if len(self._seen) >= _MOST_KEY_SETS:
+                self._seen.clear()
+            renamed = self._seen[names] = self._known.renamed(names)
+        return row if renamed is None else {renamed.get(name, name): value for name, value in row.items()}
+
+
+def _item(line: int, row: InputRow, shape: Shape[ItemT], untyped: Untyped | None) -> ItemT | BadRowError:
     try:
-        return shape.item(row, line, id_type)
+        return shape.item(row, line, untyped)
     except InvalidInputError as error:
         return BadRowError(line, str(error), row)
 
@@ -409,16 +525,16 @@ class RowInvitation(Invitation):
 RowRef: TypeAlias = RowConnection | RowPair
 
 
-def _pair(row: InputRow, line: int, id_type: IdType | None) -> RowPair:
-    return RowPair(_identity(row, "source", id_type), _identity(row, "target", id_type), row, line)
+def _pair(row: InputRow, line: int, untyped: Untyped | None) -> RowPair:
+    return RowPair(_identity(row, "source", untyped), _identity(row, "target", untyped), row, line)
 
 
-def _person(row: InputRow, line: int, id_type: IdType | None) -> RowPerson:
-    identity = _identity(row, "person", id_type)
+def _person(row: InputRow, line: int, untyped: Untyped | None) -> RowPerson:
+    identity = _identity(row, "person", untyped)
     return RowPerson(**{identity.kind: identity}, row=row, line=line)  # type: ignore[arg-type] # each kind is a field
 
 
-def _connection(row: InputRow, line: int, id_type: IdType | None) -> RowRef:
+def _connection(row: InputRow, line: int, untyped: Untyped | None) -> RowRef:
     text = _name(row, "connection_id", longest=_LONGEST_HREF)
     if text is not None:
         from aioconnections.client.items import connection_ref  # imports the client
@@ -428,13 +544,13 @@ def _connection(row: InputRow, line: int, id_type: IdType | None) -> RowRef:
             return RowPair(which.source, which.target, row, line)
         return RowConnection(str(which), None, Person(), Person(), row=row, line=line)
     try:
-        return _pair(row, line, id_type)
+        return _pair(row, line, untyped)
     except InvalidInputError as error:
         raise InvalidInputError(f"no connection_id, and {error}") from None
 
 
-def _invitation(row: InputRow, line: int, id_type: IdType | None) -> RowInvitation:
-    del id_type
+def _invitation(row: InputRow, line: int, untyped: Untyped | None) -> RowInvitation:
+    del untyped
     uuid = _name(row, "community_uuid")
     edit, own = (_name(row, column, longest=_LONGEST_HREF) for column in _HREFS)
     if uuid is None and edit is None and own is None:
@@ -447,17 +563,23 @@ def _columns(role: str) -> dict[str, type[Identity]]:
     return {kind if role == "person" else f"{role}_{kind}": make for kind, make in _KINDS.items()}
 
 
-def _identity(row: InputRow, role: str, id_type: IdType | None) -> Identity:
+def _identity(row: InputRow, role: str, untyped: Untyped | None) -> Identity:
+    if untyped is not None and role in untyped.columns:
+        chosen = untyped.columns[role]
+        text = _text(row, chosen)
+        if text is None:
+            raise InvalidInputError(f"no {role}: {chosen} is empty")
+        return identity_in(_KINDS[untyped.kind], text, chosen)
     candidates = _COLUMNS[role]
     for column, make in candidates.items():
         text = _text(row, column)
         if text is not None:
             return identity_in(make, text, column)
-    if id_type is not None:
+    if untyped is not None:
         text = _text(row, role)
         if text is not None:
-            return identity_in(_KINDS[id_type], text, role)
-    *others, last = (*candidates, role) if id_type is not None else candidates
+            return identity_in(_KINDS[untyped.kind], text, role)
+    *others, last = (*candidates, role) if untyped is not None else candidates
     raise InvalidInputError(f"no {role}: {', '.join(others)} and {last} are empty")
 
 
@@ -475,21 +597,25 @@ def _text(row: InputRow, column: str) -> str | None:
     return cell_text(row.get(column), column)
 
 
-def _lacks(columns: tuple[str, ...], id_type: IdType | None, *roles: str) -> str | None:
+def _lacks(columns: tuple[str, ...], untyped: Untyped | None, *roles: str) -> str | None:
     for role in roles:
-        if not any(name in columns for name in _COLUMNS[role]) and not (role in columns and id_type):
+        chosen = None if untyped is None else untyped.columns.get(role)
+        if chosen is not None and chosen not in columns:
+            return f"{chosen}, which --{role}-column names"
+        named = any(name in columns for name in (chosen, *_COLUMNS[role]))
+        if not named and not (role in columns and untyped):
             hint = f", or {role} with --id-type" if role not in columns else f"; to use {role}, add --id-type"
             return f"for the {role}: {', '.join(_COLUMNS[role])}{hint}"
     return None
 
 
-def _lacks_connection(columns: tuple[str, ...], id_type: IdType | None) -> str | None:
-    missing = None if "connection_id" in columns else _lacks(columns, id_type, "source", "target")
-    return missing and f"connection_id, nor one {missing}"
+def _lacks_connection(columns: tuple[str, ...], untyped: Untyped | None) -> str | None:
+    missing = None if "connection_id" in columns else _lacks(columns, untyped, "source", "target")
+    return missing and f"connection_id, nor {'one ' * missing.startswith('for ')}{missing}"
 
 
-def _lacks_invitation(columns: tuple[str, ...], id_type: IdType | None) -> str | None:
-    del id_type
+def _lacks_invitation(columns: tuple[str, ...], untyped: Untyped | None) -> str | None:
+    del untyped
     return None if {"community_uuid", *_HREFS} & {*columns} else "community_uuid or edit_href"
 
 

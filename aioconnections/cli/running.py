@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from attrs import field, frozen
 
@@ -83,7 +84,7 @@ class Source:
         return {name: value for name, value in self.given.items() if value is not None}
 
     @contextmanager
-    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], IO[str] | None]]:
+    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | None]]:
         """Yield the rows, and the file that they are read from.
 
         Raises:
@@ -92,8 +93,9 @@ class Source:
         """
         given = self._given
         if not given:
-            with opened(self.path) as file:
-                yield read_rows(file, verb.shape, options.id_type), file
+            untyped = options.untyped
+            with opened(self.path, options.encoding) as file:
+                yield read_rows(file, verb.shape, untyped, encoding=file.encoding), file
             return
         if self.path is not None:
             option = f"--{next(iter(given)).replace('_', '-')}"
@@ -116,7 +118,7 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    record, oldest = run.record, run.oldest  # refuses conflicting options before the password prompt
+    record, oldest, _ = run.record, run.oldest, rows.untyped  # refuses conflicting options before the password prompt
     keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
     if not run.dry_run:
         _ = server.address()  # refuses an invalid address before the password prompt
@@ -133,9 +135,9 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
     address = server.address()
     with (
         source.table(verb, rows) as (table, file),
-        rows_to(rows.output, _form(table, rows), _columns(table, PLAN), source=file) as write,
+        _result(table, file, PLAN, rows) as write,
     ):
-        writing = Writing(write, verb, PLAN, repeats=table.repeats)
+        writing = Writing(write, verb, PLAN, repeats=table.repeats, invalid=table.invalid)
         plan(verb, table.rows, address, writing)
     return SOME_BAD if writing.bad else GOOD
 
@@ -168,14 +170,15 @@ def do_all(
     try:
         with source.table(verb, options) as (table, file):
             added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
-            columns, form = _columns(table, added), _form(table, options)
             items = table.rows
             if ask and file is not None and verb.question is not None:
                 items = asked(items, verb.question, source.path)
-            with rows_to(options.output, form, columns, source=file) as write:
+            with _result(table, file, added, options) as write:
                 signals, held = Signals.installed(), _held(options.output)
                 put, flush = signals.interruptible(write), signals.interruptible(write.flush)
-                writing = Writing(put, verb, added, held=held, flush_output=flush, repeats=table.repeats)
+                writing = Writing(
+                    put, verb, added, held=held, flush_output=flush, repeats=table.repeats, invalid=table.invalid
+                )
                 engine = CommandRun(writing, journal, signals)
                 total = 1 if file is None else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
@@ -304,6 +307,14 @@ def _without_digest(item: dict[str, str]) -> dict[str, str]:
 
 def _exists(record: Path | None) -> bool:
     return record is not None and record.exists()
+
+
+def _result(
+    table: Table[Any], file: io.TextIOWrapper | None, added: tuple[str, ...], options: Rows
+) -> AbstractContextManager[Sheet]:
+    """The result, in the form of the input."""
+    columns, form = _columns(table, added), _form(table, options)
+    return rows_to(options.output, form, columns, source=file, dialect=table.dialect)
 
 
 def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:

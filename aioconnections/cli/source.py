@@ -1,11 +1,14 @@
 """The text of the input: a file, or a pipe that a thread reads ahead.
 
+The first bytes tell the encoding, and whether the input is text at all.
+
 A pipe may block for hours. If the event loop were blocked, pending responses would time out and Ctrl-C would not work.
 """
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import io
 import os
@@ -17,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
+from aioconnections.cli.dialect import format_of_name
 from aioconnections.cli.progress import needed, say
 from aioconnections.cli.rows import NO_FIELD_LIMIT
 from aioconnections.cli.terminal import escaped
@@ -27,37 +31,47 @@ __all__ = ["Ahead", "count_rows", "opened", "ready"]
 T = TypeVar("T")
 
 _AHEAD = 256  # items
+_LONGEST_MARK = 4  # bytes
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_BYTES = "aioconnections.bytes"  # an error handler
+_AS_CSV = 'save it as CSV (in Excel: "CSV UTF-8")'
+_FOREIGN = {
+    b"PK\x03\x04": f"an Excel or OpenDocument workbook, or another ZIP file; {_AS_CSV}",
+    b"\xd0\xcf\x11\xe0": f"an Excel workbook; {_AS_CSV}",
+    b"PAR1": "a Parquet file; convert it to CSV",
+    b"\x1f\x8b": "compressed with gzip; decompress it first, as in: gzip -dc FILE | aioconnections …",
+}
 
 
 @contextmanager
-def opened(path: Path | None) -> Generator[IO[str]]:
-    """Open a file, or standard input for None and "-", as text. Bytes that are not UTF-8 become lone surrogates.
+def opened(path: Path | None, encoding: str | None = None) -> Generator[io.TextIOWrapper]:
+    """Open a file, or standard input for None and "-", as text. Bytes that are not text become lone surrogates.
 
-    While it is open, fields of CSV may have any length; that is a setting of the process.
+    A byte order mark selects UTF-8 or UTF-16; without one, the text has the given encoding, or UTF-8. While it is open,
+    fields of CSV may have any length; that is a setting of the process.
 
     Raises:
-        InvalidInputError: the file cannot be opened.
+        InvalidInputError: the file cannot be opened, or is a workbook or another file that is not text.
     """
     limit = csv.field_size_limit(NO_FIELD_LIMIT)
     try:
-        with _opened(path) as file:
-            yield file
+        with _opened(path) as raw:
+            yield _decoded(raw, path, encoding)
     finally:
         _ = csv.field_size_limit(limit)
 
 
 @contextmanager
-def _opened(path: Path | None) -> Generator[IO[str]]:
+def _opened(path: Path | None) -> Generator[io.FileIO]:
     if path is None or str(path) == "-":
         stream = needed("input", "name a file")
         if stream.isatty():
             say("Reading rows from the terminal; press Ctrl-D to end the input.")
         # not the stream itself, because a thread that is still reading at exit would hold its lock
-        raw = io.FileIO(stream.fileno(), closefd=False)
-        yield io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        yield io.FileIO(stream.fileno(), closefd=False)
         return
     try:
-        file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+        file = path.open("rb", buffering=0)
     except OSError as error:
         problem = f"{escaped(str(path))}: {error.strerror}"
     else:
@@ -65,6 +79,67 @@ def _opened(path: Path | None) -> Generator[IO[str]]:
             yield file
             return
     raise InvalidInputError(problem)
+
+
+def _decoded(raw: io.FileIO, path: Path | None, encoding: str | None) -> io.TextIOWrapper:
+    try:
+        head = b"" if raw.isatty() else _head(raw)
+    except OSError as error:  # such as a directory on standard input
+        problem = f"{path or 'standard input'}: {error.strerror}"
+    else:
+        _refuse_foreign(head, path)
+        found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), encoding or "utf-8")
+        buffered: IO[bytes] = _Resumed(raw, head)
+        if raw.seekable():
+            _ = raw.seek(-len(head), os.SEEK_CUR)
+            buffered = io.BufferedReader(raw)
+        errors = "surrogateescape" if found.startswith("utf-8") else _BYTES
+        return io.TextIOWrapper(buffered, encoding=found, errors=errors, newline="")
+    raise InvalidInputError(problem)
+
+
+def _head(raw: io.FileIO) -> bytes:
+    """The first bytes; fewer if there are no more."""
+    head = b""
+    while len(head) < _LONGEST_MARK and (more := raw.read(_LONGEST_MARK - len(head))):
+        head += more
+    return head
+
+
+def _refuse_foreign(head: bytes, path: Path | None) -> None:
+    """Refuse a file whose first bytes or whose name are those of a format other than text."""
+    name = "the input" if path is None or str(path) == "-" else str(path)
+    for mark, problem in _FOREIGN.items():
+        if head.startswith(mark):
+            raise InvalidInputError(f"{name} is {problem}")
+    what = None if path is None else format_of_name(path)
+    if what is not None:
+        raise InvalidInputError(f"{name} is named like {what}; save it as CSV, or rename it if it is CSV")
+
+
+def _escape_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Decode each invalid byte to a lone surrogate; unlike ``surrogateescape``, any byte of any encoding."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_BYTES, _escape_bytes)
+
+
+class _Resumed(io.FileIO):
+    """A pipe from which the first bytes were read, and which gives them again."""
+
+    def __init__(self, raw: io.FileIO, head: bytes) -> None:
+        super().__init__(raw.fileno(), closefd=False)
+        self._head = head
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """See `io.FileIO`."""
+        head, self._head = self._head, b""
+        if head and size is not None and size >= 0:
+            return head
+        return head + (super().read(size) or b"")
 
 
 def count_rows(path: Path | None) -> int | None:

@@ -11,10 +11,11 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define, field
 
+from aioconnections.cli.dialect import in_words
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.reasons import Reasons
-from aioconnections.cli.rows import BadRowError, InputRow, Item, RepeatedHeaders
+from aioconnections.cli.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedHeaders
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
@@ -40,6 +41,7 @@ class Writing(Generic[ItemT]):
             rows are written at once.
         flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
+        invalid: bytes of the input that are not text.
         elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
         reasons: why rows were rejected, failed or left in doubt.
     """
@@ -50,6 +52,7 @@ class Writing(Generic[ItemT]):
     held: list[InputRow] | None = None
     flush_output: Callable[[], object] = lambda: None
     repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
+    invalid: InvalidBytes = field(factory=InvalidBytes)
     elapsed: float | None = None
     reasons: Reasons = field(factory=Reasons)
     _started: float = field(factory=time.monotonic)
@@ -174,15 +177,19 @@ class Writing(Generic[ItemT]):
         return "; ".join(parts)
 
     def skipped(self) -> list[str]:
-        """The part of the summary about lines that repeat the header."""
+        """The parts of the summary about lines that repeat the header, and about bytes that are not text."""
+        parts: list[str] = []
         count, first = self.repeats.count, self.repeats.first
-        if not count:
-            return []
-        return [
-            f"line {first:,} repeats the header"
-            if count == 1
-            else f"{count:,} lines repeat the header, from line {first:,} on"
-        ]
+        if count == 1:
+            parts.append(f"line {first:,} repeats the header")
+        elif count:
+            parts.append(f"{count:,} lines repeat the header, from line {first:,} on")
+        count, encoding = self.invalid.count, in_words(self.invalid.encoding)
+        if count:
+            were = "byte was not {} and was" if count == 1 else "bytes were not {} and were"
+            hint = ": pass --encoding cp1252" if encoding == "UTF-8" else ""
+            parts.append(f"{count:,} {were.format(encoding)} replaced{hint}")
+        return parts
 
 
 def _ages(latest: datetime, oldest: datetime) -> str:

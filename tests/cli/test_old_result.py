@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aioconnections.cli.names import Untyped
 from aioconnections.cli.rows import PAIRS, InputRow, RowPair
 from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
@@ -123,7 +124,7 @@ def test_a_killed_run_leaves_what_it_has_done(
 
 
 def outcomes(*kinds: type[Outcome]) -> list[Outcome]:
-    items = [PAIRS.item({"source": "a", "target": str(index)}, index, "userid") for index in range(len(kinds))]
+    items = [PAIRS.item({"source": "a", "target": str(index)}, index, Untyped("userid")) for index in range(len(kinds))]
     facts: dict[type[Outcome], dict[str, Any]] = {
         Checked: {"status": None, "pair": Pair(Userid("a"), Userid("b"))},
         Failed: {"error": DeadlineError("late", sent="no")},
