@@ -62,6 +62,11 @@ class CommandRun(Generic[ItemT]):
     mismatch: int | None = None
 
     @property
+    def ended_early(self) -> bool:
+        """Whether an error or a signal has ended the run."""
+        return self.stopped is not None or self.interrupted
+
+    @property
     def unusable(self) -> JournalError | None:
         """The error of the journal that prevented the run from starting, if any."""
         stopped = self.stopped

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from attrs import frozen
 
 from aioconnections.cli.apart import keep_apart, option_files
+from aioconnections.cli.dialect import CsvDialect
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
@@ -72,10 +73,11 @@ def list_records(
         return count
 
     keep_apart([*option_files(server)], output=result.output)
+    dialect = CsvDialect(excel_safe=result.excel_safe)
     client = server.client()
     with (
         logged(server.log_level),
-        rows_to(result.output, result.form or "csv", records.columns, source=None) as write,
+        rows_to(result.output, result.form or "csv", records.columns, source=None, dialect=dialect) as write,
     ):
         writing = write_all(write)
         with closing(writing):  # see running._run

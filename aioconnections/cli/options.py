@@ -63,17 +63,31 @@ class Result:
     """The same as --format jsonl."""
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], validator=_refuse_other_format)] = None
     """File for the result. By default standard output."""
+    excel_safe: Annotated[bool, Parameter(negative="")] = False
+    """Put ' in front of cells that begin with =, +, -, @, a tab or a line end, which Excel may evaluate. Reading
+    removes it again."""
 
     @property
     def form(self) -> Format | None:
         """The format that --format or --json selects.
 
         Raises:
-            InvalidInputError: the two conflict.
+            InvalidInputError: options conflict.
         """
         if self.json and self.format == "csv":
             raise InvalidInputError("--json and --format csv cannot be used together; use one of them")
-        return "jsonl" if self.json else self.format
+        form: Format | None = "jsonl" if self.json else self.format
+        self.check_form(form)
+        return form
+
+    def check_form(self, form: Format | None) -> None:
+        """Refuse options that have no meaning for this format of the result.
+
+        Raises:
+            InvalidInputError: see above.
+        """
+        if self.excel_safe and form == "jsonl":
+            raise InvalidInputError("--excel-safe is for CSV; JSON lines have no cells that Excel evaluates")
 
 
 @Parameter(name="*")
@@ -84,6 +98,10 @@ class Rows(Result):
     encoding: Annotated[str | None, Parameter(validator=_refuse_unknown_encoding)] = None
     """Encoding of an input without a byte order mark, such as cp1252; by default UTF-8. The result is then UTF-8 with a
     byte order mark."""
+    retry: Path | None = None
+    """Result of an earlier run, instead of an input: its rows that were not done are processed again, and its other
+    rows are left out. With the same file as --output, the other rows are kept. An invitation in doubt is not sent
+    again."""
     ordered: Annotated[bool, Parameter(negative="")] = False
     """Keep the order of the input. By default rows are written in the order of completion."""
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
-from aioconnections.cli.dialect import BOM, CsvDialect, output_encoding
+from aioconnections.cli.dialect import BOM, CsvDialect, escaped, output_encoding
 from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import InputRow
@@ -98,7 +98,14 @@ class Sheet:
     """Writes rows to a file, after a header if the format has one, replacing its previous content."""
 
     def __init__(
-        self, file: IO[str], form: Format, columns: Sequence[str], *, fresh: bool, dialect: CsvDialect, marked: bool
+        self,
+        file: IO[str],
+        form: Format,
+        columns: Sequence[str],
+        *,
+        fresh: bool,
+        dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
+        marked: bool = False,
     ) -> None:
         self._file = file
         self._form: Format = form
@@ -142,8 +149,15 @@ def _writer(file: IO[str], form: Format, columns: Sequence[str], dialect: CsvDia
     file.write(dialect.declaration)
     text = _TextFile(file, dialect.line_end, is_terminal=file.isatty())
     table = csv.writer(text, delimiter=dialect.delimiter, lineterminator=_CSV_LINE_END)
-    table.writerow(columns)
-    return lambda row: table.writerow([row.get(name) for name in columns])
+    if not dialect.excel_safe:
+        table.writerow(columns)
+        return lambda row: table.writerow([row.get(name) for name in columns])
+    table.writerow(map(escaped, columns))
+    return lambda row: table.writerow([_safe(row.get(name)) for name in columns])
+
+
+def _safe(cell: object) -> object:
+    return escaped(cell) if isinstance(cell, str) else cell
 
 
 def _json(row: InputRow) -> str:

@@ -31,14 +31,15 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
         result: How the result is written.
     """
     from aioconnections.cli.apart import keep_apart
+    from aioconnections.cli.dialect import CsvDialect
     from aioconnections.cli.output import rows_to
     from aioconnections.journal import report as read
 
-    form = result.form or "csv"
+    form, dialect = result.form or "csv", CsvDialect(excel_safe=result.excel_safe)
     keep_apart([], output=result.output, journal=journal)
     with read(journal) as run:
         columns = _columns(run) if form == "csv" else ()
-        with rows_to(result.output, form, columns, source=None) as write:
+        with rows_to(result.output, form, columns, source=None, dialect=dialect) as write:
             for row in run.rows():
                 write(_line(row))
         say(_summary(run))

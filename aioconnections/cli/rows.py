@@ -93,10 +93,19 @@ class BadRowError(InvalidInputError):
         line: number of the first line of the row, from 1.
         problem: description of the error.
         row: the columns that could be read.
+        outcome: the outcome in the result: unreadable, or in_doubt for a row that must not be repeated.
     """
 
-    def __init__(self, line: int, problem: str, row: InputRow | None = None) -> None:
+    def __init__(
+        self,
+        line: int,
+        problem: str,
+        row: InputRow | None = None,
+        *,
+        outcome: Literal["unreadable", "in_doubt"] = "unreadable",
+    ) -> None:
         super().__init__(f"line {line}: {problem}")
+        self.outcome: Literal["unreadable", "in_doubt"] = outcome
         self.line: int = line
         self.problem: str = problem
         self.row: InputRow = row or {}

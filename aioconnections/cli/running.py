@@ -7,13 +7,14 @@ import io
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
 from aioconnections.cli.bar import progress
 from aioconnections.cli.confirm import asked
+from aioconnections.cli.dialect import output_encoding
 from aioconnections.cli.dry import PLAN, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
@@ -33,6 +34,7 @@ from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Format, Rows
 from aioconnections.cli.output import Sheet, rows_to
 from aioconnections.cli.progress import is_terminal, say
+from aioconnections.cli.retry import completed, retried
 from aioconnections.cli.rows import InputRow, Item, Table, read_rows
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
@@ -93,14 +95,42 @@ class Source:
         """
         given = self._given
         if not given:
-            untyped = options.untyped
-            with opened(self.path, options.encoding) as file:
-                yield read_rows(file, verb.shape, untyped, encoding=file.encoding), file
+            with self._read(verb, options) as (table, file):
+                yield table if options.retry is None else retried(table, verb, options.retry), file
             return
         if self.path is not None:
             option = f"--{next(iter(given)).replace('_', '-')}"
             raise InvalidInputError(f"a file and {option} cannot be used together; use one of them")
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
+
+    @contextmanager
+    def _read(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper]]:
+        untyped, excel_safe = options.untyped, options.excel_safe
+        with opened(self.path, options.encoding) as file:
+            yield read_rows(file, verb.shape, untyped, encoding=file.encoding, excel_safe=excel_safe), file
+
+    @contextmanager
+    def whole_table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[Table[ItemT]]:
+        """Yield all rows, with --retry too.
+
+        Raises:
+            InvalidInputError: see `table`.
+        """
+        with self._read(verb, options) as (table, _):
+            yield table
+
+    def retrying(self, options: Rows) -> Source:
+        """The same source, or the earlier result that --retry names.
+
+        Raises:
+            InvalidInputError: there are both.
+        """
+        if options.retry is None:
+            return self
+        if self.path is not None or self._given:
+            given = "a file" if self.path is not None else f"--{next(iter(self._given)).replace('_', '-')}"
+            raise InvalidInputError(f"{given} and --retry cannot be used together; use one of them")
+        return evolve(self, path=options.retry)
 
 
 def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
@@ -119,7 +149,12 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         Ended: the run ended early.
     """
     record, oldest, _ = run.record, run.oldest, rows.untyped  # refuses conflicting options before the password prompt
-    keep_apart([*source.files, *option_files(server)], output=rows.output, journal=record)
+    source = source.retrying(rows)
+    in_place = not run.dry_run and _is_in_place(rows)
+    others = option_files(source.message, server) if in_place else (*source.files, *option_files(server))
+    keep_apart([*others], output=rows.output, journal=record)
+    if in_place:
+        keep_apart([*source.files], output=None, journal=record)
     if not run.dry_run:
         _ = server.address()  # refuses an invalid address before the password prompt
         journal = None
@@ -173,14 +208,19 @@ def do_all(
             items = table.rows
             if ask and file is not None and verb.question is not None:
                 items = asked(items, verb.question, source.path)
-            with _result(table, file, added, options) as write:
+            in_place = _is_in_place(options)
+            with (
+                _completed(table, source, verb, added, options)
+                if in_place
+                else _result(table, file, added, options) as write
+            ):
                 signals, held = Signals.installed(), _held(options.output)
                 put, flush = signals.interruptible(write), signals.interruptible(write.flush)
                 writing = Writing(
                     put, verb, added, held=held, flush_output=flush, repeats=table.repeats, invalid=table.invalid
                 )
                 engine = CommandRun(writing, journal, signals)
-                total = 1 if file is None else count_rows(source.path)
+                total = 1 if file is None else None if options.retry else count_rows(source.path)
                 rows_seen = options.output is None and is_terminal("output")
                 bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
                 with (
@@ -188,13 +228,20 @@ def do_all(
                     ready(writing.numbered(items), file) as rows,
                 ):
                     hook = _on_progress(writing, on_progress)
-                    arguments: RunArguments = {"ordered": options.ordered, "journal": journal, "on_progress": hook}
+                    arguments: RunArguments = {
+                        "ordered": options.ordered or in_place,
+                        "journal": journal,
+                        "on_progress": hook,
+                    }
                     _run(engine, client, rows, arguments)
                 if engine.unusable is not None:
                     raise engine.unusable
                 _sum_up(engine)
                 if engine.kept:  # raises, so that the earlier result is not replaced
                     return _end(engine, resumable=_exists(record), kept=options.output)
+                if in_place and _exists(record) and engine.ended_early:  # the run resumes from the same input
+                    say(f"aioconnections: {options.output} is unchanged; the outcomes are in the journal")
+                    return _end(engine, resumable=True)
                 _finish(write, engine, resumable=_exists(record))
     except BrokenPipeError:
         raise
@@ -317,12 +364,36 @@ def _result(
     return rows_to(options.output, form, columns, source=file, dialect=table.dialect)
 
 
+def _completed(
+    table: Table[ItemT], source: Source, verb: BulkVerb[ItemT], added: tuple[str, ...], options: Rows
+) -> AbstractContextManager[Sheet]:
+    """The earlier result, whose retried rows are replaced."""
+    assert options.output is not None  # noqa: S101 # checked by `_is_in_place`
+    columns, form = _columns(table, added), _form(table, options)
+    encoding, marked = ("utf-8", False) if form == "jsonl" else output_encoding(table.invalid.encoding)
+
+    def sheet(file: IO[str]) -> Sheet:
+        return Sheet(file, form, columns, fresh=False, dialect=table.dialect, marked=marked)
+
+    return completed(options.output, sheet, encoding, lambda: source.whole_table(verb, options), verb)
+
+
+def _is_in_place(options: Rows) -> bool:
+    """Whether the result replaces the earlier result that --retry names."""
+    if options.retry is None or options.output is None or str(options.retry) == "-":
+        return False
+    with suppress(OSError):
+        return options.retry.samefile(options.output)
+    return False
+
+
 def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:
     return *(name for name in table.columns if name not in added), *added
 
 
 def _form(table: Table[Any], options: Rows) -> Format:
     form = options.form or table.form
+    options.check_form(form)
     if form == "csv" and table.form == "jsonl":
         raise InvalidInputError(
             "JSON lines have no common columns, so their result cannot be written as CSV; omit --format csv"

@@ -62,6 +62,7 @@ class Writing(Generic[ItemT]):
     _oldest: datetime | None = None  # times at which the replayed outcomes were recorded
     _latest: datetime | None = None
     _unreadable: int = 0
+    _left_in_doubt: int = 0
     _not_planned: int = 0
     _discarding: bool = False
     _lines: array[int] = field(factory=lambda: array("Q"))  # by index, if the verb may give a `Duplicate`
@@ -74,7 +75,10 @@ class Writing(Generic[ItemT]):
     @property
     def bad(self) -> bool:
         """Whether any row has no good outcome."""
-        return bool(self._unreadable + self._not_planned) or not self._count.tally(self._count.finished).good
+        return (
+            bool(self._unreadable + self._left_in_doubt + self._not_planned)
+            or not self._count.tally(self._count.finished).good
+        )
 
     def numbered(self, rows: Iterator[ItemT | BadRowError]) -> Iterator[ItemT | BadRowError]:
         """The rows; their line numbers are kept if the verb may give a `Duplicate`."""
@@ -137,8 +141,11 @@ class Writing(Generic[ItemT]):
     def refuse(self, row: BadRowError) -> None:
         """Write a row that could not be read, and report it."""
         problem = str(row)
+        self._put(row.row | self.empty(problem, outcome=row.outcome), idle=True)
+        if row.outcome == "in_doubt":
+            self._left_in_doubt += 1
+            return
         self._unreadable += 1
-        self._put(row.row | self.empty(problem, outcome="unreadable"), idle=True)
         say(problem)
 
     def plan(self, row: ItemT, columns: InputRow, *, good: bool) -> None:
@@ -164,7 +171,7 @@ class Writing(Generic[ItemT]):
             text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
         others = {
             "of these from an earlier run": self._replayed,
-            "in doubt": tally.in_doubt,
+            "in doubt": tally.in_doubt + self._left_in_doubt,
             "rejected": tally.rejected,
             "failed": tally.failed,
             "unreadable": self._unreadable,

@@ -1,0 +1,152 @@
+"""``--retry``: the rows of an earlier result that have no final outcome, and a result that keeps the others.
+
+An invitation in doubt may have been sent. Only a journal knows when, so without one it is reported again, not sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Literal, TypeVar
+
+from attrs import evolve
+
+from aioconnections.cli.options import Format
+from aioconnections.cli.output import Sheet
+from aioconnections.cli.rows import BadRowError, InputRow, Item, Table
+from aioconnections.cli.verbs import BulkVerb
+from aioconnections.cli.writing import RECORDED_AT
+from aioconnections.errors import InvalidInputError
+
+__all__ = ["completed", "retried"]
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+_NOT_DONE = {"failed", "unprocessed", "unreadable"}
+_FINAL = {
+    *("invited", "already_exists", "accepted", "removed", "connected", "resolved", "unknown"),
+    *("rejected", "duplicate"),
+}
+_STILL_IN_DOUBT = "in doubt since the earlier run, so it is not sent again; look whether it was made"
+
+
+def retried(table: Table[ItemT], verb: BulkVerb[ItemT], path: Path) -> Table[ItemT]:
+    """The rows of an earlier result without those that have a final outcome.
+
+    Raises:
+        InvalidInputError: the table is not a result of this verb.
+    """
+    column = _column(verb)
+    if table.form == "csv" and column not in table.columns:
+        raise InvalidInputError(f"{path} has no column {column}, so it is not the result of an earlier run")
+    rows = _unanswered(table, verb)
+    return evolve(table, rows=rows)
+
+
+def _unanswered(table: Table[ItemT], verb: BulkVerb[ItemT]) -> Iterator[ItemT | BadRowError]:
+    for item in table.rows:
+        fate = _fate(item.row, verb)
+        if fate == "keep":
+            continue
+        if RECORDED_AT in item.row:
+            item.row[RECORDED_AT] = None  # the time of the earlier outcome
+        if fate == "in doubt":
+            yield BadRowError(item.line, _STILL_IN_DOUBT, item.row, outcome="in_doubt")
+        else:
+            yield item
+
+
+def _column(verb: BulkVerb[Any]) -> str:
+    """The column that tells whether a row is answered: status for a check, outcome for any other verb."""
+    return verb.added[0]
+
+
+def _fate(row: InputRow, verb: BulkVerb[Any]) -> Literal["keep", "repeat", "in doubt"]:
+    value = row.get(_column(verb))
+    if not verb.changes and not value:
+        return "repeat"
+    if value in _NOT_DONE:
+        return "repeat"
+    if value in _FINAL or not verb.changes:
+        return "keep"
+    # Other changes are verified by their first request, or have the same effect if they are repeated.
+    return "in doubt" if verb.once else "repeat"
+
+
+@contextmanager
+def completed(
+    path: Path,
+    sheet: Callable[[IO[str]], Sheet],
+    encoding: str,
+    earlier: Callable[[], AbstractContextManager[Table[ItemT]]],
+    verb: BulkVerb[ItemT],
+) -> Generator[Sheet]:
+    """Yield a sheet for the retried rows, in their order; once it is finished, they replace those in the file `path`.
+
+    Until then the file is unchanged. It is replaced at once, so that it is complete at any time. Without the last
+    retried rows, the earlier ones are kept.
+
+    Args:
+        path: result of the earlier run.
+        sheet: makes a sheet that writes the whole result to a file.
+        encoding: encoding of the result.
+        earlier: opens the result of the earlier run.
+        verb: the verb.
+
+    Raises:
+        OSError: a row cannot be written; ``filename`` is the file.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as rows:
+            yield _RetriedSheet(rows, lambda: _replace(target, sheet, encoding, rows, earlier, verb))
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+class _RetriedSheet(Sheet):
+    """Writes the retried rows as JSON lines, and replaces the earlier result when it is finished."""
+
+    def __init__(self, file: IO[str], replace: Callable[[], None]) -> None:
+        form: Format = "jsonl"
+        super().__init__(file, form, (), fresh=False)
+        self._replace = replace
+
+    def finish(self) -> None:
+        """See `Sheet`."""
+        super().finish()
+        self._replace()
+
+
+def _replace(
+    target: Path,
+    sheet: Callable[[IO[str]], Sheet],
+    encoding: str,
+    retried_rows: IO[str],
+    earlier: Callable[[], AbstractContextManager[Table[ItemT]]],
+    verb: BulkVerb[ItemT],
+) -> None:
+    _ = retried_rows.seek(0)
+    new: Iterator[InputRow] = map(json.loads, retried_rows)
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 # renamed below
+        "w", encoding=encoding, newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
+    )
+    try:
+        with file, earlier() as table:
+            write = sheet(file.file)
+            for item in table.rows:
+                write(item.row if _fate(item.row, verb) == "keep" else next(new, item.row))
+            write.finish()
+            os.fsync(file.fileno())
+        shutil.copymode(target, file.name)
+        _ = Path(file.name).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(file.name).unlink()
+        raise
