@@ -326,11 +326,12 @@ class JournalMismatchError(JournalError):
     Attributes:
         index: zero-based position in the input.
         was: the item in the journal.
-        now: the item in the input.
+        now: the item in the input; empty if the input ends before it.
     """
 
     def __init__(self, index: int, was: str, now: str) -> None:
-        super().__init__(f"item {index} differs from the run that this journal records")
+        differs = f"item {index} differs from the run that this journal records"
+        super().__init__(differs if now else f"the input ends before item {index}, which this journal records")
         self.index = index
         self.was = was
         self.now = now

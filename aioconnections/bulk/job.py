@@ -108,11 +108,14 @@ class Job(Protocol[OutT_co]):
         """
         ...
 
-    async def aclose(self, *, complete: bool = False) -> None:
-        """End the job. `complete` says that the source is exhausted and each outcome was delivered.
+    async def aclose(self, *, complete: int | None = None) -> None:
+        """End the job.
+
+        Args:
+            complete: number of items, if the source is exhausted and each outcome was delivered; otherwise None.
 
         Raises:
-            ConnectionsError: an outcome could not be recorded.
+            ConnectionsError: an outcome could not be recorded, or an earlier run has recorded more items.
         """
         ...
 
@@ -183,7 +186,7 @@ class SessionJob:
             self._proved = True
             self.repeats.went_well("canary")
 
-    async def aclose(self, *, complete: bool = False) -> None:
+    async def aclose(self, *, complete: int | None = None) -> None:
         """See `Job`."""
 
     def recorded(self) -> AbstractContextManager[Callable[[int, object], Any]]:

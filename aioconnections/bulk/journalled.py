@@ -167,9 +167,9 @@ class JournalledJob(SessionJob, Generic[OutT]):
 
         return self._record.recorded(reference)
 
-    async def aclose(self, *, complete: bool = False) -> None:
+    async def aclose(self, *, complete: int | None = None) -> None:
         """Write the queued rows and close the journal; see `Job`."""
-        await self._record.aclose(complete=complete and self.over is None)
+        await self._record.aclose(complete=complete if self.over is None else None)
 
 
 class RunJournal:
@@ -228,13 +228,15 @@ class RunJournal:
 
             yield outcome
 
-    async def aclose(self, *, complete: bool) -> None:
+    async def aclose(self, *, complete: int | None) -> None:
         """Write the queued rows and close the journal; see `Job`."""
         if self.is_open:
             self.is_open = False
             try:
-                if complete and not self._unsettled:
-                    await self._journal.finish()
+                if complete is not None:
+                    await self._journal.refuse_shorter(complete)
+                    if not self._unsettled:
+                        await self._journal.finish()
             finally:
                 await self._journal.aclose()
 

@@ -95,9 +95,9 @@ class JournalledCheckJob(CheckJob):
 
         return self._record.recorded(reference)
 
-    async def aclose(self, *, complete: bool = False) -> None:
+    async def aclose(self, *, complete: int | None = None) -> None:
         """Write the queued rows and close the journal; see `Job`."""
-        await self._record.aclose(complete=complete and self.over is None)
+        await self._record.aclose(complete=complete if self.over is None else None)
 
 
 class _RecordedPair(CurrentPair):

@@ -163,7 +163,7 @@ class Outcomes(Generic[OutT]):
                 # Without the exception, which the task group would wrap: the caller's exception passes unchanged.
                 await tasks.__aexit__(None, None, None)
         finally:
-            complete = self._exhausted and kind is None and self._delivered == self._read
+            is_complete = self._exhausted and kind is None and self._delivered == self._read
             if isinstance(self._job.over, JournalError):  # raised while the run was ending
                 self._stop(copy(self._job.over))
             for outcome in self._job.cut:
@@ -175,7 +175,7 @@ class Outcomes(Generic[OutT]):
             self._early.clear()
             try:
                 with anyio.CancelScope(shield=True):
-                    await self._job.aclose(complete=complete)
+                    await self._job.aclose(complete=self._read if is_complete else None)
             except ConnectionsError as failure:
                 self._stop(failure)
             finally:

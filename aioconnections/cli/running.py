@@ -340,12 +340,18 @@ def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) 
 
 def _difference(error: JournalMismatchError, line: int | None) -> str:
     """Describe how the input differs from the input that the journal records, in one line."""
+    if not error.now:
+        was = _without_digest(reference_columns(error.was))
+        return f"the input has too few rows; the last recorded one is {_named(was)}"
     was, now = (_without_digest(reference_columns(reference)) for reference in (error.was, error.now))
     where = f"line {line}" if line else "the row"
     if was == now:
         return f"{where} is the same, but the text sent with it has changed"
-    texts = [", ".join(f"{name} {value}" for name, value in item.items()) or "unreadable" for item in (was, now)]
-    return f"{where} was {texts[0]} and is now {texts[1]}"
+    return f"{where} was {_named(was)} and is now {_named(now)}"
+
+
+def _named(item: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in item.items()) or "unreadable"
 
 
 def _without_digest(item: dict[str, str]) -> dict[str, str]:

@@ -331,6 +331,17 @@ class Journal:
             self._known_from = self._writer.opening.value.head.mark.seq + 1
         return now
 
+    async def refuse_shorter(self, count: int) -> None:
+        """Refuse an input that has ended after `count` items, if earlier runs recorded more.
+
+        Raises:
+            JournalMismatchError: see above.
+            JournalError: the journal can no longer be read.
+        """
+        if count <= self._last_index:
+            _ = await self._found(self._opened(), self._last_index, "")  # raises if the item could be read
+            raise JournalMismatchError(self._last_index, NOTHING, "")
+
     async def finish(self) -> None:
         """Record that the run is finished: the source is exhausted, and each item has a final outcome.
 

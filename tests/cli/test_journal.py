@@ -120,6 +120,25 @@ def test_the_same_command_again_writes_the_same_rows_and_does_nothing(
     assert (told.code, len(told.rows)) == (0, count)
 
 
+@pytest.mark.parametrize("verb", ["check", "invite", "connect"])
+def test_a_shorter_input_is_refused_after_its_rows_and_a_longer_one_is_not(
+    command: Command, me: Any, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    file = input_of(verb, command, monkeypatch)
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[:4]), encoding="utf-8")
+    assert command(verb, file, *JOURNAL).code == 0
+    count = len(me.app.commits)
+    file.write_text("".join(lines[:3]), encoding="utf-8")
+    said = command(verb, file, *JOURNAL)
+    assert (said.code, len(said.rows), len(me.app.commits)) == (2, 2, count)
+    assert "stopped: the input ends before item 2, which this journal records" in said.err
+    named = lines[3].split(",")[-1].strip()
+    assert re.search(rf"the input has too few rows; the last recorded one is .*{named}$", said.err.rstrip())
+    file.write_text("".join(lines), encoding="utf-8")
+    assert command(verb, file, *JOURNAL).code == 0
+
+
 def test_the_report_says_what_was_wrong_with_a_row(command: Command, me: Any) -> None:
     assert me
     assert command("invite", table("userid", (STRANGERS[0].userid,), ("",)), *JOURNAL).code == 1

@@ -108,6 +108,40 @@ async def test_an_input_that_differs_ends_the_run_before_that_item_is_sent(path:
     assert people[5].userid.value not in [commit.target for commit in place.server.commits]
 
 
+@pytest.mark.parametrize("left", [0, 3])
+async def test_an_input_that_is_shorter_than_the_recorded_one_ends_the_run_after_its_items(
+    path: Path, left: int
+) -> None:
+    place = Place()
+    people = strangers(place, 6)
+    async with place.client(0) as client:
+        await everything(client.invite_many(people[:4], journal=Journal(path)))
+        shorter = client.invite_many(people[:left], journal=Journal(path), ordered=True)
+        found = await everything(shorter)
+        assert isinstance(shorter.stopped, JournalMismatchError)
+        assert (shorter.stopped.index, shorter.stopped.now) == (3, "")
+        assert people[3].userid.value in shorter.stopped.was
+        assert str(shorter.stopped) == "the input ends before item 3, which this journal records"
+        assert [type(outcome) for outcome in found] == [Invited] * left
+        longer = client.invite_many(people, journal=Journal(path))
+        assert len(await everything(longer)) == 6
+        assert longer.stopped is None
+    assert len(place.server.commits) == 6
+
+
+async def test_checks_of_a_shorter_input_are_refused_too_whatever_the_last_item_was(path: Path) -> None:
+    place = Place()
+    people = strangers(place, 3)
+    me = place.directory.people[0].userid
+    pairs: list[Any] = [*((me, person.userid) for person in people if me), (me, me)]
+    async with place.client(0) as client:
+        await everything(client.check_many(pairs, journal=Journal(path, max_age=60)))
+        run = client.check_many(pairs[:3], journal=Journal(path, max_age=60))
+        assert len(await everything(run)) == 3
+    assert isinstance(run.stopped, JournalMismatchError)
+    assert run.stopped.index == 3
+
+
 async def test_another_message_is_another_item(path: Path) -> None:
     place = Place()
     person = strangers(place, 1)[0]

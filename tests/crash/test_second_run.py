@@ -141,10 +141,11 @@ def test_the_input_may_grow(tmp_path: Path) -> None:
     assert twice.invited() == [str(person.userid) for person in twice.people]
 
 
-def test_the_input_may_end_earlier(tmp_path: Path) -> None:
+def test_an_input_that_ends_earlier_is_refused_after_its_items(tmp_path: Path) -> None:
     twice = _Twice(tmp_path)
     twice.run(twice.people)
     outcomes, stopped = twice.run(twice.people[:2])
-    assert stopped is None
+    assert isinstance(stopped, JournalMismatchError)
+    assert [outcomes[index].replayed for index in range(2)] == [True, True]
     assert len(outcomes) == 2
     assert len(twice.invited()) == 5
