@@ -16,7 +16,7 @@ __all__ = [
     "BOM",
     "ESCAPED",
     "CsvDialect",
-    "escaped",
+    "excel_safe_cell",
     "format_of_name",
     "in_words",
     "is_encoding",
@@ -26,7 +26,7 @@ __all__ = [
 
 BOM = "\ufeff"
 ESCAPED = "'"
-"""The character that `escaped` puts in front of a cell. Excel shows such a cell as text."""
+"""The character that `excel_safe_cell` puts in front of a cell. Excel shows such a cell as text."""
 
 _WORKBOOKS = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers"}
 _UTF16 = "utf-16-le"  # as Excel writes it
@@ -71,13 +71,13 @@ def in_words(encoding: str) -> str:
     return name.removesuffix("-sig").upper() if name.startswith("utf") else encoding
 
 
-def escaped(text: str) -> str:
+def excel_safe_cell(text: str) -> str:
     """The text as a cell that Excel does not evaluate; `unescaped` restores it."""
     return ESCAPED + text if _EVALUATED.match(text) else text
 
 
 def unescaped(text: str) -> str:
-    """The text of a cell that `escaped` may have changed."""
+    """The text of a cell that `excel_safe_cell` may have changed."""
     return text[1:] if _ESCAPED.match(text) else text
 
 

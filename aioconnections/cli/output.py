@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
-from aioconnections.cli.dialect import BOM, CsvDialect, escaped, output_encoding
+from aioconnections.cli.dialect import BOM, CsvDialect, excel_safe_cell, output_encoding
 from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.rows import InputRow
@@ -152,12 +152,12 @@ def _writer(file: IO[str], form: Format, columns: Sequence[str], dialect: CsvDia
     if not dialect.excel_safe:
         table.writerow(columns)
         return lambda row: table.writerow([row.get(name) for name in columns])
-    table.writerow(map(escaped, columns))
+    table.writerow(map(excel_safe_cell, columns))
     return lambda row: table.writerow([_safe(row.get(name)) for name in columns])
 
 
 def _safe(cell: object) -> object:
-    return escaped(cell) if isinstance(cell, str) else cell
+    return excel_safe_cell(cell) if isinstance(cell, str) else cell
 
 
 def _json(row: InputRow) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.cli.dialect import escaped, unescaped
+from aioconnections.cli.dialect import excel_safe_cell, unescaped
 from aioconnections.reference import Directory
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
@@ -54,8 +54,8 @@ def test_cells_that_excel_would_evaluate_are_escaped_and_reading_undoes_it(comma
 
 @given(st.text(st.sampled_from("'=+-@\t\r\nab ")))
 def test_an_escaped_text_is_never_evaluated_and_is_restored(text: str) -> None:
-    assert not escaped(text).startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert unescaped(escaped(text)) == text
+    assert not excel_safe_cell(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert unescaped(excel_safe_cell(text)) == text
 
 
 def test_a_column_with_the_name_of_a_formula_is_escaped_too(command: Command) -> None:
@@ -82,7 +82,7 @@ def test_listings_escape_names(command: Command, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AIOCONNECTIONS_USER", str(ME.userid))
     plain, safe = command(*words), command(*words, "--excel-safe")
     assert (plain.code, safe.code) == (0, 0)
-    assert [list(map(escaped, row.values())) for row in plain.rows] == [list(row.values()) for row in safe.rows]
+    assert [list(map(excel_safe_cell, row.values())) for row in plain.rows] == [list(row.values()) for row in safe.rows]
 
 
 def test_json_lines_have_no_cells(command: Command) -> None:

@@ -6,6 +6,7 @@ colours. Any other sequence fails the test, as would a control character that a 
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -133,6 +134,7 @@ class Terminal:
         self._mine, self._its = os.openpty()
         fcntl.ioctl(self._its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._process: subprocess.Popen[bytes] | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def start(self, *words: object, **options: Any) -> subprocess.Popen[bytes]:
         """Start a command on this terminal; `options` may lead its streams elsewhere."""
@@ -179,7 +181,7 @@ class Terminal:
         if not select.select([self._mine], [], [], pause)[0]:
             return True
         read = os.read(self._mine, 65_536)
-        self.screen.feed(read.decode())
+        self.screen.feed(self._decoder.decode(read))  # a character may arrive in two parts
         self.frames.append(self.screen.text)
         return bool(read)
 
