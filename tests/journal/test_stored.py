@@ -57,6 +57,7 @@ ERRORS: list[ConnectionsError] = [
     errors.ServerError(503, None, "m", None),
     errors.UnexpectedResponseError(200, None, "m"),
     errors.ForeignResponseError(404, None, "m"),
+    errors.ProxyError("m", proxy="proxy.example.com:8080", status=407),
     errors.ServerUnavailableError("m"),
     errors.InDoubtError("m"),
     errors.AtomError("r", 1, 2, "entry"),
