@@ -242,7 +242,6 @@ def test_a_link_of_another_login_is_left_as_it_is() -> None:
         "\\\\evil.example.com/profiles/atom/x",
         "https://evil.example.com:0/profiles/atom/x",
         "ftp://c.example.com/profiles/atom/x",
-        "https://c.example.com/profiles/\ud800",
         "/profiles/\x00",
         "profiles",
         "#top",
@@ -255,6 +254,11 @@ def test_a_link_of_another_login_is_left_as_it_is() -> None:
 )
 def test_no_link_leads_to_another_server(href: str) -> None:
     assert Address.of("https://c.example.com/social").follow(href) is None
+
+
+def test_a_link_with_a_lone_surrogate_is_the_fault_of_the_caller() -> None:
+    with pytest.raises(InvalidInputError, match="lone surrogate"):
+        Address.of("https://c.example.com").follow("https://c.example.com/profiles/\ud800")
 
 
 @given(
