@@ -23,6 +23,7 @@
     ├── ServerUnavailableError          the server was away for longer than the caller allows
     ├── InDoubtError                    a change was sent, and its result is not known
     ├── AtomError                       a document that is not acceptable Atom
+    ├── IncompleteListError             a list does not have as many entries as the server says
     ├── JournalError
     │   ├── JournalLockedError          another process has the journal open
     │   ├── JournalBoundError           the journal records a run of another verb, server or user
@@ -53,6 +54,7 @@ __all__ = [
     "ForbiddenError",
     "ForeignResponseError",
     "InDoubtError",
+    "IncompleteListError",
     "InvalidInputError",
     "JournalBoundError",
     "JournalDiskError",
@@ -306,6 +308,21 @@ class AtomError(ConnectionsError):
         self.line = line
         self.column = column
         self.element = element
+
+
+class IncompleteListError(ConnectionsError):
+    """The entries of a list are not as many as its total says, even after repeated reading.
+
+    Attributes:
+        found: number of different entries that were found.
+        total: the total that the server gave last; None if it gave none.
+    """
+
+    def __init__(self, found: int, total: int | None) -> None:
+        stated = "gives no total" if total is None else f"gives a total of {total:,}"
+        super().__init__(f"the list may be incomplete: it has {found:,} entries, and the server {stated}")
+        self.found = found
+        self.total = total
 
 
 class JournalError(ConnectionsError):

@@ -15,7 +15,7 @@ from typing import ClassVar, TypeAlias
 from attrs import asdict, field
 
 from aioconnections.errors import ConnectionsError
-from aioconnections.records import Identity, Pair, Person, Profile, Status
+from aioconnections.records import Connection, Identity, Pair, Person, Profile, Status
 from aioconnections.reprs import frozen
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
     "InDoubt",
     "InviteOutcome",
     "Invited",
+    "ListOutcome",
+    "Listed",
     "Outcome",
     "Rejected",
     "RemoveOutcome",
@@ -57,6 +59,7 @@ _DETAILS: dict[str, type[str | int]] = {
     "found_userid": str,
     "found_key": str,
     "found_email": str,
+    "connections": int,
     "error": str,
 }
 _EMPTY: dict[str, Value] = dict.fromkeys(_DETAILS)
@@ -294,12 +297,28 @@ class Resolved(Outcome):
         return {"name": found.name, **{f"found_{it.kind}": it.value for it in ids if it is not None}}
 
 
+@frozen
+class Listed(Outcome):
+    """The whole list of a person's connections was read: as many as the server's total says.
+
+    Attributes:
+        connections: the connections, each once, in the order of the server. In a `replayed` outcome, each has only its
+            id, its status, and the userids and e-mail addresses of its two people, because a journal stores no more.
+    """
+
+    connections: tuple[Connection, ...] = ()
+
+    def _details(self) -> dict[str, Value]:
+        return {"connections": len(self.connections)}
+
+
 CheckOutcome: TypeAlias = Checked | Rejected | Failed | Unprocessed
 InviteOutcome: TypeAlias = Invited | AlreadyExists | Duplicate | InDoubt | Rejected | Failed | Unprocessed
 AcceptOutcome: TypeAlias = Accepted | InDoubt | Rejected | Failed | Unprocessed
 RemoveOutcome: TypeAlias = Removed | InDoubt | Rejected | Failed | Unprocessed
 ConnectOutcome: TypeAlias = Connected | AlreadyExists | InDoubt | Rejected | Failed | Unprocessed
 ResolveOutcome: TypeAlias = Resolved | Rejected | Failed | Unprocessed
+ListOutcome: TypeAlias = Listed | Duplicate | Rejected | Failed | Unprocessed
 
 
 def _error(error: ConnectionsError) -> dict[str, Value]:
@@ -327,6 +346,7 @@ class Tally:
     removed: int = 0
     connected: int = 0
     resolved: int = 0
+    listed: int = 0
     duplicate: int = 0
     in_doubt: int = 0
     rejected: int = 0

@@ -65,6 +65,7 @@ EXAMPLES: list[ConnectionsError] = [
     ServerUnavailableError("m"),
     InDoubtError("m"),
     AtomError("r", 1, 2, "entry"),
+    errors.IncompleteListError(3, 4),
     JournalError("m"),
     JournalLockedError("m"),
     JournalBoundError("m"),

@@ -17,6 +17,7 @@ from aioconnections import (
     BadRequestError,
     Checked,
     Connected,
+    Connection,
     Duplicate,
     Email,
     Failed,
@@ -25,6 +26,7 @@ from aioconnections import (
     InvalidInputError,
     Invited,
     Key,
+    Listed,
     Outcome,
     Pair,
     Person,
@@ -53,6 +55,7 @@ EMPTY = dict.fromkeys(
             "found_userid",
             "found_key",
             "found_email",
+            "connections",
             "error",
         ),
     ]
@@ -74,6 +77,7 @@ def outcomes_of_every_kind() -> list[Outcome]:
         Removed(Status.PENDING, index=9),
         InDoubt(InDoubtError("lost"), index=10),
         Resolved(Profile(Person(name="Ann", email=Email("ann@example.com"))), index=11, person=Key("k")),
+        Listed((Connection("c1", Status.ACCEPTED, Person(), Person()),), index=12),
     ]
 
 
@@ -97,6 +101,7 @@ def test_a_row_for_each_kind() -> None:
         {"index": 9, "outcome": "removed", "was": "pending"},
         {"index": 10, "outcome": "in_doubt", "error": "InDoubtError: lost"},
         {"index": 11, "outcome": "resolved", "key": "k", "name": "Ann", "found_email": "ann@example.com"},
+        {"index": 12, "outcome": "listed", "connections": 1},
     ]
     assert rows == [EMPTY | row | COST for row in expected]
     assert len({tuple(row) for row in rows}) == 1, "every class has the same keys in the same order"
@@ -173,7 +178,7 @@ def test_outcomes_can_be_pickled(outcome: Outcome) -> None:
 def test_a_tally_of_every_kind() -> None:
     tally = Tally.of(outcomes_of_every_kind())
     assert tally == Tally(
-        read=15,
+        read=16,
         checked=4,
         invited=1,
         already_exists=1,
@@ -181,6 +186,7 @@ def test_a_tally_of_every_kind() -> None:
         removed=1,
         connected=1,
         resolved=1,
+        listed=1,
         duplicate=1,
         in_doubt=1,
         rejected=1,

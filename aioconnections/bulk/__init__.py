@@ -9,15 +9,17 @@ from aioconnections.lazy import all_names, imported
 if TYPE_CHECKING:
     from aioconnections.bulk.flows import CheckJob, FlowJob, pair_of
     from aioconnections.bulk.job import Job, WorkItem, digest_of
+    from aioconnections.bulk.lists import ListJob
     from aioconnections.bulk.run import Outcomes
 
-__all__ = ["CheckJob", "FlowJob", "Job", "Outcomes", "WorkItem", "digest_of", "pair_of"]
+__all__ = ["CheckJob", "FlowJob", "Job", "ListJob", "Outcomes", "WorkItem", "digest_of", "pair_of"]
 
 _FLOWS, _JOB = "aioconnections.bulk.flows", "aioconnections.bulk.job"
 _LAZY = {
     "CheckJob": _FLOWS,
     "FlowJob": _FLOWS,
     "Job": _JOB,
+    "ListJob": "aioconnections.bulk.lists",
     "Outcomes": "aioconnections.bulk.run",
     "WorkItem": _JOB,
     "digest_of": _JOB,

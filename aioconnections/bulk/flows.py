@@ -120,9 +120,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
         session = self.session
         try:
             session.refuse_hidden(*work.people)
-            done = await session.run(self._followed(work.begin(earlier)), context)
-            if isinstance(done, Resolved) and done.profile is None:
-                await session.refuse_unknown(*work.people)
+            done = await self._done(work, context, earlier)
         except ConnectionsError as error:
             failure = error
         else:
@@ -133,6 +131,13 @@ class FlowJob(SessionJob, Generic[DoneT]):
         if isinstance(failure, JournalError) and context.changed_at is not None:
             failure = InDoubtError(f"the change was sent and its response was lost; then: {failure}")
         return undone(failure, facts(), _VERDICTS)
+
+    async def _done(self, work: WorkItem[DoneT], context: CallContext, earlier: Sends) -> DoneT:
+        """The outcome of a conversation that succeeds."""
+        done = await self.session.run(self._followed(work.begin(earlier)), context)
+        if isinstance(done, Resolved) and done.profile is None:
+            await self.session.refuse_unknown(*work.people)
+        return done
 
     def learn(self, error: ConnectionsError) -> None:
         """See `SessionJob`."""

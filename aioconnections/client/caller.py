@@ -14,7 +14,7 @@ from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundEr
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
-from aioconnections.records import Identity, Pair, Person
+from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.reprs import safe_repr
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
@@ -151,6 +151,23 @@ class Caller:
     ) -> bulk.Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
         """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options."""
         flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.anywhere(), self.server.new_run(), parse, **options)
+        return self.run_flow_job(flows, source, verb, ordered=ordered, journal=journal, on_progress=on_progress)
+
+    def list_job(self, status: Status | None) -> bulk.ListJob:
+        """The job of a run that lists connections."""
+        return bulk.ListJob(self.anywhere(), self.server.new_run(), status)
+
+    def run_flow_job(
+        self,
+        flows: bulk.FlowJob[DoneT],
+        source: object,
+        verb: str,
+        *,
+        ordered: bool,
+        journal: Journal | None,
+        on_progress: OnProgress | None,
+    ) -> bulk.Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
+        """A bulk run of this job, with a journal if there is one."""
         job: bulk.Job[Outcome] = flows
         if journal is not None:
             from aioconnections.bulk.journalled import JournalledJob

@@ -11,7 +11,7 @@ from attrs import fields
 from aioconnections import errors, outcomes
 from aioconnections.errors import ConnectionsError, JournalError, UsageError
 from aioconnections.outcomes import Outcome
-from aioconnections.records import Identity, Pair, Status
+from aioconnections.records import Connection, Email, Identity, Pair, Person, Status, Userid
 from aioconnections.reprs import frozen
 
 __all__ = [
@@ -28,7 +28,18 @@ __all__ = [
 ]
 
 FINISHED = frozenset(
-    {"checked", "invited", "already_exists", "rejected", "accepted", "removed", "connected", "resolved", "duplicate"}
+    {
+        "checked",
+        "invited",
+        "already_exists",
+        "rejected",
+        "accepted",
+        "removed",
+        "connected",
+        "resolved",
+        "listed",
+        "duplicate",
+    }
 )
 SET_BACK = 1_000_000  # microseconds: smaller steps back are ordinary clock adjustments
 _CLASSES: dict[str, Any] = {
@@ -39,6 +50,7 @@ _CLASSES: dict[str, Any] = {
     "removed": outcomes.Removed,
     "connected": outcomes.Connected,
     "resolved": outcomes.Resolved,
+    "listed": outcomes.Listed,
     "duplicate": outcomes.Duplicate,
     "in_doubt": outcomes.InDoubt,
     "rejected": outcomes.Rejected,
@@ -60,7 +72,8 @@ class StoredOutcome:
 
     Attributes:
         outcome: name of the class, as in `Outcome.as_dict`.
-        detail: the attributes of that class, as JSON: a status, a connection id, a reason, or an error.
+        detail: the attributes of that class, as JSON: a status, a connection id, a reason, an error, or the ids in a
+            list of connections.
         attempts: see `Outcome`.
         elapsed: see `Outcome`; rounded to microseconds.
         waited: see `Outcome`; rounded to microseconds.
@@ -169,12 +182,41 @@ def moment(wall: int) -> datetime:
 
 def _detail(outcome: Outcome) -> str | None:
     """The attributes that the class itself defines, as JSON; None if it defines none."""
+    if isinstance(outcome, outcomes.Listed):
+        return _encode(_ids_in(outcome.connections))
     own = {name: getattr(outcome, name) for name in _OWN[type(outcome)]}
     if own.pop("profile", None) is not None:
         raise UsageError("a journal cannot store profiles; run without journal=")
     if "error" in own:
         own["error"] = _error_facts(own["error"])
     return _encode(own) if own else None
+
+
+def _ids_in(connections: tuple[Connection, ...]) -> dict[str, Any]:
+    """The ids in a list of connections, whose source is the same in all."""
+    source = connections[0].source if connections else Person()
+    return {
+        "source": _ids_of(source),
+        "connections": [[it.id, it.status, *_ids_of(it.target)] for it in connections],
+    }
+
+
+def _ids_of(person: Person) -> list[str | None]:
+    return [None if it is None else it.value for it in (person.userid, person.email)]
+
+
+def _connections_from(source: Person, rows: list[list[str | None]]) -> tuple[Connection, ...]:
+    return tuple(
+        Connection(which, None if status is None else Status(status), source, _person_from(userid, email))
+        for which, status, userid, email in rows
+    )
+
+
+def _person_from(userid: str | None, email: str | None) -> Person:
+    return Person(
+        userid=None if userid is None else Userid(userid),
+        email=None if email is None else Email(email),
+    )
 
 
 def _error_facts(error: ConnectionsError) -> dict[str, Any]:
@@ -213,6 +255,8 @@ def replay(
     if kind is None:
         raise JournalError(f"the journal has an outcome that this version does not support: {stored.outcome}")
     facts = stored.facts
+    if kind is outcomes.Listed:
+        facts["connections"] = _connections_from(_person_from(*facts.pop("source")), facts["connections"])
     if "error" in facts:
         facts["error"] = _error_from(facts["error"])
     for name in ("status", "was"):

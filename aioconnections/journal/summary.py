@@ -66,10 +66,15 @@ class RecordedItem:
 
     @property
     def details(self) -> dict[str, str | int | None]:
-        """The fields that the outcome adds to `as_dict`, except errors: ``status``, ``connection_id``, ``was``, ..."""
+        """The fields that the outcome adds to `as_dict`, except errors: ``status``, ``connection_id``, ``was``, ...
+
+        A list of connections is represented by their number.
+        """
         facts = {} if self.stored is None else self.stored.facts
         if "status" in facts:
             facts["status"] = facts["status"] or "none"
+        if self.outcome == "listed":
+            return {"connections": len(facts["connections"])}
         names = {"of": "duplicate_of"}
         return {names.get(name, name): value for name, value in facts.items() if name not in {"error", "reason"}}
 

@@ -14,8 +14,9 @@ from typing import Generic, Protocol, TypeVar
 from attrs import frozen
 
 from aioconnections import atom
-from aioconnections.errors import InvalidInputError
+from aioconnections.errors import InvalidInputError, NotFoundError
 from aioconnections.protocol.address import Address
+from aioconnections.protocol.discovery import profile
 from aioconnections.protocol.entries import (
     bare_id,
     connection_from,
@@ -25,18 +26,31 @@ from aioconnections.protocol.entries import (
     query_value,
     status_of,
 )
-from aioconnections.protocol.messages import NO_CACHE, Request, Response, encode
+from aioconnections.protocol.messages import NO_CACHE, Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.responses import expect
 from aioconnections.records import Connection, Identity, Invitation, Person, Profile, Status
 
-__all__ = ["Colleague", "FeedPager", "Pager", "colleagues", "in_common", "invitations", "lean_colleagues", "search"]
+__all__ = [
+    "Colleague",
+    "FeedPager",
+    "Pager",
+    "WholePager",
+    "colleagues",
+    "in_common",
+    "invitations",
+    "lean_colleagues",
+    "search",
+    "verified_person",
+    "whole_colleagues",
+]
 
 R = TypeVar("R")
 
 _LARGEST_PAGE = 250  # inferred from clients, and from the vendor's search sample
 _INVITATIONS = 50  # entries per request; the largest page of Communities is unknown
 _MOST_SWEEPS = 5
+_FIRST_TO_REFUSE = 5  # recorded: from this version on, the list of an unknown person is refused
 
 
 @frozen
@@ -221,6 +235,51 @@ class FeedPager(Generic[R]):
         self._page, self._gained, self._moved, self._link, self._links = 1, 0, False, None, set()
 
 
+class WholePager(FeedPager[R]):
+    """The pages of one Atom feed that must be read as a whole.
+
+    In each sweep all records are given again, so that those of earlier sweeps can be dropped: they may be gone. A sweep
+    is complete if it has as many different records as the total says, and the total did not shrink meanwhile. After
+    five sweeps, or two with the same records, the listing ends without a complete one.
+
+    Attributes:
+        sweep: number of the current sweep, or of the last one, from 1.
+        found: number of different records of the last sweep.
+        total: the total that the server gave last; None if it gave none.
+        is_complete: whether the last sweep was complete.
+        refuses_unknown: whether servers of this version refuse an unknown person, instead of giving an empty feed.
+    """
+
+    sweep: int = 1
+    found: int = 0
+    total: int | None = None
+    is_complete: bool = False
+    refuses_unknown: bool = False
+    _before: frozenset[Hashable] | None = None
+
+    def _turn(self, feed: atom.Feed) -> None:
+        self.refuses_unknown = _is_of_version(_FIRST_TO_REFUSE, feed.generator)
+        super()._turn(feed)
+
+    def _finish(self) -> None:
+        """End the sweep: end the listing if the sweep was complete, or if another one would not help."""
+        self.found, self.total = len(self._known), self._total
+        self.is_complete = self.found == self.total and not self._moved
+        found = frozenset(self._known)
+        is_final = self.is_complete or self.total is None or found == self._before or self.sweep == _MOST_SWEEPS
+        super()._finish()
+        self._done = is_final
+        if not is_final:
+            self.sweep += 1
+            self._before, self._known, self._total = found, set(), None
+
+
+def _is_of_version(first: int, generator: atom.Generator | None) -> bool:
+    """Whether the server names its version, and it is `first` or later."""
+    number = ((generator and generator.version) or "").strip().partition(".")[0]
+    return number.isdecimal() and int(number) >= first
+
+
 def colleagues(
     address: Address,
     person: Identity,
@@ -239,13 +298,24 @@ def colleagues(
         more += f"&sortBy={sort_by}"
     if message:
         more += "&inclMessage=true"
-    person_from = person_from_cached()
+    return FeedPager(*_feed_of(address, person, status, more), _connection_builder(), page_size, (person,))
 
-    def build(entry: atom.Entry) -> tuple[Hashable, Connection]:
-        connection = connection_from(entry, person_from)
-        return connection.id or (connection.source, connection.target), connection
 
-    return _connections(address, person, status, build, page_size, more)
+def whole_colleagues(address: Address, person: Identity, *, status: Status | None = None) -> WholePager[Connection]:
+    """The same connections as `colleagues`, to be read as a whole."""
+    return WholePager(*_feed_of(address, person, status), _connection_builder(), people=(person,))
+
+
+def verified_person(address: Address, person: Identity) -> Flow[None]:
+    """Verify that the directory knows a person whose list is empty (recorded: 4.5 gives an empty list otherwise too).
+
+    Raises:
+        NotFoundError: it does not.
+        ResponseError: the server refuses.
+        AtomError: the response cannot be read.
+    """
+    if (yield from profile(address, person)) is None:
+        raise NotFoundError(404, None, "the directory does not know this person")
 
 
 def lean_colleagues(
@@ -262,22 +332,25 @@ def lean_colleagues(
         colleague = Colleague(person_from(target), status_of(entry))
         return bare_id(entry) or (person_from(source), colleague.person), colleague
 
-    return _connections(address, person, status, build, page_size, fields=("id", "categories", "connection"))
+    fields = ("id", "categories", "connection")
+    return FeedPager(*_feed_of(address, person, status), build, page_size, (person,), fields)
 
 
-def _connections(
-    address: Address,
-    person: Identity,
-    status: Status | None,
-    build: Callable[[atom.Entry], tuple[Hashable, R]],
-    page_size: int,
-    more: str = "",
-    fields: tuple[str, ...] | None = None,
-) -> FeedPager[R]:
-    """The feed of a person's connections; `more` ends the query, and `fields` are those that `build` needs."""
+def _connection_builder() -> Callable[[atom.Entry], tuple[Hashable, Connection]]:
+    person_from = person_from_cached()
+
+    def build(entry: atom.Entry) -> tuple[Hashable, Connection]:
+        connection = connection_from(entry, person_from)
+        return connection.id or (connection.source, connection.target), connection
+
+    return build
+
+
+def _feed_of(address: Address, person: Identity, status: Status | None, more: str = "") -> tuple[Address, str, str]:
+    """The first arguments of a pager of a person's connections; `more` ends the query."""
     parameters = f"connectionType=colleague&{person.kind}={encode(person.value)}&outputType=connection"
     parameters += f"&status={status or Status.ACCEPTED}{more}"
-    return FeedPager(address, f"{address.profiles}/connections.do", parameters, build, page_size, (person,), fields)
+    return address, f"{address.profiles}/connections.do", parameters
 
 
 def in_common(address: Address, one: Identity, other: Identity) -> FeedPager[Profile]:

@@ -164,6 +164,7 @@ class CallContext:
     """
 
     __slots__ = (
+        "_allowed_from",
         "_before_send",
         "_changed_before",
         "_not_made",
@@ -195,7 +196,7 @@ class CallContext:
         canary: SentCanary | None = None,
     ) -> None:
         self.now: Callable[[], float] = now
-        self._started = now()
+        self._started = self._allowed_from = now()  # the second one without the time in `waited`
         self._seconds = seconds
         self._before_send = before_send
         self._not_made = not_made
@@ -218,9 +219,13 @@ class CallContext:
             moment: its start.
             attempts: 1 if its first request is sent at that time, else 0.
         """
-        self._started = self.sent_at = moment
+        self._started = self._allowed_from = self.sent_at = moment
         self.attempts = attempts
         self.waited = 0.0
+
+    def extend(self) -> None:
+        """Restart the time allowed for the conversation: each page of a listing may take as long as one item."""
+        self._allowed_from = self.now() - self.waited
 
     @property
     def elapsed(self) -> float:
@@ -234,7 +239,7 @@ class CallContext:
 
     def seconds_left(self, moment: float) -> float:
         """Seconds from `moment` to the deadline of the conversation; negative after it."""
-        return self._started + self.waited + self._seconds - moment
+        return self._allowed_from + self.waited + self._seconds - moment
 
     def check(self, moment: float) -> float:
         """The seconds that a request starting at `moment` may take.
@@ -243,7 +248,7 @@ class CallContext:
             DeadlineError: the deadline of the conversation has passed.
             ConnectionsError: the run is over; the error says why.
         """
-        seconds = self._started + self.waited + self._seconds - moment
+        seconds = self._allowed_from + self.waited + self._seconds - moment
         if seconds <= 0:
             raise DeadlineError(f"not done within the item timeout of {self._seconds:g} s", sent="no")
         if self.run is not None and moment >= self.run.until:

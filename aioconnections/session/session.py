@@ -23,7 +23,7 @@ from aioconnections.errors import (
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.discovery import emails_hidden
-from aioconnections.protocol.listing import Pager
+from aioconnections.protocol.listing import Pager, WholePager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
 from aioconnections.records import Email, Identity
 from aioconnections.session.attempt import Page, send_unlimited
@@ -138,19 +138,39 @@ class Session:
         request = pager.next_request()
         if request is None:
             return None
+        try:
+            return await self._page(pager, request, self.context())
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        raise await self.explained(error, *pager.people)
+
+    async def whole(self, pager: WholePager[R], context: CallContext) -> list[R]:
+        """The records of the last sweep of a listing, all of whose pages are requested within one conversation.
+
+        Raises:
+            ConnectionsError: there is no complete response to one of the requests.
+        """
+        records: list[R] = []
+        sweep = pager.sweep
+        while (request := pager.next_request()) is not None:
+            if pager.sweep != sweep:
+                sweep = pager.sweep
+                records.clear()
+            context.extend()
+            records += await self._page(pager, request, context)
+        return records
+
+    async def _page(self, pager: Pager[R], request: Request, context: CallContext) -> list[R]:
+        """The records of the page that `request` asks for."""
         page = Page(pager)
         try:
-            response = await self.dispatcher.send(request, self.context(), page)
+            response = await self.dispatcher.send(request, context, page)
             if response.status != 200:
                 pager.begin(response)  # raises the error of the response
         except AuthenticationError as refusal:
             self.refused(refusal)
             raise
-        except (BadRequestError, NotFoundError) as refused:
-            error = refused
-        else:
-            return page.records
-        raise await self.explained(error, *pager.people)
+        return page.records
 
     def refuse_hidden(self, *people: Identity) -> None:
         """Refuse e-mail addresses if the server is known to hide them: it would respond 400 to each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from attrs import evolve
@@ -12,6 +13,7 @@ from aioconnections import (
     AlreadyExists,
     Checked,
     Connected,
+    Connection,
     ConnectionsError,
     Duplicate,
     Email,
@@ -19,6 +21,7 @@ from aioconnections import (
     InDoubt,
     Invited,
     JournalError,
+    Listed,
     Outcome,
     Pair,
     Person,
@@ -61,6 +64,7 @@ ERRORS: list[ConnectionsError] = [
     errors.ServerUnavailableError("m"),
     errors.InDoubtError("m"),
     errors.AtomError("r", 1, 2, "entry"),
+    errors.IncompleteListError(3, None),
     errors.JournalError("m"),
     errors.JournalLockedError("m"),
     errors.JournalBoundError("m"),
@@ -72,6 +76,12 @@ ERRORS: list[ConnectionsError] = [
 ]
 ANN, BOB = Userid("20000001"), Userid("20000002")
 PAIR = Pair(ANN, BOB)
+ANN_LISTED = Person(userid=Userid("u1"), email=Email("ann@example.com"))
+LIST = (
+    Connection("c1", Status.ACCEPTED, ANN_LISTED, Person(userid=Userid("u2"), email=Email("bob@example.com"))),
+    Connection("c2", Status.PENDING, ANN_LISTED, Person(email=Email("cy@example.com"))),
+    Connection(None, None, ANN_LISTED, Person()),
+)
 OUTCOMES: list[Outcome] = [
     *(Checked(status, pair=PAIR) for status in (*Status, None)),
     *(Removed(status) for status in (*Status, None)),
@@ -82,6 +92,8 @@ OUTCOMES: list[Outcome] = [
     Connected(pair=PAIR),
     Connected("4f-b", pair=PAIR),
     Resolved(None, person=BOB),
+    Listed(),
+    Listed(LIST),
     Duplicate(3, person=BOB),
     Unprocessed("the run has ended"),
     *(kind(error) for kind in (Rejected, Failed, InDoubt) for error in ERRORS),
@@ -135,6 +147,23 @@ def test_what_is_no_outcome_of_ours_or_more_than_ids_is_refused() -> None:
         to_stored(Outcome())
 
 
+def test_a_list_comes_back_without_what_is_more_than_ids() -> None:
+    full = Connection(
+        "c1",
+        Status.ACCEPTED,
+        evolve(ANN, name="Ann"),
+        Person(name="Bob", userid=Userid("u2"), state="active", external=False),
+        message="Hello",
+        title="Bob",
+        updated=datetime(2026, 1, 31, tzinfo=UTC),
+        self_href="https://connections.example.com/c1",
+    )
+    assert "Hello" not in stored_text(Listed((full,)))
+    twin = again(Listed((full,)))
+    assert isinstance(twin, Listed)
+    assert twin.connections == (Connection("c1", Status.ACCEPTED, ANN, Person(userid=Userid("u2"))),)
+
+
 def test_what_a_newer_version_wrote_is_refused() -> None:
     with pytest.raises(JournalError, match="does not support: married"):
         replay(StoredOutcome("married"), index=0, item=None)
@@ -155,6 +184,7 @@ def test_what_a_newer_version_wrote_is_refused() -> None:
             for name in ("rejected", "accepted", "removed", "connected")
         ),
         (ItemHistory(StoredOutcome("resolved")), True, False),
+        (ItemHistory(StoredOutcome("listed")), True, False),
         (ItemHistory(StoredOutcome("duplicate")), True, False),
         (ItemHistory(StoredOutcome("failed"), 1, 1.0, 1.0), False, False),
         (ItemHistory(StoredOutcome("unprocessed")), False, False),

@@ -37,6 +37,7 @@ from aioconnections import (
     Invited,
     InviteOutcome,
     Key,
+    Listed,
     Ltpa,
     OAuth2,
     OnProgress,
@@ -210,6 +211,9 @@ async def whole_runs(pairs: list[PairLike], people: list[PersonLike], connection
         async with client.invite_many(people, journal=None) as invited:
             first_indexes = [outcome.of for outcome in await invited.collect() if isinstance(outcome, Duplicate)]
             assert_type(first_indexes, list[int])
+        async with client.colleagues_many(people, status=Status.ACCEPTED, journal=None) as lists:
+            listed = [it.connections for it in await lists.collect() if isinstance(it, Listed)]
+            assert_type(listed, list[tuple[Connection, ...]])
         async with client.resolve_many(people) as resolved:
             return await resolved.drain(print)
 
