@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from aioconnections.client import Administration, Client, Community, CommunityInvitations, Invite, Timeouts
     from aioconnections.client.caller import OnProgress, PairLike, PersonLike
     from aioconnections.client.items import ConnectionLike
+    from aioconnections.client.network import Member, Network
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
     from aioconnections.outcomes import (
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.records import (
         Connection,
+        Edge,
         Email,
         Identity,
         Invitation,
@@ -119,6 +121,7 @@ __all__ = [
     "ConnectionsError",
     "DeadlineError",
     "Duplicate",
+    "Edge",
     "Email",
     "Failed",
     "ForbiddenError",
@@ -148,6 +151,8 @@ __all__ = [
     "Listed",
     "LocalLimitError",
     "Ltpa",
+    "Member",
+    "Network",
     "NotFoundError",
     "OAuth2",
     "OnProgress",
@@ -214,6 +219,9 @@ _LAZY = {
     "Tally": "aioconnections.outcomes",
     "Unprocessed": "aioconnections.outcomes",
     "Connection": "aioconnections.records",
+    "Edge": "aioconnections.records",
+    "Member": "aioconnections.client.network",
+    "Network": "aioconnections.client.network",
     "Email": "aioconnections.records",
     "Identity": "aioconnections.records",
     "Invitation": "aioconnections.records",

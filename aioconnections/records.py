@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from attrs import field
 
@@ -18,6 +18,7 @@ from aioconnections.reprs import frozen
 
 __all__ = [
     "Connection",
+    "Edge",
     "Email",
     "ErrorDocument",
     "Identity",
@@ -204,6 +205,29 @@ class Connection:
     self_href: str | None = None
     edit_href: str | None = None
     message_type: str = "text"
+
+
+@frozen(kw_only=True)
+class Edge:
+    """Two members of a group who are connected; see `Client.network`.
+
+    Attributes:
+        source: the member that comes first in the group, as given.
+        target: the other member, as given.
+        status: the status, seen from the member whose list was read first.
+        updated: when the connection was last changed, which for a colleague is usually when the invitation was
+            accepted. Aware; None if the server does not say it, and in a run that is resumed from a journal.
+        seen_from: whether the lists of both members name the other, or only one of them.
+        disputed: whether both lists were read and only one names the other: the connection was just made or ended, or
+            one of the two lists hides it.
+    """
+
+    source: Identity = field(kw_only=False)
+    target: Identity = field(kw_only=False)
+    status: Status | None
+    updated: datetime | None = None
+    seen_from: Literal["both", "one"] = "both"
+    disputed: bool = False
 
 
 @frozen

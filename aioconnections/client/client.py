@@ -55,6 +55,7 @@ from aioconnections.session.telemetry import Attempt, Stats
 if TYPE_CHECKING:
     import httpx
 
+    from aioconnections.client.network import Network
     from aioconnections.journal import Journal
     from aioconnections.transport.tls import ClientCert, Verify
 
@@ -390,6 +391,33 @@ class Client(Resource):
         job, verb = self._caller.list_job(status), f"list {status or Status.ACCEPTED} connections"
         run = self._caller.run_flow_job(job, people, verb, ordered=ordered, journal=journal, on_progress=on_progress)
         return cast("bulk.Outcomes[ListOutcome]", run)  # nothing is in doubt
+
+    def network(
+        self,
+        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        *,
+        journal: Journal | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Network:
+        """The colleagues within a group: every connected pair of its members, once.
+
+        The list of each member is read, as by `colleagues_many`: one request for each 250 colleagues of a member, which
+        is far less than one for each pair. Members are recognized in the lists of others by the given identity, and by
+        the userid and the e-mail address that their own list shows.
+
+        Args:
+            people: the group: any iterable or async iterable, which is read as a whole before the first request.
+            journal: records the lists, so that the run can be continued; see `colleagues_many`, whose journal over the
+                same people is the same.
+            on_progress: called twice a second with the progress.
+
+        Raises:
+            InvalidInputError: `people` or `journal` is something else.
+        """
+        from aioconnections.client.network import Network
+
+        _ = self._caller.here()
+        return Network(lambda group: self.colleagues_many(group, journal=journal, on_progress=on_progress), people)
 
     def colleagues_in_common(self, one: PersonLike, other: PersonLike) -> Stream[Profile]:
         """The colleagues that two people share (page "Finding colleagues shared by two people").

@@ -151,7 +151,7 @@ def test_a_list_comes_back_without_what_is_more_than_ids() -> None:
     full = Connection(
         "c1",
         Status.ACCEPTED,
-        evolve(ANN, name="Ann"),
+        evolve(ANN_LISTED, name="Ann"),
         Person(name="Bob", userid=Userid("u2"), state="active", external=False),
         message="Hello",
         title="Bob",
@@ -161,7 +161,7 @@ def test_a_list_comes_back_without_what_is_more_than_ids() -> None:
     assert "Hello" not in stored_text(Listed((full,)))
     twin = again(Listed((full,)))
     assert isinstance(twin, Listed)
-    assert twin.connections == (Connection("c1", Status.ACCEPTED, ANN, Person(userid=Userid("u2"))),)
+    assert twin.connections == (Connection("c1", Status.ACCEPTED, ANN_LISTED, Person(userid=Userid("u2"))),)
 
 
 def test_what_a_newer_version_wrote_is_refused() -> None:

@@ -25,6 +25,7 @@ from aioconnections import (
     ConnectionsError,
     ConnectOutcome,
     Duplicate,
+    Edge,
     Email,
     Failed,
     Headers,
@@ -39,6 +40,8 @@ from aioconnections import (
     Key,
     Listed,
     Ltpa,
+    Member,
+    Network,
     OAuth2,
     OnProgress,
     Outcomes,
@@ -252,6 +255,15 @@ async def tables(client: Client, rows: list[dict[str, str]], kind: IdentityKind)
     assert_type(found, AsyncIterator[Pair | InvalidInputError])
     client.admin.connect_many(pairs_from(rows, kind="userid"))
     return client.check_many(found)
+
+
+async def group(client: Client, people: list[PersonLike]) -> None:
+    network: Network = client.network(people, journal=None)
+    edges = [edge async for edge in network]
+    assert_type(edges, list[Edge])
+    members: tuple[Member, ...] = network.members
+    assert_type([it.problem for it in members], list[Rejected | Failed | Unprocessed | None])
+    assert_type(edges[0].seen_from, Literal["both", "one"])
 
 
 async def resources(client: Client, ann: Email) -> None:
