@@ -416,7 +416,7 @@ class Client(Resource):
         """
         from aioconnections.client.network import Network
 
-        _ = self._caller.here()
+        self._caller.anywhere()
         return Network(lambda group: self.colleagues_many(group, journal=journal, on_progress=on_progress), people)
 
     def colleagues_in_common(self, one: PersonLike, other: PersonLike) -> Stream[Profile]:

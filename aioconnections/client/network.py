@@ -7,14 +7,13 @@ from copy import copy
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from attrs import frozen
-
 from aioconnections.bulk import Outcomes
 from aioconnections.client.caller import PersonLike
 from aioconnections.errors import ConnectionsError, InvalidInputError, UsageError
 from aioconnections.outcomes import Count, Duplicate, Failed, Listed, ListOutcome, Rejected, Tally, Unprocessed
 from aioconnections.policy.group import GroupLists
 from aioconnections.records import Edge, Identity, Person, identity_of
+from aioconnections.reprs import frozen, safe_repr
 
 __all__ = ["Member", "Network"]
 
@@ -160,6 +159,7 @@ class Network:
     ) -> None:
         self._left = iter(())
 
+    @safe_repr
     def __repr__(self) -> str:
         return f"Network({len(self._members)} members, {len(self._edges)} edges)"
 

@@ -81,6 +81,8 @@ def of_client(client: Client) -> dict[str, Callable[[], object]]:
         "check_many": lambda: client.check_many([(A, B)]),
         "colleagues": lambda: client.colleagues(A),
         "colleagues_in_common": lambda: client.colleagues_in_common(A, B),
+        "colleagues_many": lambda: client.colleagues_many([A]),
+        "network": lambda: client.network([A, B]),
         "community": lambda: client.community(UUID),
         "community_invitations": lambda: client.community_invitations,
         "invite_many": lambda: client.invite_many([A], journal=None),
