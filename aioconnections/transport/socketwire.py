@@ -476,7 +476,9 @@ class SecureWire(SocketWire):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self.refusal = client_certificate_error(error, before_requests=checks_before_requests(tls))
+            self.refusal: CertificateError | None = client_certificate_error(
+                error, before_requests=checks_before_requests(tls)
+            )
             self._abort_tls()
         if self._backlog:
             self._write(b"")

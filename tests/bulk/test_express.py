@@ -227,7 +227,7 @@ async def test_each_pair_gets_its_own_status(chained: Counter[str], *, asynchron
 
 async def test_a_refusal_now_and_then_does_not_end_the_chains(chained: Counter[str]) -> None:
     def busy_at_times(target: str, times: int) -> str:
-        return "busy" if times == 1 and target.endswith("77") else "accepted"
+        return "busy" if times == 1 and target.endswith("777") else "accepted"
 
     async with serving(busy_at_times) as (url, _), client_of(url) as client:
         found = await client.check_many(pairs(5000)).collect()

@@ -149,6 +149,7 @@ def test_a_closed_terminal_is_one_signal_however_often_it_is_sent() -> None:
     handlers = [signal.getsignal(number) for number in NUMBERS]
     calls: list[str] = []
     try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         signals = Signals.installed()
         with signals.during_run(lambda: calls.append("stop"), lambda: calls.append("stop at once")):
             signal.raise_signal(signal.SIGHUP)

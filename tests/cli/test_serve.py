@@ -124,7 +124,7 @@ def test_it_takes_tokens_instead_of_passwords(start: Start, tmp_path: Path) -> N
             "token,email\nt,nobody@example.com\n",
             "a token must be in the directory, got nobody@example.com",
         ),
-        ("token,email\nt\n", "line 2: 1 fields where the header has 2"),
+        ("token,email\nt\n", "line 2: no person: userid, key and email are empty"),
         ("email\na@example.com\n", "line 2: the token is empty"),
         ("token\nt\n", "the input has no column for the person"),
     ],
