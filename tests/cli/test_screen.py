@@ -67,7 +67,7 @@ def test_help_and_usage_errors_at_40_80_and_120_columns(terminal: Terminal, word
 def test_a_run_at_40_80_and_120_columns(terminal: Terminal, pairs_file: PairsFile) -> None:
     path = pairs_file(count=60)
     with path.open("a", encoding="utf-8") as file:
-        file.write(REJECTED * 3 + "broken\n")
+        file.write(REJECTED * 3 + "broken,,none,\n")
     terminal.start("check", path, "-o", "result.csv", "--max-per-second", 40)
     assert terminal.wait() == 1
     columns, frames = terminal.screen.columns, terminal.frames
@@ -76,7 +76,7 @@ def test_a_run_at_40_80_and_120_columns(terminal: Terminal, pairs_file: PairsFil
     assert "checking" not in terminal.screen.text
     told = " ".join(terminal.screen.text.split())
     summary = re.fullmatch(
-        r"line 65: 1 fields where the header has 3 "
+        r"line 65: 4 fields where the header has 3 "
         r"60 checked in (\d+\.\d s) \(\d+/s\): 10 accepted, 10 pending, 10 unconfirmed, 30 none; "
         r"3 rejected; 1 unreadable "
         r"3 rejected: BadRequestError: HTTP 400: .* a person in it",
