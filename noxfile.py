@@ -107,10 +107,11 @@ def group(*names: str) -> tuple[str, ...]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, by ruff. Rules that ruff does not have are tests: `tests/test_rules.py` and `tests/test_english.py`."""
+    """Style, by ruff, and who may import whom. Further rules are tests: `test_rules.py` and `test_english.py`."""
     session.install(*INSTALL, *group("lint"))
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("lint-imports", "--no-cache", "--no-logo")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Rules of this codebase that the linter does not have: lengths, import contracts and cycles, unique class names."""
+"""Rules of this codebase that the linter does not have: lengths, import cycles, unique class names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import grimp
 import pytest
-from importlinter.cli import lint_imports
 
 pytestmark = pytest.mark.source
 
@@ -64,14 +63,6 @@ def too_long(source: str) -> list[str]:
 @pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in our_files()])
 def test_no_module_and_no_function_is_too_long(path: Path) -> None:
     assert too_long(path.read_text(encoding="utf-8")) == []
-
-
-def test_imports_keep_the_contracts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(ROOT)
-    # import-linter's logging config disables all loggers, and later tests that read our log would fail
-    monkeypatch.setattr("importlinter.cli.logging_config.dictConfig", lambda _: None)
-    verdict = lint_imports(no_cache=True, no_logo=True)
-    assert verdict == 0, capsys.readouterr().out
 
 
 def cycles(graph: grimp.ImportGraph) -> list[list[str]]:
