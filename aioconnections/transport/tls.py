@@ -102,7 +102,7 @@ def _identify(context: ssl.SSLContext, client_cert: ClientCert) -> None:
     for name, path in (("certificate", certificate), ("key", key)):
         if (problem := _unreadable(path)) is not None:
             raise local_limit_error([problem]) or InvalidInputError(
-                f"{_UNUSABLE}: the {name} file {path} cannot be read: {problem.strerror}"
+                f"{_UNUSABLE}: the {name} file cannot be read: {problem.strerror}: {path}"
             )
     prompted: list[None] = []
 
@@ -146,18 +146,19 @@ def _unreadable(path: Path) -> OSError | None:
 def _client_cert_problem(
     error: Exception, certificate: Path, key: Path, *, encrypted: bool, password: str | None
 ) -> str:
+    """What is wrong, and then the path, because a long path is cut off at the end of a message."""
     reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
-        return f"the key {key} does not belong to the certificate {certificate}; its first certificate must match"
+        return f"the key does not belong to the certificate, which must be the first of its file: {key}, {certificate}"
     if reason in _TOO_WEAK:
-        return f"the certificate {certificate} has a key or digest that is not secure; use another one"
+        return f"it has a key or digest that is not secure; use another one: {certificate}"
     if encrypted and password is None:
-        return f"the key {key} is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD"
+        return f"the key is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD: {key}"
     if encrypted:
-        return f"the password does not open the key {key}"
+        return f"the password does not open the key: {key}"
     if not _has_certificate(certificate):
-        return f"{certificate} contains no certificate in PEM format"
-    return f"{key} contains no private key in PEM format"
+        return f"the file contains no certificate in PEM format: {certificate}"
+    return f"the file contains no private key in PEM format: {key}"
 
 
 def _has_certificate(path: Path) -> bool:

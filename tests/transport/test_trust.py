@@ -110,37 +110,46 @@ def test_a_client_certificate_is_loaded_at_once(
 @pytest.mark.parametrize(
     ("certificate", "key", "password", "problem"),
     [
-        ("missing", "key", (), "the certificate file {0} cannot be read: No such file or directory"),
-        ("certificate", "missing", (), "the key file {1} cannot be read: No such file or directory"),
-        ("certificate", "folder", (), "the key file {1} cannot be read: Is a directory"),
-        ("text", "key", (), "{0} contains no certificate in PEM format"),
-        ("broken", "key", (), "{0} contains no certificate in PEM format"),
-        ("key", "certificate", (), "{0} contains no certificate in PEM format"),
-        ("certificate", "text", (), "{1} contains no private key in PEM format"),
-        ("certificate", "certificate", (), "{1} contains no private key in PEM format"),
+        ("missing", "key", (), "the certificate file cannot be read: No such file or directory: {0}"),
+        ("certificate", "missing", (), "the key file cannot be read: No such file or directory: {1}"),
+        ("certificate", "folder", (), "the key file cannot be read: Is a directory: {1}"),
+        ("text", "key", (), "the file contains no certificate in PEM format: {0}"),
+        ("broken", "key", (), "the file contains no certificate in PEM format: {0}"),
+        ("key", "certificate", (), "the file contains no certificate in PEM format: {0}"),
+        ("certificate", "text", (), "the file contains no private key in PEM format: {1}"),
+        ("certificate", "certificate", (), "the file contains no private key in PEM format: {1}"),
         (
             "certificate",
             "other",
             (),
-            "the key {1} does not belong to the certificate {0}; its first certificate must match",
+            "the key does not belong to the certificate, which must be the first of its file: {1}, {0}",
         ),
         (
             "certificate",
             "encrypted",
             (),
-            "the key {1} is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD",
+            "the key is encrypted; give its password in client_cert= or AIOCONNECTIONS_CLIENT_KEY_PASSWORD: {1}",
         ),
-        ("certificate", "encrypted", ("wr0ng",), "the password does not open the key {1}"),
-        ("certificate", "encrypted", ("wr0ng" * 1000,), "the password does not open the key {1}"),
+        ("certificate", "encrypted", ("wr0ng",), "the password does not open the key: {1}"),
+        ("certificate", "encrypted", ("wr0ng" * 1000,), "the password does not open the key: {1}"),
     ],
 )
+@pytest.mark.parametrize("folder", ["", "deep/" * 40], ids=["short paths", "long paths"])
 def test_a_client_certificate_that_cannot_be_used(
-    files: dict[str, Path], certificate: str, key: str, password: tuple[str, ...], problem: str
+    files: dict[str, Path], certificate: str, key: str, password: tuple[str, ...], problem: str, folder: str
 ) -> None:
-    paths = files[certificate], files[key]
+    beside = files["folder"]
+    (beside / folder).mkdir(parents=True, exist_ok=True)
+    names = [files[name].relative_to(beside) for name in (certificate, key)]
+    for name in {name for name in names if (beside / name).is_file()}:
+        (beside / name).rename(beside / folder / name)
+    paths = [beside / folder / name for name in names]
     with pytest.raises(InvalidInputError) as info:
         Trust(True, (*paths, *password))  # type: ignore[arg-type] # noqa: FBT003 # two or three; the value of verify
-    assert str(info.value) == f"the client certificate cannot be used: {problem.format(*paths)}"
+    expected = f"the client certificate cannot be used: {problem.format(*paths)}"
+    told = str(info.value)
+    assert told.removesuffix("…") == expected[: 299 if len(expected) > 300 else 300]
+    assert told.startswith("the client certificate cannot be used: " + problem.partition("{")[0]), "a path is cut first"
     assert info.value.__context__ is None
     assert "wr0ng" not in str(info.value)
 
@@ -167,5 +176,5 @@ def test_a_weak_client_certificate_is_refused(tmp_path: Path) -> None:
         builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    with pytest.raises(InvalidInputError, match=r"weak\.pem has a key or digest that is not secure; use another one"):
+    with pytest.raises(InvalidInputError, match=r"a key or digest that is not secure; use another one: .*weak\.pem"):
         Trust(True, (path, path))  # noqa: FBT003 # the value of verify
