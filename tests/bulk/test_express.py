@@ -34,6 +34,7 @@ from aioconnections import (
     Userid,
 )
 from aioconnections.journal import database, report, writer
+from aioconnections.protocol.messages import Response
 from aioconnections.session.express import Express
 from aioconnections.transport import socketwire
 
@@ -225,15 +226,25 @@ async def test_each_pair_gets_its_own_status(chained: Counter[str], *, asynchron
     assert chained["followed"] > 2500
 
 
-async def test_a_refusal_now_and_then_does_not_end_the_chains(chained: Counter[str]) -> None:
-    def busy_at_times(target: str, times: int) -> str:
-        return "busy" if times == 1 and target.endswith("777") else "accepted"
+async def test_good_responses_after_a_refusal_are_settled_in_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many chains a refusal ends is for the learned bound to say, and depends on how many it finds under way."""
+    responses: Counter[tuple[int, bool]] = Counter()
+    settle = Express.settle
 
+    def counting(self: Express, response: Response) -> bool:
+        is_settled = settle(self, response)
+        responses[response.status, is_settled] += 1
+        return is_settled
+
+    def busy_at_times(target: str, times: int) -> str:
+        return "busy" if times == 1 and target.endswith("77") else "accepted"
+
+    monkeypatch.setattr(Express, "settle", counting)
     async with serving(busy_at_times) as (url, _), client_of(url) as client:
         found = await client.check_many(pairs(5000)).collect()
     assert {outcome.status for outcome in found if isinstance(outcome, Checked)} == {Status.ACCEPTED}
     assert len(found) == 5000
-    assert chained["followed"] + chained["left"] > 4500
+    assert responses == {(200, True): 4950, (503, False): 50}, "the other 50 good responses are to repeated requests"
 
 
 async def test_a_single_page_of_a_front_end_does_not_end_the_chains(chained: Counter[str]) -> None:
