@@ -23,6 +23,7 @@ from typing import Any, Self
 __all__ = ["Screen", "Terminal"]
 
 _SEQUENCE = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])")
+_ERASURE = re.compile(r"(\r?\x1b\[2K(?:\x1b\[1A\x1b\[2K)*)")  # of one line, or of several from below
 _LONGEST = 60.0  # seconds, against a command that hangs
 
 
@@ -125,7 +126,7 @@ class Terminal:
 
     Attributes:
         screen: what is shown.
-        frames: what was shown after each write of the command, as far as they were not read together.
+        frames: what was shown after each write of the command, and before each erasure of lines.
     """
 
     def __init__(self, columns: int) -> None:
@@ -181,8 +182,11 @@ class Terminal:
         if not select.select([self._mine], [], [], pause)[0]:
             return True
         read = os.read(self._mine, 65_536)
-        self.screen.feed(self._decoder.decode(read))  # a character may arrive in two parts
-        self.frames.append(self.screen.text)
+        # A character may arrive in two parts, and several writes may be read together.
+        for part in _ERASURE.split(self._decoder.decode(read)):
+            self.screen.feed(part)
+            if not _ERASURE.fullmatch(part):
+                self.frames.append(self.screen.text)
         return bool(read)
 
     def __enter__(self) -> Self:
