@@ -41,7 +41,7 @@ _COMMANDS = {
     "colleagues:invite": "[PEOPLE]",
     "colleagues:accept": "[CONNECTIONS]",
     "colleagues:remove": "[CONNECTIONS]",
-    "colleagues:colleagues": "",
+    "colleagues:colleagues": "[PEOPLE]",
     "people:profile": "[PEOPLE]",
     "people:search": "[TEXT]",
     "administration:connect": "[PAIRS]",

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from aioconnections.cli.invite_options import INVITING, NO_PERSON, NO_TYPED_MESSAGE, InvitingRun, One, TypedMessage
-from aioconnections.cli.options import PAIR_ROWS, PERSON_ROWS, PLAIN, File, PairRows, PersonRows, Result
-from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
+from aioconnections.cli.options import PAIR_ROWS, PERSON_ROWS, File, PairRows, PersonRows, option_given
+from aioconnections.cli.run_options import CHECKING, RECORDED, REMOVING, CheckingRun, RecordedRun, RemovingRun
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
@@ -107,7 +107,9 @@ def remove(
     return do_rows(REMOVE, server, source, run, rows)
 
 
-def colleagues(
+def colleagues(  # noqa: PLR0913 # the vendor's parameters, all by name
+    people: File = None,
+    /,
     *,
     server: ServerOptions = SERVER,
     person: One = NO_PERSON,
@@ -115,25 +117,52 @@ def colleagues(
     since: datetime | None = None,
     sort_by: Literal["displayName", "modified"] | None = None,
     messages: Annotated[bool, Parameter(negative="")] = False,
-    result: Result = PLAIN,
+    run: CheckingRun = CHECKING,
+    rows: PersonRows = PERSON_ROWS,
 ) -> int:
-    """List the connections of a person, one row for each.
+    """List the connections of one person, or of each person in a file: one row for each connection.
+
+    The list of one person, as of --userid ajones, has these columns: connection_id, status, source_userid, source_key,
+    source_email, source_name, and likewise target_…, updated, message and message_type. The source is the person whose
+    list it is.
+
+    With a file, as in "aioconnections colleagues people.csv --output connections.csv", each row is written once for
+    each connection of its person, with these columns, which replace columns of the same names: outcome (listed,
+    duplicate, rejected, failed, unprocessed or unreadable), connections (their number), those above without the
+    message, attempts, elapsed_ms and error. A person without connections, or without a list, is one row, in which the
+    columns of the connection are empty. A list is written as a whole or not at all. A connection that a journal has
+    recorded has neither names nor a time.
 
     Args:
+        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
+            Omitted or "-": standard input.
         server: Server, login and speed.
-        person: Person whose connections are listed.
+        person: One person instead of a file.
         status: Status of the connections; only the person can list those that are not accepted.
-        since: List only connections changed after this time, such as 2026-01-31T00:00:00+0000.
-        sort_by: Order in which the server lists them.
-        messages: Include the messages of the invitations.
-        result: How the result is written.
+        since: List only connections changed after this time, such as 2026-01-31T00:00:00+0000. For one person.
+        sort_by: Order in which the server lists them. For one person.
+        messages: Include the messages of the invitations. For one person.
+        run: Time limit and journal, for a file.
+        rows: How rows are read and written.
     """
-    from aioconnections.cli.listing import CONNECTIONS, list_records
     from aioconnections.records import Status
 
-    identity = person.identity
+    identity = None if people is not None else person.identity
     if identity is None:
-        raise InvalidInputError("no person is given; use --email, --userid or --key")
+        from aioconnections.cli.running import Source, do_rows
+        from aioconnections.cli.verbs import list_colleagues
+
+        for name, value in {"--since": since, "--sort-by": sort_by, "--messages": messages or None}.items():
+            if value is not None:
+                raise InvalidInputError(f"{name} is for one person; use --email, --userid or --key instead of a file")
+        return do_rows(list_colleagues(Status(status)), server, Source(people, person.row), run, rows)
+
+    from aioconnections.cli.listing import list_records
+    from aioconnections.cli.record_rows import CONNECTIONS
+
+    option = option_given(run) or option_given(rows, but=("format", "json", "output", "excel_safe"))
+    if option is not None:
+        raise InvalidInputError(f"{option} is for a file of people, and cannot be used for one person")
     if since is not None and since.tzinfo is None:
         raise InvalidInputError("--since has no time zone; append one, such as +0000 or Z")
     return list_records(
@@ -142,5 +171,5 @@ def colleagues(
             identity, status=Status(status), since=since, sort_by=sort_by, include_message=messages
         ),
         CONNECTIONS,
-        result,
+        rows,
     )

@@ -61,7 +61,8 @@ def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: R
         server: Server, login and speed.
         result: How the result is written.
     """
-    from aioconnections.cli.listing import INVITATIONS, list_records
+    from aioconnections.cli.listing import list_records
+    from aioconnections.cli.record_rows import INVITATIONS
 
     return list_records(server, lambda client: client.community(uuid).invitations(), INVITATIONS, result)
 
@@ -74,7 +75,8 @@ def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
         server: Server, login and speed.
         result: How the result is written.
     """
-    from aioconnections.cli.listing import INVITATIONS, list_records
+    from aioconnections.cli.listing import list_records
+    from aioconnections.cli.record_rows import INVITATIONS
 
     return list_records(server, lambda client: client.community_invitations.received(), INVITATIONS, result)
 

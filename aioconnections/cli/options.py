@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from attrs import frozen
+from attrs import AttrsInstance, asdict, frozen
 from cyclopts import Parameter
 
 from aioconnections.cli.dialect import format_of_name, is_encoding
@@ -24,6 +25,7 @@ __all__ = [
     "PersonRows",
     "Result",
     "Rows",
+    "option_given",
 ]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
@@ -159,6 +161,18 @@ def _untyped(kind: IdType | None, **columns: str | None) -> Untyped | None:
     if len({*chosen.values()}) < len(chosen):
         raise InvalidInputError("--source-column and --target-column name the same column; name two columns")
     return None if kind is None else Untyped(kind, chosen)
+
+
+def option_given(options: AttrsInstance, *, but: Collection[str] = ()) -> str | None:
+    """The first of some options that does not have its default value, as it is typed; None if all have.
+
+    Args:
+        options: the options, whose values all have defaults.
+        but: names of options to leave out.
+    """
+    defaults = asdict(type(options)())
+    names = [name for name, value in asdict(options).items() if name not in but and value != defaults[name]]
+    return f"--{names[0].replace('_', '-')}" if names else None
 
 
 ROWS = Rows()

@@ -84,7 +84,8 @@ def search(  # noqa: PLR0913 # the vendor's parameters, all by name
         active_users_only: List only active people.
         result: How the result is written.
     """
-    from aioconnections.cli.listing import PROFILES, list_records
+    from aioconnections.cli.listing import list_records
+    from aioconnections.cli.record_rows import PROFILES
 
     wanted: dict[str, Any] = {
         "text": text,

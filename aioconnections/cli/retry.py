@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
@@ -141,7 +142,8 @@ def _replace(
         with file, earlier() as table:
             write = sheet(file.file)
             for item in table.rows:
-                write(item.row if _fate(item.row, verb) == "keep" else next(new, item.row))
+                for row in [item.row] if _fate(item.row, verb) == "keep" else _rows_of_next(new, verb, item.row):
+                    write(row)
             write.finish()
             os.fsync(file.fileno())
         shutil.copymode(target, file.name)
@@ -150,3 +152,11 @@ def _replace(
         with suppress(OSError):
             Path(file.name).unlink()
         raise
+
+
+def _rows_of_next(rows: Iterator[InputRow], verb: BulkVerb[Any], earlier: InputRow) -> Iterator[InputRow]:
+    """Take the rows of the next outcome; without one, give the earlier row."""
+    first = next(rows, None)
+    yield earlier if first is None else first
+    if first is not None:
+        yield from islice(rows, verb.rows_of(first) - 1)

@@ -63,7 +63,7 @@ class RunOptions:
 
     @property
     def oldest(self) -> float | None:
-        """Maximum age, in seconds, of the outcomes of a finished check; None for a run that changes something.
+        """Maximum age, in seconds, of the outcomes of a finished run; None for a run that changes something.
 
         Raises:
             InvalidInputError: options conflict.
@@ -116,7 +116,7 @@ class CheckingRun(RecordedRun):
 
     max_age: Annotated[float | None, AGE] = None
     """Maximum age of a finished run whose outcomes are written again, in seconds or as 90m, 6h or 2d; by default one
-    hour. The journal of an older run is kept as FILE.1 (2, 3 …), and all rows are checked again. An unfinished run is
+    hour. The journal of an older run is kept as FILE.1 (2, 3 …), and all rows are processed again. An unfinished run is
     resumed at any age."""
     fresh: Annotated[bool, Parameter(negative="")] = False
     """The same as --max-age 0."""

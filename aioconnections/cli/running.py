@@ -257,7 +257,8 @@ def _sum_up(engine: CommandRun[Any]) -> None:
     """Report what was done, what an old journal was renamed to, and whether this machine limited the connections."""
     if engine.journal is not None and engine.journal.kept is not None:
         kept = engine.journal.kept
-        say(f"aioconnections: the journal of a finished check is kept as {kept}; all rows are checked again")
+        verb = engine.writing.verb
+        say(f"aioconnections: the journal of a finished run is kept as {kept}; all rows are {verb.done} again")
     say(engine.writing.summary(), *engine.writing.reasons.lines(engine.stopped))
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")

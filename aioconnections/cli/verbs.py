@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from attrs import frozen
 
 from aioconnections.bulk import Outcomes
+from aioconnections.cli import record_rows
 from aioconnections.cli.rows import (
     CONNECTIONS,
     INVITATIONS,
@@ -26,12 +27,12 @@ from aioconnections.client.caller import OnProgress
 from aioconnections.errors import ResponseError
 from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
-from aioconnections.outcomes import Checked, Failed, Outcome, Rejected, Removed, Resolved
-from aioconnections.protocol import colleagues, communities, discovery, profiles
+from aioconnections.outcomes import Checked, Failed, Listed, Outcome, Rejected, Removed, Resolved
+from aioconnections.protocol import colleagues, communities, discovery, listing, profiles
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.colleagues import OnUnknown
 from aioconnections.protocol.messages import Flow
-from aioconnections.records import Status, Userid
+from aioconnections.records import Connection, Status, Userid
 
 __all__ = [
     "ACCEPT",
@@ -47,6 +48,7 @@ __all__ = [
     "connect",
     "invite",
     "invite_to_community",
+    "list_colleagues",
 ]
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -84,6 +86,10 @@ class BulkVerb(Generic[ItemT]):
         to_columns: makes the values of `added`; None to take those of `Outcome.as_dict`.
         label: makes the label of a good outcome in the summary.
         labels: labels that are listed first in the summary.
+        to_rows: makes the values of `added` for each row of an outcome; None if each outcome has one row.
+        rows_of: the number of rows of an outcome, given its first row.
+        found: the number of records in an outcome, which the summary adds up.
+        records: what these records are, in the summary.
         question: what to ask before more than a few items, with ``{}`` for their number; None if nothing is removed.
     """
 
@@ -100,14 +106,20 @@ class BulkVerb(Generic[ItemT]):
     to_columns: Callable[[Outcome], InputRow] | None = None
     label: Callable[[Outcome], str] = _label
     labels: tuple[str, ...] = ()
+    to_rows: Callable[[Outcome], Iterable[InputRow]] | None = None
+    rows_of: Callable[[InputRow], int] = lambda _: 1
+    found: Callable[[Outcome], int] = lambda _: 0
+    records: str = "records"
     question: str | None = None
 
-    def columns(self, outcome: Outcome) -> InputRow:
-        """The values of `added` for this outcome."""
+    def rows(self, outcome: Outcome) -> Iterable[InputRow]:
+        """The values of `added` for each row of this outcome, which are one or more."""
+        if self.to_rows is not None:
+            return self.to_rows(outcome)
         if self.to_columns is not None:
-            return self.to_columns(outcome)
+            return (self.to_columns(outcome),)
         values = outcome.as_dict()
-        return {name: values.get(name) for name in self.added}
+        return ({name: values.get(name) for name in self.added},)
 
 
 def _checked(outcome: Outcome) -> InputRow:
@@ -138,6 +150,25 @@ def _removed(outcome: Outcome) -> str:
     """The label of a deletion, which depends on the previous status."""
     was = outcome.was if isinstance(outcome, Removed) else None
     return "declined" if was is Status.PENDING else "withdrawn" if was is Status.UNCONFIRMED else "removed"
+
+
+_LISTED = tuple(name for name in record_rows.CONNECTIONS.columns if not name.startswith("message"))
+
+
+def _connections(outcome: Outcome) -> tuple[Connection, ...]:
+    return outcome.connections if isinstance(outcome, Listed) else ()
+
+
+def _listed(outcome: Outcome) -> Iterator[InputRow]:
+    """A row for each connection, or one row if there is none."""
+    values = outcome.as_dict()
+    first: InputRow = {"outcome": values["outcome"], "connections": values.get("connections")}
+    connections = _connections(outcome)
+    for connection in connections:
+        row = record_rows.CONNECTIONS.row(connection)
+        yield first | {name: row[name] for name in _LISTED}
+    if not connections:
+        yield {**first, **dict.fromkeys(_LISTED)}
 
 
 CHECK: BulkVerb[RowPair] = BulkVerb(
@@ -287,4 +318,36 @@ def invite_to_community(uuid: str, title: str) -> BulkVerb[RowPerson]:
         start=lambda client, people, options: client.community(uuid).invite_many(people, title=title, **options),
         plan=lambda address, person: communities.invite_to_community(address, uuid, person.identity, title),
         once=True,
+    )
+
+
+def list_colleagues(status: Status) -> BulkVerb[RowPerson]:
+    """List the connections of people.
+
+    Args:
+        status: status of the connections.
+    """
+
+    def first_page(address: Address, person: RowPerson) -> Flow[None]:
+        request = listing.whole_colleagues(address, person.identity, status=status).next_request()
+        if request is not None:
+            yield request
+
+    return BulkVerb(
+        name=f"list {status} connections",
+        doing="listing",
+        done="listed",
+        changes=False,
+        shape=PEOPLE,
+        start=lambda client, people, options: client.colleagues_many(people, status=status, **options),
+        plan=first_page,
+        then="GET of the next page, for each further 250 connections",
+        once=True,
+        added=("outcome", "connections", *_LISTED),
+        to_rows=_listed,
+        rows_of=lambda row: int(str(row.get("connections") or 1)),
+        label=lambda outcome: "with connections" if _connections(outcome) else "without",
+        labels=("with connections", "without"),
+        found=lambda outcome: len(_connections(outcome)),
+        records="connections",
     )

@@ -1,4 +1,4 @@
-"""The output of one bulk command: a row for each row of its input, and a summary in one line."""
+"""The output of one bulk command: one row or more for each row of its input, and a summary in one line."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class Writing(Generic[ItemT]):
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
     _replayed: int = 0
+    _found: int = 0
     _oldest: datetime | None = None  # times at which the replayed outcomes were recorded
     _latest: datetime | None = None
     _unreadable: int = 0
@@ -88,7 +89,7 @@ class Writing(Generic[ItemT]):
             yield row
 
     def take(self, outcome: Outcome) -> None:
-        """Write the row of one outcome."""
+        """Write the rows of one outcome."""
         if isinstance(outcome.item, BadRowError):
             self.refuse(outcome.item)
             return
@@ -103,12 +104,15 @@ class Writing(Generic[ItemT]):
             self._latest = max(self._latest or outcome.recorded_at, outcome.recorded_at)
         if error is None:
             self._replayed += outcome.replayed
+            self._found += self.verb.found(outcome)
             self._labels[self.verb.label(outcome)] += 1
         cost: InputRow = {"attempts": outcome.attempts, "elapsed_ms": milliseconds(outcome.elapsed)}
-        row = cast("Item", outcome.item).row | self.verb.columns(outcome) | cost | {"error": error}
+        end: InputRow = cost | {"error": error}
         if RECORDED_AT in self.added:
-            row[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
-        self._put(row, idle=isinstance(outcome, Failed | Unprocessed | Duplicate))
+            end[RECORDED_AT] = outcome.recorded_at.isoformat() if outcome.recorded_at else None
+        given, idle = cast("Item", outcome.item).row, isinstance(outcome, Failed | Unprocessed | Duplicate)
+        for columns in self.verb.rows(outcome):
+            self._put(given | columns | end, idle=idle)
 
     def release(self) -> None:
         """Write the held rows, and write later rows at once."""
@@ -170,6 +174,7 @@ class Writing(Generic[ItemT]):
             text += f" ({per_second(done / max(seconds, 1e-3))}): "
             text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
         others = {
+            self.verb.records: self._found,
             "of these from an earlier run": self._replayed,
             "in doubt": tally.in_doubt + self._left_in_doubt,
             "rejected": tally.rejected,

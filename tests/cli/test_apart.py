@@ -37,6 +37,7 @@ BULK = [
     ["accept", "pairs"],
     ["remove", "pairs"],
     ["profile", "people"],
+    ["colleagues", "people"],
     ["invite", "people", "--no-journal"],
     ["community", "invite", COMMUNITY, "people", "--no-journal"],
     *(["invitations", verb, "invitations"] for verb in ("accept", "decline", "revoke")),

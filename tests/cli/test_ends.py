@@ -231,14 +231,14 @@ def test_a_defect_of_ours_passes_and_what_is_known_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    columns = BulkVerb.columns
+    rows = BulkVerb.rows
 
     def broken(self: BulkVerb[Any], outcome: Outcome) -> Any:
         if outcome.index == 2:
             raise ZeroDivisionError
-        return columns(self, outcome)
+        return rows(self, outcome)
 
-    monkeypatch.setattr(BulkVerb, "columns", broken)
+    monkeypatch.setattr(BulkVerb, "rows", broken)
     with pytest.raises(ZeroDivisionError):
         command("invite", pairs_file(people(10)), "--no-journal", "--ordered", "--max-connections", 1)
     out, err = capsys.readouterr()

@@ -41,11 +41,6 @@ def test_only_what_changed_since_then_is_listed(command: Command) -> None:
     assert (said.code, said.err) == (2, "aioconnections: --since has no time zone; append one, such as +0000 or Z\n")
 
 
-def test_somebody_must_be_named(command: Command) -> None:
-    said = command("colleagues")
-    assert (said.code, said.err) == (2, "aioconnections: no person is given; use --email, --userid or --key\n")
-
-
 def test_a_listing_in_json_lines_ends_in_the_pipe_of_another_command(command: Command) -> None:
     said = command("search", "--name", f"{(ME.name or '')[:4]}*", "--json")
     people = [json.loads(line) for line in said.out.splitlines()]

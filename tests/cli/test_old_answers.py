@@ -87,7 +87,7 @@ def test_a_finished_check_is_asked_anew_unless_it_is_young_enough(
     again = command("check", pairs(), *JOURNAL, "--ordered", *options)
     assert (again.code, asked(me)) == (0, 16 if anew else 8)
     assert {row["recorded_at"] for row in again.rows} == {(AT + later if anew else AT).isoformat()}
-    kept = "aioconnections: the journal of a finished check is kept as j.sqlite.1; all rows are checked again\n"
+    kept = "aioconnections: the journal of a finished run is kept as j.sqlite.1; all rows are checked again\n"
     assert (kept in again.err, Path("j.sqlite.1").exists()) == (anew, anew)
     assert ("earlier run" in again.err) is not anew
     assert command("report", "j.sqlite").rows[0]["outcome_at"] == again.rows[0]["recorded_at"]
