@@ -23,9 +23,9 @@ from aioconnections.cli.writing import Writing
 from aioconnections.client import Client
 from aioconnections.errors import ConnectionsError, JournalDiskError, JournalError, JournalMismatchError
 from aioconnections.journal import Journal
-from aioconnections.outcomes import Outcome
+from aioconnections.outcomes import Outcome, Tally
 
-__all__ = ["CommandRun", "InputItems"]
+__all__ = ["CommandRun", "InputItems", "client_items"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 InputItems: TypeAlias = Ahead[ItemT | BadRowError] | Iterator[ItemT | BadRowError]
@@ -62,6 +62,11 @@ class CommandRun(Generic[ItemT]):
     mismatch: int | None = None
 
     @property
+    def resumable(self) -> bool:
+        """Whether there is a journal to resume from."""
+        return self.journal is not None and self.journal.path.exists()
+
+    @property
     def ended_early(self) -> bool:
         """Whether an error or a signal has ended the run."""
         return self.stopped is not None or self.interrupted
@@ -86,7 +91,7 @@ class CommandRun(Generic[ItemT]):
             outcomes: Outcomes[Outcome] | None = None
             try:
                 async with client:
-                    outcomes = self.writing.verb.start(client, _items(rows), arguments)
+                    outcomes = self.writing.verb.start(client, client_items(rows), arguments)
                     await self._write_outcomes(client, outcomes)
                 if self.stopped is None:
                     self.writing.release()
@@ -132,13 +137,16 @@ class CommandRun(Generic[ItemT]):
             self.writing.discard()
             raise
         finally:
-            self.stopped = outcomes.stopped
-            tally = outcomes.tally
-            self.begun = tally.read > 0
-            self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
-            self.local_limit = client.stats().local_limit
+            self._note_end(client, outcomes.stopped, outcomes.tally)
             for outcome in outcomes.undelivered:
                 self._write(outcome, self.stopped)
+
+    def _note_end(self, client: Client, stopped: ConnectionsError | None, tally: Tally) -> None:
+        """Take note of how the run has ended; `tally` counts the items that it has read."""
+        self.stopped = stopped
+        self.begun = tally.read > 0
+        self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
+        self.local_limit = client.stats().local_limit
 
     def _write(self, outcome: Outcome, stopped: ConnectionsError | None) -> None:
         if isinstance(stopped, JournalMismatchError) and stopped.index == outcome.index:
@@ -172,6 +180,6 @@ class CommandRun(Generic[ItemT]):
                 self.writing.take(account(row))
 
 
-def _items(rows: InputItems[ItemT]) -> Iterable[ItemT] | AsyncIterable[ItemT]:
+def client_items(rows: InputItems[ItemT]) -> Iterable[ItemT] | AsyncIterable[ItemT]:
     """The rows for the client, which gives a `Failed` outcome for a `BadRowError`."""
     return cast("Iterable[ItemT] | AsyncIterable[ItemT]", rows)

@@ -9,11 +9,15 @@ import csv
 import json
 import os
 import re
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
+
+from attrs import define
 
 from aioconnections.cli.dialect import BOM, CsvDialect, excel_safe_cell, output_encoding
 from aioconnections.cli.options import Format
@@ -25,7 +29,7 @@ from aioconnections.errors import InvalidInputError
 if TYPE_CHECKING:
     import io
 
-__all__ = ["RowWriter", "Sheet", "rows_to"]
+__all__ = ["OutputFile", "RowWriter", "Sheet", "output_file", "replacing", "rows_to"]
 
 
 _CSV_LINE_END = "\r\n"  # of these characters, `csv` quotes only those that occur in its line end
@@ -51,23 +55,98 @@ def rows_to(
         InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
         OSError: a row cannot be written; ``filename`` is the file.
     """
-    made = output is not None and not output.exists()
-    begun = False
     encoding, marked = ("utf-8", False) if source is None or form == "jsonl" else output_encoding(source.encoding)
+    with output_file(output, source, encoding) as result:
+        rows = Sheet(result.file, form, columns, fresh=output is not None, dialect=dialect, marked=marked)
+        try:
+            yield rows
+            rows.finish()
+        finally:
+            result.begun = rows.begun
+
+
+@define
+class OutputFile:
+    """The open file of a result, or stdout.
+
+    Attributes:
+        file: the file.
+        path: its path; None for stdout.
+        encoding: its encoding.
+        begun: whether anything was written.
+    """
+
+    file: IO[str]
+    path: Path | None
+    encoding: str
+    begun: bool = False
+
+    @contextmanager
+    def as_a_whole(self) -> Generator[IO[str]]:
+        """Yield a file whose content replaces that of a regular file at once, when the block ends without an error.
+
+        In a folder that cannot be written, the file itself is written.
+
+        Raises:
+            OSError: the result cannot be written.
+        """
+        is_regular = self.path is not None and _is_regular(self.file)
+        if self.path is not None and is_regular and os.access(Path(os.path.realpath(self.path)).parent, os.W_OK):
+            with replacing(self.path, self.encoding) as file:
+                yield file
+            self.begun = True
+            return
+        self.begun = True
+        if is_regular:
+            self.file.truncate(0)
+        yield self.file
+        self.file.flush()
+
+
+@contextmanager
+def output_file(output: Path | None, source: IO[str] | None, encoding: str) -> Generator[OutputFile]:
+    """Open the file `output`, or stdout if it is None; a new file is removed if nothing is written.
+
+    Raises:
+        InvalidInputError: see `rows_to`.
+        OSError: likewise.
+    """
+    made = output is not None and not output.exists()
+    result: OutputFile | None = None
     try:
         with _stdout(encoding) if output is None else _file(output, source, encoding) as file:
-            rows = Sheet(file, form, columns, fresh=output is not None, dialect=dialect, marked=marked)
-            try:
-                yield rows
-                rows.finish()
-            finally:
-                begun = rows.begun
+            result = OutputFile(file, output, encoding)
+            yield result
     except OSError as error:
         error.filename = error.filename or str(output or "standard output")
         raise
     finally:
-        if output is not None and made and not begun:
+        if output is not None and made and (result is None or not result.begun):
             output.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: Path, encoding: str) -> Generator[IO[str]]:
+    """Yield a file whose content replaces that of `path` at once; after an error `path` is unchanged.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 # renamed below
+        "w", encoding=encoding, newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
+    )
+    try:
+        with file:
+            yield file.file
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(target, file.name)
+        _ = Path(file.name).replace(target)
+    except BaseException:
+        with suppress(OSError):
+            Path(file.name).unlink()
+        raise
 
 
 @contextmanager
@@ -92,6 +171,10 @@ def _file(path: Path, source: IO[str] | None, encoding: str) -> IO[str]:
     except OSError as error:
         problem = f"{escaped(str(path))}: {error.strerror}"
     raise InvalidInputError(problem)
+
+
+def _is_regular(file: IO[str]) -> bool:
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
 class Sheet:
@@ -123,7 +206,7 @@ class Sheet:
     def begin(self) -> RowWriter:
         """Write the header unless it has been written, and return the function that writes rows."""
         if self._write is None:
-            if self._fresh and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            if self._fresh and _is_regular(self._file):
                 self._file.truncate(0)
             self._file.write(self._mark)
             self._write = _writer(self._file, self._form, self._columns, self._dialect)

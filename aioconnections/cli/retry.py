@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
@@ -18,7 +17,7 @@ from typing import IO, Any, Literal, TypeVar
 from attrs import evolve
 
 from aioconnections.cli.options import Format
-from aioconnections.cli.output import Sheet
+from aioconnections.cli.output import Sheet, replacing
 from aioconnections.cli.rows import BadRowError, InputRow, Item, Table
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
@@ -135,23 +134,12 @@ def _replace(
 ) -> None:
     _ = retried_rows.seek(0)
     new: Iterator[InputRow] = map(json.loads, retried_rows)
-    file = tempfile.NamedTemporaryFile(  # noqa: SIM115 # renamed below
-        "w", encoding=encoding, newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
-    )
-    try:
-        with file, earlier() as table:
-            write = sheet(file.file)
-            for item in table.rows:
-                for row in [item.row] if _fate(item.row, verb) == "keep" else _rows_of_next(new, verb, item.row):
-                    write(row)
-            write.finish()
-            os.fsync(file.fileno())
-        shutil.copymode(target, file.name)
-        _ = Path(file.name).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(file.name).unlink()
-        raise
+    with replacing(target, encoding) as file, earlier() as table:
+        write = sheet(file)
+        for item in table.rows:
+            for row in [item.row] if _fate(item.row, verb) == "keep" else _rows_of_next(new, verb, item.row):
+                write(row)
+        write.finish()
 
 
 def _rows_of_next(rows: Iterator[InputRow], verb: BulkVerb[Any], earlier: InputRow) -> Iterator[InputRow]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -48,7 +49,17 @@ from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.session.telemetry import Progress
 
-__all__ = ["Source", "do_all", "do_rows"]
+__all__ = [
+    "Source",
+    "blocked_on_reader",
+    "do_all",
+    "do_rows",
+    "end_of",
+    "resumable_errors",
+    "run_to_end",
+    "sum_up",
+    "with_client",
+]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
@@ -148,7 +159,7 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         OSError: the result cannot be written.
         Ended: the run ended early.
     """
-    record, oldest, _ = run.record, run.oldest, rows.untyped  # refuses conflicting options before the password prompt
+    record, _, _ = run.record, run.oldest, rows.untyped  # refuses conflicting options before the password prompt
     source = source.retrying(rows)
     in_place = not run.dry_run and _is_in_place(rows)
     others = option_files(source.message, server) if in_place else (*source.files, *option_files(server))
@@ -156,17 +167,8 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
     if in_place:
         keep_apart([*source.files], output=None, journal=record)
     if not run.dry_run:
-        _ = server.address()  # refuses an invalid address before the password prompt
-        journal = None
-        if record is not None:
-            journal = Journal(record, max_age=oldest, lost_log="in_doubt" if run.log_may_be_lost else None)
-        client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
-        with logged(server.log_level):
-            try:
-                return do_all(verb, client, source, rows, journal, ask=run.asks)
-            except Ended as end:
-                end.piped = source.piped
-                raise
+        do = partial(do_all, verb, source=source, options=rows, ask=run.asks)
+        return with_client(server, run, source, lambda client, journal: do(client, journal=journal))
     address = server.address()
     with (
         source.table(verb, rows) as (table, file),
@@ -175,6 +177,34 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         writing = Writing(write, verb, PLAN, repeats=table.repeats, invalid=table.invalid)
         plan(verb, table.rows, address, writing)
     return SOME_BAD if writing.bad else GOOD
+
+
+def with_client(
+    server: ServerOptions, run: RunOptions, source: Source, do: Callable[[Client, Journal | None], int]
+) -> int:
+    """Call a function with a client and the journal of a run, and return its exit code.
+
+    Args:
+        server: server and login.
+        run: time limits and journal.
+        source: the input.
+        do: the function.
+
+    Raises:
+        InvalidInputError: an option is invalid, or a secret is missing.
+        Ended: raised by the function.
+    """
+    _ = server.address()  # refuses an invalid address before the password prompt
+    journal = None
+    if run.record is not None:
+        journal = Journal(run.record, max_age=run.oldest, lost_log="in_doubt" if run.log_may_be_lost else None)
+    client = server.client(max_outage=run.max_outage, run_timeout=run.run_timeout)
+    with logged(server.log_level):
+        try:
+            return do(client, journal)
+        except Ended as end:
+            end.piped = source.piped
+            raise
 
 
 def do_all(
@@ -201,59 +231,58 @@ def do_all(
         OSError: likewise.
         Ended: likewise.
     """
-    record = None if journal is None else journal.path
+    with resumable_errors(journal), source.table(verb, options) as (table, file):
+        added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
+        items = table.rows
+        if ask and file is not None and verb.question is not None:
+            items = asked(items, verb.question, source.path)
+        in_place = _is_in_place(options)
+        with (
+            _completed(table, source, verb, added, options)
+            if in_place
+            else _result(table, file, added, options) as write
+        ):
+            signals, held = Signals.installed(), _held(options.output)
+            put, flush = signals.interruptible(write), signals.interruptible(write.flush)
+            writing = Writing(
+                put, verb, added, held=held, flush_output=flush, repeats=table.repeats, invalid=table.invalid
+            )
+            engine = CommandRun(writing, journal, signals)
+            total = 1 if file is None else None if options.retry else count_rows(source.path)
+            rows_seen = options.output is None and is_terminal("output")
+            bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
+            with bar as on_progress, ready(writing.numbered(items), file) as rows:
+                run_to_end(engine, client, rows, on_progress, ordered=options.ordered or in_place)
+            sum_up(engine)
+            if engine.kept:  # raises, so that the earlier result is not replaced
+                return end_of(engine, kept=options.output)
+            if in_place and engine.resumable and engine.ended_early:  # the run resumes from the same input
+                say(f"aioconnections: {options.output} is unchanged; the outcomes are in the journal")
+                return end_of(engine)
+            with blocked_on_reader(engine):
+                write.finish()
+    return end_of(engine)
+
+
+@contextmanager
+def resumable_errors(journal: Journal | None) -> Generator[None]:
+    """Report an error in writing the result, if the run can be resumed.
+
+    Raises:
+        Ended: the run can be resumed.
+    """
     try:
-        with source.table(verb, options) as (table, file):
-            added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
-            items = table.rows
-            if ask and file is not None and verb.question is not None:
-                items = asked(items, verb.question, source.path)
-            in_place = _is_in_place(options)
-            with (
-                _completed(table, source, verb, added, options)
-                if in_place
-                else _result(table, file, added, options) as write
-            ):
-                signals, held = Signals.installed(), _held(options.output)
-                put, flush = signals.interruptible(write), signals.interruptible(write.flush)
-                writing = Writing(
-                    put, verb, added, held=held, flush_output=flush, repeats=table.repeats, invalid=table.invalid
-                )
-                engine = CommandRun(writing, journal, signals)
-                total = 1 if file is None else None if options.retry else count_rows(source.path)
-                rows_seen = options.output is None and is_terminal("output")
-                bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
-                with (
-                    bar as on_progress,
-                    ready(writing.numbered(items), file) as rows,
-                ):
-                    hook = _on_progress(writing, on_progress)
-                    arguments: RunArguments = {
-                        "ordered": options.ordered or in_place,
-                        "journal": journal,
-                        "on_progress": hook,
-                    }
-                    _run(engine, client, rows, arguments)
-                if engine.unusable is not None:
-                    raise engine.unusable
-                _sum_up(engine)
-                if engine.kept:  # raises, so that the earlier result is not replaced
-                    return _end(engine, resumable=_exists(record), kept=options.output)
-                if in_place and _exists(record) and engine.ended_early:  # the run resumes from the same input
-                    say(f"aioconnections: {options.output} is unchanged; the outcomes are in the journal")
-                    return _end(engine, resumable=True)
-                _finish(write, engine, resumable=_exists(record))
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        if not _exists(record):
+        if journal is None or not journal.path.exists():
             raise
         say(f"aioconnections: {in_words(error)}")
         raise Ended(RESUMABLE, resumable=True, unwritten=True) from None
-    return _end(engine, resumable=_exists(record))
 
 
-def _sum_up(engine: CommandRun[Any]) -> None:
+def sum_up(engine: CommandRun[Any]) -> None:
     """Report what was done, what an old journal was renamed to, and whether this machine limited the connections."""
     if engine.journal is not None and engine.journal.kept is not None:
         kept = engine.journal.kept
@@ -276,6 +305,31 @@ def _on_progress(writing: Writing[Any], on_progress: OnProgress | None) -> OnPro
     return show
 
 
+def run_to_end(
+    engine: CommandRun[ItemT],
+    client: Client,
+    rows: InputItems[ItemT],
+    on_progress: OnProgress | None,
+    *,
+    ordered: bool = False,
+) -> None:
+    """Run over the rows.
+
+    Raises:
+        JournalError: the journal cannot be used.
+        Ended: the run ended at once.
+        OSError: the result cannot be written.
+    """
+    arguments: RunArguments = {
+        "ordered": ordered,
+        "journal": engine.journal,
+        "on_progress": _on_progress(engine.writing, on_progress),
+    }
+    _run(engine, client, rows, arguments)
+    if engine.unusable is not None:
+        raise engine.unusable
+
+
 def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arguments: RunArguments) -> None:
     doing = engine.do(client, rows, arguments)
     try:
@@ -284,7 +338,7 @@ def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arg
         engine.signals.ignore()
     except BaseException as error:
         engine.signals.ignore()
-        _sum_up(engine)
+        sum_up(engine)
         if isinstance(error, BrokenPipeError) and engine.writing.verb.changes:
             # A check may end when a reader such as `head` closes the pipe. For a change, this is an error.
             problem = "the reader of the result has closed the pipe, so the run was stopped"
@@ -292,24 +346,27 @@ def _run(engine: CommandRun[ItemT], client: Client, rows: InputItems[ItemT], arg
         journal = engine.journal
         if isinstance(error, OSError) and engine.signals.count:  # the output is gone, for example with the terminal
             say(f"aioconnections: {in_words(error)}")
-            resumable = journal is not None and journal.path.exists()
-            raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
+            raise Ended(INTERRUPTED, resumable=engine.resumable, unwritten=True) from None
         if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):  # the second signal
             if journal is not None:  # writes what is queued, which is bounded local work
                 with suppress(JournalError):
                     asyncio.run(journal.aclose())
-            resumable = journal is not None and journal.path.exists()
-            raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
+            raise Ended(INTERRUPTED, resumable=engine.resumable, unwritten=True) from None
         raise
 
 
-def _finish(write: Sheet, engine: CommandRun[Any], *, resumable: bool) -> None:
-    """Write what is still buffered; a signal ends the wait for the reader of the output."""
+@contextmanager
+def blocked_on_reader(engine: CommandRun[Any]) -> Generator[None]:
+    """For a block that writes what is left; a signal ends the wait for the reader of the output.
+
+    Raises:
+        Ended: a signal has arrived.
+    """
     try:
         with engine.signals.interrupting():
-            write.finish()
+            yield
     except KeyboardInterrupt:
-        raise Ended(INTERRUPTED, resumable=resumable, unwritten=True) from None
+        raise Ended(INTERRUPTED, resumable=engine.resumable, unwritten=True) from None
 
 
 def _held(output: Path | None) -> list[InputRow] | None:
@@ -317,13 +374,13 @@ def _held(output: Path | None) -> list[InputRow] | None:
     return [] if output is not None and output.is_file() and output.stat().st_size else None
 
 
-def _end(engine: CommandRun[Any], *, resumable: bool, kept: Path | None = None) -> int:
+def end_of(engine: CommandRun[Any], *, kept: Path | None = None) -> int:
     """Print how a run has ended, and return the exit code.
 
     Raises:
         Ended: the run ended early.
     """
-    stopped = engine.stopped
+    stopped, resumable = engine.stopped, engine.resumable
     if stopped is not None:
         say(f"aioconnections: stopped: {stopped}")
     if isinstance(stopped, JournalMismatchError):
@@ -357,10 +414,6 @@ def _named(item: dict[str, str]) -> str:
 
 def _without_digest(item: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in item.items() if name != MESSAGE_DIGEST}
-
-
-def _exists(record: Path | None) -> bool:
-    return record is not None and record.exists()
 
 
 def _result(
