@@ -34,6 +34,7 @@ FULLY_COVERED = (
 )
 # Tests that use each requirement of the package and of its extras.
 SMOKE = (
+    "tests/cli/test_graphml.py",
     "tests/cli/test_help.py",
     "tests/cli/test_options.py",
     "tests/reference/test_server.py",

@@ -42,6 +42,7 @@ _COMMANDS = {
     "colleagues:accept": "[CONNECTIONS]",
     "colleagues:remove": "[CONNECTIONS]",
     "colleagues:colleagues": "[PEOPLE]",
+    "network:network": "[PEOPLE]",
     "people:profile": "[PEOPLE]",
     "people:search": "[TEXT]",
     "administration:connect": "[PAIRS]",

@@ -1,6 +1,7 @@
-"""The options that commands share, apart from those of a run: input and result."""
+"""The options that commands share, apart from those of a run: input and result.
 
-from __future__ import annotations
+Annotations are not postponed, for the reason given in `run_options`.
+"""
 
 from collections.abc import Collection
 from pathlib import Path

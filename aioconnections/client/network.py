@@ -103,8 +103,11 @@ class Network:
         """
         return [edge async for edge in self]
 
-    async def read(self) -> None:
+    async def read(self, sink: Callable[[ListOutcome], object] | None = None) -> None:
         """Read the group and the lists of its members.
+
+        Args:
+            sink: called with the outcome of each list.
 
         Raises:
             UsageError: the lists were read before, or are being read.
@@ -120,6 +123,8 @@ class Network:
 
         def take(outcome: ListOutcome) -> None:
             count.add(outcome)
+            if sink is not None:
+                sink(outcome)
             if isinstance(outcome, Listed):
                 group.add(outcome.index, outcome.connections)
                 sizes[outcome.index] = len(outcome.connections)

@@ -38,6 +38,7 @@ BULK = [
     ["remove", "pairs"],
     ["profile", "people"],
     ["colleagues", "people"],
+    ["network", "people"],
     ["invite", "people", "--no-journal"],
     ["community", "invite", COMMUNITY, "people", "--no-journal"],
     *(["invitations", verb, "invitations"] for verb in ("accept", "decline", "revoke")),

@@ -20,6 +20,7 @@ from aioconnections import (
     InvalidInputError,
     Journal,
     Key,
+    ListOutcome,
     Person,
     PersonLike,
     Progress,
@@ -99,12 +100,18 @@ async def test_a_network_is_read_by_async_for_from_any_source() -> None:
             yield person
 
     seen: list[Progress] = []
+    outcomes: list[ListOutcome] = []
     async with place.client(None) as client:
         found = [edge async for edge in client.network(source(), on_progress=seen.append)]
         assert seen[-1].tally.listed == 8
         async with client.network(iter(place.directory.people[:8])) as network:
             assert [edge async for edge in network] == found
         assert await client.network([]).collect() == []
+        group: list[Any] = [*place.directory.people[:8], "nobody"]
+        again = client.network(group)
+        await again.read(outcomes.append)
+        assert [*again.edges] == found
+    assert sorted((it.index, it.kind) for it in outcomes) == [*((n, "listed") for n in range(8)), (8, "failed")]
     assert numbers(place, found) == truth(place, 8)
     assert repr(network) == f"Network(8 members, {len(found)} edges)"
 
