@@ -66,6 +66,8 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
     invitation_delete: Literal[200, 204] = 200,
     max_ps: int = 250,
     page_default: int | None = None,
+    lists_omit: float = 0.0,
+    lists_omit_inactive: bool = False,
     cache_headers: bool = True,
     rootless_profile_entry: bool = True,
     dedup: bool = True,
@@ -117,6 +119,9 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         invitation_delete: the status after an invitation to a community was declined or revoked.
         max_ps: the maximum page size; larger requested sizes are silently limited to it.
         page_default: the page size if a request names none. None: 10, and 20 for invitations to communities.
+        lists_omit: the share of connections that a list of colleagues leaves out, by `fault_seed`; a check shows them.
+            Each of the two lists that a connection is in leaves it out by itself.
+        lists_omit_inactive: whether lists of colleagues leave out people whose account is inactive.
         cache_headers: whether responses have ``Cache-Control``, which allows responses of Profiles to be cached for 10
             minutes.
         rootless_profile_entry: how ``profileEntry.do`` responds for an unknown person: with 200 and a document without
@@ -153,6 +158,9 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         invitation_delete=invitation_delete,
         max_ps=max_ps,
         page_default=page_default,
+        lists_omit=lists_omit,
+        lists_omit_inactive=lists_omit_inactive,
+        omit_seed=fault_seed,
         cache_headers=cache_headers,
         rootless_profile_entry=rootless_profile_entry,
         dedup=dedup,

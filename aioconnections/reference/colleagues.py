@@ -14,6 +14,7 @@ from attrs import frozen
 from aioconnections.records import Status
 from aioconnections.reference.context import PERSON, SOURCE, TARGET, ServerContext
 from aioconnections.reference.documents import ProfilesFeed
+from aioconnections.reference.numbers import mix
 from aioconnections.reference.people import requested_format
 from aioconnections.reference.request import page_of, parse_time
 from aioconnections.reference.responses import (
@@ -194,6 +195,7 @@ class ColleagueEndpoints:
             for row in self.context.state.rows_of(person)
             if row.status == status and (since is None or row.updated > since)
         ]
+        rows = [row for row in rows if not self._is_omitted(row)]
         order, direction = request.first("sortBy"), request.first("sortOrder")
         if order not in {"", "displayName", "modified"} or direction not in {"", "asc", "desc"}:
             raise RefusedError(INVALID)
@@ -203,6 +205,13 @@ class ColleagueEndpoints:
             names = {row.target: (self.context.directory.person(row.target).name or "").casefold() for row in rows}
             rows.sort(key=lambda row: names[row.target], reverse=direction == "desc")
         return rows
+
+    def _is_omitted(self, row: RelationshipRow) -> bool:
+        """Whether lists leave out a row that a check shows."""
+        settings = self.context.settings
+        if settings.lists_omit_inactive and self.context.directory.person(row.target).state == "inactive":
+            return True
+        return mix(settings.omit_seed, 90, row.number) < settings.lists_omit * 2**64
 
     def _feed(self, request: ServerRequest, owner: str, rows: Sequence[RelationshipRow]) -> AtomDocument:
         settings, documents = self.context.settings, self.context.documents

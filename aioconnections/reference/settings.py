@@ -117,6 +117,9 @@ class Settings:
     invitation_delete: int = field(validator=in_((200, 204)))
     max_ps: int = field(validator=ge(1))
     page_default: int | None = field(validator=optional(ge(1)))
+    lists_omit: float = field(validator=[ge(0), le(1)])
+    lists_omit_inactive: bool = field(validator=instance_of(bool))
+    omit_seed: int
     cache_headers: bool = field(validator=instance_of(bool))
     rootless_profile_entry: bool = field(validator=instance_of(bool))
     dedup: bool = field(validator=instance_of(bool))

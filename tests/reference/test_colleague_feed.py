@@ -111,6 +111,32 @@ async def test_page_size_is_silently_limited(
     assert parse(response.content).findtext(f"{OPENSEARCH}itemsPerPage") == str(size)
 
 
+async def test_lists_may_leave_out_people_whom_a_check_shows(
+    directory: Directory, ask: Any, parse: Any, popular: Person
+) -> None:
+    whole = set(_colleagues(directory, popular, Status.ACCEPTED))
+    states = {str(person.userid): person.state for person in directory.people}
+
+    async def listed(**options: Any) -> set[str]:
+        server = app(directory, max_ps=1000, **options)
+        response = await ask(server, "GET", f"{FEED}&key={popular.key}&ps=1000", user=popular)
+        targets = _targets(parse(response.content))
+        assert parse(response.content).findtext(f"{OPENSEARCH}totalResults") == str(len(targets))
+        return set(targets)
+
+    assert await listed() == whole
+    assert await listed(lists_omit=1) == set()
+    some = await listed(lists_omit=0.3, fault_seed=1)
+    assert len(whole) * 0.4 < len(some) < len(whole)
+    assert some != await listed(lists_omit=0.3, fault_seed=2)
+    active = {it for it in whole if states[it] == "active"}
+    assert await listed(lists_omit_inactive=True) == active < whole
+    server = app(directory, lists_omit=1)
+    other = next(iter(whole))
+    check = f"/profiles/atom/connection.do?connectionType=colleague&sourceKey={popular.key}&targetUserid={other}"
+    assert (await ask(server, "HEAD", check, user=popular)).status_code == 200
+
+
 async def test_page_beyond_the_last_one_is_empty(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
     beyond = parse((await ask(app(directory), "GET", f"{FEED}&key={popular.key}&page=9999", user=popular)).content)
     assert beyond.find(f"{ATOM}entry") is None
