@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from attrs import asdict, field
 
@@ -52,6 +52,7 @@ _KINDS = ("email", "userid", "key")
 _DETAILS: dict[str, type[str | int]] = {
     **{f"{role}{kind}": str for role in ("source_", "target_", "") for kind in _KINDS},
     "status": str,
+    "via": str,
     "was": str,
     "connection_id": str,
     "duplicate_of": int,
@@ -152,13 +153,18 @@ class Checked(Outcome):
 
     Attributes:
         status: the status, seen from the source; None if no connection is visible to the signed-in user.
+        via: how the status was found: ``"head"`` by a check of this pair; ``"list"``, in a run with a `Plan`, from the
+            list of one of the two people; ``"duplicate"`` from an earlier item of the run with the same pair.
+        of: index of that earlier item, for ``"duplicate"``; else None.
     """
 
     status: Status | None
     pair: Pair = field(kw_only=True)
+    via: Literal["head", "list", "duplicate"] = field(default="head", kw_only=True)
+    of: int | None = field(default=None, kw_only=True)
 
     def _details(self) -> dict[str, Value]:
-        return {"status": str(self.status or "none")}
+        return {"status": str(self.status or "none"), "via": self.via, "duplicate_of": self.of}
 
 
 @frozen
@@ -335,6 +341,8 @@ class Tally:
     """The number of items that a run has read, and the number of outcomes of each class.
 
     ``read`` is always the sum of ``in_flight`` and of the counts per class; the counts per status split ``checked``.
+    ``via_list`` and ``via_duplicate`` count the ``checked`` for which nothing was sent. ``doubtful`` counts those of
+    them that were concluded from lists which other responses contradicted later; it is 0 in a run without a `Plan`.
     """
 
     read: int = 0
@@ -356,6 +364,9 @@ class Tally:
     status_pending: int = 0
     status_unconfirmed: int = 0
     status_none: int = 0
+    via_list: int = 0
+    via_duplicate: int = 0
+    doubtful: int = 0
 
     @property
     def by_status(self) -> dict[Status | None, int]:
@@ -389,19 +400,26 @@ class Tally:
 class Count:
     """The running count behind a `Tally`."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_via")
 
     def __init__(self) -> None:
         self._counts: Counter[type[Outcome] | Status | None] = Counter()  # `Checked` by status, others by class
+        self._via: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
-        self._counts[outcome.status if type(outcome) is Checked else type(outcome)] += 1
+        if type(outcome) is not Checked:
+            self._counts[type(outcome)] += 1
+            return
+        self._counts[outcome.status] += 1
+        if outcome.via != "head":
+            self._via[outcome.via] += 1
 
     def copy(self) -> Count:
         """A copy that does not grow."""
         twin = Count()
         twin._counts = self._counts.copy()
+        twin._via = self._via.copy()
         return twin
 
     @property
@@ -418,4 +436,5 @@ class Count:
             else:
                 counts["checked"] += count
                 counts[f"status_{what or 'none'}"] += count
+        counts.update({f"via_{via}": count for via, count in self._via.items()})
         return Tally(read=read, in_flight=read - self.finished, **counts)

@@ -48,6 +48,7 @@ EMPTY = dict.fromkeys(
         *(f"{role}{kind}" for role in ("source_", "target_", "") for kind in KINDS),
         *(
             "status",
+            "via",
             "was",
             "connection_id",
             "duplicate_of",
@@ -66,6 +67,7 @@ COST = {"attempts": 0, "elapsed_ms": 0.0, "waited_ms": 0.0, "replayed": False, "
 def outcomes_of_every_kind() -> list[Outcome]:
     return [
         *(Checked(status, index=0, item=PAIR, pair=PAIR) for status in (*Status, None)),
+        Checked(None, index=0, item=PAIR, pair=PAIR, via="duplicate", of=7),
         Rejected(BadRequestError(400, None, "Bad Request"), index=1, item=PAIR, pair=PAIR),
         Failed(InvalidInputError("an identity must not be empty"), index=2, item=""),
         Unprocessed("the server refused the login", index=3, item=PAIR, pair=PAIR),
@@ -86,10 +88,11 @@ def test_a_row_for_each_kind() -> None:
     rows = [outcome.as_dict() for outcome in outcomes_of_every_kind()]
     refused, invalid = "BadRequestError: HTTP 400: Bad Request", "InvalidInputError: an identity must not be empty"
     expected: list[dict[str, object]] = [
-        {"index": 0, "outcome": "checked", **pair, "status": "accepted"},
-        {"index": 0, "outcome": "checked", **pair, "status": "pending"},
-        {"index": 0, "outcome": "checked", **pair, "status": "unconfirmed"},
-        {"index": 0, "outcome": "checked", **pair, "status": "none"},
+        {"index": 0, "outcome": "checked", **pair, "status": "accepted", "via": "head"},
+        {"index": 0, "outcome": "checked", **pair, "status": "pending", "via": "head"},
+        {"index": 0, "outcome": "checked", **pair, "status": "unconfirmed", "via": "head"},
+        {"index": 0, "outcome": "checked", **pair, "status": "none", "via": "head"},
+        {"index": 0, "outcome": "checked", **pair, "status": "none", "via": "duplicate", "duplicate_of": 7},
         {"index": 1, "outcome": "rejected", **pair, "error": refused},
         {"index": 2, "outcome": "failed", "error": invalid},
         {"index": 3, "outcome": "unprocessed", **pair, "error": "the server refused the login"},
@@ -178,8 +181,8 @@ def test_outcomes_can_be_pickled(outcome: Outcome) -> None:
 def test_a_tally_of_every_kind() -> None:
     tally = Tally.of(outcomes_of_every_kind())
     assert tally == Tally(
-        read=16,
-        checked=4,
+        read=17,
+        checked=5,
         invited=1,
         already_exists=1,
         accepted=1,
@@ -195,9 +198,10 @@ def test_a_tally_of_every_kind() -> None:
         status_accepted=1,
         status_pending=1,
         status_unconfirmed=1,
-        status_none=1,
+        status_none=2,
+        via_duplicate=1,
     )
-    assert tally.by_status == {Status.ACCEPTED: 1, Status.PENDING: 1, Status.UNCONFIRMED: 1, None: 1}
+    assert tally.by_status == {Status.ACCEPTED: 1, Status.PENDING: 1, Status.UNCONFIRMED: 1, None: 2}
     assert not tally.good
     assert tally.as_dict()["status_pending"] == 1
 
@@ -219,7 +223,8 @@ def test_a_tally_adds_up_at_any_moment(outcomes: list[Outcome], in_flight: int) 
         count.add(outcome)
     tally = count.tally(len(outcomes) + in_flight)
     assert tally.in_flight == in_flight
-    classes = {name: count for name, count in tally.as_dict().items() if name != "read" and "status_" not in name}
+    parts = {"read", "doubtful", *(name for name in tally.as_dict() if name.startswith(("status_", "via_")))}
+    classes = {name: count for name, count in tally.as_dict().items() if name not in parts}
     assert tally.read == sum(classes.values())
     assert sum(tally.by_status.values()) == tally.checked
     bad = ("in_flight", "in_doubt", "rejected", "failed", "unprocessed")

@@ -184,6 +184,8 @@ def _detail(outcome: Outcome) -> str | None:
     """The attributes that the class itself defines, as JSON; None if it defines none."""
     if isinstance(outcome, outcomes.Listed):
         return _encode(_ids_in(outcome.connections))
+    if isinstance(outcome, outcomes.Checked) and outcome.via == "head":
+        return _encode({"status": outcome.status})
     own = {name: getattr(outcome, name) for name in _OWN[type(outcome)]}
     if own.pop("profile", None) is not None:
         raise UsageError("a journal cannot store profiles; run without journal=")
