@@ -43,6 +43,7 @@ __all__ = [
     "search",
     "verified_person",
     "whole_colleagues",
+    "whole_lean_colleagues",
 ]
 
 R = TypeVar("R")
@@ -50,6 +51,7 @@ R = TypeVar("R")
 _LARGEST_PAGE = 250  # inferred from clients, and from the vendor's search sample
 _INVITATIONS = 50  # entries per request; the largest page of Communities is unknown
 _MOST_SWEEPS = 5
+_LEAN_FIELDS = ("id", "categories", "connection")
 _FIRST_TO_REFUSE = 5  # recorded: from this version on, the list of an unknown person is refused
 
 
@@ -60,10 +62,12 @@ class Colleague:
     Attributes:
         person: the target, with those identities that the feed names and that can be sent.
         status: None if the entry names no known status.
+        source: the person to whom the list belongs, as the entry describes them.
     """
 
     person: Person
     status: Status | None
+    source: Person
 
 
 class Pager(Protocol[R]):
@@ -246,6 +250,7 @@ class WholePager(FeedPager[R]):
         sweep: number of the current sweep, or of the last one, from 1.
         found: number of different records of the last sweep.
         total: the total that the server gave last; None if it gave none.
+        page_size: number of entries on the first page, which may be fewer than were requested.
         is_complete: whether the last sweep was complete.
         refuses_unknown: whether servers of this version refuse an unknown person, instead of giving an empty feed.
     """
@@ -253,12 +258,15 @@ class WholePager(FeedPager[R]):
     sweep: int = 1
     found: int = 0
     total: int | None = None
+    page_size: int = 0
     is_complete: bool = False
     refuses_unknown: bool = False
     _before: frozenset[Hashable] | None = None
 
     def _turn(self, feed: atom.Feed) -> None:
         self.refuses_unknown = _is_of_version(_FIRST_TO_REFUSE, feed.generator)
+        self.total = feed.total_results
+        self.page_size = self.page_size or self._entries
         super()._turn(feed)
 
     def _finish(self) -> None:
@@ -325,15 +333,24 @@ def lean_colleagues(
 
     For plans that replace checks by listings: they need no more, and the other fields of an entry are not read.
     """
+    return FeedPager(*_feed_of(address, person, status), _colleague_builder(), page_size, (person,), _LEAN_FIELDS)
+
+
+def whole_lean_colleagues(address: Address, person: Identity, *, status: Status | None = None) -> WholePager[Colleague]:
+    """The same colleagues as `lean_colleagues`, to be read as a whole."""
+    feed = _feed_of(address, person, status)
+    return WholePager(*feed, _colleague_builder(), people=(person,), fields=_LEAN_FIELDS)
+
+
+def _colleague_builder() -> Callable[[atom.Entry], tuple[Hashable, Colleague]]:
     person_from = person_from_cached()
 
     def build(entry: atom.Entry) -> tuple[Hashable, Colleague]:
         source, target = ends_of(entry)
-        colleague = Colleague(person_from(target), status_of(entry))
-        return bare_id(entry) or (person_from(source), colleague.person), colleague
+        colleague = Colleague(person_from(target), status_of(entry), person_from(source))
+        return bare_id(entry) or (colleague.source, colleague.person), colleague
 
-    fields = ("id", "categories", "connection")
-    return FeedPager(*_feed_of(address, person, status), build, page_size, (person,), fields)
+    return build
 
 
 def _connection_builder() -> Callable[[atom.Entry], tuple[Hashable, Connection]]:

@@ -144,8 +144,15 @@ class Session:
             error = refused
         raise await self.explained(error, *pager.people)
 
-    async def whole(self, pager: WholePager[R], context: CallContext) -> list[R]:
+    async def whole(
+        self, pager: WholePager[R], context: CallContext, goes_on: Callable[[list[R]], bool] | None = None
+    ) -> list[R]:
         """The records of the last sweep of a listing, all of whose pages are requested within one conversation.
+
+        Args:
+            pager: the listing.
+            context: context of the conversation.
+            goes_on: called with the records of the first page, unless it is the last; False ends the listing there.
 
         Raises:
             ConnectionsError: there is no complete response to one of the requests.
@@ -158,6 +165,9 @@ class Session:
                 records.clear()
             context.extend()
             records += await self._page(pager, request, context)
+            if goes_on is not None and not pager.is_complete and not goes_on(records):
+                break
+            goes_on = None
         return records
 
     async def _page(self, pager: Pager[R], request: Request, context: CallContext) -> list[R]:

@@ -67,7 +67,7 @@ def both(pages: list[Response], status: Status | None = None, page_size: int = 2
     full = listed(colleagues(ADDRESS, ME, status=status, page_size=page_size), pages)
     assert (asked, failure) == (full[0], full[2])
     # by repr, because identities that differ in case are equal
-    assert repr(records) == repr([Colleague(connection.target, connection.status) for connection in full[1]])
+    assert repr(records) == repr([Colleague(it.target, it.status, it.source) for it in full[1]])
     return records
 
 
@@ -118,11 +118,12 @@ def test_what_a_record_says() -> None:
         page(entry(1, email="a@x.org"), entry(2, status="pending"), total=4),
         page(entry(3, status="odd"), entry(4, email="hidden"), total=4),
     ]
+    source = Person("me", ME)
     assert both(pages, page_size=2) == [
-        Colleague(Person("u1", Userid("u1"), email=Email("a@x.org")), Status.ACCEPTED),
-        Colleague(Person("u2", Userid("u2")), Status.PENDING),
-        Colleague(Person("u3", Userid("u3")), None),
-        Colleague(Person("u4", Userid("u4")), Status.ACCEPTED),
+        Colleague(Person("u1", Userid("u1"), email=Email("a@x.org")), Status.ACCEPTED, source),
+        Colleague(Person("u2", Userid("u2")), Status.PENDING, source),
+        Colleague(Person("u3", Userid("u3")), None, source),
+        Colleague(Person("u4", Userid("u4")), Status.ACCEPTED, source),
     ]
 
 
