@@ -16,6 +16,7 @@ from aioconnections.errors import (
     ForbiddenError,
     ForeignResponseError,
     IncompleteListError,
+    InconsistentListsError,
     InDoubtError,
     InvalidInputError,
     JournalBoundError,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         Tally,
         Unprocessed,
     )
+    from aioconnections.policy.plan import Plan
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.records import (
         Connection,
@@ -132,6 +134,7 @@ __all__ = [
     "InDoubt",
     "InDoubtError",
     "IncompleteListError",
+    "InconsistentListsError",
     "InvalidInputError",
     "Invitation",
     "Invite",
@@ -162,6 +165,7 @@ __all__ = [
     "PairLike",
     "Person",
     "PersonLike",
+    "Plan",
     "Profile",
     "Progress",
     "ProtocolError",
@@ -228,6 +232,7 @@ _LAZY = {
     "Key": "aioconnections.records",
     "Pair": "aioconnections.records",
     "Person": "aioconnections.records",
+    "Plan": "aioconnections.policy.plan",
     "Profile": "aioconnections.records",
     "ServiceDocument": "aioconnections.records",
     "Status": "aioconnections.records",

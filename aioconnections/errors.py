@@ -24,6 +24,7 @@
     ├── InDoubtError                    a change was sent, and its result is not known
     ├── AtomError                       a document that is not acceptable Atom
     ├── IncompleteListError             a list does not have as many entries as the server says
+    ├── InconsistentListsError          lists of colleagues contradict other responses
     ├── JournalError
     │   ├── JournalLockedError          another process has the journal open
     │   ├── JournalBoundError           the journal records a run of another verb, server or user
@@ -55,6 +56,7 @@ __all__ = [
     "ForeignResponseError",
     "InDoubtError",
     "IncompleteListError",
+    "InconsistentListsError",
     "InvalidInputError",
     "JournalBoundError",
     "JournalDiskError",
@@ -308,6 +310,21 @@ class AtomError(ConnectionsError):
         self.line = line
         self.column = column
         self.element = element
+
+
+class InconsistentListsError(ConnectionsError):
+    """Lists of colleagues contradicted other responses after people whom they do not name had counted as unconnected.
+
+    Attributes:
+        doubtful: number of outcomes that were delivered and rest on such lists.
+    """
+
+    def __init__(self, doubtful: int) -> None:
+        super().__init__(
+            f"lists of colleagues contradict other responses, so {doubtful:,} outcomes without a connection that were "
+            "found by lists are doubtful; check again without a plan"
+        )
+        self.doubtful = doubtful
 
 
 class IncompleteListError(ConnectionsError):

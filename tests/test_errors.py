@@ -66,6 +66,7 @@ EXAMPLES: list[ConnectionsError] = [
     InDoubtError("m"),
     AtomError("r", 1, 2, "entry"),
     errors.IncompleteListError(3, 4),
+    errors.InconsistentListsError(7),
     JournalError("m"),
     JournalLockedError("m"),
     JournalBoundError("m"),

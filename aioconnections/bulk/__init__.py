@@ -8,14 +8,15 @@ from aioconnections.lazy import all_names, imported
 
 if TYPE_CHECKING:
     from aioconnections.bulk.flows import CheckJob, FlowJob, pair_of
-    from aioconnections.bulk.job import Job, WorkItem, digest_of
+    from aioconnections.bulk.job import Backlog, Job, WorkItem, digest_of
     from aioconnections.bulk.lists import ListJob
     from aioconnections.bulk.run import Outcomes
 
-__all__ = ["CheckJob", "FlowJob", "Job", "ListJob", "Outcomes", "WorkItem", "digest_of", "pair_of"]
+__all__ = ["Backlog", "CheckJob", "FlowJob", "Job", "ListJob", "Outcomes", "WorkItem", "digest_of", "pair_of"]
 
 _FLOWS, _JOB = "aioconnections.bulk.flows", "aioconnections.bulk.job"
 _LAZY = {
+    "Backlog": _JOB,
     "CheckJob": _FLOWS,
     "FlowJob": _FLOWS,
     "Job": _JOB,

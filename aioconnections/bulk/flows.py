@@ -188,6 +188,24 @@ class CheckJob(SessionJob):
         """See `Job`."""
         return self.over is None and self.session.is_proved()
 
+    def is_recorded(self, index: int) -> bool:
+        """Whether an earlier run may have recorded an outcome of the item, which `recall` gives."""
+        del index
+        return False
+
+    async def recall(self, index: int, item: object) -> CheckOutcome | None:
+        """The outcome that an earlier run recorded; None if there is none, or it is not valid any more."""
+        del index, item
+        return None
+
+    def note(self, outcome: CheckOutcome) -> CheckOutcome | None:
+        """Record an outcome that was found without a check, and return it; None if that takes a wait: use `record`."""
+        return outcome
+
+    async def record(self, outcome: CheckOutcome) -> CheckOutcome:
+        """The same outcome, once it is recorded."""
+        return outcome
+
     async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[CheckOutcome]) -> CheckOutcome | None:
         """The outcome of one pair, or of the last one that a chain has taken; see `Job`."""
         session = self.session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from datetime import datetime
@@ -25,7 +25,7 @@ from aioconnections.errors import (
     ThrottledError,
     TransportError,
 )
-from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Tally, Unprocessed
 from aioconnections.policy.repeats import RepeatedFailures
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 from aioconnections.protocol.messages import Flow, Sends
@@ -37,6 +37,7 @@ from aioconnections.session.telemetry import LOG
 
 __all__ = [
     "NOT_DONE",
+    "Backlog",
     "ItemFeed",
     "Job",
     "Known",
@@ -121,6 +122,55 @@ class Job(Protocol[OutT_co]):
 
     def recorded(self) -> AbstractContextManager[Callable[[int, object], OutT_co | None]]:
         """After `aclose`: a function that looks up the recorded outcome of an item not read; indices must ascend."""
+        ...
+
+
+class Backlog(Protocol[OutT_co]):
+    """Items of a run that wait together, because what is done for one may answer others.
+
+    Attributes:
+        window: number of items that may be read and not delivered.
+        verdict: set at the end of a run whose outcomes are not all reliable, and then why.
+    """
+
+    window: int
+    verdict: ConnectionsError | None
+
+    def begin(self, deliver: Callable[[OutT_co], object], call: Callable[[], object]) -> None:
+        """Begin the run.
+
+        Args:
+            deliver: delivers an outcome.
+            call: to be called when `has_work` has become true, except within the other methods.
+        """
+        ...
+
+    def add(self, index: int, item: object) -> None:
+        """Add an item, or deliver its outcome."""
+        ...
+
+    def flush(self) -> None:
+        """Do not wait for more items, which will come later."""
+        ...
+
+    def close(self) -> None:
+        """Do not wait for more items: the source has ended, or is not read any more."""
+        ...
+
+    def has_work(self) -> bool:
+        """Whether there is something to do now."""
+        ...
+
+    def take(self) -> Callable[[Parking], Awaitable[None]]:
+        """The next piece of work, if `has_work`: a function that does it, and never raises because of an item."""
+        ...
+
+    def give_up(self, reason: str = NOT_DONE) -> None:
+        """Deliver an outcome for each item that waits: `reason` says why it is not done."""
+        ...
+
+    def completed(self, tally: Tally) -> Tally:
+        """The same counts, with those of which only the backlog knows."""
         ...
 
 

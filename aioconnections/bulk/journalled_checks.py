@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from attrs import evolve
@@ -15,7 +15,7 @@ from aioconnections.errors import ConnectionsError, InvalidInputError, JournalEr
 from aioconnections.journal import Journal
 from aioconnections.journal.items import NOTHING, pair_reference
 from aioconnections.journal.stored import ItemHistory, checked_text, replay, to_stored
-from aioconnections.outcomes import Checked, CheckOutcome, Failed, Unprocessed
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome, Unprocessed
 from aioconnections.protocol.messages import Response
 from aioconnections.protocol.profiles import check_result
 from aioconnections.records import Pair
@@ -51,24 +51,63 @@ class JournalledCheckJob(CheckJob):
     async def do(self, index: int, item: object, parking: Parking, feed: ItemFeed[CheckOutcome]) -> CheckOutcome | None:
         """See `Job`."""
         history: ItemHistory | None = None
-        if index <= self._journal.last_index:
-            pair: Pair | None = None
-            try:
-                pair = _pair(item)
-                history = await self._journal.history(index, _reference(pair))
-                if history is not None and history.finished and history.stored is not None:
-                    return _replayed(history, index, item, pair)
-            except JournalError as error:
-                self.learn(error)
-                return Unprocessed(str(error), index=index, item=item, pair=pair)
-            except BaseException:
-                self.cut.append(Unprocessed(NOT_DONE, index=index, item=item, pair=pair))
-                raise
+        if self.is_recorded(index):
+            found = await self._find(index, item)
+            if isinstance(found, Outcome):
+                return found
+            history = found
             feed = ItemFeed(_no_item, feed.deliver)  # the next item may be recorded too
         session = self.session
         context = CallContext(session.now, session.item_timeout, self.run, parking)
         outcome = await self.do_current(_RecordedPair(self, feed, context, self._journal, self._record), index, item)
         return None if outcome is None else await self._recorded(outcome, history)
+
+    def is_recorded(self, index: int) -> bool:
+        """See `CheckJob`."""
+        return index <= self._journal.last_index
+
+    async def recall(self, index: int, item: object) -> CheckOutcome | None:
+        """See `CheckJob`."""
+        found = await self._find(index, item)
+        return found if isinstance(found, Outcome) else None
+
+    async def _find(self, index: int, item: object) -> CheckOutcome | ItemHistory | None:
+        """The outcome of an item that an earlier run has finished, else what it has recorded."""
+        pair: Pair | None = None
+        try:
+            pair = _pair(item)
+            history = await self._journal.history(index, _reference(pair))
+            if history is not None and history.finished and history.stored is not None:
+                outcome = _replayed(history, index, item, pair)
+                return outcome if self._is_valid(outcome) else history
+        except JournalError as error:
+            self.learn(error)
+            return Unprocessed(str(error), index=index, item=item, pair=pair)
+        except BaseException:
+            self.cut.append(Unprocessed(NOT_DONE, index=index, item=item, pair=pair))
+            raise
+        return history
+
+    def _is_valid(self, outcome: CheckOutcome) -> bool:
+        """Whether a recorded outcome stands.
+
+        Until the end of a run, lists may turn out to be unreliable. So that a list does not name a person is valid only
+        from a finished run.
+        """
+        is_concluded = isinstance(outcome, Checked) and outcome.via != "head" and outcome.status is None
+        return not is_concluded or self._journal.was_finished
+
+    def note(self, outcome: CheckOutcome) -> CheckOutcome | None:
+        """See `CheckJob`."""
+        if not self._journal.has_room:
+            return None
+        self._record.note(outcome)
+        recorded_at = self._journal.note_check(outcome.index, _text_of(outcome), to_stored(outcome).to_text())
+        return evolve(outcome, recorded_at=recorded_at)
+
+    async def record(self, outcome: CheckOutcome) -> CheckOutcome:
+        """See `CheckJob`."""
+        return await self._recorded(outcome, None)
 
     async def _recorded(self, outcome: CheckOutcome, history: ItemHistory | None) -> CheckOutcome:
         """The same outcome, once its row is queued."""
@@ -93,7 +132,17 @@ class JournalledCheckJob(CheckJob):
             pair = _pair(item)
             return None if pair is None else pair_reference(pair)
 
-        return self._record.recorded(reference)
+        @contextmanager
+        def valid() -> Generator[Callable[[int, object], Any]]:
+            with self._record.recorded(reference) as find:
+
+                def outcome(index: int, item: object) -> Any:
+                    found = find(index, item)
+                    return found if found is None or self._is_valid(found) else None
+
+                yield outcome
+
+        return valid()
 
     async def aclose(self, *, complete: int | None = None) -> None:
         """Write the queued rows and close the journal; see `Job`."""

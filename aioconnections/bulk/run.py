@@ -1,8 +1,9 @@
 """Bulk runs: source → workers → outcomes, with a bound on each queue.
 
 Each worker takes its items from the source itself, when it is free. An async source is read by a task of its own, so
-that items are at hand without a wait. No source is read more than the window ahead of the consumer. The tasks belong to
-the `async with` block of the run: when it is left, all of them have ended.
+that items are at hand without a wait. A run with a `Backlog` is read by one task, which adds the items to the backlog,
+and its workers take their work from there. No source is read more than the window ahead of the consumer. The tasks
+belong to the `async with` block of the run: when it is left, all of them have ended.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from aioconnections.bulk.ahead import ReadAhead, is_raised_by_code
-from aioconnections.bulk.job import NOT_DONE, ItemFeed, Job
+from aioconnections.bulk.job import NOT_DONE, Backlog, ItemFeed, Job
 from aioconnections.bulk.reporting import Reporter
 from aioconnections.clock import Timer, within
 from aioconnections.errors import (
@@ -44,6 +45,8 @@ OutT = TypeVar("OutT", bound=Outcome)
 
 _MAX_PARKED = 1_000
 _MAX_BUFFERED = 4_096
+_LINGER = 0.5  # seconds after which a backlog does not wait for a source that gives nothing
+_AT_ONCE = 256  # items that are added to a backlog before other tasks run
 
 
 class Outcomes(Generic[OutT]):
@@ -63,7 +66,7 @@ class Outcomes(Generic[OutT]):
     still belongs to the caller, who may read on or close it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # keyword-only options of one caller
         self,
         job: Job[OutT],
         source: Iterable[object] | AsyncIterable[object],
@@ -74,8 +77,10 @@ class Outcomes(Generic[OutT]):
         ordered: bool,
         run_timeout: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
+        backlog: Backlog[OutT] | None = None,
     ) -> None:
         self._job = job
+        self._backlog = backlog
         self._runtime = runtime
         self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._run_timeout = run_timeout
@@ -85,10 +90,10 @@ class Outcomes(Generic[OutT]):
         self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
         self._most_buffered = min(workers, _MAX_BUFFERED)
         self._lock: anyio.Lock  # one worker at a time waits for an item of an async source
-        self._is_reading = False  # an async source
+        self._readers = 0  # tasks that read the source: for an async one, and for a backlog
         self._parking: Parking
         self._workers = workers
-        self._window = 2 * workers
+        self._window = 2 * workers if backlog is None else max(2 * workers, backlog.window)
         # A synchronous source is read on once there is room for all workers; an async one sooner, to have items ready.
         self._low = self._window - (workers if self._ahead is None else max(1, workers // 4))
         self._ordered = ordered
@@ -121,7 +126,8 @@ class Outcomes(Generic[OutT]):
     def tally(self) -> Tally:
         """The count of the outcomes so far, delivered or not."""
         count = self._count.copy()  # before the number of items read: another thread may ask while both grow
-        return count.tally(self._read + len(self._buffer))
+        tally = count.tally(self._read + len(self._buffer))
+        return tally if self._backlog is None else self._backlog.completed(tally)
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -133,6 +139,8 @@ class Outcomes(Generic[OutT]):
         # Nor is the parking: it refers to the run, and the cycle would delay the warning of `__del__`.
         self._parking = Parking(_capacity(self._workers, self._runtime.limiter.max_per_second), self._rebalance)
         self._feed = ItemFeed(self._take_ready, self._deliver)
+        if self._backlog is not None:
+            self._backlog.begin(self._deliver, self._call_workers)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._running = 1
@@ -164,10 +172,15 @@ class Outcomes(Generic[OutT]):
                 await tasks.__aexit__(None, None, None)
         finally:
             is_complete = self._exhausted and kind is None and self._delivered == self._read
+            is_complete = is_complete and (self._backlog is None or self._backlog.verdict is None)
             if isinstance(self._job.over, JournalError):  # raised while the run was ending
                 self._stop(copy(self._job.over))
             for outcome in self._job.cut:
                 self._deliver(outcome)
+            if self._backlog is not None:
+                self._backlog.give_up()
+                if self._backlog.verdict is not None:
+                    self._stop(copy(self._backlog.verdict))
             self._give_up_buffer()
             undelivered = self.undelivered
             self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
@@ -205,7 +218,7 @@ class Outcomes(Generic[OutT]):
         while not self._ready:
             if self._tasks is None:
                 raise UsageError("the outcomes of a bulk run can be read only inside its `async with` block")
-            if not self._running and not self._is_reading:
+            if not self._running and not self._readers:
                 if self._cancelled:
                     await anyio.lowlevel.checkpoint()  # the same cancellation reaches the consumer here
                     raise UsageError("the bulk run was cancelled")
@@ -319,9 +332,13 @@ class Outcomes(Generic[OutT]):
         try:
             await self._job.ready()
             if self._ahead is not None:
-                self._is_reading = True
+                self._readers += 1
                 tasks.start_soon(self._read_ahead, self._ahead)
-            self._start_worker(tasks)
+            if self._backlog is None:
+                self._start_worker(tasks)
+            else:
+                self._readers += 1
+                tasks.start_soon(self._read_into, self._backlog)
         except BaseException as error:
             if not self._ends_with(error):
                 raise
@@ -343,6 +360,10 @@ class Outcomes(Generic[OutT]):
 
     def _rebalance(self) -> None:
         """Start a worker if one is missing, after an item has parked with its worker, or resumed."""
+        if self._backlog is not None:
+            self._make_room()
+            self._call_workers()
+            return
         if self._tasks is None or ((self._ended or not self._has_room()) and not self._buffer):
             return
         workers_wait = self._room is not None and self._ahead is None
@@ -367,9 +388,64 @@ class Outcomes(Generic[OutT]):
                     self._spare.remove(needed)
                 raise
 
+    def _call_workers(self) -> None:
+        """Start a worker if there is work in the backlog and one is missing. That worker starts the next one."""
+        backlog = self._backlog
+        if backlog is not None and self._tasks is not None and self._working < self._workers and backlog.has_work():
+            self._start_worker(self._tasks)
+
+    async def _work_off(self, backlog: Backlog[OutT]) -> None:
+        """Do the work of the backlog as far as there is some."""
+        job, parking = self._job, self._parking
+        while backlog.has_work():
+            if not job.is_ready() and not self._ended:
+                await job.ready()
+                continue
+            unit = backlog.take()
+            self._call_workers()
+            await unit(parking)
+            if (parking.used or job.over is not None) and self._is_superfluous():
+                return
+
+    async def _read_into(self, backlog: Backlog[OutT]) -> None:
+        """Read the source into the backlog, as far as there is room."""
+        clock, ahead, since = self._runtime.clock, self._ahead, 0
+        try:
+            while True:
+                if not self._buffer and not self._has_room():
+                    backlog.flush()
+                    self._call_workers()
+                if ahead is None and not await self._wait_for_room():
+                    return
+                if ahead is not None and not ahead.is_ready:
+                    self._make_room()
+                    if not await within(clock, _LINGER, ahead.until_ready()):
+                        backlog.flush()
+                        self._call_workers()
+                        await ahead.until_ready()
+                taken = self._pull()
+                if taken is None:
+                    return
+                backlog.add(*taken)
+                self._call_workers()
+                since += 1
+                if since % _AT_ONCE == 0:
+                    await anyio.lowlevel.checkpoint()
+        except BaseException as error:
+            if not self._ends_with(error):
+                raise
+        finally:
+            self._readers -= 1
+            backlog.close()
+            self._call_workers()
+            self._review_end()
+
     async def _work(self) -> None:
         job, parking = self._job, self._parking
         try:
+            if self._backlog is not None:
+                await self._work_off(self._backlog)
+                return
             while not self._ended or self._postponed is not None or self._buffer:
                 if not job.is_ready() and not self._ended:
                     await job.ready()
@@ -502,7 +578,7 @@ class Outcomes(Generic[OutT]):
             if not self._ends_with(error):
                 raise
         finally:
-            self._is_reading = False
+            self._readers -= 1
             self._review_end()
 
     def _ends_with_source(self, error: BaseException) -> bool:
@@ -566,10 +642,12 @@ class Outcomes(Generic[OutT]):
 
     def _review_end(self) -> None:
         """Tell the consumer if no outcome is to come, after a task has ended."""
-        if self._running or self._is_reading:
+        if self._running or self._readers:
             return
         if self._ahead is not None and self._ahead.failure is not None:  # the run ended before a worker met it
             self._break_off(self._ahead.failure)
+        if self._backlog is not None:  # its workers have ended before their time
+            self._backlog.give_up(NOT_DONE if self.stopped is None else str(self.stopped))
         self._give_up_buffer()
         for index in sorted(self._early):  # an internal error left a gap before these
             self._ready.append(self._early.pop(index))

@@ -11,7 +11,7 @@ from aioconnections import bulk
 from aioconnections.auth.credentials import Auth, Basic
 from aioconnections.client.server import Server
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
-from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.outcomes import CheckOutcome, Failed, InDoubt, Outcome, Rejected, Unprocessed
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Pair, Person, Status
@@ -22,6 +22,7 @@ from aioconnections.session.telemetry import Progress
 
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
+    from aioconnections.policy.plan import Plan
 
 __all__ = ["Caller", "OnProgress", "PairLike", "PersonLike", "Resource", "as_auth"]
 
@@ -184,8 +185,23 @@ class Caller:
 
         return JournalledCheckJob(session, run, _verified(journal))
 
+    def check_backlog(self, checks: bulk.CheckJob, plan: Plan) -> bulk.Backlog[CheckOutcome]:
+        """The backlog of a run that uses lists in place of checks."""
+        from aioconnections.bulk.planned import PlannedChecks
+        from aioconnections.policy.prices import Prices
+
+        limiter = self.server.limiter
+        prices = Prices(lambda: limiter.interval, self.server.options.max_connections, plan.page_cost)
+        return PlannedChecks(checks, plan, prices)
+
     def run_job(
-        self, job: bulk.Job[Outcome], source: object, *, ordered: bool, on_progress: OnProgress | None
+        self,
+        job: bulk.Job[Outcome],
+        source: object,
+        *,
+        ordered: bool,
+        on_progress: OnProgress | None,
+        backlog: bulk.Backlog[Any] | None = None,
     ) -> bulk.Outcomes[Any]:
         """A bulk run of any job."""
         options = self.server.options
@@ -200,6 +216,7 @@ class Caller:
             ordered=ordered,
             run_timeout=options.timeouts.run,
             on_progress=on_progress,
+            backlog=backlog,
         )
 
     @safe_repr

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from aioconnections.client.network import Network
     from aioconnections.journal import Journal
+    from aioconnections.policy.plan import Plan
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["Client"]
@@ -253,6 +254,7 @@ class Client(Resource):
         self,
         pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
         *,
+        plan: Literal["head", "auto"] | Plan = "head",
         ordered: bool = False,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
@@ -261,20 +263,36 @@ class Client(Resource):
 
         The source is read as the outcomes are consumed, at most ``2 × max_connections`` items ahead.
 
+        With a `Plan`, the source is read further ahead, and pairs are answered from a list of colleagues
+        (`Checked.via`) where one list answers several pairs. Nothing is concluded from lists before 50 checks of people
+        in lists and 100 of people who are not have confirmed it, for the lists of the signed-in user and for those of
+        others apart. Lists are compared with each other and with all checks of the run. If a contradiction is left
+        after asking again, the other pairs are checked one by one, and the run ends with an `InconsistentListsError` in
+        `stopped` if it had concluded from a list that two people are not connected (`Tally.doubtful`). A list cannot
+        show that a userid does not exist: where a check would be rejected for it, the status is None.
+
         Args:
             pairs: any iterable or async iterable of `Pair` or tuples of source and target. Any other item is `Failed`.
                 A source may yield an `InvalidInputError` instead of a pair, to say why it has none, as `pairs_from`
                 does for the rows of a table; this holds for the sources of all bulk runs. An iterable must
                 not block, and may be read in no task: use an async iterable if it needs the current task.
+            plan: ``"head"`` to check each pair, ``"auto"`` or a `Plan` to use lists where that takes less time.
             ordered: give the outcomes in the order of the source instead of as they complete.
-            journal: records the run, so that it can be continued.
+            journal: records the run, so that it can be continued. In an unfinished run with a plan, pairs of people
+                without a connection that were found by lists are asked again.
             on_progress: called twice a second with the progress.
 
         Returns:
             The run: one `Checked`, `Rejected`, `Failed` or `Unprocessed` for each item that was read.
+
+        Raises:
+            InvalidInputError: an argument is invalid.
         """
         job = self._caller.check_job(journal)
-        return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress)
+        backlog = None
+        if plan != "head":
+            backlog = self._caller.check_backlog(job, _plan_of(plan))
+        return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress, backlog=backlog)
 
     @overload
     async def connection(
@@ -703,3 +721,14 @@ def _resolve(session: Session, person: Identity) -> Flow[Resolved]:
 def _check_page_size(page_size: int) -> None:
     if page_size < 1:
         raise InvalidInputError(f"page_size must be at least 1, got {page_size}")
+
+
+def _plan_of(plan: object) -> Plan:
+    """The `Plan` that an argument stands for."""
+    from aioconnections.policy.plan import Plan
+
+    if plan == "auto":
+        return Plan()
+    if not isinstance(plan, Plan):
+        raise InvalidInputError(f'plan must be "head", "auto" or a Plan, got {plan!r}')
+    return plan

@@ -120,6 +120,11 @@ class Journal:
         return None if self._opened_as is None else self._opened_as.kept
 
     @property
+    def was_finished(self) -> bool:
+        """Whether the run was finished when the journal was last opened."""
+        return self._opened_as is not None and self._opened_as.head.finished is not None
+
+    @property
     def last_index(self) -> int:
         """The greatest index that earlier runs had recorded when the journal was last opened; -1 if there is none."""
         return self._last_index

@@ -65,6 +65,7 @@ ERRORS: list[ConnectionsError] = [
     errors.InDoubtError("m"),
     errors.AtomError("r", 1, 2, "entry"),
     errors.IncompleteListError(3, None),
+    errors.InconsistentListsError(7),
     errors.JournalError("m"),
     errors.JournalLockedError("m"),
     errors.JournalBoundError("m"),

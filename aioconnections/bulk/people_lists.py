@@ -1,0 +1,122 @@
+"""Reads the lists of one person within a run of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aioconnections.errors import BadRequestError, ForbiddenError, IncompleteListError, UnexpectedResponseError
+from aioconnections.policy.prices import Prices
+from aioconnections.policy.read_lists import ListsOf, folded
+from aioconnections.protocol.listing import Colleague, whole_lean_colleagues
+from aioconnections.protocol.profiles import check
+from aioconnections.records import Identity, Pair, Status, Userid
+from aioconnections.session.call_context import RunScope
+from aioconnections.session.parking import Parking
+from aioconnections.session.session import Session
+
+__all__ = ["GoesOn", "PeopleLists"]
+
+GoesOn = Callable[[set[Identity], int, int], bool]
+"""Whether to read on after the first page: called with the people on it, the total, and the number of entries on it."""
+
+
+class PeopleLists:
+    """Reads lists of colleagues, and checks pairs that are no items of the run.
+
+    Args:
+        session: session of the signed-in user.
+        run: the part of the run that its requests need.
+        prices: learns from the times of lists.
+
+    Attributes:
+        requests: number of requests for lists, and for checks that are no items.
+    """
+
+    def __init__(self, session: Session, run: RunScope, prices: Prices) -> None:
+        self.requests: int = 0
+        self._session = session
+        self._run = run
+        self._prices = prices
+
+    async def read(
+        self, person: Identity, parking: Parking, *, invitations: bool = False, goes_on: GoesOn | None = None
+    ) -> ListsOf | None:
+        """The lists of a person; None if `goes_on` ended the first one.
+
+        Args:
+            person: the person.
+            parking: frees the worker during long waits.
+            invitations: whether to read the person's invitations too. They are None if the server refuses them.
+            goes_on: see `GoesOn`.
+
+        Raises:
+            IncompleteListError: a list is not complete, or an entry lacks a userid or the status of the list.
+            UnexpectedResponseError: an entry belongs to the list of another person.
+            ConnectionsError: there is no complete response to one of the requests.
+        """
+        colleagues = await self._read(person, Status.ACCEPTED, parking, goes_on)
+        if colleagues is None:
+            return None
+        entries, found = colleagues, None
+        if invitations:
+            try:
+                found = [
+                    it
+                    for status in (Status.PENDING, Status.UNCONFIRMED)
+                    for it in await self._read(person, status, parking) or ()
+                ]
+            except (ForbiddenError, BadRequestError):
+                found = None
+            else:
+                entries = [*colleagues, *found]
+        shown_as = frozenset(it.source.userid for it in entries)
+        owners = {None if it is None else folded(it) for it in shown_as}
+        if len(owners) > 1 or (isinstance(person, Userid) and owners - {folded(person)}):
+            raise UnexpectedResponseError(200, None, "the entries of a list belong to another person")
+        people = tuple(it.person for it in colleagues)
+        return ListsOf(
+            person,
+            shown_as,
+            people,
+            None if found is None else tuple((it.person, it.status) for it in found if it.status is not None),
+        )
+
+    async def _read(
+        self, person: Identity, status: Status, parking: Parking, goes_on: GoesOn | None = None
+    ) -> list[Colleague] | None:
+        """One whole list; None if `goes_on` ended it."""
+        session, context = self._session, self._session.context(self._run, parking)
+        pager = whole_lean_colleagues(session.address, person, status=status)
+        is_left = False
+
+        def continues(records: list[Colleague]) -> bool:
+            nonlocal is_left
+            if goes_on is not None and pager.total is not None:
+                named: set[Identity] = {it.person.userid for it in records if it.person.userid is not None}
+                named |= {it.person.email for it in records if it.person.email is not None}
+                is_left = not goes_on(named, pager.total, pager.page_size)
+            return not is_left
+
+        begun = session.now()
+        try:
+            records = await session.whole(pager, context, continues)
+        finally:
+            self.requests += context.attempts
+        self._prices.listed(session.now() - begun, context.attempts)
+        if is_left:
+            return None
+        if not pager.is_complete or any(it.status is not status or it.person.userid is None for it in records):
+            raise IncompleteListError(pager.found, pager.total)
+        return records
+
+    async def status(self, pair: Pair, parking: Parking) -> Status | None:
+        """The status of a pair, by a check that is no item.
+
+        Raises:
+            ConnectionsError: the check gave none.
+        """
+        session, context = self._session, self._session.context(self._run, parking)
+        try:
+            return await session.run(check(session.address, pair), context)
+        finally:
+            self.requests += context.attempts

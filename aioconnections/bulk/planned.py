@@ -1,0 +1,530 @@
+"""Checks with a plan: where a list of colleagues answers several pairs, it is read in place of a check for each.
+
+Pairs wait in a `Planner`, which says what to ask. What the lists say is delivered only after checks have confirmed
+lists of their kind; see `Evidence`. Until then it waits. A contradiction between lists, or between lists and checks, is
+asked about once more, because a connection may have changed in between. If it remains, nothing more is concluded from
+lists.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
+
+from attrs import evolve
+
+from aioconnections.bulk.flows import CheckJob, pair_of
+from aioconnections.bulk.job import NOT_DONE, ItemFeed
+from aioconnections.bulk.people_lists import PeopleLists
+from aioconnections.errors import (
+    AuthenticationError,
+    ConnectionsError,
+    InconsistentListsError,
+    InvalidInputError,
+    ServerUnavailableError,
+)
+from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
+from aioconnections.policy.evidence import ABSENT_CHECKS, PRESENT_CHECKS, Evidence
+from aioconnections.policy.plan import Plan
+from aioconnections.policy.planner import Check, Planner
+from aioconnections.policy.prices import Prices
+from aioconnections.policy.read_lists import ListsOf, ReadLists, Unknown
+from aioconnections.records import Email, Identity, Pair, Person, Status, Userid
+from aioconnections.session.parking import Parking
+from aioconnections.session.telemetry import LOG
+
+__all__ = ["PlannedChecks"]
+
+Work: TypeAlias = Callable[[Parking], Awaitable[None]]
+Kind: TypeAlias = Literal["own", "other"]
+
+_PAGE_SIZE = 250
+_MOST_FOUND = 100_000  # connections found by checks that are compared with lists read later
+_MOST_FAILURES = 5  # lists in a row that could not be used, after which no more are read
+_INVITATIONS = (Status.PENDING, Status.UNCONFIRMED)
+
+
+class _Waiting(NamedTuple):
+    """An item whose pair was not answered yet."""
+
+    number: int
+    item: object
+    pair: Pair
+
+
+class _OneSided(NamedTuple):
+    """Stands in the plan for the person of a pair whose list would not answer it."""
+
+    person: Identity
+
+
+class PlannedChecks:
+    """The `Backlog` of a run of checks with a plan.
+
+    Args:
+        checks: checks pairs one by one.
+        plan: the options.
+        prices: what requests cost.
+
+    Attributes:
+        window: see `Backlog`.
+        verdict: see `Backlog`; set if something was concluded from lists that contradict other responses.
+    """
+
+    def __init__(self, checks: CheckJob, plan: Plan, prices: Prices) -> None:
+        self.window: int = plan.window_pairs
+        self.verdict: ConnectionsError | None = None
+        self._checks = checks
+        self._prices = prices
+        self._lists = ReadLists(plan.memory_bytes, lambda: checks.session.me)
+        self._reader = PeopleLists(checks.session, checks.run, prices)
+        self._planner = self._new_planner()
+        self._evidence: dict[Kind, Evidence] = {"own": Evidence(), "other": Evidence()}
+        self._deliver: Callable[[CheckOutcome], object]
+        self._call: Callable[[], object]
+        self._head_feed: ItemFeed[CheckOutcome] = ItemFeed(self._next_head, self._settle)
+        # An item is in one of these until it is settled, or in the hands of a worker.
+        self._planned: dict[int, _Waiting] = {}
+        self._heads: deque[_Waiting] = deque()
+        self._undecided: dict[Kind, list[tuple[_Waiting, Status | None]]] = {"own": [], "other": []}
+        self._invalid: deque[tuple[int, object]] = deque()
+        self._recorded: deque[_Waiting] = deque()  # perhaps by an earlier run
+        self._unrecorded: deque[CheckOutcome] = deque()  # found, and not in the journal yet
+        self._repeats: dict[int, list[tuple[int, object]]] = {}  # items with the pair of an earlier one
+        self._first: dict[Pair, int] = {}  # of each pair that is not settled
+        self._expected: dict[int, tuple[Kind, Status | None]] = {}  # what a list says of a pair that is checked
+        self._work: deque[Work] = deque()  # lists, and checks that are no items
+        self._busy = 0  # workers
+        self._urgent = False  # no items come soon
+        self._uses_lists = True
+        self._has_listed = False
+        self._fewest = min(2 * (PRESENT_CHECKS + ABSENT_CHECKS), plan.window_pairs)
+        self._failures = 0  # of lists in a row
+        self._found: dict[Identity, set[Identity]] = {}  # connections found by checks
+        self._found_count = 0
+        self._from_absence = 0
+        self._doubtful = 0
+
+    def begin(self, deliver: Callable[[CheckOutcome], object], call: Callable[[], object]) -> None:
+        """See `Backlog`."""
+        self._deliver = deliver
+        self._call = call
+
+    def add(self, index: int, item: object) -> None:
+        """See `Backlog`."""
+        self._urgent = False
+        try:
+            waiting = _Waiting(index, item, pair_of(item))
+        except InvalidInputError:
+            self._invalid.append((index, item))
+            return
+        if self._checks.is_recorded(index):
+            self._recorded.append(waiting)
+        else:
+            self._add(waiting)
+
+    def _add(self, waiting: _Waiting) -> None:
+        """Add an item whose outcome is not recorded."""
+        index, item, pair = waiting
+        first = self._first.setdefault(pair, index)
+        if first != index:
+            self._repeats.setdefault(first, []).append((index, item))
+        elif not self._uses_lists or not self._knows_me():
+            self._heads.append(waiting)
+        else:
+            self._lists.names_emails |= isinstance(pair.source, Email) or isinstance(pair.target, Email)
+            self._place(waiting, self._lists.answer(pair))
+
+    def flush(self) -> None:
+        """See `Backlog`."""
+        self._urgent = True
+
+    def close(self) -> None:
+        """See `Backlog`."""
+        self._urgent = True
+        self._planner.close()
+
+    def has_work(self) -> bool:
+        """See `Backlog`."""
+        if self._heads or self._work or self._invalid or self._recorded or self._unrecorded:
+            return True
+        if self._checks.run.is_over or not self._uses_lists:
+            self._check_all()
+        else:
+            self._ask_planner()
+            if self._urgent and not (self._heads or self._work or self._busy):
+                self._planner.flush()
+                self._ask_planner()
+                if not (self._heads or self._work):
+                    self._check_undecided()
+        return bool(self._heads or self._work)
+
+    def take(self) -> Work:
+        """See `Backlog`."""
+        if self._unrecorded:
+            return partial(self._busily, partial(self._record, self._unrecorded.popleft()))
+        if self._recorded:
+            return partial(self._busily, partial(self._recall, self._recorded.popleft()))
+        if self._work:
+            return partial(self._busily, self._work.popleft())
+        if self._invalid:
+            return partial(self._busily, partial(self._check, *self._invalid.popleft()))
+        waiting = self._heads.popleft()
+        return partial(self._busily, partial(self._check, waiting.number, waiting.item))
+
+    def give_up(self, reason: str = NOT_DONE) -> None:
+        """See `Backlog`."""
+        self._check_all()
+        for outcome in self._unrecorded:
+            self._deliver(outcome)
+        left: list[tuple[int, object, Pair | None]] = [*self._heads, *self._recorded]
+        left += [(*it, None) for it in self._invalid]
+        for queue in (self._unrecorded, self._heads, self._recorded, self._invalid):
+            queue.clear()
+        for index, item, pair in left:
+            self._deliver(Unprocessed(reason, index=index, item=item, pair=pair))
+        for repeats in self._repeats.values():  # of items that were interrupted
+            for index, item in repeats:
+                self._deliver(Unprocessed(reason, index=index, item=item, pair=pair_of(item)))
+        self._repeats.clear()
+
+    def completed(self, tally: Tally) -> Tally:
+        """See `Backlog`."""
+        return evolve(tally, doubtful=self._doubtful) if self._doubtful else tally
+
+    # --- what to do next ---
+
+    def _new_planner(self) -> Planner[Identity | _OneSided]:
+        return Planner(self.window, self._prices.page, _PAGE_SIZE)
+
+    def _ask_planner(self) -> None:
+        """Move what the planner decides into the queues, until there is something to do.
+
+        Nothing is listed for a few pairs, because it takes more checks to confirm the lists.
+        """
+        while not (self._heads or self._work):
+            waiting_for = len(self._planned)
+            decision = self._planner.next()
+            if decision is None:
+                return
+            if not isinstance(decision, Check) and not self._has_listed and waiting_for < self._fewest:
+                self._heads.extend(self._planned.pop(number) for number in decision.numbers)
+                continue
+            if isinstance(decision, Check):
+                self._heads.append(self._planned.pop(decision.number))
+                continue
+            self._has_listed = True
+            waiting = [self._planned.pop(number) for number in decision.numbers]
+            if isinstance(decision.person, _OneSided):  # such pairs have the other person in common
+                self._heads.extend(waiting)
+            else:
+                self._work.append(partial(self._list, decision.person, waiting))
+
+    def _check_all(self) -> None:
+        """Check every pair that waits for a list or for evidence."""
+        if self._planned:
+            self._heads.extend(self._planned.values())
+            self._planned.clear()
+            self._planner = self._new_planner()
+        for undecided in self._undecided.values():
+            self._heads.extend(waiting for waiting, _ in undecided)
+            undecided.clear()
+
+    def _check_undecided(self) -> None:
+        """Check the pairs of which unconfirmed lists say something, because nothing else will confirm these."""
+        for kind, undecided in self._undecided.items():
+            for waiting, listed in undecided:
+                self._expected[waiting.number] = kind, listed
+                self._heads.append(waiting)
+            undecided.clear()
+
+    def _next_head(self) -> tuple[int, object] | None:
+        """The next pair for a chain of checks; see `ItemFeed`."""
+        if self._work or self._checks.over is not None or self._checks.run.is_over:
+            return None
+        if not self._heads and self._uses_lists:
+            self._ask_planner()
+        if not self._heads or self._work:
+            return None
+        waiting = self._heads.popleft()
+        return waiting.number, waiting.item
+
+    async def _busily(self, work: Work, parking: Parking) -> None:
+        self._busy += 1
+        try:
+            await work(parking)
+        finally:
+            self._busy -= 1
+            self._call()
+
+    # --- answers ---
+
+    def _knows_me(self) -> bool:
+        """Whether it is known which pairs concern the signed-in user, who sees more of their own connections."""
+        session = self._checks.session
+        return not session.signs_in or isinstance(session.me, Userid)
+
+    def _kind_of(self, pair: Pair) -> Kind:
+        known_as, me = self._lists.known_as, self._lists.me
+        return "own" if me is not None and me in (known_as(pair.source), known_as(pair.target)) else "other"
+
+    def _place(self, waiting: _Waiting, listed: Status | Unknown | None) -> None:
+        """Deliver what lists say of a pair, if it is reliable; else check or plan it."""
+        if isinstance(listed, Unknown):
+            self._plan_pair(waiting)
+            return
+        kind = self._kind_of(waiting.pair)
+        evidence = self._evidence[kind]
+        if evidence.standing == "proved" and (listed is not None or evidence.concludes_absence):
+            self._from_absence += listed is None
+            outcome = Checked(listed, index=waiting.number, item=waiting.item, pair=waiting.pair, via="list")
+            self._put(outcome)
+            self._finish(outcome)
+        elif evidence.standing != "open":
+            self._heads.append(waiting)
+        elif evidence.wants(present=listed is not None):
+            self._expected[waiting.number] = kind, listed
+            self._heads.append(waiting)
+        else:
+            self._undecided[kind].append((waiting, listed))
+
+    def _plan_pair(self, waiting: _Waiting) -> None:
+        ends, may_answer = (waiting.pair.source, waiting.pair.target), self._lists.may_answer
+        useful = [may_answer(person, other) for person, other in (ends, ends[::-1])]
+        if not any(useful):
+            self._heads.append(waiting)
+            return
+        one, other = (it if use else _OneSided(it) for it, use in zip(ends, useful, strict=True))
+        self._planned[waiting.number] = waiting
+        self._planner.add(waiting.number, one, other)
+
+    def _place_undecided(self, kind: Kind) -> None:
+        """Deliver what lists say and what has waited for evidence."""
+        undecided, self._undecided[kind] = self._undecided[kind], []
+        for waiting, listed in undecided:
+            self._place(waiting, listed)
+
+    def _put(self, outcome: CheckOutcome) -> None:
+        """Deliver an outcome that was found without a check, once it is recorded."""
+        noted = None if self._unrecorded else self._checks.note(outcome)
+        if noted is None:
+            self._unrecorded.append(outcome)
+        else:
+            self._deliver(noted)
+
+    async def _record(self, outcome: CheckOutcome, parking: Parking) -> None:
+        del parking
+        self._deliver(await self._checks.record(outcome))
+
+    async def _recall(self, waiting: _Waiting, parking: Parking) -> None:
+        """Deliver the outcome that an earlier run has recorded, or add the item."""
+        del parking
+        outcome = await self._checks.recall(waiting.number, waiting.item)
+        if outcome is None:
+            self._add(waiting)
+        else:
+            self._deliver(outcome)
+
+    def _finish(self, outcome: CheckOutcome) -> None:
+        """Deliver the outcomes of the items with the same pair."""
+        try:
+            pair = outcome.pair or pair_of(outcome.item)  # an outcome without a request may have none
+        except InvalidInputError:
+            return
+        if self._first.get(pair) != outcome.index:
+            return
+        del self._first[pair]
+        for index, item in self._repeats.pop(outcome.index, ()):
+            again = evolve(outcome, index=index, item=item, attempts=0, elapsed=0.0, waited=0.0)
+            self._put(evolve(again, via="duplicate", of=outcome.index) if isinstance(again, Checked) else again)
+
+    # --- checks ---
+
+    async def _check(self, index: int, item: object, parking: Parking) -> None:
+        outcome = await self._checks.do(index, item, parking, self._head_feed)
+        if outcome is not None:
+            self._settle(outcome)
+
+    def _settle(self, outcome: CheckOutcome) -> None:
+        """Deliver the outcome of a check, and compare it with the lists."""
+        expected = self._expected.pop(outcome.index, None)
+        self._deliver(outcome)
+        self._finish(outcome)
+        if isinstance(outcome, Checked):
+            self._prices.checked(outcome.elapsed)
+            self._compare_check(outcome.pair, outcome.status, expected)
+        elif expected is not None:
+            kind, listed = expected
+            self._evidence[kind].failed(present=listed is not None)
+
+    def _compare_check(self, pair: Pair, status: Status | None, expected: tuple[Kind, Status | None] | None) -> None:
+        """Compare the status that a check gave with the lists: with what one says, or with those read later."""
+        kind, listed = expected or (self._kind_of(pair), None)
+        if status in _INVITATIONS and listed is None:
+            self._see_invitation(kind)
+        if expected is not None:
+            evidence = self._evidence[kind]
+            if not evidence.checked(listed, status):
+                evidence.failed(present=listed is not None)
+                self._work.append(partial(self._examine, pair))
+            elif evidence.standing == "proved":
+                self._place_undecided(kind)
+        if status is Status.ACCEPTED:
+            self._note_found(*map(self._lists.known_as, (pair.source, pair.target)))
+
+    def _see_invitation(self, kind: Kind) -> None:
+        """Take note of an invitation that no list has shown, so that other people who are in no list may have one."""
+        visible = self._lists.visible
+        if kind == "other" and visible.are_visible is None:
+            visible.checked(is_shown=True)
+        elif kind == "other" and visible.are_visible is False:
+            self._evidence[kind].concludes_absence = False
+            if self._from_absence:
+                self._refute()
+
+    def _note_found(self, one: Identity, other: Identity) -> None:
+        """Remember a connection that a check has found, for the lists of both people."""
+        if self._found_count < _MOST_FOUND and isinstance(one, Userid) and isinstance(other, Userid):
+            self._found.setdefault(one, set()).add(other)
+            self._found.setdefault(other, set()).add(one)
+            self._found_count += 1
+
+    # --- lists ---
+
+    async def _list(self, person: Identity, waiting: list[_Waiting], parking: Parking) -> None:
+        """Read the lists of a person, and answer the pairs that wait for them."""
+        is_mine = self._lists.known_as(person) == self._lists.me
+        invitations = is_mine or self._lists.visible.are_read
+        goes_on = partial(self._goes_on, person, waiting)
+        try:
+            lists = await self._reader.read(person, parking, invitations=invitations, goes_on=goes_on)
+            if lists is None:
+                self._heads.extend(waiting)
+                return
+            if invitations and lists.invitations is None and not is_mine:
+                self._lists.visible.refused()
+            await self._compare_lists(lists, parking)
+            self._lists.add(lists)
+        except ConnectionsError as error:
+            self._heads.extend(waiting)
+            self._list_failed(person, error)
+        except BaseException:
+            self._planned.update((it.number, it) for it in waiting)
+            raise
+        else:
+            self._failures = 0
+            self._planner.page_price = self._prices.page
+            if self._lists.is_full:
+                self._planner.window_only()
+            answer = self._lists.answers_of(lists)
+            for it in waiting:
+                listed = answer(it.pair)
+                if isinstance(listed, Unknown) and self._lists.is_full:  # else these lists would be read again
+                    self._heads.append(it)
+                else:
+                    self._place(it, listed)
+            self._confirm(lists)
+
+    def _goes_on(
+        self, person: Identity, waiting: Iterable[_Waiting], found: set[Identity], total: int, page_size: int
+    ) -> bool:
+        """Whether to read on after the first page, which names the people in `found`."""
+        wanted = (it.pair.target if it.pair.source == person else it.pair.source for it in waiting)
+        unresolved = sum(it not in found for it in wanted)
+        return self._planner.goes_on(total, unresolved, page_size=page_size, person=person)
+
+    def _list_failed(self, person: Identity, error: ConnectionsError) -> None:
+        self._planner.exclude(person)
+        if isinstance(error, AuthenticationError | ServerUnavailableError):
+            self._checks.learn(error)
+            return
+        self._failures += 1
+        if self._failures == _MOST_FAILURES:
+            LOG.warning("run %s reads no more lists: %s", self._checks.run.id, type(error).__name__)
+            self._planner.heads_only()
+
+    def _confirm(self, lists: ListsOf) -> None:
+        """Check people in these lists who are in no item, as far as that confirms lists of this kind."""
+        me = self._lists.me
+        is_mine = self._lists.known_as(lists.person) == me
+        kind: Kind = "own" if is_mine else "other"
+        invitations = [it for it in lists.invitations or () if self._lists.known_as(_userid(it[0])) != me]
+        for it, status in [] if is_mine else invitations[: self._lists.visible.listed(len(invitations))]:
+            self._work.append(partial(self._probe_invitation, Pair(lists.person, _userid(it)), status))
+        for it in lists.colleagues:
+            if not is_mine and self._lists.known_as(_userid(it)) == me:
+                continue
+            if not self._evidence[kind].wants(present=True):
+                break
+            self._work.append(partial(self._probe, kind, Pair(lists.person, _userid(it))))
+
+    async def _probe(self, kind: Kind, pair: Pair, parking: Parking) -> None:
+        """Check an accepted connection that a list shows."""
+        try:
+            status = await self._reader.status(pair, parking)
+        except ConnectionsError:
+            self._evidence[kind].failed(present=True)
+        else:
+            self._compare_check(pair, status, (kind, Status.ACCEPTED))
+
+    async def _probe_invitation(self, pair: Pair, listed: Status, parking: Parking) -> None:
+        """Check an invitation that a list of another person shows."""
+        try:
+            status = await self._reader.status(pair, parking)
+        except ConnectionsError:
+            self._lists.visible.failed()
+        else:
+            self._lists.visible.checked(is_shown=status is listed)
+
+    # --- contradictions ---
+
+    async def _compare_lists(self, lists: ListsOf, parking: Parking) -> None:
+        """Compare lists with those of other people, and with the connections that checks have found."""
+        named = {self._lists.known_as(_userid(it)) for it in lists.colleagues}
+        found = self._found.pop(self._lists.known_as(lists.person), set())
+        for other in [*self._lists.doubts(lists), *(it for it in found if it not in named)]:
+            await self._examine(Pair(lists.person, other), parking)
+
+    async def _examine(self, pair: Pair, parking: Parking) -> None:
+        """Ask once more about a pair of which lists and checks say different things."""
+        if not self._uses_lists:
+            return
+        known_as = self._lists.known_as
+        try:
+            said = {await self._reader.status(pair, parking) is Status.ACCEPTED}
+            for owner, other in ((pair.source, pair.target), (pair.target, pair.source)):
+                if owner == pair.source or self._lists.owns(owner):
+                    lists = await self._reader.read(owner, parking)
+                    said.add(
+                        lists is not None and known_as(other) in {known_as(_userid(it)) for it in lists.colleagues}
+                    )
+        except ConnectionsError as error:
+            if self._checks.run.is_over:
+                return
+            LOG.info("run %s could not settle a contradiction: %s", self._checks.run.id, type(error).__name__)
+            said = {True, False}
+        if len(said) > 1:
+            self._refute()
+        elif said == {True}:
+            self._lists.connect(pair)
+
+    def _refute(self) -> None:
+        """Conclude nothing from lists any more; what is not answered is checked."""
+        if not self._uses_lists:
+            return
+        self._uses_lists = False
+        self._doubtful = self._from_absence
+        for evidence in self._evidence.values():
+            evidence.refute()
+        LOG.warning("run %s: lists contradict checks or each other; nothing more is concluded", self._checks.run.id)
+        if self._doubtful:
+            self.verdict = InconsistentListsError(self._doubtful)
+        self._check_all()
+
+
+def _userid(person: Person) -> Userid:
+    """The userid of a person in a list that was read whole."""
+    assert person.userid is not None  # noqa: S101 # see `PeopleLists.read`
+    return person.userid
