@@ -58,6 +58,7 @@ class CommandRun(Generic[ItemT]):
     begun: bool = False
     succeeded: bool = False
     local_limit: int | None = None
+    found_in_lists: int = 0
     kept: bool = False
     mismatch: int | None = None
 
@@ -147,6 +148,7 @@ class CommandRun(Generic[ItemT]):
         self.begun = tally.read > 0
         self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
         self.local_limit = client.stats().local_limit
+        self.found_in_lists = tally.via_list
 
     def _write(self, outcome: Outcome, stopped: ConnectionsError | None) -> None:
         if isinstance(stopped, JournalMismatchError) and stopped.index == outcome.index:

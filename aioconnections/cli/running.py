@@ -289,6 +289,8 @@ def sum_up(engine: CommandRun[Any]) -> None:
         verb = engine.writing.verb
         say(f"aioconnections: the journal of a finished run is kept as {kept}; all rows are {verb.done} again")
     say(engine.writing.summary(), *engine.writing.reasons.lines(engine.stopped))
+    if engine.found_in_lists:
+        say(f"{engine.found_in_lists:,} of them found in lists of colleagues")
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
 

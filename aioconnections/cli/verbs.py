@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from aioconnections.bulk import Outcomes
 from aioconnections.cli import record_rows
@@ -40,6 +40,7 @@ __all__ = [
     "CHECK",
     "DECLINE_INVITATION",
     "DISCONNECT",
+    "PLANNED_CHECK",
     "REMOVE",
     "RESOLVE",
     "REVOKE_INVITATION",
@@ -133,6 +134,13 @@ def _checked(outcome: Outcome) -> InputRow:
             return {"status": None, "http_status": None}
 
 
+def _checked_by_plan(outcome: Outcome) -> InputRow:
+    """The columns of a check with a plan. Nothing was sent for a pair that was found in another way."""
+    if isinstance(outcome, Checked) and outcome.via != "head":
+        return {"status": outcome.status or "none", "http_status": None, "via": outcome.via}
+    return {**_checked(outcome), "via": "head" if isinstance(outcome, Checked) else None}
+
+
 _FOUND = ("outcome", "name", "found_userid", "found_key", "found_email")
 
 
@@ -183,6 +191,18 @@ CHECK: BulkVerb[RowPair] = BulkVerb(
     to_columns=_checked,
     label=lambda outcome: str(outcome.as_dict()["status"]),
     labels=(*Status, "none"),
+)
+
+
+def _check_by_plan(client: Client, pairs: Any, options: RunArguments) -> Outcomes[Any]:
+    return client.check_many(pairs, plan="auto", **options)
+
+
+PLANNED_CHECK = evolve(
+    CHECK,
+    start=_check_by_plan,
+    added=(*CHECK.added, "via"),
+    to_columns=_checked_by_plan,
 )
 
 RESOLVE: BulkVerb[RowPerson] = BulkVerb(

@@ -1,0 +1,66 @@
+"""``check --plan auto``: fewer requests, the same statuses, and a column that says how each was found."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioconnections.reference import Directory
+
+DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
+PairsFile = Callable[..., Path]
+Command = Callable[..., Any]
+
+
+def all_pairs(pairs_file: PairsFile) -> Path:
+    rows = [f"{one.email},{other.email}" for one, other in permutations(DIRECTORY.people, 2)]
+    return pairs_file("\n".join(["source_email,target_email", *rows, rows[0], ""]))
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_pairs_found_in_lists(command: Command, pairs_file: PairsFile) -> None:
+    path = all_pairs(pairs_file)
+    said = command("check", path, "--plan", "auto", "--max-per-second", 0)
+    assert said.code == 0
+    rows = [*csv.DictReader(io.StringIO(said.out))]
+    truth = {
+        (one.email.value, other.email.value): str(DIRECTORY.status(one, other) or "none")
+        for one, other in permutations(DIRECTORY.people, 2)
+        if one.email is not None and other.email is not None
+    }
+    assert len(rows) == len(truth) + 1
+    assert all(row["status"] == truth[row["source_email"], row["target_email"]] for row in rows)
+    ways = Counter(row["via"] for row in rows)
+    assert ways["duplicate"] == 1
+    assert ways["list"] > 1_000
+    assert {(row["http_status"], row["attempts"]) for row in rows if row["via"] == "list"} == {("", "0")}
+    assert {row["http_status"] for row in rows if row["via"] == "head"} == {"200", "404"}
+    assert said.err.splitlines()[-1] == f"{ways['list']:,} of them found in lists of colleagues"
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_every_pair_is_checked_by_default(command: Command, pairs_file: PairsFile) -> None:
+    said = command("check", pairs_file())
+    assert "via" not in said.out.splitlines()[0].split(",")
+    assert "lists of colleagues" not in said.err
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_plan_and_a_journal(command: Command, pairs_file: PairsFile) -> None:
+    line = ("check", all_pairs(pairs_file), "--plan", "auto", "--max-per-second", 0, "--journal", "run.sqlite")
+    first, second = command(*line), command(*line, "--resume")
+    assert (first.code, second.code) == (0, 0)
+    assert sorted(first.out.splitlines()) == sorted(second.out.splitlines())
+
+
+def test_no_other_plan(command: Command) -> None:
+    said = command("check", "pairs.csv", "--plan", "lists")
+    assert said.code == 2
+    assert "--plan" in said.err
