@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from aioconnections.cli.check_options import PEOPLE_FILES, PeopleFiles
 from aioconnections.cli.options import PAIR_ROWS, File, PairRows
 from aioconnections.cli.run_options import CHECKING, CheckingRun
 from aioconnections.cli.server import SERVER, ServerOptions
@@ -15,6 +16,7 @@ def check(
     pairs: File = None,
     /,
     *,
+    people: PeopleFiles = PEOPLE_FILES,
     plan: Literal["head", "auto"] = "head",
     server: ServerOptions = SERVER,
     run: CheckingRun = CHECKING,
@@ -27,9 +29,18 @@ def check(
     auto there is a further one, via: head if the pair was checked, list if a list of colleagues showed its status, or
     duplicate if an earlier row had the same pair.
 
+    With --group or --against, files have people instead of pairs, and all pairs of these people are checked, as in
+    "aioconnections check --group team.csv --plan auto --output pairs.csv" or "aioconnections check team.csv --against
+    guests.csv". The columns of people are email, userid or key. Each row of the result is one pair: it has
+    source_email, source_userid or source_key, and likewise target_…, as far as people are identified in this way, and
+    the columns of a check. Other columns of the files are not copied. A person in several rows is taken once. A row
+    that cannot be read is reported with its line number and left out; the exit code is then 1.
+
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
-            target_email, target_userid or target_key; others are copied to the result. Omitted or "-": standard input.
+            target_email, target_userid or target_key; others are copied to the result. With --against, people. Omitted
+            or "-": standard input.
+        people: Files of people.
         plan: How to find out: one check for each pair, or automatically also by reading lists of colleagues, where one
             list answers many pairs. Lists are used only after checks have confirmed them. Many thousands of pairs among
             the same people then take a hundredth of the requests.
@@ -40,6 +51,13 @@ def check(
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import CHECK, PLANNED_CHECK
 
-    if plan == "head":
-        return do_rows(CHECK, server, Source(pairs), run, rows)
-    return do_rows(PLANNED_CHECK, server, Source(pairs), run, rows)
+    verb = CHECK if plan == "head" else PLANNED_CHECK
+    person_rows = people.rows(pairs, rows)
+    if person_rows is None:
+        return do_rows(verb, server, Source(pairs), run, rows)
+
+    from aioconnections.cli.group import PeopleSource
+
+    first = pairs if people.group is None else people.group
+    source = PeopleSource(first, against=people.against, both_ways=people.both_ways)
+    return do_rows(verb, server, source, run, person_rows)

@@ -3,7 +3,7 @@
 Annotations are not postponed, for the reason given in `run_options`.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -20,6 +20,7 @@ __all__ = [
     "PLAIN",
     "ROWS",
     "File",
+    "FileOption",
     "Format",
     "IdType",
     "PairRows",
@@ -32,11 +33,15 @@ __all__ = [
 Format: TypeAlias = Literal["csv", "jsonl"]
 
 
-def _refuse_unknown_option(kind: object, path: Path | None) -> None:
-    """Refuse an unknown option, which would otherwise be read as a file name, because "-" is allowed."""
-    del kind
-    if str(path).startswith("-") and str(path) != "-":
-        raise ValueError(f"Unknown option. For a file of that name, use ./{path}")
+def _refuse_option(problem: str) -> Callable[[object, Path | None], None]:
+    """Refuse an option, which would otherwise be read as a file name, because "-" is allowed."""
+
+    def refuse(kind: object, path: Path | None) -> None:
+        del kind
+        if str(path).startswith("-") and str(path) != "-":
+            raise ValueError(f"{problem}. For a file of that name, use ./{path}")
+
+    return refuse
 
 
 def _refuse_other_format(kind: object, path: Path | None) -> None:
@@ -52,7 +57,12 @@ def _refuse_unknown_encoding(kind: object, name: str | None) -> None:
         raise ValueError(f"There is no encoding {name!r}. Examples are cp1252, latin-1 and utf-16.")
 
 
-File: TypeAlias = Annotated[Path | None, Parameter(allow_leading_hyphen=True, validator=_refuse_unknown_option)]
+File: TypeAlias = Annotated[
+    Path | None, Parameter(allow_leading_hyphen=True, validator=_refuse_option("Unknown option"))
+]
+FileOption: TypeAlias = Annotated[
+    Path | None, Parameter(allow_leading_hyphen=True, validator=_refuse_option("The name of the file is missing"))
+]
 
 
 @Parameter(name="*")

@@ -33,7 +33,7 @@ __all__ = [
     "BadRowError",
     "InputRow",
     "Item",
-    "RepeatedHeaders",
+    "RepeatedLines",
     "RowConnection",
     "RowInvitation",
     "RowPair",
@@ -112,8 +112,8 @@ class BadRowError(InvalidInputError):
 
 
 @define
-class RepeatedHeaders:
-    """Lines that repeat the header of a CSV file, as in concatenated files. They are skipped.
+class RepeatedLines:
+    """Lines that repeat an earlier line, such as the header of a CSV file in concatenated files. They are skipped.
 
     Attributes:
         count: number of these lines so far.
@@ -128,6 +128,16 @@ class RepeatedHeaders:
         self.count += 1
         self.first = self.first or line
 
+    def described(self, repeated: str) -> list[str]:
+        """The part of a summary about these lines; empty if there are none.
+
+        Args:
+            repeated: what they repeat, such as "the header".
+        """
+        if self.count <= 1:
+            return [f"line {self.first:,} repeats {repeated}"] * self.count
+        return [f"{self.count:,} lines repeat {repeated}, from line {self.first:,} on"]
+
 
 @define
 class InvalidBytes:
@@ -136,13 +146,17 @@ class InvalidBytes:
     Attributes:
         encoding: the encoding.
         count: number of these bytes so far.
+        copied: whether the result has the columns of the input; otherwise these bytes are not counted.
     """
 
     encoding: str = "utf-8"
     count: int = 0
+    copied: bool = True
 
     def add(self, line: int, count: int) -> None:
         """Count the bytes of one line, and report the first line."""
+        if not self.copied:
+            return
         if not self.count:
             name = in_words(self.encoding)
             say(f"line {line} contains bytes that are not {name}; in the result each becomes \ufffd")
@@ -160,14 +174,20 @@ class Table(Generic[ItemT]):
         dialect: form of a CSV file.
         repeats: repeated headers in the rows read so far.
         invalid: invalid bytes in the rows read so far.
+        total: number of items, if they are made from rows that have been read; None if rows are read one by one.
+        omitted: number of rows that could not be read, have been reported and are not among the items.
+        notes: parts of the summary.
     """
 
     form: Literal["csv", "jsonl"]
     columns: tuple[str, ...]
     rows: Iterator[ItemT | BadRowError]
     dialect: CsvDialect = field(factory=CsvDialect)
-    repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
+    repeats: RepeatedLines = field(factory=RepeatedLines)
     invalid: InvalidBytes = field(factory=InvalidBytes)
+    total: int | None = None
+    omitted: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_rows(
@@ -177,6 +197,7 @@ def read_rows(
     *,
     encoding: str = "utf-8",
     excel_safe: bool = False,
+    copied: bool = True,
 ) -> Table[ItemT]:
     """Read the items in the lines of `text`: CSV with a header, or one JSON object per line.
 
@@ -191,11 +212,12 @@ def read_rows(
         untyped: the columns whose names do not tell the kind of identity, if any.
         encoding: encoding of the input, for messages.
         excel_safe: whether all cells of CSV may be escaped for Excel; without it, those with identities may be.
+        copied: whether the result has the columns of the input.
 
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or has another format.
     """
-    invalid = InvalidBytes(encoding)
+    invalid = InvalidBytes(encoding, copied=copied)
     lines = _Lines(text, invalid)
     first = _first(lines, encoding)
     if first.lstrip().startswith("["):
@@ -210,7 +232,7 @@ def read_rows(
         dialect = evolve(dialect, declaration=first, delimiter=separator[1])
         first = _first(lines, encoding)
     columns, dialect = _header(lines, first, dialect, shape, untyped)
-    repeats, header = RepeatedHeaders(), _Header(columns, shape, untyped)
+    repeats, header = RepeatedLines(), _Header(columns, shape, untyped)
     records = _csv_rows(lines, header, dialect, repeats)
     return Table("csv", columns, records, dialect, repeats, invalid)
 
@@ -359,7 +381,7 @@ class _Header(Generic[ItemT]):
 
 
 def _csv_rows(
-    lines: _Lines, header: _Header[ItemT], dialect: CsvDialect, repeats: RepeatedHeaders
+    lines: _Lines, header: _Header[ItemT], dialect: CsvDialect, repeats: RepeatedLines
 ) -> Iterator[ItemT | BadRowError]:
     other: int | None = None  # line of a header with other columns
     columns, width = header.columns, len(header.columns)

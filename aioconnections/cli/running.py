@@ -33,7 +33,7 @@ from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.invite_options import Message
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Format, Rows
-from aioconnections.cli.output import Sheet, rows_to
+from aioconnections.cli.output import RowWriter, Sheet, rows_to
 from aioconnections.cli.progress import is_terminal, say
 from aioconnections.cli.retry import completed, retried
 from aioconnections.cli.rows import InputRow, Item, Table, read_rows
@@ -112,7 +112,7 @@ class Source:
         if self.path is not None:
             option = f"--{next(iter(given)).replace('_', '-')}"
             raise InvalidInputError(f"a file and {option} cannot be used together; use one of them")
-        yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)])), None
+        yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)]), total=1), None
 
     @contextmanager
     def _read(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper]]:
@@ -174,7 +174,7 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         source.table(verb, rows) as (table, file),
         _result(table, file, PLAN, rows) as write,
     ):
-        writing = Writing(write, verb, PLAN, repeats=table.repeats, invalid=table.invalid)
+        writing = _writing(write, verb, PLAN, table)
         plan(verb, table.rows, address, writing)
     return SOME_BAD if writing.bad else GOOD
 
@@ -244,14 +244,13 @@ def do_all(
         ):
             signals, held = Signals.installed(), _held(options.output)
             put, flush = signals.interruptible(write), signals.interruptible(write.flush)
-            writing = Writing(
-                put, verb, added, held=held, flush_output=flush, repeats=table.repeats, invalid=table.invalid
-            )
+            writing = _writing(put, verb, added, table, held=held, flush_output=flush)
             engine = CommandRun(writing, journal, signals)
-            total = 1 if file is None else None if options.retry else count_rows(source.path)
+            total = count_rows(source.path) if table.total is None and not options.retry else table.total
             rows_seen = options.output is None and is_terminal("output")
             bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
-            with bar as on_progress, ready(writing.numbered(items), file) as rows:
+            read_from = file if table.total is None else None
+            with bar as on_progress, ready(writing.numbered(items), read_from) as rows:
                 run_to_end(engine, client, rows, on_progress, ordered=options.ordered or in_place)
             sum_up(engine)
             if engine.kept:  # raises, so that the earlier result is not replaced
@@ -371,6 +370,29 @@ def blocked_on_reader(engine: CommandRun[Any]) -> Generator[None]:
         raise Ended(INTERRUPTED, resumable=engine.resumable, unwritten=True) from None
 
 
+def _writing(
+    write: RowWriter,
+    verb: BulkVerb[ItemT],
+    added: tuple[str, ...],
+    table: Table[ItemT],
+    *,
+    held: list[InputRow] | None = None,
+    flush_output: Callable[[], object] = lambda: None,
+) -> Writing[ItemT]:
+    """The `Writing` of the rows of a table."""
+    return Writing(
+        write,
+        verb,
+        added,
+        held=held,
+        flush_output=flush_output,
+        repeats=table.repeats,
+        invalid=table.invalid,
+        omitted=table.omitted,
+        notes=table.notes,
+    )
+
+
 def _held(output: Path | None) -> list[InputRow] | None:
     """The initial `Writing.held`: a list, if there is a result of an earlier run."""
     return [] if output is not None and output.is_file() and output.stat().st_size else None
@@ -456,7 +478,7 @@ def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:
 def _form(table: Table[Any], options: Rows) -> Format:
     form = options.form or table.form
     options.check_form(form)
-    if form == "csv" and table.form == "jsonl":
+    if form == "csv" and table.form == "jsonl" and not table.columns:
         raise InvalidInputError(
             "JSON lines have no common columns, so their result cannot be written as CSV; omit --format csv"
         )

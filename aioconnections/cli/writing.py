@@ -15,7 +15,7 @@ from aioconnections.cli.dialect import in_words
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.reasons import Reasons
-from aioconnections.cli.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedHeaders
+from aioconnections.cli.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedLines
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
@@ -42,6 +42,8 @@ class Writing(Generic[ItemT]):
         flush_output: writes what is still buffered.
         repeats: lines of the input that repeat its header.
         invalid: bytes of the input that are not text.
+        omitted: number of rows of the input that could not be read and have no row in the result.
+        notes: further parts of the summary.
         elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
         reasons: why rows were rejected, failed or left in doubt.
     """
@@ -51,8 +53,10 @@ class Writing(Generic[ItemT]):
     added: tuple[str, ...]
     held: list[InputRow] | None = None
     flush_output: Callable[[], object] = lambda: None
-    repeats: RepeatedHeaders = field(factory=RepeatedHeaders)
+    repeats: RepeatedLines = field(factory=RepeatedLines)
     invalid: InvalidBytes = field(factory=InvalidBytes)
+    omitted: int = 0
+    notes: tuple[str, ...] = ()
     elapsed: float | None = None
     reasons: Reasons = field(factory=Reasons)
     _started: float = field(factory=time.monotonic)
@@ -70,14 +74,14 @@ class Writing(Generic[ItemT]):
 
     @property
     def unreadable(self) -> int:
-        """The number of rows that could not be read."""
+        """The number of rows that could not be read and are written to the result."""
         return self._unreadable
 
     @property
     def bad(self) -> bool:
         """Whether any row has no good outcome."""
         return (
-            bool(self._unreadable + self._left_in_doubt + self._not_planned)
+            bool(self._unreadable + self.omitted + self._left_in_doubt + self._not_planned)
             or not self._count.tally(self._count.finished).good
         )
 
@@ -179,7 +183,7 @@ class Writing(Generic[ItemT]):
             "in doubt": tally.in_doubt + self._left_in_doubt,
             "rejected": tally.rejected,
             "failed": tally.failed,
-            "unreadable": self._unreadable,
+            "unreadable": self._unreadable + self.omitted,
             "duplicate": tally.duplicate,
             "unprocessed": tally.unprocessed,
         }
@@ -189,13 +193,8 @@ class Writing(Generic[ItemT]):
         return "; ".join(parts)
 
     def skipped(self) -> list[str]:
-        """The parts of the summary about lines that repeat the header, and about bytes that are not text."""
-        parts: list[str] = []
-        count, first = self.repeats.count, self.repeats.first
-        if count == 1:
-            parts.append(f"line {first:,} repeats the header")
-        elif count:
-            parts.append(f"{count:,} lines repeat the header, from line {first:,} on")
+        """The parts of the summary about lines that repeat earlier ones, and about bytes that are not text."""
+        parts = [*self.repeats.described("the header"), *self.notes]
         count, encoding = self.invalid.count, in_words(self.invalid.encoding)
         if count:
             were = "byte was not {} and was" if count == 1 else "bytes were not {} and were"

@@ -1,0 +1,196 @@
+"""The input of ``check --group`` and ``--against``: the pairs of the people in one file, or in two.
+
+People are held in memory, each once. Pairs are made one by one: 10,000 people have 50 million of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import TypeVar, cast
+
+from attrs import frozen
+
+from aioconnections.cli.apart import NamedFile
+from aioconnections.cli.dialect import excel_safe_cell
+from aioconnections.cli.options import Rows
+from aioconnections.cli.progress import say
+from aioconnections.cli.rows import (
+    PEOPLE,
+    BadRowError,
+    InputRow,
+    Item,
+    RepeatedLines,
+    RowPair,
+    RowPerson,
+    Table,
+    read_rows,
+)
+from aioconnections.cli.running import Source
+from aioconnections.cli.source import opened
+from aioconnections.cli.verbs import BulkVerb
+from aioconnections.errors import InvalidInputError
+from aioconnections.records import Identity
+
+__all__ = ["PeopleSource"]
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+_KINDS = ("userid", "key", "email")
+
+
+@frozen
+class PeopleSource(Source):
+    """The pairs of people in files, as the input of a command.
+
+    Attributes:
+        against: file of the targets; None to pair the people in `path` with each other.
+        both_ways: whether these are paired in both directions.
+    """
+
+    against: Path | None = None
+    both_ways: bool = False
+
+    @property
+    def files(self) -> Iterator[NamedFile]:
+        """See `Source`."""
+        yield from super().files
+        if self.against is not None:
+            yield NamedFile.at(self.against, "the file of --against")
+
+    @property
+    def piped(self) -> bool:
+        """See `Source`."""
+        return super().piped or str(self.against) == "-"
+
+    @contextmanager
+    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | None]]:
+        """Read the people, and yield their pairs and the first file.
+
+        Raises:
+            InvalidInputError: a file cannot be opened, or has the wrong columns or format.
+        """
+        del verb  # its items are pairs
+        with opened(self.path, options.encoding) as file:
+            if self.against is None:
+                people = _people(file, options)
+                table = people.with_each_other(both_ways=self.both_ways)
+            else:
+                people = _people(file, options, name=_name(self.path))
+                with opened(self.against, options.encoding) as other:
+                    table = people.with_others(_people(other, options, name=_name(self.against)))
+            yield cast("Table[ItemT]", table), file
+
+
+def _name(path: Path | None) -> str:
+    return "standard input" if path is None or str(path) == "-" else str(path)
+
+
+@frozen
+class _Member:
+    """One person, and the cells that name them as the source and as the target of a pair."""
+
+    identity: Identity
+    as_source: InputRow
+    as_target: InputRow
+
+    @classmethod
+    def of(cls, person: RowPerson) -> _Member:
+        """The member in a row. A cell that is escaped for Excel in the row stays so."""
+        identity = person.identity
+        text, escaped = identity.value, excel_safe_cell(identity.value)
+        if escaped != text and escaped in person.row.values():
+            text = escaped
+        return cls(identity, {f"source_{identity.kind}": text}, {f"target_{identity.kind}": text})
+
+
+@frozen
+class _People:
+    """The people in one file, each once.
+
+    Attributes:
+        table: the table from which they were read.
+        members: the people by their identity.
+        kinds: kinds of their identities, in the order of the columns.
+        unreadable: number of rows that could not be read.
+        notes: parts of the summary.
+    """
+
+    table: Table[RowPerson]
+    members: dict[Identity, _Member]
+    kinds: tuple[str, ...]
+    unreadable: int
+    notes: tuple[str, ...]
+
+    def with_each_other(self, *, both_ways: bool) -> Table[RowPair]:
+        """The pairs of these people: each pair once, or both ways."""
+        members, count = self.members.values(), len(self.members)
+        pairs = permutations(members, 2) if both_ways else combinations(members, 2)
+        return self._table(self, pairs, count * (count - 1) // (1 if both_ways else 2))
+
+    def with_others(self, others: _People) -> Table[RowPair]:
+        """The pairs of each person and each of the others, without the pairs of a person and themself."""
+
+        def pairs() -> Iterator[tuple[_Member, _Member]]:
+            for identity, member in self.members.items():
+                same = others.members.get(identity)
+                yield from ((member, other) for other in others.members.values() if other is not same)
+
+        total = len(self.members) * len(others.members) - len(self.members.keys() & others.members.keys())
+        return self._table(others, pairs(), total)
+
+    def _table(self, targets: _People, pairs: Iterator[tuple[_Member, _Member]], total: int) -> Table[RowPair]:
+        read = (self,) if targets is self else (self, targets)
+        return Table(
+            self.table.form,
+            (*(f"source_{kind}" for kind in self.kinds), *(f"target_{kind}" for kind in targets.kinds)),
+            (RowPair(one.identity, other.identity, one.as_source | other.as_target) for one, other in pairs),
+            self.table.dialect,
+            total=total,
+            omitted=sum(people.unreadable for people in read),
+            notes=tuple(note for people in read for note in people.notes),
+        )
+
+
+def _people(file: io.TextIOWrapper, options: Rows, *, name: str | None = None) -> _People:
+    """Read the people in a file, and report rows that cannot be read.
+
+    Args:
+        file: the file.
+        options: how rows are read.
+        name: name of the file in messages; None if it is the only one.
+
+    Raises:
+        InvalidInputError: the file has the wrong columns or format.
+    """
+    where = "" if name is None else f"{name}: "
+    try:
+        table = read_rows(
+            file, PEOPLE, options.untyped, encoding=file.encoding, excel_safe=options.excel_safe, copied=False
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{where}{error}") from None
+    members: dict[Identity, _Member] = {}
+    repeated, unreadable = RepeatedLines(), 0
+    for row in table.rows:
+        if isinstance(row, BadRowError):
+            say(f"{where}{row}")
+            unreadable += 1
+        elif row.identity in members:
+            repeated.add(row.line)
+        else:
+            members[row.identity] = _Member.of(row)
+    notes = [*table.repeats.described("the header"), *repeated.described("a person")]
+    kinds = _kinds(members, table, options)
+    return _People(table, members, kinds, unreadable, tuple(f"{where}{note}" for note in notes))
+
+
+def _kinds(members: Iterable[Identity], table: Table[RowPerson], options: Rows) -> tuple[str, ...]:
+    """The kinds of these identities; without any, those that the columns name, or all."""
+    kinds = {identity.kind for identity in members}
+    if not kinds and options.untyped is not None:
+        kinds = {options.untyped.kind}
+    return tuple(kind for kind in _KINDS if kind in (kinds or table.columns or _KINDS))
