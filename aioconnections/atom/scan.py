@@ -156,16 +156,20 @@ class Scanner:
         elif (before := data.rfind(b"<", 0, max(end, 0))) >= 0:
             self.last_tag = tag_at(data[before:end], 0)
             if not self.last_tag:
-                end = self._after_malformed(end)
+                self._buffer.clear()
+                return self._malformed(data[:end])
         self._buffer[:] = data[max(end, 0) :]
         self._mode = _Mode.TEXT
         self._scanned = 0
         return data[: max(end, 0)]
 
-    def _after_malformed(self, position: int) -> int:
-        """Return the end of the ``<`` at `position`, inside a tag, which the parser will report."""
+    def _malformed(self, before: bytes) -> bytes:
+        """Return what the parser gets to report a ``<`` inside a tag, after the data `before` it.
+
+        If a character of several bytes is cut off by the ``<``, expat waits for as many bytes as the character has.
+        """
         self.failure = AtomError("malformed tag")
-        return position + 1
+        return before + b"<<<<"
 
     @property
     def is_between_tokens(self) -> bool:
@@ -219,7 +223,8 @@ class Scanner:
         if position > first:
             self.last_tag = tag_at(self._buffer[self._buffer.rfind(b"<", first, position) : position], 0)
             if not self.last_tag:
-                self._token_start = self._scanned = self._after_malformed(position)
+                self._buffer[:] = self._malformed(bytes(self._buffer[:position]))
+                self._token_start = self._scanned = len(self._buffer)
                 return False
         self._token_start = self._scanned = position
         # A buffer within the limit cannot hold a token beyond it.

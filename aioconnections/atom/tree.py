@@ -217,7 +217,7 @@ class TreeParser:
         self._feed(whole[done:])
 
     def _feed(self, data: bytes) -> None:
-        self._parser.feed(data)
+        _feed(self._parser, data)
         self._parser_end = _moved(self._parser_end, data)
 
     def _change_parser(self, root: Element, entry_tag: bytes) -> None:
@@ -230,7 +230,7 @@ class TreeParser:
         self._document_start = self._position()
         self._parser_start = self._parser_end = _moved((1, 0), known)
         self._builder, self._parser = _parser()
-        self._parser.feed(known)
+        _feed(self._parser, known)
         self.root = self._builder.close()
         self._parsed_bytes = 0
 
@@ -402,3 +402,15 @@ def _parser() -> tuple[TreeBuilder, XMLParser]:
     builder = TreeBuilder()
     # Safe: the scanner refuses document type declarations, so there are no entities.
     return builder, XMLParser(target=builder, encoding="utf-8")  # noqa: S314
+
+
+def _feed(parser: XMLParser, data: bytes) -> None:
+    """Give `data` to the parser, and have it parse all of it.
+
+    After a character that is cut off, expat since 2.6 parses nothing before much more data has come. Then an element
+    would be taken for complete whose end the parser has not seen.
+    """
+    parser.feed(data)
+    flush = getattr(parser, "flush", None)  # there since 3.13, and in later releases of earlier versions
+    if flush is not None:
+        flush()

@@ -217,6 +217,20 @@ def test_cuts_make_no_difference_to_a_broken_document(document: str, data: st.Da
     same(read(bytes(broken), list(range(len(broken)))), whole)
 
 
+@pytest.mark.parametrize("tag", ['<a b="aé€😀z" c="😀"/>', '<title type="text">é😀x</title>', "<a b='é'>"])
+@pytest.mark.parametrize("before", ["", "<!-- c -->", "<?p x?>"])
+def test_a_character_that_is_cut_off_is_reported_in_the_same_way(tag: str, before: str) -> None:
+    head = f'<feed xmlns="{ATOM}"><id>i</id><entry>{before}'.encode()
+    data = tag.encode()
+    for at in range(len(data)):
+        for junk in (b"<!--", b"<", b"\xf0", b"\xff", b"&", b">"):
+            for cut in (0, 2):
+                broken = head + data[:at] + junk + data[at + cut :] + b"</entry></feed>"
+                whole = read(broken)
+                same(read(broken, list(range(len(broken)))), whole)
+                same(read(broken, [len(head) + at + len(junk)]), whole)
+
+
 @pytest.mark.slow
 @LAW
 @given(documents, st.data())
