@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections import Email, Identity, Key, Pair, Person, Status, Userid
+from aioconnections.policy.edges import EdgeTable
 from aioconnections.policy.evidence import Invitations
 from aioconnections.policy.read_lists import UNKNOWN, ListsOf, ReadLists, Unknown, folded, swapped
 
 ACCEPTED, PENDING, UNCONFIRMED = Status.ACCEPTED, Status.PENDING, Status.UNCONFIRMED
 LARGE = 1 << 20
-TABLE_ALONE = 8192  # what the table of connections takes when it is empty
+TABLE_ALONE = EdgeTable(LARGE).bytes_used  # when it is empty
 
 M = Userid("uid=JMueller,ou=Köln,o=Beispiel AG")
 S = Userid("CN=Änne Straßer,OU=Zürich,O=Beispiel AG")
