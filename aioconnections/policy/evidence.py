@@ -95,7 +95,7 @@ class Invitations:
 
     def __init__(self) -> None:
         self.are_visible: bool | None = None
-        self._lists = 0  # without any
+        self._lists = 0
         self._are_listed = False
         self._asked = 0
         self._hidden = 0
@@ -109,7 +109,7 @@ class Invitations:
         """Take note of the invitations of one person; returns how many of them to check."""
         if self.are_visible is not None:
             return 0
-        self._lists += not found
+        self._lists += 1
         self._are_listed |= found > 0
         if self._lists >= _LISTS and not self._are_listed:
             self.are_visible = False

@@ -316,6 +316,7 @@ def test_doubts_are_the_owners_of_lists_of_whom_one_names_the_other_alone() -> N
 def test_a_list_that_is_read_again_is_compared_too() -> None:
     known = read(lists_of(MUELLER), lists_of(STRASSER))
     assert known.doubts(lists_of(MUELLER, STRASSER)) == [folded(S)]
+    assert known.doubts(lists_of(MUELLER, STRASSER, MUELLER)) == [folded(S)], "a list that names its owner"
 
 
 def test_a_person_by_two_identities_is_one() -> None:
