@@ -1,7 +1,7 @@
 """Remembers in bounded memory which people are connected, from the lists that a run has read.
 
 A pair of people is connected if the list of either names the other. So one set of undirected edges, and the people
-whose lists are in it, tell for every pair with at least one of these people whether it is connected. An edge is a
+whose lists are in it, show for each pair with at least one of these people whether it is connected. An edge is a
 digest of 64 bits in a sorted array, about 10 bytes; a set of Python objects takes ten times as much. Among n digests, a
 pair that is not connected is taken for connected with a probability of n / 2**64: 10**-11 for 200 million edges.
 
@@ -41,8 +41,8 @@ class Disagreement:
 
     Attributes:
         not_named_by: people in the list whose own lists do not name the person.
-        not_named: number of admitted lists that name the person, although the list of the person names none of their
-            owners. Ask `EdgeTable.connects` for each listed person to find them.
+        not_named: number of admitted lists that name the person and whose owners are missing from the person's list.
+            To find these owners, ask `EdgeTable.connects` for each listed person.
     """
 
     not_named_by: tuple[str, ...]

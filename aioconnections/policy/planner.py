@@ -8,14 +8,14 @@ of the list is looked at:
 - Otherwise the oldest pair is checked.
 
 While the source goes on, checks spent on a person count like waiting pairs. So a person who comes again and again in a
-shuffled stream is listed once the checks have cost as much as the list. This is the ski-rental rule: it costs at most
-twice what a plan would cost that knows the stream.
+shuffled stream is listed once the checks have cost as much as the list. This is the ski-rental rule: for one person, it
+costs at most twice as much as a plan that knows the whole stream.
 
 All prices are in units of one check. A list of unknown length is expected to have as many pages as the average list.
 
-The window bounds the memory for any stream. What is kept about people outside the window has a fixed size: checks spent
-and people never to list are kept under hashes, so rarely a person is taken for another. This changes what a run costs
-and no outcome.
+The window bounds the memory for any stream. Tables of fixed size keep the checks spent on people outside the window and
+the people never to list, by hashes of the people. In rare cases one person is taken for another, which changes the cost
+of a run and none of its outcomes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Planner(Generic[PersonT]):
 
     The caller adds the pairs that need a request. A pair with a person whose list was read, or is being read, needs
     none. A pair of a person with the same person is always checked, because no list names its owner. Equal pairs
-    count each.
+    count each. A pair that is held takes about 1 KB.
 
     Args:
         window: number of pairs to hold before anything is decided.
@@ -140,7 +140,7 @@ class Planner(Generic[PersonT]):
     @page_price.setter
     def page_price(self, price: float) -> None:
         self._page_price = _valid_price(price)
-        self._rank_all_if_cheaper()
+        self._rank_all_if_changed()
 
     @property
     def page_size(self) -> int:
@@ -214,16 +214,16 @@ class Planner(Generic[PersonT]):
             candidate.pages = self._totals.pages(person)
             if candidate.rank_at != inf:
                 self._rank(candidate)
-        self._rank_all_if_cheaper()
+        self._rank_all_if_changed()
 
     def goes_on(
         self, total: int, unresolved: int, *, page_size: int | None = None, person: PersonT | None = None
     ) -> bool:
         """Whether to read the other pages of a list after its first; also true if there is no other page.
 
-        Give the person: then the total is noted as by `know`, and spent checks count as they did when the list was
-        chosen. Without the person, a long list that is chosen for its spent checks is abandoned after its first page
-        each time. Pairs of an abandoned list may be added again.
+        Pass the person: then the total is noted as by `know`, and spent checks count as they did when the list was
+        chosen. Without the person, a long list that was chosen for its spent checks may be abandoned after its first
+        page again and again. Pairs of an abandoned list may be added again.
 
         Args:
             total: number of entries of the whole list, as the first page states it.
@@ -283,7 +283,7 @@ class Planner(Generic[PersonT]):
         return candidate
 
     def _spent_on(self, person: PersonT) -> int:
-        """Number of checks spent on a person of whom no pair waits; 0 if they no longer count."""
+        """Number of checks spent on a person without waiting pairs; 0 if they no longer count."""
         return self._spent.get(person) if self._spent_counts else 0
 
     def _ignore_spent(self) -> None:
@@ -293,7 +293,7 @@ class Planner(Generic[PersonT]):
         self._rank_all()
 
     def _release(self, candidate: _Candidate[PersonT] | None, checks: int) -> None:
-        """Take a pair from a candidate, after `checks` checks."""
+        """Remove one pair of a candidate, on which `checks` checks were spent."""
         if candidate is None:
             return
         candidate.pending -= 1
@@ -305,7 +305,7 @@ class Planner(Generic[PersonT]):
             candidate.numbers = [number for number in dict.fromkeys(candidate.numbers) if number in self._pairs]
 
     def _forget(self, candidate: _Candidate[PersonT]) -> None:
-        """Keep only the number of checks spent."""
+        """Drop a candidate without pairs, except for the number of checks spent."""
         del self._people[candidate.person]
         candidate.key = _UNRANKED
         if candidate.spent:
@@ -319,12 +319,12 @@ class Planner(Generic[PersonT]):
             if candidate.key != -negative_key:
                 heappop(heap)  # the candidate has gone, or was ranked again
                 continue
-            count, pages = candidate.pending + candidate.spent, candidate.pages or self._totals.average
-            if count / pages < candidate.key:  # lists of others have taken pairs away
+            count = candidate.pending + candidate.spent
+            if count / (candidate.pages or self._ranked_pages) < candidate.key:  # lists of others have taken pairs away
                 self._set_key(candidate)
                 heapreplace(heap, (-candidate.key, order, candidate))
             else:
-                return candidate if count >= pages * self._page_price else None
+                return candidate if count >= self._price(candidate) else None
         return None
 
     def _rank(self, candidate: _Candidate[PersonT]) -> None:
@@ -338,11 +338,14 @@ class Planner(Generic[PersonT]):
         """The count from which a candidate is in the order: below the price, which may fall."""
         return 1 if candidate.pages else self._least
 
+    def _price(self, candidate: _Candidate[PersonT]) -> float:
+        """The price of the list of a candidate."""
+        return (candidate.pages or self._totals.average) * self._page_price
+
     def _set_key(self, candidate: _Candidate[PersonT]) -> None:
         """Set the key by which a candidate is ordered, and the count from which to do it again."""
-        count, pages = candidate.pending + candidate.spent, candidate.pages or self._totals.average
-        price = pages * self._page_price
-        candidate.key = count / pages
+        count, price = candidate.pending + candidate.spent, self._price(candidate)
+        candidate.key = count / (candidate.pages or self._ranked_pages)
         candidate.rank_at = price if count < price < _RERANKED_AT * count else _RERANKED_AT * count
 
     def _rank_all(self) -> None:
@@ -359,10 +362,13 @@ class Planner(Generic[PersonT]):
                 self._heap.append((-candidate.key, candidate.order, candidate))
         heapify(self._heap)
 
-    def _rank_all_if_cheaper(self) -> None:
-        """Correct the order where lists of unknown length have become cheaper than it assumes."""
-        average = self._totals.average
-        if ceil(average * self._page_price) < self._least or average * _RERANKED_AT < self._ranked_pages:
+    def _rank_all_if_changed(self) -> None:
+        """Correct the order if the price of unknown lists has fallen too far, or their length has changed."""
+        average, ranked = self._totals.average, self._ranked_pages
+        if (
+            ceil(average * self._page_price) < self._least
+            or not ranked / _RERANKED_AT <= average <= ranked * _RERANKED_AT
+        ):
             self._rank_all()
 
     @safe_repr
@@ -434,7 +440,8 @@ class _SpentChecks:
     """The number of checks spent on each of many people, in 1 MiB.
 
     A cell has 16 bits of the person's hash and a number up to 65,535. A person has two possible cells. If both are
-    taken, a greater number replaces a smaller one, and lowers a greater one, so that people who come no more give way.
+    taken, a number replaces the smaller one that is held, or lowers it by one if that is greater. So the numbers of
+    people who no longer occur are replaced in the end.
     """
 
     __slots__ = ("_cells",)
