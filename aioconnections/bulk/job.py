@@ -149,8 +149,12 @@ class Backlog(Protocol[OutT_co]):
         """Add an item, or deliver its outcome."""
         ...
 
+    def make_room(self) -> None:
+        """Take note that no more items come before outcomes were delivered."""
+        ...
+
     def flush(self) -> None:
-        """Do not wait for more items, which will come later."""
+        """Do not let the items so far wait for more, because the source is slow."""
         ...
 
     def close(self) -> None:

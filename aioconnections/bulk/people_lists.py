@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from aioconnections.errors import BadRequestError, ForbiddenError, IncompleteListError, UnexpectedResponseError
+from aioconnections.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ConnectionsError,
+    ForbiddenError,
+    IncompleteListError,
+    UnexpectedResponseError,
+)
 from aioconnections.policy.prices import Prices
-from aioconnections.policy.read_lists import ListsOf, folded
+from aioconnections.policy.read_lists import ListsOf
 from aioconnections.protocol.listing import Colleague, whole_lean_colleagues
-from aioconnections.protocol.profiles import check
+from aioconnections.protocol.profiles import administration_request, check
 from aioconnections.records import Identity, Pair, Status, Userid
 from aioconnections.session.call_context import RunScope
 from aioconnections.session.parking import Parking
@@ -54,25 +62,23 @@ class PeopleLists:
             UnexpectedResponseError: an entry belongs to the list of another person.
             ConnectionsError: there is no complete response to one of the requests.
         """
-        colleagues = await self._read(person, Status.ACCEPTED, parking, goes_on)
-        if colleagues is None:
-            return None
-        entries, found = colleagues, None
-        if invitations:
-            try:
+        found: list[Colleague] | None = None
+        if invitations:  # first: one that is accepted meanwhile is in the list of colleagues then
+            with suppress(ForbiddenError, BadRequestError, AuthenticationError):
                 found = [
                     it
                     for status in (Status.PENDING, Status.UNCONFIRMED)
                     for it in await self._read(person, status, parking) or ()
                 ]
-            except (ForbiddenError, BadRequestError):
-                found = None
-            else:
-                entries = [*colleagues, *found]
+        colleagues = await self._read(person, Status.ACCEPTED, parking, goes_on)
+        if colleagues is None:
+            return None
+        entries = [*colleagues, *(found or ())]
         shown_as = frozenset(it.source.userid for it in entries)
-        owners = {None if it is None else folded(it) for it in shown_as}
-        if len(owners) > 1 or (isinstance(person, Userid) and owners - {folded(person)}):
+        if len(shown_as) > 1 or (isinstance(person, Userid) and shown_as - {person}):
             raise UnexpectedResponseError(200, None, "the entries of a list belong to another person")
+        if any(it.person.userid in shown_as for it in entries):
+            raise UnexpectedResponseError(200, None, "a list names its owner")
         people = tuple(it.person for it in colleagues)
         return ListsOf(
             person,
@@ -99,7 +105,7 @@ class PeopleLists:
 
         begun = session.now()
         try:
-            records = await session.whole(pager, context, continues)
+            records = await session.whole(pager, context, continues, concerns_login=False)
         finally:
             self.requests += context.attempts
         self._prices.listed(session.now() - begun, context.attempts)
@@ -108,6 +114,19 @@ class PeopleLists:
         if not pager.is_complete or any(it.status is not status or it.person.userid is None for it in records):
             raise IncompleteListError(pager.found, pager.total)
         return records
+
+    async def is_administrator(self, parking: Parking) -> bool:
+        """Whether the signed-in user may use the Administration API; True if that cannot be found out."""
+        session, context = self._session, self._session.context(self._run, parking)
+        try:
+            response = await session.send(administration_request(session.address), context)
+        except AuthenticationError:
+            return False
+        except ConnectionsError:
+            return True
+        finally:
+            self.requests += context.attempts
+        return response.status == 200
 
     async def status(self, pair: Pair, parking: Parking) -> Status | None:
         """The status of a pair, by a check that is no item.

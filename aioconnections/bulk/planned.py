@@ -19,10 +19,11 @@ from aioconnections.bulk.flows import CheckJob, pair_of
 from aioconnections.bulk.job import NOT_DONE, ItemFeed
 from aioconnections.bulk.people_lists import PeopleLists
 from aioconnections.errors import (
-    AuthenticationError,
+    BadRequestError,
     ConnectionsError,
     InconsistentListsError,
     InvalidInputError,
+    NotFoundError,
     ServerUnavailableError,
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
@@ -100,6 +101,7 @@ class PlannedChecks:
         self._urgent = False  # no items come soon
         self._uses_lists = True
         self._has_listed = False
+        self._is_asking_rights = False
         self._fewest = min(2 * (PRESENT_CHECKS + ABSENT_CHECKS), plan.window_pairs)
         self._failures = 0  # of lists in a row
         self._found: dict[Identity, set[Identity]] = {}  # connections found by checks
@@ -137,9 +139,14 @@ class PlannedChecks:
             self._lists.names_emails |= isinstance(pair.source, Email) or isinstance(pair.target, Email)
             self._place(waiting, self._lists.answer(pair))
 
+    def make_room(self) -> None:
+        """See `Backlog`."""
+        self._urgent = True
+
     def flush(self) -> None:
         """See `Backlog`."""
         self._urgent = True
+        self._planner.flush()
 
     def close(self) -> None:
         """See `Backlog`."""
@@ -204,7 +211,7 @@ class PlannedChecks:
 
         Nothing is listed for a few pairs, because it takes more checks to confirm the lists.
         """
-        while not (self._heads or self._work):
+        while not (self._heads or self._work or self._is_asking_rights):
             waiting_for = len(self._planned)
             decision = self._planner.next()
             if decision is None:
@@ -215,12 +222,13 @@ class PlannedChecks:
             if isinstance(decision, Check):
                 self._heads.append(self._planned.pop(decision.number))
                 continue
-            self._has_listed = True
-            waiting = [self._planned.pop(number) for number in decision.numbers]
             if isinstance(decision.person, _OneSided):  # such pairs have the other person in common
-                self._heads.extend(waiting)
+                self._heads.extend(self._planned.pop(number) for number in decision.numbers)
             else:
-                self._work.append(partial(self._list, decision.person, waiting))
+                self._is_asking_rights = not self._has_listed
+                first = [self._ask_rights] if self._is_asking_rights else []
+                self._has_listed = True
+                self._work += [*first, partial(self._list, decision.person, decision.numbers)]
 
     def _check_all(self) -> None:
         """Check every pair that waits for a list or for evidence."""
@@ -233,11 +241,18 @@ class PlannedChecks:
             undecided.clear()
 
     def _check_undecided(self) -> None:
-        """Check the pairs of which unconfirmed lists say something, because nothing else will confirm these."""
+        """Check pairs of which unconfirmed lists say something: as many as may confirm them, or all if none may."""
         for kind, undecided in self._undecided.items():
-            for waiting, listed in undecided:
-                self._expected[waiting.number] = kind, listed
-                self._heads.append(waiting)
+            evidence = self._evidence[kind]
+            for place, (waiting, listed) in reversed([*enumerate(undecided)]):
+                if evidence.wants(present=listed is not None):
+                    self._expected[waiting.number] = kind, listed
+                    self._heads.append(waiting)
+                    del undecided[place]
+        if self._heads:
+            return
+        for undecided in self._undecided.values():  # these lists cannot be confirmed
+            self._heads.extend(waiting for waiting, _ in undecided)
             undecided.clear()
 
     def _next_head(self) -> tuple[int, object] | None:
@@ -267,8 +282,8 @@ class PlannedChecks:
         return not session.signs_in or isinstance(session.me, Userid)
 
     def _kind_of(self, pair: Pair) -> Kind:
-        known_as, me = self._lists.known_as, self._lists.me
-        return "own" if me is not None and me in (known_as(pair.source), known_as(pair.target)) else "other"
+        is_mine = any(self._lists.is_me(self._lists.known_as(it)) for it in (pair.source, pair.target))
+        return "own" if is_mine else "other"
 
     def _place(self, waiting: _Waiting, listed: Status | Unknown | None) -> None:
         """Deliver what lists say of a pair, if it is reliable; else check or plan it."""
@@ -362,7 +377,8 @@ class PlannedChecks:
     def _compare_check(self, pair: Pair, status: Status | None, expected: tuple[Kind, Status | None] | None) -> None:
         """Compare the status that a check gave with the lists: with what one says, or with those read later."""
         kind, listed = expected or (self._kind_of(pair), None)
-        if status in _INVITATIONS and listed is None:
+        ends = [self._lists.known_as(it) for it in (pair.source, pair.target)]
+        if status in _INVITATIONS and listed is None and all(isinstance(it, Userid) for it in ends):
             self._see_invitation(kind)
         if expected is not None:
             evidence = self._evidence[kind]
@@ -372,7 +388,7 @@ class PlannedChecks:
             elif evidence.standing == "proved":
                 self._place_undecided(kind)
         if status is Status.ACCEPTED:
-            self._note_found(*map(self._lists.known_as, (pair.source, pair.target)))
+            self._note_found(*ends)
 
     def _see_invitation(self, kind: Kind) -> None:
         """Take note of an invitation that no list has shown, so that other people who are in no list may have one."""
@@ -393,9 +409,21 @@ class PlannedChecks:
 
     # --- lists ---
 
-    async def _list(self, person: Identity, waiting: list[_Waiting], parking: Parking) -> None:
+    async def _ask_rights(self, parking: Parking) -> None:
+        """Find out whether the user is an administrator, who may see invitations of others, before lists are read."""
+        visible = self._lists.visible
+        visible.may_be_visible = True  # until the response comes
+        try:
+            visible.may_be_visible = await self._reader.is_administrator(parking)
+        finally:
+            self._is_asking_rights = False
+
+    async def _list(self, person: Identity, numbers: tuple[int, ...], parking: Parking) -> None:
         """Read the lists of a person, and answer the pairs that wait for them."""
-        is_mine = self._lists.known_as(person) == self._lists.me
+        waiting = [self._planned.pop(number) for number in numbers if number in self._planned]
+        if not waiting:
+            return
+        is_mine = self._lists.is_me(self._lists.known_as(person))
         invitations = is_mine or self._lists.visible.are_read
         goes_on = partial(self._goes_on, person, waiting)
         try:
@@ -437,7 +465,9 @@ class PlannedChecks:
 
     def _list_failed(self, person: Identity, error: ConnectionsError) -> None:
         self._planner.exclude(person)
-        if isinstance(error, AuthenticationError | ServerUnavailableError):
+        if isinstance(error, BadRequestError | NotFoundError):  # about this person, whom the server may not know
+            return
+        if isinstance(error, ServerUnavailableError):
             self._checks.learn(error)
             return
         self._failures += 1
@@ -447,14 +477,14 @@ class PlannedChecks:
 
     def _confirm(self, lists: ListsOf) -> None:
         """Check people in these lists who are in no item, as far as that confirms lists of this kind."""
-        me = self._lists.me
-        is_mine = self._lists.known_as(lists.person) == me
+        is_me = self._lists.is_me
+        is_mine = is_me(self._lists.known_as(lists.person))
         kind: Kind = "own" if is_mine else "other"
-        invitations = [it for it in lists.invitations or () if self._lists.known_as(_userid(it[0])) != me]
+        invitations = [it for it in lists.invitations or () if not is_me(_userid(it[0]))]
         for it, status in [] if is_mine else invitations[: self._lists.visible.listed(len(invitations))]:
             self._work.append(partial(self._probe_invitation, Pair(lists.person, _userid(it)), status))
         for it in lists.colleagues:
-            if not is_mine and self._lists.known_as(_userid(it)) == me:
+            if not is_mine and is_me(_userid(it)):
                 continue
             if not self._evidence[kind].wants(present=True):
                 break
@@ -482,9 +512,10 @@ class PlannedChecks:
 
     async def _compare_lists(self, lists: ListsOf, parking: Parking) -> None:
         """Compare lists with those of other people, and with the connections that checks have found."""
-        named = {self._lists.known_as(_userid(it)) for it in lists.colleagues}
+        named = {_userid(it) for it in lists.colleagues}
+        doubts = self._lists.doubts(lists)  # from now on the owner is known by userid
         found = self._found.pop(self._lists.known_as(lists.person), set())
-        for other in [*self._lists.doubts(lists), *(it for it in found if it not in named)]:
+        for other in [*doubts, *(it for it in found if it not in named)]:
             await self._examine(Pair(lists.person, other), parking)
 
     async def _examine(self, pair: Pair, parking: Parking) -> None:

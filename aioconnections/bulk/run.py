@@ -46,6 +46,7 @@ OutT = TypeVar("OutT", bound=Outcome)
 _MAX_PARKED = 1_000
 _MAX_BUFFERED = 4_096
 _LINGER = 0.5  # seconds after which a backlog does not wait for a source that gives nothing
+_LONGEST_WAIT = 5.0  # seconds that the first item of a slow source waits for others
 _AT_ONCE = 256  # items that are added to a backlog before other tasks run
 
 
@@ -398,7 +399,7 @@ class Outcomes(Generic[OutT]):
         """Do the work of the backlog as far as there is some."""
         job, parking = self._job, self._parking
         while backlog.has_work():
-            if not job.is_ready() and not self._ended:
+            if not job.is_ready() and not job.run.is_over:
                 await job.ready()
                 continue
             unit = backlog.take()
@@ -410,16 +411,19 @@ class Outcomes(Generic[OutT]):
     async def _read_into(self, backlog: Backlog[OutT]) -> None:
         """Read the source into the backlog, as far as there is room."""
         clock, ahead, since = self._runtime.clock, self._ahead, 0
+        flushed_at = clock.now()
         try:
             while True:
                 if not self._buffer and not self._has_room():
-                    backlog.flush()
+                    backlog.make_room()
                     self._call_workers()
                 if ahead is None and not await self._wait_for_room():
                     return
                 if ahead is not None and not ahead.is_ready:
                     self._make_room()
-                    if not await within(clock, _LINGER, ahead.until_ready()):
+                    is_slow = not await within(clock, _LINGER, ahead.until_ready())
+                    if is_slow or clock.now() - flushed_at > _LONGEST_WAIT:
+                        flushed_at = clock.now()
                         backlog.flush()
                         self._call_workers()
                         await ahead.until_ready()

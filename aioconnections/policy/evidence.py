@@ -89,12 +89,15 @@ class Invitations:
 
     Attributes:
         are_visible: whether checks show them; None if it is not known yet.
+        may_be_visible: whether the user is an administrator, who may see them although the first lists have none. Then
+            nothing is concluded from a list before checks have shown one.
     """
 
-    __slots__ = ("_are_listed", "_asked", "_hidden", "_lists", "are_visible")
+    __slots__ = ("_are_listed", "_asked", "_hidden", "_lists", "are_visible", "may_be_visible")
 
     def __init__(self) -> None:
         self.are_visible: bool | None = None
+        self.may_be_visible: bool = False
         self._lists = 0
         self._are_listed = False
         self._asked = 0
@@ -111,7 +114,7 @@ class Invitations:
             return 0
         self._lists += 1
         self._are_listed |= found > 0
-        if self._lists >= _LISTS and not self._are_listed:
+        if self._lists >= _LISTS and not self._are_listed and not self.may_be_visible:
             self.are_visible = False
         checks = min(found, _CHECKS - self._asked)
         self._asked += checks
@@ -119,7 +122,7 @@ class Invitations:
 
     def refused(self) -> None:
         """Take note that the server does not give the invitations of other people."""
-        if self.are_visible is None:
+        if self.are_visible is None and not self.may_be_visible:
             self.are_visible = False
 
     def checked(self, *, is_shown: bool) -> None:

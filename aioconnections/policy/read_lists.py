@@ -2,12 +2,13 @@
 
 A list names people by userid and e-mail address, never by key, and a server may hide e-mail addresses. So a person whom
 a list does not name by userid is not in it only if the userid is known: given, or shown by the person's own list.
-Userids are compared without regard to case, as directories do.
+Userids are compared exactly, as they are sent. If a list names a userid that differs by case only, the list tells
+nothing about the person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from aioconnections.policy.edges import EdgeTable
@@ -19,6 +20,7 @@ __all__ = ["UNKNOWN", "ListsOf", "ReadLists", "Unknown", "folded", "swapped"]
 
 _BYTES_PER_LIST = 400  # the identities of a person whose list was read
 _BYTES_PER_INVITATION = 250
+_OTHER_CASE = "userid without case:"
 
 
 class Unknown:
@@ -81,63 +83,92 @@ class ReadLists:
         me = self._me()
         return None if me is None else self.known_as(me)
 
+    def is_me(self, person: Identity) -> bool:
+        """Whether a person, as `known_as` gives them, is the signed-in user; without regard to case, to be safe."""
+        me = self.me
+        if isinstance(me, Userid) and isinstance(person, Userid):
+            return me.value.casefold() == person.value.casefold()
+        return me is not None and me == person
+
     @property
     def is_full(self) -> bool:
         """Whether no further list is remembered."""
-        used = self._table.bytes_used + _BYTES_PER_LIST * (len(self._owners) + len(self._without_userid))
+        people = len(self._owners) + len(self._userids) + len(self._without_userid)
+        used = self._table.bytes_used + _BYTES_PER_LIST * people
         return self._table.is_full or used + _BYTES_PER_INVITATION * self._invitation_count > self._memory_bytes
 
     def known_as(self, person: Identity) -> Identity:
-        """The userid of a person in lower case, if it is known; else the identity."""
-        return folded(person) if isinstance(person, Userid) else self._userids.get(person, person)
+        """The userid of a person, if it is known; else the identity."""
+        return person if isinstance(person, Userid) else self._userids.get(person, person)
 
     def may_answer(self, person: Identity, other: Identity) -> bool:
         """Whether reading the lists of `person` may answer a pair with `other`."""
-        known, me = self.known_as(person), self.me
+        known = self.known_as(person)
         if known in self._owners or person in self._without_userid:
             return False
-        return known == me or self.known_as(other) != me
+        return self.is_me(known) or not self.is_me(self.known_as(other))
 
     def owns(self, person: Identity) -> bool:
         """Whether the lists of a person are remembered."""
         return self.known_as(person) in self._owners
 
     def answer(self, pair: Pair) -> Status | Unknown | None:
-        """What the remembered lists say of a pair."""
+        """What the remembered lists say of a pair; no connection only if no list says anything else."""
+        said: Status | Unknown | None = UNKNOWN
         for person in (pair.source, pair.target):
             owner = self.known_as(person)
             if isinstance(owner, Userid) and owner in self._owners:
                 names = partial(self._table.connects, _token(owner))
                 answer = self._answer(pair, owner, names, self._invitations.get(owner))
-                if not isinstance(answer, Unknown):
+                if isinstance(answer, Status):
                     return answer
-        return UNKNOWN
+                said = answer if answer is None else said
+        return said
 
     def answers_of(self, lists: ListsOf) -> Callable[[Pair], Status | Unknown | None]:
         """A function that says what these lists say of a pair of their owner, after `add`, even if not remembered."""
-        owner = self.known_as(lists.person)
-        if not isinstance(owner, Userid):
+        owner = self._owner(lists)
+        if owner is None:
             return lambda _: UNKNOWN
-        names = {_token(it) for person in lists.colleagues for it in (person.userid, person.email) if it is not None}
+        mine, named = _token(owner), {token for person in lists.colleagues for token in _tokens(person)}
         invitations = None if lists.invitations is None else _by_userid(lists.invitations)
-        return lambda pair: self._answer(pair, owner, names.__contains__, invitations)
+
+        def names(token: str) -> bool:
+            return token in named or self._table.connects(mine, token)
+
+        def answer(pair: Pair) -> Status | Unknown | None:
+            said = self._answer(pair, owner, names, invitations, lists.person)
+            also = self.answer(pair) if said is None else said
+            return also if isinstance(also, Status) else said
+
+        return answer
 
     def _answer(
-        self, pair: Pair, owner: Userid, names: Callable[[str], bool], invitations: Mapping[Userid, Status] | None
+        self,
+        pair: Pair,
+        owner: Userid,
+        names: Callable[[str], bool],
+        invitations: Mapping[Userid, Status] | None,
+        person: Identity | None = None,
     ) -> Status | Unknown | None:
-        me, visible = self.me, self.visible.are_visible
+        """What the lists of `owner`, who is also known as `person`, say of a pair."""
+        visible = self.visible.are_visible
         source, target = self.known_as(pair.source), self.known_as(pair.target)
-        other = target if owner == source else source
+        is_source = source == owner or pair.source == person
+        other = target if is_source else source
         if names(_token(other)):
             return Status.ACCEPTED
-        if not isinstance(other, Userid):
+        if not isinstance(other, Userid) or _is_named_otherwise(other, names):
             return UNKNOWN
         if invitations is None:
-            return UNKNOWN if visible is not False or me in (owner, other) else None
+            return UNKNOWN if visible is not False or self.is_me(owner) or self.is_me(other) else None
         status = invitations.get(other)
-        if owner == me or (visible and other != me):
-            return status if owner == source or status is None else swapped(status)
-        return UNKNOWN if other == me or (visible is None and status is not None) else None
+        if self.is_me(owner) or (visible and not self.is_me(other)):
+            if status is None:
+                return UNKNOWN if any(folded(it) == folded(other) for it in invitations) else None
+            return status if is_source else swapped(status)
+        is_open = visible is None and (status is not None or self.visible.may_be_visible)
+        return UNKNOWN if is_open or self.is_me(other) else None
 
     def doubts(self, lists: ListsOf) -> list[Userid]:
         """The people whose remembered lists contradict these: one names the other, who does not name the one.
@@ -167,9 +198,11 @@ class ReadLists:
         if owner is None:
             self._without_userid.add(lists.person)
             return
-        names = [_token(it.userid) for it in lists.colleagues if it.userid is not None]
-        if self.names_emails:
-            names += [_token(it.email) for it in lists.colleagues if it.email is not None]
+        names = [
+            token
+            for person in lists.colleagues
+            for token in _tokens(person if self.names_emails else Person(userid=person.userid))
+        ]
         if self.is_full or not self._table.add(_token(owner), names):
             return
         self._owners.add(owner)
@@ -187,15 +220,15 @@ class ReadLists:
 
     def _owner(self, lists: ListsOf) -> Userid | None:
         """The userid of the owner, by which the person is known from now on; None if lists do not show it."""
-        shown = {None if it is None else folded(it) for it in lists.shown_as}
+        shown = lists.shown_as
         if isinstance(lists.person, Userid):
-            if shown - {folded(lists.person)}:
+            if shown - {lists.person}:
                 raise ValueError("the list belongs to another person")
-            return folded(lists.person)
+            return lists.person
         if len(shown) > 1:
             raise ValueError("the list belongs to several people")
         owner = next(iter(shown), None)
-        if owner is not None:
+        if owner is not None and not self.is_full:
             self._userids[lists.person] = owner
         return owner
 
@@ -215,9 +248,25 @@ def swapped(status: Status) -> Status:
 
 
 def _by_userid(invitations: Iterable[tuple[Person, Status]]) -> dict[Userid, Status]:
-    return {folded(it.userid): status for it, status in invitations if it.userid is not None}
+    return {it.userid: status for it, status in invitations if it.userid is not None}
 
 
 def _token(person: Identity) -> str:
-    """The name of a person in the table."""
-    return f"{person.kind}:{person.value.casefold()}"
+    """The name of a person in the table. Only userids differ by case."""
+    return f"{person.kind}:{person.value if isinstance(person, Userid) else person.value.casefold()}"
+
+
+def _tokens(person: Person) -> Iterator[str]:
+    """The names in the table of a person in a list."""
+    if person.email is not None:
+        yield _token(person.email)
+    if person.userid is not None:
+        yield _token(person.userid)
+        if (lower := person.userid.value.casefold()) != person.userid.value:
+            yield f"{_OTHER_CASE}{lower}"
+
+
+def _is_named_otherwise(person: Userid, names: Callable[[str], bool]) -> bool:
+    """Whether a list names a person whose userid differs by case only: a check tells what the server thinks of that."""
+    lower = person.value.casefold()
+    return names(f"{_OTHER_CASE}{lower}") or (lower != person.value and names(f"{Userid.kind}:{lower}"))

@@ -97,6 +97,11 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     raise error_of(request, response)
 
 
+def administration_request(address: Address) -> Request:
+    """The request for the service document of the Administration API, which is for administrators only."""
+    return Request("GET", f"{address.administration}/profileService.do")
+
+
 def signed_in(address: Address) -> Flow[Identity]:
     """The identity of the signed-in user, from the service document.
 

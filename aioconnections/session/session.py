@@ -145,7 +145,12 @@ class Session:
         raise await self.explained(error, *pager.people)
 
     async def whole(
-        self, pager: WholePager[R], context: CallContext, goes_on: Callable[[list[R]], bool] | None = None
+        self,
+        pager: WholePager[R],
+        context: CallContext,
+        goes_on: Callable[[list[R]], bool] | None = None,
+        *,
+        concerns_login: bool = True,
     ) -> list[R]:
         """The records of the last sweep of a listing, all of whose pages are requested within one conversation.
 
@@ -153,6 +158,7 @@ class Session:
             pager: the listing.
             context: context of the conversation.
             goes_on: called with the records of the first page, unless it is the last; False ends the listing there.
+            concerns_login: whether nothing more is sent with a login that is refused for this listing.
 
         Raises:
             ConnectionsError: there is no complete response to one of the requests.
@@ -164,13 +170,15 @@ class Session:
                 sweep = pager.sweep
                 records.clear()
             context.extend()
-            records += await self._page(pager, request, context)
+            records += await self._page(pager, request, context, concerns_login=concerns_login)
             if goes_on is not None and not pager.is_complete and not goes_on(records):
                 break
             goes_on = None
         return records
 
-    async def _page(self, pager: Pager[R], request: Request, context: CallContext) -> list[R]:
+    async def _page(
+        self, pager: Pager[R], request: Request, context: CallContext, *, concerns_login: bool = True
+    ) -> list[R]:
         """The records of the page that `request` asks for."""
         page = Page(pager)
         try:
@@ -178,7 +186,8 @@ class Session:
             if response.status != 200:
                 pager.begin(response)  # raises the error of the response
         except AuthenticationError as refusal:
-            self.refused(refusal)
+            if concerns_login:
+                self.refused(refusal)
             raise
         return page.records
 

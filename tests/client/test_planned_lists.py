@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from itertools import permutations
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from doors import on_virtual_time, refusal
 from server import Door, Place
 
-from aioconnections import Checked, Pair, Plan, ServerUnavailableError, Status, Unprocessed
+from aioconnections import (
+    AuthenticationError,
+    Checked,
+    Pair,
+    PairLike,
+    Plan,
+    ServerUnavailableError,
+    Status,
+    Unprocessed,
+    Userid,
+)
 from aioconnections.reference import Directory
 
 pytestmark = pytest.mark.anyio
@@ -92,6 +103,109 @@ async def test_invitations_of_others_that_are_refused() -> None:
     for it in found:
         assert isinstance(it, Checked)
         assert (it.status == Status.ACCEPTED) is (place.status(it.pair.source, it.pair.target) == Status.ACCEPTED)
+
+
+async def test_a_login_that_is_refused_for_lists_alone() -> None:
+    place = Place(directory=LARGE)
+    pairs = group(place)
+    refused = httpx.Response(401, headers={"www-authenticate": 'Basic realm="lists"'})
+    async with place.client(OUTSIDER, transport=Tampering(place.server, lambda *_: refused)) as client:
+        run = client.check_many(pairs, plan=Plan(page_cost=1))
+        found = await run.collect()
+        assert await client.check(pairs[0].source, pairs[0].target) is None
+    assert run.stopped is None
+    assert {(type(it), getattr(it, "via", None)) for it in found} == {(Checked, "head")}
+
+
+async def test_a_list_that_names_its_owner() -> None:
+    def tamper(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        owner = request.url.params["userid"]
+        return rewritten(response, r"(connection/target.*?<snx:userid>)[^<]*", rf"\g<1>{owner}")
+
+    place = Place(directory=LARGE)
+    pairs = group(place)
+    async with place.client(OUTSIDER, transport=Tampering(place.server, tamper)) as client:
+        run = client.check_many(pairs, plan=Plan(page_cost=1))
+        found = await run.collect()
+    assert run.stopped is None
+    assert {(type(it), getattr(it, "via", None)) for it in found} == {(Checked, "head")}
+
+
+async def test_an_administrator_whose_first_lists_have_no_invitations() -> None:
+    place = Place(directory=LARGE)
+    people = [place.person(number, "userid") for number in range(40)]
+    async with place.client(None) as client:
+        for person in people[:13]:
+            for other, status in list(LARGE.neighbours(person)):
+                if status != Status.ACCEPTED:
+                    await client.admin.disconnect(person, other)
+        run = client.check_many(group(place, 40), plan=Plan(page_cost=1))
+        found = await run.collect()
+    assert run.tally.via_list > 500
+    for it in found:
+        assert isinstance(it, Checked)
+        assert (it.status and str(it.status)) == place.status(it.pair.source, it.pair.target)
+
+
+async def test_one_person_whom_the_server_does_not_know() -> None:
+    place = Place(directory=LARGE)
+    source = max(LARGE.people[:300], key=lambda person: sum(1 for _ in LARGE.neighbours(person)))
+    targets = [it for it in LARGE.people if it not in (source, LARGE.people[OUTSIDER])]
+    pairs: list[PairLike] = [(source, Userid("left-1")), *((source, it) for it in targets)]
+    async with place.client(OUTSIDER) as client:
+        run = client.check_many(pairs, plan=Plan(page_cost=1))
+        await run.drain()
+        assert run.tally.via_list > 1_300
+        assert client.stats().attempts < 170, "another check takes the place of the one that gave no status"
+
+
+def test_a_slow_source_gets_its_first_outcome_after_seconds() -> None:
+    place = Place(directory=LARGE)
+    first: list[float] = []
+
+    async def source() -> AsyncIterator[Pair]:
+        for pair in group(place, 12):
+            await anyio.sleep(0.4)
+            yield pair
+
+    async def main() -> None:
+        async with place.client(OUTSIDER) as client:
+            began = anyio.current_time()
+            async with client.check_many(source(), plan=Plan(page_cost=1)) as run:
+                async for _ in run:
+                    first.append(anyio.current_time() - began)  # noqa: PERF401 # the time of each
+
+    on_virtual_time(main)
+    assert len(first) == 132
+    assert first[0] < 7
+
+
+def test_a_login_that_is_lost_after_the_end_of_the_source_ends_the_run() -> None:
+    """Ten minutes after the last proof, another one is due; checks alone may not show that the login is lost."""
+    place = Place(directory=LARGE)
+    people = [place.person(number, "userid") for number in range(600)]
+    pairs = [Pair(one, other) for one, other in zip(people[::2], people[1::2], strict=True)]
+    proofs = 0
+
+    class Losing(Door):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal proofs
+            if request.method == "HEAD":
+                await anyio.sleep(5)
+            elif request.url.path.endswith("profileService.do"):
+                proofs += 1
+                if proofs > 1:
+                    return refusal(401)
+            return await super().handle_async_request(request)
+
+    async def main() -> None:
+        async with place.client(OUTSIDER, transport=Losing(place.server), max_connections=1) as client:
+            run = client.check_many(pairs, plan=Plan(page_cost=1))
+            found = await run.collect()
+        assert isinstance(run.stopped, AuthenticationError)
+        assert sum(isinstance(it, Checked) for it in found) < 200
+
+    on_virtual_time(main)
 
 
 def test_a_server_that_goes_away_in_the_middle_of_a_list() -> None:
