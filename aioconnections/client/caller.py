@@ -85,11 +85,7 @@ class Caller:
         Raises:
             UsageError: the client is closed, was not entered, or was entered before this process was forked.
         """
-        if self.is_closed:
-            raise UsageError("this client is closed")
-        self.server.check_usable()
-        assert self.session is not None  # noqa: S101 # set by `enter`
-        return self.session
+        return self._session_if(self.server.check_usable)
 
     def here(self) -> Session:
         """The session, for use in the running event loop.
@@ -97,9 +93,12 @@ class Caller:
         Raises:
             UsageError: the client is closed, was not entered, or belongs to another event loop or process.
         """
+        return self._session_if(self.server.check_here)
+
+    def _session_if(self, check: Callable[[], object]) -> Session:
         if self.is_closed:
             raise UsageError("this client is closed")
-        self.server.check_here()
+        check()
         assert self.session is not None  # noqa: S101 # set by `enter`
         return self.session
 
