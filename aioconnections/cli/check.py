@@ -32,8 +32,8 @@ def check(
     With --group or --against, files have people instead of pairs, and all pairs of these people are checked, as in
     "aioconnections check --group team.csv --plan auto --output pairs.csv" or "aioconnections check team.csv --against
     guests.csv". The columns of people are email, userid or key. Each row of the result is one pair: it has
-    source_email, source_userid or source_key, and likewise target_…, as far as people are identified in this way, and
-    the columns of a check. Other columns of the files are not copied. A person in several rows is taken once. A row
+    source_email, source_userid or source_key, and likewise for the target, as far as people are identified in this way,
+    and the columns of a check. Other columns of the files are not copied. A person in several rows is taken once. A row
     that cannot be read is reported with its line number and left out; the exit code is then 1.
 
     Args:
