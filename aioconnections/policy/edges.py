@@ -67,9 +67,9 @@ class EdgeTable:
     def __init__(self, memory_bytes: int, *, key: bytes = b"") -> None:
         if memory_bytes < 0:
             raise ValueError(f"memory_bytes is {memory_bytes}; expected 0 or more")
-        self.memory_bytes = memory_bytes
-        self.lists = 0
-        self.is_full = False
+        self.memory_bytes: int = memory_bytes
+        self.lists: int = 0
+        self.is_full: bool = False
         self._hash = blake2b(digest_size=8, key=key)
         self._edges = _Digests()
         self._people = _Counts()

@@ -106,7 +106,7 @@ class Planner(Generic[PersonT]):
     def __init__(self, window: int, page_price: float, page_size: int) -> None:
         if window < 1:
             raise ValueError(f"window is {window}; expected at least 1")
-        self.window = window
+        self.window: int = window
         self._page_price = _valid_price(page_price)
         self._totals: _Totals[PersonT] = _Totals(page_size, window)
         self._pairs: OrderedDict[int, _Pair[PersonT]] = OrderedDict()
