@@ -411,6 +411,5 @@ def _feed(parser: XMLParser, data: bytes) -> None:
     would be taken for complete whose end the parser has not seen.
     """
     parser.feed(data)
-    flush = getattr(parser, "flush", None)  # there since 3.13, and in later releases of earlier versions
-    if flush is not None:
-        flush()
+    # There since Python 3.13, and in later releases of earlier versions; bytes() does nothing.
+    getattr(parser, "flush", bytes)()
