@@ -79,7 +79,7 @@ def every_pair(people: list[Identity]) -> list[Pair]:
 async def test_all_pairs_of_a_group(version: str, size: int, user: int | None) -> None:
     place = Place(directory=LARGE, version=version)
     pairs = every_pair(identities(place, range(size)))
-    most = 3 * size + 155 if user is None else size + 20 + 151
+    most = 3 * size + 160 if user is None else size + 20 + 151
     async with place.client(user) as client:
         run = client.check_many(pairs, plan=PLAN)
         found = await run.collect()
