@@ -207,7 +207,7 @@ class Connection:
     message_type: str = "text"
 
 
-@frozen(kw_only=True)
+@frozen
 class Edge:
     """Two members of a group who are connected; see `Client.network`.
 
@@ -222,12 +222,12 @@ class Edge:
             one of the two lists hides it.
     """
 
-    source: Identity = field(kw_only=False)
-    target: Identity = field(kw_only=False)
-    status: Status | None
-    updated: datetime | None = None
-    seen_from: Literal["both", "one"] = "both"
-    disputed: bool = False
+    source: Identity
+    target: Identity
+    status: Status | None = field(kw_only=True)
+    updated: datetime | None = field(default=None, kw_only=True)
+    seen_from: Literal["both", "one"] = field(default="both", kw_only=True)
+    disputed: bool = field(default=False, kw_only=True)
 
 
 @frozen
