@@ -93,7 +93,7 @@ def test_a_plan_finds_the_same(command: Command, pairs_file: PairsFile, server: 
     assert list(said.rows[0]) == ["source_userid", "target_userid", *ADDED[:2], "via", *ADDED[2:]]
     assert len(said.rows) == len(truth)
     assert dict(zip(pairs(said.rows), [row["status"] for row in said.rows], strict=True)) == truth
-    assert server.app.requests.total < len(truth) / 5
+    assert server.app.requests.total < len(truth), "how much fewer depends on the times of responses"
     assert said.err.splitlines()[-1].endswith(" of them found in lists of colleagues")
 
 
