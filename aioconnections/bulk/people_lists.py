@@ -35,13 +35,9 @@ class PeopleLists:
         session: session of the signed-in user.
         run: the part of the run that its requests need.
         prices: learns from the times of lists.
-
-    Attributes:
-        requests: number of requests for lists, and for checks that are no items.
     """
 
     def __init__(self, session: Session, run: RunScope, prices: Prices) -> None:
-        self.requests: int = 0
         self._session = session
         self._run = run
         self._prices = prices
@@ -104,10 +100,7 @@ class PeopleLists:
             return not is_left
 
         begun = session.now()
-        try:
-            records = await session.whole(pager, context, continues, concerns_login=False)
-        finally:
-            self.requests += context.attempts
+        records = await session.whole(pager, context, continues, concerns_login=False)
         self._prices.listed(session.now() - begun, context.attempts)
         if is_left:
             return None
@@ -124,8 +117,6 @@ class PeopleLists:
             return False
         except ConnectionsError:
             return True
-        finally:
-            self.requests += context.attempts
         return response.status == 200
 
     async def status(self, pair: Pair, parking: Parking) -> Status | None:
@@ -134,8 +125,5 @@ class PeopleLists:
         Raises:
             ConnectionsError: the check gave none.
         """
-        session, context = self._session, self._session.context(self._run, parking)
-        try:
-            return await session.run(check(session.address, pair), context)
-        finally:
-            self.requests += context.attempts
+        session = self._session
+        return await session.run(check(session.address, pair), session.context(self._run, parking))
