@@ -4,12 +4,13 @@ import csv
 import json
 import socket
 from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
+from plain_server import serving
 
 ADDED = ["status", "http_status", "attempts", "elapsed_ms", "error"]
 Command = Callable[..., Any]
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.usefixtures("signed_in")
 @pytest.fixture
 def elsewhere() -> Generator[Callable[..., str]]:
     """Starts servers that are no Profiles: the same answer to everything."""
-    servers: list[tuple[HTTPServer, Thread]] = []
 
     def start(status: int, media_type: str = "text/html") -> str:
         class Handler(BaseHTTPRequestHandler):
@@ -35,17 +35,10 @@ def elsewhere() -> Generator[Callable[..., str]]:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # as in the base class
                 pass
 
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}"
+        return "http://" + servers.enter_context(serving(Handler))
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
+    with ExitStack() as servers:
+        yield start
 
 
 @pytest.mark.parametrize("ordered", [False, True])

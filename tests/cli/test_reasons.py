@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import warnings
 from collections.abc import Callable, Generator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
 from attrs import define, field
+from plain_server import serving
 
 from aioconnections import Client
 
@@ -69,14 +69,8 @@ def front() -> Generator[Front]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # as in the base class
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.authority = f"127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield told
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    with serving(Handler) as told.authority:
+        yield told
 
 
 @pytest.fixture(autouse=True)
