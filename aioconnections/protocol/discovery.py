@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import accumulate, takewhile
 from urllib.parse import unquote, urljoin
 
 from aioconnections import atom
@@ -12,15 +15,27 @@ from aioconnections.protocol.entries import SN, identity, lone_entry, query_valu
 from aioconnections.protocol.messages import Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.responses import error_of, expect, is_missing
-from aioconnections.records import Identity, Key, Profile, ServiceDocument, Userid
+from aioconnections.records import Email, Identity, Key, Profile, ServiceDocument, Userid
 
-__all__ = ["COLLEAGUES_REL", "emails_hidden", "is_unknown_person", "profile", "service_document", "service_document_of"]
+__all__ = [
+    "COLLEAGUES_REL",
+    "addresses_that_fit",
+    "emails_hidden",
+    "is_unknown_person",
+    "profile",
+    "profiles_request",
+    "profiles_result",
+    "service_document",
+    "service_document_of",
+]
 
 _INVALID = "CLFRN1172E"  # recorded, 5.0 and later: the response for an unknown person
 COLLEAGUES_REL = f"{SN}/connections/colleague"
 _APP = "{http://www.w3.org/2007/app}"
 _LINK = "{http://www.w3.org/2005/Atom}link"
 _USERID = f"{{{SN}}}userid"
+_FULL = "format=full&output=hcard"  # the default of `format` differs between versions
+_LONGEST_LIST = 4_000  # bytes: every server should support URIs of 8,000 (RFC 9110, section 4.1)
 _ENCODED = re.compile(r"https?%3a%2f%2f", re.IGNORECASE)
 
 
@@ -52,15 +67,47 @@ def profile(address: Address, person: Identity) -> Flow[Profile | None]:
         ResponseError: the server refuses.
         AtomError: the response cannot be read.
     """
-    # the default of `format` differs between versions, so it is always sent
-    query = f"{person.kind}={encode(person.value)}&format=full&output=hcard"
-    request = Request("GET", f"{address.profiles}/profile.do?{query}")
+    request = Request("GET", f"{address.profiles}/profile.do?{person.kind}={encode(person.value)}&{_FULL}")
     response = yield request
     if is_unknown_person(request, response):
         return None
     expect(request, response, 200)
     entry = lone_entry(response, address.url_of(request.target))
     return None if entry is None else profile_from(entry)
+
+
+def addresses_that_fit(emails: Iterable[Email]) -> int:
+    """The number of e-mail addresses, from the first one on, that one request may name."""
+    lengths = accumulate(len(encode(email.value)) + 1 for email in emails)
+    return sum(1 for _ in takewhile(lambda length: length <= _LONGEST_LIST, lengths))
+
+
+def profiles_request(address: Address, emails: Iterable[Email]) -> Request:
+    """The request for the profiles of several people; a failure is not retried.
+
+    Page "Retrieving a profile": ``email`` may be a list, separated by commas without spaces. The page allows this for
+    no other identity.
+    """
+    named = ",".join(encode(email.value) for email in emails)
+    return Request("GET", f"{address.profiles}/profile.do?email={named}&{_FULL}", once=True)
+
+
+def profiles_result(address: Address, request: Request, response: Response) -> list[Profile]:
+    """The profiles in a response to `profiles_request`, without those that cannot be read.
+
+    Raises:
+        ResponseError: the server refuses.
+        AtomError: the response cannot be read.
+    """
+    expect(request, response, 200)
+    reader = atom.Reader(charset=response.charset, base=address.url_of(request.target), strict=False)
+    entries = reader.feed(response.body)
+    entries += reader.close().entries
+    profiles: list[Profile] = []
+    for entry in entries:
+        with suppress(AtomError):
+            profiles.append(profile_from(entry))
+    return profiles
 
 
 def emails_hidden(address: Address) -> Flow[bool]:

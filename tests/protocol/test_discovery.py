@@ -16,7 +16,14 @@ from aioconnections.errors import (
     UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.discovery import emails_hidden, profile, service_document_of
+from aioconnections.protocol.discovery import (
+    addresses_that_fit,
+    emails_hidden,
+    profile,
+    profiles_request,
+    profiles_result,
+    service_document_of,
+)
 from aioconnections.protocol.messages import Response
 from aioconnections.records import Email, Key, Userid
 
@@ -104,3 +111,36 @@ def test_whether_addresses_are_hidden(term: str, *, hidden: bool) -> None:
     assert found is hidden
     assert targets(asked) == ["GET /social/profiles/serviceconfigs"]
     assert talk(emails_hidden(oauth), answer(200, '<?xml version="1.0"?>', ATOM))[0] is False
+
+
+PROFILE = (
+    '<entry><id>tag:profiles.ibm.com,2006:entry{0}</id><category term="profile" scheme="{1}/type"/>'
+    "<contributor><name>{0}</name><email>{0}@example.com</email></contributor>{2}</entry>"
+)
+
+
+def test_several_addresses_in_one_request() -> None:
+    request = profiles_request(ADDRESS, [ANN, Email("o'hara+1@example.com")])
+    assert request.target == (
+        "/social/profiles/atom/profile.do?email=ann%40example.com,o%27hara%2B1%40example.com&format=full&output=hcard"
+    )
+    assert request.once
+    connection = f'<entry><category term="connection" scheme="{SN}/type"/></entry>'
+    entries = PROFILE.format("ann", SN, "") + connection + PROFILE.format("cid", SN, "")
+    feed = f'<feed xmlns="http://www.w3.org/2005/Atom">{entries}</feed>'
+    found = profiles_result(ADDRESS, request, answer(200, feed, ATOM))
+    assert [it.person.email for it in found] == [ANN, Email("cid@example.com")], "what is no profile is left out"
+    assert profiles_result(ADDRESS, request, answer(200, '<?xml version="1.0" encoding="UTF-8"?>', ATOM)) == []
+
+
+@pytest.mark.parametrize(("reply", "kind"), [(it, kind) for it, kind in REFUSALS if isinstance(it, Response)])
+def test_a_refusal_of_several_addresses(reply: Response, kind: type[ResponseError]) -> None:
+    with pytest.raises(kind):
+        profiles_result(ADDRESS, profiles_request(ADDRESS, [ANN]), reply)
+
+
+def test_the_addresses_in_one_request_take_4000_bytes() -> None:
+    assert addresses_that_fit([]) == 0
+    assert addresses_that_fit([Email(f"{'a' * 85}@example.com")] * 50) == 40, "100 bytes each, with %40 and the comma"
+    assert addresses_that_fit([Email(f"{'ü' * 700}@example.com"), ANN]) == 0
+    assert addresses_that_fit([ANN, Email(f"{'ü' * 700}@example.com")]) == 1
