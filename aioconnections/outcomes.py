@@ -292,15 +292,20 @@ class Resolved(Outcome):
 
     Attributes:
         profile: the person's profile; None if the directory does not know the person.
+        via: how the profile was found: ``"single"`` by a request for this person; ``"batch"`` by a request that named
+            several people; ``"duplicate"`` from an earlier item of the run about the same person.
+        of: index of that earlier item, for ``"duplicate"``; else None.
     """
 
     profile: Profile | None = None
     person: Identity = field(kw_only=True)
+    via: Literal["single", "batch", "duplicate"] = field(default="single", kw_only=True)
+    of: int | None = field(default=None, kw_only=True)
 
     def _details(self) -> dict[str, Value]:
         found = self.profile.person if self.profile else Person()
-        ids = (found.userid, found.key, found.email)
-        return {"name": found.name, **{f"found_{it.kind}": it.value for it in ids if it is not None}}
+        ids = {f"found_{it.kind}": it.value for it in (found.userid, found.key, found.email) if it is not None}
+        return {"via": self.via, "duplicate_of": self.of, "name": found.name, **ids}
 
 
 @frozen

@@ -103,10 +103,20 @@ def test_a_row_for_each_kind() -> None:
         {"index": 8, "outcome": "connected", **pair, "connection_id": "c2"},
         {"index": 9, "outcome": "removed", "was": "pending"},
         {"index": 10, "outcome": "in_doubt", "error": "InDoubtError: lost"},
-        {"index": 11, "outcome": "resolved", "key": "k", "name": "Ann", "found_email": "ann@example.com"},
+        {
+            "index": 11,
+            "outcome": "resolved",
+            "key": "k",
+            "via": "single",
+            "name": "Ann",
+            "found_email": "ann@example.com",
+        },
         {"index": 12, "outcome": "listed", "connections": 1},
     ]
     assert rows == [EMPTY | row | COST for row in expected]
+    repeated = Resolved(index=11, person=Key("k"), via="duplicate", of=3).as_dict()
+    same = {"index": 11, "outcome": "resolved", "key": "k", "via": "duplicate", "duplicate_of": 3}
+    assert repeated == EMPTY | same | COST
     assert len({tuple(row) for row in rows}) == 1, "every class has the same keys in the same order"
     assert json.loads(json.dumps(rows)) == rows
 

@@ -11,7 +11,7 @@ from aioconnections import bulk
 from aioconnections.auth.credentials import Auth, Basic
 from aioconnections.client.server import Server
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
-from aioconnections.outcomes import CheckOutcome, Failed, InDoubt, Outcome, Rejected, Unprocessed
+from aioconnections.outcomes import CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Pair, Person, Status
@@ -192,6 +192,18 @@ class Caller:
         limiter = self.server.limiter
         prices = Prices(lambda: limiter.interval, self.server.options.max_connections, plan.page_cost)
         return PlannedChecks(checks, plan, prices)
+
+    def resolve_job(
+        self, parse: Callable[[object], bulk.WorkItem[Resolved]], per_request: int
+    ) -> tuple[bulk.Job[Outcome], bulk.Backlog[Outcome] | None]:
+        """The job of a run that looks up people, and its backlog if one request may name several."""
+        from aioconnections.bulk.resolving import PeopleBacklog, PeopleJob
+
+        session, run = self.anywhere(), self.server.new_run()
+        if per_request == 1:
+            return PeopleJob(session, run, parse), None
+        singles = bulk.FlowJob(session, run, parse, changes=False)
+        return singles, PeopleBacklog(singles, per_request, 2 * self.server.options.max_connections * per_request)
 
     def run_job(
         self,
