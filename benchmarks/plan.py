@@ -1,6 +1,6 @@
 """Requests, time and CPU time of bulk checks with and without a plan.
 
-``python benchmarks/plan.py [--quick] [--json FILE]``
+``python benchmarks/plan.py [--quick] [--json FILE] [--chart FILE]``
 
 Each job is a set of pairs of people of one directory, which the reference server serves in a process of its own. The
 jobs run with ``plan="head"``, and with a `Plan` whose page costs as much as a check, so that the figures depend on the
@@ -22,6 +22,8 @@ from itertools import islice, permutations, product
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from _chart import chart
 
 from aioconnections import Client, Pair, Person, Plan
 from aioconnections.reference import Directory, app
@@ -152,16 +154,30 @@ def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
+def _chart(figures: dict[str, dict[str, dict[str, float]]]) -> str:
+    """The requests of each job, one by one and with a plan."""
+    bars: dict[str, float] = {}
+    planned: set[str] = set()
+    for name, job in figures.items():
+        bars[f"{name}, one by one"] = job["head"]["requests"]
+        bars[f"{name}, with a plan"] = job["plan"]["requests"]
+        planned.add(f"{name}, with a plan")
+    return chart("Requests for the same pairs (logarithmic; shorter is better)", bars, planned)
+
+
 def main() -> None:
     """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="run small jobs, as a smoke test")
     options.add_argument("--json", type=Path, help="write the figures to this file")
+    options.add_argument("--chart", type=Path, help="write an SVG of the requests of each job to this file")
     chosen = options.parse_args()
     figures = measure(2_000, 4_000) if chosen.quick else measure(30_000, 90_000)
     print(table(figures))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if chosen.chart is not None:
+        chosen.chart.write_text(_chart(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def test_targets_of_links() -> None:
 def test_no_link_or_image_on_the_page_of_a_package_index_needs_the_repository(description: str) -> None:
     relative = [target for target in targets(description) if not target.startswith(("https://", "#"))]
     assert relative == []
-    assert "benchmarks/check.svg" in description  # said in words
+    for chart in ("benchmarks/check.svg", "benchmarks/plan.svg"):
+        assert f"chart, `{chart}`." in description  # said in words
 
 
 def test_the_description_is_for_those_who_have_only_the_package(metadata: Message, description: str) -> None:
