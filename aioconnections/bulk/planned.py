@@ -27,11 +27,11 @@ from aioconnections.errors import (
     ServerUnavailableError,
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
-from aioconnections.policy.evidence import ABSENT_CHECKS, PRESENT_CHECKS, Evidence
+from aioconnections.policy.evidence import ABSENT_CHECKS, INVITED, PRESENT_CHECKS, Evidence
 from aioconnections.policy.plan import Plan
 from aioconnections.policy.planner import Check, Planner
 from aioconnections.policy.prices import Prices
-from aioconnections.policy.read_lists import ListsOf, ReadLists, Unknown
+from aioconnections.policy.read_lists import ListsOf, ReadLists, Unknown, swapped
 from aioconnections.records import Email, Identity, Pair, Person, Status, Userid
 from aioconnections.session.parking import Parking
 from aioconnections.session.telemetry import LOG
@@ -42,9 +42,8 @@ Work: TypeAlias = Callable[[Parking], Awaitable[None]]
 Kind: TypeAlias = Literal["own", "other"]
 
 _PAGE_SIZE = 250
-_MOST_FOUND = 100_000  # connections found by checks that are compared with lists read later
+_MOST_FOUND = 100_000  # connections and invitations found by checks that are compared with lists read later
 _MOST_FAILURES = 5  # lists in a row that could not be used, after which no more are read
-_INVITATIONS = (Status.PENDING, Status.UNCONFIRMED)
 
 
 class _Waiting(NamedTuple):
@@ -104,8 +103,9 @@ class PlannedChecks:
         self._is_asking_rights = False
         self._fewest = min(2 * (PRESENT_CHECKS + ABSENT_CHECKS), plan.window_pairs)
         self._failures = 0  # of lists in a row
-        self._found: dict[Identity, set[Identity]] = {}  # connections found by checks
+        self._found: dict[Identity, dict[Userid, Status]] = {}  # by checks
         self._found_count = 0
+        self._unshown: list[Pair] = []  # invitations in lists that checks did not show, while that may have two reasons
         self._from_absence = 0
         self._doubtful = 0
 
@@ -245,7 +245,7 @@ class PlannedChecks:
         for kind, undecided in self._undecided.items():
             evidence = self._evidence[kind]
             for place, (waiting, listed) in reversed([*enumerate(undecided)]):
-                if evidence.wants(present=listed is not None):
+                if evidence.wants(listed):
                     self._expected[waiting.number] = kind, listed
                     self._heads.append(waiting)
                     del undecided[place]
@@ -292,15 +292,15 @@ class PlannedChecks:
             return
         kind = self._kind_of(waiting.pair)
         evidence = self._evidence[kind]
-        if evidence.standing == "proved" and (listed is not None or evidence.concludes_absence):
+        if evidence.believes(listed):
             self._from_absence += listed is None
             outcome = Checked(listed, index=waiting.number, item=waiting.item, pair=waiting.pair, via="list")
             self._put(outcome)
             self._finish(outcome)
-        elif evidence.standing != "open":
-            self._heads.append(waiting)
-        elif evidence.wants(present=listed is not None):
+        elif evidence.wants(listed):
             self._expected[waiting.number] = kind, listed
+            self._heads.append(waiting)
+        elif evidence.disbelieves(listed):
             self._heads.append(waiting)
         else:
             self._undecided[kind].append((waiting, listed))
@@ -372,39 +372,63 @@ class PlannedChecks:
             self._compare_check(outcome.pair, outcome.status, expected)
         elif expected is not None:
             kind, listed = expected
-            self._evidence[kind].failed(present=listed is not None)
+            self._evidence[kind].failed(listed)
 
     def _compare_check(self, pair: Pair, status: Status | None, expected: tuple[Kind, Status | None] | None) -> None:
         """Compare the status that a check gave with the lists: with what one says, or with those read later."""
-        kind, listed = expected or (self._kind_of(pair), None)
+        kind, listed = expected or (self._kind_of(pair), self._lists.answer(pair))
+        evidence = self._evidence[kind]
         ends = [self._lists.known_as(it) for it in (pair.source, pair.target)]
-        if status in _INVITATIONS and listed is None and all(isinstance(it, Userid) for it in ends):
-            self._see_invitation(kind)
+        are_userids = all(isinstance(it, Userid) for it in ends)
+        is_unlisted = status in INVITED and not isinstance(listed, Status) and are_userids
         if expected is not None:
-            evidence = self._evidence[kind]
-            if not evidence.checked(listed, status):
-                evidence.failed(present=listed is not None)
-                self._work.append(partial(self._examine, pair))
+            agree = evidence.checked(expected[1], status)
+            if not agree:
+                evidence.failed(expected[1])
             elif evidence.standing == "proved":
                 self._place_undecided(kind)
-        if status is Status.ACCEPTED:
-            self._note_found(*ends)
+        else:
+            agree = listed is status or isinstance(listed, Unknown) or (is_unlisted and not evidence.shows_invitations)
+        if not agree:
+            self._work.append(partial(self._examine, pair))
+        elif is_unlisted:
+            self._see_invitation(kind)
+        self._note_found(ends[0], ends[1], status)
 
     def _see_invitation(self, kind: Kind) -> None:
         """Take note of an invitation that no list has shown, so that other people who are in no list may have one."""
         visible = self._lists.visible
         if kind == "other" and visible.are_visible is None:
             visible.checked(is_shown=True)
+            self._show_invitations()
         elif kind == "other" and visible.are_visible is False:
             self._evidence[kind].concludes_absence = False
             if self._from_absence:
                 self._refute()
 
-    def _note_found(self, one: Identity, other: Identity) -> None:
+    def _miss_invitation(self, pair: Pair, listed: Status) -> None:
+        """Take note of an invitation in a list that a check does not show, perhaps because the user may not see it."""
+        evidence, visible = self._evidence["other"], self._lists.visible
+        evidence.failed(listed)
+        self._unshown.append(pair)
+        visible.checked(is_shown=False)
+        if visible.are_visible is False:
+            evidence.ignore_invitations()
+            self._place_undecided("other")
+
+    def _show_invitations(self) -> None:
+        """Take note that the user sees invitations of other people: lists count once they have shown some."""
+        self._evidence["other"].has_invitations = True
+        for pair in (*self._unshown, *self._lists.invitation_doubts()):
+            self._work.append(partial(self._examine, pair))
+
+    def _note_found(self, one: Identity, other: Identity, status: Status | None) -> None:
         """Remember a connection that a check has found, for the lists of both people."""
-        if self._found_count < _MOST_FOUND and isinstance(one, Userid) and isinstance(other, Userid):
-            self._found.setdefault(one, set()).add(other)
-            self._found.setdefault(other, set()).add(one)
+        if status is None or self._found_count >= _MOST_FOUND:
+            return
+        if isinstance(one, Userid) and isinstance(other, Userid):
+            self._found.setdefault(one, {})[other] = status
+            self._found.setdefault(other, {})[one] = swapped(status)
             self._found_count += 1
 
     # --- lists ---
@@ -477,68 +501,101 @@ class PlannedChecks:
 
     def _confirm(self, lists: ListsOf) -> None:
         """Check people in these lists who are in no item, as far as that confirms lists of this kind."""
-        is_me = self._lists.is_me
+        is_me, visible = self._lists.is_me, self._lists.visible
         is_mine = is_me(self._lists.known_as(lists.person))
         kind: Kind = "own" if is_mine else "other"
-        invitations = [it for it in lists.invitations or () if not is_me(_userid(it[0]))]
-        for it, status in [] if is_mine else invitations[: self._lists.visible.listed(len(invitations))]:
-            self._work.append(partial(self._probe_invitation, Pair(lists.person, _userid(it)), status))
+        evidence = self._evidence[kind]
+        invitations = [(_userid(it), status) for it, status in lists.invitations or () if not is_me(_userid(it))]
+        if not is_mine:
+            visible.listed(len(invitations))
+        if is_mine or visible.are_read:
+            evidence.shows(len(invitations))
+            for other, status in invitations:
+                if evidence.wants(status):
+                    self._work.append(partial(self._probe, kind, Pair(lists.person, other), status))
         for it in lists.colleagues:
             if not is_mine and is_me(_userid(it)):
                 continue
-            if not self._evidence[kind].wants(present=True):
+            if not evidence.wants(Status.ACCEPTED):
                 break
-            self._work.append(partial(self._probe, kind, Pair(lists.person, _userid(it))))
+            self._work.append(partial(self._probe, kind, Pair(lists.person, _userid(it)), Status.ACCEPTED))
 
-    async def _probe(self, kind: Kind, pair: Pair, parking: Parking) -> None:
-        """Check an accepted connection that a list shows."""
+    async def _probe(self, kind: Kind, pair: Pair, listed: Status, parking: Parking) -> None:
+        """Check a connection that a list shows."""
+        evidence, visible = self._evidence[kind], self._lists.visible
         try:
             status = await self._reader.status(pair, parking)
         except ConnectionsError:
-            self._evidence[kind].failed(present=True)
-        else:
-            self._compare_check(pair, status, (kind, Status.ACCEPTED))
-
-    async def _probe_invitation(self, pair: Pair, listed: Status, parking: Parking) -> None:
-        """Check an invitation that a list of another person shows."""
-        try:
-            status = await self._reader.status(pair, parking)
-        except ConnectionsError:
-            self._lists.visible.failed()
-        else:
-            self._lists.visible.checked(is_shown=status is listed)
+            evidence.failed(listed)
+            return
+        is_open = kind == "other" and listed in INVITED and not visible.are_visible
+        if is_open and status is not listed:
+            self._miss_invitation(pair, listed)
+            return
+        if is_open:
+            visible.checked(is_shown=True)
+            self._show_invitations()
+        self._compare_check(pair, status, (kind, listed))
 
     # --- contradictions ---
 
     async def _compare_lists(self, lists: ListsOf, parking: Parking) -> None:
         """Compare lists with those of other people, and with the connections that checks have found."""
-        named = {_userid(it) for it in lists.colleagues}
-        doubts = self._lists.doubts(lists)  # from now on the owner is known by userid
-        found = self._found.pop(self._lists.known_as(lists.person), set())
-        for other in [*doubts, *(it for it in found if it not in named)]:
-            await self._examine(Pair(lists.person, other), parking)
+        examined: set[Identity] = set()
+        while True:  # others may be read meanwhile
+            doubts = self._lists.doubts(lists)  # from now on the owner is known by userid
+            owner = self._lists.known_as(lists.person)
+            found = self._found.pop(owner, {})
+            if found:
+                agrees = self._comparison(lists)
+                doubts += [it for it, status in found.items() if not agrees(it, status)]
+            new = [it for it in dict.fromkeys(doubts) if it not in examined]
+            if not new:
+                return
+            for other in new:
+                examined.add(other)
+                await self._examine(Pair(lists.person, other), parking)
+
+    def _sees(self, owner: Identity, other: Identity) -> bool:
+        """Whether the lists of `owner` show an invitation between the two as a check does."""
+        is_me = self._lists.is_me
+        return is_me(owner) or (bool(self._lists.visible.are_visible) and not is_me(self._lists.known_as(other)))
+
+    def _comparison(self, lists: ListsOf) -> Callable[[Identity, Status | None], bool]:
+        """A function that tells whether lists say of another person what a check does, as far as they show the same."""
+        known_as, statuses = self._lists.known_as, lists.statuses()
+
+        def agrees(other: Identity, status: Status | None) -> bool:
+            listed = statuses.get(known_as(other))
+            sees = lists.invitations is not None and self._sees(known_as(lists.person), other)
+            return listed is status or not (sees or Status.ACCEPTED in (listed, status))
+
+        return agrees
 
     async def _examine(self, pair: Pair, parking: Parking) -> None:
         """Ask once more about a pair of which lists and checks say different things."""
         if not self._uses_lists:
             return
         known_as = self._lists.known_as
+        status: Status | None = None
         try:
-            said = {await self._reader.status(pair, parking) is Status.ACCEPTED}
-            for owner, other in ((pair.source, pair.target), (pair.target, pair.source)):
+            status = await self._reader.status(pair, parking)
+            agree = True
+            for owner, other, seen in (
+                (pair.source, pair.target, status),
+                (pair.target, pair.source, None if status is None else swapped(status)),
+            ):
                 if owner == pair.source or self._lists.owns(owner):
-                    lists = await self._reader.read(owner, parking)
-                    said.add(
-                        lists is not None and known_as(other) in {known_as(_userid(it)) for it in lists.colleagues}
-                    )
+                    lists = await self._reader.read(owner, parking, invitations=self._sees(known_as(owner), other))
+                    agree = agree and lists is not None and self._comparison(lists)(other, seen)
         except ConnectionsError as error:
             if self._checks.run.is_over:
                 return
             LOG.info("run %s could not settle a contradiction: %s", self._checks.run.id, type(error).__name__)
-            said = {True, False}
-        if len(said) > 1:
+            agree = False
+        if not agree:
             self._refute()
-        elif said == {True}:
+        elif status is Status.ACCEPTED:
             self._lists.connect(pair)
 
     def _refute(self) -> None:

@@ -7,7 +7,7 @@ not name. The user's own lists and those of other people are judged apart, becau
 A list of colleagues does not name people with whom there is only an invitation. For most users these people have no
 connection; an administrator may see the invitations of other people, and then "not in the list" is not "none". So the
 first lists of other people are read together with the lists of their invitations. If the server gives any, checks tell
-whether this user sees them.
+whether this user sees them. If so, these lists answer only after checks have confirmed invitations in them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ from typing import Literal, TypeAlias
 
 from aioconnections.records import Status
 
-__all__ = ["ABSENT_CHECKS", "PRESENT_CHECKS", "Evidence", "Invitations", "Standing"]
+__all__ = [
+    "ABSENT_CHECKS",
+    "INVITATION_CHECKS",
+    "INVITED",
+    "PRESENT_CHECKS",
+    "Evidence",
+    "Invitations",
+    "Standing",
+]
 
 PRESENT_CHECKS = 50
 ABSENT_CHECKS = 100
+INVITATION_CHECKS = 10  # of the people in lists; fewer if lists show fewer invitations
+INVITED = frozenset({Status.PENDING, Status.UNCONFIRMED})
 _LISTS = 10  # people whose invitations are read although none were found
-_CHECKS = 3  # invitations in lists that are checked
+_HIDDEN = 3  # invitations in lists that checks do not show, after which none are read
 
 Standing: TypeAlias = Literal["open", "proved", "refuted"]
 """Whether lists may answer in place of checks: not yet known, yes, or no."""
@@ -34,26 +44,72 @@ class Evidence:
         standing: whether these lists may answer.
         concludes_absence: whether a person whom a list does not name has no connection. False once a check has shown an
             invitation that no list did.
+        has_invitations: whether there are invitations for sure, so that nothing is concluded before a check has
+            confirmed one in a list.
     """
 
-    __slots__ = ("_agreed", "_asked", "concludes_absence", "standing")
+    __slots__ = (
+        "_agreed",
+        "_asked",
+        "_confirmed",
+        "_probed",
+        "_shown",
+        "concludes_absence",
+        "has_invitations",
+        "standing",
+    )
 
     def __init__(self) -> None:
         self.standing: Standing = "open"
         self.concludes_absence: bool = True
-        self._asked = {True: 0, False: 0}
+        self.has_invitations: bool = False
+        self._asked = {True: 0, False: 0}  # people in lists, with invitations, and others
         self._agreed = {True: 0, False: 0}
+        self._shown = 0  # invitations in lists
+        self._probed = 0  # of these, checks made
+        self._confirmed = 0
 
-    def wants(self, *, present: bool) -> bool:
-        """Whether one more check of a pair that a list names, or does not name, would help; counts it as asked."""
-        if self.standing != "open" or self._asked[present] >= (PRESENT_CHECKS if present else ABSENT_CHECKS):
+    @property
+    def shows_invitations(self) -> bool:
+        """Whether lists have shown invitations."""
+        return self._shown > 0
+
+    def believes(self, listed: Status | None) -> bool:
+        """Whether lists may answer with this status, or None for no connection, in place of a check."""
+        if self.standing != "proved" or listed is Status.ACCEPTED:
+            return self.standing == "proved"
+        needed = max(min(self._shown, INVITATION_CHECKS), self.has_invitations)
+        return self._confirmed >= needed and not self.disbelieves(listed)
+
+    def disbelieves(self, listed: Status | None) -> bool:
+        """Whether these lists may not answer with this status, and no further check changes that."""
+        return self.standing == "refuted" or (
+            self.standing == "proved" and listed is None and not self.concludes_absence
+        )
+
+    def shows(self, invitations: int) -> None:
+        """Take note of the number of invitations in the lists of one more person."""
+        self._shown += invitations
+
+    def ignore_invitations(self) -> None:
+        """Take note that checks do not show the invitations in these lists."""
+        self._shown = 0
+
+    def wants(self, listed: Status | None) -> bool:
+        """Whether one more check of a pair with this status in a list, None if in no list, would help; counts it."""
+        if self.standing == "refuted":
             return False
-        self._asked[present] += 1
+        if listed in INVITED and self._probed < INVITATION_CHECKS:
+            self._probed += 1
+        elif self.standing != "open" or self._asked[listed is not None] >= _most(listed):
+            return False
+        self._asked[listed is not None] += 1
         return True
 
-    def failed(self, *, present: bool) -> None:
+    def failed(self, listed: Status | None) -> None:
         """Note that a check that `wants` has counted gave no status."""
-        self._asked[present] -= 1
+        self._asked[listed is not None] -= 1
+        self._probed -= listed in INVITED
 
     def checked(self, listed: Status | None, status: Status | None) -> bool:
         """Compare the status that a check gave with that of a list; False if they contradict each other.
@@ -62,12 +118,13 @@ class Evidence:
             listed: the status in the list; None if the list does not name the person.
             status: the status that the check gave.
         """
-        if listed is None and status in (Status.PENDING, Status.UNCONFIRMED):
+        if listed is None and status in INVITED and not self._shown:
             self.concludes_absence = False
         elif listed is not status:
             return False
         else:
             self._agreed[listed is not None] += 1
+            self._confirmed += listed in INVITED
         if (
             self.standing == "open"
             and self._agreed[True] >= PRESENT_CHECKS
@@ -93,14 +150,13 @@ class Invitations:
             nothing is concluded from a list before checks have shown one.
     """
 
-    __slots__ = ("_are_listed", "_asked", "_hidden", "_lists", "are_visible", "may_be_visible")
+    __slots__ = ("_are_listed", "_hidden", "_lists", "are_visible", "may_be_visible")
 
     def __init__(self) -> None:
         self.are_visible: bool | None = None
         self.may_be_visible: bool = False
         self._lists = 0
         self._are_listed = False
-        self._asked = 0
         self._hidden = 0
 
     @property
@@ -108,17 +164,14 @@ class Invitations:
         """Whether to read the invitations of the next person too."""
         return self.are_visible is not False
 
-    def listed(self, found: int) -> int:
-        """Take note of the invitations of one person; returns how many of them to check."""
+    def listed(self, found: int) -> None:
+        """Take note of the number of invitations in the lists of one person."""
         if self.are_visible is not None:
-            return 0
+            return
         self._lists += 1
         self._are_listed |= found > 0
         if self._lists >= _LISTS and not self._are_listed and not self.may_be_visible:
             self.are_visible = False
-        checks = min(found, _CHECKS - self._asked)
-        self._asked += checks
-        return checks
 
     def refused(self) -> None:
         """Take note that the server does not give the invitations of other people."""
@@ -130,12 +183,13 @@ class Invitations:
         self._hidden += not is_shown
         if is_shown:
             self.are_visible = True
-        elif self._hidden >= _CHECKS and self.are_visible is None:
+        elif self._hidden >= _HIDDEN and self.are_visible is None:
             self.are_visible = False
-
-    def failed(self) -> None:
-        """Take note that a check gave no status, so that another one is needed."""
-        self._asked -= 1
 
     def __repr__(self) -> str:
         return f"Invitations({self.are_visible})"
+
+
+def _most(listed: Status | None) -> int:
+    """The number of checks of people in lists, or of others."""
+    return ABSENT_CHECKS if listed is None else PRESENT_CHECKS

@@ -52,6 +52,11 @@ class ListsOf:
     colleagues: tuple[Person, ...]
     invitations: tuple[tuple[Person, Status], ...] | None = None
 
+    def statuses(self) -> dict[Identity, Status]:
+        """The status of each person in these lists, as the owner sees it."""
+        people = (*(self.invitations or ()), *((it, Status.ACCEPTED) for it in self.colleagues))
+        return {it.userid: status for it, status in people if it.userid is not None}
+
 
 class ReadLists:
     """The lists that a run has read, in bounded memory.
@@ -75,6 +80,7 @@ class ReadLists:
         self._userids: dict[Identity, Userid] = {}
         self._without_userid: set[Identity] = set()
         self._invitations: dict[Userid, dict[Userid, Status]] = {}
+        self._invited: dict[Userid, int] = {}  # how many of these lists name a person
         self._invitation_count = 0
 
     @property
@@ -182,11 +188,41 @@ class ReadLists:
         if owner is None:
             return []
         names = {_token(it.userid) for it in lists.colleagues if it.userid is not None}
-        if self._table.disagreement(_token(owner), names) is None:
-            return []
-        mine = _token(owner)
-        others = (it for it in self._owners if it != owner)
-        return [it for it in others if (_token(it) in names) is not self._table.connects(mine, _token(it))]
+        found: list[Userid] = []
+        if self._table.disagreement(_token(owner), names) is not None:
+            mine = _token(owner)
+            others = (it for it in self._owners if it != owner)
+            found = [it for it in others if (_token(it) in names) is not self._table.connects(mine, _token(it))]
+        if lists.invitations is not None and self.visible.are_visible:
+            found += self._doubtful_invitations(owner, _by_userid(lists.invitations))
+        return list(dict.fromkeys(found))
+
+    def invitation_doubts(self) -> list[Pair]:
+        """The pairs of which one list shows an invitation, and the other does not; `doubts` finds them later."""
+        return [
+            Pair(owner, other)
+            for owner, invitations in self._invitations.items()
+            for other, status in invitations.items()
+            if other in self._invitations and self._contradict(owner, other, status)
+        ]
+
+    def _doubtful_invitations(self, owner: Userid, invitations: Mapping[Userid, Status]) -> list[Userid]:
+        """The people whose remembered lists contradict the invitations of `owner`."""
+        remembered = self._invitations
+        found = [it for it, status in invitations.items() if it in remembered and self._contradict(owner, it, status)]
+        named_by = sum(it in remembered and owner in remembered[it] for it in invitations)
+        if named_by != self._invited.get(owner, 0):
+            others = (it for it in remembered if owner in remembered[it] and it not in invitations)
+            found += [it for it in others if not self._concern_me(owner, it)]
+        return found
+
+    def _contradict(self, owner: Userid, other: Userid, status: Status) -> bool:
+        """Whether the remembered invitations of `other` do not show one that `owner` sees with this status."""
+        return self._invitations[other].get(owner) is not swapped(status) and not self._concern_me(owner, other)
+
+    def _concern_me(self, one: Userid, other: Userid) -> bool:
+        """Whether one of two people is the signed-in user, whose invitations the lists of others may not show."""
+        return self.is_me(one) or self.is_me(other)
 
     def add(self, lists: ListsOf) -> None:
         """Remember the lists of a person, unless the memory is full.
@@ -207,9 +243,12 @@ class ReadLists:
             return
         self._owners.add(owner)
         if lists.invitations is not None:
-            found = _by_userid(lists.invitations)
-            self._invitation_count += len(found) - len(self._invitations.get(owner, ()))
+            found, before = _by_userid(lists.invitations), self._invitations.get(owner, {})
+            self._invitation_count += len(found) - len(before)
             self._invitations[owner] = found
+            for people, change in ((before, -1), (found, 1)):
+                for it in people:
+                    self._invited[it] = self._invited.get(it, 0) + change
 
     def connect(self, pair: Pair) -> None:
         """Take note that two people are colleagues, although a list that was read earlier does not say so."""

@@ -68,6 +68,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
     page_default: int | None = None,
     lists_omit: float = 0.0,
     lists_omit_inactive: bool = False,
+    lists_omit_pending: bool = False,
     cache_headers: bool = True,
     rootless_profile_entry: bool = True,
     dedup: bool = True,
@@ -122,6 +123,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         lists_omit: the share of connections that a list of colleagues leaves out, by `fault_seed`; a check shows them.
             Each of the two lists that a connection is in leaves it out by itself.
         lists_omit_inactive: whether lists of colleagues leave out people whose account is inactive.
+        lists_omit_pending: whether lists leave out the invitations that a person has received; a check shows them.
         cache_headers: whether responses have ``Cache-Control``, which allows responses of Profiles to be cached for 10
             minutes.
         rootless_profile_entry: how ``profileEntry.do`` responds for an unknown person: with 200 and a document without
@@ -160,6 +162,7 @@ def app(  # noqa: PLR0913  # an option for each contradiction between the vendor
         page_default=page_default,
         lists_omit=lists_omit,
         lists_omit_inactive=lists_omit_inactive,
+        lists_omit_pending=lists_omit_pending,
         omit_seed=fault_seed,
         cache_headers=cache_headers,
         rootless_profile_entry=rootless_profile_entry,

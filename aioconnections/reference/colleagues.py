@@ -211,6 +211,8 @@ class ColleagueEndpoints:
         settings = self.context.settings
         if settings.lists_omit_inactive and self.context.directory.person(row.target).state == "inactive":
             return True
+        if settings.lists_omit_pending and row.status is Status.PENDING:
+            return True
         return mix(settings.omit_seed, 90, row.number) < settings.lists_omit * 2**64
 
     def _feed(self, request: ServerRequest, owner: str, rows: Sequence[RelationshipRow]) -> AtomDocument:

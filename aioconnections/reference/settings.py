@@ -119,6 +119,7 @@ class Settings:
     page_default: int | None = field(validator=optional(ge(1)))
     lists_omit: float = field(validator=[ge(0), le(1)])
     lists_omit_inactive: bool = field(validator=instance_of(bool))
+    lists_omit_pending: bool = field(validator=instance_of(bool))
     omit_seed: int
     cache_headers: bool = field(validator=instance_of(bool))
     rootless_profile_entry: bool = field(validator=instance_of(bool))

@@ -34,8 +34,10 @@ def group(place: Place, size: int) -> list[Pair]:
     return [Pair(one, other) for one, other in permutations([it.userid for it in place.directory.people[:size]], 2)]  # type: ignore[arg-type] # all have one
 
 
-async def checked(place: Place, pairs: list[Pair]) -> tuple[Outcomes[CheckOutcome], list[Checked]]:
-    async with place.client(OUTSIDER) as client:
+async def checked(
+    place: Place, pairs: list[Pair], user: int | None = OUTSIDER
+) -> tuple[Outcomes[CheckOutcome], list[Checked]]:
+    async with place.client(user) as client:
         run = client.check_many(pairs, plan=Plan(page_cost=1))
         found = await run.collect()
     outcomes = [it for it in found if isinstance(it, Checked)]
@@ -68,6 +70,25 @@ async def test_lists_without_inactive_people_are_found_out() -> None:
     run, outcomes = await checked(place, group(place, 120))
     assert isinstance(run.stopped, InconsistentListsError)
     assert all(it.via == "list" and it.status is None for it in wrong(place, outcomes))
+
+
+def wrong_to_administrators(place: Place, outcomes: list[Checked]) -> list[Checked]:
+    """The outcomes that differ from what a check of an administrator says."""
+    return [it for it in outcomes if (it.status and str(it.status)) != place.status(it.pair.source, it.pair.target)]
+
+
+SWITCHES = [{"lists_omit_pending": True}, *({"lists_omit": 0.1, "fault_seed": seed} for seed in (1, 4, 6, 9))]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=str)
+async def test_lists_that_leave_out_invitations_are_found_out(switches: dict[str, Any]) -> None:
+    place = Place(directory=LARGE, **switches)
+    run, outcomes = await checked(place, group(place, 40), user=None)
+    assert isinstance(run.stopped, InconsistentListsError)
+    found = wrong_to_administrators(place, outcomes)
+    assert found, "else nothing was tested"
+    assert all(it.status is None and it.via == "list" for it in found), "all of them count as doubtful"
+    assert run.tally.doubtful == sum(it.status is None and it.via == "list" for it in outcomes)
 
 
 @pytest.mark.full

@@ -147,6 +147,71 @@ async def test_an_administrator_whose_first_lists_have_no_invitations() -> None:
         assert (it.status and str(it.status)) == place.status(it.pair.source, it.pair.target)
 
 
+@pytest.mark.parametrize("are_shown", [0, 2])
+async def test_invitations_in_lists_that_most_checks_do_not_show(are_shown: int) -> None:
+    """The lists are those of an administrator; of the checks of invitations, the third and fourth may show them too."""
+    place = Place(directory=LARGE)
+    pairs = group(place, 40)
+    administrator = httpx.BasicAuth("admin", "secret")
+    invitations = 0
+
+    class Generous(Door):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            nonlocal invitations
+            query = request.url.params
+            is_list = request.url.path.endswith("/connections.do")
+            if request.method == "HEAD":
+                ends = (Userid(query["sourceUserid"]), Userid(query["targetUserid"]))
+                is_list = place.status(*ends) in {"pending", "unconfirmed"} and invitations - 2 in range(are_shown)
+                invitations += place.status(*ends) in {"pending", "unconfirmed"}
+            if is_list:
+                request = next(administrator.auth_flow(request))
+                request.headers.pop("cookie", None)
+            return await super().handle_async_request(request)
+
+    async with place.client(OUTSIDER, transport=Generous(place.server), max_connections=1) as client:
+        run = client.check_many(pairs, plan=Plan(page_cost=1))
+        found = await run.collect()
+    assert invitations > 2
+    assert (run.tally.via_list > 1_000) is (are_shown == 0)
+    assert (run.stopped, run.tally.checked) == (None, len(pairs))
+    for it in found:
+        assert isinstance(it, Checked)
+        assert (it.status == Status.ACCEPTED) is (place.status(it.pair.source, it.pair.target) == Status.ACCEPTED)
+
+
+def without(response: httpx.Response, *userids: str) -> httpx.Response:
+    """The same list without the entries that contain all these userids."""
+    entries = re.findall(r"(?s)<entry.*?</entry>", response.text)
+    hidden = [it for it in entries if all(f"<snx:userid>{userid}<" in it for userid in userids)]
+    text = response.text
+    for it in hidden:
+        text = text.replace(it, "")
+    text = re.sub(r"(totalResults>)(\d+)", lambda it: f"{it[1]}{int(it[2]) - len(hidden)}", text)
+    headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
+    return httpx.Response(response.status_code, headers=headers, text=text)
+
+
+@pytest.mark.parametrize("is_hidden", [True, False])
+@pytest.mark.parametrize("window", [1, 1_000], ids=["checked before lists are read", "checked to confirm the lists"])
+async def test_an_invitation_that_a_check_shows_and_no_list_refutes_the_lists(window: int, *, is_hidden: bool) -> None:
+    """To an administrator, whose lists show all other invitations."""
+    place = Place(directory=LARGE)
+    pairs = group(place, 40)
+    first = next(it for it in pairs if place.status(it.source, it.target) == Status.PENDING)
+    pairs = sorted(pairs, key=lambda it: (it != first, first.source not in (it.source, it.target)))
+    userids = (first.source.value, first.target.value)
+    door = Tampering(place.server, lambda _, it: without(it, *userids) if is_hidden else None)
+    async with place.client(None, transport=door, max_connections=1) as client:
+        run = client.check_many(pairs, plan=Plan(page_cost=1, window_pairs=window))
+        found = await run.collect()
+    assert run.stopped is None, "nothing was concluded before"
+    assert (run.tally.via_list > 0) is not is_hidden
+    for it in found:
+        assert isinstance(it, Checked)
+        assert (it.status and str(it.status)) == place.status(it.pair.source, it.pair.target)
+
+
 async def test_one_person_whom_the_server_does_not_know() -> None:
     place = Place(directory=LARGE)
     source = max(LARGE.people[:300], key=lambda person: sum(1 for _ in LARGE.neighbours(person)))

@@ -6,7 +6,14 @@ from itertools import product
 
 import pytest
 
-from aioconnections.policy.evidence import ABSENT_CHECKS, PRESENT_CHECKS, Evidence, Invitations
+from aioconnections.policy.evidence import (
+    ABSENT_CHECKS,
+    INVITATION_CHECKS,
+    INVITED,
+    PRESENT_CHECKS,
+    Evidence,
+    Invitations,
+)
 from aioconnections.records import Status
 
 ACCEPTED, PENDING, UNCONFIRMED = Status.ACCEPTED, Status.PENDING, Status.UNCONFIRMED
@@ -17,7 +24,7 @@ def agree(evidence: Evidence, *, present: int = 0, absent: int = 0) -> None:
     """Checks that say the same as the lists."""
     for listed, count in ((ACCEPTED, present), (None, absent)):
         for _ in range(count):
-            assert evidence.wants(present=listed is not None)
+            assert evidence.wants(listed)
             assert evidence.checked(listed, listed)
 
 
@@ -42,21 +49,21 @@ def test_lists_are_proved_by_50_people_in_lists_and_100_who_are_not(*, absent_fi
     assert repr(evidence) == "Evidence(proved, 50 present, 100 absent)"
 
 
-@pytest.mark.parametrize(("present", "most"), [(True, 50), (False, 100)])
-def test_no_more_checks_are_made_than_prove_the_lists(*, present: bool, most: int) -> None:
+@pytest.mark.parametrize(("listed", "other", "most"), [(ACCEPTED, None, 50), (None, ACCEPTED, 100)])
+def test_no_more_checks_are_made_than_prove_the_lists(listed: Status | None, other: Status | None, most: int) -> None:
     evidence = Evidence()
-    assert [evidence.wants(present=present) for _ in range(most + 2)] == [True] * most + [False] * 2
-    assert evidence.wants(present=not present), "the two kinds count apart"
+    assert [evidence.wants(listed) for _ in range(most + 2)] == [True] * most + [False] * 2
+    assert evidence.wants(other), "the two kinds count apart"
 
 
-@pytest.mark.parametrize("present", [True, False])
-def test_a_check_that_failed_is_replaced_by_one_more(*, present: bool) -> None:
+@pytest.mark.parametrize("listed", ANYTHING)
+def test_a_check_that_failed_is_replaced_by_one_more(listed: Status | None) -> None:
     evidence = Evidence()
-    while evidence.wants(present=present):
+    while evidence.wants(listed):
         pass
-    evidence.failed(present=present)
-    assert evidence.wants(present=present)
-    assert not evidence.wants(present=present)
+    evidence.failed(listed)
+    assert evidence.wants(listed)
+    assert not evidence.wants(listed)
 
 
 @pytest.mark.parametrize(("listed", "status"), [*product(ANYTHING, ANYTHING)])
@@ -64,7 +71,7 @@ def test_a_check_contradicts_a_list_unless_it_says_the_same_or_shows_an_invitati
     listed: Status | None, status: Status | None
 ) -> None:
     evidence = Evidence()
-    is_new_invitation = listed is None and status in (PENDING, UNCONFIRMED)
+    is_new_invitation = listed is None and status in INVITED
     assert evidence.checked(listed, status) is (listed == status or is_new_invitation)
     assert evidence.concludes_absence is not is_new_invitation
     present, absent = listed == status is not None, listed is status is None
@@ -94,9 +101,9 @@ def test_an_invitation_in_the_last_check_proves_lists_whose_people_are_confirmed
     """No further check would be made that could do it."""
     evidence = Evidence()
     agree(evidence, present=50, absent=99)
-    assert evidence.wants(present=False)
+    assert evidence.wants(None)
     assert evidence.checked(None, PENDING)
-    assert not evidence.wants(present=False)
+    assert not evidence.wants(None)
     assert (evidence.standing, evidence.concludes_absence) == ("proved", False)
 
 
@@ -107,12 +114,13 @@ def test_an_invitation_may_be_found_after_the_lists_are_proved() -> None:
     assert (evidence.standing, evidence.concludes_absence) == ("proved", False)
 
 
-@pytest.mark.parametrize("present", [True, False])
-def test_lists_that_are_proved_need_no_check(*, present: bool) -> None:
+@pytest.mark.parametrize("listed", [ACCEPTED, None])
+def test_lists_that_are_proved_need_no_check(listed: Status | None) -> None:
     evidence = Evidence()
     agree(evidence, present=50, absent=100)
-    evidence.failed(present=present)
-    assert not evidence.wants(present=present)
+    evidence.failed(listed)
+    assert not evidence.wants(listed)
+    assert [evidence.believes(it) for it in ANYTHING] == [True] * 4
 
 
 def test_lists_that_are_refuted_are_never_proved() -> None:
@@ -121,8 +129,10 @@ def test_lists_that_are_refuted_are_never_proved() -> None:
     evidence.refute()
     assert evidence.checked(None, None)
     assert evidence.standing == "refuted"
-    assert not evidence.wants(present=True)
-    assert not evidence.wants(present=False)
+    assert not evidence.wants(PENDING)
+    assert all(evidence.disbelieves(it) and not evidence.believes(it) for it in ANYTHING)
+    assert not evidence.wants(ACCEPTED)
+    assert not evidence.wants(None)
 
 
 def test_proved_lists_can_be_refuted() -> None:
@@ -136,15 +146,82 @@ def test_invitations_are_read_until_they_are_known_to_be_invisible() -> None:
     invitations = Invitations()
     assert (invitations.are_visible, invitations.are_read) == (None, True)
     assert repr(invitations) == "Invitations(None)"
-    assert [invitations.listed(0) for _ in range(9)] == [0] * 9
+    for _ in range(9):
+        invitations.listed(0)
     assert invitations.are_read
     invitations.listed(0)
     assert (invitations.are_visible, invitations.are_read) == (False, False)
 
 
-def test_three_invitations_are_checked() -> None:
-    invitations = Invitations()
-    assert [invitations.listed(found) for found in (1, 0, 5, 5)] == [1, 0, 2, 0]
+def confirm(evidence: Evidence, count: int) -> None:
+    """Checks that show the invitations in lists."""
+    for _ in range(count):
+        assert evidence.wants(PENDING)
+        assert evidence.checked(PENDING, PENDING)
+
+
+@pytest.mark.parametrize(("shown", "needed"), [(1, 1), (4, 4), (10, 10), (500, 10)])
+def test_lists_with_invitations_answer_after_ten_of_these_are_confirmed_or_all(shown: int, needed: int) -> None:
+    assert INVITATION_CHECKS == 10
+    evidence = Evidence()
+    evidence.shows(shown)
+    agree(evidence, present=50, absent=100)
+    for _ in range(needed):
+        assert [it for it in ANYTHING if evidence.believes(it)] == [ACCEPTED]
+        confirm(evidence, 1)
+    assert all(evidence.believes(it) for it in ANYTHING)
+    evidence.shows(500)
+    assert evidence.believes(None) is (needed == 10), "more are shown than before"
+
+
+def test_ten_checks_of_invitations_are_among_those_of_people_in_lists() -> None:
+    evidence = Evidence()
+    evidence.shows(20)
+    confirm(evidence, 10)
+    agree(evidence, present=40, absent=100)
+    assert evidence.believes(UNCONFIRMED)
+    assert not evidence.wants(PENDING)
+
+
+def test_further_checks_of_invitations_are_ordinary_ones() -> None:
+    evidence = Evidence()
+    assert [evidence.wants(PENDING) for _ in range(52)] == [True] * 50 + [False] * 2
+
+
+def test_an_invitation_that_lists_with_invitations_lack_contradicts_them() -> None:
+    evidence = Evidence()
+    evidence.shows(1)
+    assert evidence.shows_invitations
+    assert not evidence.checked(None, PENDING)
+    assert evidence.concludes_absence
+
+
+def test_if_there_are_invitations_one_must_have_been_in_a_list() -> None:
+    evidence = Evidence()
+    agree(evidence, present=50, absent=100)
+    evidence.has_invitations = True
+    assert [it for it in ANYTHING if evidence.believes(it)] == [ACCEPTED]
+    assert not evidence.disbelieves(None), "one may come"
+    evidence.shows(1)
+    confirm(evidence, 1)
+    assert evidence.believes(None)
+
+
+def test_invitations_that_checks_do_not_show_are_of_no_importance() -> None:
+    evidence = Evidence()
+    evidence.shows(5)
+    agree(evidence, present=50, absent=100)
+    evidence.ignore_invitations()
+    assert not evidence.shows_invitations
+    assert evidence.believes(None)
+
+
+def test_without_conclusions_from_absence_the_people_in_lists_are_believed() -> None:
+    evidence = Evidence()
+    agree(evidence, present=50, absent=99)
+    assert not evidence.disbelieves(None)
+    assert evidence.checked(None, PENDING)
+    assert (evidence.believes(None), evidence.disbelieves(None), evidence.believes(PENDING)) == (False, True, True)
 
 
 def test_invitations_that_a_check_shows_are_visible() -> None:
@@ -152,7 +229,7 @@ def test_invitations_that_a_check_shows_are_visible() -> None:
     invitations.listed(1)
     invitations.checked(is_shown=True)
     assert (invitations.are_visible, invitations.are_read) == (True, True)
-    assert invitations.listed(5) == 0
+    invitations.listed(5)
     for _ in range(3):
         invitations.checked(is_shown=False)
     invitations.refused()
@@ -183,36 +260,21 @@ def test_a_server_that_refuses_to_list_invitations_may_show_them_in_checks() -> 
     invitations = Invitations()
     invitations.refused()
     assert (invitations.are_visible, invitations.are_read) == (False, False)
-    assert invitations.listed(2) == 0
+    invitations.listed(2)
     invitations.checked(is_shown=True)
     assert invitations.are_visible
 
 
-def test_a_check_of_an_invitation_that_failed_is_replaced_by_another() -> None:
+def test_lists_without_invitations_prove_nothing_if_another_list_has_some() -> None:
     invitations = Invitations()
-    assert invitations.listed(5) == 3
-    invitations.failed()
-    assert invitations.listed(5) == 1
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_lists_without_invitations_prove_nothing_if_another_list_has_some(*, fails: bool) -> None:
-    """Whether they are visible remains open even if the check of the invitation fails."""
-    invitations = Invitations()
-    assert invitations.listed(1) == 1
-    if fails:
-        invitations.failed()
-    for _ in range(20):
-        invitations.listed(0)
+    for found in (1, *[0] * 20):
+        invitations.listed(found)
     assert invitations.are_visible is None
-    assert invitations.listed(3) == 2 + fails
+    assert invitations.are_read
 
 
 def test_a_list_with_invitations_is_never_the_reason_to_read_no_more() -> None:
     invitations = Invitations()
     for _ in range(10):
         invitations.listed(1)
-        invitations.failed()
-        assert invitations.listed(0) == 0
-    assert invitations.listed(1) == 1
     assert invitations.are_read

@@ -147,7 +147,8 @@ def test_an_administrator_concludes_nothing_before_an_invitation_was_seen() -> N
     known.visible.may_be_visible = True
     assert says(known, M, S) == both(UNKNOWN)
     known.visible.refused()
-    assert [known.visible.listed(0) for _ in range(20)] == [0] * 20
+    for _ in range(20):
+        known.visible.listed(0)
     assert known.visible.are_visible is None
     known.visible.checked(is_shown=True)
     assert says(known, M, S) == both(None)
@@ -343,6 +344,58 @@ def test_doubts_are_the_owners_of_lists_of_whom_one_names_the_other_alone() -> N
     assert known.doubts(lists_of(MUELLER, STRASSER)) == [H]
     assert {*known.doubts(lists_of(MUELLER, HIDDEN, OZTURK, NAMELESS))} == {S, O}
     assert known.doubts(lists_of(Email("jm@example.com"), STRASSER)) == [H]
+
+
+def invited(owner: Person, *, pending: tuple[Person, ...] = (), unconfirmed: tuple[Person, ...] = ()) -> ListsOf:
+    """The lists of a person without colleagues."""
+    return lists_of(owner, invitations={PENDING: pending, UNCONFIRMED: unconfirmed})
+
+
+@pytest.mark.parametrize("earlier", [invited(STRASSER), invited(STRASSER, pending=(MUELLER,))])
+def test_an_invitation_that_the_other_list_does_not_show_from_the_other_side_is_doubted(earlier: ListsOf) -> None:
+    known = read(earlier, invited(OZTURK, unconfirmed=(MUELLER,)), visible=True)
+    assert known.doubts(invited(MUELLER, pending=(STRASSER, OZTURK))) == [S]
+
+
+def test_an_invitation_that_only_lists_read_earlier_show_is_doubted() -> None:
+    known = read(invited(STRASSER, pending=(MUELLER,)), invited(OZTURK), lists_of(HIDDEN), visible=True)
+    assert known.doubts(invited(MUELLER)) == [S]
+    assert known.doubts(invited(MUELLER, unconfirmed=(STRASSER, HIDDEN, ME))) == []
+    assert known.doubts(lists_of(MUELLER)) == [], "without invitations the list says nothing about these"
+
+
+def test_a_person_is_doubted_once() -> None:
+    known = read(invited(STRASSER, unconfirmed=(MUELLER,)), visible=True)
+    assert known.doubts(lists_of(MUELLER, STRASSER, invitations={UNCONFIRMED: (STRASSER,)})) == [S]
+
+
+@pytest.mark.parametrize("visible", [None, False])
+def test_invitations_are_compared_once_checks_have_shown_them(*, visible: bool | None) -> None:
+    known = read(
+        invited(STRASSER, pending=(MUELLER, OZTURK)), invited(OZTURK, unconfirmed=(STRASSER,)), visible=visible
+    )
+    assert known.doubts(invited(MUELLER)) == []
+    known.add(invited(MUELLER))
+    known.visible.checked(is_shown=True)
+    assert known.invitation_doubts() == [Pair(S, M)]
+
+
+def test_lists_of_others_need_not_show_invitations_of_the_user() -> None:
+    known = read(invited(ME, pending=(MUELLER,)), invited(STRASSER, unconfirmed=(ME,)), visible=True, me=I)
+    assert known.doubts(invited(MUELLER)) == []
+    assert known.doubts(invited(ME, unconfirmed=(STRASSER,))) == []
+    assert known.invitation_doubts() == []
+
+
+def test_invitations_of_lists_that_were_read_again_are_compared_as_they_are_now() -> None:
+    known = read(invited(STRASSER, pending=(MUELLER,)), invited(STRASSER), visible=True)
+    assert known.doubts(invited(MUELLER)) == []
+
+
+def test_lists_say_the_status_of_each_person() -> None:
+    lists = lists_of(MUELLER, STRASSER, NAMELESS, invitations={PENDING: (OZTURK, STRASSER), UNCONFIRMED: (HIDDEN,)})
+    assert lists.statuses() == {S: ACCEPTED, O: PENDING, H: UNCONFIRMED}
+    assert lists_of(MUELLER).statuses() == {}
 
 
 def test_a_list_that_is_read_again_is_compared_too() -> None:

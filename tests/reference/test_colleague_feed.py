@@ -133,8 +133,19 @@ async def test_lists_may_leave_out_people_whom_a_check_shows(
     assert await listed(lists_omit_inactive=True) == active < whole
     server = app(directory, lists_omit=1)
     other = next(iter(whole))
-    check = f"/profiles/atom/connection.do?connectionType=colleague&sourceKey={popular.key}&targetUserid={other}"
+    check = f"/profiles/atom/connection.do?connectionType=colleague&sourceKey={popular.key}&targetUserid={quote(other)}"
     assert (await ask(server, "HEAD", check, user=popular)).status_code == 200
+
+
+async def test_lists_may_leave_out_invitations_that_a_person_has_received(
+    directory: Directory, ask: Any, parse: Any, popular: Person
+) -> None:
+    server = app(directory, max_ps=1000, lists_omit_pending=True)
+    for status in Status:
+        response = await ask(server, "GET", f"{FEED}&key={popular.key}&ps=1000&status={status}", user=popular)
+        shown = [] if status is Status.PENDING else _colleagues(directory, popular, status)
+        assert set(_targets(parse(response.content))) == set(shown)
+        assert bool(shown) is (status is not Status.PENDING)
 
 
 async def test_page_beyond_the_last_one_is_empty(directory: Directory, ask: Any, parse: Any, popular: Person) -> None:
