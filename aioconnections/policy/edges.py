@@ -15,21 +15,18 @@ table counts for each person the lists that named them before their own list was
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from hashlib import blake2b
 
+from aioconnections.policy.digests import Digests, Numbers
 from aioconnections.reprs import frozen, safe_repr
 
 __all__ = ["Disagreement", "EdgeTable"]
 
 _LISTED = 1 << 31  # in the value of a person; the other bits count the lists that named the person
 
-_MOST_IN_BUCKET = 2048
-# Upper bounds. An array allocates up to 17/16 of its items and 7 more. A bucket has at least 1,024 items, which
-# share the array's header and its place in the list of buckets: 8.7 bytes for each edge, 13 for each person. The rest
-# is what malloc loses between arrays that grow, measured as growth of the process.
+# Upper bounds: 8.7 bytes for each edge, 13 for each person; see `Digests`. The rest is what malloc loses between arrays
+# that grow, measured as growth of the process.
 _BYTES_PER_EDGE = 10.5
 _BYTES_PER_PERSON = 16.0  # with the array of values
 _BYTES_AT_FIRST = 2048.0
@@ -71,8 +68,8 @@ class EdgeTable:
         self.lists: int = 0
         self.is_full: bool = False
         self._hash = blake2b(digest_size=8, key=key)
-        self._edges = _Digests()
-        self._people = _Counts()
+        self._edges = Digests()
+        self._people = Numbers("I")
 
     @property
     def bytes_used(self) -> int:
@@ -164,71 +161,3 @@ class EdgeTable:
 
 def _bytes_needed(edges: int, people: int) -> int:
     return int(_BYTES_AT_FIRST + _BYTES_PER_EDGE * edges + _BYTES_PER_PERSON * people)
-
-
-class _Digests:
-    """A set of numbers of 64 bits, in sorted arrays; an array that is full is split into two halves."""
-
-    __slots__ = ("_buckets", "_starts", "count")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._starts = array("Q", [0])  # the least digest that belongs in each bucket
-        self._buckets = [array("Q")]
-
-    def __contains__(self, digest: int) -> bool:
-        return self._find(digest)[2]
-
-    def add(self, digest: int) -> bool:
-        """Add a digest; return whether it is new."""
-        number, place, found = self._find(digest)
-        if not found:
-            self._insert(number, place, digest)
-        return not found
-
-    def _find(self, digest: int) -> tuple[int, int, bool]:
-        """The number of the bucket, the place in it, and whether the digest is there."""
-        number = bisect_right(self._starts, digest) - 1
-        bucket = self._buckets[number]
-        place = bisect_left(bucket, digest)
-        return number, place, place < len(bucket) and bucket[place] == digest
-
-    def _insert(self, number: int, place: int, digest: int) -> None:
-        self.count += 1
-        bucket = self._buckets[number]
-        bucket.insert(place, digest)
-        if len(bucket) > _MOST_IN_BUCKET:
-            self._split(number, len(bucket) // 2)
-
-    def _split(self, number: int, half: int) -> None:
-        bucket = self._buckets[number]
-        self._starts.insert(number + 1, bucket[half])
-        self._buckets[number : number + 1] = bucket[:half], bucket[half:]
-
-
-class _Counts(_Digests):
-    """A number of 32 bits for each digest, in arrays parallel to those of the digests."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._values = [array("I")]
-
-    def get(self, digest: int) -> int:
-        """The number of a digest; 0 if it has none."""
-        number, place, found = self._find(digest)
-        return self._values[number][place] if found else 0
-
-    def set(self, digest: int, value: int) -> None:
-        number, place, found = self._find(digest)
-        if found:
-            self._values[number][place] = value
-        else:
-            self._values[number].insert(place, value)
-            self._insert(number, place, digest)
-
-    def _split(self, number: int, half: int) -> None:
-        values = self._values[number]
-        self._values[number : number + 1] = values[:half], values[half:]
-        super()._split(number, half)

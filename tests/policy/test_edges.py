@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.policy import edges
+from aioconnections.policy import digests
 from aioconnections.policy.edges import Disagreement, EdgeTable
 
 PLENTY = 1 << 30
@@ -19,7 +19,7 @@ LISTS = st.lists(st.tuples(st.sampled_from(PEOPLE), st.lists(st.sampled_from(PEO
 
 @pytest.fixture
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "_MOST_IN_BUCKET", 4)
+    monkeypatch.setattr(digests, "_MOST_IN_BUCKET", 4)
 
 
 class Model:
