@@ -154,8 +154,9 @@ class Checked(Outcome):
     Attributes:
         status: the status, seen from the source; None if no connection is visible to the signed-in user.
         via: how the status was found: ``"head"`` by a check of this pair; ``"list"``, in a run with a `Plan`, from the
-            list of one of the two people; ``"duplicate"`` from an earlier item of the run with the same pair.
-        of: index of that earlier item, for ``"duplicate"``; else None.
+            list of one of the two people; ``"duplicate"`` from another item of the run, with the same pair or the same
+            people the other way round.
+        of: index of that item, for ``"duplicate"``; else None.
     """
 
     status: Status | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from attrs import evolve
 
@@ -27,6 +27,7 @@ from aioconnections.errors import (
     ServerUnavailableError,
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
+from aioconnections.policy.answers import Answer, Answers, Kind
 from aioconnections.policy.evidence import ABSENT_CHECKS, INVITED, PRESENT_CHECKS, Evidence
 from aioconnections.policy.plan import Plan
 from aioconnections.policy.planner import Check, Planner
@@ -39,9 +40,9 @@ from aioconnections.session.telemetry import LOG
 __all__ = ["PlannedChecks"]
 
 Work: TypeAlias = Callable[[Parking], Awaitable[None]]
-Kind: TypeAlias = Literal["own", "other"]
 
 _PAGE_SIZE = 250
+_ANSWERS_SHARE = 4  # of the memory, one part for the responses to checks
 _MOST_FOUND = 100_000  # connections and invitations found by checks that are compared with lists read later
 _MOST_FAILURES = 5  # lists in a row that could not be used, after which no more are read
 
@@ -78,7 +79,8 @@ class PlannedChecks:
         self.verdict: ConnectionsError | None = None
         self._checks = checks
         self._prices = prices
-        self._lists = ReadLists(plan.memory_bytes, lambda: checks.session.me)
+        self._answers = Answers(plan.memory_bytes // _ANSWERS_SHARE)
+        self._lists = ReadLists(plan.memory_bytes - plan.memory_bytes // _ANSWERS_SHARE, lambda: checks.session.me)
         self._reader = PeopleLists(checks.session, checks.run, prices)
         self._planner = self._new_planner()
         self._evidence: dict[Kind, Evidence] = {"own": Evidence(), "other": Evidence()}
@@ -94,6 +96,10 @@ class PlannedChecks:
         self._unrecorded: deque[CheckOutcome] = deque()  # found, and not in the journal yet
         self._repeats: dict[int, list[tuple[int, object]]] = {}  # items with the pair of an earlier one
         self._first: dict[Pair, int] = {}  # of each pair that is not settled
+        self._checking: dict[Pair | None, int] = {}
+        self._turned: dict[
+            int, list[_Waiting]
+        ] = {}  # items with the people of one that is checked, the other way round
         self._expected: dict[int, tuple[Kind, Status | None]] = {}  # what a list says of a pair that is checked
         self._work: deque[Work] = deque()  # lists, and checks that are no items
         self._busy = 0  # workers
@@ -137,7 +143,9 @@ class PlannedChecks:
             self._heads.append(waiting)
         else:
             self._lists.names_emails |= isinstance(pair.source, Email) or isinstance(pair.target, Email)
-            self._place(waiting, self._lists.answer(pair))
+            listed = self._lists.answer(pair)
+            if not (isinstance(listed, Unknown) and self._is_answered(waiting)):
+                self._place(waiting, listed)
 
     def make_room(self) -> None:
         """See `Backlog`."""
@@ -178,15 +186,19 @@ class PlannedChecks:
             return partial(self._busily, self._work.popleft())
         if self._invalid:
             return partial(self._busily, partial(self._check, *self._invalid.popleft()))
-        waiting = self._heads.popleft()
-        return partial(self._busily, partial(self._check, waiting.number, waiting.item))
+        waiting = self._next_waiting()
+        return partial(
+            self._busily, _nothing if waiting is None else partial(self._check, waiting.number, waiting.item)
+        )
 
     def give_up(self, reason: str = NOT_DONE) -> None:
         """See `Backlog`."""
         self._check_all()
         for outcome in self._unrecorded:
             self._deliver(outcome)
-        left: list[tuple[int, object, Pair | None]] = [*self._heads, *self._recorded]
+        turned = (it for waiting in self._turned.values() for it in waiting)
+        left: list[tuple[int, object, Pair | None]] = [*self._heads, *self._recorded, *turned]
+        self._turned.clear()
         left += [(*it, None) for it in self._invalid]
         for queue in (self._unrecorded, self._heads, self._recorded, self._invalid):
             queue.clear()
@@ -261,10 +273,40 @@ class PlannedChecks:
             return None
         if not self._heads and self._uses_lists:
             self._ask_planner()
-        if not self._heads or self._work:
-            return None
-        waiting = self._heads.popleft()
-        return waiting.number, waiting.item
+        waiting = None if self._work else self._next_waiting()
+        return None if waiting is None else (waiting.number, waiting.item)
+
+    def _next_waiting(self) -> _Waiting | None:
+        """The next pair to check: of those that wait, the first that no other check has answered or may answer."""
+        while self._heads:
+            waiting = self._heads.popleft()
+            if not self._is_answered(waiting):
+                self._checking[waiting.pair] = waiting.number
+                return waiting
+        return None
+
+    def _is_answered(self, waiting: _Waiting) -> bool:
+        """Deliver what an earlier check has said of a pair, or let it wait for one that is under way."""
+        pair, kind = waiting.pair, self._kind_of(waiting.pair)
+        known = self._answers.find(pair, kind)
+        if known is not None:
+            self._share(waiting, known)
+            return True
+        if not self._answers.may_turn(kind):
+            return False
+        first = self._checking.get(Pair(pair.target, pair.source))
+        if first is not None:
+            self._turned.setdefault(first, []).append(waiting)
+        return first is not None
+
+    def _share(self, waiting: _Waiting, answer: Answer) -> None:
+        """Deliver the response to another check for a pair."""
+        if (expected := self._expected.pop(waiting.number, None)) is not None:
+            self._evidence[expected[0]].failed(expected[1])
+        index, item, pair = waiting
+        outcome = Checked(answer.status, index=index, item=item, pair=pair, via="duplicate", of=answer.first)
+        self._put(outcome)
+        self._finish(outcome)
 
     async def _busily(self, work: Work, parking: Parking) -> None:
         self._busy += 1
@@ -344,16 +386,28 @@ class PlannedChecks:
 
     def _finish(self, outcome: CheckOutcome) -> None:
         """Deliver the outcomes of the items with the same pair."""
-        try:
-            pair = outcome.pair or pair_of(outcome.item)  # an outcome without a request may have none
-        except InvalidInputError:
-            return
-        if self._first.get(pair) != outcome.index:
+        pair = _pair_of(outcome)
+        if pair is None or self._first.get(pair) != outcome.index:
             return
         del self._first[pair]
         for index, item in self._repeats.pop(outcome.index, ()):
             again = evolve(outcome, index=index, item=item, attempts=0, elapsed=0.0, waited=0.0)
-            self._put(evolve(again, via="duplicate", of=outcome.index) if isinstance(again, Checked) else again)
+            if isinstance(again, Checked):
+                self._from_absence += again.via == "list" and again.status is None
+                again = evolve(again, via="duplicate", of=outcome.index if again.of is None else again.of)
+            self._put(again)
+
+    def _finish_turned(self, outcome: CheckOutcome) -> None:
+        """Deliver what a check says of the same people the other way round, or check that too."""
+        self._checking.pop(_pair_of(outcome), None)
+        for waiting in self._turned.pop(outcome.index, ()):
+            answer: Answer | None = None
+            if isinstance(outcome, Checked):
+                answer = self._answers.turned(Answer(outcome.status, outcome.index), self._kind_of(waiting.pair))
+            if answer is None:
+                self._heads.append(waiting)
+            else:
+                self._share(waiting, answer)
 
     # --- checks ---
 
@@ -366,7 +420,10 @@ class PlannedChecks:
         """Deliver the outcome of a check, and compare it with the lists."""
         expected = self._expected.pop(outcome.index, None)
         self._deliver(outcome)
+        if isinstance(outcome, Checked):
+            self._answers.add(outcome.pair, Answer(outcome.status, outcome.index), self._kind_of(outcome.pair))
         self._finish(outcome)
+        self._finish_turned(outcome)
         if isinstance(outcome, Checked):
             self._prices.checked(outcome.elapsed)
             self._compare_check(outcome.pair, outcome.status, expected)
@@ -616,3 +673,16 @@ def _userid(person: Person) -> Userid:
     """The userid of a person in a list that was read whole."""
     assert person.userid is not None  # noqa: S101 # see `PeopleLists.read`
     return person.userid
+
+
+def _pair_of(outcome: CheckOutcome) -> Pair | None:
+    """The pair of an outcome; None for an invalid item. An outcome without a request may not have it."""
+    try:
+        return outcome.pair or pair_of(outcome.item)
+    except InvalidInputError:
+        return None
+
+
+async def _nothing(parking: Parking) -> None:
+    """The work that is left if all pairs were answered by the checks of others."""
+    del parking

@@ -27,7 +27,7 @@ def check(
     Each row is written with five more columns, which replace columns of the same names: status (accepted, pending,
     unconfirmed, or none if no connection is visible to you), http_status, attempts, elapsed_ms and error. With --plan
     auto there is a further one, via: head if the pair was checked, list if a list of colleagues showed its status, or
-    duplicate if an earlier row had the same pair.
+    duplicate if another row with the same pair, or with the same people the other way round, showed it.
 
     With --group or --against, files have people instead of pairs, and all pairs of these people are checked, as in
     "aioconnections check --group team.csv --plan auto --output pairs.csv" or "aioconnections check team.csv --against

@@ -20,8 +20,9 @@ class Plan:
 
     Attributes:
         window_pairs: number of pairs that are read ahead and compared; at least 1.
-        memory_bytes: bound on the memory for connections that lists have shown, and for the people listed; at least
-            1 MiB. When it is full, no further list is read and the other pairs are checked one by one.
+        memory_bytes: bound on the memory for connections that lists have shown, for the people listed, and, with a
+            quarter, for the responses to checks; at least 1 MiB. When lists have filled theirs, no further list is read
+            and the other pairs are checked one by one.
         page_cost: how much longer one page of a list takes than one check; None to learn it during the run from the
             rate limit, the times of responses and the number of connections.
 
