@@ -55,12 +55,6 @@ class _Waiting(NamedTuple):
     pair: Pair
 
 
-class _OneSided(NamedTuple):
-    """Stands in the plan for the person of a pair whose list would not answer it."""
-
-    person: Identity
-
-
 class PlannedChecks:
     """The `Backlog` of a run of checks with a plan.
 
@@ -215,7 +209,7 @@ class PlannedChecks:
 
     # --- what to do next ---
 
-    def _new_planner(self) -> Planner[Identity | _OneSided]:
+    def _new_planner(self) -> Planner[Identity]:
         return Planner(self.window, self._prices.page, _PAGE_SIZE)
 
     def _ask_planner(self) -> None:
@@ -234,13 +228,10 @@ class PlannedChecks:
             if isinstance(decision, Check):
                 self._heads.append(self._planned.pop(decision.number))
                 continue
-            if isinstance(decision.person, _OneSided):  # such pairs have the other person in common
-                self._heads.extend(self._planned.pop(number) for number in decision.numbers)
-            else:
-                self._is_asking_rights = not self._has_listed
-                first = [self._ask_rights] if self._is_asking_rights else []
-                self._has_listed = True
-                self._work += [*first, partial(self._list, decision.person, decision.numbers)]
+            self._is_asking_rights = not self._has_listed
+            first = [self._ask_rights] if self._is_asking_rights else []
+            self._has_listed = True
+            self._work += [*first, partial(self._list, decision.person, decision.numbers)]
 
     def _check_all(self) -> None:
         """Check every pair that waits for a list or for evidence."""
@@ -353,7 +344,7 @@ class PlannedChecks:
         if not any(useful):
             self._heads.append(waiting)
             return
-        one, other = (it if use else _OneSided(it) for it, use in zip(ends, useful, strict=True))
+        one, other = (it if use else None for it, use in zip(ends, useful, strict=True))
         self._planned[waiting.number] = waiting
         self._planner.add(waiting.number, one, other)
 

@@ -155,9 +155,10 @@ class Planner(Generic[PersonT]):
                 candidate.pages = self._totals.pages(candidate.person)
             self._rank_all()
 
-    def add(self, number: int, one: PersonT, other: PersonT) -> None:
+    def add(self, number: int, one: PersonT | None, other: PersonT | None) -> None:
         """Hold a pair, identified by a number that no other pair held has.
 
+        Pass None in place of a person whose list would not answer the pair.
         Pairs may be added after `close` as well: those whose list could not be read.
         """
         if number in self._pairs:
@@ -166,10 +167,12 @@ class Planner(Generic[PersonT]):
         if self._heads_only or one == other:
             self._pairs[number] = (None, None, self._added)
             return
-        first = self._people.get(one) or self._new_candidate(one)
-        second = self._people.get(other) or self._new_candidate(other)
+        first = None if one is None else self._people.get(one) or self._new_candidate(one)
+        second = None if other is None else self._people.get(other) or self._new_candidate(other)
         self._pairs[number] = (first, second, self._added)
         for candidate in (first, second):
+            if candidate is None:
+                continue
             candidate.numbers.append(number)
             candidate.pending += 1
             if candidate.pending + candidate.spent >= candidate.rank_at:

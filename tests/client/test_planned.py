@@ -132,6 +132,17 @@ async def test_the_side_with_fewer_people_is_listed(*, sources_are_many: bool) -
     assert requests(place)[1] <= 10 + 20 + 150
 
 
+@pytest.mark.parametrize("kind", ["email", "key"])
+async def test_lists_of_the_other_side_show_the_userids_that_the_first_lists_need(kind: str) -> None:
+    place = Place(directory=LARGE)
+    many, few = identities(place, range(100, 160), (kind,)), identities(place, range(20), (kind,))
+    pairs = [Pair(*pair) for pair in product(many, few)]
+    async with place.client(900) as client:
+        found = await client.check_many(pairs, plan=PLAN).collect()
+    assert statuses(found) == {index: truth(place, pair, 900) for index, pair in enumerate(pairs)}
+    assert requests(place)[1] <= 2 * (20 + 60) + 20 + 151, "not one for each of 1,200 pairs"
+
+
 async def test_pairs_of_people_who_come_once_are_checked() -> None:
     place = Place(directory=LARGE)
     people = identities(place, range(200))

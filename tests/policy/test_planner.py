@@ -102,6 +102,18 @@ def test_equals_are_listed_in_the_order_in_which_they_came() -> None:
     assert asked(planner) == [List("c", (0, 1)), List("x", (2, 3)), List("e", (4, 5))]
 
 
+def test_a_person_whose_list_would_not_answer_a_pair_is_not_listed_for_it() -> None:
+    planner = planner_of("ab", "ac")
+    for number, other in enumerate("bcd", start=2):
+        planner.add(number, None, other)
+    planner.add(5, None, None)
+    planner.close()
+    assert asked(planner) == [List("a", (0, 1)), *checks(2, 3, 4, 5)]
+    planner.add(6, "x", None)
+    planner.add(7, None, "x")
+    assert asked(planner) == [List("x", (6, 7))]
+
+
 def test_equal_pairs_count_each_and_a_pair_of_the_same_person_is_checked() -> None:
     planner = planner_of("ab", "cc", "ba", "cc", "cc")
     planner.close()
