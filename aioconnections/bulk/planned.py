@@ -28,10 +28,10 @@ from aioconnections.errors import (
 )
 from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
 from aioconnections.policy.answers import Answer, Answers, Kind
-from aioconnections.policy.evidence import ABSENT_CHECKS, INVITED, PRESENT_CHECKS, Evidence
+from aioconnections.policy.evidence import FEWEST_PAIRS, INVITED, Evidence
 from aioconnections.policy.plan import Plan
 from aioconnections.policy.planner import Check, Planner
-from aioconnections.policy.prices import Prices
+from aioconnections.policy.prices import PAGE_SIZE, Prices
 from aioconnections.policy.read_lists import ListsOf, ReadLists, Unknown, swapped
 from aioconnections.records import Email, Identity, Pair, Person, Status, Userid
 from aioconnections.session.parking import Parking
@@ -41,7 +41,6 @@ __all__ = ["PlannedChecks"]
 
 Work: TypeAlias = Callable[[Parking], Awaitable[None]]
 
-_PAGE_SIZE = 250
 _ANSWERS_SHARE = 4  # of the memory, one part for the responses to checks
 _MOST_FOUND = 100_000  # connections and invitations found by checks that are compared with lists read later
 _MOST_FAILURES = 5  # lists in a row that could not be used, after which no more are read
@@ -101,7 +100,7 @@ class PlannedChecks:
         self._uses_lists = True
         self._has_listed = False
         self._is_asking_rights = False
-        self._fewest = min(2 * (PRESENT_CHECKS + ABSENT_CHECKS), plan.window_pairs)
+        self._fewest = min(FEWEST_PAIRS, plan.window_pairs)
         self._failures = 0  # of lists in a row
         self._found: dict[Identity, dict[Userid, Status]] = {}  # by checks
         self._found_count = 0
@@ -210,7 +209,7 @@ class PlannedChecks:
     # --- what to do next ---
 
     def _new_planner(self) -> Planner[Identity]:
-        return Planner(self.window, self._prices.page, _PAGE_SIZE)
+        return Planner(self.window, self._prices.page, PAGE_SIZE)
 
     def _ask_planner(self) -> None:
         """Move what the planner decides into the queues, until there is something to do.

@@ -36,6 +36,10 @@ def check(
     and the columns of a check. Other columns of the files are not copied. A person in several rows is taken once. A row
     that cannot be read is reported with its line number and left out; the exit code is then 1.
 
+    With --dry-run, nothing is sent, and no login is needed. The request for each row is written to the result, and the
+    number of requests is printed for each plan, with the time that they take at --max-per-second. Without a URL, or
+    with --plan auto, whose requests depend on responses, no requests are written. A journal is not read.
+
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
             target_email, target_userid or target_key; others are copied to the result. With --against, people. Omitted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -16,7 +16,7 @@ from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files,
 from aioconnections.cli.bar import progress
 from aioconnections.cli.confirm import asked
 from aioconnections.cli.dialect import output_encoding
-from aioconnections.cli.dry import PLAN, plan
+from aioconnections.cli.dry import PLAN, Forecast, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
     GOOD,
@@ -169,14 +169,31 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
     if not run.dry_run:
         do = partial(do_all, verb, source=source, options=rows, ask=run.asks)
         return with_client(server, run, source, lambda client, journal: do(client, journal=journal))
-    address = server.address()
-    with (
-        source.table(verb, rows) as (table, file),
-        _result(table, file, PLAN, rows) as write,
-    ):
-        writing = _writing(write, verb, PLAN, table)
-        plan(verb, table.rows, address, writing)
+    return _dry_run(verb, server, source, run, rows)
+
+
+def _dry_run(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: RunOptions, rows: Rows) -> int:
+    """Write the requests of a dry run, as far as they are known before it, and print the forecast of checks."""
+    server.check_others()
+    writes = rows.output is not None or rows.form is not None
+    if verb.plan is None and writes:
+        raise InvalidInputError(
+            "--dry-run writes no result with --plan auto, whose requests depend on responses; "
+            "omit --output, --format and --json, or use --plan head"
+        )
+    address = None if verb.plan is None or (verb.ends and not server.url and not writes) else server.address()
+    recorded = run.record is not None and run.record.exists()
+    forecast = None if verb.ends is None else Forecast.at(server, recorded=recorded)
+    with source.table(verb, rows) as (table, file):
+        result = nullcontext(_write_nothing) if address is None else _result(table, file, PLAN, rows)
+        with result as write:
+            writing = _writing(write, verb, PLAN, table)
+            plan(verb, table.rows, address, writing, forecast)
     return SOME_BAD if writing.bad else GOOD
+
+
+def _write_nothing(row: InputRow) -> None:
+    del row
 
 
 def with_client(

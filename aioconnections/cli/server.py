@@ -115,6 +115,14 @@ class ServerOptions:
     def _check(self) -> None:
         if not self.url:  # not checked by Cyclopts, which would report a missing URL before an unknown option
             raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
+        self.check_others()
+
+    def check_others(self) -> None:
+        """Check the options that do not need a URL; no secret is read.
+
+        Raises:
+            InvalidInputError: options conflict, or the file of --ca-file has no certificates.
+        """
         if not self._oauth_paths and not self._has_token:
             raise InvalidInputError(
                 "--token-paths ordinary needs a token; use --token-file, or set AIOCONNECTIONS_TOKEN"

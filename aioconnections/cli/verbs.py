@@ -32,7 +32,7 @@ from aioconnections.protocol import colleagues, communities, discovery, listing,
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.colleagues import OnUnknown
 from aioconnections.protocol.messages import Flow
-from aioconnections.records import Connection, Status, Userid
+from aioconnections.records import Connection, Identity, Status, Userid
 
 __all__ = [
     "ACCEPT",
@@ -79,7 +79,8 @@ class BulkVerb(Generic[ItemT]):
         done: participle in the summary, after the number of items.
         shape: shape of the input.
         start: starts the run over items.
-        plan: the request flow of one item; a dry run shows its first request.
+        plan: the request flow of one item; a dry run shows its first request. None if responses decide about it.
+        ends: the two people of an item, for a dry run that estimates the requests of checks; None for other verbs.
         once: whether a repeated person is skipped.
         changes: whether the verb changes anything on the server.
         then: the next request, for a dry run, if it depends on the first response.
@@ -99,7 +100,8 @@ class BulkVerb(Generic[ItemT]):
     done: str = "done"
     shape: Shape[ItemT]
     start: Callable[[Client, Any, RunArguments], Outcomes[Any]]
-    plan: Callable[[Address, ItemT], Flow[Any]]
+    plan: Callable[[Address, ItemT], Flow[Any]] | None
+    ends: Callable[[ItemT], tuple[Identity, Identity]] | None = None
     once: bool = False
     changes: bool = True
     then: str | None = None
@@ -187,6 +189,7 @@ CHECK: BulkVerb[RowPair] = BulkVerb(
     shape=PAIRS,
     start=lambda client, pairs, options: client.check_many(pairs, **options),
     plan=profiles.check,
+    ends=lambda pair: (pair.source, pair.target),
     added=("status", "http_status"),
     to_columns=_checked,
     label=lambda outcome: str(outcome.as_dict()["status"]),
@@ -201,6 +204,7 @@ def _check_by_plan(client: Client, pairs: Any, options: RunArguments) -> Outcome
 PLANNED_CHECK = evolve(
     CHECK,
     start=_check_by_plan,
+    plan=None,
     added=(*CHECK.added, "via"),
     to_columns=_checked_by_plan,
 )

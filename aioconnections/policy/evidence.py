@@ -18,7 +18,9 @@ from aioconnections.records import Status
 
 __all__ = [
     "ABSENT_CHECKS",
+    "FEWEST_PAIRS",
     "INVITATION_CHECKS",
+    "INVITATION_LISTS",
     "INVITED",
     "PRESENT_CHECKS",
     "Evidence",
@@ -28,9 +30,12 @@ __all__ = [
 
 PRESENT_CHECKS = 50
 ABSENT_CHECKS = 100
+FEWEST_PAIRS = 2 * (PRESENT_CHECKS + ABSENT_CHECKS)
+"""Number of pairs below which no list is read, because confirming the lists takes nearly as many checks."""
 INVITATION_CHECKS = 10  # of the people in lists; fewer if lists show fewer invitations
+INVITATION_LISTS = 10
+"""Number of people whose invitations are read although none were found."""
 INVITED = frozenset({Status.PENDING, Status.UNCONFIRMED})
-_LISTS = 10  # people whose invitations are read although none were found
 _HIDDEN = 3  # invitations in lists that checks do not show, after which none are read
 
 Standing: TypeAlias = Literal["open", "proved", "refuted"]
@@ -170,7 +175,7 @@ class Invitations:
             return
         self._lists += 1
         self._are_listed |= found > 0
-        if self._lists >= _LISTS and not self._are_listed and not self.may_be_visible:
+        if self._lists >= INVITATION_LISTS and not self._are_listed and not self.may_be_visible:
             self.are_visible = False
 
     def refused(self) -> None:

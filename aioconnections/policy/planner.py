@@ -143,6 +143,11 @@ class Planner(Generic[PersonT]):
         self._rank_all_if_changed()
 
     @property
+    def pages_on_average(self) -> float:
+        """Expected number of pages of a list of unknown length."""
+        return self._totals.average
+
+    @property
     def page_size(self) -> int:
         """Number of entries in a page. May be set when the server gives fewer than were asked for."""
         return self._totals.page_size

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Prices"]
+__all__ = ["PAGE_SIZE", "Prices"]
 
-# Measured on the client: one check, and one page of 250 colleagues.
+PAGE_SIZE = 250
+"""Number of colleagues in one page of a list."""
+
+# Measured on the client: one check, and one page.
 _CHECK_CPU = 30e-6
 _PAGE_CPU = 12e-3
 # Before the first responses.

@@ -16,9 +16,10 @@ from aioconnections.policy.evidence import Invitations
 from aioconnections.records import Identity, Pair, Person, Status, Userid
 from aioconnections.reprs import frozen, safe_repr
 
-__all__ = ["UNKNOWN", "ListsOf", "ReadLists", "Unknown", "folded", "swapped"]
+__all__ = ["BYTES_PER_LIST", "UNKNOWN", "ListsOf", "ReadLists", "Unknown", "folded", "swapped"]
 
-_BYTES_PER_LIST = 400  # the identities of a person whose list was read
+BYTES_PER_LIST = 400
+"""Memory for the identities of a person whose list was read."""
 _BYTES_PER_INVITATION = 250
 _OTHER_CASE = "userid without case:"
 
@@ -100,7 +101,7 @@ class ReadLists:
     def is_full(self) -> bool:
         """Whether no further list is remembered."""
         people = len(self._owners) + len(self._userids) + len(self._without_userid)
-        used = self._table.bytes_used + _BYTES_PER_LIST * people
+        used = self._table.bytes_used + BYTES_PER_LIST * people
         return self._table.is_full or used + _BYTES_PER_INVITATION * self._invitation_count > self._memory_bytes
 
     def known_as(self, person: Identity) -> Identity:

@@ -145,7 +145,10 @@ def test_messages_name_the_file_if_there_are_two(command: Command, pairs_file: P
     dry = command("check", first, "--against", "b.csv", "--dry-run")
     assert dry.code == 1
     assert dry.err == (
-        f"{problem}\nnothing was sent; {first}: line 4 repeats a person; b.csv: line 5 repeats the header\n"
+        f"{problem}\n3 pairs; 1 unreadable\n"
+        "plan  requests  time at 100/s\nhead         4          0.0 s\nauto         4          0.0 s\n"
+        "head is exact unless requests are repeated; auto is estimated from lists of usual length\n"
+        f"nothing was sent; {first}: line 4 repeats a person; b.csv: line 5 repeats the header\n"
     )
 
 
