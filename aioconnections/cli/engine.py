@@ -45,6 +45,8 @@ class CommandRun(Generic[ItemT]):
         interrupted: whether a signal has ended the run.
         begun: whether the run has read a row.
         succeeded: whether the server has responded to a request for a row.
+        requests: number of requests that the run has sent, with those for the login and for lists.
+        found_in_lists: number of pairs whose status a list has shown.
         local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
         mismatch: number of the line that differs from the journal; None if none does, or if the row has no line.
@@ -57,6 +59,7 @@ class CommandRun(Generic[ItemT]):
     interrupted: bool = False
     begun: bool = False
     succeeded: bool = False
+    requests: int = 0
     local_limit: int | None = None
     found_in_lists: int = 0
     kept: bool = False
@@ -147,7 +150,8 @@ class CommandRun(Generic[ItemT]):
         self.stopped = stopped
         self.begun = tally.read > 0
         self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
-        self.local_limit = client.stats().local_limit
+        stats = client.stats()
+        self.requests, self.local_limit = stats.attempts, stats.local_limit
         self.found_in_lists = tally.via_list
 
     def _write(self, outcome: Outcome, stopped: ConnectionsError | None) -> None:

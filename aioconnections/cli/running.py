@@ -304,11 +304,20 @@ def sum_up(engine: CommandRun[Any]) -> None:
         kept = engine.journal.kept
         verb = engine.writing.verb
         say(f"aioconnections: the journal of a finished run is kept as {kept}; all rows are {verb.done} again")
-    say(engine.writing.summary(), *engine.writing.reasons.lines(engine.stopped))
+    summary = "; ".join([engine.writing.summary(), *_requests(engine)])
+    say(summary, *engine.writing.reasons.lines(engine.stopped))
     if engine.found_in_lists:
         say(f"{engine.found_in_lists:,} of them found in lists of colleagues")
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
+
+
+def _requests(engine: CommandRun[Any]) -> Iterator[str]:
+    """How many requests the run has sent, if lists may have saved some. Replayed outcomes take none."""
+    requests, pairs = engine.requests, engine.writing.done_now
+    which = "the other " * engine.writing.has_replayed
+    if engine.writing.verb.uses_lists and pairs:
+        yield f"{requests:,} request{'s' * (requests != 1)} for {which}{pairs:,} pair{'s' * (pairs != 1)}"
 
 
 def _on_progress(writing: Writing[Any], on_progress: OnProgress | None) -> OnProgress:

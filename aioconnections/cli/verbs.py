@@ -92,6 +92,7 @@ class BulkVerb(Generic[ItemT]):
         rows_of: the number of rows of an outcome, given its first row.
         found: the number of records in an outcome, which the summary adds up.
         records: what these records are, in the summary.
+        uses_lists: whether lists may answer in place of a request for each item; the summary then counts requests.
         question: what to ask before more than a few items, with ``{}`` for their number; None if nothing is removed.
     """
 
@@ -113,6 +114,7 @@ class BulkVerb(Generic[ItemT]):
     rows_of: Callable[[InputRow], int] = lambda _: 1
     found: Callable[[Outcome], int] = lambda _: 0
     records: str = "records"
+    uses_lists: bool = False
     question: str | None = None
 
     def rows(self, outcome: Outcome) -> Iterable[InputRow]:
@@ -205,6 +207,7 @@ PLANNED_CHECK = evolve(
     CHECK,
     start=_check_by_plan,
     plan=None,
+    uses_lists=True,
     added=(*CHECK.added, "via"),
     to_columns=_checked_by_plan,
 )

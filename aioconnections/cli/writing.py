@@ -63,6 +63,7 @@ class Writing(Generic[ItemT]):
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
     _replayed: int = 0
+    _done_now: int = 0
     _found: int = 0
     _oldest: datetime | None = None  # times at which the replayed outcomes were recorded
     _latest: datetime | None = None
@@ -85,6 +86,16 @@ class Writing(Generic[ItemT]):
             or not self._count.tally(self._count.finished).good
         )
 
+    @property
+    def done_now(self) -> int:
+        """The number of items with an outcome that no earlier run has recorded."""
+        return self._done_now
+
+    @property
+    def has_replayed(self) -> bool:
+        """Whether an earlier run has recorded an outcome."""
+        return self._oldest is not None
+
     def numbered(self, rows: Iterator[ItemT | BadRowError]) -> Iterator[ItemT | BadRowError]:
         """The rows; their line numbers are kept if the verb may give a `Duplicate`."""
         for row in rows:
@@ -101,6 +112,7 @@ class Writing(Generic[ItemT]):
         if isinstance(outcome, Duplicate):
             error = same_person(self._lines[outcome.of])
         self._count.add(outcome)
+        self._done_now += not (outcome.replayed or isinstance(outcome, Unprocessed))
         if isinstance(outcome, Rejected | Failed | InDoubt):
             self.reasons.add(outcome)
         if outcome.replayed and outcome.recorded_at is not None:

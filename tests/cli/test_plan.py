@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import permutations
@@ -24,8 +25,7 @@ def all_pairs(pairs_file: PairsFile) -> Path:
     return pairs_file("\n".join(["source_email,target_email", *rows, rows[0], ""]))
 
 
-@pytest.mark.usefixtures("signed_in")
-def test_pairs_found_in_lists(command: Command, pairs_file: PairsFile) -> None:
+def test_pairs_found_in_lists(command: Command, pairs_file: PairsFile, signed_in: Any) -> None:
     path = all_pairs(pairs_file)
     said = command("check", path, "--plan", "auto", "--max-per-second", 0)
     assert said.code == 0
@@ -42,7 +42,11 @@ def test_pairs_found_in_lists(command: Command, pairs_file: PairsFile) -> None:
     assert ways["list"] > 1_000
     assert {(row["http_status"], row["attempts"]) for row in rows if row["via"] == "list"} == {("", "0")}
     assert {row["http_status"] for row in rows if row["via"] == "head"} == {"200", "404"}
-    assert said.err.splitlines()[-1] == f"{ways['list']:,} of them found in lists of colleagues"
+    summary, found = said.err.splitlines()
+    asked = signed_in.app.requests.total
+    assert asked < 3_541
+    assert summary.endswith(f"; {asked} requests for 3,541 pairs")
+    assert found == f"{ways['list']:,} of them found in lists of colleagues"
 
 
 @pytest.mark.usefixtures("signed_in")
@@ -50,6 +54,7 @@ def test_every_pair_is_checked_by_default(command: Command, pairs_file: PairsFil
     said = command("check", pairs_file())
     assert "via" not in said.out.splitlines()[0].split(",")
     assert "lists of colleagues" not in said.err
+    assert "requests for" not in said.err
 
 
 @pytest.mark.usefixtures("signed_in")
@@ -58,6 +63,27 @@ def test_a_plan_and_a_journal(command: Command, pairs_file: PairsFile) -> None:
     first, second = command(*line), command(*line, "--resume")
     assert (first.code, second.code) == (0, 0)
     assert sorted(first.out.splitlines()) == sorted(second.out.splitlines())
+    assert "requests for 3,541 pairs" in first.err
+    assert "for the other" not in second.err, "the only request was the one for the login"
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_the_requests_of_a_resumed_run_are_those_for_the_other_pairs(
+    command: Command, pairs_file: PairsFile, signed_in: Any
+) -> None:
+    line = ("check", all_pairs(pairs_file), "--plan", "auto", "--max-per-second", 0, "--journal", "run.sqlite")
+    signed_in.refuses_after = 250
+    assert command(*line).code != 0
+    signed_in.refuses_after, before = float("inf"), signed_in.app.requests.total
+    said = command(*line)
+    assert said.code == 0
+    found = re.search(
+        r"; ([\d,]+) of these from an earlier run; .*; ([\d,]+) requests for the other ([\d,]+) pairs", said.err
+    )
+    assert found is not None, said.err
+    replayed, sent, others = (int(text.replace(",", "")) for text in found.groups())
+    assert replayed + others == 3_541
+    assert sent == signed_in.app.requests.total - before
 
 
 def test_no_other_plan(command: Command) -> None:
