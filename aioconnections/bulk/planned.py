@@ -26,7 +26,7 @@ from aioconnections.errors import (
     NotFoundError,
     ServerUnavailableError,
 )
-from aioconnections.outcomes import Checked, CheckOutcome, Tally, Unprocessed
+from aioconnections.outcomes import Checked, CheckOutcome, Rejected, Tally, Unprocessed
 from aioconnections.policy.answers import Answer, Answers, Kind
 from aioconnections.policy.evidence import FEWEST_PAIRS, INVITED, Evidence
 from aioconnections.policy.plan import Plan
@@ -43,6 +43,7 @@ Work: TypeAlias = Callable[[Parking], Awaitable[None]]
 
 _ANSWERS_SHARE = 4  # of the memory, one part for the responses to checks
 _MOST_FOUND = 100_000  # connections and invitations found by checks that are compared with lists read later
+_MOST_REFUSED = 100_000  # people whom the server may not know
 _MOST_FAILURES = 5  # lists in a row that could not be used, after which no more are read
 
 
@@ -105,6 +106,7 @@ class PlannedChecks:
         self._found: dict[Identity, dict[Userid, Status]] = {}  # by checks
         self._found_count = 0
         self._unshown: list[Pair] = []  # invitations in lists that checks did not show, while that may have two reasons
+        self._refused: set[Identity] = set()  # people whom the server may not know
         self._from_absence = 0
         self._doubtful = 0
 
@@ -313,9 +315,12 @@ class PlannedChecks:
         session = self._checks.session
         return not session.signs_in or isinstance(session.me, Userid)
 
+    def _ends(self, pair: Pair) -> tuple[Identity, Identity]:
+        """The people of a pair, by userid if it is known."""
+        return self._lists.known_as(pair.source), self._lists.known_as(pair.target)
+
     def _kind_of(self, pair: Pair) -> Kind:
-        is_mine = any(self._lists.is_me(self._lists.known_as(it)) for it in (pair.source, pair.target))
-        return "own" if is_mine else "other"
+        return "own" if any(map(self._lists.is_me, self._ends(pair))) else "other"
 
     def _place(self, waiting: _Waiting, listed: Status | Unknown | None) -> None:
         """Deliver what lists say of a pair, if it is reliable; else check or plan it."""
@@ -324,7 +329,9 @@ class PlannedChecks:
             return
         kind = self._kind_of(waiting.pair)
         evidence = self._evidence[kind]
-        if evidence.believes(listed):
+        if listed is None and self._refused and not self._refused.isdisjoint(self._ends(waiting.pair)):
+            self._heads.append(waiting)  # a list would not name them either
+        elif evidence.believes(listed):
             self._from_absence += listed is None
             outcome = Checked(listed, index=waiting.number, item=waiting.item, pair=waiting.pair, via="list")
             self._put(outcome)
@@ -414,7 +421,10 @@ class PlannedChecks:
             self._answers.add(outcome.pair, Answer(outcome.status, outcome.index), self._kind_of(outcome.pair))
         self._finish(outcome)
         self._finish_turned(outcome)
+        if isinstance(outcome, Rejected) and isinstance(outcome.error, BadRequestError) and outcome.pair is not None:
+            self._refuse(*(it for it in self._ends(outcome.pair) if not self._lists.owns(it)))
         if isinstance(outcome, Checked):
+            self._refused.difference_update(self._ends(outcome.pair))
             self._prices.checked(outcome.elapsed)
             self._compare_check(outcome.pair, outcome.status, expected)
         elif expected is not None:
@@ -425,7 +435,7 @@ class PlannedChecks:
         """Compare the status that a check gave with the lists: with what one says, or with those read later."""
         kind, listed = expected or (self._kind_of(pair), self._lists.answer(pair))
         evidence = self._evidence[kind]
-        ends = [self._lists.known_as(it) for it in (pair.source, pair.target)]
+        ends = self._ends(pair)
         are_userids = all(isinstance(it, Userid) for it in ends)
         is_unlisted = status in INVITED and not isinstance(listed, Status) and are_userids
         if expected is not None:
@@ -441,6 +451,11 @@ class PlannedChecks:
         elif is_unlisted:
             self._see_invitation(kind)
         self._note_found(ends[0], ends[1], status)
+
+    def _refuse(self, *people: Identity) -> None:
+        """Conclude no absence of people from lists: a check would reject people whom the server does not know."""
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused.update(people)
 
     def _see_invitation(self, kind: Kind) -> None:
         """Take note of an invitation that no list has shown, so that other people who are in no list may have one."""
@@ -537,6 +552,7 @@ class PlannedChecks:
     def _list_failed(self, person: Identity, error: ConnectionsError) -> None:
         self._planner.exclude(person)
         if isinstance(error, BadRequestError | NotFoundError):  # about this person, whom the server may not know
+            self._refuse(person)
             return
         if isinstance(error, ServerUnavailableError):
             self._checks.learn(error)

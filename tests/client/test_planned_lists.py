@@ -231,6 +231,25 @@ async def test_one_person_whom_the_server_does_not_know() -> None:
         assert client.stats().attempts < 170, "another check takes the place of the one that gave no status"
 
 
+@pytest.mark.parametrize("version", ["4.5", "6.0"])
+async def test_lists_say_nothing_about_a_person_whom_the_server_has_rejected(version: str) -> None:
+    place = Place(directory=LARGE, version=version)
+    unknown = Userid("left-1")
+    people = [place.person(number, "userid") for number in range(40)]
+    about = [Pair(unknown, it) for it in people]
+    pairs = [*group(place, 40), *about]
+    async with place.client(OUTSIDER, max_connections=1) as client:
+        run = client.check_many([about[0], *pairs], plan=Plan(page_cost=1, window_pairs=400))
+        found = [
+            it for it in await run.collect() if it.pair is not None and unknown in (it.pair.source, it.pair.target)
+        ]
+    assert len(found) == 41
+    names = {it.via if isinstance(it, Checked) else type(it).__name__ for it in found}
+    assert names == {"Rejected"} if version == "6.0" else names <= {"head", "list", "duplicate"}
+    assert run.tally.via_list > 1_000
+    assert sum(line.startswith("HEAD") for line in place.doors[-1].lines()) < 250
+
+
 def test_a_slow_source_gets_its_first_outcome_after_seconds() -> None:
     place = Place(directory=LARGE)
     first: list[float] = []
