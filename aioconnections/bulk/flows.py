@@ -31,12 +31,15 @@ from aioconnections.outcomes import (
     Resolved,
     Unprocessed,
 )
+from aioconnections.policy.estimate import MOST_SAMPLED, avoidable
+from aioconnections.policy.prices import Prices
 from aioconnections.protocol.messages import Flow, Request, Response, Sends
 from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.parking import Parking
 from aioconnections.session.session import Session
+from aioconnections.session.telemetry import LOG
 
 __all__ = ["CheckJob", "CurrentPair", "FlowJob", "pair_of"]
 
@@ -182,7 +185,35 @@ class CheckJob(SessionJob):
     """A job that checks each pair with one HEAD request; fast path for checks.
 
     While nothing unusual is pending, an `Express` chain takes further pairs in place of the worker.
+
+    Args:
+        session: session of the signed-in user.
+        run: the part of the run that its requests need.
+        prices: what requests cost, to find out whether a plan would have saved many; None if there is a plan.
+
+    Attributes:
+        sampled_below: index below which the people of pairs are kept in `sample`.
+        sample: source and target of the first pairs that were sent.
     """
+
+    def __init__(self, session: Session, run: RunScope, prices: Prices | None = None) -> None:
+        super().__init__(session, run)
+        self._prices = prices
+        self.sampled_below: int = 0 if prices is None else MOST_SAMPLED
+        self.sample: list[tuple[Identity, Identity]] = []
+
+    async def aclose(self, *, complete: int | None = None) -> None:
+        """Log whether a plan would have saved many requests; see `Job`."""
+        del complete
+        self.log_avoidable()
+
+    def log_avoidable(self) -> None:
+        """Log how many of the first requests a plan would have saved, if they are many."""
+        sample, self.sample = self.sample, []
+        saved = 0 if self._prices is None else avoidable(sample, self._prices.page)
+        if saved:
+            text = "run %s: with a plan, about %s of the requests for the first %s pairs would not have been needed"
+            LOG.info(text, self.run.id, f"{saved:,}", f"{len(sample):,}")
 
     def is_ready(self) -> bool:
         """See `Job`."""
@@ -295,6 +326,8 @@ class CurrentPair:
         if session.emails.hidden:
             session.refuse_hidden(pair.source, pair.target)
         request = check_request(session.address, pair)
+        if index < self.job.sampled_below:
+            self.job.sample.append((pair.source, pair.target))
         self.index, self.item, self.pair, self.request = index, item, pair, request
         return request
 

@@ -16,6 +16,7 @@ from aioconnections.journal import Journal
 from aioconnections.journal.items import NOTHING, pair_reference
 from aioconnections.journal.stored import ItemHistory, checked_text, replay, to_stored
 from aioconnections.outcomes import Checked, CheckOutcome, Failed, Outcome, Unprocessed
+from aioconnections.policy.prices import Prices
 from aioconnections.protocol.messages import Response
 from aioconnections.protocol.profiles import check_result
 from aioconnections.records import Pair
@@ -34,8 +35,8 @@ class JournalledCheckJob(CheckJob):
     outcome.
     """
 
-    def __init__(self, session: Session, run: RunScope, journal: Journal) -> None:
-        super().__init__(session, run)
+    def __init__(self, session: Session, run: RunScope, journal: Journal, prices: Prices | None = None) -> None:
+        super().__init__(session, run, prices)
         self._journal = journal
         self._record = RunJournal(journal, "check", session, changes=False)
 
@@ -146,6 +147,7 @@ class JournalledCheckJob(CheckJob):
 
     async def aclose(self, *, complete: int | None = None) -> None:
         """Write the queued rows and close the journal; see `Job`."""
+        self.log_avoidable()
         await self._record.aclose(complete=complete if self.over is None else None)
 
 

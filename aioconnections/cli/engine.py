@@ -24,6 +24,8 @@ from aioconnections.client import Client
 from aioconnections.errors import ConnectionsError, JournalDiskError, JournalError, JournalMismatchError
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Outcome, Tally
+from aioconnections.policy.estimate import avoidable
+from aioconnections.policy.prices import Prices
 
 __all__ = ["CommandRun", "InputItems", "client_items"]
 
@@ -46,6 +48,7 @@ class CommandRun(Generic[ItemT]):
         begun: whether the run has read a row.
         succeeded: whether the server has responded to a request for a row.
         requests: number of requests that the run has sent, with those for the login and for lists.
+        avoidable: number of requests for the first pairs that a plan would have saved; 0 unless they are many.
         found_in_lists: number of pairs whose status a list has shown.
         local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
@@ -60,6 +63,7 @@ class CommandRun(Generic[ItemT]):
     begun: bool = False
     succeeded: bool = False
     requests: int = 0
+    avoidable: int = 0
     local_limit: int | None = None
     found_in_lists: int = 0
     kept: bool = False
@@ -153,6 +157,9 @@ class CommandRun(Generic[ItemT]):
         stats = client.stats()
         self.requests, self.local_limit = stats.attempts, stats.local_limit
         self.found_in_lists = tally.via_list
+        rate = stats.max_per_second
+        prices = Prices(lambda: 1 / rate if rate else 0.0, stats.max_connections)
+        self.avoidable = avoidable(self.writing.sample, prices.page)
 
     def _write(self, outcome: Outcome, stopped: ConnectionsError | None) -> None:
         if isinstance(stopped, JournalMismatchError) and stopped.index == outcome.index:

@@ -19,6 +19,8 @@ from aioconnections.cli.rows import BadRowError, InputRow, InvalidBytes, Item, R
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
+from aioconnections.policy.estimate import MOST_SAMPLED
+from aioconnections.records import Identity
 
 __all__ = ["COST", "RECORDED_AT", "Writing", "same_person"]
 
@@ -45,6 +47,7 @@ class Writing(Generic[ItemT]):
         omitted: number of rows of the input that could not be read and have no row in the result.
         notes: further parts of the summary.
         elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
+        sample: source and target of the first pairs that were sent, if the verb could use lists instead.
         reasons: why rows were rejected, failed or left in doubt.
     """
 
@@ -58,6 +61,7 @@ class Writing(Generic[ItemT]):
     omitted: int = 0
     notes: tuple[str, ...] = ()
     elapsed: float | None = None
+    sample: list[tuple[Identity, Identity]] = field(factory=list[tuple[Identity, Identity]])
     reasons: Reasons = field(factory=Reasons)
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
@@ -113,6 +117,8 @@ class Writing(Generic[ItemT]):
             error = same_person(self._lines[outcome.of])
         self._count.add(outcome)
         self._done_now += not (outcome.replayed or isinstance(outcome, Unprocessed))
+        if outcome.index < MOST_SAMPLED:
+            self._sample(outcome)
         if isinstance(outcome, Rejected | Failed | InDoubt):
             self.reasons.add(outcome)
         if outcome.replayed and outcome.recorded_at is not None:
@@ -129,6 +135,12 @@ class Writing(Generic[ItemT]):
         given, idle = cast("Item", outcome.item).row, isinstance(outcome, Failed | Unprocessed | Duplicate)
         for columns in self.verb.rows(outcome):
             self._put(given | columns | end, idle=idle)
+
+    def _sample(self, outcome: Outcome) -> None:
+        """Keep the people of a pair that was sent, if the verb could use lists instead."""
+        pair, could_use_lists = outcome.pair, self.verb.ends is not None and not self.verb.uses_lists
+        if could_use_lists and pair is not None and outcome.attempts and not outcome.replayed:
+            self.sample.append((pair.source, pair.target))
 
     def release(self) -> None:
         """Write the held rows, and write later rows at once."""

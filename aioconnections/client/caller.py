@@ -23,6 +23,7 @@ from aioconnections.session.telemetry import Progress
 if TYPE_CHECKING:
     from aioconnections.journal import Journal
     from aioconnections.policy.plan import Plan
+    from aioconnections.policy.prices import Prices
 
 __all__ = ["Caller", "OnProgress", "PairLike", "PersonLike", "Resource", "as_auth"]
 
@@ -175,23 +176,27 @@ class Caller:
             job = JournalledJob(flows, _verified(journal), verb)
         return self.run_job(job, source, ordered=ordered, on_progress=on_progress)
 
-    def check_job(self, journal: Journal | None) -> bulk.CheckJob:
-        """The job of a run that checks pairs."""
+    def prices(self, page_cost: float | None = None) -> Prices:
+        """What requests cost; see `Prices`."""
+        from aioconnections.policy.prices import Prices
+
+        limiter = self.server.limiter
+        return Prices(lambda: limiter.interval, self.server.options.max_connections, page_cost)
+
+    def check_job(self, journal: Journal | None, prices: Prices | None) -> bulk.CheckJob:
+        """The job of a run that checks pairs; `prices` is None if there is a plan."""
         session, run = self.anywhere(), self.server.new_run()
         if journal is None:
-            return bulk.CheckJob(session, run)
+            return bulk.CheckJob(session, run, prices)
         from aioconnections.bulk.journalled_checks import JournalledCheckJob
 
-        return JournalledCheckJob(session, run, _verified(journal))
+        return JournalledCheckJob(session, run, _verified(journal), prices)
 
     def check_backlog(self, checks: bulk.CheckJob, plan: Plan) -> bulk.Backlog[CheckOutcome]:
         """The backlog of a run that uses lists in place of checks."""
         from aioconnections.bulk.planned import PlannedChecks
-        from aioconnections.policy.prices import Prices
 
-        limiter = self.server.limiter
-        prices = Prices(lambda: limiter.interval, self.server.options.max_connections, plan.page_cost)
-        return PlannedChecks(checks, plan, prices)
+        return PlannedChecks(checks, plan, self.prices(plan.page_cost))
 
     def resolve_job(
         self, parse: Callable[[object], bulk.WorkItem[Resolved]], per_request: int

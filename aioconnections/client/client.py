@@ -288,7 +288,7 @@ class Client(Resource):
         Raises:
             InvalidInputError: an argument is invalid.
         """
-        job = self._caller.check_job(journal)
+        job = self._caller.check_job(journal, self._caller.prices() if plan == "head" else None)
         backlog = None
         if plan != "head":
             backlog = self._caller.check_backlog(job, _plan_of(plan))

@@ -20,9 +20,10 @@ PairsFile = Callable[..., Path]
 Command = Callable[..., Any]
 
 
-def all_pairs(pairs_file: PairsFile) -> Path:
-    rows = [f"{one.email},{other.email}" for one, other in permutations(DIRECTORY.people, 2)]
-    return pairs_file("\n".join(["source_email,target_email", *rows, rows[0], ""]))
+def all_pairs(pairs_file: PairsFile, kind: str = "email") -> Path:
+    pairs = permutations((getattr(person, kind) for person in DIRECTORY.people), 2)
+    rows = [f'"{one}","{other}"' for one, other in pairs]
+    return pairs_file("\n".join([f"source_{kind},target_{kind}", *rows, rows[0], ""]))
 
 
 def test_pairs_found_in_lists(command: Command, pairs_file: PairsFile, signed_in: Any) -> None:
@@ -84,6 +85,25 @@ def test_the_requests_of_a_resumed_run_are_those_for_the_other_pairs(
     replayed, sent, others = (int(text.replace(",", "")) for text in found.groups())
     assert replayed + others == 3_541
     assert sent == signed_in.app.requests.total - before
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_a_run_without_a_plan_says_what_one_would_have_saved(command: Command, pairs_file: PairsFile) -> None:
+    path = all_pairs(pairs_file, "userid")
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    line = ("check", path, "--max-per-second", 0, "--journal", "run.sqlite")
+    said = command(*line)
+    assert said.code == 0
+    saved = re.fullmatch(
+        r"about (1,\d+) of the first 2,000 requests would have been saved by --plan auto", said.err.splitlines()[-1]
+    )
+    assert saved is not None, said.err
+    assert "saved by" not in command(*line, "--resume").err
+    path.write_text("".join(lines[:1_001]), "utf-8")
+    said = command(*line[:-2])
+    assert " of the 1,000 requests would have been saved by --plan auto\n" in said.err
+    path.write_text("".join(lines[:1_000]), "utf-8")
+    assert "saved by" not in command(*line[:-2]).err
 
 
 def test_no_other_plan(command: Command) -> None:

@@ -8,7 +8,7 @@ from itertools import islice, permutations, product
 
 import pytest
 
-from aioconnections.policy.estimate import Estimate, Estimator
+from aioconnections.policy.estimate import Estimate, Estimator, avoidable
 from aioconnections.policy.plan import Plan
 from aioconnections.records import Email, Identity, Userid
 
@@ -111,3 +111,27 @@ def test_what_is_shown_of_an_estimator() -> None:
     estimator = Estimator(Plan(), 1.0)
     estimator.add(*people(2))
     assert repr(estimator) == "Estimator(1 pairs, 0 checks, 0 lists)"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "least"),
+    [
+        pytest.param([*permutations(people(40), 2)], 1_300, id="a group"),
+        pytest.param([*product(people(60), people(20, first=60))], 1_000, id="the same targets"),
+        pytest.param([*permutations(people(40, Email), 2)], 1_300, id="a group by e-mail address"),
+        pytest.param([*permutations(people(32), 2)][:-1], 0, id="fewer than 1,000 pairs"),
+        pytest.param([*product(people(300), people(4, first=300))], 600, id="more than half"),
+        pytest.param([*product(people(1, Email), people(1_500, Email, first=1))], 0, id="one source by e-mail address"),
+        pytest.param([*zip(people(1_500), people(1_500, first=1_500), strict=True)], 0, id="different people"),
+    ],
+)
+def test_requests_that_a_plan_would_have_saved(pairs: list[tuple[Identity, Identity]], least: int) -> None:
+    saved = avoidable(pairs, 1.2)
+    assert saved >= least
+    assert bool(saved) is bool(least)
+
+
+def test_what_is_not_half_of_the_requests_is_not_worth_mentioning() -> None:
+    strangers = [*zip(people(500, first=5_000), people(500, first=6_000), strict=True)]
+    assert avoidable([*product(people(100), people(10, first=100)), *strangers], 1.2) == 816
+    assert avoidable([*product(people(100), people(6, first=100)), *strangers], 1.2) == 0
