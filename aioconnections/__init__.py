@@ -37,6 +37,8 @@ from aioconnections.errors import (
     TransportError,
     UnexpectedResponseError,
     UsageError,
+    http_headers,
+    http_status,
 )
 from aioconnections.lazy import all_names, imported
 
@@ -196,6 +198,8 @@ __all__ = [
     "Userid",
     "Verify",
     "__version__",
+    "http_headers",
+    "http_status",
     "pairs_from",
 ]
 

@@ -41,6 +41,7 @@ exception that does. The text of an error never contains an e-mail address that 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Literal
 
@@ -76,6 +77,8 @@ __all__ = [
     "TransportError",
     "UnexpectedResponseError",
     "UsageError",
+    "http_headers",
+    "http_status",
 ]
 
 _LONGEST_MESSAGE = 300
@@ -391,3 +394,60 @@ class JournalDiskError(JournalError):
 
 class UsageError(ConnectionsError, RuntimeError):
     """The library was called in a way that cannot work: a closed client, a second event loop, a fork."""
+
+
+_RETRY_AFTER = 5  # seconds, if the server did not ask for a pause
+_LONGEST_RETRY_AFTER = 86_400
+
+_HTTP_STATUS: dict[type[ConnectionsError], int] = {
+    ConnectionsError: 502,
+    InvalidInputError: 422,
+    BadRequestError: 422,
+    AuthenticationError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ThrottledError: 503,
+    ServerUnavailableError: 503,
+    LocalLimitError: 503,
+    DeadlineError: 504,
+    InDoubtError: 504,
+    JournalError: 500,
+    UsageError: 500,
+}
+
+
+def http_status(error: ConnectionsError) -> int:
+    """The HTTP status with which a web application responds when a call of this library raised `error`.
+
+    =====  =========================================================================================
+    422    invalid input, also if the server found it invalid (`BadRequestError`)
+    401    the login was refused
+    403    the signed-in user is not allowed to do this
+    404    the resource does not exist
+    503    throttled, overloaded or unavailable: `http_headers` gives ``Retry-After``
+    504    the deadline has passed, or a change is in doubt, which must not simply be repeated
+    500    the fault is in this application: the library was used in a wrong way, or a journal failed
+    502    any other failure of the server or of the way to it
+    =====  =========================================================================================
+
+    For FastAPI and Starlette, as an exception handler of `ConnectionsError`::
+
+        async def failed(request, error):
+            content, status = {"detail": str(error)}, http_status(error)
+            return JSONResponse(content, status, headers=http_headers(error))
+    """
+    if isinstance(error, ServerError) and error.status == 503:
+        return 503
+    return next(_HTTP_STATUS[kind] for kind in type(error).__mro__ if kind in _HTTP_STATUS)
+
+
+def http_headers(error: ConnectionsError) -> dict[str, str]:
+    """The headers that belong to `http_status`: ``Retry-After`` in whole seconds with a 503, otherwise none.
+
+    The pause is the one that the server asked for, rounded up, or five seconds.
+    """
+    if http_status(error) != 503:
+        return {}
+    requested = error.retry_after if isinstance(error, ThrottledError | ServerError) else None
+    seconds = _RETRY_AFTER if requested is None else math.ceil(min(max(requested, 1), _LONGEST_RETRY_AFTER))
+    return {"Retry-After": str(seconds)}

@@ -78,6 +78,9 @@ EXAMPLES: list[ConnectionsError] = [
 ]
 
 
+NAMES = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+
+
 def drawn() -> dict[str, str]:
     """Name → name of the parent, read from the drawing."""
     parents: dict[str, str] = {}
@@ -90,7 +93,7 @@ def drawn() -> dict[str, str]:
 
 
 def test_the_tree_is_as_drawn() -> None:
-    tree = {name: getattr(errors, name).__bases__[0].__name__ for name in errors.__all__}
+    tree = {name: getattr(errors, name).__bases__[0].__name__ for name in NAMES}
     assert drawn() == tree
 
 
@@ -100,7 +103,79 @@ def test_two_are_builtin_errors_too() -> None:
 
 
 def test_every_kind_is_among_the_examples() -> None:
-    assert {type(error).__name__ for error in EXAMPLES} == set(errors.__all__)
+    assert {type(error).__name__ for error in EXAMPLES} == set(NAMES)
+
+
+HTTP = {
+    ConnectionsError: 502,
+    InvalidInputError: 422,
+    TransportError: 502,
+    ConnectFailedError: 502,
+    CertificateError: 502,
+    DeadlineError: 504,
+    ProtocolError: 502,
+    LocalLimitError: 503,
+    ProxyError: 502,
+    ResponseError: 502,
+    errors.BadRequestError: 422,
+    errors.AuthenticationError: 401,
+    errors.ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    errors.UnexpectedResponseError: 502,
+    errors.ForeignResponseError: 502,
+    ThrottledError: 503,
+    ServerError: 503,
+    ServerUnavailableError: 503,
+    InDoubtError: 504,
+    AtomError: 502,
+    errors.IncompleteListError: 502,
+    errors.InconsistentListsError: 502,
+    JournalError: 500,
+    JournalLockedError: 500,
+    JournalBoundError: 500,
+    JournalMismatchError: 500,
+    JournalFinishedError: 500,
+    JournalLogMissingError: 500,
+    JournalDiskError: 500,
+    UsageError: 500,
+}
+"""The status for each class of the tree; a new class needs a decision here."""
+
+
+def test_every_kind_has_an_http_status() -> None:
+    assert {kind.__name__ for kind in HTTP} == set(NAMES)
+    assert {type(error): errors.http_status(error) for error in EXAMPLES} == HTTP
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, 502), (502, 502), (503, 503), (504, 502)])
+def test_only_an_unavailable_server_is_worth_asking_again_soon(status: int, expected: int) -> None:
+    assert errors.http_status(ServerError(status, None, "m")) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (ThrottledError(429, None, "m", 3.2), "4"),
+        (ThrottledError(429, None, "m", 0.0), "1"),
+        (ThrottledError(429, None, "m"), "5"),
+        (ServerError(503, None, "m", 1e300), "86400"),
+        (ServerUnavailableError("m"), "5"),
+    ],
+)
+def test_a_503_says_when_to_ask_again(error: ConnectionsError, seconds: str) -> None:
+    assert errors.http_headers(error) == {"Retry-After": seconds}
+
+
+def test_only_a_503_says_when_to_ask_again() -> None:
+    for error in [*EXAMPLES, ServerError(500, None, "m", 4.0)]:
+        assert bool(errors.http_headers(error)) == (errors.http_status(error) == 503)
+
+
+def test_an_error_class_of_the_caller_has_the_status_of_its_parent() -> None:
+    class OwnError(errors.NotFoundError):
+        pass
+
+    assert errors.http_status(OwnError(404, None, "m")) == 404
 
 
 def pickled(error: ConnectionsError) -> ConnectionsError:

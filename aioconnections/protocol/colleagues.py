@@ -350,7 +350,9 @@ def _settling(what: str, verification: Flow[R]) -> Flow[R]:
 
 def doubt_about(what: str) -> InDoubtError:
     """The error for a change that may have been made, such as an ``invitation``."""
-    return InDoubtError(f"the {what} was sent, but its response was lost; whether it was made is not known")
+    return InDoubtError(
+        f"the {what} was sent, but its response was lost; it may have been made: look first, and do not repeat it before"
+    )
 
 
 def posted(request: Request) -> Flow[Response | None]:
