@@ -21,6 +21,7 @@
     │   └── UnexpectedResponseError     any other response that the protocol does not define
     │       └── ForeignResponseError    written by something in front of Connections: no verdict, nothing was done
     ├── ServerUnavailableError          the server was away for longer than the caller allows
+    ├── OverloadedError                 too many calls of this client wait already; nothing was sent
     ├── InDoubtError                    a change was sent, and its result is not known
     ├── AtomError                       a document that is not acceptable Atom
     ├── IncompleteListError             a list does not have as many entries as the server says
@@ -68,6 +69,7 @@ __all__ = [
     "JournalMismatchError",
     "LocalLimitError",
     "NotFoundError",
+    "OverloadedError",
     "ProtocolError",
     "ProxyError",
     "ResponseError",
@@ -289,6 +291,10 @@ class ServerUnavailableError(ConnectionsError):
     """The server could not be reached, or responded only with failures, for longer than the caller allows."""
 
 
+class OverloadedError(ConnectionsError):
+    """As many single calls as `max_waiting` allows are waiting already. Nothing was sent."""
+
+
 class InDoubtError(ConnectionsError):
     """A change was sent, its response was lost, and verification did not settle whether it was made."""
 
@@ -408,6 +414,7 @@ _HTTP_STATUS: dict[type[ConnectionsError], int] = {
     NotFoundError: 404,
     ThrottledError: 503,
     ServerUnavailableError: 503,
+    OverloadedError: 503,
     LocalLimitError: 503,
     DeadlineError: 504,
     InDoubtError: 504,

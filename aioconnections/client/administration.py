@@ -21,7 +21,9 @@ __all__ = ["Administration"]
 class Administration(Resource):
     """The verbs of an administrator: ``await client.admin.connect(a, b)``."""
 
-    async def connect(self, source: PersonLike, target: PersonLike, *, message: str = "") -> Connected | AlreadyExists:
+    async def connect(
+        self, source: PersonLike, target: PersonLike, *, message: str = "", timeout: float | None = None
+    ) -> Connected | AlreadyExists:
         """Make two people colleagues, without an invitation.
 
         Page "Creating a colleague connection using the Administration API".
@@ -33,9 +35,9 @@ class Administration(Resource):
         """
         pair = Pair(source, target)
         flow = colleagues.connect(self._caller.here().address, pair, colleagues.connection_body(message))
-        return await self._caller.change(flow, (source, target), pair.source, pair.target, pair=pair)
+        return await self._caller.change(flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair)
 
-    async def disconnect(self, source: PersonLike, target: PersonLike) -> Removed:
+    async def disconnect(self, source: PersonLike, target: PersonLike, *, timeout: float | None = None) -> Removed:
         """Remove the connection or invitation between two people.
 
         Page "Deleting a colleague connection using the Administration API".
@@ -51,7 +53,7 @@ class Administration(Resource):
         """
         pair = Pair(source, target)
         flow = colleagues.disconnect(self._caller.here().address, pair)
-        return await self._caller.change(flow, (source, target), pair.source, pair.target, pair=pair)
+        return await self._caller.change(flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair)
 
     def connect_many(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -16,6 +17,7 @@ from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.reprs import safe_repr
+from aioconnections.session.call_scope import CallScope
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Progress
@@ -103,29 +105,35 @@ class Caller:
         assert self.session is not None  # noqa: S101 # set by `enter`
         return self.session
 
-    async def call(self, flow: Flow[R], *people: Identity) -> R:
+    async def call(self, flow: Flow[R], *people: Identity, timeout: float | None) -> R:
         """The result of a conversation that names `people`."""
+        return await self._call(flow, self.here().new_call(_seconds(timeout)), *people)
+
+    async def find(self, flow: Flow[R | None], person: Identity, *, timeout: float | None) -> R | None:
+        """The result of a conversation about `person`, whom the server may not know."""
+        call = self.here().new_call(_seconds(timeout))
+        found = await self._call(flow, call, person)
+        if found is None:
+            await self.here().refuse_unknown(person, call=call)
+        return found
+
+    async def _call(self, flow: Flow[R], call: CallScope, *people: Identity) -> R:
         session = self.here()
         session.refuse_hidden(*people)
         try:
-            return await session.call(flow)
+            return await session.call(flow, call)
         except (BadRequestError, NotFoundError) as refused:
             error = refused
-        raise await session.explained(error, *people)
+        raise await session.explained(error, *people, call=call)
 
-    async def find(self, flow: Flow[R | None], person: Identity) -> R | None:
-        """The result of a conversation about `person`, whom the server may not know."""
-        found = await self.call(flow, person)
-        if found is None:
-            await self.here().refuse_unknown(person)
-        return found
-
-    async def change(self, flow: Flow[DoneT], item: object, *people: Identity, **facts: Any) -> DoneT:
+    async def change(
+        self, flow: Flow[DoneT], item: object, *people: Identity, timeout: float | None, **facts: Any
+    ) -> DoneT:
         """The outcome of a single change, with its attempts and times."""
         session = self.here()
         session.refuse_hidden(*people)
-        await session.prove()
-        context = session.context()
+        call = session.new_call(_seconds(timeout))
+        context = await session.begin(call)
         try:
             done = await session.run(flow, context)
         except (BadRequestError, NotFoundError) as refused:
@@ -133,7 +141,7 @@ class Caller:
         else:
             facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
             return evolve(done, item=item, **facts)
-        raise await session.explained(error, *people)
+        raise await session.explained(error, *people, call=call)
 
     def stream(self, pager: Pager[R]) -> Stream[R]:
         """The records of a listing."""
@@ -181,7 +189,7 @@ class Caller:
         from aioconnections.policy.prices import Prices
 
         limiter = self.server.limiter
-        return Prices(lambda: limiter.interval, self.server.options.max_connections, page_cost)
+        return Prices(lambda: limiter.interval, self.server.run_lanes, page_cost)
 
     def check_job(self, journal: Journal | None, prices: Prices | None) -> bulk.CheckJob:
         """The job of a run that checks pairs; `prices` is None if there is a plan."""
@@ -228,7 +236,7 @@ class Caller:
             cast("Iterable[object] | AsyncIterable[object]", source),  # `Outcomes` refuses anything else
             self.server.runtime,
             admit=self.here,
-            workers=options.max_connections,
+            workers=self.server.run_lanes,
             ordered=ordered,
             run_timeout=options.timeouts.run,
             on_progress=on_progress,
@@ -246,6 +254,22 @@ def _verified(journal: object) -> Journal:
     if not isinstance(journal, Journal):
         raise InvalidInputError(f"journal must be a Journal or None, got {type(journal).__name__}")
     return journal
+
+
+def _seconds(timeout: object) -> float | None:
+    """Check the argument `timeout` of a verb.
+
+    Raises:
+        InvalidInputError: it is neither a positive number nor None.
+    """
+    match timeout:
+        case None:
+            return None
+        case int() | float() if not isinstance(timeout, bool) and 0 < timeout < math.inf:
+            return timeout
+        case _:
+            shown = timeout if isinstance(timeout, int | float) else type(timeout).__name__
+            raise InvalidInputError(f"timeout must be a positive number of seconds, or None, got {shown}")
 
 
 class Resource:

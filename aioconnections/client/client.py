@@ -83,11 +83,20 @@ class Client(Resource):
     `as_user`, and making a run or a listing, which is then used in the event loop. A client may be created anywhere,
     also before a fork; it belongs to the event loop and the process in which it is entered.
 
+    Every verb for one item takes `timeout`: the seconds that the whole call may take, with all attempts and all waits.
+    A call that is not done by then raises `DeadlineError`, or `InDoubtError` if a change may have been made. By
+    default, a call may take `Timeouts.item`, without its waits for a connection and for the rate limit.
+
     Args:
         base_url: URL of the server; a path before ``/profiles`` is part of it.
         auth: ``(user, password)``, an `Auth`, or None for the public data.
-        max_connections: limit on requests under way.
-        max_per_second: limit on requests started per second; None for no limit.
+        max_connections: limit on requests under way. Bulk runs leave one of them to single calls, unless it is the
+            only one.
+        max_per_second: limit on requests started per second; None for no limit. Single calls go before bulk runs, which
+            keep a tenth of it.
+        max_waiting: limit on the single calls that wait for a connection, the rate limit, the login or a server that is
+            away; None for no limit. A further call that would have to wait raises `OverloadedError` at
+            once, and sends nothing.
         burst: number of requests that may start at once after a pause.
         timeouts: see `Timeouts`.
         max_attempts: limit on attempts for one call or item, not counting redirects within the server and the
@@ -122,6 +131,7 @@ class Client(Resource):
         auth: tuple[str, str] | Auth | None = None,
         max_connections: int = 16,
         max_per_second: float | None = 100,
+        max_waiting: int | None = None,
         burst: int = 1,
         timeouts: Timeouts = Timeouts(),  # noqa: B008 # immutable
         max_attempts: int = 4,
@@ -145,6 +155,7 @@ class Client(Resource):
         options = ClientOptions(
             max_connections=max_connections,
             max_per_second=max_per_second,
+            max_waiting=max_waiting,
             burst=burst,
             timeouts=timeouts,
             max_attempts=max_attempts,
@@ -232,7 +243,7 @@ class Client(Resource):
     ) -> None:
         await self.aclose()
 
-    async def check(self, source: PersonLike, target: PersonLike) -> Status | None:
+    async def check(self, source: PersonLike, target: PersonLike, *, timeout: float | None = None) -> Status | None:
         """The status of the connection between two people, seen from the source; one HEAD request.
 
         Page "Checking whether two people are colleagues".
@@ -248,7 +259,7 @@ class Client(Resource):
         """
         pair = Pair(source, target)
         session = self._caller.here()
-        return await self._caller.call(check(session.address, pair), pair.source, pair.target)
+        return await self._caller.call(check(session.address, pair), pair.source, pair.target, timeout=timeout)
 
     def check_many(
         self,
@@ -296,12 +307,12 @@ class Client(Resource):
 
     @overload
     async def connection(
-        self, source: PersonLike, target: PersonLike, /, *, include_message: bool = False
+        self, source: PersonLike, target: PersonLike, /, *, include_message: bool = False, timeout: float | None = None
     ) -> Connection | None: ...
 
     @overload
     async def connection(
-        self, connection: ConnectionLike, /, *, include_message: bool = False
+        self, connection: ConnectionLike, /, *, include_message: bool = False, timeout: float | None = None
     ) -> Connection | None: ...
 
     async def connection(
@@ -311,6 +322,7 @@ class Client(Resource):
         /,
         *,
         include_message: bool = False,
+        timeout: float | None = None,
     ) -> Connection | None:
         """A connection, seen from its source; None if it is not visible to the signed-in user.
 
@@ -320,6 +332,7 @@ class Client(Resource):
             connection: the source, if `target` is given; otherwise a pair, a record, an id, or a self link.
             target: the other person.
             include_message: request the text of the invitation too; the server gives it to the source only.
+            timeout: seconds for the whole call; see `Client`.
 
         Raises:
             InvalidInputError: the arguments name no connection.
@@ -328,7 +341,7 @@ class Client(Resource):
         """
         which = connection_ref(connection if target is None else (connection, target))
         flow = colleagues.get(self._caller.here().address, which, message=include_message)
-        return await self._caller.call(flow, *named_people(which))
+        return await self._caller.call(flow, *named_people(which), timeout=timeout)
 
     def colleagues(
         self,
@@ -455,6 +468,7 @@ class Client(Resource):
         discover: bool = False,
         settle: float = 30.0,
         on_unknown: OnUnknown = "recheck",
+        timeout: float | None = None,
     ) -> Invited | AlreadyExists:
         """Invite a person to become a colleague, at most once.
 
@@ -469,6 +483,7 @@ class Client(Resource):
             settle: seconds to wait after a lost response before verifying whether the invitation was made.
             on_unknown: what to do after a lost response: ``recheck`` verifies, and invites once more if there is no
                 invitation; ``report`` raises.
+            timeout: seconds for the whole call; see `Client`.
 
         Raises:
             InvalidInputError: `message`, `message_type`, `person`, `settle` or `on_unknown` is invalid.
@@ -481,7 +496,7 @@ class Client(Resource):
         begin = invitation_flow(
             self._caller.here(), identity, body, discover=discover, settle=settle, on_unknown=on_unknown
         )
-        return await self._caller.change(begin(NEVER_SENT), person, identity, person=identity)
+        return await self._caller.change(begin(NEVER_SENT), person, identity, timeout=timeout, person=identity)
 
     def invite_many(
         self,
@@ -532,13 +547,14 @@ class Client(Resource):
             parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
         )
 
-    async def accept(self, connection: ConnectionLike) -> Accepted:
+    async def accept(self, connection: ConnectionLike, *, timeout: float | None = None) -> Accepted:
         """Accept an invitation: fetch the entry, change only its status, and put it back.
 
         Page "Accept an invitation to become a colleague".
 
         Args:
             connection: a record, the pair of invitee and inviter, a bare id, or a self link.
+            timeout: seconds for the whole call; see `Client`.
 
         Raises:
             NotFoundError: there is no such invitation, or it was withdrawn.
@@ -548,15 +564,18 @@ class Client(Resource):
         """
         which = connection_ref(connection)
         flow = colleagues.accept(self._caller.here().address, which)
-        return await self._caller.change(flow, connection, *named_people(which), pair=pair_or_none(which))
+        return await self._caller.change(
+            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which)
+        )
 
-    async def remove(self, connection: ConnectionLike) -> Removed:
+    async def remove(self, connection: ConnectionLike, *, timeout: float | None = None) -> Removed:
         """Decline, withdraw or remove a connection; the outcome says which it was.
 
         Pages "Deleting connections" and "Accept an invitation to become a colleague".
 
         Args:
             connection: a record, a pair, a bare id, or a self link.
+            timeout: seconds for the whole call; see `Client`.
 
         Raises:
             NotFoundError: there is no such connection.
@@ -565,7 +584,9 @@ class Client(Resource):
         """
         which = connection_ref(connection)
         flow = colleagues.remove(self._caller.here().address, which)
-        return await self._caller.change(flow, connection, *named_people(which), pair=pair_or_none(which))
+        return await self._caller.change(
+            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which)
+        )
 
     def accept_many(
         self,
@@ -605,7 +626,7 @@ class Client(Resource):
             parse, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress
         )
 
-    async def me(self) -> Person:
+    async def me(self, *, timeout: float | None = None) -> Person:
         """The signed-in user: userid, key or both, so that `identity` never fails; no name and no e-mail address.
 
         Page "Retrieving the Profiles service document".
@@ -614,12 +635,12 @@ class Client(Resource):
             UnexpectedResponseError: the server does not say who is signed in.
             ConnectionsError: the server refuses, or the response cannot be read.
         """
-        document = await self._caller.call(discovery.service_document_of(self._caller.here().address))
+        document = await self._caller.call(discovery.service_document_of(self._caller.here().address), timeout=timeout)
         if document is None or not (document.userid or document.key):
             raise UnexpectedResponseError(200, None, "the server does not say who is signed in")
         return Person(userid=document.userid, key=document.key)
 
-    async def service_document(self, person: PersonLike) -> ServiceDocument | None:
+    async def service_document(self, person: PersonLike, *, timeout: float | None = None) -> ServiceDocument | None:
         """The service document of a person; None if the server does not know the person.
 
         Page "Retrieving the Profiles service document".
@@ -628,9 +649,10 @@ class Client(Resource):
             ConnectionsError: the server refuses, or the response cannot be read.
         """
         identity = identity_of(person)
-        return await self._caller.find(discovery.service_document_of(self._caller.here().address, identity), identity)
+        flow = discovery.service_document_of(self._caller.here().address, identity)
+        return await self._caller.find(flow, identity, timeout=timeout)
 
-    async def profile(self, person: PersonLike) -> Profile | None:
+    async def profile(self, person: PersonLike, *, timeout: float | None = None) -> Profile | None:
         """The profile of a person in the directory; None if the server does not know the person.
 
         Page "Retrieving a profile".
@@ -639,7 +661,9 @@ class Client(Resource):
             ConnectionsError: the server refuses, or the response cannot be read.
         """
         identity = identity_of(person)
-        return await self._caller.find(discovery.profile(self._caller.here().address, identity), identity)
+        return await self._caller.find(
+            discovery.profile(self._caller.here().address, identity), identity, timeout=timeout
+        )
 
     def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
         self,

@@ -42,7 +42,9 @@ class Community(Resource):
         super().__init__(caller)
         self.uuid: str = plain_text(uuid, "uuid of the community")
 
-    async def invite(self, person: PersonLike, *, title: str = "Invitation") -> Invited | AlreadyExists:
+    async def invite(
+        self, person: PersonLike, *, title: str = "Invitation", timeout: float | None = None
+    ) -> Invited | AlreadyExists:
         """Invite a person into the community, by userid or e-mail address.
 
         Page "Creating a community invitation programmatically".
@@ -50,6 +52,7 @@ class Community(Resource):
         Args:
             person: the invitee.
             title: title of the invitation, which the server requires.
+            timeout: seconds for the whole call; see `Client`.
 
         Raises:
             ForbiddenError: the signed-in user is not an owner of the community.
@@ -59,7 +62,7 @@ class Community(Resource):
         """
         identity = identity_of(person)
         flow = communities.invite_to_community(self._caller.here().address, self.uuid, identity, _text(title))
-        return await self._caller.change(flow, person, identity, person=identity)
+        return await self._caller.change(flow, person, identity, timeout=timeout, person=identity)
 
     def invite_many(
         self,
@@ -117,7 +120,7 @@ class CommunityInvitations(Resource):
         """The signed-in user's own invitations (page "Getting the My Invitations feed")."""
         return self._caller.stream(listing.invitations(self._caller.anywhere().address))
 
-    async def get(self, invitation: Invitation) -> Invitation | None:
+    async def get(self, invitation: Invitation, *, timeout: float | None = None) -> Invitation | None:
         """The current state of an invitation; None if it no longer exists.
 
         Page "Retrieving an invitation". Its address is used as the server gave it.
@@ -125,9 +128,11 @@ class CommunityInvitations(Resource):
         Raises:
             ConnectionsError: the server refuses, or the response cannot be read.
         """
-        return await self._caller.call(communities.get_invitation(self._caller.here().address, invitation))
+        return await self._caller.call(
+            communities.get_invitation(self._caller.here().address, invitation), timeout=timeout
+        )
 
-    async def accept(self, invitation: Invitation) -> Accepted:
+    async def accept(self, invitation: Invitation, *, timeout: float | None = None) -> Accepted:
         """Become a member of the community of an invitation.
 
         Page "Adding a member programmatically".
@@ -137,9 +142,9 @@ class CommunityInvitations(Resource):
             InDoubtError: the response was lost.
             ConnectionsError: the invitation was not accepted.
         """
-        return await self._caller.change(_accept(self._caller.here(), invitation), invitation)
+        return await self._caller.change(_accept(self._caller.here(), invitation), invitation, timeout=timeout)
 
-    async def decline(self, invitation: Invitation) -> Removed:
+    async def decline(self, invitation: Invitation, *, timeout: float | None = None) -> Removed:
         """Decline an invitation of the signed-in user.
 
         Page "Declining or revoking an invitation".
@@ -150,10 +155,10 @@ class CommunityInvitations(Resource):
             ConnectionsError: the invitation was not declined.
         """
         return await self._caller.change(
-            communities.end_invitation(self._caller.here().address, invitation), invitation
+            communities.end_invitation(self._caller.here().address, invitation), invitation, timeout=timeout
         )
 
-    async def revoke(self, invitation: Invitation) -> Removed:
+    async def revoke(self, invitation: Invitation, *, timeout: float | None = None) -> Removed:
         """Revoke an invitation, as an owner of the community; the same request as `decline`.
 
         Page "Declining or revoking an invitation".
@@ -163,7 +168,7 @@ class CommunityInvitations(Resource):
             InDoubtError: the response was lost, and verification did not settle whether the change was made.
             ConnectionsError: the invitation was not revoked.
         """
-        return await self.decline(invitation)
+        return await self.decline(invitation, timeout=timeout)
 
     def accept_many(
         self,

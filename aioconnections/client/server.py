@@ -28,11 +28,12 @@ from aioconnections.reprs import define, frozen, safe_repr
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
 from aioconnections.session.call_context import RunScope
+from aioconnections.session.call_scope import WaitingCalls
 from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
+from aioconnections.session.turns import Turns
 from aioconnections.transport import Engine
-from aioconnections.transport.concurrency import ConcurrencyLimiter
 
 if TYPE_CHECKING:
     import httpx
@@ -87,6 +88,7 @@ class ClientOptions:
 
     max_connections: int
     max_per_second: float | None
+    max_waiting: int | None
     burst: int
     timeouts: Timeouts
     max_attempts: int
@@ -104,6 +106,10 @@ class ClientOptions:
         for name, count in (("max_connections", self.max_connections), ("max_attempts", self.max_attempts)):
             if not _is_count(count):
                 raise InvalidInputError(f"{name} must be an integer of at least 1, got {_shown(count)}")
+        if self.max_waiting is not None and not _is_count(self.max_waiting, least=0):
+            raise InvalidInputError(
+                f"max_waiting must be an integer of at least 0, or None for no limit, got {_shown(self.max_waiting)}"
+            )
         if not isinstance(cast("object", self.timeouts), Timeouts):
             raise InvalidInputError(f"timeouts must be a Timeouts, got {type(self.timeouts).__name__}")
         if self.on_attempt is not None and not callable(self.on_attempt):
@@ -152,7 +158,7 @@ class Server:
         self._address = self.address_for(auth)
         self._constant = _constant_headers(options.headers)
         self.local_limit: int | None = None
-        self._slots = ConcurrencyLimiter(options.max_connections)
+        self._turns = Turns(options.max_connections, self.limiter, options.clock or LoopClock())
         self._retry = Retry(options.max_attempts)
         self._engine = self._make_engine(adapted, signs_in=auth is not None)
         self._now: Callable[[], float] = lambda: 0.0  # until `enter`
@@ -188,13 +194,14 @@ class Server:
             self._rng = random.Random()  # noqa: S311 # see above
         clock = self.options.clock or LoopClock()
         now = self._now = clock.here() if isinstance(clock, LoopClock) else clock.now
-        options, slots, chance = self.options, self._slots, self._rng.random
+        options, turns, chance = self.options, self._turns, self._rng.random
         availability = Availability(
-            clock, slots, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
+            clock, turns, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
         self._runtime = Runtime(
             engine=self._engine,
-            slots=slots,
+            turns=turns,
+            waiting=WaitingCalls(options.max_waiting),
             limiter=self.limiter,
             retry=self._retry,
             availability=availability,
@@ -213,6 +220,11 @@ class Server:
         """Shared by the requests of all users."""
         assert self._runtime is not None  # noqa: S101 # set by `enter`
         return self._runtime
+
+    @property
+    def run_lanes(self) -> int:
+        """How many requests all bulk runs together may have under way; see `Turns`."""
+        return max(1, self.options.max_connections - 1)
 
     def new_run(self) -> RunScope:
         """A new bulk run; its id identifies it in the log."""
@@ -241,10 +253,12 @@ class Server:
                 "anyio.from_thread.run_sync"
             )
         self.limiter.change(max_per_second, self._now())
+        if self._runtime is not None:
+            self._turns.review()
 
     def _limit(self, most: int | None) -> None:
         """Record that this machine allows only `most` connections, so that further requests wait; None for no limit."""
-        self._slots.cap(most)
+        self._turns.cap(most)
         if most is not None:
             if self.local_limit is None:
                 LOG.warning("this machine allows no further connection: requests wait for one of the open connections")
@@ -268,8 +282,9 @@ class Server:
             retries=telemetry.retries,
             retries_left=availability.budget.left,
             probes=availability.probes + runtime.applications.probes,
-            under_way=runtime.slots.taken,
-            bound=min(availability.concurrency.bound, self._slots.capped or self.options.max_connections),
+            under_way=runtime.turns.taken,
+            waiting=runtime.waiting.count,
+            bound=min(availability.concurrency.bound, self._turns.capped or self.options.max_connections),
             local_limit=self.local_limit,
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
@@ -411,8 +426,8 @@ def _shown(value: object) -> str:
     return str(value) if _is_number(value) else type(value).__name__
 
 
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and number >= 1
+def _is_count(number: object, least: int = 1) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _constant_headers(extra: Mapping[str, str]) -> Headers:

@@ -46,6 +46,16 @@ class Limiter:
         """Seconds between two starts in the long run; 0 without a limit."""
         return self._interval
 
+    def earliest(self, now: float) -> float:
+        """The start time that `reserve` would assign."""
+        while self._returned and self._returned[0] < now:
+            heappop(self._returned)
+        if self._returned:
+            return self._returned[0]
+        if self._next <= now:
+            return now
+        return max(now, self._last, self._next - (self._burst - 1) * self._interval)
+
     def reserve(self, now: float) -> float:
         """Assign a start time, `now` or later; the caller must not start earlier."""
         while self._returned:

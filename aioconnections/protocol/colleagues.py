@@ -351,7 +351,7 @@ def _settling(what: str, verification: Flow[R]) -> Flow[R]:
 def doubt_about(what: str) -> InDoubtError:
     """The error for a change that may have been made, such as an ``invitation``."""
     return InDoubtError(
-        f"the {what} was sent, but its response was lost; it may have been made: look first, and do not repeat it before"
+        f"the {what} was sent, but its response was lost; it may have been made: do not repeat it, look first"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import evolve
 
-from aioconnections.errors import AuthenticationError, LocalLimitError, ProtocolError, TransportError
+from aioconnections.errors import AuthenticationError, DeadlineError, LocalLimitError, ProtocolError, TransportError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.canary import CanaryReport, CanaryResult, canary
 from aioconnections.protocol.listing import Pager
@@ -185,7 +185,9 @@ class Sender:
     def _failed(self, request: Request, context: CallContext, moment: float, error: TransportError) -> None:
         ended, name = self._now(), type(error).__name__
         self._telemetry.failures[name] += 1
-        if not met_closed_connection(error):  # a closed connection says nothing about the server
+        call = context.call
+        is_impatient = isinstance(error, DeadlineError) and call is not None and call.is_over
+        if not is_impatient and not met_closed_connection(error):  # neither says anything about the server
             self._availability.failed(error, moment, ended)
         self._report(request, context, None, name, ended - moment)
 

@@ -23,8 +23,8 @@ from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.outage import Outage
 from aioconnections.policy.pace import Pace
 from aioconnections.policy.retry import RetryBudget
+from aioconnections.policy.slots import Slots
 from aioconnections.session.telemetry import LOG
-from aioconnections.transport.concurrency import ConcurrencyLimiter
 
 __all__ = ["Availability", "Probe", "WaitingRoom"]
 
@@ -127,7 +127,7 @@ class Availability:
     def __init__(
         self,
         clock: Clock,
-        slots: ConcurrencyLimiter,
+        slots: Slots,
         limiter: Limiter,
         chance: Callable[[], float],
         *,

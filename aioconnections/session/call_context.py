@@ -13,6 +13,7 @@ from typing import TypeVar
 import anyio
 
 from aioconnections.errors import ConnectionsError, DeadlineError
+from aioconnections.session.call_scope import CallScope
 from aioconnections.session.parking import Parking
 
 __all__ = ["BeforeSend", "CallContext", "NotMade", "RunScope", "SentCanary"]
@@ -146,6 +147,7 @@ class CallContext:
         now: gives the current time.
         seconds: how long the conversation may take, without the time in `waited`.
         run: the bulk run; None for a single call, which waits for an unavailable server at most `seconds`.
+        call: the single call; None in a run, and for a request that belongs to neither.
         parking: frees the worker while the item waits; None for a single call.
         before_send: see `BeforeSend`.
         not_made: see `NotMade`.
@@ -171,6 +173,7 @@ class CallContext:
         "_seconds",
         "_started",
         "attempts",
+        "call",
         "canary",
         "changed_at",
         "changes",
@@ -183,13 +186,14 @@ class CallContext:
         "waited",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # one for each thing that a conversation may need of its call or run
         self,
         now: Callable[[], float],
         seconds: float,
         run: RunScope | None = None,
         parking: Parking | None = None,
         *,
+        call: CallScope | None = None,
         before_send: BeforeSend | None = None,
         not_made: NotMade | None = None,
         is_proof: bool = False,
@@ -202,6 +206,7 @@ class CallContext:
         self._not_made = not_made
         self._changed_before: float | None = None
         self.run: RunScope | None = run
+        self.call: CallScope | None = call
         self.parking: Parking | None = parking
         self.is_proof: bool = is_proof
         self.canary: SentCanary | None = canary
@@ -239,7 +244,8 @@ class CallContext:
 
     def seconds_left(self, moment: float) -> float:
         """Seconds from `moment` to the deadline of the conversation; negative after it."""
-        return self._allowed_from + self.waited + self._seconds - moment
+        left = self._allowed_from + self.waited + self._seconds - moment
+        return left if self.call is None else min(left, self.call.until - moment)
 
     def check(self, moment: float) -> float:
         """The seconds that a request starting at `moment` may take.
@@ -253,6 +259,9 @@ class CallContext:
             raise DeadlineError(f"not done within the item timeout of {self._seconds:g} s", sent="no")
         if self.run is not None and moment >= self.run.until:
             self.run.check(moment)
+        if self.call is not None:
+            self.call.check(moment)
+            seconds = min(seconds, self.call.until - moment)
         return seconds
 
     async def send_change(self, moment: float) -> None:
@@ -286,12 +295,18 @@ class CallContext:
             self.run.change_settled()
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
-        """Await `awaitable`; in a run, at most until the run ends.
+        """Await `awaitable`, at most until the end of the run, or the deadline of the call.
 
         Raises:
-            ConnectionsError: the run ended first; the error says why.
+            ConnectionsError: the run ended first, or the deadline has passed; the error says which.
         """
-        return await (awaitable if self.run is None else self.run.wait(awaitable))
+        if self.run is not None:
+            return await self.run.wait(awaitable)
+        return await (awaitable if self.call is None else self.call.wait(awaitable))
+
+    def queued(self) -> AbstractContextManager[None]:
+        """A block in which a single call waits before its next request; see `CallScope.queued`."""
+        return nullcontext() if self.call is None else self.call.queued()
 
     def parked(self) -> AbstractContextManager[None]:
         """A block for a long wait: in a run, the worker continues with other items meanwhile."""

@@ -8,7 +8,7 @@ request that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from aioconnections.clock import within
 from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
+    DeadlineError,
     InDoubtError,
     LocalLimitError,
     ServerUnavailableError,
@@ -35,6 +36,7 @@ from aioconnections.records import ServiceDocument
 from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
 from aioconnections.session.call_context import CallContext, RunScope, SentCanary
+from aioconnections.session.call_scope import CallScope
 from aioconnections.session.doubts import Doubts, Next
 from aioconnections.session.express import Express, Items
 from aioconnections.session.login import Login
@@ -178,10 +180,14 @@ class Dispatcher:
             self._runtime, self._login, self._readiness, self._profiles, self._head_refusals, request, context, items
         )
 
-    async def prove(self, run: RunScope | None = None) -> None:
+    async def prove(self, run: RunScope | None, call: CallScope | None = None) -> None:
         """Prove the login with a canary, unless the last proof is still valid.
 
         A proof is valid for ten minutes, or until an event after which the server may have lost the login.
+
+        Args:
+            run: the run that needs the login.
+            call: the single call that needs it.
 
         Raises:
             AuthenticationError: the server refuses this credential, or refused it earlier.
@@ -190,13 +196,14 @@ class Dispatcher:
         self._on_use()
         while self._gate.refusal is None and not self._readiness.is_proved():
             if self._proof is not None:
-                await self._wait_for(self._proof, run)
+                await self._wait_for(self._proof, run, call)
                 continue
             self._proof = proof = _SharedProof(in_run=run is not None)
             try:
-                await self._send_proof(run)
+                await self._send_proof(run, call)
             except ConnectionsError as error:
-                if run is None or not run.is_over:  # the end of one run does not concern the other waiting tasks
+                # the end of one run, or of the time of one call, does not concern the other waiting tasks
+                if not (run is not None and run.is_over) and not (call is not None and call.is_over):
                     proof.failure = copy(error)
                 raise
             finally:
@@ -204,19 +211,22 @@ class Dispatcher:
                 proof.done.set()
         self._gate.check()
 
-    async def _send_proof(self, run: RunScope | None) -> None:
-        context = CallContext(self._now, self._runtime.item_timeout, run, is_proof=True)
+    async def _send_proof(self, run: RunScope | None, call: CallScope | None) -> None:
+        context = CallContext(self._now, self._runtime.item_timeout, run, call=call, is_proof=True)
         self.document = await self.converse(prove_login(self._address), context)
         self._gate.proved(self._now(), self._runtime.availability.doubts)
         self._profiles.login_proved()
 
-    async def _wait_for(self, proof: _SharedProof, run: RunScope | None) -> None:
+    async def _wait_for(self, proof: _SharedProof, run: RunScope | None, call: CallScope | None) -> None:
         """Wait for a canary that another task has sent; a single call waits no longer than an item may take."""
         if run is not None:
             await run.wait(proof.done.wait())
         else:
-            seconds = self._runtime.item_timeout
-            if not await within(self._runtime.clock, seconds, proof.done.wait()):
+            clock, seconds = self._runtime.clock, self._runtime.item_timeout
+            with nullcontext() if call is None else call.queued():
+                done = within(clock, seconds, proof.done.wait())
+                proved = await (done if call is None else call.wait(done))
+            if not proved:
                 raise ServerUnavailableError(f"the login was not proved within {seconds:g} s")
         proof.check(in_run=run is not None)
 
@@ -228,7 +238,7 @@ class Dispatcher:
         chain: Express | None = None,
     ) -> tuple[Response, Headers]:
         """Send a request once, as soon as it may start; return the response, and the headers for `Login.renew`."""
-        readiness, slots = self._readiness, self._runtime.slots
+        readiness, turns, in_run = self._readiness, self._runtime.turns, context.run is not None
         monitor = self._communities if request.target.startswith(self._communities_root) else self._profiles
         application = monitor.application
         request.origin = self._address.origin
@@ -248,7 +258,7 @@ class Dispatcher:
                 seconds = min(seconds, self._runtime.attempt_timeout)
                 response, sent = await self._send(request, context, moment, seconds, page, chain)
             except LocalLimitError:
-                if slots.capped is None:  # no connection is open
+                if turns.capped is None:  # no connection is open
                     raise
                 context.attempts = attempts
             else:
@@ -256,13 +266,13 @@ class Dispatcher:
                     monitor.answered(response, proving=context.is_proof)
                 return response, sent
             finally:
-                slots.release()
+                turns.release(in_run=in_run)
             await self._wait_for_descriptors(context)
 
     async def _prove_again(self, context: CallContext) -> None:
         """Prove a login that the server may have lost during an outage."""
         arrived = self._now()
-        await self.prove(context.run)
+        await self.prove(context.run, context.call)
         if context.run is not None:
             context.waited += self._now() - arrived
 
@@ -281,8 +291,9 @@ class Dispatcher:
         judged: bool,
     ) -> Response:
         """The final response, if the first attempt ended in an error, or in a response that is not final."""
-        attempt, uncounted = 1, 0
+        attempt, uncounted, reached = 1, 0, False
         while True:
+            reached |= _may_be_done(end)
             doubtful = False
             decision: Response | Next = Next.RETRY
             if isinstance(end, Response):
@@ -304,7 +315,7 @@ class Dispatcher:
             try:
                 end = await self._attempt_settled(request, context, page)
             except TransportError as error:
-                end = error
+                end = _after_others(error) if reached else error
 
     async def _attempt_settled(self, request: Request, context: CallContext, page: Page[Any] | None = None) -> Response:
         """The response to one attempt, after redirects within the server and with a renewed login."""
@@ -336,8 +347,9 @@ class Dispatcher:
         return await self._doubts.decide(request, response, context, monitor, asked=asked)
 
     async def _delay(self, request: Request, context: CallContext) -> None:
-        if context.run is not None:
-            context.run.check(self._now() + request.delay)
+        scope = context.run or context.call
+        if scope is not None:
+            scope.check(self._now() + request.delay)
         with context.parked():
             await context.wait(self._runtime.clock.sleep(request.delay))
         context.waited += request.delay
@@ -395,7 +407,11 @@ class Dispatcher:
         redirects = refusals = 0
         while response.status not in SETTLED and response.status not in DOUBTFUL:
             if response.status == 401:
-                if refusals == _MOST_REFUSALS or self._gate.refusal is not None or not await self._login.renew(sent):
+                if (
+                    refusals == _MOST_REFUSALS
+                    or self._gate.refusal is not None
+                    or not await self._renewed(sent, context)
+                ):
                     break
                 refusals += 1
             else:
@@ -405,6 +421,11 @@ class Dispatcher:
                 request, redirects = to, redirects + 1
             response, sent = await self._attempt(request, context, page)
         return response
+
+    async def _renewed(self, sent: Headers, context: CallContext) -> bool:
+        """Renew the login; see `Login.renew`."""
+        renewal = self._login.renew(sent)
+        return await (renewal if context.run is not None else context.wait(renewal))
 
     def _redirect(self, request: Request, response: Response) -> Request | None:
         """The request that a redirect asks for, if it may be followed: 301 or 308 of GET or HEAD, within the server."""
@@ -459,7 +480,9 @@ class Dispatcher:
             return response
 
         with waiting.parked(), suppress(AuthenticationError):  # the waiting request raises the refusal itself
-            self._prober.record(monitor, canary, await self._prober.send_canary(monitor, send, lambda: canary.count))
+            sending = self._prober.send_canary(monitor, send, lambda: canary.count)
+            report = await (sending if waiting.run is not None else waiting.wait(sending))
+            self._prober.record(monitor, canary, report)
 
     def _canary_context(self, canary: SentCanary, run: RunScope | None) -> CallContext:
         return CallContext(self._now, self._runtime.item_timeout, run, is_proof=True, canary=canary)
@@ -467,7 +490,7 @@ class Dispatcher:
     async def _attempt_renewed(self, request: Request, context: CallContext) -> Response:
         """The response to one attempt, with the login renewed if it was refused."""
         response, sent = await self._attempt(request, context)
-        if response.status == 401 and not request.anonymous and await self._login.renew(sent):
+        if response.status == 401 and not request.anonymous and await self._renewed(sent, context):
             response, _ = await self._attempt(request, context)
         return response
 
@@ -482,6 +505,18 @@ def _final(request: Request, end: Response | TransportError, *, doubtful: bool) 
     if doubtful:
         raise foreign_error(request, end)
     return end
+
+
+def _may_be_done(end: Response | TransportError) -> bool:
+    """Whether the server may have carried out a request that ended in this way."""
+    return end.sent == "maybe" if isinstance(end, TransportError) else end.status >= 500
+
+
+def _after_others(error: TransportError) -> TransportError:
+    """The error of the last attempt, after another that may have reached the server."""
+    if isinstance(error, DeadlineError):
+        error.sent = "maybe"
+    return error
 
 
 class _SharedProof:

@@ -14,7 +14,7 @@ its worker continues in the usual way:
 *With the response settled*, if the next request may not be sent now
 
 - because of an obstacle that `Readiness` would wait for: outage or pause, an unproved or refused login, a credential
-  that is being renewed, a request that waits for a slot;
+  that is being renewed, a single call that waits, a request of a run that waits for a slot;
 - because the application was not proved, its outage is not over, or it is watched and needs another canary;
 - because the run is over;
 - because the owner has no item ready (`Items.advance`).
@@ -163,7 +163,7 @@ class Express:
 
     def _may_continue(self, moment: float) -> bool:
         """Whether a request may be sent without a wait and without a canary before it, apart from the rate limit."""
-        runtime, login, application, slots = self._runtime, self._login, self._monitor.application, self._runtime.slots
+        runtime, login, application, turns = self._runtime, self._login, self._monitor.application, self._runtime.turns
         return (
             runtime.availability.is_clear(moment)
             and application.proved
@@ -172,6 +172,7 @@ class Express:
             and self._readiness.is_proved()
             and login.is_ready
             and login.request_headers is self._headers
-            and not slots.waiters
-            and slots.free >= 0
+            and not turns.singles
+            and (not turns.runs or turns.due is not None)
+            and turns.free >= 0
         )

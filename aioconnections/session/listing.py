@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar
 from aioconnections.errors import UsageError
 from aioconnections.protocol.listing import Pager
 from aioconnections.reprs import safe_repr
+from aioconnections.session.call_scope import CallScope
 from aioconnections.session.session import Session
 
 __all__ = ["Stream"]
@@ -28,6 +29,7 @@ class Stream(Generic[T]):
         self._session = session
         self._pager = pager
         self._admit = admit  # raises a `UsageError` if the client cannot be used here
+        self._call: CallScope | None = None  # set by the first page
         self._ready: deque[T] = deque()
         self._open = True
         self._reading = False
@@ -42,9 +44,10 @@ class Stream(Generic[T]):
             if self._reading:
                 raise UsageError("a listing can be read by one task only")
             self._admit()
+            self._call = self._call or self._session.new_call()
             self._reading = True
             try:
-                page = await self._session.page(self._pager)
+                page = await self._session.page(self._pager, self._call)
             except BaseException:
                 self._open = False
                 raise

@@ -51,6 +51,11 @@ class Login:
         self._on_renewal = on_renewal
         self._pending: anyio.Event | None = None  # set when `auth` has returned
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether `auth` has been asked and has not returned."""
+        return self._pending is not None
+
     def accepted(self, sent: Headers) -> None:
         """Note that the server accepted a request with the headers `sent`."""
         if sent is self.request_headers:

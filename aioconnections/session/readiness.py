@@ -12,8 +12,7 @@ application away    a probe of the application succeeds                    canar
 login unproved      the caller has sent the canary (`admit` gives None);   canaries
                     checked again after each wait for the server
 no credential       the `Auth` has given one, or a renewed one             --
-concurrency         a request under way ends; first come, first served     --
-rate                the time that the limiter assigned is reached          --
+concurrency, rate   the request gets a turn; see `Turns`                   --
 login refused       never: `admit` raises                                  --
 ==================  =====================================================  ==================================
 
@@ -23,7 +22,9 @@ An earlier obstacle can return during a wait, so all checks are repeated after e
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
+from aioconnections.errors import DeadlineError, ServerUnavailableError
 from aioconnections.policy.gate import Gate
 from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import Prober
@@ -59,8 +60,7 @@ class Readiness:
         self._runtime = runtime
         self._availability = runtime.availability
         self._outage = runtime.availability.outage
-        self._slots = runtime.slots
-        self._limiter = runtime.limiter
+        self._turns = runtime.turns
         self._gate = gate
         self._login = login
         self._prober = prober
@@ -76,16 +76,18 @@ class Readiness:
         )
 
     async def admit(self, context: CallContext, monitor: Monitor) -> float | None:
-        """Wait until a request may start, and take a slot for it. The caller must release the slot.
+        """Wait until a request may start, and take a turn for it. The caller must release its slot.
 
         Returns:
             The time at which the request starts; None (and no slot) if the login must be proved first.
 
         Raises:
             AuthenticationError: the server has refused this credential.
-            ConnectionsError: the server is away for too long, there is no credential, or the run is over.
+            ConnectionsError: the server is away for too long, there is no credential, the run is over, or the time of
+                the call, or too many calls wait.
         """
-        now, slots, gate, outage, login = self._now, self._slots, self._gate, self._outage, self._login
+        now, turns, gate, outage, login = self._now, self._turns, self._gate, self._outage, self._login
+        in_run = context.run is not None
         application = monitor.application.outage
         while True:
             moment = now()
@@ -95,22 +97,18 @@ class Readiness:
                     return None
                 continue
             if not login.is_ready:
-                await login.sign_in(context)
+                await self._sign_in(context)
                 continue
-            if not slots.take():
-                moment = await self._wait_for_slot(moment, context)
+            if not turns.take(moment, in_run=in_run):
+                moment = await self._wait_for_turn(moment, context)
                 if self._is_blocked(moment, context, monitor) or not login.is_ready:
-                    slots.release()
-                    continue
-            start = self._limiter.reserve(moment)
-            if start > moment:
-                moment = await self._wait_for_start(start, moment, context)
-                if self._is_blocked(moment, context, monitor):
-                    slots.release()
+                    turns.release(in_run=in_run)
                     continue
             if gate.refusal is not None:
-                slots.release()
+                turns.release(in_run=in_run)
                 gate.check()
+            if context.call is not None:
+                context.call.is_admitted = True
             return moment
 
     def _is_blocked(self, moment: float, context: CallContext, monitor: Monitor) -> bool:
@@ -120,27 +118,34 @@ class Readiness:
         self._gate.check()
         run = context.run
         until = arrived + context.seconds_left(arrived) if run is None else run.until
-        await context.wait(self._availability.clear(lambda: self._prober.probe_server(monitor), until))
-        if monitor.is_away and context.canary is None:
-            await context.wait(monitor.clear(lambda: self._prober.probe_application(monitor), until))
+        too_late: ServerUnavailableError | None = None
+        try:
+            with context.queued():
+                await context.wait(self._availability.clear(lambda: self._prober.probe_server(monitor), until))
+                if monitor.is_away and context.canary is None:
+                    await context.wait(monitor.clear(lambda: self._prober.probe_application(monitor), until))
+        except DeadlineError as late:
+            if run is not None:
+                raise
+            too_late = ServerUnavailableError(f"the server is away, or asks for a pause: {late}")
+        if too_late is not None:
+            raise too_late
         if run is not None:
             context.waited += self._now() - arrived
 
-    async def _wait_for_slot(self, arrived: float, context: CallContext) -> float:
-        await self._slots.acquire()
-        moment = self._now()
-        context.waited += moment - arrived
-        return moment
+    async def _sign_in(self, context: CallContext) -> None:
+        if context.run is not None:
+            await self._login.sign_in(context)
+            return
+        with context.queued() if self._login.is_pending else nullcontext():
+            await context.wait(self._login.sign_in(context))
 
-    async def _wait_for_start(self, start: float, arrived: float, context: CallContext) -> float:
-        try:
-            if context.run is not None:
-                context.run.check(start)
-            await context.wait(self._runtime.clock.sleep(start - arrived))
-        except BaseException:
-            self._limiter.give_back(start)
-            self._slots.release()
-            raise
+    async def _wait_for_turn(self, arrived: float, context: CallContext) -> float:
+        run = context.run
+        if run is not None:
+            run.check(self._turns.earliest(arrived))
+        with context.queued():
+            await context.wait(self._turns.wait(in_run=run is not None))
         moment = self._now()
         context.waited += moment - arrived
         return moment

@@ -12,9 +12,10 @@ from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
+from aioconnections.session.call_scope import WaitingCalls
 from aioconnections.session.telemetry import Telemetry
+from aioconnections.session.turns import Turns
 from aioconnections.transport import Engine
-from aioconnections.transport.concurrency import ConcurrencyLimiter
 
 __all__ = ["EmailVisibility", "Runtime"]
 
@@ -40,14 +41,16 @@ class Runtime:
 
     Attributes:
         now: gives the current time, in any thread.
-        slots: bounds the number of requests under way.
+        turns: bounds the number of requests under way, and decides which is next.
+        waiting: counts the single calls that wait.
         chance: gives a number from 0 to 1.
         attempt_timeout: seconds for one request, from connecting to the last byte of the response.
         item_timeout: seconds for one conversation over all of its attempts, without waits for a slot or the rate limit.
     """
 
     engine: Engine
-    slots: ConcurrencyLimiter
+    turns: Turns
+    waiting: WaitingCalls
     limiter: Limiter
     retry: Retry
     availability: Availability

@@ -28,6 +28,7 @@ from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request,
 from aioconnections.records import Email, Identity
 from aioconnections.session.attempt import Page, send_unlimited
 from aioconnections.session.call_context import BeforeSend, CallContext, NotMade, RunScope
+from aioconnections.session.call_scope import CallScope
 from aioconnections.session.dispatch import Dispatcher
 from aioconnections.session.login import Login
 from aioconnections.session.parking import Parking
@@ -106,14 +107,22 @@ class Session:
         """The context of a conversation that begins now; see `CallContext` for the arguments."""
         return CallContext(self.now, self.item_timeout, run, parking, before_send=before_send, not_made=not_made)
 
-    async def call(self, flow: Flow[R]) -> R:
-        """Make a single call: prove the login if that is due, then hold the conversation."""
-        await self.prove()
-        return await self.run(flow, self.context())
+    def new_call(self, timeout: float | None = None) -> CallScope:
+        """A single call that begins now and may take `timeout` seconds."""
+        return CallScope(self._runtime.clock, self._runtime.waiting, timeout)
 
-    async def prove(self, run: RunScope | None = None) -> None:
+    async def begin(self, call: CallScope) -> CallContext:
+        """Prove the login if that is due; the context of the conversation of `call`, which begins then."""
+        await self.prove(call=call)
+        return CallContext(self.now, self.item_timeout if call.timeout is None else call.timeout, call=call)
+
+    async def call(self, flow: Flow[R], call: CallScope) -> R:
+        """Make a single call: prove the login if that is due, then hold the conversation."""
+        return await self.run(flow, await self.begin(call))
+
+    async def prove(self, run: RunScope | None = None, call: CallScope | None = None) -> None:
         """See `Dispatcher.prove`."""
-        await self.dispatcher.prove(run)
+        await self.dispatcher.prove(run, call)
 
     async def run(self, flow: Flow[R], context: CallContext) -> R:
         """See `Dispatcher.converse`."""
@@ -127,22 +136,22 @@ class Session:
         """See `Dispatcher.refused`."""
         self.dispatcher.refused(refusal)
 
-    async def page(self, pager: Pager[R]) -> list[R] | None:
-        """The records of the next page of a listing; None after the last.
+    async def page(self, pager: Pager[R], call: CallScope) -> list[R] | None:
+        """The records of the next page of a listing; None after the last. The whole listing is one `call`.
 
         Raises:
             ConnectionsError: there is no such page, or no complete response.
         """
         self.refuse_hidden(*pager.people)
-        await self.prove()
+        await self.prove(call=call)
         request = pager.next_request()
         if request is None:
             return None
         try:
-            return await self._page(pager, request, self.context())
+            return await self._page(pager, request, CallContext(self.now, self.item_timeout, call=call))
         except (BadRequestError, NotFoundError) as refused:
             error = refused
-        raise await self.explained(error, *pager.people)
+        raise await self.explained(error, *pager.people, call=call)
 
     async def whole(
         self,
@@ -200,19 +209,21 @@ class Session:
         if self.emails.hidden and any(isinstance(person, Email) for person in people):
             raise InvalidInputError(_HIDDEN)
 
-    async def explained(self, error: ConnectionsError, *people: Identity) -> ConnectionsError:
+    async def explained(
+        self, error: ConnectionsError, *people: Identity, call: CallScope | None = None
+    ) -> ConnectionsError:
         """The error to raise: a 400 or 404 for an e-mail address may mean that the server hides addresses."""
         if not isinstance(error, BadRequestError | NotFoundError):
             return error
         try:
-            await self.refuse_unknown(*people)
+            await self.refuse_unknown(*people, call=call)
         except InvalidInputError as hidden:
             return hidden.with_traceback(None)
         except ConnectionsError:
             return error  # the probe's failure does not replace the original error
         return error
 
-    async def refuse_unknown(self, *people: Identity) -> None:
+    async def refuse_unknown(self, *people: Identity, call: CallScope | None = None) -> None:
         """Refuse e-mail addresses that the server does not know, if it hides addresses; probe once.
 
         Page "Determining whether email addresses are hidden".
@@ -222,15 +233,21 @@ class Session:
         """
         emails = self.emails
         if emails.hidden is None and any(isinstance(person, Email) for person in people):
-            async with emails.probing:
-                if emails.hidden is None:
-                    await self._probe_emails()
+            probe = self._probe_emails(call)
+            await (probe if call is None else call.wait(probe))
         self.refuse_hidden(*people)
 
-    async def _probe_emails(self) -> None:
+    async def _probe_emails(self, call: CallScope | None) -> None:
+        async with self.emails.probing:
+            if self.emails.hidden is None:
+                await self._probe_emails_now(call)
+
+    async def _probe_emails_now(self, call: CallScope | None) -> None:
         flow = emails_hidden(self.address)
         with suppress(TransportError, ServerUnavailableError):  # the next request with an e-mail address probes again
-            response = await self.dispatcher.send(next(flow), self.context(), judged=False)
+            response = await self.dispatcher.send(
+                next(flow), CallContext(self.now, self.item_timeout, call=call), judged=False
+            )
             self.emails.hidden = False  # a server that does not say so does not hide addresses
             with suppress(ConnectionsError):  # a refusal says nothing about the login: the document is public
                 try:

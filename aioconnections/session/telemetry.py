@@ -93,6 +93,8 @@ class Stats:
         retries_left: retries that remain before the server counts as away.
         probes: number of requests that only tested whether the server responds again.
         under_way: number of requests under way now.
+        waiting: number of single calls that wait now, for a connection, the rate limit, the login or a server that
+            is away; see `max_waiting` of `Client`. Requests of bulk runs do not count.
         bound: number of requests that may be under way now; below `max_connections` after the server has refused
             requests, or where this machine allows no further connection.
         local_limit: number of open connections when this machine last allowed no further one; None if that has not
@@ -114,6 +116,7 @@ class Stats:
     max_per_second: float | None
     waiting_for_server: bool
     local_limit: int | None = None
+    waiting: int = 0
 
 
 class Telemetry:

@@ -6,54 +6,29 @@ from collections import deque
 
 import anyio
 
+from aioconnections.policy.slots import Slots
+
 __all__ = ["ConcurrencyLimiter"]
 
 
-class ConcurrencyLimiter:
+class ConcurrencyLimiter(Slots):
     """Limits how many requests run at once; further callers wait in a queue.
 
-    The limit is the lower of two bounds: what the server can handle, set by `change`, and how many connections this
-    machine allows, set by `cap`. Neither changes the other. Both may change at any time; a lower limit takes effect as
-    requests end.
-
-    A released slot passes to the first waiter at once, so later callers cannot overtake.
+    A released slot passes to the first waiter at once, so later callers cannot overtake. See `Slots` for the limit.
 
     Attributes:
-        free: number of free slots; negative while more requests run than a lowered limit allows.
         waiters: the callers that wait, in order.
     """
 
-    __slots__ = ("_bound", "_cap", "_limit", "free", "waiters")
+    __slots__ = ("waiters",)
 
     def __init__(self, limit: int) -> None:
-        self._bound = limit
-        self._cap: int | None = None
-        self._limit = limit
-        self.free: int = limit
+        super().__init__(limit)
         self.waiters: deque[anyio.Event] = deque()
 
-    @property
-    def taken(self) -> int:
-        """How many requests are running."""
-        return self._limit - self.free
-
-    @property
-    def capped(self) -> int | None:
-        """How many connections this machine allows; None if no limit has been reached."""
-        return self._cap
-
-    def cap(self, most: int | None) -> None:
-        """Set how many connections this machine allows; None for any number."""
-        self._cap = most
-        self.change(self._bound)
-
     def change(self, limit: int) -> None:
-        """Set how many requests the server can handle at once."""
-        self._bound = limit
-        if self._cap is not None and self._cap < limit:
-            limit = self._cap
-        self.free += limit - self._limit
-        self._limit = limit
+        """Set how many requests the server can handle at once, and admit waiters if there are more."""
+        super().change(limit)
         while self.free > 0 and self.waiters:
             self.free -= 1
             self.waiters.popleft().set()

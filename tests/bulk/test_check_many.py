@@ -74,7 +74,7 @@ async def test_the_source_is_never_read_further_ahead_than_the_window(*, ordered
             yield pair
 
     script = Script(connected)
-    client = client_of(script, max_connections=4)
+    client = client_of(script, max_connections=5)  # one is left to single calls
     async with client, client.check_many(source(), ordered=ordered) as outcomes:
         async for _ in outcomes:
             for _ in range(20):  # a slow consumer: the workers have all the time they want
@@ -349,7 +349,7 @@ async def test_an_empty_source() -> None:
 
 async def test_two_runs_share_the_connections() -> None:
     script = Script(connected)
-    limited = client_of(script, max_connections=3)
+    limited = client_of(script, max_connections=4)  # one is left to single calls
     async with limited as client, client.check_many(pairs(50)) as one, client.check_many(pairs(50)) as other:
         assert len([outcome async for outcome in one]) == 50
         assert len([outcome async for outcome in other]) == 50

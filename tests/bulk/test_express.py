@@ -403,7 +403,8 @@ async def test_a_refused_login_stops_every_lane_of_the_same_moment() -> None:
     AtOnce.asked, AtOnce.kind_of = Counter(), staticmethod(lambda *_: "accepted")
     server = await asyncio.get_running_loop().create_server(AtOnce, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with client_of(url, max_connections=16) as client, client.check_many(pairs(5000)) as run:
+    # the run has 16 of the lanes
+    async with client_of(url, max_connections=17) as client, client.check_many(pairs(5000)) as run:
         async for _ in run:
             pass
     assert isinstance(run.stopped, AuthenticationError)
@@ -482,7 +483,9 @@ async def test_requests_chosen_before_the_source_blocked_are_not_sent_past_the_e
     clock, timeouts = ShiftedClock(), Timeouts(run=100)
     server = await asyncio.get_running_loop().create_server(Together, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with client_of(url, timeouts=timeouts, clock=clock, max_connections=16) as client:
+    async with client_of(
+        url, timeouts=timeouts, clock=clock, max_connections=17
+    ) as client:  # one is left to single calls
         found = await client.check_many(source()).collect()
     server.close()
     assert not late

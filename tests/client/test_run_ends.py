@@ -106,7 +106,7 @@ def test_a_change_that_is_broken_off_is_in_doubt_and_a_question_is_not() -> None
             raise AssertionError
 
         for changes in (True, False):
-            async with client_of(Script(answer), max_connections=3) as client:
+            async with client_of(Script(answer), max_connections=4) as client:
                 run: Any = client.invite_many(PEOPLE, journal=None) if changes else client.check_many(pairs(100))
 
                 async def take(run: Any = run) -> None:

@@ -60,7 +60,7 @@ class Silent(Script):
 def test_leaving_a_run_of_changes_does_not_wait_for_questions(*, canary: bool) -> None:
     async def main() -> None:
         script = Silent(connected if canary else (lambda _: answered(httpx.Response(200))))
-        async with client_of(script, max_connections=2) as client:
+        async with client_of(script, max_connections=3) as client:
             async with client.remove_many(pairs(5)) as outcomes:
                 await trio.testing.wait_all_tasks_blocked()
                 began = trio.current_time()
@@ -95,7 +95,7 @@ def test_an_item_that_was_answered_before_the_run_stopped_keeps_its_answer() -> 
             return httpx.Response(429)
 
         script = Script(answer)
-        async with client_of(script, max_connections=2) as client:
+        async with client_of(script, max_connections=3) as client:
             run = client.admin.connect_many(pairs(2), ordered=True)
             began = trio.current_time()
             first, second = await everything(run)

@@ -33,7 +33,9 @@ def play(rate: float | None, burst: int, script: list[Step]) -> list[tuple[float
     for pause, change in script:
         now += pause
         if change is None:
+            earliest = limiter.earliest(now)
             given_away.append((now, limiter.reserve(now)))
+            assert given_away[-1][1] == earliest
             continue
         rate, fresh = change
         limiter.change(rate, now, fresh)
@@ -198,3 +200,11 @@ def test_starts_are_strictly_spaced_at_burst_one() -> None:
     limiter = Limiter(3.0)
     starts = [limiter.reserve(0.0) for _ in range(1000)]
     assert all(later - earlier == pytest.approx(1 / 3) for earlier, later in pairwise(starts))
+
+
+def test_the_earliest_start_may_be_one_that_was_given_back() -> None:
+    limiter = Limiter(1.0)
+    starts = [limiter.reserve(0.0) for _ in range(4)]
+    for start in starts[1:3]:
+        limiter.give_back(start)
+    assert (limiter.earliest(0.5), limiter.earliest(1.5), limiter.earliest(2.5)) == (1.0, 2.0, 4.0)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 from attrs import define, field
 
@@ -17,7 +18,7 @@ from aioconnections.protocol.messages import Headers, Request, Response
 from aioconnections.session.call_context import CallContext, RunScope
 from aioconnections.session.express import Express
 from aioconnections.session.telemetry import LOG, Telemetry
-from aioconnections.transport.concurrency import ConcurrencyLimiter
+from aioconnections.session.turns import Turns
 
 FOUND = Response(200, [(b"X-Profiles-Connection-Status", b"accepted")])
 OWN_404 = Response(404, [(b"Content-Type", b"text/xml")])
@@ -52,8 +53,8 @@ class World:
     takes: float = 0.0
     held_until: float = 0.0
     telemetry: Telemetry = field(factory=Telemetry)
-    slots: ConcurrencyLimiter = field(factory=lambda: ConcurrencyLimiter(1))
     limiter: Limiter = field(factory=lambda: Limiter(None))
+    turns: Turns = field(init=False)
     application: Application = field(factory=lambda: Application(lambda: 0.5))
     login: Stub = field(factory=lambda: Stub({"request_headers": Headers(), "is_ready": True, "is_untried": False}))
     run: RunScope = field(factory=lambda: RunScope("1"))
@@ -61,7 +62,8 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.application.proved = True
-        self.slots.take()
+        self.turns = Turns(1, self.limiter, LoopClock())
+        self.turns.free -= 1  # taken by this chain
 
     def settle(self, response: Response) -> bool:
         self.delivered += [response.status] * self.settles
@@ -88,7 +90,7 @@ class World:
             {
                 "availability": availability,
                 "telemetry": self.telemetry,
-                "slots": self.slots,
+                "turns": self.turns,
                 "limiter": self.limiter,
                 "clock": LoopClock(),
             }
@@ -191,7 +193,9 @@ OBSTACLES: dict[str, Callable[[World], object]] = {
     "an application that is away": away,
     "an application that was not proved": lambda world: setattr(world.application, "proved", False),
     "an application that is watched and needs a canary": lambda world: setattr(world.application, "is_watched", True),
-    "fewer slots than requests": lambda world: world.slots.change(0),
+    "fewer slots than requests": lambda world: setattr(world.turns, "free", -1),
+    "a single call that waits": lambda world: world.turns.singles.update({anyio.Event(): None}),
+    "a request of another run that waits": lambda world: world.turns.runs.update({anyio.Event(): None}),
     "a run that has ended": lambda world: world.run.end_at(world.now, DeadlineError("over", sent="no")),
     "no item": lambda world: setattr(world, "ready", False),
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import anyio.lowlevel
 import httpx
 import trio
 import trio.testing
+from virtual_loop import VirtualLoop
 
 from aioconnections import CheckOutcome, Client, Outcomes, Pair, Userid
 
@@ -24,6 +26,7 @@ __all__ = [
     "no_connection",
     "number_of",
     "on_virtual_time",
+    "on_virtual_time_of",
     "one_after_the_other",
     "pairs",
     "refusal",
@@ -132,6 +135,15 @@ def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
 def on_virtual_time(main: Callable[[], object]) -> None:
     """Run `main` on virtual time: sleeping takes no real time."""
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[arg-type] # an async function
+
+
+def on_virtual_time_of(backend: str, main: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run `main` on virtual time, on trio or asyncio; it must not use sockets."""
+    if backend == "trio":
+        on_virtual_time(main)
+    else:
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(quiet=0)) as runner:
+            runner.run(main())
 
 
 def pairs(count: int) -> Iterator[Pair]:
