@@ -23,15 +23,16 @@ _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _FORBIDDEN_START = b"\xed\xef"  # first bytes of forbidden three-byte sequences
 
 _PREDEFINED = {"amp", "lt", "gt", "quot", "apos"}
+_FORMS = ("{}", "{:02}", "{:03}", "x{:x}", "x{:X}", "x{:02x}", "x{:02X}")
+# Frequent references that are left to the parser.
+_LEFT = [f"&{name};".encode() for name in sorted(_PREDEFINED)]
+_LEFT += [f"&#{form.format(code)};".encode() for code in b"\t\n\r" for form in _FORMS]
 _REPLACEMENTS = {
     # XHTML 1.0 has the 252 names of HTML 4 and `apos`.
     **{f"&{name};".encode(): chr(code).encode() for name, code in name2codepoint.items() if name not in _PREDEFINED},
     # Forbidden characters in the usual notations; `_replacement` decodes the others.
-    **{
-        f"&#{form.format(code)};".encode(): _REPLACEMENT_CHARACTER
-        for code in _CONTROLS
-        for form in ("{}", "{:02}", "{:03}", "x{:x}", "x{:X}", "x{:02x}", "x{:02X}")
-    },
+    **{f"&#{form.format(code)};".encode(): _REPLACEMENT_CHARACTER for code in _CONTROLS for form in _FORMS},
+    **{reference: reference for reference in _LEFT},
 }
 _NOT_PREDEFINED = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos);)")
 _MAX_REFERENCE = 32
@@ -135,8 +136,10 @@ def _replacement(match: re.Match[bytes]) -> bytes:
     """Return the replacement of a reference, or the reference itself if it is left to the parser."""
     reference = match[0]
     replacement = _REPLACEMENTS.get(reference)
-    if replacement is not None or not reference.startswith(b"&#"):
-        return replacement or reference
+    if replacement is not None:
+        return replacement
+    if not reference.startswith(b"&#"):
+        return reference
     digits = reference[2:-1]
     code = int(digits[1:], 16) if digits.startswith(b"x") else int(digits)
     return reference if _is_allowed(code) else _REPLACEMENT_CHARACTER
