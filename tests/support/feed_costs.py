@@ -96,7 +96,7 @@ class Costs:
         whole: time for the document, continued until it reaches a limit, relative to the largest feed.
         call: time of the longest call of `Reader.feed`, relative to 64 KiB.
         refused: the reason if the document was refused, or None.
-        raw: seconds that expat takes for 64 KiB of an ordinary feed.
+        raw: seconds that expat took for 64 KiB of an ordinary feed in the last repetition.
     """
 
     whole: float
@@ -106,20 +106,25 @@ class Costs:
 
 
 def costs(document: bytes, *, strict: bool = True, enough: Callable[[Costs], bool]) -> Costs:
-    """Measure the costs of a document; repeat, with the least time of each call, until they are low `enough`."""
+    """Measure the costs of a document; repeat, with the least cost of each call, until they are low `enough`.
+
+    The speed of the processor changes within seconds, so each reading is compared with expat right before and after it.
+    """
     least: list[float] = []
-    raw, found = float("inf"), Costs(0, 0, None, 0)
+    found = Costs(0, 0, None, 0)
     gc.collect()
     gc.freeze()  # exclude the objects of the test run
     try:
         for _ in range(_ROUNDS):
-            raw = min(raw, _raw_piece(), _raw_piece())  # interleaved with the reader
+            before = _raw_piece()
             spent, entries, refused = _spent(document, strict=strict)
-            least = [min(pair) for pair in zip(least, spent, strict=True)] if least else spent
+            raw = min(before, _raw_piece())
+            ratios = [seconds / raw for seconds in spent]
+            least = [min(pair) for pair in zip(least, ratios, strict=True)] if least else ratios
             read = min(len(spent) * PIECE, len(document))
             marks = document[:read].count(b"<") or 1
             until = read if refused else min(LARGEST, MOST_MARKUP * read / marks, MOST_ENTRIES * read / (entries or 1))
-            found = Costs(sum(least) / read * until / (raw * LARGEST / PIECE), max(least) / raw, refused, raw)
+            found = Costs(sum(least) / read * until / (LARGEST / PIECE), max(least), refused, raw)
             if enough(found):
                 break
     finally:
