@@ -102,7 +102,7 @@ class FlowJob(SessionJob, Generic[DoneT]):
             work = self.parse(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
-        context = self.session.context(self.run, parking)
+        context = self.session.context(self.run, parking, touches=work.touches)
         first = self.duplicate_of(index, work)
         if first is not None:
             same: Any = known(index, item, context, person=work.person)  # a duplicate has a person

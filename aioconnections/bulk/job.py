@@ -26,6 +26,7 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Tally, Unprocessed
+from aioconnections.policy.changes import Touched
 from aioconnections.policy.repeats import RepeatedFailures
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER
 from aioconnections.protocol.messages import Flow, Sends
@@ -189,6 +190,7 @@ class WorkItem(Generic[OutT_co]):
         people: the people that the requests name.
         ref: the name of an item that is neither a pair nor a person.
         digest: digest of the message that is sent with the item.
+        touches: whose connections the item changes.
     """
 
     begin: Callable[[Sends], Flow[OutT_co]]
@@ -197,6 +199,7 @@ class WorkItem(Generic[OutT_co]):
     people: tuple[Identity, ...] = ()
     ref: tuple[Literal["connection_id", "invitation_href"], str] | None = None
     digest: str | None = None
+    touches: Touched = ()
 
 
 def digest_of(body: bytes) -> str:

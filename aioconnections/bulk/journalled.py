@@ -87,8 +87,11 @@ class JournalledJob(SessionJob, Generic[OutT]):
     async def _process(self, index: int, item: object, parking: Parking, unwritten: _Unwritten) -> Outcome | None:
         """The outcome of one item; None if it is in `unwritten`."""
         record = _Record(self._journal, index)
-        context = self.session.context(self.run, parking, before_send=record.intend, not_made=record.not_made)
         work = self._parsed(item)
+        touches = () if isinstance(work, InvalidInputError) else work.touches
+        context = self.session.context(
+            self.run, parking, before_send=record.intend, not_made=record.not_made, touches=touches
+        )
         if isinstance(work, InvalidInputError):
             facts, duplicate_of = partial(known, index, item, context), None
         else:

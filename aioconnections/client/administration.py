@@ -35,7 +35,9 @@ class Administration(Resource):
         """
         pair = Pair(source, target)
         flow = colleagues.connect(self._caller.here().address, pair, colleagues.connection_body(message))
-        return await self._caller.change(flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair)
+        return await self._caller.change(
+            flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair, touches=(source, target)
+        )
 
     async def disconnect(self, source: PersonLike, target: PersonLike, *, timeout: float | None = None) -> Removed:
         """Remove the connection or invitation between two people.
@@ -53,7 +55,9 @@ class Administration(Resource):
         """
         pair = Pair(source, target)
         flow = colleagues.disconnect(self._caller.here().address, pair)
-        return await self._caller.change(flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair)
+        return await self._caller.change(
+            flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair, touches=(source, target)
+        )
 
     def connect_many(
         self,
@@ -81,6 +85,7 @@ class Administration(Resource):
                 pair=pair,
                 people=(pair.source, pair.target),
                 digest=digest,
+                touches=(pair.source, pair.target),
             )
 
         return self._caller.run_flows(
@@ -107,6 +112,7 @@ class Administration(Resource):
                 lambda earlier: colleagues.disconnect(address, pair, earlier=earlier),
                 pair=pair,
                 people=(pair.source, pair.target),
+                touches=(pair.source, pair.target),
             )
 
         return self._caller.run_flows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from attrs import evolve
@@ -13,6 +13,7 @@ from aioconnections.auth.credentials import Auth, Basic
 from aioconnections.client.server import Server
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
 from aioconnections.outcomes import CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
+from aioconnections.policy.changes import Touched
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
 from aioconnections.records import Identity, Pair, Person, Status
@@ -126,14 +127,65 @@ class Caller:
             error = refused
         raise await session.explained(error, *people, call=call)
 
+    async def ask(
+        self,
+        question: Hashable,
+        begin: Callable[[], Flow[R]],
+        *people: Identity,
+        depends_on: tuple[Identity, ...] | None,
+        timeout: float | None,
+    ) -> R:
+        """The result of a conversation that names `people`, shared with the callers who ask the same meanwhile.
+
+        Args:
+            question: what is asked.
+            begin: begins the conversation.
+            people: the people whom it names.
+            depends_on: whose connections the result depends on; None if that is not known.
+            timeout: seconds for this caller; see `Client`.
+        """
+        return await self._ask(question, begin, self.here().new_call(_seconds(timeout)), *people, depends_on=depends_on)
+
+    async def look_up(
+        self, question: Hashable, begin: Callable[[], Flow[R | None]], person: Identity, *, timeout: float | None
+    ) -> R | None:
+        """What `ask` gives about `person`, whom the server may not know, and not about connections."""
+        call = self.here().new_call(_seconds(timeout))
+        found = await self._ask(question, begin, call, person, depends_on=())
+        if found is None:
+            await self.here().refuse_unknown(person, call=call)
+        return found
+
+    async def _ask(
+        self,
+        question: Hashable,
+        begin: Callable[[], Flow[R]],
+        call: CallScope,
+        *people: Identity,
+        depends_on: tuple[Identity, ...] | None,
+    ) -> R:
+        session = self.here()
+        session.refuse_hidden(*people)
+        try:
+            return (await session.ask(question, depends_on, begin, call))[0]
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        raise await session.explained(error, *people, call=call)
+
     async def change(
-        self, flow: Flow[DoneT], item: object, *people: Identity, timeout: float | None, **facts: Any
+        self,
+        flow: Flow[DoneT],
+        item: object,
+        *people: Identity,
+        timeout: float | None,
+        touches: Touched | Callable[[Session], Touched] = (),
+        **facts: Any,
     ) -> DoneT:
-        """The outcome of a single change, with its attempts and times."""
+        """The outcome of a single change, with its attempts and times; `touches` says whose connections it changes."""
         session = self.here()
         session.refuse_hidden(*people)
         call = session.new_call(_seconds(timeout))
-        context = await session.begin(call)
+        context = await session.begin(call, touches)
         try:
             done = await session.run(flow, context)
         except (BadRequestError, NotFoundError) as refused:
@@ -141,6 +193,8 @@ class Caller:
         else:
             facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
             return evolve(done, item=item, **facts)
+        finally:
+            context.settle()
         raise await session.explained(error, *people, call=call)
 
     def stream(self, pager: Pager[R]) -> Stream[R]:

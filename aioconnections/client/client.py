@@ -24,6 +24,8 @@ from aioconnections.client.items import (
     invitation_flow,
     named_people,
     pair_or_none,
+    question_of,
+    touched_by,
 )
 from aioconnections.client.server import ClientOptions, Server, Timeouts
 from aioconnections.clock import Clock
@@ -258,8 +260,10 @@ class Client(Resource):
             ConnectionsError: there is no response, or it cannot be read.
         """
         pair = Pair(source, target)
-        session = self._caller.here()
-        return await self._caller.call(check(session.address, pair), pair.source, pair.target, timeout=timeout)
+        address, people = self._caller.here().address, (pair.source, pair.target)
+        return await self._caller.ask(
+            ("check", pair), lambda: check(address, pair), *people, depends_on=people, timeout=timeout
+        )
 
     def check_many(
         self,
@@ -340,8 +344,14 @@ class Client(Resource):
             ConnectionsError: as for `check`.
         """
         which = connection_ref(connection if target is None else (connection, target))
-        flow = colleagues.get(self._caller.here().address, which, message=include_message)
-        return await self._caller.call(flow, *named_people(which), timeout=timeout)
+        address, people = self._caller.here().address, named_people(which)
+        return await self._caller.ask(
+            ("connection", question_of(which), include_message),
+            lambda: colleagues.get(address, which, message=include_message),
+            *people,
+            depends_on=people or None,
+            timeout=timeout,
+        )
 
     def colleagues(
         self,
@@ -496,7 +506,14 @@ class Client(Resource):
         begin = invitation_flow(
             self._caller.here(), identity, body, discover=discover, settle=settle, on_unknown=on_unknown
         )
-        return await self._caller.change(begin(NEVER_SENT), person, identity, timeout=timeout, person=identity)
+        return await self._caller.change(
+            begin(NEVER_SENT),
+            person,
+            identity,
+            timeout=timeout,
+            person=identity,
+            touches=lambda session: session.with_me(person),
+        )
 
     def invite_many(
         self,
@@ -541,7 +558,8 @@ class Client(Resource):
             body = common if own is None else colleagues.invitation_body(own, message_type)
             begin = invitation_flow(session, person, body, discover=False, settle=settle, on_unknown=on_unknown)
             sent = digest if own is None else bulk.digest_of(body)
-            return bulk.WorkItem(begin, person=person, people=(person,), digest=sent)
+            touches = session.with_me(person)
+            return bulk.WorkItem(begin, person=person, people=(person,), digest=sent, touches=touches)
 
         return self._caller.run_flows(
             parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
@@ -563,9 +581,9 @@ class Client(Resource):
             ConnectionsError: the invitation was not accepted.
         """
         which = connection_ref(connection)
-        flow = colleagues.accept(self._caller.here().address, which)
+        flow, touches = colleagues.accept(self._caller.here().address, which), touched_by(which)
         return await self._caller.change(
-            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which)
+            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
         )
 
     async def remove(self, connection: ConnectionLike, *, timeout: float | None = None) -> Removed:
@@ -583,9 +601,9 @@ class Client(Resource):
             ConnectionsError: the connection was not removed.
         """
         which = connection_ref(connection)
-        flow = colleagues.remove(self._caller.here().address, which)
+        flow, touches = colleagues.remove(self._caller.here().address, which), touched_by(which)
         return await self._caller.change(
-            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which)
+            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
         )
 
     def accept_many(
@@ -660,9 +678,9 @@ class Client(Resource):
         Raises:
             ConnectionsError: the server refuses, or the response cannot be read.
         """
-        identity = identity_of(person)
-        return await self._caller.find(
-            discovery.profile(self._caller.here().address, identity), identity, timeout=timeout
+        identity, address = identity_of(person), self._caller.here().address
+        return await self._caller.look_up(
+            ("profile", identity), lambda: discovery.profile(address, identity), identity, timeout=timeout
         )
 
     def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword

@@ -13,6 +13,7 @@ from aioconnections.client.caller import PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.outcomes import AlreadyExists, Invited, Outcome
+from aioconnections.policy.changes import Touched, ends_of
 from aioconnections.protocol import colleagues, entries
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
 from aioconnections.protocol.messages import Flow, Sends
@@ -30,6 +31,8 @@ __all__ = [
     "invitation_flow",
     "named_people",
     "pair_or_none",
+    "question_of",
+    "touched_by",
 ]
 
 DoneT = TypeVar("DoneT", bound=Outcome)
@@ -71,7 +74,9 @@ def connection_item(which: ConnectionRef, begin: Callable[[Sends], Flow[DoneT]])
     """The work item of a verb on a connection."""
     own = which if isinstance(which, str) else None if isinstance(which, Pair) else which.id
     ref: tuple[Literal["connection_id"], str] | None = None if own is None else ("connection_id", own.strip())
-    return bulk.WorkItem(begin, pair=pair_or_none(which), people=named_people(which), ref=ref)
+    return bulk.WorkItem(
+        begin, pair=pair_or_none(which), people=named_people(which), ref=ref, touches=touched_by(which)
+    )
 
 
 def check_settle(settle: object, on_unknown: object) -> None:
@@ -120,9 +125,21 @@ def connection_ref(which: object) -> ConnectionRef:
     raise InvalidInputError(f"expected a Connection, a Pair or the id of a connection, got {type(which).__name__}")
 
 
+def question_of(which: ConnectionRef) -> Pair | str | None:
+    """What distinguishes a request for this connection from others: the pair or the id."""
+    return which.id if isinstance(which, Connection) else which
+
+
 def named_people(which: ConnectionRef) -> tuple[Identity, ...]:
     """The people whom a request for this connection names; none for a record, which is requested by its id."""
     return (which.source, which.target) if isinstance(which, Pair) else ()
+
+
+def touched_by(which: ConnectionRef) -> Touched:
+    """The two people of a connection; None if they are not known."""
+    if isinstance(which, Connection):
+        return ends_of(which)
+    return (which.source, which.target) if isinstance(which, Pair) else None
 
 
 def pair_or_none(which: ConnectionRef) -> Pair | None:

@@ -20,6 +20,7 @@ from aioconnections._version import __version__
 from aioconnections.auth.credentials import Auth
 from aioconnections.clock import Clock, LoopClock
 from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.policy.changes import Changes
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.protocol.address import Address
@@ -208,6 +209,7 @@ class Server:
             applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.recovered),
             telemetry=Telemetry(options.on_attempt),
             emails=EmailVisibility(),
+            changes=Changes(),
             clock=clock,
             now=now,
             chance=chance,
@@ -289,6 +291,7 @@ class Server:
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
             waiting_for_server=runtime.is_waiting,
+            joined=telemetry.joined,
         )
 
     def check_usable(self) -> None:

@@ -154,7 +154,7 @@ class Sender:
                     return response, headers
                 request, moment = chain.request, context.sent_at
             elif page is None:
-                response = await self._engine.exchange(self._origin, request, headers, seconds)
+                response = await context.limited(self._engine.exchange(self._origin, request, headers, seconds))
             else:
                 async with self._engine.stream(self._origin, request, headers, seconds) as arriving:
                     response = await page.read(arriving)

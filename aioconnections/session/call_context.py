@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import anyio
 
+from aioconnections.clock import Clock, Timer
 from aioconnections.errors import ConnectionsError, DeadlineError
 from aioconnections.session.call_scope import CallScope
 from aioconnections.session.parking import Parking
 
-__all__ = ["BeforeSend", "CallContext", "NotMade", "RunScope", "SentCanary"]
+__all__ = ["BeforeSend", "CallContext", "NotMade", "RunScope", "SentCanary", "SharedContext"]
 
 T = TypeVar("T")
 
@@ -151,6 +152,7 @@ class CallContext:
         parking: frees the worker while the item waits; None for a single call.
         before_send: see `BeforeSend`.
         not_made: see `NotMade`.
+        on_change: called when a change is about to be sent, and once its result is known or will not become known.
         is_proof: whether the request is a canary: it proves the login or probes an application, and its response
             says nothing about the requests that wait for it.
         canary: set for a canary of an application, which does not wait for that application.
@@ -163,6 +165,7 @@ class CallContext:
         changed_at: time of the last change that may have been made; None if there is none.
         sent_at: time of the last request.
         has_intent: whether a change was about to be sent, or was sent, and is not settled.
+        queued_at: time since which a request has waited for a slot or the rate limit; None if it does not.
     """
 
     __slots__ = (
@@ -170,6 +173,7 @@ class CallContext:
         "_before_send",
         "_changed_before",
         "_not_made",
+        "_on_change",
         "_seconds",
         "_started",
         "attempts",
@@ -181,6 +185,7 @@ class CallContext:
         "is_proof",
         "now",
         "parking",
+        "queued_at",
         "run",
         "sent_at",
         "waited",
@@ -196,6 +201,7 @@ class CallContext:
         call: CallScope | None = None,
         before_send: BeforeSend | None = None,
         not_made: NotMade | None = None,
+        on_change: Callable[[], object] | None = None,
         is_proof: bool = False,
         canary: SentCanary | None = None,
     ) -> None:
@@ -204,6 +210,7 @@ class CallContext:
         self._seconds = seconds
         self._before_send = before_send
         self._not_made = not_made
+        self._on_change = on_change
         self._changed_before: float | None = None
         self.run: RunScope | None = run
         self.call: CallScope | None = call
@@ -216,6 +223,7 @@ class CallContext:
         self.changed_at: float | None = None
         self.sent_at: float = float("-inf")
         self.has_intent: bool = False
+        self.queued_at: float | None = None
 
     def restart(self, moment: float, *, attempts: int) -> None:
         """Begin another conversation at `moment`, in place of one that has ended.
@@ -279,6 +287,8 @@ class CallContext:
             moment = self.now()
             if run is not None:
                 run.check(moment)  # the run may have ended during the wait
+        if self._on_change is not None:
+            self._on_change()
         self._changed_before, self.changed_at = self.changed_at, moment
 
     async def change_not_made(self, reason: ConnectionsError) -> None:
@@ -290,8 +300,12 @@ class CallContext:
 
     def settle(self) -> None:
         """Record that the changes have a known result, or that their result will not become known."""
-        if self.has_intent and self.run is not None:
-            self.has_intent = False
+        if not self.has_intent:
+            return
+        self.has_intent = False
+        if self._on_change is not None:
+            self._on_change()
+        if self.run is not None:
             self.run.change_settled()
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
@@ -308,6 +322,10 @@ class CallContext:
         """A block in which a single call waits before its next request; see `CallScope.queued`."""
         return nullcontext() if self.call is None else self.call.queued()
 
+    def limited(self, exchange: Awaitable[T]) -> Awaitable[T]:
+        """The `exchange` of one attempt, which ends at the deadline of the conversation if that may be put off."""
+        return exchange
+
     def parked(self) -> AbstractContextManager[None]:
         """A block for a long wait: in a run, the worker continues with other items meanwhile."""
         return nullcontext() if self.parking is None else self.parking()
@@ -318,3 +336,84 @@ class CallContext:
 
     def __repr__(self) -> str:
         return f"CallContext({self.attempts} attempts, {self.changes} changes)"
+
+
+class SharedContext(CallContext):
+    """The context of a conversation for several callers, which ends at the deadline of the latest one.
+
+    An attempt is not cut short for the first caller: `limited` ends it at the deadline that holds by then.
+
+    Args:
+        clock: gives the time, and timers.
+        now: gives the current time.
+        seconds: how long a caller waits, without the time in `waited`.
+        attempt_timeout: limit for one attempt.
+        call: counts the conversation among the calls that wait.
+    """
+
+    __slots__ = ("_attempt_timeout", "_clock", "_timer", "_until")
+
+    def __init__(
+        self, clock: Clock, now: Callable[[], float], seconds: float, attempt_timeout: float, call: CallScope
+    ) -> None:
+        super().__init__(now, seconds, call=call)
+        self._clock = clock
+        self._attempt_timeout = attempt_timeout
+        self._timer: Timer | None = None
+        self._until = float("-inf")  # the latest deadline of a caller's own
+
+    @property
+    def allowed_from(self) -> float:
+        """When the time of the latest caller began, minus the time in `waited` until then."""
+        return self._allowed_from
+
+    def join(self) -> float:
+        """Let one more caller wait; returns its `allowed_from`."""
+        moment = self.now()
+        self._allowed_from = moment - self._waited_until(moment)
+        return self._allowed_from
+
+    def reach(self, until: float) -> None:
+        """Let a caller with a deadline of its own wait."""
+        self._until = max(self._until, until)
+
+    def seconds_left(self, moment: float) -> float:
+        """See `CallContext`."""
+        return max(super().seconds_left(moment), self._until - moment)
+
+    def left_for(self, allowed_from: float, moment: float) -> float:
+        """Seconds from `moment` to the deadline of a caller."""
+        return allowed_from + self._waited_until(moment) + self._seconds - moment
+
+    def _waited_until(self, moment: float) -> float:
+        return self.waited + (0.0 if self.queued_at is None else moment - self.queued_at)
+
+    def check(self, moment: float) -> float:
+        """See `CallContext`; an attempt may take any time here."""
+        if self._until <= moment:
+            super().check(moment)
+        return float("inf")
+
+    def limited(self, exchange: Awaitable[T]) -> Awaitable[T]:
+        """See `CallContext`."""
+        return exchange if self.seconds_left(self.now()) >= self._attempt_timeout else self._until_deadline(exchange)
+
+    async def _until_deadline(self, exchange: Awaitable[T]) -> T:
+        began = self.now()
+        with anyio.CancelScope() as scope:
+            self._watch(scope)
+            try:
+                return await exchange
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
+        raise DeadlineError(f"no complete response within {self.now() - began:.3g} s", sent="maybe")
+
+    def _watch(self, scope: anyio.CancelScope) -> None:
+        """Cancel `scope` at the deadline, which may be put off until then."""
+        moment = self.now()
+        left = self.seconds_left(moment)
+        if left <= 0:
+            scope.cancel()
+        else:
+            self._timer = self._clock.call_at(moment + left, lambda: self._watch(scope))

@@ -9,9 +9,9 @@ from typing import TypeVar
 import anyio
 
 from aioconnections.clock import Clock
-from aioconnections.errors import DeadlineError, OverloadedError
+from aioconnections.errors import DeadlineError, OverloadedError, ServerUnavailableError
 
-__all__ = ["CallScope", "WaitingCalls"]
+__all__ = ["CallScope", "WaitingCalls", "away"]
 
 T = TypeVar("T")
 
@@ -114,3 +114,8 @@ class CallScope:
 
     def __repr__(self) -> str:
         return f"CallScope(until {self.until:g})"
+
+
+def away(late: DeadlineError) -> ServerUnavailableError:
+    """The error for a call whose deadline has passed while the server was away, or had asked for a pause."""
+    return ServerUnavailableError(f"the server is away, or asks for a pause: {late}")

@@ -29,6 +29,7 @@ from aioconnections.policy.gate import Gate
 from aioconnections.session.applications import Monitor
 from aioconnections.session.attempt import Prober
 from aioconnections.session.call_context import CallContext
+from aioconnections.session.call_scope import away
 from aioconnections.session.login import Login
 from aioconnections.session.runtime import Runtime
 
@@ -117,7 +118,7 @@ class Readiness:
     async def _wait_for_server(self, arrived: float, context: CallContext, monitor: Monitor) -> None:
         self._gate.check()
         run = context.run
-        until = arrived + context.seconds_left(arrived) if run is None else run.until
+        until = context.seconds_left(0.0) if run is None else run.until
         too_late: ServerUnavailableError | None = None
         try:
             with context.queued():
@@ -127,7 +128,11 @@ class Readiness:
         except DeadlineError as late:
             if run is not None:
                 raise
-            too_late = ServerUnavailableError(f"the server is away, or asks for a pause: {late}")
+            too_late = away(late)
+        except ServerUnavailableError:
+            if run is not None or context.seconds_left(0.0) <= until:
+                raise
+            return  # another caller has put off the deadline of the conversation: wait again
         if too_late is not None:
             raise too_late
         if run is not None:
@@ -144,9 +149,11 @@ class Readiness:
         run = context.run
         if run is not None:
             run.check(self._turns.earliest(arrived))
+        context.queued_at = arrived
         with context.queued():
             await context.wait(self._turns.wait(in_run=run is not None))
         moment = self._now()
+        context.queued_at = None
         context.waited += moment - arrived
         return moment
 

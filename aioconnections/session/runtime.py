@@ -8,6 +8,7 @@ import anyio
 from attrs import frozen
 
 from aioconnections.clock import Clock
+from aioconnections.policy.changes import Changes
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
 from aioconnections.session.applications import Applications
@@ -41,6 +42,7 @@ class Runtime:
 
     Attributes:
         now: gives the current time, in any thread.
+        changes: counts the changes of connections by this client.
         turns: bounds the number of requests under way, and decides which is next.
         waiting: counts the single calls that wait.
         chance: gives a number from 0 to 1.
@@ -57,6 +59,7 @@ class Runtime:
     applications: Applications
     telemetry: Telemetry
     emails: EmailVisibility
+    changes: Changes
     clock: Clock
     now: Callable[[], float]
     chance: Callable[[], float]

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
@@ -20,16 +21,18 @@ from aioconnections.errors import (
     ServerUnavailableError,
     TransportError,
 )
+from aioconnections.policy.changes import Touched
 from aioconnections.policy.gate import Gate
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.discovery import emails_hidden
 from aioconnections.protocol.listing import Pager, WholePager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
-from aioconnections.records import Email, Identity
+from aioconnections.records import Email, Identity, Person
 from aioconnections.session.attempt import Page, send_unlimited
 from aioconnections.session.call_context import BeforeSend, CallContext, NotMade, RunScope
 from aioconnections.session.call_scope import CallScope
 from aioconnections.session.dispatch import Dispatcher
+from aioconnections.session.flights import Flights
 from aioconnections.session.login import Login
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import EmailVisibility, Runtime
@@ -89,12 +92,20 @@ class Session:
             runtime, address, gate, self.login, now, on_use, verifies=verifies, jar=jar
         )
         self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
+        self._flights = Flights(runtime, self.begin, self.new_call, self.run)
 
     @property
     def me(self) -> Identity | None:
         """The signed-in user, from the last proof of the login; None before it."""
         document = self.dispatcher.document
         return None if document is None else document.userid or document.key
+
+    def with_me(self, person: Identity | Person) -> Touched:
+        """The signed-in user and another person; None if it is not known who is signed in."""
+        document = self.dispatcher.document
+        if document is None or not (document.userid or document.key):
+            return None
+        return Person(userid=document.userid, key=document.key), person
 
     def context(
         self,
@@ -103,22 +114,52 @@ class Session:
         *,
         before_send: BeforeSend | None = None,
         not_made: NotMade | None = None,
+        touches: Touched = (),
     ) -> CallContext:
-        """The context of a conversation that begins now; see `CallContext` for the arguments."""
-        return CallContext(self.now, self.item_timeout, run, parking, before_send=before_send, not_made=not_made)
+        """The context of a conversation that begins now.
+
+        `touches` says whose connections it changes; see `CallContext` for the other arguments.
+        """
+        return CallContext(
+            self.now,
+            self.item_timeout,
+            run,
+            parking,
+            before_send=before_send,
+            not_made=not_made,
+            on_change=self._on_change(touches),
+        )
 
     def new_call(self, timeout: float | None = None) -> CallScope:
         """A single call that begins now and may take `timeout` seconds."""
         return CallScope(self._runtime.clock, self._runtime.waiting, timeout)
 
-    async def begin(self, call: CallScope) -> CallContext:
-        """Prove the login if that is due; the context of the conversation of `call`, which begins then."""
+    async def begin(self, call: CallScope, touches: Touched | Callable[[Session], Touched] = ()) -> CallContext:
+        """Prove the login if that is due; the context of the conversation of `call`, which begins then.
+
+        `touches` says whose connections it changes.
+        """
         await self.prove(call=call)
-        return CallContext(self.now, self.item_timeout if call.timeout is None else call.timeout, call=call)
+        touched = touches(self) if callable(touches) else touches
+        return CallContext(
+            self.now,
+            self.item_timeout if call.timeout is None else call.timeout,
+            call=call,
+            on_change=self._on_change(touched),
+        )
 
     async def call(self, flow: Flow[R], call: CallScope) -> R:
         """Make a single call: prove the login if that is due, then hold the conversation."""
         return await self.run(flow, await self.begin(call))
+
+    async def ask(
+        self, question: Hashable, people: Iterable[Identity] | None, begin: Callable[[], Flow[R]], call: CallScope
+    ) -> tuple[R, CallContext]:
+        """Make a single call, or share that of a caller who asks the same; see `Flights.ask`."""
+        return await self._flights.ask(question, people, begin, call)
+
+    def _on_change(self, touches: Touched) -> Callable[[], object] | None:
+        return None if touches == () else partial(self._runtime.changes.made, touches)
 
     async def prove(self, run: RunScope | None = None, call: CallScope | None = None) -> None:
         """See `Dispatcher.prove`."""

@@ -102,6 +102,7 @@ class Stats:
         max_connections: limit of requests under way.
         max_per_second: limit of requests per second; None for no limit.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
+        joined: number of single calls that asked what another call was asking already, and shared its request.
     """
 
     attempts: int
@@ -117,18 +118,20 @@ class Stats:
     waiting_for_server: bool
     local_limit: int | None = None
     waiting: int = 0
+    joined: int = 0
 
 
 class Telemetry:
     """Counts attempts, and reports each to a hook and the log."""
 
-    __slots__ = ("failures", "on_attempt", "responses", "retries")
+    __slots__ = ("failures", "joined", "on_attempt", "responses", "retries")
 
     def __init__(self, on_attempt: Callable[[Attempt], object] | None = None) -> None:
         self.on_attempt: Callable[[Attempt], object] | None = on_attempt
         self.responses: defaultdict[int, int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.retries: int = 0
+        self.joined: int = 0
 
     def report(self, attempt: Attempt) -> None:
         """Report one attempt. An exception of the hook is logged and suppressed."""

@@ -89,14 +89,14 @@ def test_a_run_keeps_a_tenth_of_the_starts_under_any_load_of_single_calls(
         script = Timed(latency)
         async with client_of(script, max_connections=connections, max_per_second=1 / INTERVAL) as client:
 
-            async def ask() -> None:
+            async def ask(number: int) -> None:
                 while True:
-                    await client.check(*ME)
+                    await client.check(ME[0], Userid(f"b{number}"))
 
             async def load() -> None:
                 async with anyio.create_task_group() as callers:
-                    for _ in range(200):
-                        callers.start_soon(ask)
+                    for number in range(200):
+                        callers.start_soon(ask, number)
                     await anyio.sleep(20)
                     callers.cancel_scope.cancel()
 

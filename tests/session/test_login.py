@@ -15,6 +15,7 @@ from doors import (
     no_connection,
     on_virtual_time,
     one_after_the_other,
+    pairs,
     refusal,
     status,
 )
@@ -73,8 +74,8 @@ async def test_many_at_once_send_one_canary() -> None:
 
     script = Script(answer)
     async with client_of(script) as client, anyio.create_task_group() as tasks:
-        for _ in range(40):
-            tasks.start_soon(client.check, A, B)
+        for pair in pairs(40):
+            tasks.start_soon(client.check, pair.source, pair.target)
     assert script.seen["/profiles/atom/profileService.do"] == 1
     assert script.most == 16
 
