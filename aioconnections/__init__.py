@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         Unprocessed,
     )
     from aioconnections.policy.plan import Plan
+    from aioconnections.policy.status_cache import StatusCache
     from aioconnections.protocol.messages import Headers, Response
     from aioconnections.records import (
         Connection,
@@ -188,6 +189,7 @@ __all__ = [
     "ServiceDocument",
     "Stats",
     "Status",
+    "StatusCache",
     "Stream",
     "Tally",
     "ThrottledError",
@@ -242,6 +244,7 @@ _LAZY = {
     "Profile": "aioconnections.records",
     "ServiceDocument": "aioconnections.records",
     "Status": "aioconnections.records",
+    "StatusCache": "aioconnections.policy.status_cache",
     "Userid": "aioconnections.records",
     "Clock": "aioconnections.clock",
     "CommunityInvitations": "aioconnections.client",

@@ -49,10 +49,11 @@ Value: TypeAlias = str | int | float | bool | None
 """A value in `Outcome.as_dict`."""
 
 _KINDS = ("email", "userid", "key")
-_DETAILS: dict[str, type[str | int]] = {
+_DETAILS: dict[str, type[str | int | float]] = {
     **{f"{role}{kind}": str for role in ("source_", "target_", "") for kind in _KINDS},
     "status": str,
     "via": str,
+    "age_ms": float,
     "was": str,
     "connection_id": str,
     "duplicate_of": int,
@@ -155,17 +156,24 @@ class Checked(Outcome):
         status: the status, seen from the source; None if no connection is visible to the signed-in user.
         via: how the status was found: ``"head"`` by a check of this pair; ``"list"``, in a run with a `Plan`, from the
             list of one of the two people; ``"duplicate"`` from another item of the run, with the same pair or the same
-            people the other way round.
+            people the other way round; ``"cache"`` from the `StatusCache` of the client.
         of: index of that item, for ``"duplicate"``; else None.
+        age: seconds since the status was requested, for ``"cache"``; else None.
     """
 
     status: Status | None
     pair: Pair = field(kw_only=True)
-    via: Literal["head", "list", "duplicate"] = field(default="head", kw_only=True)
+    via: Literal["head", "list", "duplicate", "cache"] = field(default="head", kw_only=True)
     of: int | None = field(default=None, kw_only=True)
+    age: float | None = field(default=None, kw_only=True)
 
     def _details(self) -> dict[str, Value]:
-        return {"status": str(self.status or "none"), "via": self.via, "duplicate_of": self.of}
+        return {
+            "status": str(self.status or "none"),
+            "via": self.via,
+            "age_ms": None if self.age is None else milliseconds(self.age),
+            "duplicate_of": self.of,
+        }
 
 
 @frozen
@@ -347,8 +355,9 @@ class Tally:
     """The number of items that a run has read, and the number of outcomes of each class.
 
     ``read`` is always the sum of ``in_flight`` and of the counts per class; the counts per status split ``checked``.
-    ``via_list`` and ``via_duplicate`` count the ``checked`` for which nothing was sent. ``doubtful`` counts those of
-    them that were concluded from lists which other responses contradicted later; it is 0 in a run without a `Plan`.
+    ``via_list``, ``via_duplicate`` and ``via_cache`` count the ``checked`` for which nothing was sent. ``doubtful``
+    counts those of them that were concluded from lists which other responses contradicted later; it is 0 in a run
+    without a `Plan`.
     """
 
     read: int = 0
@@ -372,6 +381,7 @@ class Tally:
     status_none: int = 0
     via_list: int = 0
     via_duplicate: int = 0
+    via_cache: int = 0
     doubtful: int = 0
 
     @property

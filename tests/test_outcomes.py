@@ -49,6 +49,7 @@ EMPTY = dict.fromkeys(
         *(
             "status",
             "via",
+            "age_ms",
             "was",
             "connection_id",
             "duplicate_of",
@@ -68,6 +69,7 @@ def outcomes_of_every_kind() -> list[Outcome]:
     return [
         *(Checked(status, index=0, item=PAIR, pair=PAIR) for status in (*Status, None)),
         Checked(None, index=0, item=PAIR, pair=PAIR, via="duplicate", of=7),
+        Checked(None, index=0, item=PAIR, pair=PAIR, via="cache", age=1.25),
         Rejected(BadRequestError(400, None, "Bad Request"), index=1, item=PAIR, pair=PAIR),
         Failed(InvalidInputError("an identity must not be empty"), index=2, item=""),
         Unprocessed("the server refused the login", index=3, item=PAIR, pair=PAIR),
@@ -93,6 +95,7 @@ def test_a_row_for_each_kind() -> None:
         {"index": 0, "outcome": "checked", **pair, "status": "unconfirmed", "via": "head"},
         {"index": 0, "outcome": "checked", **pair, "status": "none", "via": "head"},
         {"index": 0, "outcome": "checked", **pair, "status": "none", "via": "duplicate", "duplicate_of": 7},
+        {"index": 0, "outcome": "checked", **pair, "status": "none", "via": "cache", "age_ms": 1250.0},
         {"index": 1, "outcome": "rejected", **pair, "error": refused},
         {"index": 2, "outcome": "failed", "error": invalid},
         {"index": 3, "outcome": "unprocessed", **pair, "error": "the server refused the login"},
@@ -191,8 +194,8 @@ def test_outcomes_can_be_pickled(outcome: Outcome) -> None:
 def test_a_tally_of_every_kind() -> None:
     tally = Tally.of(outcomes_of_every_kind())
     assert tally == Tally(
-        read=17,
-        checked=5,
+        read=18,
+        checked=6,
         invited=1,
         already_exists=1,
         accepted=1,
@@ -208,10 +211,11 @@ def test_a_tally_of_every_kind() -> None:
         status_accepted=1,
         status_pending=1,
         status_unconfirmed=1,
-        status_none=2,
+        status_none=3,
         via_duplicate=1,
+        via_cache=1,
     )
-    assert tally.by_status == {Status.ACCEPTED: 1, Status.PENDING: 1, Status.UNCONFIRMED: 1, None: 2}
+    assert tally.by_status == {Status.ACCEPTED: 1, Status.PENDING: 1, Status.UNCONFIRMED: 1, None: 3}
     assert not tally.good
     assert tally.as_dict()["status_pending"] == 1
 

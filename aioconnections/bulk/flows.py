@@ -33,7 +33,7 @@ from aioconnections.outcomes import (
 )
 from aioconnections.policy.estimate import MOST_SAMPLED, avoidable
 from aioconnections.policy.prices import Prices
-from aioconnections.protocol.messages import Flow, Request, Response, Sends
+from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response, Sends
 from aioconnections.protocol.profiles import check_request, check_result
 from aioconnections.records import Identity, Pair, Person, Status
 from aioconnections.session.call_context import CallContext, RunScope
@@ -192,9 +192,12 @@ class CheckJob(SessionJob):
         prices: what requests cost, to find out whether a plan would have saved many; None if there is a plan.
 
     Attributes:
+        headers: further headers of each request.
         sampled_below: index below which the people of pairs are kept in `sample`.
         sample: source and target of the first pairs that were sent.
     """
+
+    headers: Headers = NO_HEADERS
 
     def __init__(self, session: Session, run: RunScope, prices: Prices | None = None) -> None:
         super().__init__(session, run)
@@ -325,7 +328,7 @@ class CurrentPair:
         pair, session = pair_of(item), self.job.session
         if session.emails.hidden:
             session.refuse_hidden(pair.source, pair.target)
-        request = check_request(session.address, pair)
+        request = check_request(session.address, pair, self.job.headers)
         if index < self.job.sampled_below:
             self.job.sample.append((pair.source, pair.target))
         self.index, self.item, self.pair, self.request = index, item, pair, request

@@ -12,7 +12,7 @@ from aioconnections import bulk
 from aioconnections.auth.credentials import Auth, Basic
 from aioconnections.client.server import Server
 from aioconnections.errors import BadRequestError, InvalidInputError, NotFoundError, UsageError
-from aioconnections.outcomes import CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
+from aioconnections.outcomes import Checked, CheckOutcome, Failed, InDoubt, Outcome, Rejected, Resolved, Unprocessed
 from aioconnections.policy.changes import Touched
 from aioconnections.protocol.listing import Pager
 from aioconnections.protocol.messages import Flow
@@ -172,6 +172,20 @@ class Caller:
             error = refused
         raise await session.explained(error, *people, call=call)
 
+    async def check(
+        self, source: PersonLike, target: PersonLike, max_age: float | None, *, timeout: float | None
+    ) -> Checked:
+        """The outcome of a single check; see `SingleChecks.check`."""
+        pair, session = Pair(source, target), self.here()
+        session.learn(*(each for each in (source, target) if isinstance(each, Person)))
+        session.refuse_hidden(pair.source, pair.target)
+        call = session.new_call(_seconds(timeout))
+        try:
+            return await session.check(pair, (source, target), max_age, call)
+        except (BadRequestError, NotFoundError) as refused:
+            error = refused
+        raise await session.explained(error, pair.source, pair.target, call=call)
+
     async def change(
         self,
         flow: Flow[DoneT],
@@ -245,9 +259,19 @@ class Caller:
         limiter = self.server.limiter
         return Prices(lambda: limiter.interval, self.server.run_lanes, page_cost)
 
-    def check_job(self, journal: Journal | None, prices: Prices | None) -> bulk.CheckJob:
-        """The job of a run that checks pairs; `prices` is None if there is a plan."""
+    def check_job(self, journal: Journal | None, prices: Prices | None, max_age: float | None = None) -> bulk.CheckJob:
+        """The job of a run that checks pairs.
+
+        Args:
+            journal: records the run.
+            prices: what requests cost; None if there is a plan.
+            max_age: maximum age of remembered statuses in seconds; None to use none.
+        """
         session, run = self.anywhere(), self.server.new_run()
+        if max_age is not None:
+            from aioconnections.bulk.remembered_checks import RememberedCheckJob
+
+            return RememberedCheckJob(session, run, max_age)
         if journal is None:
             return bulk.CheckJob(session, run, prices)
         from aioconnections.bulk.journalled_checks import JournalledCheckJob

@@ -18,6 +18,7 @@ from aioconnections.client.items import (
     ConnectionLike,
     Invite,
     check_choice,
+    check_max_age,
     check_settle,
     connection_item,
     connection_ref,
@@ -35,6 +36,7 @@ from aioconnections.outcomes import (
     Accepted,
     AcceptOutcome,
     AlreadyExists,
+    Checked,
     CheckOutcome,
     Duplicate,
     Invited,
@@ -48,8 +50,7 @@ from aioconnections.outcomes import (
 from aioconnections.protocol import colleagues, discovery, listing
 from aioconnections.protocol.colleagues import OnUnknown
 from aioconnections.protocol.messages import NEVER_SENT, Flow
-from aioconnections.protocol.profiles import check
-from aioconnections.records import Connection, Identity, Pair, Person, Profile, ServiceDocument, Status, identity_of
+from aioconnections.records import Connection, Identity, Person, Profile, ServiceDocument, Status, identity_of
 from aioconnections.session.listing import Stream
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Attempt, Stats
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from aioconnections.client.network import Network
     from aioconnections.journal import Journal
     from aioconnections.policy.plan import Plan
+    from aioconnections.policy.status_cache import StatusCache
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["Client"]
@@ -118,6 +120,7 @@ class Client(Resource):
             address or a network in CIDR form. By default, a warning names the variable.
         verify_login: send one request for the signed-in user's service document before other requests, and every ten
             minutes, to prove address and login.
+        cache: remember the statuses that checks give, as the `StatusCache` says; None to remember none.
         clock: source of time; by default the running event loop.
         rng: source of randomness for the pauses between attempts.
         on_attempt: called with an `Attempt` after each request, for metrics; it must not block.
@@ -145,6 +148,7 @@ class Client(Resource):
         http_client: httpx.AsyncClient | None = None,
         trust_env: bool = False,
         verify_login: bool = True,
+        cache: StatusCache | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
@@ -167,6 +171,7 @@ class Client(Resource):
             client_cert=client_cert,
             trust_env=trust_env,
             verify_login=verify_login,
+            cache=cache,
             clock=clock,
             rng=rng,
             on_attempt=on_attempt,
@@ -245,10 +250,20 @@ class Client(Resource):
     ) -> None:
         await self.aclose()
 
-    async def check(self, source: PersonLike, target: PersonLike, *, timeout: float | None = None) -> Status | None:
+    async def check(
+        self, source: PersonLike, target: PersonLike, *, max_age: float | None = None, timeout: float | None = None
+    ) -> Status | None:
         """The status of the connection between two people, seen from the source; one HEAD request.
 
-        Page "Checking whether two people are colleagues".
+        Page "Checking whether two people are colleagues". Callers who ask for the same pair at the same time share the
+        request. With a `StatusCache`, a remembered status may take its place; see `check_outcome`.
+
+        Args:
+            source: the person whose connections are examined.
+            target: the other person.
+            max_age: maximum age in seconds of a remembered status, if that is less than the cache allows. 0 asks the
+                server in any case, by a request of its own that caches on the way do not answer.
+            timeout: seconds for the whole call; see `Client`.
 
         Returns:
             The status, or None if no connection is visible to the signed-in user.
@@ -259,11 +274,26 @@ class Client(Resource):
             AuthenticationError: the login was refused; nothing more is sent with it.
             ConnectionsError: there is no response, or it cannot be read.
         """
-        pair = Pair(source, target)
-        address, people = self._caller.here().address, (pair.source, pair.target)
-        return await self._caller.ask(
-            ("check", pair), lambda: check(address, pair), *people, depends_on=people, timeout=timeout
-        )
+        return (await self.check_outcome(source, target, max_age=max_age, timeout=timeout)).status
+
+    async def check_outcome(
+        self, source: PersonLike, target: PersonLike, *, max_age: float | None = None, timeout: float | None = None
+    ) -> Checked:
+        """Check as `check` does; the outcome says where the status comes from, and how old it is.
+
+        A remembered status gives `Checked.via` ``"cache"``, and `Checked.age`.
+
+        Args:
+            source: see `check`.
+            target: see `check`.
+            max_age: see `check`.
+            timeout: seconds for the whole call; see `Client`.
+
+        Raises:
+            ConnectionsError: as for `check`.
+        """
+        check_max_age(max_age)
+        return await self._caller.check(source, target, max_age, timeout=timeout)
 
     def check_many(
         self,
@@ -272,6 +302,7 @@ class Client(Resource):
         plan: Literal["head", "auto"] | Plan = "head",
         ordered: bool = False,
         journal: Journal | None = None,
+        max_age: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[CheckOutcome]:
         """Check every pair of a source; see `check` for one.
@@ -295,6 +326,9 @@ class Client(Resource):
             ordered: give the outcomes in the order of the source instead of as they complete.
             journal: records the run, so that it can be continued. In an unfinished run with a plan, pairs of people
                 without a connection that were found by lists are asked again.
+            max_age: use statuses that the cache remembers, up to this age in seconds, and remember those that are
+                found; not together with a plan or a journal. 0 asks the server for each pair, past all caches. Without
+                it, the run neither uses the cache of the client nor adds to it.
             on_progress: called twice a second with the progress.
 
         Returns:
@@ -303,7 +337,10 @@ class Client(Resource):
         Raises:
             InvalidInputError: an argument is invalid.
         """
-        job = self._caller.check_job(journal, self._caller.prices() if plan == "head" else None)
+        check_max_age(max_age)
+        if max_age is not None and (journal is not None or plan != "head"):
+            raise InvalidInputError("max_age cannot be used together with a plan or a journal; leave one of them out")
+        job = self._caller.check_job(journal, self._caller.prices() if plan == "head" else None, max_age)
         backlog = None
         if plan != "head":
             backlog = self._caller.check_backlog(job, _plan_of(plan))
@@ -345,13 +382,16 @@ class Client(Resource):
         """
         which = connection_ref(connection if target is None else (connection, target))
         address, people = self._caller.here().address, named_people(which)
-        return await self._caller.ask(
+        found = await self._caller.ask(
             ("connection", question_of(which), include_message),
             lambda: colleagues.get(address, which, message=include_message),
             *people,
             depends_on=people or None,
             timeout=timeout,
         )
+        if found is not None:
+            self._caller.here().learn(found.source, found.target)
+        return found
 
     def colleagues(
         self,
@@ -679,9 +719,12 @@ class Client(Resource):
             ConnectionsError: the server refuses, or the response cannot be read.
         """
         identity, address = identity_of(person), self._caller.here().address
-        return await self._caller.look_up(
+        found = await self._caller.look_up(
             ("profile", identity), lambda: discovery.profile(address, identity), identity, timeout=timeout
         )
+        if found is not None:
+            self._caller.here().learn(found.person)
+        return found
 
     def search(  # noqa: PLR0913 # the vendor's parameters, all by keyword
         self,
@@ -778,7 +821,10 @@ class Client(Resource):
 
 
 def _resolve(session: Session, person: Identity) -> Flow[Resolved]:
-    return Resolved((yield from discovery.profile(session.address, person)), person=person)
+    profile = yield from discovery.profile(session.address, person)
+    if profile is not None:
+        session.learn(profile.person)
+    return Resolved(profile, person=person)
 
 
 def _check_page_size(page_size: int) -> None:

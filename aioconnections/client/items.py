@@ -25,6 +25,7 @@ __all__ = [
     "ConnectionLike",
     "Invite",
     "check_choice",
+    "check_max_age",
     "check_settle",
     "connection_item",
     "connection_ref",
@@ -92,6 +93,22 @@ def check_settle(settle: object, on_unknown: object) -> None:
         case _:
             shown = settle if isinstance(settle, int | float) else type(settle).__name__
             raise InvalidInputError(f"settle must be a number of seconds of at least 0, got {shown}")
+
+
+def check_max_age(max_age: object) -> None:
+    """Check the argument `max_age` of a check.
+
+    Raises:
+        InvalidInputError: it is neither a number of seconds of at least 0 nor None.
+    """
+    match max_age:
+        case None:
+            return
+        case int() | float() if not isinstance(max_age, bool) and max_age >= 0:
+            return
+        case _:
+            shown = max_age if isinstance(max_age, int | float) else type(max_age).__name__
+            raise InvalidInputError(f"max_age must be a number of seconds of at least 0, or None, got {shown}")
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.policy.changes import Changes
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
+from aioconnections.policy.status_cache import StatusCache, Statuses
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Headers, Origin
 from aioconnections.reprs import define, frozen, safe_repr
@@ -99,6 +100,7 @@ class ClientOptions:
     client_cert: ClientCert | None = field(repr=False)  # may hold a password
     trust_env: bool
     verify_login: bool
+    cache: StatusCache | None
     clock: Clock | None
     rng: random.Random | None
     on_attempt: Callable[[Attempt], object] | None
@@ -113,6 +115,8 @@ class ClientOptions:
             )
         if not isinstance(cast("object", self.timeouts), Timeouts):
             raise InvalidInputError(f"timeouts must be a Timeouts, got {type(self.timeouts).__name__}")
+        if self.cache is not None and not isinstance(cast("object", self.cache), StatusCache):
+            raise InvalidInputError(f"cache must be a StatusCache or None, got {type(self.cache).__name__}")
         if self.on_attempt is not None and not callable(self.on_attempt):
             raise InvalidInputError(f"on_attempt must be a function or None, got {type(self.on_attempt).__name__}")
 
@@ -195,7 +199,7 @@ class Server:
             self._rng = random.Random()  # noqa: S311 # see above
         clock = self.options.clock or LoopClock()
         now = self._now = clock.here() if isinstance(clock, LoopClock) else clock.now
-        options, turns, chance = self.options, self._turns, self._rng.random
+        options, turns, chance, changes = self.options, self._turns, self._rng.random, Changes()
         availability = Availability(
             clock, turns, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
@@ -209,7 +213,8 @@ class Server:
             applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.recovered),
             telemetry=Telemetry(options.on_attempt),
             emails=EmailVisibility(),
-            changes=Changes(),
+            changes=changes,
+            statuses=None if options.cache is None else Statuses(options.cache, changes),
             clock=clock,
             now=now,
             chance=chance,
@@ -275,7 +280,7 @@ class Server:
         if self._runtime is None:
             raise UsageError("the client was not entered; use it inside its `async with` block")
         runtime = self._runtime
-        availability, telemetry = runtime.availability, runtime.telemetry
+        availability, telemetry, statuses = runtime.availability, runtime.telemetry, runtime.statuses
         responses, failures = dict(telemetry.responses), dict(telemetry.failures)  # they grow if another thread asks
         return Stats(
             attempts=sum(responses.values()) + sum(failures.values()),
@@ -292,6 +297,10 @@ class Server:
             max_per_second=self.limiter.max_per_second,
             waiting_for_server=runtime.is_waiting,
             joined=telemetry.joined,
+            cache_entries=0 if statuses is None else len(statuses),
+            cache_hits=0 if statuses is None else statuses.hits,
+            cache_stale=0 if statuses is None else statuses.stale,
+            cache_misses=0 if statuses is None else statuses.misses,
         )
 
     def check_usable(self) -> None:

@@ -187,6 +187,7 @@ def _detail(outcome: Outcome) -> str | None:
     if isinstance(outcome, outcomes.Checked) and outcome.via == "head":
         return _encode({"status": outcome.status})
     own = {name: getattr(outcome, name) for name in _OWN[type(outcome)]}
+    own.pop("age", None)  # a run with a journal uses no remembered statuses
     if own.pop("profile", None) is not None:
         raise UsageError("a journal cannot store profiles; run without journal=")
     if "error" in own:

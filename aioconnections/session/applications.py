@@ -76,6 +76,11 @@ class Monitor:
         return max(CANARY_HOLDS, 2 * self._limiter.interval)
 
     @property
+    def is_probing(self) -> bool:
+        """Whether a request probes the application."""
+        return self._room.is_probing
+
+    @property
     def probes(self) -> int:
         """Number of probes sent."""
         return self._room.probes

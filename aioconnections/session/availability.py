@@ -62,6 +62,11 @@ class WaitingRoom:
         self._probing = False
         self._changed = anyio.Event()
 
+    @property
+    def is_probing(self) -> bool:
+        """Whether one of the waiting requests sends the probes."""
+        return self._probing
+
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent, at most until the time `until`.
 
@@ -205,6 +210,11 @@ class Availability:
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent; see `WaitingRoom.clear`."""
         await self._room.clear(probe, until)
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a request probes the server."""
+        return self._room.is_probing
 
     @property
     def probes(self) -> int:

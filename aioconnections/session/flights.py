@@ -66,7 +66,7 @@ class Flights:
         call: CallScope,
         landed: Callable[[R, CallContext, int], object] | None = None,
     ) -> tuple[R, CallContext]:
-        """The result to a question, and the context of its conversation, which may serve several callers.
+        """The result of a question, and the context of its conversation, which may serve several callers.
 
         Args:
             question: what is asked.

@@ -11,6 +11,7 @@ from aioconnections.clock import Clock
 from aioconnections.policy.changes import Changes
 from aioconnections.policy.limiter import Limiter
 from aioconnections.policy.retry import Retry
+from aioconnections.policy.status_cache import Statuses
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
 from aioconnections.session.call_scope import WaitingCalls
@@ -43,6 +44,7 @@ class Runtime:
     Attributes:
         now: gives the current time, in any thread.
         changes: counts the changes of connections by this client.
+        statuses: the remembered statuses; None without a cache.
         turns: bounds the number of requests under way, and decides which is next.
         waiting: counts the single calls that wait.
         chance: gives a number from 0 to 1.
@@ -60,6 +62,7 @@ class Runtime:
     telemetry: Telemetry
     emails: EmailVisibility
     changes: Changes
+    statuses: Statuses | None
     clock: Clock
     now: Callable[[], float]
     chance: Callable[[], float]

@@ -21,13 +21,15 @@ from aioconnections.errors import (
     ServerUnavailableError,
     TransportError,
 )
+from aioconnections.outcomes import Checked
 from aioconnections.policy.changes import Touched
 from aioconnections.policy.gate import Gate
+from aioconnections.policy.status_cache import Remembered
 from aioconnections.protocol.address import Address, split_url
 from aioconnections.protocol.discovery import emails_hidden
 from aioconnections.protocol.listing import Pager, WholePager
 from aioconnections.protocol.messages import NO_HEADERS, Flow, Headers, Request, Response
-from aioconnections.records import Email, Identity, Person
+from aioconnections.records import Email, Identity, Pair, Person, Status
 from aioconnections.session.attempt import Page, send_unlimited
 from aioconnections.session.call_context import BeforeSend, CallContext, NotMade, RunScope
 from aioconnections.session.call_scope import CallScope
@@ -36,6 +38,7 @@ from aioconnections.session.flights import Flights
 from aioconnections.session.login import Login
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import EmailVisibility, Runtime
+from aioconnections.session.single_checks import SingleChecks
 
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
@@ -81,7 +84,7 @@ class Session:
         now = runtime.now
         gate = Gate()
         self.address: Address = address
-        verifies = verify_login and auth is not None
+        verifies = self._verifies = verify_login and auth is not None
         self.signs_in: bool = auth is not None
         self.login: Login = Login(auth, constant, self._send_of_auth, runtime.item_timeout, on_renewal)
         self.emails: EmailVisibility = runtime.emails
@@ -92,7 +95,9 @@ class Session:
             runtime, address, gate, self.login, now, on_use, verifies=verifies, jar=jar
         )
         self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
+        self._own = object()
         self._flights = Flights(runtime, self.begin, self.new_call, self.run)
+        self._checks = SingleChecks(runtime, address, gate, self._flights, self._viewer, self.begin, self.run)
 
     @property
     def me(self) -> Identity | None:
@@ -151,6 +156,50 @@ class Session:
     async def call(self, flow: Flow[R], call: CallScope) -> R:
         """Make a single call: prove the login if that is due, then hold the conversation."""
         return await self.run(flow, await self.begin(call))
+
+    def _viewer(self) -> Hashable | None:
+        """Identifies the signed-in user among the remembered statuses; None before the first proof of the login.
+
+        Logins of one user share statuses, also with different tokens. A login whose user is not known shares none.
+        """
+        auth, document = self.login.auth, self.dispatcher.document
+        if auth is None or not self._verifies:
+            return self._own
+        if document is None:
+            return None
+        me = document.userid or document.key
+        return self._own if me is None else (type(auth), self.address.profiles, me)
+
+    @property
+    def change_count(self) -> int:
+        """The number of changes by this client so far; see `remember`."""
+        return self._runtime.changes.count
+
+    def learn(self, *people: Person | None) -> None:
+        """Take note that the identities of each record name one person, if statuses are remembered."""
+        if self._runtime.statuses is not None:
+            for person in people:
+                if person is not None:
+                    self._runtime.changes.learn(person)
+
+    def remembered(self, pair: Pair, max_age: float) -> Remembered | None:
+        """The remembered status of a pair for a run; see `Statuses.find`."""
+        statuses, viewer = self._runtime.statuses, self._viewer()
+        if statuses is None or viewer is None:
+            return None
+        found = statuses.find(viewer, pair, self.now(), max_age=max_age)
+        statuses.misses += found is None
+        return found
+
+    def remember(self, pair: Pair, status: Status | None, *, asked_at: float, since: int) -> None:
+        """Remember a status that a run has found; see `Statuses.put`."""
+        statuses, viewer = self._runtime.statuses, self._viewer()
+        if statuses is not None and viewer is not None:
+            statuses.put(viewer, pair, status, asked_at=asked_at, since=since)
+
+    async def check(self, pair: Pair, item: object, max_age: float | None, call: CallScope) -> Checked:
+        """See `SingleChecks`."""
+        return await self._checks.check(pair, item, max_age, call)
 
     async def ask(
         self, question: Hashable, people: Iterable[Identity] | None, begin: Callable[[], Flow[R]], call: CallScope

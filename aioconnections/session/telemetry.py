@@ -103,6 +103,10 @@ class Stats:
         max_per_second: limit of requests per second; None for no limit.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
         joined: number of single calls that asked what another call was asking already, and shared its request.
+        cache_entries: number of statuses in the cache.
+        cache_hits: number of checks that the cache answered.
+        cache_stale: number of those whose status was older than its time, because the server was unavailable.
+        cache_misses: number of checks that could use the cache and found no status in it.
     """
 
     attempts: int
@@ -119,6 +123,10 @@ class Stats:
     local_limit: int | None = None
     waiting: int = 0
     joined: int = 0
+    cache_entries: int = 0
+    cache_hits: int = 0
+    cache_stale: int = 0
+    cache_misses: int = 0
 
 
 class Telemetry:

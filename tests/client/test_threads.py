@@ -185,7 +185,13 @@ async def test_what_needs_the_event_loop_is_refused_elsewhere_with_the_recipe(an
             call().send(None)
 
         calls: list[Callable[[], Any]] = [
-            *(lambda: client.check(A, B), client.me, lambda: client.check_many(pairs(3)).collect(), listed),
+            *(
+                lambda: client.check(A, B),
+                lambda: client.check_outcome(A, B),
+                client.me,
+                lambda: client.check_many(pairs(3)).collect(),
+                listed,
+            ),
             *(lambda: client.admin.connect(A, B), lambda: client.community(UUID).invite(A)),
             lambda: client.community_invitations.accept(INVITATION),
         ]
