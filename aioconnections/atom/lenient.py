@@ -25,8 +25,10 @@ _FORBIDDEN_START = b"\xed\xef"  # first bytes of forbidden three-byte sequences
 _PREDEFINED = {"amp", "lt", "gt", "quot", "apos"}
 _FORMS = ("{}", "{:02}", "{:03}", "x{:x}", "x{:X}", "x{:02x}", "x{:02X}")
 # Frequent references that are left to the parser.
-_LEFT = [f"&{name};".encode() for name in sorted(_PREDEFINED)]
-_LEFT += [f"&#{form.format(code)};".encode() for code in b"\t\n\r" for form in _FORMS]
+_LEFT = (
+    *(f"&{name};".encode() for name in sorted(_PREDEFINED)),
+    *(f"&#{form.format(code)};".encode() for code in b"\t\n\r" for form in _FORMS),
+)
 _REPLACEMENTS = {
     # XHTML 1.0 has the 252 names of HTML 4 and `apos`.
     **{f"&{name};".encode(): chr(code).encode() for name, code in name2codepoint.items() if name not in _PREDEFINED},
