@@ -41,6 +41,8 @@ class Turns(Slots):
 
     __slots__ = ("_clock", "_limiter", "_singles_since", "_timer", "due", "in_runs", "runs", "singles")
 
+    free: int
+
     def __init__(self, limit: int, limiter: Limiter, clock: Clock) -> None:
         super().__init__(limit)
         self.singles: OrderedDict[anyio.Event, None] = OrderedDict()

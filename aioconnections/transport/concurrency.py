@@ -22,6 +22,8 @@ class ConcurrencyLimiter(Slots):
 
     __slots__ = ("waiters",)
 
+    free: int
+
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.waiters: deque[anyio.Event] = deque()
