@@ -9,6 +9,7 @@ from typing import Any
 from aioconnections.errors import (
     CertificateError,
     ConnectionsError,
+    DeadlineError,
     LocalLimitError,
     ProxyError,
     ServerError,
@@ -143,6 +144,8 @@ class SingleChecks:
 
 def _is_due_to_others(error: ConnectionsError) -> bool:
     """Whether an error says nothing about the availability of the server."""
+    if isinstance(error, DeadlineError) and error.sent == "no":  # in a queue of this client
+        return True
     return isinstance(error, _NOT_THE_SERVER) or (isinstance(error, TransportError) and error.deterministic)
 
 

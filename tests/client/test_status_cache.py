@@ -19,6 +19,7 @@ from aioconnections import (
     Checked,
     Client,
     ConnectionsError,
+    DeadlineError,
     InvalidInputError,
     Journal,
     ServerUnavailableError,
@@ -420,3 +421,20 @@ async def test_what_is_refused(tmp_path: Any) -> None:
                 client.check_many([], max_age=60, **options)
     with pytest.raises(InvalidInputError, match="cache must be a StatusCache or None, got dict"):
         client_of(Server(), cache={})
+
+
+def test_a_call_that_waits_for_the_rate_limit_until_its_timeout_says_nothing_about_the_server() -> None:
+    cache = StatusCache(ttl=5, stale_while_unavailable=600)
+
+    async def main() -> None:
+        async with client_of(Server(), cache=cache, max_per_second=0.5) as client, anyio.create_task_group() as tasks:
+            await client.check(A, B)
+            await anyio.sleep(20)
+            for number in range(4):
+                tasks.start_soon(client.check, Userid(f"x{number}"), B)
+            await anyio.sleep(0.1)
+            with pytest.raises(DeadlineError):
+                await client.check(A, B, timeout=0.5)
+            assert client.stats().cache_stale == 0
+
+    on_virtual_time(main)
