@@ -81,10 +81,11 @@ class Flights:
         runtime, flight = self._runtime, self._under_way.get(question)
         if flight is None or not runtime.changes.unchanged(people, flight.since):
             flight = self._under_way[question] = _Flight[R](runtime, self._new_call())
-            flight.start(partial(self._fly, question, flight, begin, landed))
+            caller = flight.board(call)  # before the start: an eager task may end at once
+            flight.start(partial(self._fly, question, flight, begin, landed), partial(self._ended, question, flight))
         else:
             runtime.telemetry.joined += 1
-        caller = flight.board(call)
+            caller = flight.board(call)
         too_late: ConnectionsError | None = None
         try:
             await call.wait(caller.woken.wait())
@@ -146,6 +147,12 @@ class Flights:
             flight.end(failure)
             del failure
 
+    def _ended(self, question: Hashable, flight: _Flight[Any]) -> None:
+        """Wake the callers if the task has ended without a step, because it was cancelled before the first one."""
+        if not flight.ended.is_set():
+            self._forget(question, flight)
+            flight.end(None)
+
     def _forget(self, question: Hashable, flight: _Flight[Any]) -> None:
         if self._under_way.get(question) is flight:
             del self._under_way[question]
@@ -199,11 +206,13 @@ class _Flight(Generic[R]):
         self._runtime = runtime
         self._timer: Timer | None = None
         self._task: object = None
+        self._is_mixed = False  # whether a caller had a deadline of its own, so that the usual ones need timers
 
-    def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Start the task; it has no parent that could cancel it."""
+    def start(self, run: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], object]) -> None:
+        """Start the task, which has no parent that could cancel it; on asyncio, `ended` is called after its end."""
         if on_asyncio():
-            self._task = asyncio.get_running_loop().create_task(run())  # the event loop holds it only weakly
+            task = self._task = asyncio.get_running_loop().create_task(run())  # the event loop holds it only weakly
+            task.add_done_callback(lambda _: ended())
             return
         import trio
 
@@ -214,6 +223,7 @@ class _Flight(Generic[R]):
         caller = _Caller(None if call.timeout is None else call.until)
         if caller.until is not None:
             self.hurried[caller] = None
+            self._is_mixed = True
             if self.context is not None:
                 self.context.reach(caller.until)
             self._review_unless_timed()
@@ -278,7 +288,7 @@ class _Flight(Generic[R]):
         context, runtime = self.context, self._runtime
         self._timer = None
         while self.callers and context is not None:
-            if not self.hurried and self.callers[0].allowed_from == context.allowed_from:
+            if not self._is_mixed and self.callers[0].allowed_from == context.allowed_from:
                 return
             moment = runtime.now()
             left = context.left_for(self.callers[0].allowed_from, moment)

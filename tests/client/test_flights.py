@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -560,3 +561,36 @@ async def test_a_hidden_address_and_an_unknown_person_are_told_apart_for_each_ca
     assert found == [None] * 5
     assert len(script.asked) == 1
     assert script.seen["/profiles/serviceconfigs"] == 1
+
+
+def test_a_task_that_is_cancelled_before_its_first_step_leaves_no_caller_waiting() -> None:
+    """As at the end of `asyncio.run`, which cancels all tasks."""
+
+    async def main() -> None:
+        script = Script(lambda _: answered(status("accepted")))
+        async with client_of(script, verify_login=False) as client:
+            asking = asyncio.create_task(client.check(A, B))
+            await asyncio.sleep(0)
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            assert len(others) == 2
+            for task in others:
+                task.cancel()
+            await asyncio.wait([asking], timeout=10)
+            assert asking.cancelled()
+            assert flights(client) == 0
+            assert await client.check(A, B) is Status.ACCEPTED
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly since Python 3.12")
+def test_eager_tasks_may_end_before_their_callers_wait() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 # not in 3.11
+        script = Script(lambda _: answered(httpx.Response(401)))
+        async with client_of(script) as client:
+            for _ in range(2):
+                with pytest.raises(AuthenticationError):
+                    await asyncio.wait_for(client.check(A, B), 10)
+
+    asyncio.run(main())

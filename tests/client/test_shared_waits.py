@@ -88,6 +88,37 @@ def test_a_long_timeout_puts_off_the_end_of_the_request_for_its_caller_alone(
 
 
 @BOTH
+def test_a_long_timeout_ends_with_its_caller(backend: str) -> None:
+    async def main() -> None:
+        script = Slow(900.0)
+        timeouts = Timeouts(attempt=1000, item=60)
+        async with (
+            client_of(script, timeouts=timeouts, verify_login=False) as client,
+            anyio.create_task_group() as tasks,
+        ):
+            patient = anyio.CancelScope()
+
+            async def wait_long() -> None:
+                with patient:
+                    await client.check(A, B, timeout=500)
+
+            tasks.start_soon(wait_long)
+            await anyio.sleep(1)
+            tasks.start_soon(_cancel_after, 4.0, patient)
+            began = anyio.current_time()
+            with pytest.raises(DeadlineError):
+                await client.check(A, B)
+            assert anyio.current_time() - began == 60
+
+    on_virtual_time_of(backend, main)
+
+
+async def _cancel_after(seconds: float, scope: anyio.CancelScope) -> None:
+    await anyio.sleep(seconds)
+    scope.cancel()
+
+
+@BOTH
 def test_the_request_ends_with_the_last_caller_in_a_hurry(backend: str) -> None:
     async def main() -> None:
         script = Slow(3.0)
