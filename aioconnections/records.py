@@ -61,7 +61,7 @@ class Email:
     """
 
     kind: ClassVar[str] = "email"
-    value: str = field(converter=identifiers.email, eq=str.casefold)
+    value: str = field(converter=identifiers.email, eq=str.lower)
 
     def __str__(self) -> str:
         return self.value
@@ -97,7 +97,7 @@ class Key:
     """
 
     kind: ClassVar[str] = "key"
-    value: str = field(converter=identifiers.key, eq=str.casefold)
+    value: str = field(converter=identifiers.key, eq=str.lower)
 
     def __str__(self) -> str:
         return self.value

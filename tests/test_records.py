@@ -245,6 +245,12 @@ def test_emails_and_keys_compare_case_insensitively(kind: type[Email | Key]) -> 
     assert len({kind("Amy@Example.com"), kind("amy@example.COM")}) == 1
 
 
+def test_addresses_that_differ_by_more_than_case_are_different_people() -> None:
+    """Case folding would make them equal."""
+    assert Email("weiß@example.com") != Email("weiss@example.com")
+    assert Email("WEIẞ@example.com") == Email("weiß@example.com")
+
+
 def test_userids_compare_case_sensitively() -> None:
     assert Userid("A") != Userid("a")
 

@@ -144,4 +144,4 @@ def _from_other_side(status: Status | None) -> Status | None:
 
 def _name(person: Identity) -> str:
     """The same text for equal identities; only userids differ by case."""
-    return f"{person.kind}:{person.value if isinstance(person, Userid) else person.value.casefold()}"
+    return f"{person.kind}:{person.value if isinstance(person, Userid) else person.value.lower()}"

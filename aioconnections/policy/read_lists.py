@@ -293,7 +293,7 @@ def _by_userid(invitations: Iterable[tuple[Person, Status]]) -> dict[Userid, Sta
 
 def _token(person: Identity) -> str:
     """The name of a person in the table. Only userids differ by case."""
-    return f"{person.kind}:{person.value if isinstance(person, Userid) else person.value.casefold()}"
+    return f"{person.kind}:{person.value if isinstance(person, Userid) else person.value.lower()}"
 
 
 def _tokens(person: Person) -> Iterator[str]:

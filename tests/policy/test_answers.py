@@ -132,3 +132,10 @@ def test_the_memory_is_bounded() -> None:
     finally:
         tracemalloc.stop()
     assert 0.7 * LARGE < taken <= LARGE
+
+
+def test_addresses_that_differ_by_more_than_case_share_nothing() -> None:
+    answers = Answers(1 << 20)
+    answers.add(Pair(Userid("x"), Email("weiß@example.com")), Answer(Status.ACCEPTED, 0), "other")
+    assert answers.find(Pair(Userid("x"), Email("WEIẞ@example.com")), "other") == Answer(Status.ACCEPTED, 0)
+    assert answers.find(Pair(Userid("x"), Email("weiss@example.com")), "other") is None
