@@ -235,7 +235,7 @@ def test_a_run_over_a_pipe_needs_the_same_input_to_go_on(start: Start, me: Any) 
 def test_what_was_never_sent_is_not_in_doubt(command: Command, me: Any, once: Once) -> None:
     me.app.faults = [Fault("stall", at="commit", operation="invite")]
     once(lambda: len(me.app.commits) == 1, lambda: os.kill(os.getpid(), signal.SIGINT))
-    said = command("invite", people(10), *JOURNAL, "--max-connections", 4, "--max-per-second", 0.5, *SHORT)
+    said = command("invite", people(10), *JOURNAL, "--max-connections", 5, "--max-per-second", 0.5, *SHORT)
     assert said.code == 130
     assert Counter(row["outcome"] for row in said.rows) == {"in_doubt": 1, "unprocessed": 9}
     recorded = command("report", "my journal.sqlite").rows
