@@ -39,6 +39,7 @@ def title_of(markup: str, size: int | None = None) -> str:
         ("한국어\ud7ff！", "한국어\ud7ff！"),
         ("&#8;&#x8;&#x0;&#00;&#xB;", "\ufffd" * 5),
         ("&#xD800;&#57343;&#xFFFE;&#65535;&#x110000;&#99999999999999999999;", "\ufffd" * 6),
+        ("&#00009;|&#x0000A;|&#00008;|&#x0000B;", "\t|\n|\ufffd|\ufffd"),
         ("&#65;&#x42;&#9;&#xD7FF;&#x10FFFF;", "AB\t\ud7ff\U0010ffff"),
         ("a&nbsp;b&hellip;&Eacute;&thetasym;&frac14;", "a\xa0b\u2026\xc9\u03d1\xbc"),
         ("&lt;b&gt;&amp;nbsp;&quot;&apos;", "<b>&nbsp;\"'"),
