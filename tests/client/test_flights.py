@@ -77,7 +77,7 @@ async def test_two_hundred_requests_for_ten_pairs_send_ten() -> None:
     assert statuses == [Status.ACCEPTED] * 200
     assert len(script.asked) == len(set(script.asked)) == 10
     assert client.stats().joined == 190
-    assert "0 under way" in repr(client._caller.session._flights)  # type: ignore[union-attr]
+    assert "0 under way" in repr(client._caller.session._flights)  # type: ignore[union-attr] # entered
 
 
 @pytest.mark.anyio
@@ -293,7 +293,7 @@ def test_the_time_in_a_queue_counts_against_no_deadline() -> None:
             trio.open_nursery() as nursery,
         ):
             for name, pair, pause in (("one", (C, D), 0.1), ("two", (D, C), 0.1), ("a", (A, B), 5), ("b", (A, B), 0)):
-                nursery.start_soon(waits(name, seen, lambda pair=pair: client.check(*pair)))  # type: ignore[misc]
+                nursery.start_soon(waits(name, seen, lambda pair=pair: client.check(*pair)))  # type: ignore[misc] # a lambda with a default
                 await trio.sleep(pause)
 
     on_virtual_time(main)

@@ -122,7 +122,7 @@ async def test_a_maximum_age_of_zero_asks_past_all_caches_and_alone() -> None:
     async with client_of(server, auth=user_of("ann-1"), cache=CACHE) as client:
         async with anyio.create_task_group() as tasks:
             for max_age in (None, 0, 0):
-                tasks.start_soon(lambda max_age=max_age: client.check(A, B, max_age=max_age))  # type: ignore[misc]
+                tasks.start_soon(lambda max_age=max_age: client.check(A, B, max_age=max_age))  # type: ignore[misc] # a lambda with a default
         assert len(server.sent) == 3
         assert [it.headers.get("cache-control") for it in server.sent].count("no-cache") == 2
         assert await via(client) == "cache"
@@ -413,9 +413,9 @@ async def test_what_is_refused(tmp_path: Any) -> None:
     async with client_of(Server(), auth=user_of("ann-1")) as client:
         for max_age in (-1, float("nan"), True, "60"):
             with pytest.raises(InvalidInputError, match="max_age must be a number of seconds of at least 0, or None"):
-                await client.check(A, B, max_age=max_age)  # type: ignore[arg-type]
+                await client.check(A, B, max_age=max_age)  # type: ignore[arg-type] # that is refused
             with pytest.raises(InvalidInputError, match="max_age must be"):
-                client.check_many([], max_age=max_age)  # type: ignore[arg-type]
+                client.check_many([], max_age=max_age)  # type: ignore[arg-type] # that is refused
         for options in ({"plan": "auto"}, {"journal": Journal(tmp_path / "j")}):
             with pytest.raises(InvalidInputError, match="together with a plan or a journal"):
                 client.check_many([], max_age=60, **options)

@@ -169,16 +169,16 @@ def run(actions: list[tuple[object, ...]], latencies: list[tuple[float, float]])
                 if by_email:
                     people = Email(f"{one}@example.com"), Email(f"{other}@example.com")
                 await trio.sleep(began + at - trio.current_time())
-                with trio.move_on_after(float("inf") if patience is None else patience):  # type: ignore[arg-type]
+                with trio.move_on_after(float("inf") if patience is None else patience):  # type: ignore[arg-type] # drawn: a number or None
                     if kind == "check":
                         client = ann if how == "ann" else ann.as_user(bearer("bob"))
-                        await world.check(client, str(how), people, max_age)  # type: ignore[arg-type]
+                        await world.check(client, str(how), people, max_age)  # type: ignore[arg-type] # drawn: a number or None
                     else:
                         await world.write(ann, str(how), people)
 
             for action in actions:
                 nursery.start_soon(act, *action)  # type: ignore[arg-type] # actions of two forms
-        assert "0 under way" in repr(ann._caller.session._flights)  # type: ignore[union-attr]
+        assert "0 under way" in repr(ann._caller.session._flights)  # type: ignore[union-attr] # entered
         assert ann.stats().under_way == world.script.under_way == 0
 
     on_virtual_time(main)
