@@ -7,10 +7,46 @@ there are at most ``burst + max_per_second × window`` starts.
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from typing import Protocol
 
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["Limiter"]
+__all__ = ["Limiter", "Starts", "interval_of"]
+
+
+class Starts(Protocol):
+    """Assigns start times to requests; see `Limiter` for the meaning of the methods.
+
+    Attributes:
+        max_per_second: starts per second in the long run; None for no limit.
+    """
+
+    max_per_second: float | None
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two starts in the long run; 0 without a limit."""
+        ...
+
+    def earliest(self, now: float) -> float:
+        """The start time that `reserve` would assign; infinite if no start is at hand."""
+        ...
+
+    def reserve(self, now: float) -> float:
+        """Assign a start time, `now` or later; infinite if no start is at hand."""
+        ...
+
+    def give_back(self, start: float) -> None:
+        """Return an assigned start that will not be used."""
+        ...
+
+    def change(self, max_per_second: float | None, now: float) -> None:
+        """Change the rate from `now` on."""
+        ...
+
+    def restrain(self, per_second: float | None, now: float) -> None:
+        """Keep to a rate below `max_per_second` from `now` on; None ends that."""
+        ...
 
 
 class Limiter:
@@ -32,7 +68,7 @@ class Limiter:
     """Starts per second in the long run; None for no limit. Set it through `change`."""
 
     def __init__(self, max_per_second: float | None, burst: int = 1) -> None:
-        self._interval = _interval(max_per_second)
+        self._interval = interval_of(max_per_second)
         self._pace = 0.0  # interval imposed by the server
         self.max_per_second = max_per_second
         self._burst = _whole(burst)
@@ -83,7 +119,7 @@ class Limiter:
         Raises:
             InvalidInputError: as for a new limiter; nothing changes.
         """
-        interval, burst = _interval(max_per_second), self._burst if burst is None else _whole(burst)
+        interval, burst = interval_of(max_per_second), self._burst if burst is None else _whole(burst)
         self._burst = burst
         self.max_per_second = max_per_second
         self._change(max(interval, self._pace), now)
@@ -94,8 +130,8 @@ class Limiter:
         Raises:
             InvalidInputError: `per_second` is not positive and finite.
         """
-        self._pace = _interval(per_second)
-        self._change(max(_interval(self.max_per_second), self._pace), now)
+        self._pace = interval_of(per_second)
+        self._change(max(interval_of(self.max_per_second), self._pace), now)
 
     def _change(self, interval: float, now: float) -> None:
         since = max(now, self._last)  # the old rate holds until the last assigned start
@@ -109,7 +145,12 @@ class Limiter:
         return f"Limiter(max_per_second={self.max_per_second}, burst={self._burst})"
 
 
-def _interval(max_per_second: object) -> float:
+def interval_of(max_per_second: object) -> float:
+    """Seconds between two starts at a rate; 0 for None.
+
+    Raises:
+        InvalidInputError: the rate is not positive and finite.
+    """
     if max_per_second is None:
         return 0.0
     if not isinstance(max_per_second, int | float) or not 0 < max_per_second < float("inf"):

@@ -52,10 +52,11 @@ class Outage:
         """Whether requests may be sent."""
         return not self.away and now >= self.held_until
 
-    def hold(self, seconds: float, now: float) -> None:
+    def hold(self, seconds: float, now: float, *, spread: bool = True) -> None:
         """Record that the server asked for a pause of `seconds`; up to a fifth is added, to spread many clients."""
         seconds = min(seconds, LONGEST_RETRY_AFTER)
-        self.held_until = max(self.held_until, now + seconds * (1 + _JITTER * self._chance()))
+        longer = _JITTER * self._chance() if spread else 0.0
+        self.held_until = max(self.held_until, now + seconds * (1 + longer))
 
     def failed(self, now: float) -> None:
         """Record that a request got no response, or 502, 503 or 504."""
