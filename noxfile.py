@@ -38,6 +38,7 @@ SMOKE = (
     "tests/cli/test_help.py",
     "tests/cli/test_options.py",
     "tests/reference/test_server.py",
+    "tests/shared/test_grants.py",
     "tests/transport/test_lane_tls.py",
     "tests/transport/test_same_words.py",
     "tests/transport/test_trust.py",
@@ -48,6 +49,7 @@ SMOKE = (
 # Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
 INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
+REDIS = ("redis-server", "redis-server")  # program and package
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -101,6 +103,18 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "lowest-smoke", "bench"]
 
 
+def need(session: nox.Session, program: str, package: str) -> None:
+    """Install a Debian package unless its program is there; on another system, the program must be installed before."""
+    if shutil.which(program):
+        return
+    apt = shutil.which("apt-get")
+    if apt is None:
+        session.error(f"the tests need {program}; install it, and put it on the PATH")
+    command = [apt] if os.geteuid() == 0 else ["sudo", apt]
+    session.run(*command, "update", "-qq", external=True)
+    session.run(*command, "install", "-qq", "-y", "--no-install-recommends", package, external=True)
+
+
 def group(*names: str) -> tuple[str, ...]:
     """Requirements of the dependency groups `names`."""
     return nox.project.dependency_groups(PROJECT, *names)
@@ -130,6 +144,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])
 def tests(session: nox.Session) -> None:
     """Every test, on the oldest Python. Coverage is recorded without most slow tests, whose time it would double."""
+    need(session, *REDIS)
     session.install(*INSTALL, *EDITABLE)
     shutil.rmtree(MEASURED, ignore_errors=True)
     MEASURED.mkdir(parents=True)
@@ -168,6 +183,7 @@ def install_lowest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[OLDEST_HERE])
 def lowest(session: nox.Session) -> None:
     """Every test with the lowest versions that `pyproject.toml` allows, on the oldest Python; slow."""
+    need(session, *REDIS)
     install_lowest(session)
     session.run("pytest", *IN_PARALLEL, "-m", "not full", *session.posargs)
 
@@ -175,6 +191,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[OLDEST_HERE], name="lowest-smoke")
 def lowest_smoke(session: nox.Session) -> None:
     """The tests of `SMOKE` with the lowest versions, in one process."""
+    need(session, *REDIS)
     install_lowest(session)
     session.run("pytest", "-m", "not full and not slow", *SMOKE, *session.posargs)
 
@@ -213,6 +230,7 @@ def built_wheel() -> str:
 
 def wheel(session: nox.Session) -> None:
     """The tests on the installed wheel, outside the source tree."""
+    need(session, *REDIS)
     session.install(*INSTALL, f"{built_wheel()}[test]")
     away = Path(session.create_tmp()) / "away"
     shutil.rmtree(away, ignore_errors=True)
@@ -248,6 +266,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[NEWEST])
 def full(session: nox.Session) -> None:
     """Every test in full size; slow."""
+    need(session, *REDIS)
     session.install(*INSTALL, *EDITABLE)
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)

@@ -34,6 +34,7 @@ from aioconnections.errors import (
     ResponseError,
     ServerError,
     ServerUnavailableError,
+    SharedStoreError,
     ThrottledError,
     TransportError,
     UnexpectedResponseError,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     )
     from aioconnections.session.listing import Stream
     from aioconnections.session.telemetry import Attempt, Progress, Stats
+    from aioconnections.shared.settings import RedisShared, Share
     from aioconnections.tables import IdentityKind, pairs_from
     from aioconnections.transport.as_httpx import LaneTransport
     from aioconnections.transport.tls import Verify
@@ -175,6 +177,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "ProxyError",
+    "RedisShared",
     "Rejected",
     "RemoveOutcome",
     "Removed",
@@ -187,6 +190,8 @@ __all__ = [
     "ServerError",
     "ServerUnavailableError",
     "ServiceDocument",
+    "Share",
+    "SharedStoreError",
     "Stats",
     "Status",
     "StatusCache",
@@ -243,6 +248,8 @@ _LAZY = {
     "Plan": "aioconnections.policy.plan",
     "Profile": "aioconnections.records",
     "ServiceDocument": "aioconnections.records",
+    "RedisShared": "aioconnections.shared.settings",
+    "Share": "aioconnections.shared.settings",
     "Status": "aioconnections.records",
     "StatusCache": "aioconnections.policy.status_cache",
     "Userid": "aioconnections.records",

@@ -21,6 +21,7 @@
     │   └── UnexpectedResponseError     any other response that the protocol does not define
     │       └── ForeignResponseError    written by something in front of Connections: no verdict, nothing was done
     ├── ServerUnavailableError          the server was away for longer than the caller allows
+    ├── SharedStoreError                the store that several processes share is away, or refuses to work
     ├── OverloadedError                 too many calls of this client wait already; nothing was sent
     ├── InDoubtError                    a change was sent, and its result is not known
     ├── AtomError                       a document that is not acceptable Atom
@@ -75,6 +76,7 @@ __all__ = [
     "ResponseError",
     "ServerError",
     "ServerUnavailableError",
+    "SharedStoreError",
     "ThrottledError",
     "TransportError",
     "UnexpectedResponseError",
@@ -291,6 +293,20 @@ class ServerUnavailableError(ConnectionsError):
     """The server could not be reached, or responded only with failures, for longer than the caller allows."""
 
 
+class SharedStoreError(ConnectionsError):
+    """The store that several processes share, see `RedisShared`, is away or refuses to work.
+
+    No request is sent without it, because the processes together might exceed their rate.
+
+    Attributes:
+        temporary: whether the store may work again without a change to its settings or ours.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
 class OverloadedError(ConnectionsError):
     """As many single calls as `max_waiting` allows are waiting already. Nothing was sent."""
 
@@ -414,6 +430,7 @@ _HTTP_STATUS: dict[type[ConnectionsError], int] = {
     NotFoundError: 404,
     ThrottledError: 503,
     ServerUnavailableError: 503,
+    SharedStoreError: 503,
     OverloadedError: 503,
     LocalLimitError: 503,
     DeadlineError: 504,
@@ -431,7 +448,7 @@ def http_status(error: ConnectionsError) -> int:
     401    the login was refused
     403    the signed-in user is not allowed to do this
     404    the resource does not exist
-    503    throttled, overloaded or unavailable: `http_headers` gives ``Retry-After``
+    503    throttled, overloaded or unavailable, also a shared store: `http_headers` gives ``Retry-After``
     504    the deadline has passed, or a change is in doubt, which must not simply be repeated
     500    the fault is in this application: the library was used in a wrong way, or a journal failed
     502    any other failure of the server or of the way to it

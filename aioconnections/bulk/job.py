@@ -22,6 +22,7 @@ from aioconnections.errors import (
     ResponseError,
     ServerError,
     ServerUnavailableError,
+    SharedStoreError,
     ThrottledError,
     TransportError,
 )
@@ -274,7 +275,7 @@ def _nothing(index: int, item: object) -> None:
     del index, item
 
 
-_NOT_DUE_TO_THE_ITEM = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError)
+_NOT_DUE_TO_THE_ITEM = (AuthenticationError, DeadlineError, JournalError, ServerUnavailableError, SharedStoreError)
 
 
 class Known(TypedDict):
@@ -334,7 +335,7 @@ def cut_off(facts: Known, *, sent: bool = False) -> InDoubt | Unprocessed:
 
 def end_of_run(error: ConnectionsError) -> ConnectionsError | None:
     """Why the run has to end, if this failure of one item means that no other can succeed."""
-    if isinstance(error, AuthenticationError | ServerUnavailableError | JournalError):
+    if isinstance(error, AuthenticationError | ServerUnavailableError | SharedStoreError | JournalError):
         return error
     if isinstance(error, TransportError) and error.blocks_all_requests:
         return error

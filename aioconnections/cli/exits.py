@@ -22,6 +22,7 @@ from aioconnections.errors import (
     ProxyError,
     ServerError,
     ServerUnavailableError,
+    SharedStoreError,
     ThrottledError,
     TransportError,
     UnexpectedResponseError,
@@ -96,14 +97,21 @@ def of_error(error: ConnectionsError) -> int:
             return LOGIN
         case InvalidInputError() | UsageError() | JournalError() | NotFoundError() | UnexpectedResponseError():
             return USAGE  # the last two: the server at this URL is not Profiles
-        case TransportError() if error.blocks_all_requests or _is_refused_by_proxy(error):
-            return USAGE  # the URL, the certificates, or the proxy or its login must be changed
+        case TransportError() | SharedStoreError() if _needs_change(error):
+            return USAGE
         case LocalLimitError():
             return SOME_BAD  # a limit of this machine: the server is available
-        case ServerUnavailableError() | TransportError() | ServerError() | ThrottledError():
+        case ServerUnavailableError() | SharedStoreError() | TransportError() | ServerError() | ThrottledError():
             return UNAVAILABLE
         case _:
             return SOME_BAD
+
+
+def _needs_change(error: TransportError | SharedStoreError) -> bool:
+    """Whether the URL, the certificates, the proxy or its login, or the settings of the shared store must change."""
+    if isinstance(error, SharedStoreError):
+        return not error.temporary
+    return error.blocks_all_requests or _is_refused_by_proxy(error)
 
 
 def _is_refused_by_proxy(error: TransportError) -> bool:

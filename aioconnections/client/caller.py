@@ -77,6 +77,11 @@ class Caller:
         self.server.enter()
         self.session = self.server.session_for(self.auth)
 
+    async def open(self) -> None:
+        """Begin to share with other processes, after `enter`; see `Server.open`."""
+        if self._parent is None:
+            await self.server.open()
+
     async def aclose(self) -> None:
         """Refuse further use, and close the connections if this caller owns them."""
         self._closed = True

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from aioconnections.journal import Journal
     from aioconnections.policy.plan import Plan
     from aioconnections.policy.status_cache import StatusCache
+    from aioconnections.shared.settings import RedisShared
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["Client"]
@@ -121,12 +122,15 @@ class Client(Resource):
         verify_login: send one request for the signed-in user's service document before other requests, and every ten
             minutes, to prove address and login.
         cache: remember the statuses that checks give, as the `StatusCache` says; None to remember none.
+        shared: share the rate, pauses and refused logins with the clients of other processes, as the `RedisShared`
+            says; None to share nothing.
         clock: source of time; by default the running event loop.
         rng: source of randomness for the pauses between attempts.
         on_attempt: called with an `Attempt` after each request, for metrics; it must not block.
 
     Raises:
         InvalidInputError: an argument is invalid.
+        SharedStoreError: at ``async with``, `shared` is away, or refuses to work.
     """
 
     def __init__(  # noqa: PLR0913 # keyword-only options, each with its default
@@ -149,6 +153,7 @@ class Client(Resource):
         trust_env: bool = False,
         verify_login: bool = True,
         cache: StatusCache | None = None,
+        shared: RedisShared | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
@@ -172,6 +177,7 @@ class Client(Resource):
             trust_env=trust_env,
             verify_login=verify_login,
             cache=cache,
+            shared=shared,
             clock=clock,
             rng=rng,
             on_attempt=on_attempt,
@@ -243,6 +249,7 @@ class Client(Resource):
 
     async def __aenter__(self) -> Self:
         self._caller.enter()
+        await self._caller.open()
         return self
 
     async def __aexit__(

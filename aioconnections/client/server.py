@@ -19,9 +19,9 @@ from attrs import field
 from aioconnections._version import __version__
 from aioconnections.auth.credentials import Auth
 from aioconnections.clock import Clock, LoopClock
-from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.errors import AuthenticationError, InvalidInputError, UsageError
 from aioconnections.policy.changes import Changes
-from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.limiter import Limiter, Starts
 from aioconnections.policy.retry import Retry
 from aioconnections.policy.status_cache import StatusCache, Statuses
 from aioconnections.protocol.address import Address
@@ -35,12 +35,14 @@ from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
 from aioconnections.session.turns import Turns
+from aioconnections.shared import Here, InProcess, SharedState
 from aioconnections.transport import Engine
 
 if TYPE_CHECKING:
     import httpx
 
     from aioconnections.auth.cookies import Jar
+    from aioconnections.shared.settings import RedisShared
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["ClientOptions", "Server", "Timeouts"]
@@ -101,6 +103,7 @@ class ClientOptions:
     trust_env: bool
     verify_login: bool
     cache: StatusCache | None
+    shared: RedisShared | None
     clock: Clock | None
     rng: random.Random | None
     on_attempt: Callable[[Attempt], object] | None
@@ -158,7 +161,8 @@ class Server:
             import_module(module)
         self.options = options
         self.closed: bool = False
-        self.limiter: Limiter = Limiter(options.max_per_second, options.burst)
+        self.shared: SharedState = _shared_state(options)
+        self.limiter: Starts = self.shared.starts
         self._base_url = base_url
         self._address = self.address_for(auth)
         self._constant = _constant_headers(options.headers)
@@ -201,12 +205,13 @@ class Server:
         now = self._now = clock.here() if isinstance(clock, LoopClock) else clock.now
         options, turns, chance, changes = self.options, self._turns, self._rng.random, Changes()
         availability = Availability(
-            clock, turns, self.limiter, chance, most=options.max_connections, max_outage=options.timeouts.outage
+            clock, turns, self.shared, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
         self._runtime = Runtime(
             engine=self._engine,
             turns=turns,
             waiting=WaitingCalls(options.max_waiting),
+            shared=self.shared,
             limiter=self.limiter,
             retry=self._retry,
             availability=availability,
@@ -237,6 +242,39 @@ class Server:
         """A new bulk run; its id identifies it in the log."""
         return RunScope(f"{self._rng.getrandbits(32):08x}")
 
+    async def open(self) -> None:
+        """Begin to share with other processes, after `enter`.
+
+        Raises:
+            SharedStoreError: the store is away, or refuses to work.
+            UsageError: the event loop is not asyncio's, or a package is missing.
+        """
+        runtime, timeouts = self.runtime, self.options.timeouts
+        availability, turns = runtime.availability, self._turns
+        here = Here(
+            clock=runtime.clock,
+            attempt_timeout=timeouts.attempt,
+            outage_timeout=timeouts.outage,
+            waiting=lambda: turns.needed,
+            review=turns.review,
+            fail=lambda error, runs: turns.fail(error, runs=runs),
+            paused=availability.heard_of_pause,
+            went_away=availability.heard_of_outage,
+            logins=self._logins,
+        )
+        try:
+            await self.shared.open(here)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def _logins(self) -> dict[str, Callable[[AuthenticationError], object]]:
+        """The logins in use that have a name in the shared store; see `Here.logins`."""
+        with self._lock:
+            sessions = [entry.session for entry in self._sessions.values() if entry.session is not None]
+        named = ((session.shared_name(), session) for session in sessions)
+        return {name: session.heard_of_refusal for name, session in named if name is not None}
+
     async def aclose(self) -> None:
         """Close all connections."""
         self.closed = True
@@ -244,6 +282,7 @@ class Server:
             self._sessions.clear()
             self._renewed.clear()
         with anyio.CancelScope(shield=True):
+            await self.shared.aclose()
             await self._engine.aclose()
 
     def change_rate(self, max_per_second: float | None) -> None:
@@ -421,6 +460,18 @@ class Server:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self._runtime is not None else "not entered"
         return f"{self._address.origin}, {state}, {self._engine!r}"
+
+
+def _shared_state(options: ClientOptions) -> SharedState:
+    if options.shared is None:
+        return InProcess(Limiter(options.max_per_second, options.burst))
+    from aioconnections.shared.redis import RedisState
+    from aioconnections.shared.settings import RedisShared
+
+    if not isinstance(cast("object", options.shared), RedisShared):
+        raise InvalidInputError(f"shared must be a RedisShared or None, got {type(options.shared).__name__}")
+    Limiter(options.max_per_second, options.burst)  # refuses invalid values
+    return RedisState(options.shared, options.max_per_second, options.burst)
 
 
 def _cookie_jar(origin: Origin) -> Jar:

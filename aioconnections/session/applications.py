@@ -14,7 +14,7 @@ import anyio
 
 from aioconnections.clock import Clock, within
 from aioconnections.policy.application import CANARY_HOLDS, Application, Canary
-from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.limiter import Starts
 from aioconnections.protocol.address import ApplicationName
 from aioconnections.protocol.canary import CanaryReport, CanaryResult
 from aioconnections.protocol.messages import Response
@@ -47,7 +47,7 @@ class Monitor:
     def __init__(
         self,
         name: ApplicationName,
-        limiter: Limiter,
+        limiter: Starts,
         clock: Clock,
         chance: Callable[[], float],
         max_outage: float | None,
@@ -200,7 +200,7 @@ class Applications:
 
     def __init__(
         self,
-        limiter: Limiter,
+        limiter: Starts,
         clock: Clock,
         chance: Callable[[], float],
         max_outage: float | None,

@@ -19,12 +19,13 @@ from aioconnections.errors import (
     TransportError,
 )
 from aioconnections.policy.concurrency import Concurrency
-from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.limiter import Starts
 from aioconnections.policy.outage import Outage
 from aioconnections.policy.pace import Pace
-from aioconnections.policy.retry import RetryBudget
+from aioconnections.policy.retry import LONGEST_RETRY_AFTER, RetryBudget
 from aioconnections.policy.slots import Slots
 from aioconnections.session.telemetry import LOG
+from aioconnections.shared import SharedState
 
 __all__ = ["Availability", "Probe", "WaitingRoom"]
 
@@ -133,7 +134,7 @@ class Availability:
         self,
         clock: Clock,
         slots: Slots,
-        limiter: Limiter,
+        shared: SharedState,
         chance: Callable[[], float],
         *,
         most: int,
@@ -148,7 +149,8 @@ class Availability:
         self.steady: bool = True
         self._clock = clock
         self._slots = slots
-        self._limiter = limiter
+        self._shared = shared
+        self._limiter: Starts = shared.starts
         self._room = WaitingRoom("the server", self.outage, clock, max_outage, self.recovered)
 
     def went_well(self, now: float, *, proving: bool = False) -> None:
@@ -170,6 +172,7 @@ class Availability:
         self.steady = False
         if requested_pause is not None and status in _REFUSALS:
             self.outage.hold(requested_pause, now)
+            self._shared.pause(min(requested_pause, LONGEST_RETRY_AFTER))
         if status in _REFUSALS:
             self._slow_down(started, now)
         if status in _AWAY:
@@ -199,13 +202,27 @@ class Availability:
         self.steady = False
         if not self.outage.away:
             self.outage.begin(now)
+            self._shared.went_away()
             LOG.warning("too many retries: no requests are sent until a probe succeeds")
 
     def _count_failure(self, now: float) -> None:
         was = self.outage.away
         self.outage.failed(now)
         if self.outage.away and not was:
+            self._shared.went_away()
             LOG.warning("the server does not respond: no requests are sent until a probe succeeds")
+
+    def heard_of_pause(self, seconds: float) -> None:
+        """Record that the server has asked another process for a pause of `seconds`."""
+        self.steady = False
+        self.outage.hold(seconds, self._clock.now(), spread=False)
+
+    def heard_of_outage(self) -> None:
+        """Record that the server does not respond to another process."""
+        if not self.outage.away:
+            self.steady = False
+            self.outage.begin(self._clock.now())
+            LOG.warning("the server does not respond to another process: no requests are sent until a probe succeeds")
 
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent; see `WaitingRoom.clear`."""

@@ -106,6 +106,15 @@ class Dispatcher:
         """Send nothing more with this login, because the server refused it."""
         if self._gate.refusal is None:
             LOG.warning("the login was refused with status %d: no further requests are sent with it", refusal.status)
+            name = self.shared_name()
+            if name is not None:
+                self._runtime.shared.refuse(name, refusal.status)
+        self._gate.close(copy(refusal))
+
+    def heard_of_refusal(self, refusal: AuthenticationError) -> None:
+        """Send nothing more with this login, because another process saw it refused."""
+        if self._gate.refusal is None:
+            LOG.warning("the login was refused in another process: no further requests are sent with it")
         self._gate.close(copy(refusal))
 
     async def converse(self, flow: Flow[R], context: CallContext) -> R:
@@ -213,9 +222,36 @@ class Dispatcher:
 
     async def _send_proof(self, run: RunScope | None, call: CallScope | None) -> None:
         context = CallContext(self._now, self._runtime.item_timeout, run, call=call, is_proof=True)
-        self.document = await self.converse(prove_login(self._address), context)
+        name, shared = self.shared_name(), self._runtime.shared
+        if name is None:
+            self.document = await self.converse(prove_login(self._address), context)
+        else:
+            proved = False
+            try:
+                await context.wait(self._claim(name))
+                self.document = await self.converse(prove_login(self._address), context)
+                proved = True
+            finally:
+                shared.settle(name, proved=proved)
         self._gate.proved(self._now(), self._runtime.availability.doubts)
         self._profiles.login_proved()
+
+    def shared_name(self) -> str | None:
+        """What the login is called in a shared store; None if it is not known there."""
+        auth = self._login.auth
+        credential = getattr(auth, "credential", None)
+        if credential is None:
+            return None
+        name = f"{self._address.origin} {type(auth).__qualname__} {credential().reveal()}"
+        return self._runtime.shared.name_of(name)
+
+    async def _claim(self, name: str) -> None:
+        """Wait until this process may prove the login that is called `name` in the shared store."""
+        try:
+            await self._runtime.shared.claim(name)
+        except AuthenticationError as refusal:
+            self.heard_of_refusal(refusal)
+            raise
 
     async def _wait_for(self, proof: _SharedProof, run: RunScope | None, call: CallScope | None) -> None:
         """Wait for a canary that another task has sent; a single call waits no longer than an item may take."""

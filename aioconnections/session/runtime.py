@@ -9,7 +9,7 @@ from attrs import frozen
 
 from aioconnections.clock import Clock
 from aioconnections.policy.changes import Changes
-from aioconnections.policy.limiter import Limiter
+from aioconnections.policy.limiter import Starts
 from aioconnections.policy.retry import Retry
 from aioconnections.policy.status_cache import Statuses
 from aioconnections.session.applications import Applications
@@ -17,6 +17,7 @@ from aioconnections.session.availability import Availability
 from aioconnections.session.call_scope import WaitingCalls
 from aioconnections.session.telemetry import Telemetry
 from aioconnections.session.turns import Turns
+from aioconnections.shared import SharedState
 from aioconnections.transport import Engine
 
 __all__ = ["EmailVisibility", "Runtime"]
@@ -46,6 +47,7 @@ class Runtime:
         changes: counts the changes of connections by this client.
         statuses: the remembered statuses; None without a cache.
         turns: bounds the number of requests under way, and decides which is next.
+        shared: what is shared with other processes.
         waiting: counts the single calls that wait.
         chance: gives a number from 0 to 1.
         attempt_timeout: seconds for one request, from connecting to the last byte of the response.
@@ -55,7 +57,8 @@ class Runtime:
     engine: Engine
     turns: Turns
     waiting: WaitingCalls
-    limiter: Limiter
+    shared: SharedState
+    limiter: Starts
     retry: Retry
     availability: Availability
     applications: Applications

@@ -92,12 +92,23 @@ class Session:
         self.now: Callable[[], float] = now
         self.item_timeout: float = runtime.item_timeout
         self.dispatcher: Dispatcher = Dispatcher(
-            runtime, address, gate, self.login, now, on_use, verifies=verifies, jar=jar
+            runtime,
+            address,
+            gate,
+            self.login,
+            now,
+            on_use,
+            verifies=verifies,
+            jar=jar,
         )
         self.is_proved: Callable[[], bool] = self.dispatcher.is_proved
         self._own = object()
         self._flights = Flights(runtime, self.begin, self.new_call, self.run)
         self._checks = SingleChecks(runtime, address, gate, self._flights, self._viewer, self.begin, self.run)
+
+    def shared_name(self) -> str | None:
+        """See `Dispatcher.shared_name`."""
+        return self.dispatcher.shared_name()
 
     @property
     def me(self) -> Identity | None:
@@ -225,6 +236,10 @@ class Session:
     def refused(self, refusal: AuthenticationError) -> None:
         """See `Dispatcher.refused`."""
         self.dispatcher.refused(refusal)
+
+    def heard_of_refusal(self, refusal: AuthenticationError) -> None:
+        """See `Dispatcher.heard_of_refusal`."""
+        self.dispatcher.heard_of_refusal(refusal)
 
     async def page(self, pager: Pager[R], call: CallScope) -> list[R] | None:
         """The records of the next page of a listing; None after the last. The whole listing is one `call`.

@@ -11,11 +11,14 @@ once, when both are there. Single calls and bulk runs wait in two queues, each i
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import copy
+from math import inf
 
 import anyio
 
 from aioconnections.clock import Clock, Timer
-from aioconnections.policy.limiter import Limiter
+from aioconnections.errors import ConnectionsError
+from aioconnections.policy.limiter import Starts
 from aioconnections.policy.slots import Slots
 
 __all__ = ["Turns"]
@@ -36,14 +39,15 @@ class Turns(Slots):
         singles: the single calls that wait, in order.
         runs: the requests of runs that wait, in order.
         in_runs: number of slots that runs hold.
-        due: when the next request that waits starts, if it waits only for the rate limit; else None.
+        due: when the next request that waits starts, if it waits only for the rate limit; else None. Infinite if no
+            start is at hand: `review` is called when that changes.
     """
 
-    __slots__ = ("_clock", "_limiter", "_singles_since", "_timer", "due", "in_runs", "runs", "singles")
+    __slots__ = ("_clock", "_failed", "_limiter", "_singles_since", "_timer", "due", "in_runs", "runs", "singles")
 
     free: int
 
-    def __init__(self, limit: int, limiter: Limiter, clock: Clock) -> None:
+    def __init__(self, limit: int, limiter: Starts, clock: Clock) -> None:
         super().__init__(limit)
         self.singles: OrderedDict[anyio.Event, None] = OrderedDict()
         self.runs: OrderedDict[anyio.Event, None] = OrderedDict()
@@ -53,6 +57,12 @@ class Turns(Slots):
         self._singles_since = 0  # turns of single calls since the last one of a run
         self.due: float | None = None
         self._timer: Timer | None = None  # for that time
+        self._failed: dict[anyio.Event, ConnectionsError] = {}  # waits that ended without a turn
+
+    @property
+    def needed(self) -> int:
+        """The number of requests that would start now if the rate limit allowed it."""
+        return min(max(self.free, 0), len(self.singles) + len(self.runs))
 
     def change(self, limit: int) -> None:
         """See `Slots`; further slots go to those who wait."""
@@ -72,19 +82,36 @@ class Turns(Slots):
         return True
 
     async def wait(self, *, in_run: bool) -> None:
-        """Wait for a turn, after the earlier requests of the same kind."""
+        """Wait for a turn, after the earlier requests of the same kind.
+
+        Raises:
+            ConnectionsError: see `fail`.
+        """
         queue, granted = self.runs if in_run else self.singles, anyio.Event()
         queue[granted] = None
         self.review()
         try:
             await granted.wait()
         except BaseException:
-            if granted.is_set():  # granted and cancelled in the same loop iteration: pass the slot on
+            if self._failed.pop(granted, None) is not None:
+                pass
+            elif granted.is_set():  # granted and cancelled in the same loop iteration: pass the slot on
                 self.release(in_run=in_run)
             else:
                 del queue[granted]
                 self.review()
             raise
+        if self._failed and (error := self._failed.pop(granted, None)) is not None:
+            raise copy(error)
+
+    def fail(self, error: ConnectionsError, *, runs: bool) -> None:
+        """End the waits of the single calls with `error`, and also those of the requests of `runs`."""
+        for queue in (self.singles, self.runs) if runs else (self.singles,):
+            while queue:
+                waits = queue.popitem(last=False)[0]
+                self._failed[waits] = error
+                waits.set()
+        self.review()
 
     def release(self, *, in_run: bool) -> None:
         """Return the slot of a request that has ended."""
@@ -94,8 +121,9 @@ class Turns(Slots):
             self.review()
 
     def earliest(self, moment: float) -> float:
-        """The time before which no request starts that waits from `moment` on."""
-        return self._limiter.earliest(moment)
+        """The time before which no request starts that waits from `moment` on, as far as it is known."""
+        start = self._limiter.earliest(moment)
+        return moment if start == inf else start
 
     def review(self) -> None:
         """Give turns to those who wait, after something has changed."""
@@ -120,7 +148,7 @@ class Turns(Slots):
             queue.popitem(last=False)[0].set()
         if self._timer is not None:
             self._timer.cancel()
-            self.due = self._timer = None
+        self.due = self._timer = None
 
     def _next(self) -> OrderedDict[anyio.Event, None] | None:
         """The queue whose first request is next; None if no request waits that could have a slot."""
@@ -146,7 +174,7 @@ class Turns(Slots):
                 return
             self._timer.cancel()
         self.due = due
-        self._timer = self._clock.call_at(due, lambda: self._on_time(due))
+        self._timer = None if due == inf else self._clock.call_at(due, lambda: self._on_time(due))
 
     def __repr__(self) -> str:
         return f"Turns({self.free} free, {len(self.singles)} single calls and {len(self.runs)} of runs waiting)"

@@ -18,6 +18,7 @@ from aioconnections.errors import (
 )
 from aioconnections.policy.limiter import Limiter
 from aioconnections.session.availability import Availability
+from aioconnections.shared import InProcess
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 
 FOREVER = float("inf")
@@ -38,7 +39,8 @@ class Server:
 
 
 def availability(max_outage: float | None = 300.0, chance: Callable[[], float] = lambda: 0.0) -> Availability:
-    return Availability(LoopClock(), ConcurrencyLimiter(16), Limiter(None), chance, most=16, max_outage=max_outage)
+    shared = InProcess(Limiter(None))
+    return Availability(LoopClock(), ConcurrencyLimiter(16), shared, chance, most=16, max_outage=max_outage)
 
 
 def lose(it: Availability) -> None:

@@ -1,0 +1,293 @@
+"""What clients of several processes share through Redis, and the task that keeps in touch with it.
+
+The task sleeps until starts are needed, something is to be told to the other processes, or it is time for a sign of
+life. It alone requests starts. A wait for a start needs no request of its own: the task gives the starts that have
+arrived to those who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from hashlib import sha256
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias
+
+from aioconnections.clock import Timer, on_asyncio
+from aioconnections.errors import AuthenticationError, SharedStoreError, UsageError
+from aioconnections.policy.leases import LeasedStarts
+from aioconnections.shared.settings import RedisShared
+from aioconnections.shared.state import Here
+
+if TYPE_CHECKING:
+    from aioconnections.shared.store import Reply, Store
+
+__all__ = ["RedisState"]
+
+LOG = logging.getLogger("aioconnections")
+
+News: TypeAlias = "tuple[Callable[[Store], Awaitable[object]], float]"
+
+_SIGN_OF_LIFE = 20.0  # seconds between two requests to the store at most
+_PATIENCE = 2.0  # seconds for which single calls wait for a store that is away
+_FIRST_RETRY = 0.05  # seconds between two attempts to reach it
+_LAST_RETRY = 1.0
+_GOODBYE = 1.0  # seconds for giving back what is left at the end
+_IDLE = 0.05  # seconds without use after which starts are given back
+_MOST_NEWS = 1_000
+_NEWS_OF_OUTAGE_HOLD = 5.0  # seconds
+_POLL = 0.05  # seconds between two questions whether another process has proved a login
+_REFUSAL_HOLDS = 900.0  # seconds
+_PROOF_HOLDS = 600.0  # seconds, as for `Gate`
+
+
+class RedisState:
+    """See `SharedState`.
+
+    Args:
+        settings: see `RedisShared`.
+        max_per_second: see `LeasedStarts`.
+        burst: see `LeasedStarts`.
+
+    Raises:
+        InvalidInputError: `max_per_second` is None, or the secret in the environment is too short.
+    """
+
+    def __init__(self, settings: RedisShared, max_per_second: float | None, burst: int) -> None:
+        fallback = settings.fallback
+        self.starts: LeasedStarts = LeasedStarts(
+            max_per_second, burst, self._wake, None if fallback is None else fallback.processes
+        )
+        self._settings = settings
+        self._key = settings.key()
+        self._news: deque[News] = deque(maxlen=_MOST_NEWS)
+        self._claims: dict[str, float] = {}  # logins that this process proves, and when the claims are renewed
+        self._awake = asyncio.Event()
+        self._away_since: float | None = None
+        self._problem = SharedStoreError("the shared store was not asked yet")
+        self._retry_at = self._retry_in = 0.0
+        self._heard_at = -inf  # time of the last reply
+        self._outage = 0  # the latest outage that was heard of
+        self._refusals: int | None = None  # how many refused logins were heard of
+        self._used_before = -1  # starts used when it was last looked whether they are used
+        self._here: Here | None = None
+        self._store: Store | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, here: Here) -> None:
+        """See `SharedState`."""
+        if not on_asyncio():
+            raise UsageError("shared=RedisShared(…) needs asyncio; on trio, a client shares nothing")
+        try:
+            from aioconnections.shared.store import Store
+        except ImportError:
+            raise UsageError('RedisShared needs more packages; run: pip install "aioconnections[redis]"') from None
+        self._here, self._store = here, Store(self._settings)
+        try:
+            await self._exchange(self._store, here)
+        except SharedStoreError as error:
+            if self._settings.fallback is None or not error.temporary:
+                await self._store.aclose()
+                raise
+            self._went_away(error, here)
+        self._task = asyncio.get_running_loop().create_task(self._keep(self._store, here))
+
+    async def aclose(self) -> None:
+        """See `SharedState`."""
+        task, store, here = self._task, self._store, self._here
+        if task is None or store is None or here is None:
+            return
+        self._task = None
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        with suppress(SharedStoreError, TimeoutError):
+            if self._away_since is None:
+                async with asyncio.timeout(_GOODBYE):
+                    for login in self._claims:
+                        self.settle(login, proved=False)
+                    await self._tell(store)
+                    await self._give_back(store, here)
+                    await store.leave()
+        await store.aclose()
+
+    def pause(self, seconds: float) -> None:
+        """See `SharedState`."""
+        until = self._now() + seconds
+        self._report(lambda store: store.hold(until - self._now()), until)
+
+    def went_away(self) -> None:
+        """See `SharedState`."""
+        self._report(lambda store: store.went_away(), self._now() + _NEWS_OF_OUTAGE_HOLD)
+
+    def name_of(self, credential: str) -> str | None:
+        """See `SharedState`."""
+        if self._key is None:
+            return None
+        return hmac.digest(self._key, credential.encode("utf-8", "surrogatepass"), sha256).hex()
+
+    async def claim(self, login: str) -> None:
+        """See `SharedState`."""
+        assert self._here is not None and self._store is not None  # noqa: S101, PT018 # set by `open`
+        clock, seconds = self._here.clock, self._here.attempt_timeout
+        while True:
+            try:
+                is_ours, state, left = await self._store.claim(login, seconds)
+            except SharedStoreError as error:
+                if self._settings.fallback is None or not error.temporary:
+                    raise
+                return
+            if is_ours:
+                self._claims[login] = clock.now() + seconds / 3
+                self._wake()
+                return
+            if state.startswith("refused:"):
+                raise _refusal(state)
+            if state == "proved":
+                return
+            await clock.sleep(min(_POLL, max(left, 0.001)))
+
+    def settle(self, login: str, *, proved: bool) -> None:
+        """See `SharedState`."""
+        self._claims.pop(login, None)
+        self._report(lambda store: store.settle(login, "proved" if proved else "", _PROOF_HOLDS), inf)
+
+    def refuse(self, login: str, status: int) -> None:
+        """See `SharedState`."""
+        self._claims.pop(login, None)
+        self._report(lambda store: store.settle(login, f"refused:{status}", _REFUSAL_HOLDS), inf)
+
+    def _report(self, tell: Callable[[Store], Awaitable[object]], until: float) -> None:
+        """Let the task tell something to the store, unless it has not come to that until then."""
+        self._news.append((tell, until))
+        self._wake()
+
+    def _now(self) -> float:
+        assert self._here is not None  # noqa: S101 # set by `open`
+        return self._here.clock.now()
+
+    def _wake(self) -> None:
+        self._awake.set()
+
+    async def _keep(self, store: Store, here: Here) -> None:
+        """Keep in touch with the store until the client is closed."""
+        clock = here.clock
+        timer: Timer | None = None
+        try:
+            while True:
+                timer = clock.call_at(self._next(clock.now(), here), self._wake)
+                await self._awake.wait()
+                timer.cancel()
+                self._awake.clear()
+                try:
+                    await self._exchange(store, here)
+                except SharedStoreError as error:
+                    self._went_away(error, here)
+                if self._away_since is None:
+                    here.review()
+                else:
+                    self._end_waits(here)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _next(self, now: float, here: Here) -> float:
+        """When the task has something to do, if nothing wakes it before."""
+        if self._away_since is not None:
+            return self._retry_at
+        due = min([self._heard_at + _SIGN_OF_LIFE, *self._claims.values()])
+        if here.waiting() and self.starts.not_before > now:
+            due = min(due, self.starts.not_before)
+        return min(due, now + _IDLE) if len(self.starts) else due
+
+    async def _exchange(self, store: Store, here: Here) -> None:
+        """Tell the store what is to be told, and request starts if they are needed."""
+        now, starts = here.clock.now(), self.starts
+        if self._away_since is not None and now < self._retry_at:
+            return
+        await self._tell(store)
+        for login, due in list(self._claims.items()):
+            if due <= now:
+                self._claims[login] = now + here.attempt_timeout / 3
+                await store.claim(login, here.attempt_timeout)
+        count = starts.wanted(now, here.waiting())
+        if count or self._away_since is not None or now - self._heard_at >= _SIGN_OF_LIFE:
+            starts.asked(now)
+            reply = await store.lease(count, starts.own_interval, starts.burst)
+            await self._heard(reply, store, here)
+        elif len(starts):
+            if starts.used == self._used_before and not here.waiting():
+                await self._give_back(store, here)
+            self._used_before = starts.used
+
+    async def _heard(self, reply: Reply, store: Store, here: Here) -> None:
+        now = self._heard_at = here.clock.now()
+        if self._away_since is not None:
+            LOG.info("the shared store responds again, after %.1f s", now - self._away_since)
+            self._away_since, self.starts.is_away = None, False
+        self.starts.granted(reply.grant, now)
+        self._used_before = -1
+        if reply.held > 0:
+            here.paused(reply.held)
+        if reply.away not in {0, self._outage}:
+            self._outage = reply.away
+            here.went_away()
+        if reply.refusals != self._refusals:
+            is_first, self._refusals = self._refusals is None, reply.refusals
+            if not is_first:
+                await self._look_up_refusals(store, here)
+
+    async def _look_up_refusals(self, store: Store, here: Here) -> None:
+        logins = here.logins()
+        for login, state in (await store.states([*logins])).items():
+            if state.startswith("refused:"):
+                logins[login](_refusal(state))
+
+    async def _tell(self, store: Store) -> None:
+        while self._news:
+            tell, until = self._news[0]
+            if self._now() < until:
+                await tell(store)
+            self._news.popleft()
+
+    async def _give_back(self, store: Store, here: Here) -> None:
+        unused = self.starts.take_unused(here.clock.now())
+        if unused:
+            await store.give_back(unused, self.starts.granted_interval)
+
+    def _went_away(self, error: SharedStoreError, here: Here) -> None:
+        """Take note that the store is away, and when to ask it again."""
+        now = here.clock.now()
+        self._problem = error
+        if self._away_since is None:
+            self._away_since, self.starts.is_away, self._retry_in = now, True, _FIRST_RETRY
+            LOG.warning("%s", error)
+        else:
+            self._retry_in = min(2 * self._retry_in, _LAST_RETRY)
+        self._retry_at = now + self._retry_in
+
+    def _end_waits(self, here: Here) -> None:
+        """While the store is away, let requests start at a lower rate, or end their waits when it is time."""
+        if self._settings.fallback is not None and self._problem.temporary:
+            here.review()
+            return
+        assert self._away_since is not None  # noqa: S101 # the caller has checked
+        lasted = here.clock.now() - self._away_since
+        if lasted >= _PATIENCE or not self._problem.temporary:
+            limit = inf if here.outage_timeout is None else here.outage_timeout
+            here.fail(self._problem, lasted >= limit or not self._problem.temporary)
+
+    def __repr__(self) -> str:
+        return f"RedisState({self._settings!r}, {'away' if self._away_since is not None else 'there'})"
+
+
+def _refusal(state: str) -> AuthenticationError:
+    """The error for a login that another process saw refused."""
+    status = int(state.partition(":")[2])
+    return AuthenticationError(
+        status, None, "the login was refused in another process less than 15 minutes ago, and was not sent again"
+    )
