@@ -36,6 +36,7 @@ _SIGN_OF_LIFE = 20.0  # seconds between two requests to the store at most
 _PATIENCE = 2.0  # seconds for which single calls wait for a store that is away
 _FIRST_RETRY = 0.05  # seconds between two attempts to reach it
 _LAST_RETRY = 1.0
+_LONGEST_EXCHANGE = 5.0  # seconds that the end waits for the task
 _GOODBYE = 1.0  # seconds for giving back what is left at the end
 _IDLE = 0.05  # seconds without use after which starts are given back
 _MOST_NEWS = 1_000
@@ -74,6 +75,7 @@ class RedisState:
         self._outage = 0  # the latest outage that was heard of
         self._refusals: int | None = None  # how many refused logins were heard of
         self._used_before = -1  # starts used when it was last looked whether they are used
+        self._is_closing = False
         self._here: Here | None = None
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,10 +103,10 @@ class RedisState:
         task, store, here = self._task, self._store, self._here
         if task is None or store is None or here is None:
             return
-        self._task = None
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        self._task, self._is_closing = None, True
+        self._wake()
+        if (await asyncio.wait({task}, timeout=_LONGEST_EXCHANGE))[1]:  # not cancelled before: redis-py may swallow it
+            task.cancel()
         with suppress(SharedStoreError, TimeoutError):
             if self._away_since is None:
                 async with asyncio.timeout(_GOODBYE):
@@ -178,7 +180,7 @@ class RedisState:
         clock = here.clock
         timer: Timer | None = None
         try:
-            while True:
+            while not self._is_closing:
                 timer = clock.call_at(self._next(clock.now(), here), self._wake)
                 await self._awake.wait()
                 timer.cancel()

@@ -105,7 +105,7 @@ class Store:
         """
         async with self._errors():
             await self._return(
-                self._keys("state", "spare"), [self._id, _micro(interval), *(_micro(start) for start in starts)]
+                self._keys("state", "spare"), [self._id, _micro(interval), *(round(start * 1e6) for start in starts)]
             )
 
     async def hold(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis_server import RedisServer
+from redis_server import RedisServer, check_windows
 
 from aioconnections import RedisShared
 from aioconnections.policy.leases import LATEST, LEASE, LeasedStarts
@@ -116,16 +116,6 @@ def in_world(make: Callable[..., World], act: Callable[[World], Coroutine[Any, A
         return world
 
     return asyncio.run(main())
-
-
-def check_windows(starts: list[float], rate: float, burst: int, *, slack: float = 2e-6) -> None:
-    """In any window there are at most `burst` starts more than the rate allows."""
-    starts = sorted(starts)
-    latest_due = float("-inf")  # generic cell rate algorithm, as in a textbook
-    for start in starts:
-        due = max(latest_due, start)
-        assert due - start <= (burst - 1) / rate + slack, f"a start at {start} comes too early"
-        latest_due = due + 1 / rate - slack / 100
 
 
 def test_eight_processes_use_nearly_the_whole_rate_and_never_more(world: Callable[..., World]) -> None:

@@ -7,11 +7,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["RecordingDoor", "RedisServer", "running_redis"]
+__all__ = ["RecordingDoor", "RedisServer", "check_windows", "running_redis"]
 
 _PATIENCE = 30.0  # seconds for a start or an end
 
@@ -102,6 +102,11 @@ class RecordingDoor:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def requests(self) -> Iterator[object]:
+        """All requests, parsed."""
+        for stream in self.sent:
+            yield from _parsed(bytes(stream))
+
     def replies(self) -> Iterator[object]:
         """The replies to all requests, parsed."""
         for stream in self.received:
@@ -134,7 +139,7 @@ def _pump(source: socket.socket, to: socket.socket, record: bytearray) -> None:
 
 
 def _parsed(stream: bytes) -> Iterator[object]:
-    """The replies of a connection (RESP, version 2 or 3); an incomplete one at its end is left out."""
+    """What went through a connection (RESP, version 2 or 3); an incomplete message at its end is left out."""
     place = 0
 
     def line() -> bytes:
@@ -164,3 +169,15 @@ def _parsed(stream: bytes) -> Iterator[object]:
             yield value()
         except ValueError:
             return
+
+
+def check_windows(starts: Iterable[float], rate: float, burst: int) -> None:
+    """In any window there are at most `burst` starts more than the rate allows.
+
+    It is the textbook's generic cell rate algorithm, in microseconds, which is how exactly the store counts.
+    """
+    interval = int(1e6 / rate)
+    due = -(10**18)  # of the next start, if all had kept exactly to the rate
+    for start in sorted(round(start * 1e6) for start in starts):
+        assert due - start <= (burst - 1) * interval + 1, f"a start at {start / 1e6} comes too early"
+        due = max(due, start) + interval
