@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aioconnections.auth.credentials import Auth
     from aioconnections.client import Client
     from aioconnections.protocol.address import Address
+    from aioconnections.shared.settings import RedisShared
     from aioconnections.transport.tls import ClientCert
 
 __all__ = ["SERVER", "ServerOptions"]
@@ -52,6 +53,14 @@ class ServerOptions:
     """Largest number of concurrent requests."""
     max_per_second: Annotated[float, RATE] = 100
     """Largest number of requests started per second; 0 for no limit."""
+    shared: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_SHARED")] = None
+    """URL of a Redis server, such as redis://localhost:6379/0, through which all processes keep --max-per-second
+    together. Set AIOCONNECTIONS_SHARED for a URL with a password. With the same AIOCONNECTIONS_SHARED_SECRET, they also
+    send a refused login once."""
+    shared_namespace: Annotated[str, Parameter(env_var="AIOCONNECTIONS_SHARED_NAMESPACE")] = "aioconnections"
+    """Name under which they share; one for each Connections server."""
+    shared_fallback: Annotated[int | None, COUNT] = None
+    """Number of processes: while Redis is away, this one keeps to its part of the rate. By default it sends nothing."""
     attempt_timeout: Annotated[float, TIMEOUT] = 10
     """Seconds that one request may take, from connecting to the last byte of the response. All attempts for a row
     together may take six times as long, or one minute if that is longer."""
@@ -82,6 +91,7 @@ class ServerOptions:
                 verify=self.ca_file or True,
                 client_cert=self._client_cert(),
                 trust_env=self.trust_env,
+                shared=self._shared(),
                 timeouts=Timeouts(
                     attempt=self.attempt_timeout,
                     item=max(60, 6 * self.attempt_timeout),
@@ -92,6 +102,19 @@ class ServerOptions:
         for warning in caught:
             say(f"aioconnections: warning: {warning.message}")
         return client
+
+    def _shared(self) -> RedisShared | None:
+        from aioconnections.shared.settings import RedisShared, Share
+
+        if self.shared is None:
+            if self.shared_fallback is not None:
+                raise InvalidInputError("--shared-fallback needs --shared")
+            return None
+        fallback = None if self.shared_fallback is None else Share(self.shared_fallback)
+        shared = RedisShared(self.shared, self.shared_namespace, fallback=fallback)
+        if shared.has_password and self.shared != os.environ.get("AIOCONNECTIONS_SHARED"):
+            raise InvalidInputError("--shared holds a password, which other users can see; set AIOCONNECTIONS_SHARED")
+        return shared
 
     def address(self) -> Address:
         """The address of the server; no secret is read.

@@ -103,6 +103,11 @@ class RedisShared:
         parts = urlsplit(self.url)
         return parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
 
+    @property
+    def has_password(self) -> bool:
+        """Whether the URL holds a password."""
+        return urlsplit(self.url).password is not None or "password=" in urlsplit(self.url).query
+
     def key(self) -> bytes | None:
         """The key of the digests of logins; None if logins are not shared.
 
