@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from readme_blocks import Block, blocks_of, commands_of, run_console, run_python, substituted, typed
+from redis_server import running_redis
 
 README = Path(__file__).parent.parent / "README.md"
 PLACEHOLDERS = {"ajones": "admin"}
 URL = "https://connections.example.com"
+REDIS = "redis://localhost:6379/0"
 
 SAMPLE = """# Title
 
@@ -59,11 +61,18 @@ def server() -> Iterator[str]:
             process.terminate()
 
 
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis server."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as redis:
+        yield redis.url
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", shown("python"))
-def test_python_block(block: Block, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_block(block: Block, server: str, redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
-    run_python(substituted(block.text, PLACEHOLDERS | {URL: server}), str(README), block.line)
+    run_python(substituted(block.text, PLACEHOLDERS | {URL: server, REDIS: redis}), str(README), block.line)
 
 
 @pytest.mark.parametrize("block", shown("python"))

@@ -73,7 +73,8 @@ class Store:
                 socket_connect_timeout=_CONNECTS_WITHIN,
                 retry=Retry(NoBackoff(), 0),  # a repeated lease would grant starts twice
             )
-            self._redis.connection_pool.make_connection()  # checks the options, and connects to nothing
+            # checks the options, and connects to nothing
+            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call] # of redis-py
         except (ValueError, TypeError) as error:
             raise InvalidInputError(f"the URL of Redis is invalid: {type(error).__name__}") from None
         register = self._redis.register_script
