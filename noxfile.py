@@ -258,6 +258,7 @@ def bench(session: nox.Session) -> None:
     scripts = sorted((ROOT / "benchmarks").glob("[!_]*.py"))
     if not scripts:
         session.skip("no benchmarks found")
+    need(session, *REDIS)
     session.install(*INSTALL, *EDITABLE, *group("bench"))
     for script in scripts:
         session.run("python", str(script), "--quick")

@@ -58,7 +58,7 @@ class LeasedStarts:
         max_per_second: see above. Set it through `change`.
         burst: see above.
         late: number of starts that were discarded.
-        not_before: time before which no lease is granted.
+        not_before: time before which no lease is granted; it is looked then whether starts are needed.
         used: number of starts since the last request for a lease.
 
     Raises:
@@ -67,7 +67,8 @@ class LeasedStarts:
 
     __slots__ = (
         "_asked_at", "_clocks", "_granted_interval", "_is_away", "_last", "_least", "_on_need", "_own_interval",
-        "_pace", "_ready", "_share", "_spare", "_spare_from", "burst", "late", "max_per_second", "not_before", "used",
+        "_pace", "_ready", "_share", "_spare", "_spare_from", "_used_per_second", "burst", "late", "max_per_second",
+        "not_before", "used",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,7 @@ class LeasedStarts:
         self._last = -inf  # last assigned start
         self.used: int = 0
         self._asked_at = -inf
+        self._used_per_second = 0.0  # until then
         self._clocks = [(-inf, inf), (-inf, inf)]  # for two periods: begin, and least difference
 
     @property
@@ -129,7 +131,8 @@ class LeasedStarts:
             ready.popleft()
             self.late += 1
         if not ready:
-            self._on_need()
+            if now >= self.not_before:  # else they are requested then
+                self._on_need()
             return inf
         return max(ready[0] + behind, now, self._last + self._pace)
 
@@ -144,6 +147,7 @@ class LeasedStarts:
             self._last = start
             self.used += 1
             if len(self._ready) <= self._least:
+                self._least = -1
                 self._on_need()
         return start
 
@@ -180,12 +184,12 @@ class LeasedStarts:
         """
         if now < self.not_before:
             return 0
-        used = self.used * min(1.0, LEASE / max(now - self._asked_at, LEASE))
-        demand = min(ceil(waiting + used), self._most)
+        demand = min(waiting + int(self._rate(now) * LEASE), self._most)
         return max(0, demand - len(self._ready))
 
     def asked(self, now: float) -> None:
         """Note that a lease is requested at `now`."""
+        self._used_per_second = self._rate(now)
         self._asked_at, self.used = now, 0
 
     def granted(self, grant: Grant, now: float) -> None:
@@ -210,6 +214,12 @@ class LeasedStarts:
         unused = tuple(start for start in self._ready if start + self._behind > now + LATEST)
         self._ready.clear()
         return unused
+
+    def _rate(self, now: float) -> float:
+        """Starts that are used per second, over about the time of a lease."""
+        since = max(now - self._asked_at, 1e-9)
+        weight = min(1.0, since / LEASE)
+        return self._used_per_second * (1 - weight) + self.used / since * weight
 
     @property
     def _most(self) -> int:

@@ -181,7 +181,7 @@ class RedisState:
         timer: Timer | None = None
         try:
             while not self._is_closing:
-                timer = clock.call_at(self._next(clock.now(), here), self._wake)
+                timer = clock.call_at(self._next(clock.now()), self._wake)
                 await self._awake.wait()
                 timer.cancel()
                 self._awake.clear()
@@ -197,12 +197,12 @@ class RedisState:
             if timer is not None:
                 timer.cancel()
 
-    def _next(self, now: float, here: Here) -> float:
+    def _next(self, now: float) -> float:
         """When the task has something to do, if nothing wakes it before."""
         if self._away_since is not None:
             return self._retry_at
         due = min([self._heard_at + _SIGN_OF_LIFE, *self._claims.values()])
-        if here.waiting() and self.starts.not_before > now:
+        if self.starts.not_before > now:
             due = min(due, self.starts.not_before)
         return min(due, now + _IDLE) if len(self.starts) else due
 

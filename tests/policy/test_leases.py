@@ -117,10 +117,15 @@ def test_as_many_starts_are_wanted_as_will_be_used() -> None:
 
 
 def test_a_lease_that_was_not_granted_is_not_requested_again_at_once() -> None:
-    starts, _ = leased()
+    starts, needs = leased()
     starts.granted(Grant(EPOCH, (), 0.01, wait=0.3), 0.0)
     assert starts.wanted(0.29, 5) == 0
     assert starts.not_before == pytest.approx(0.3)
+    before = needs.count
+    assert starts.earliest(0.29) == inf
+    assert needs.count == before  # the task that asks the store looks again then
+    assert starts.earliest(0.3) == inf
+    assert needs.count == before + 1
     assert starts.wanted(0.3, 5) == 5
     starts.granted(Grant(EPOCH + 0.3, (), 0.01), 0.3)
     assert starts.not_before > 0.3  # a store that gives no time is not asked in a loop

@@ -154,7 +154,7 @@ def test_a_pause_holds_for_the_other_client(shared: RedisShared) -> None:
                 await one.check(place.person(1), place.person(2))
             begun = time.monotonic()
             await asyncio.sleep(0.05)
-            with pytest.raises(DeadlineError):
+            with pytest.raises((DeadlineError, ServerUnavailableError)):  # the second if it has heard of the pause
                 await other.check(place.person(1), place.person(2), timeout=0.2)
             await other.check(place.person(1), place.person(3))
             assert time.monotonic() - begun >= 0.95
