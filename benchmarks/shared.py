@@ -117,10 +117,8 @@ class Counter:
                 writer.write(b"HTTP/1.1 200 OK\r\nX-Profiles-Connection-Status: accepted\r\nContent-Length: 0\r\n\r\n")
             else:
                 body = _DOCUMENT
-                head = (
-                    f"HTTP/1.1 200 OK\r\nContent-Type: application/atomsvc+xml\r\nContent-Length: {len(body)}\r\n\r\n"
-                )
-                writer.write(head.encode() + body)
+                fields = f"Content-Type: application/atomsvc+xml\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(b"HTTP/1.1 200 OK\r\n" + fields.encode() + body)
         writer.close()
 
 
