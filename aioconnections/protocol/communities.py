@@ -103,7 +103,9 @@ def end_invitation(address: Address, invitation: Invitation, *, earlier: Sends =
         try:
             response = yield attempt
         except TransportError as error:
-            lost, failure = lost or error.sent == "maybe", error
+            if failure is None or error.sent == "maybe":  # what may have arrived says more
+                failure = error
+            lost = lost or error.sent == "maybe"
             continue
         except ConnectionsError as error:  # an error of the repetition says nothing about the first request
             if not lost:

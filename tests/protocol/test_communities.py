@@ -19,6 +19,7 @@ from aioconnections.errors import (
     ServerError,
     ServerUnavailableError,
     ThrottledError,
+    TransportError,
 )
 from aioconnections.outcomes import Accepted, AlreadyExists, Invited, Removed
 from aioconnections.protocol.address import Address
@@ -179,6 +180,12 @@ def test_what_never_left_is_no_doubt() -> None:
     assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, answer(401))) is AuthenticationError
     assert type(fails(end_invitation(ADDRESS, INVITATION), UNSENT, LOST, THERE)) is ProtocolError
     assert type(fails(end_invitation(ADDRESS, INVITATION), answer(500), answer(500), THERE)) is ServerError
+
+
+def test_what_may_have_left_is_never_called_unsent() -> None:
+    error = fails(end_invitation(ADDRESS, INVITATION), LOST, UNSENT, THERE)
+    assert isinstance(error, TransportError)
+    assert error.sent == "maybe"  # the first request may still arrive
 
 
 def test_gone_before_anything_was_sent_was_not_there() -> None:
