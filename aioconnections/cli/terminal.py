@@ -65,5 +65,7 @@ def duration(seconds: float) -> str:
 
 
 def per_second(rate: float) -> str:
-    """A rate for people: ``98/s``, and with a decimal below 10."""
+    """A rate for people: ``98/s``, with a decimal below 10, and with two digits below 0.1."""
+    if 0 < rate < 0.1:
+        return f"{rate:.2g}/s"
     return f"{rate:,.0f}/s" if round(rate, 1) >= 10 or not rate else f"{rate:.1f}/s"

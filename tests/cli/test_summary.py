@@ -91,7 +91,16 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"), [(0, "0/s"), (0.44, "0.4/s"), (9.94, "9.9/s"), (9.96, "10/s"), (1_234.5, "1,234/s")]
+    ("rate", "text"),
+    [
+        (0, "0/s"),
+        (0.001, "0.001/s"),
+        (0.03333, "0.033/s"),
+        (0.44, "0.4/s"),
+        (9.94, "9.9/s"),
+        (9.96, "10/s"),
+        (1_234.5, "1,234/s"),
+    ],
 )
 def test_rates(rate: float, text: str) -> None:
     assert per_second(rate) == text
