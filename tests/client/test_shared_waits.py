@@ -7,25 +7,13 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
-from doors import Script, client_of, on_virtual_time_of, status
+from doors import Slow, client_of, on_virtual_time_of
 
 from aioconnections import DeadlineError, OverloadedError, Status, Timeouts, Userid
 
 BOTH = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 A, B, C = Userid("a1"), Userid("b1"), Userid("c1")
-
-
-class Slow(Script):
-    """Responds to every check after `latency` seconds."""
-
-    def __init__(self, latency: float) -> None:
-        async def answer(_: httpx.Request) -> httpx.Response:
-            await anyio.sleep(latency)
-            return status("accepted")
-
-        super().__init__(answer)
 
 
 async def ends_of(calls: dict[str, Any]) -> dict[str, tuple[Any, float]]:

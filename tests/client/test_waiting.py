@@ -11,6 +11,7 @@ import httpx
 import pytest
 from doors import (
     Script,
+    Slow,
     answered,
     client_of,
     connected,
@@ -18,7 +19,6 @@ from doors import (
     on_virtual_time_of,
     pairs,
     service_document,
-    status,
 )
 
 from aioconnections import (
@@ -48,23 +48,6 @@ INVITATION = Invitation(
 def another() -> Userid:
     """A person about whom no other call of these tests asks, because equal questions are sent once."""
     return Userid(f"b{next(_numbers)}")
-
-
-class Slow(Script):
-    """Responds to every check after `latency` seconds, and to canaries after `canary_latency`."""
-
-    def __init__(self, latency: float, canary_latency: float = 0.0) -> None:
-        async def answer(_: httpx.Request) -> httpx.Response:
-            await anyio.sleep(latency)
-            return status("accepted")
-
-        super().__init__(answer)
-        self._canary_latency = canary_latency
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("profileService.do"):
-            await anyio.sleep(self._canary_latency)
-        return await super().handle_async_request(request)
 
 
 @BOTH

@@ -18,6 +18,7 @@ from aioconnections import CheckOutcome, Client, Outcomes, Pair, Userid
 __all__ = [
     "URL",
     "Script",
+    "Slow",
     "answered",
     "client_of",
     "collect",
@@ -130,6 +131,23 @@ def one_after_the_other(*answers: httpx.Response | Exception) -> Script:
         return found
 
     return Script(answer)
+
+
+class Slow(Script):
+    """Responds to every check after `latency` seconds, and to canaries after `canary_latency`."""
+
+    def __init__(self, latency: float, canary_latency: float = 0.0) -> None:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            await anyio.sleep(latency)
+            return status("accepted")
+
+        super().__init__(answer)
+        self._canary_latency = canary_latency
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("profileService.do"):
+            await anyio.sleep(self._canary_latency)
+        return await super().handle_async_request(request)
 
 
 def on_virtual_time(main: Callable[[], object]) -> None:
