@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from aioconnections.cli.exits import SOME_BAD, Ended
 from aioconnections.cli.progress import can_prompt, is_terminal, prompt, say
-from aioconnections.cli.rows import BadRowError
-from aioconnections.cli.source import count_rows
+from aioconnections.files.rows import BadRowError
+from aioconnections.files.source import count_rows
 
 __all__ = ["asked"]
 

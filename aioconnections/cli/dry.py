@@ -8,12 +8,12 @@ from typing import TypeVar
 from attrs import frozen
 
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, InputRow, Item, RowPerson
 from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import Writing, same_person
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.rows import BadRowError, InputRow, Item, RowPerson
 from aioconnections.policy.estimate import Estimate, Estimator
 from aioconnections.policy.plan import Plan
 from aioconnections.policy.prices import Prices

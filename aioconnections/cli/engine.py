@@ -16,12 +16,12 @@ from attrs import define, field
 from aioconnections.bulk import Outcomes
 from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.progress import say
-from aioconnections.cli.rows import BadRowError, Item
-from aioconnections.cli.source import Ahead
 from aioconnections.cli.verbs import RunArguments
 from aioconnections.cli.writing import Writing
 from aioconnections.client import Client
 from aioconnections.errors import ConnectionsError, JournalDiskError, JournalError, JournalMismatchError
+from aioconnections.files.rows import BadRowError, Item
+from aioconnections.files.source import Ahead
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Outcome, Tally
 from aioconnections.policy.estimate import avoidable

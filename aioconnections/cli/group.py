@@ -15,10 +15,13 @@ from typing import TypeVar, cast
 from attrs import frozen
 
 from aioconnections.cli.apart import NamedFile
-from aioconnections.cli.dialect import excel_safe_cell
 from aioconnections.cli.options import Rows
-from aioconnections.cli.progress import say
-from aioconnections.cli.rows import (
+from aioconnections.cli.progress import input_file, say
+from aioconnections.cli.running import Source
+from aioconnections.cli.verbs import BulkVerb
+from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import excel_safe_cell
+from aioconnections.files.rows import (
     PEOPLE,
     BadRowError,
     InputRow,
@@ -29,10 +32,7 @@ from aioconnections.cli.rows import (
     Table,
     read_rows,
 )
-from aioconnections.cli.running import Source
-from aioconnections.cli.source import opened
-from aioconnections.cli.verbs import BulkVerb
-from aioconnections.errors import InvalidInputError
+from aioconnections.files.source import opened
 from aioconnections.records import Identity
 
 __all__ = ["PeopleSource"]
@@ -74,13 +74,13 @@ class PeopleSource(Source):
             InvalidInputError: a file cannot be opened, or has the wrong columns or format.
         """
         del verb  # its items are pairs
-        with opened(self.path, options.encoding) as file:
+        with opened(input_file(self.path), options.encoding) as file:
             if self.against is None:
                 people = _people(file, options)
                 table = people.with_each_other(both_ways=self.both_ways)
             else:
                 people = _people(file, options, name=_name(self.path))
-                with opened(self.against, options.encoding) as other:
+                with opened(input_file(self.against), options.encoding) as other:
                     table = people.with_others(_people(other, options, name=_name(self.against)))
             yield cast("Table[ItemT]", table), file
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import TypeVar
 
 from aioconnections.cli.apart import keep_apart, option_files
-from aioconnections.cli.dialect import CsvDialect
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
@@ -18,6 +17,7 @@ from aioconnections.cli.record_rows import Records
 from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client
 from aioconnections.errors import ConnectionsError, ProxyError, ServerUnavailableError, TransportError
+from aioconnections.files.dialect import CsvDialect
 from aioconnections.session.listing import Stream
 
 __all__ = ["list_records"]

@@ -10,7 +10,6 @@ from attrs import define, evolve
 
 from aioconnections.cli.apart import keep_apart, option_files
 from aioconnections.cli.bar import progress
-from aioconnections.cli.dialect import output_encoding
 from aioconnections.cli.engine import CommandRun, InputItems, client_items
 from aioconnections.cli.graphml import graphml
 from aioconnections.cli.interrupts import Signals
@@ -18,7 +17,6 @@ from aioconnections.cli.network_options import NetworkFormat, NetworkRows
 from aioconnections.cli.output import Sheet, output_file
 from aioconnections.cli.progress import say
 from aioconnections.cli.record_rows import cell, person_cells, person_columns
-from aioconnections.cli.rows import InputRow, RowPerson, Table
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.running import (
     Source,
@@ -31,12 +29,14 @@ from aioconnections.cli.running import (
     with_client,
 )
 from aioconnections.cli.server import ServerOptions
-from aioconnections.cli.source import count_rows, ready
 from aioconnections.cli.verbs import RunArguments, list_colleagues
 from aioconnections.cli.writing import Writing
 from aioconnections.client import Client
 from aioconnections.client.network import Member, Network
 from aioconnections.errors import InvalidInputError, JournalMismatchError
+from aioconnections.files.dialect import output_encoding
+from aioconnections.files.rows import InputRow, RowPerson, Table
+from aioconnections.files.source import count_rows, ready
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Failed, Outcome, Rejected
 from aioconnections.records import Edge, Identity, Status

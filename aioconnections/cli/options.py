@@ -10,9 +10,9 @@ from typing import Annotated, Literal, TypeAlias
 from attrs import AttrsInstance, asdict, frozen
 from cyclopts import Parameter
 
-from aioconnections.cli.dialect import format_of_name, is_encoding
-from aioconnections.cli.names import IdType, Untyped
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import format_of_name, is_encoding
+from aioconnections.files.names import IdType, Untyped
 
 __all__ = [
     "PAIR_ROWS",

@@ -19,12 +19,12 @@ from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
 from attrs import define
 
-from aioconnections.cli.dialect import BOM, CsvDialect, excel_safe_cell, output_encoding
 from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
-from aioconnections.cli.rows import InputRow
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import BOM, CsvDialect, excel_safe_cell, output_encoding
+from aioconnections.files.rows import InputRow
 
 if TYPE_CHECKING:
     import io

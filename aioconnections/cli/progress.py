@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 
 from aioconnections.cli.terminal import escaped, width, wrapped
@@ -16,6 +17,7 @@ __all__ = [
     "StandardStream",
     "can_prompt",
     "give_up",
+    "input_file",
     "is_terminal",
     "needed",
     "prompt",
@@ -62,6 +64,21 @@ def needed(name: StandardStream, advice: str) -> TextIO:
     if stream is None:
         raise InvalidInputError(f"standard {name} is closed; {advice}")
     return stream
+
+
+def input_file(path: Path | None) -> Path | io.FileIO:
+    """The file to read rows from: standard input, as bytes, for None and "-".
+
+    Raises:
+        InvalidInputError: standard input is closed.
+    """
+    if path is not None and str(path) != "-":
+        return path
+    stream = needed("input", "name a file")
+    if stream.isatty():
+        say("Reading rows from the terminal; press Ctrl-D to end the input.")
+    # not the stream itself, because a thread that is still reading at exit would hold its lock
+    return io.FileIO(stream.fileno(), closefd=False)
 
 
 def is_terminal(name: StandardStream) -> bool:

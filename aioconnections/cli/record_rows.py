@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from aioconnections.cli.rows import InputRow
+from aioconnections.files.rows import InputRow
 from aioconnections.records import Connection, Invitation, Person, Profile
 
 __all__ = ["CONNECTIONS", "INVITATIONS", "PROFILES", "Records", "cell", "person_cells", "person_columns"]

@@ -10,7 +10,7 @@ from aioconnections.cli.options import PLAIN, Result
 from aioconnections.cli.progress import say
 
 if TYPE_CHECKING:
-    from aioconnections.cli.rows import InputRow as Line
+    from aioconnections.files.rows import InputRow as Line
     from aioconnections.journal import RecordedItem, Report
 
 __all__ = ["report"]
@@ -31,8 +31,8 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
         result: How the result is written.
     """
     from aioconnections.cli.apart import keep_apart
-    from aioconnections.cli.dialect import CsvDialect
     from aioconnections.cli.output import rows_to
+    from aioconnections.files.dialect import CsvDialect
     from aioconnections.journal import report as read
 
     form, dialect = result.form or "csv", CsvDialect(excel_safe=result.excel_safe)

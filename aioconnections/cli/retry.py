@@ -18,10 +18,10 @@ from attrs import evolve
 
 from aioconnections.cli.options import Format
 from aioconnections.cli.output import Sheet, replacing
-from aioconnections.cli.rows import BadRowError, InputRow, Item, Table
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.rows import BadRowError, InputRow, Item, Table
 
 __all__ = ["completed", "retried"]
 

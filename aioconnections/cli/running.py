@@ -15,7 +15,6 @@ from attrs import evolve, field, frozen
 from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
 from aioconnections.cli.bar import progress
 from aioconnections.cli.confirm import asked
-from aioconnections.cli.dialect import output_encoding
 from aioconnections.cli.dry import PLAN, Forecast, plan
 from aioconnections.cli.engine import CommandRun, InputItems
 from aioconnections.cli.exits import (
@@ -34,17 +33,18 @@ from aioconnections.cli.invite_options import Message
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Format, Rows
 from aioconnections.cli.output import RowWriter, Sheet, rows_to
-from aioconnections.cli.progress import is_terminal, say
+from aioconnections.cli.progress import input_file, is_terminal, say
 from aioconnections.cli.retry import completed, retried
-from aioconnections.cli.rows import InputRow, Item, Table, read_rows
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
-from aioconnections.cli.source import count_rows, opened, ready
 from aioconnections.cli.verbs import BulkVerb, RunArguments
 from aioconnections.cli.writing import COST, RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.caller import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.files.dialect import output_encoding
+from aioconnections.files.rows import InputRow, Item, Table, read_rows
+from aioconnections.files.source import count_rows, opened, ready
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.session.telemetry import Progress
@@ -117,8 +117,9 @@ class Source:
     @contextmanager
     def _read(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper]]:
         untyped, excel_safe = options.untyped, options.excel_safe
-        with opened(self.path, options.encoding) as file:
-            yield read_rows(file, verb.shape, untyped, encoding=file.encoding, excel_safe=excel_safe), file
+        with opened(input_file(self.path), options.encoding) as file:
+            table = read_rows(file, verb.shape, untyped, encoding=file.encoding, excel_safe=excel_safe, report=say)
+            yield table, file
 
     @contextmanager
     def whole_table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[Table[ItemT]]:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.numbers import COUNT, PORT
-from aioconnections.cli.progress import needed
+from aioconnections.cli.progress import input_file, needed, say
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError, UsageError
 
@@ -128,14 +128,14 @@ def serve(  # noqa: PLR0913 # an option for each contradiction between the vendo
 
 def _tokens(path: Path | None) -> dict[str, Identity] | None:
     """The owner of each token in a file."""
-    from aioconnections.cli.rows import PEOPLE, BadRowError, read_rows
-    from aioconnections.cli.source import opened
+    from aioconnections.files.rows import PEOPLE, BadRowError, read_rows
+    from aioconnections.files.source import opened
 
     if path is None:
         return None
     found: dict[str, Identity] = {}
-    with opened(path) as file:
-        for person in read_rows(file, PEOPLE, None).rows:
+    with opened(input_file(path)) as file:
+        for person in read_rows(file, PEOPLE, None, report=say).rows:
             if isinstance(person, BadRowError):
                 raise InvalidInputError(f"{escaped(str(path))}: line {person.line}: {person.problem}")
             token = person.row.get("token")

@@ -1,8 +1,4 @@
-"""Text for a terminal: control characters are escaped, and lines end between words.
-
-Names in a response and in a file are text of other people. A terminal would obey the control characters in it, and
-bidirectional controls would change what the rest of a line seems to say.
-"""
+"""Text for a terminal: control characters are escaped, and lines end between words."""
 
 from __future__ import annotations
 
@@ -10,20 +6,11 @@ import os
 import re
 from typing import TextIO
 
+from aioconnections.files.escaping import escaped
+
 __all__ = ["duration", "escaped", "per_second", "width", "wrapped"]
 
-# C0 with DEL and C1, line and paragraph separators, the characters with the property Bidi_Control, and surrogates.
-# Joiners and other invisible characters stay: names in many scripts need them.
-_UNSAFE = "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
-
 _COLUMNS = 80  # of a terminal that does not know its width
-
-
-def escaped(text: str) -> str:
-    """Escape each character that a terminal must not get, in the way of Python: U+009B is a backslash and ``x9b``."""
-    if text.isprintable():
-        return text
-    return re.sub(_UNSAFE, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def width(stream: TextIO) -> int | None:

@@ -9,7 +9,10 @@ from attrs import evolve, frozen
 
 from aioconnections.bulk import Outcomes
 from aioconnections.cli import record_rows
-from aioconnections.cli.rows import (
+from aioconnections.client import Client
+from aioconnections.client.caller import OnProgress
+from aioconnections.errors import ResponseError
+from aioconnections.files.rows import (
     CONNECTIONS,
     INVITATIONS,
     PAIRS,
@@ -22,9 +25,6 @@ from aioconnections.cli.rows import (
     RowPerson,
     Shape,
 )
-from aioconnections.client import Client
-from aioconnections.client.caller import OnProgress
-from aioconnections.errors import ResponseError
 from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Checked, Failed, Listed, Outcome, Rejected, Removed, Resolved

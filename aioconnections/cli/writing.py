@@ -11,13 +11,13 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define, field
 
-from aioconnections.cli.dialect import in_words
 from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.reasons import Reasons
-from aioconnections.cli.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedLines
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
+from aioconnections.files.dialect import in_words
+from aioconnections.files.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedLines
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 from aioconnections.policy.estimate import MOST_SAMPLED
 from aioconnections.records import Identity

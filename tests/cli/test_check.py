@@ -159,7 +159,7 @@ def test_a_wrong_password_costs_one_401_and_every_row_is_still_written(
 def test_a_login_that_goes_bad_ends_the_run_and_every_row_is_still_written(
     command: Command, pairs_file: PairsFile, signed_in: Any, monkeypatch: pytest.MonkeyPatch, *, piped: bool
 ) -> None:
-    monkeypatch.setattr("aioconnections.cli.source.stat.S_ISREG", lambda _: not piped)
+    monkeypatch.setattr("aioconnections.files.source.stat.S_ISREG", lambda _: not piped)
     signed_in.refuses_after = 100
     text = pairs_file(count=300).read_text("utf-8") + ",b@x,\n"
     said = command("check", pairs_file(text), "--max-per-second", 0)

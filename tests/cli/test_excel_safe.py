@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioconnections.cli.dialect import excel_safe_cell, unescaped
+from aioconnections.files.dialect import excel_safe_cell, unescaped
 from aioconnections.reference import Directory
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest

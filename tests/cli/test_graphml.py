@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioconnections.cli.graphml import graphml
-from aioconnections.cli.rows import RowPerson
 from aioconnections.client.network import Member
+from aioconnections.files.rows import RowPerson
 from aioconnections.records import Edge, Email, Identity, Person, Status, Userid
 
 HOSTILE = (

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from aioconnections.cli.names import Untyped
-from aioconnections.cli.rows import PAIRS, InputRow, RowPair
 from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
 from aioconnections.errors import DeadlineError
+from aioconnections.files.names import Untyped
+from aioconnections.files.rows import PAIRS, InputRow, RowPair
 from aioconnections.outcomes import Checked, Failed, Outcome, Unprocessed
 from aioconnections.records import Pair, Userid
 from aioconnections.reference import Fault

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
+from aioconnections.cli.progress import input_file
+from aioconnections.files.source import opened
+
 Start = Callable[..., "subprocess.Popen[str]"]
 Stream = Literal["stdin", "stdout", "stderr"]
 
@@ -110,3 +113,25 @@ def test_a_server_without_standard_output(start: Start) -> None:
 def test_without_standard_error_the_rows_are_alone(start: Start, pairs_file: Callable[..., Path]) -> None:
     code, out, _ = closed(start, "check", str(pairs_file()), fd=2)
     assert (code, len(out.splitlines())) == (0, 21)
+
+
+@pytest.mark.parametrize("path", [None, Path("-")])
+def test_standard_input_stays_open(path: Path | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "input").write_text("one\ntwo\n")
+    with (tmp_path / "input").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        with opened(input_file(path)) as file:
+            assert list(file) == ["one\n", "two\n"]
+        assert os.fstat(stdin.fileno())
+
+
+def test_who_has_to_type_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    inner, outer = os.openpty()
+    try:
+        with open(outer, encoding="utf-8", closefd=False) as stdin:  # a descriptor, not a path
+            monkeypatch.setattr("sys.stdin", stdin)
+            with opened(input_file(None)):
+                assert capsys.readouterr().err == "Reading rows from the terminal; press Ctrl-D to end the input.\n"
+    finally:
+        os.close(inner)
+        os.close(outer)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aioconnections.cli.source import Ahead, count_rows, opened, ready
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.source import Ahead, count_rows, opened, ready
 
 
 def test_a_byte_order_mark_is_no_text_and_other_bytes_come_back(tmp_path: Path) -> None:
@@ -22,28 +22,6 @@ def test_a_byte_order_mark_is_no_text_and_other_bytes_come_back(tmp_path: Path) 
 def test_what_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidInputError, match=r"No such file|Is a directory"), opened(tmp_path / name):
         pass
-
-
-@pytest.mark.parametrize("path", [None, Path("-")])
-def test_standard_input_stays_open(path: Path | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "input").write_text("one\ntwo\n")
-    with (tmp_path / "input").open() as stdin:
-        monkeypatch.setattr("sys.stdin", stdin)
-        with opened(path) as file:
-            assert list(file) == ["one\n", "two\n"]
-        assert os.fstat(stdin.fileno())
-
-
-def test_who_has_to_type_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    inner, outer = os.openpty()
-    try:
-        with open(outer, encoding="utf-8", closefd=False) as stdin:  # a descriptor, not a path
-            monkeypatch.setattr("sys.stdin", stdin)
-            with opened(None):
-                assert capsys.readouterr().err == "Reading rows from the terminal; press Ctrl-D to end the input.\n"
-    finally:
-        os.close(inner)
-        os.close(outer)
 
 
 @pytest.mark.parametrize(("text", "rows"), [("", 0), ("header\n", 0), ("header\na\nb\n", 2)])

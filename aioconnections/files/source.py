@@ -1,4 +1,4 @@
-"""The text of the input: a file, or a pipe that a thread reads ahead.
+"""The text of an input: a file, or a pipe that a thread reads ahead.
 
 The first bytes tell the encoding, and whether the input is text at all.
 
@@ -20,11 +20,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
-from aioconnections.cli.dialect import format_of_name
-from aioconnections.cli.progress import needed, say
-from aioconnections.cli.rows import NO_FIELD_LIMIT
-from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import format_of_name
+from aioconnections.files.escaping import escaped
+from aioconnections.files.rows import NO_FIELD_LIMIT
 
 __all__ = ["Ahead", "count_rows", "opened", "ready"]
 
@@ -44,8 +43,8 @@ _FOREIGN = {
 
 
 @contextmanager
-def opened(path: Path | None, encoding: str | None = None) -> Generator[io.TextIOWrapper]:
-    """Open a file, or standard input for None and "-", as text. Bytes that are not text become lone surrogates.
+def opened(source: Path | io.FileIO, encoding: str | None = None) -> Generator[io.TextIOWrapper]:
+    """Open a file as text, or read an open one, such as standard input. Bytes that are not text become lone surrogates.
 
     A byte order mark selects UTF-8 or UTF-16; without one, the text has the given encoding, or UTF-8. While it is open,
     fields of CSV may have any length; that is a setting of the process.
@@ -55,25 +54,21 @@ def opened(path: Path | None, encoding: str | None = None) -> Generator[io.TextI
     """
     limit = csv.field_size_limit(NO_FIELD_LIMIT)
     try:
-        with _opened(path) as raw:
-            yield _decoded(raw, path, encoding)
+        with _opened(source) as raw:
+            yield _decoded(raw, source if isinstance(source, Path) else None, encoding)
     finally:
         _ = csv.field_size_limit(limit)
 
 
 @contextmanager
-def _opened(path: Path | None) -> Generator[io.FileIO]:
-    if path is None or str(path) == "-":
-        stream = needed("input", "name a file")
-        if stream.isatty():
-            say("Reading rows from the terminal; press Ctrl-D to end the input.")
-        # not the stream itself, because a thread that is still reading at exit would hold its lock
-        yield io.FileIO(stream.fileno(), closefd=False)
+def _opened(source: Path | io.FileIO) -> Generator[io.FileIO]:
+    if isinstance(source, io.FileIO):
+        yield source
         return
     try:
-        file = path.open("rb", buffering=0)
+        file = source.open("rb", buffering=0)
     except OSError as error:
-        problem = f"{escaped(str(path))}: {error.strerror}"
+        problem = f"{escaped(str(source))}: {error.strerror}"
     else:
         with file:
             yield file
@@ -108,7 +103,7 @@ def _head(raw: io.FileIO) -> bytes:
 
 def _refuse_foreign(head: bytes, path: Path | None) -> None:
     """Refuse a file whose first bytes or whose name are those of a format other than text."""
-    name = "the input" if path is None or str(path) == "-" else str(path)
+    name = "the input" if path is None else str(path)
     for mark, problem in _FOREIGN.items():
         if head.startswith(mark):
             raise InvalidInputError(f"{name} is {problem}")

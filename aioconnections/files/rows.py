@@ -16,10 +16,9 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from attrs import define, evolve, field, frozen
 
-from aioconnections.cli.dialect import BOM, ESCAPED, CsvDialect, in_words, unescaped
-from aioconnections.cli.names import KnownNames, Untyped
-from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import BOM, ESCAPED, CsvDialect, in_words, unescaped
+from aioconnections.files.names import KnownNames, Untyped
 from aioconnections.identifiers import LONGEST, plain_text
 from aioconnections.records import Connection, Email, Identity, Invitation, Key, Pair, Person, Userid
 from aioconnections.tables import cell_text, identity_in
@@ -139,6 +138,10 @@ class RepeatedLines:
         return [f"{self.count:,} lines repeat {repeated}, from line {self.first:,} on"]
 
 
+def _ignore(message: str) -> None:
+    del message
+
+
 @define
 class InvalidBytes:
     """Bytes that are not text in the encoding of the input. They are replaced in the result.
@@ -147,11 +150,13 @@ class InvalidBytes:
         encoding: the encoding.
         count: number of these bytes so far.
         copied: whether the result has the columns of the input; otherwise these bytes are not counted.
+        report: called with a message about the first of these lines.
     """
 
     encoding: str = "utf-8"
     count: int = 0
     copied: bool = True
+    report: Callable[[str], object] = _ignore
 
     def add(self, line: int, count: int) -> None:
         """Count the bytes of one line, and report the first line."""
@@ -159,7 +164,7 @@ class InvalidBytes:
             return
         if not self.count:
             name = in_words(self.encoding)
-            say(f"line {line} contains bytes that are not {name}; in the result each becomes \ufffd")
+            self.report(f"line {line} contains bytes that are not {name}; in the result each becomes \ufffd")
         self.count += count
 
 
@@ -198,6 +203,7 @@ def read_rows(
     encoding: str = "utf-8",
     excel_safe: bool = False,
     copied: bool = True,
+    report: Callable[[str], object] = _ignore,
 ) -> Table[ItemT]:
     """Read the items in the lines of `text`: CSV with a header, or one JSON object per line.
 
@@ -213,11 +219,12 @@ def read_rows(
         encoding: encoding of the input, for messages.
         excel_safe: whether all cells of CSV may be escaped for Excel; without it, those with identities may be.
         copied: whether the result has the columns of the input.
+        report: called with a message if a line has bytes that are not text.
 
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or has another format.
     """
-    invalid = InvalidBytes(encoding, copied=copied)
+    invalid = InvalidBytes(encoding, copied=copied, report=report)
     lines = _Lines(text, invalid)
     first = _first(lines, encoding)
     if first.lstrip().startswith("["):

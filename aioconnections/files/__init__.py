@@ -1,0 +1,1 @@
+"""Input files: their encoding and dialect, the rows in them, and the items of the rows."""
