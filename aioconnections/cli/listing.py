@@ -11,13 +11,14 @@ from aioconnections.cli.apart import keep_apart, option_files
 from aioconnections.cli.exits import GOOD
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Result
-from aioconnections.cli.output import RowWriter, rows_to
+from aioconnections.cli.output import rows_to
 from aioconnections.cli.progress import say
 from aioconnections.cli.record_rows import Records
 from aioconnections.cli.server import ServerOptions
 from aioconnections.client import Client
 from aioconnections.errors import ConnectionsError, ProxyError, ServerUnavailableError, TransportError
 from aioconnections.files.dialect import CsvDialect
+from aioconnections.files.sheet import RowWriter
 from aioconnections.session.listing import Stream
 
 __all__ = ["list_records"]

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, TypeAlias
 from attrs import frozen
 from cyclopts import Parameter
 
-from aioconnections.cli.options import Format, PersonRows
+from aioconnections.cli.options import PersonRows
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.sheet import Format
 
 __all__ = ["NETWORK_ROWS", "NetworkFormat", "NetworkRows"]
 

@@ -14,7 +14,7 @@ from aioconnections.cli.engine import CommandRun, InputItems, client_items
 from aioconnections.cli.graphml import graphml
 from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.network_options import NetworkFormat, NetworkRows
-from aioconnections.cli.output import Sheet, output_file
+from aioconnections.cli.output import output_file
 from aioconnections.cli.progress import say
 from aioconnections.cli.record_rows import cell, person_cells, person_columns
 from aioconnections.cli.run_options import RunOptions
@@ -36,6 +36,7 @@ from aioconnections.client.network import Member, Network
 from aioconnections.errors import InvalidInputError, JournalMismatchError
 from aioconnections.files.dialect import output_encoding
 from aioconnections.files.rows import InputRow, RowPerson, Table
+from aioconnections.files.sheet import Sheet
 from aioconnections.files.source import count_rows, ready
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Failed, Outcome, Rejected

@@ -5,7 +5,7 @@ Annotations are not postponed, for the reason given in `run_options`.
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 from attrs import AttrsInstance, asdict, frozen
 from cyclopts import Parameter
@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.dialect import format_of_name, is_encoding
 from aioconnections.files.names import IdType, Untyped
+from aioconnections.files.sheet import Format
 
 __all__ = [
     "PAIR_ROWS",
@@ -21,7 +22,6 @@ __all__ = [
     "ROWS",
     "File",
     "FileOption",
-    "Format",
     "IdType",
     "PairRows",
     "PersonRows",
@@ -29,8 +29,6 @@ __all__ = [
     "Rows",
     "option_given",
 ]
-
-Format: TypeAlias = Literal["csv", "jsonl"]
 
 
 def _refuse_option(problem: str) -> Callable[[object, Path | None], None]:

@@ -1,40 +1,27 @@
-"""Write rows as CSV or JSON lines, to stdout or a file.
-
-A file or a pipe gets each value unchanged. A terminal gets control characters escaped, so a row is always one line.
-"""
+"""The file of a result, or stdout."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-import re
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from attrs import define
 
-from aioconnections.cli.options import Format
 from aioconnections.cli.progress import needed
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import BOM, CsvDialect, excel_safe_cell, output_encoding
-from aioconnections.files.rows import InputRow
+from aioconnections.files.dialect import CsvDialect, output_encoding
+from aioconnections.files.sheet import Format, Sheet, is_regular
 
 if TYPE_CHECKING:
     import io
 
-__all__ = ["OutputFile", "RowWriter", "Sheet", "output_file", "replacing", "rows_to"]
-
-
-_CSV_LINE_END = "\r\n"  # of these characters, `csv` quotes only those that occur in its line end
-RowWriter: TypeAlias = Callable[[InputRow], object]
-"""Writes one row."""
+__all__ = ["OutputFile", "output_file", "replacing", "rows_to"]
 
 
 @contextmanager
@@ -90,14 +77,14 @@ class OutputFile:
         Raises:
             OSError: the result cannot be written.
         """
-        is_regular = self.path is not None and _is_regular(self.file)
-        if self.path is not None and is_regular and os.access(Path(os.path.realpath(self.path)).parent, os.W_OK):
+        has_content = self.path is not None and is_regular(self.file)
+        if self.path is not None and has_content and os.access(Path(os.path.realpath(self.path)).parent, os.W_OK):
             with replacing(self.path, self.encoding) as file:
                 yield file
             self.begun = True
             return
         self.begun = True
-        if is_regular:
+        if has_content:
             self.file.truncate(0)
         yield self.file
         self.file.flush()
@@ -171,104 +158,3 @@ def _file(path: Path, source: IO[str] | None, encoding: str) -> IO[str]:
     except OSError as error:
         problem = f"{escaped(str(path))}: {error.strerror}"
     raise InvalidInputError(problem)
-
-
-def _is_regular(file: IO[str]) -> bool:
-    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-
-
-class Sheet:
-    """Writes rows to a file, after a header if the format has one, replacing its previous content."""
-
-    def __init__(
-        self,
-        file: IO[str],
-        form: Format,
-        columns: Sequence[str],
-        *,
-        fresh: bool,
-        dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
-        marked: bool = False,
-    ) -> None:
-        self._file = file
-        self._form: Format = form
-        self._columns = columns
-        self._fresh = fresh
-        self._dialect = dialect
-        self._mark = BOM if marked else ""
-        self._write: RowWriter | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was written."""
-        return self._write is not None
-
-    def begin(self) -> RowWriter:
-        """Write the header unless it has been written, and return the function that writes rows."""
-        if self._write is None:
-            if self._fresh and _is_regular(self._file):
-                self._file.truncate(0)
-            self._file.write(self._mark)
-            self._write = _writer(self._file, self._form, self._columns, self._dialect)
-        return self._write
-
-    def __call__(self, row: InputRow) -> None:
-        """Write one row."""
-        (self._write or self.begin())(row)
-
-    def finish(self) -> None:
-        """Write what is still buffered, and the header if there were no rows."""
-        self.begin()
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what is still buffered."""
-        self._file.flush()
-
-
-def _writer(file: IO[str], form: Format, columns: Sequence[str], dialect: CsvDialect) -> RowWriter:
-    if form == "jsonl":
-        return lambda row: file.write(_json(row) + "\n")
-    file.write(dialect.declaration)
-    text = _TextFile(file, dialect.line_end, is_terminal=file.isatty())
-    table = csv.writer(text, delimiter=dialect.delimiter, lineterminator=_CSV_LINE_END)
-    if not dialect.excel_safe:
-        table.writerow(columns)
-        return lambda row: table.writerow([row.get(name) for name in columns])
-    table.writerow(map(excel_safe_cell, columns))
-    return lambda row: table.writerow([_safe(row.get(name)) for name in columns])
-
-
-def _safe(cell: object) -> object:
-    return excel_safe_cell(cell) if isinstance(cell, str) else cell
-
-
-def _json(row: InputRow) -> str:
-    text = json.dumps(row)
-    if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
-        text = json.dumps(json.loads(_encodable(json.dumps(row, ensure_ascii=False))))
-    return text.replace("\x7f", "\\u007f")  # the only control character that `json` does not escape
-
-
-_SURROGATES = re.compile("[\\ud800-\\udfff]")
-
-
-def _encodable(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate, which represents an input byte that is not UTF-8."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
-
-
-class _TextFile:
-    """A file for `csv`, to which text with lone surrogates can be written, with line ends of its own.
-
-    A terminal gets no control characters.
-    """
-
-    def __init__(self, file: IO[str], line_end: str, *, is_terminal: bool) -> None:
-        self._write = file.write
-        self._line_end = line_end
-        self._is_terminal = is_terminal
-
-    def write(self, text: str) -> int:
-        line = _encodable(text[: -len(_CSV_LINE_END)])
-        return self._write((escaped(line) if self._is_terminal else line) + self._line_end)

@@ -16,12 +16,12 @@ from typing import IO, Any, Literal, TypeVar
 
 from attrs import evolve
 
-from aioconnections.cli.options import Format
-from aioconnections.cli.output import Sheet, replacing
+from aioconnections.cli.output import replacing
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.rows import BadRowError, InputRow, Item, Table
+from aioconnections.files.sheet import Format, Sheet
 
 __all__ = ["completed", "retried"]
 

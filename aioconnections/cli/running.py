@@ -31,19 +31,21 @@ from aioconnections.cli.exits import (
 from aioconnections.cli.interrupts import Signals
 from aioconnections.cli.invite_options import Message
 from aioconnections.cli.logs import logged
-from aioconnections.cli.options import Format, Rows
-from aioconnections.cli.output import RowWriter, Sheet, rows_to
+from aioconnections.cli.options import Rows
+from aioconnections.cli.output import rows_to
 from aioconnections.cli.progress import input_file, is_terminal, say
 from aioconnections.cli.retry import completed, retried
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
 from aioconnections.cli.verbs import BulkVerb, RunArguments
-from aioconnections.cli.writing import COST, RECORDED_AT, Writing
+from aioconnections.cli.writing import RECORDED_AT, Writing
 from aioconnections.client import Client
 from aioconnections.client.caller import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
+from aioconnections.files.checks import COST
 from aioconnections.files.dialect import output_encoding
 from aioconnections.files.rows import InputRow, Item, Table, read_rows
+from aioconnections.files.sheet import Format, RowWriter, Sheet
 from aioconnections.files.source import count_rows, opened, ready
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST

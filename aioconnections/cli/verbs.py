@@ -11,7 +11,7 @@ from aioconnections.bulk import Outcomes
 from aioconnections.cli import record_rows
 from aioconnections.client import Client
 from aioconnections.client.caller import OnProgress
-from aioconnections.errors import ResponseError
+from aioconnections.files.checks import CHECKED, PLANNED, check_columns, planned_check_columns
 from aioconnections.files.rows import (
     CONNECTIONS,
     INVITATIONS,
@@ -27,7 +27,7 @@ from aioconnections.files.rows import (
 )
 from aioconnections.identifiers import plain_text
 from aioconnections.journal import Journal
-from aioconnections.outcomes import Checked, Failed, Listed, Outcome, Rejected, Removed, Resolved
+from aioconnections.outcomes import Listed, Outcome, Removed, Resolved
 from aioconnections.protocol import colleagues, communities, discovery, listing, profiles
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.colleagues import OnUnknown
@@ -127,24 +127,6 @@ class BulkVerb(Generic[ItemT]):
         return ({name: values.get(name) for name in self.added},)
 
 
-def _checked(outcome: Outcome) -> InputRow:
-    """The columns of a check; only 200 and 404 give `Checked`."""
-    match outcome:
-        case Checked(status):
-            return {"status": status or "none", "http_status": 404 if status is None else 200}
-        case Rejected(ResponseError() as error) | Failed(ResponseError() as error):
-            return {"status": None, "http_status": error.status}
-        case _:
-            return {"status": None, "http_status": None}
-
-
-def _checked_by_plan(outcome: Outcome) -> InputRow:
-    """The columns of a check with a plan. Nothing was sent for a pair that was found in another way."""
-    if isinstance(outcome, Checked) and outcome.via != "head":
-        return {"status": outcome.status or "none", "http_status": None, "via": outcome.via}
-    return {**_checked(outcome), "via": "head" if isinstance(outcome, Checked) else None}
-
-
 _FOUND = ("outcome", "name", "found_userid", "found_key", "found_email")
 
 
@@ -192,8 +174,8 @@ CHECK: BulkVerb[RowPair] = BulkVerb(
     start=lambda client, pairs, options: client.check_many(pairs, **options),
     plan=profiles.check,
     ends=lambda pair: (pair.source, pair.target),
-    added=("status", "http_status"),
-    to_columns=_checked,
+    added=CHECKED,
+    to_columns=check_columns,
     label=lambda outcome: str(outcome.as_dict()["status"]),
     labels=(*Status, "none"),
 )
@@ -208,8 +190,8 @@ PLANNED_CHECK = evolve(
     start=_check_by_plan,
     plan=None,
     uses_lists=True,
-    added=(*CHECK.added, "via"),
-    to_columns=_checked_by_plan,
+    added=PLANNED,
+    to_columns=planned_check_columns,
 )
 
 RESOLVE: BulkVerb[RowPerson] = BulkVerb(

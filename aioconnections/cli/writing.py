@@ -11,22 +11,22 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define, field
 
-from aioconnections.cli.output import RowWriter
 from aioconnections.cli.progress import say
 from aioconnections.cli.reasons import Reasons
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
+from aioconnections.files.checks import problem_of
 from aioconnections.files.dialect import in_words
 from aioconnections.files.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedLines
+from aioconnections.files.sheet import RowWriter
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 from aioconnections.policy.estimate import MOST_SAMPLED
 from aioconnections.records import Identity
 
-__all__ = ["COST", "RECORDED_AT", "Writing", "same_person"]
+__all__ = ["RECORDED_AT", "Writing", "same_person"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
-COST = ("attempts", "elapsed_ms", "error")
 RECORDED_AT = "recorded_at"  # a column of runs with a journal
 _MAX_HELD = 1_000  # rows
 
@@ -112,7 +112,7 @@ class Writing(Generic[ItemT]):
         if isinstance(outcome.item, BadRowError):
             self.refuse(outcome.item)
             return
-        error = _problem(outcome)
+        error = problem_of(outcome)
         if isinstance(outcome, Duplicate):
             error = same_person(self._lines[outcome.of])
         self._count.add(outcome)
@@ -245,13 +245,3 @@ def _age(seconds: float) -> str:
 def same_person(line: int) -> str:
     """The error column of a duplicate, whose first occurrence is in this line."""
     return f"the same person as line {line}"
-
-
-def _problem(outcome: Outcome) -> str | None:
-    match outcome:
-        case Rejected(error) | Failed(error) | InDoubt(error):
-            return f"{type(error).__name__}: {error}"
-        case Unprocessed(reason):
-            return f"unprocessed: {reason}"
-        case _:
-            return None

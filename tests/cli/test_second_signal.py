@@ -17,7 +17,7 @@ import pytest
 from aioconnections import cli
 from aioconnections.cli import running
 from aioconnections.cli.interrupts import Signals
-from aioconnections.cli.output import Sheet
+from aioconnections.files.sheet import Sheet
 from aioconnections.reference import Directory
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
