@@ -32,6 +32,7 @@ __all__ = [
     "BadRowError",
     "InputRow",
     "Item",
+    "Place",
     "RepeatedLines",
     "RowConnection",
     "RowInvitation",
@@ -39,6 +40,8 @@ __all__ = [
     "RowPerson",
     "Shape",
     "Table",
+    "item_of_row",
+    "read_more",
     "read_rows",
 ]
 
@@ -168,6 +171,19 @@ class InvalidBytes:
         self.count += count
 
 
+@define
+class Place:
+    """Where the reading of an input stands.
+
+    Attributes:
+        read: number of the last line that was read; a few lines are read ahead of the rows.
+        other: line of a header with other columns, whose rows are invalid; None if the last header is the first one.
+    """
+
+    read: int = 0
+    other: int | None = None
+
+
 @frozen
 class Table(Generic[ItemT]):
     """The rows of one input.
@@ -182,6 +198,7 @@ class Table(Generic[ItemT]):
         total: number of items, if they are made from rows that have been read; None if rows are read one by one.
         omitted: number of rows that could not be read, have been reported and are not among the items.
         notes: parts of the summary.
+        place: where the reading stands.
     """
 
     form: Literal["csv", "jsonl"]
@@ -193,6 +210,7 @@ class Table(Generic[ItemT]):
     total: int | None = None
     omitted: int = 0
     notes: tuple[str, ...] = ()
+    place: Place = field(factory=Place)
 
 
 def read_rows(
@@ -224,14 +242,14 @@ def read_rows(
     Raises:
         InvalidInputError: the header lacks a column, or the input is empty or has another format.
     """
-    invalid = InvalidBytes(encoding, copied=copied, report=report)
-    lines = _Lines(text, invalid)
+    invalid, place = InvalidBytes(encoding, copied=copied, report=report), Place()
+    lines = _Lines(text, invalid, place)
     first = _first(lines, encoding)
     if first.lstrip().startswith("["):
         raise InvalidInputError("the input is neither CSV nor JSON lines: JSON must be one object per line")
     if first.lstrip().startswith("{"):
         objects = _json_rows(lines, shape, untyped)
-        return Table("jsonl", (), objects, invalid=invalid)
+        return Table("jsonl", (), objects, invalid=invalid, place=place)
     separator = _EXCEL.fullmatch(first.rstrip("\r\n"))
     dialect = CsvDialect(excel_safe=excel_safe)
     if separator is not None:
@@ -240,15 +258,37 @@ def read_rows(
         first = _first(lines, encoding)
     columns, dialect = _header(lines, first, dialect, shape, untyped)
     repeats, header = RepeatedLines(), _Header(columns, shape, untyped)
-    records = _csv_rows(lines, header, dialect, repeats)
-    return Table("csv", columns, records, dialect, repeats, invalid)
+    records = _csv_rows(lines, header, dialect, repeats, place)
+    return Table("csv", columns, records, dialect, repeats, invalid, place=place)
+
+
+def read_more(
+    text: Iterable[str], shape: Shape[ItemT], untyped: Untyped | None, begun: Table[Any], place: Place
+) -> Table[ItemT]:
+    """Read the items in lines from the middle of an input, from the beginning of a row on.
+
+    Args:
+        text: the lines, with their line ends.
+        shape: see `read_rows`.
+        untyped: see `read_rows`.
+        begun: the table of the input: its format, columns and dialect, and its encoding.
+        place: where the reading of the input stood before these lines.
+    """
+    invalid = InvalidBytes(begun.invalid.encoding)
+    lines = _Lines(text, invalid, place)
+    if begun.form == "jsonl":
+        objects = _json_rows(lines, shape, untyped)
+        return Table("jsonl", (), objects, invalid=invalid, place=place)
+    repeats, header = RepeatedLines(), _Header(begun.columns, shape, untyped)
+    records = _csv_rows(lines, header, begun.dialect, repeats, place)
+    return Table("csv", begun.columns, records, begun.dialect, repeats, invalid, place=place)
 
 
 class _Lines:
     """Numbered lines that can be put back."""
 
-    def __init__(self, text: Iterable[str], invalid: InvalidBytes) -> None:
-        self._source = _numbered(text, invalid)
+    def __init__(self, text: Iterable[str], invalid: InvalidBytes, place: Place) -> None:
+        self._source = _numbered(text, invalid, place)
         self._waiting = deque[tuple[int, str]]()
 
     def take(self) -> tuple[int, str] | None:
@@ -267,9 +307,10 @@ class _Lines:
         return None
 
 
-def _numbered(text: Iterable[str], invalid: InvalidBytes) -> Iterator[tuple[int, str]]:
+def _numbered(text: Iterable[str], invalid: InvalidBytes, place: Place) -> Iterator[tuple[int, str]]:
     """The lines and their numbers; invalid bytes are counted."""
-    for number, line in enumerate(text, start=1):
+    for number, line in enumerate(text, start=place.read + 1):
+        place.read = number
         if not (line.isascii() or _is_text(line)):
             invalid.add(number, len(_SURROGATES.findall(line)))
         yield number, line
@@ -375,9 +416,9 @@ class _Header(Generic[ItemT]):
     def item(self, line: int, row: InputRow, *, is_escaped: bool) -> ItemT | BadRowError:
         """The item of a row. Its identities may be escaped for Excel, and are kept so in the row."""
         if not is_escaped:
-            return _item(line, row, self.shape, self.untyped)
+            return item_of_row(line, row, self.shape, self.untyped)
         plain = {name: unescaped(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
-        item = _item(line, plain, self.shape, self.untyped)
+        item = item_of_row(line, plain, self.shape, self.untyped)
         if isinstance(item, BadRowError):
             return BadRowError(line, item.problem, row)
         return cast("ItemT", evolve(cast("Any", item), row=row))
@@ -388,9 +429,8 @@ class _Header(Generic[ItemT]):
 
 
 def _csv_rows(
-    lines: _Lines, header: _Header[ItemT], dialect: CsvDialect, repeats: RepeatedLines
+    lines: _Lines, header: _Header[ItemT], dialect: CsvDialect, repeats: RepeatedLines, place: Place
 ) -> Iterator[ItemT | BadRowError]:
-    other: int | None = None  # line of a header with other columns
     columns, width = header.columns, len(header.columns)
     while lines.skip_blank() is not None:
         fields, taken = _fields(lines, dialect.delimiter)
@@ -408,17 +448,17 @@ def _csv_rows(
         row: InputRow = dict(zip(columns, fields, strict=False))
         if repeated == "same":
             repeats.add(number)
-            other = None
+            place.other = None
         elif repeated == "other":
-            other = number
+            place.other = number
             problem = "a header whose columns differ from the first header; process the files one by one"
             yield BadRowError(number, problem, header.unaligned(row))
         elif len(fields) != width:
             lines.put_back(taken[1:])  # several lines in one row are most likely due to a stray quote
             problem = f"{count} fields where the header has {width}"
             yield BadRowError(number, problem, header.unaligned(row))
-        elif other is not None:
-            problem = f"the row belongs to the header in line {other}, not to the first header"
+        elif place.other is not None:
+            problem = f"the row belongs to the header in line {place.other}, not to the first header"
             yield BadRowError(number, problem, header.unaligned(row))
         else:
             item = header.item(number, row, is_escaped=is_escaped)
@@ -480,7 +520,7 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], untyped: Untyped | None) -> I
         if not_finite:
             yield BadRowError(at, f"{not_finite[0]:.20} is not a finite number", named)
         else:
-            item = _item(at, named, shape, untyped)
+            item = item_of_row(at, named, shape, untyped)
             yield item
 
 
@@ -507,7 +547,8 @@ class _Renaming:
         return row if renamed is None else {renamed.get(name, name): value for name, value in row.items()}
 
 
-def _item(line: int, row: InputRow, shape: Shape[ItemT], untyped: Untyped | None) -> ItemT | BadRowError:
+def item_of_row(line: int, row: InputRow, shape: Shape[ItemT], untyped: Untyped | None) -> ItemT | BadRowError:
+    """The item of a row whose known columns have their normal names."""
     try:
         return shape.item(row, line, untyped)
     except InvalidInputError as error:

@@ -25,7 +25,7 @@ from aioconnections.files.dialect import format_of_name
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import NO_FIELD_LIMIT
 
-__all__ = ["Ahead", "count_rows", "opened", "ready"]
+__all__ = ["Ahead", "count_rows", "encoding_of", "long_fields", "opened", "ready", "text_errors"]
 
 T = TypeVar("T")
 
@@ -52,12 +52,28 @@ def opened(source: Path | io.FileIO, encoding: str | None = None) -> Generator[i
     Raises:
         InvalidInputError: the file cannot be opened, or is a workbook or another file that is not text.
     """
-    limit = csv.field_size_limit(NO_FIELD_LIMIT)
+    with long_fields(), _opened(source) as raw:
+        yield _decoded(raw, source if isinstance(source, Path) else None, encoding)
+
+
+_limits = threading.Lock()
+_lifted = [0, 0]  # number of blocks that need long fields, and the limit before the first of them
+
+
+@contextmanager
+def long_fields() -> Generator[None]:
+    """Allow fields of CSV of any length, which is a setting of the process, until the last such block has ended."""
+    with _limits:
+        if not _lifted[0]:
+            _lifted[1] = csv.field_size_limit(NO_FIELD_LIMIT)
+        _lifted[0] += 1
     try:
-        with _opened(source) as raw:
-            yield _decoded(raw, source if isinstance(source, Path) else None, encoding)
+        yield
     finally:
-        _ = csv.field_size_limit(limit)
+        with _limits:
+            _lifted[0] -= 1
+            if not _lifted[0]:
+                _ = csv.field_size_limit(_lifted[1])
 
 
 @contextmanager
@@ -82,15 +98,28 @@ def _decoded(raw: io.FileIO, path: Path | None, encoding: str | None) -> io.Text
     except OSError as error:  # such as a directory on standard input
         problem = f"{path or 'standard input'}: {error.strerror}"
     else:
-        _refuse_foreign(head, path)
-        found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), encoding or "utf-8")
+        found = encoding_of(head, path, encoding)
         buffered: IO[bytes] = _Resumed(raw, head)
         if raw.seekable():
             _ = raw.seek(-len(head), os.SEEK_CUR)
             buffered = io.BufferedReader(raw)
-        errors = "surrogateescape" if found.startswith("utf-8") else _BYTES
-        return io.TextIOWrapper(buffered, encoding=found, errors=errors, newline="")
+        return io.TextIOWrapper(buffered, encoding=found, errors=text_errors(found), newline="")
     raise InvalidInputError(problem)
+
+
+def encoding_of(head: bytes, path: Path | None, encoding: str | None = None) -> str:
+    """The encoding of a file that begins with `head`: that of its byte order mark, or else the given one, or UTF-8.
+
+    Raises:
+        InvalidInputError: the file has a format other than text.
+    """
+    _refuse_foreign(head, path)
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), encoding or "utf-8")
+
+
+def text_errors(encoding: str) -> str:
+    """The error handler by which bytes that are not text in this encoding become lone surrogates."""
+    return "surrogateescape" if encoding.startswith("utf-8") else _BYTES
 
 
 def _head(raw: io.FileIO) -> bytes:
