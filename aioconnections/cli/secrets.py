@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from getpass import getpass
 from pathlib import Path
 
@@ -14,13 +13,13 @@ __all__ = ["first_line", "password"]
 
 
 def password(user: str) -> str:
-    """The password of a user, from the environment or from a prompt.
+    """The password of a user, from a prompt.
 
     Raises:
         InvalidInputError: it is missing.
     """
-    found = os.environ.get("AIOCONNECTIONS_PASSWORD")
-    if not found and can_prompt():
+    found = ""
+    if can_prompt():
         try:
             found = getpass(f"Password of {escaped(user)}: ")
         except KeyboardInterrupt:

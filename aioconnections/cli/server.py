@@ -157,11 +157,9 @@ class ServerOptions:
             raise InvalidInputError(f"--client-{given} needs --client-{missing}")
 
     def _client_cert(self) -> ClientCert | None:
-        if self.client_cert is None or self.client_key is None:
-            return None
-        password = os.environ.get("AIOCONNECTIONS_CLIENT_KEY_PASSWORD")
-        files = self.client_cert, self.client_key
-        return files if password is None else (*files, password)
+        from aioconnections.auth.environment import client_cert_of
+
+        return client_cert_of(self.client_cert, self.client_key)
 
     def _auth(self) -> Auth | None:
         """The credential: options take precedence over the environment, and a token over a password.
@@ -169,6 +167,7 @@ class ServerOptions:
         An empty user counts as none, like every empty variable.
         """
         from aioconnections.auth.credentials import Basic, Bearer
+        from aioconnections.auth.environment import login
         from aioconnections.cli.secrets import first_line, password
 
         if self.token_file:
@@ -177,14 +176,10 @@ class ServerOptions:
             if not self.user:
                 raise InvalidInputError("--password-file needs --user")
             return Basic(self.user, first_line(self.password_file))
-        token = os.environ.get("AIOCONNECTIONS_TOKEN")
-        if token:
-            return Bearer(token, oauth_paths=self._oauth_paths)
-        if self.user:
-            Basic(self.user, "")  # refuses an invalid user before the prompt
-            return Basic(self.user, password(self.user))
-        say("aioconnections: warning: without --user or a token, requests are sent without a login")
-        return None
+        found = login(self.user, oauth_paths=self._oauth_paths, ask=password)
+        if found is None:
+            say("aioconnections: warning: without --user or a token, requests are sent without a login")
+        return found
 
 
 SERVER = ServerOptions()
