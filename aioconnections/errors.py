@@ -34,6 +34,7 @@
     │   ├── JournalFinishedError        the journal records a finished check, and no ``max_age`` was given
     │   ├── JournalLogMissingError      the journal was not closed, and the file with its latest rows is missing
     │   └── JournalDiskError            the disk is full or failing
+    ├── ClusterError                    the cluster cannot do a part of a run: no workers, no scheduler, dead workers
     └── UsageError                      also a RuntimeError: the library was called in a way that cannot work
 
 All can be pickled. None holds a request, a header, a secret or the text of a document, and none is chained to an
@@ -52,6 +53,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "CertificateError",
+    "ClusterError",
     "ConnectFailedError",
     "ConnectionsError",
     "DeadlineError",
@@ -414,6 +416,10 @@ class JournalDiskError(JournalError):
     """The disk under the journal is full or failing, or another program has removed or replaced one of its files."""
 
 
+class ClusterError(ConnectionsError):
+    """A cluster cannot do a part of a run: it has no workers or no scheduler, or workers have died repeatedly."""
+
+
 class UsageError(ConnectionsError, RuntimeError):
     """The library was called in a way that cannot work: a closed client, a second event loop, a fork."""
 
@@ -436,6 +442,7 @@ _HTTP_STATUS: dict[type[ConnectionsError], int] = {
     DeadlineError: 504,
     InDoubtError: 504,
     JournalError: 500,
+    ClusterError: 503,
     UsageError: 500,
 }
 

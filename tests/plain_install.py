@@ -21,7 +21,7 @@ import aioconnections
 from aioconnections import Checked, Client, Journal
 from aioconnections.reference import Directory, app
 
-EXTRAS = ("cyclopts", "rich", "uvicorn", "pytest", "trio")
+EXTRAS = ("cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow")
 EDGES = ("aioconnections.cli", "aioconnections.reference.server", "aioconnections.reference.pytest_plugin")
 ADVICE = 'aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"\n'
 

@@ -15,6 +15,7 @@ from aioconnections import errors
 from aioconnections.errors import (
     AtomError,
     CertificateError,
+    ClusterError,
     ConnectFailedError,
     ConnectionsError,
     DeadlineError,
@@ -44,6 +45,7 @@ EXAMPLES: list[ConnectionsError] = [
     TransportError("m", sent="maybe"),
     ConnectFailedError("m"),
     CertificateError("m"),
+    ClusterError("m"),
     DeadlineError("m", sent="no"),
     ProtocolError("m", sent="maybe"),
     LocalLimitError("m"),
@@ -141,6 +143,7 @@ HTTP = {
     JournalFinishedError: 500,
     JournalLogMissingError: 500,
     JournalDiskError: 500,
+    ClusterError: 503,
     UsageError: 500,
 }
 """The status for each class of the tree; a new class needs a decision here."""

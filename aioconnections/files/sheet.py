@@ -17,7 +17,7 @@ from aioconnections.files.dialect import BOM, CsvDialect, excel_safe_cell
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import InputRow
 
-__all__ = ["Format", "RowWriter", "Sheet", "is_regular"]
+__all__ = ["Format", "RowWriter", "Sheet", "encodable", "is_regular"]
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 RowWriter: TypeAlias = Callable[[InputRow], object]
@@ -100,14 +100,14 @@ def _safe(cell: object) -> object:
 def _json(row: InputRow) -> str:
     text = json.dumps(row)
     if "\\ud" in text:  # a character beyond the first 65,536, or a lone surrogate
-        text = json.dumps(json.loads(_encodable(json.dumps(row, ensure_ascii=False))))
+        text = json.dumps(json.loads(encodable(json.dumps(row, ensure_ascii=False))))
     return text.replace("\x7f", "\\u007f")  # the only control character that `json` does not escape
 
 
 _SURROGATES = re.compile("[\\ud800-\\udfff]")
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text with U+FFFD for each lone surrogate, which represents an input byte that is not UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
@@ -124,5 +124,5 @@ class _TextFile:
         self._is_terminal = is_terminal
 
     def write(self, text: str) -> int:
-        line = _encodable(text[: -len(_CSV_LINE_END)])
+        line = encodable(text[: -len(_CSV_LINE_END)])
         return self._write((escaped(line) if self._is_terminal else line) + self._line_end)

@@ -1,0 +1,165 @@
+"""Parquet files: the only module that imports pyarrow, when such a file is read or written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.files.escaping import escaped
+from aioconnections.files.names import Untyped
+from aioconnections.files.rows import PAIRS, BadRowError, InputRow, RowPair, item_of_row
+from aioconnections.files.sections import Section, TextForm, file_problem
+from aioconnections.files.sheet import encodable
+
+__all__ = ["PartTable", "column_types", "group_rows", "is_flat", "row_groups"]
+
+_BATCH = 5_000  # rows
+_FOOTER = 1 << 16  # bytes at the end of a file that are compared; the footer describes all row groups
+_ADVICE = 'Parquet files need pyarrow; run: pip install "aioconnections[data]"'
+_ADDED = {"http_status": "int32", "attempts": "int32", "elapsed_ms": "float64"}  # the others are text
+
+
+def _pyarrow() -> Any:
+    """The package pyarrow, which has no types."""
+    try:
+        import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore] # see above
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "pyarrow":
+            raise
+        raise UsageError(_ADVICE) from None
+    return pyarrow
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[Any, str]]:
+    """Open a file, and yield it with the digest of its end."""
+    pyarrow = _pyarrow()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _FOOTER))
+            digest = hashlib.blake2b(file.read(), digest_size=8).hexdigest()
+            file.seek(0)
+            with pyarrow.parquet.ParquetFile(file) as opened:
+                yield opened, digest
+    except pyarrow.ArrowException as error:
+        raise InvalidInputError(f"{escaped(str(path))} is not a valid Parquet file: {error}") from None
+    except OSError as error:
+        raise file_problem(path, error) from None
+
+
+def _columns(names: Sequence[str], untyped: Untyped | None) -> tuple[str, ...]:
+    """The names of the columns, known ones in normal spelling."""
+    known = PAIRS.known(untyped)
+    known.refuse_repeated([*names])
+    columns = tuple(known.columns(names))
+    if len({*columns}) < len(columns):
+        raise InvalidInputError("two columns have the same name; rename one")
+    lacking = PAIRS.lacks(columns, untyped)
+    if lacking is not None:
+        raise InvalidInputError(f"the input has no column {lacking}; its columns are: {', '.join(names)}")
+    return columns
+
+
+def row_groups(path: Path, untyped: Untyped | None, rows: int) -> Generator[Section, None, TextForm]:
+    """Yield sections of whole row groups, each with about `rows` rows, and return the form of the file.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or lacks a column.
+        UsageError: pyarrow is missing.
+    """
+    with _opened(path) as (file, digest):
+        columns = _columns(file.schema_arrow.names, untyped)
+        metadata = file.metadata
+        start, first, count = 0, 1, 0
+        for group in range(metadata.num_row_groups):
+            more = metadata.row_group(group).num_rows
+            if count and count + more > rows:
+                yield Section(start, group, first, count, digest)
+                start, first, count = group, first + count, 0
+            count += more
+        yield Section(start, metadata.num_row_groups, first, count, digest)
+        return TextForm("parquet", "utf-8", columns)
+
+
+@contextmanager
+def group_rows(
+    path: Path, size: int, form: TextForm, section: Section, untyped: Untyped | None
+) -> Generator[Iterator[RowPair | BadRowError]]:
+    """Open a file that had this size, form and digest, and yield the rows of a section.
+
+    Raises:
+        InvalidInputError: it cannot be read, or is another file.
+    """
+    with _opened(path) as (file, digest):
+        if path.stat().st_size != size or digest != section.digest:
+            raise InvalidInputError(f"{escaped(str(path))} does not have the content that it had at the start")
+        yield _rows(file, form, section, untyped)
+
+
+def _rows(file: Any, form: TextForm, section: Section, untyped: Untyped | None) -> Iterator[RowPair | BadRowError]:
+    number = section.line
+    for batch in file.iter_batches(batch_size=_BATCH, row_groups=range(section.start, section.end)):
+        for cells in batch.rename_columns([*form.columns]).to_pylist():
+            item = item_of_row(number, cells, PAIRS, untyped)
+            yield item
+            number += 1
+
+
+def column_types(path: Path, form: TextForm) -> dict[str, Any]:
+    """The types of the columns of a Parquet file."""
+    with _opened(path) as (file, _):
+        return dict(zip(form.columns, file.schema_arrow.types, strict=True))
+
+
+def is_flat(kind: Any) -> bool:
+    """Whether the values of a column of this type can be written as cells of CSV."""
+    types = _pyarrow().types
+    return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
+
+
+class PartTable:
+    """Writes rows to a Parquet file."""
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str], types: Mapping[str, Any]) -> None:
+        pyarrow = _pyarrow()
+        self._schema: Any = pyarrow.schema(
+            [(name, types.get(name) or pyarrow.type_for_alias(_ADDED.get(name, "string"))) for name in columns]
+        )
+        self._writer: Any = pyarrow.parquet.ParquetWriter(file, self._schema)
+        self._waiting: list[InputRow] = []
+
+    def __call__(self, row: InputRow) -> None:
+        """Write one row."""
+        self._waiting.append(row)
+        if len(self._waiting) >= _BATCH:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write what is still buffered, and the end of the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        pyarrow = _pyarrow()
+        if self._waiting:
+            columns = [[row.get(name) for row in self._waiting] for name in self._schema.names]
+            arrays = [
+                pyarrow.array([_text(cell) for cell in cells] if pyarrow.types.is_string(kind) else cells, kind)
+                for cells, kind in zip(columns, self._schema.types, strict=True)
+            ]
+            self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
+            self._waiting.clear()
+
+
+def _text(cell: object) -> str | None:
+    """A cell as text that Parquet can hold: JSON for other values, U+FFFD for bytes that are not text."""
+    if cell is None:
+        return None
+    return encodable(cell if isinstance(cell, str) else json.dumps(cell))
