@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from aioconnections.cli.check_options import PEOPLE_FILES, PeopleFiles
-from aioconnections.cli.options import PAIR_ROWS, File, PairRows
+from aioconnections.cli.cluster_options import CLUSTER, ClusterOptions
+from aioconnections.cli.options import PAIR_ROWS, File, PairRows, option_given
 from aioconnections.cli.run_options import CHECKING, CheckingRun
 from aioconnections.cli.server import SERVER, ServerOptions
+from aioconnections.errors import InvalidInputError
 
 __all__ = ["check"]
 
@@ -21,6 +23,7 @@ def check(
     server: ServerOptions = SERVER,
     run: CheckingRun = CHECKING,
     rows: PairRows = PAIR_ROWS,
+    cluster: ClusterOptions = CLUSTER,
 ) -> int:
     """Check for each pair in a file whether the two people are colleagues.
 
@@ -51,7 +54,16 @@ def check(
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.
+        cluster: Checks on many machines.
     """
+    if cluster.cluster is not None:
+        from aioconnections.cli.cluster_run import check_on_cluster
+
+        return check_on_cluster(pairs, plan, people=people, server=server, run=run, rows=rows, options=cluster)
+    given = option_given(cluster)
+    if given is not None:
+        raise InvalidInputError(f"{given} needs --cluster")
+
     from aioconnections.cli.running import Source, do_rows
     from aioconnections.cli.verbs import CHECK, PLANNED_CHECK
 

@@ -172,7 +172,7 @@ def run_task(settings: TaskSettings, partition: Partition, topic: str) -> dict[s
         task = worker.state.tasks.get(key)
         return worker.status.name not in _WORKING or task is None or task.state == "cancelled"
 
-    say({"number": number, "worker": worker.address})
+    say({"number": number, "began": worker.address})
     done: dict[str, int] | None = None
     try:
         done = check_partition(

@@ -340,8 +340,8 @@ class ClusterRun:
         """Take note of what a task reports."""
         _, message = event
         number = message["number"]
-        if "worker" in message:
-            self._under_way[number] = message["worker"]
+        if "began" in message:
+            self._under_way[number] = message["began"]
         elif "counts" in message:
             if number in self.manifest.counts:  # a late report
                 return
