@@ -15,7 +15,7 @@ HEADER = "source_email,target_email,number,truth\n"
 
 def write_pairs(path: Path, count: int, *, first: int = 0) -> Path:
     """Write `count` pairs with their number and their status; after 159,600 they come again."""
-    people = DIRECTORY.people
+    people = [*DIRECTORY.people]  # made once
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(HEADER)
         for number in range(first, first + count):
@@ -52,3 +52,7 @@ def login() -> tuple[str, str]:
 def no_login() -> tuple[str, str]:
     """A function that fails, with a secret in the message."""
     raise RuntimeError(f"the secret of process {os.getpid()} is terces")
+
+
+def nothing() -> None:
+    """A function that gives None."""
