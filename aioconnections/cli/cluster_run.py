@@ -22,9 +22,11 @@ from aioconnections.cli.terminal import duration, per_second
 from aioconnections.client import Timeouts
 from aioconnections.client.caller import OnProgress
 from aioconnections.cluster import ClusterProgress, ClusterResult, check_many
+from aioconnections.cluster.settings import shared_of_environment
 from aioconnections.errors import ConnectionsError, InvalidInputError
 from aioconnections.outcomes import Tally
 from aioconnections.session.telemetry import Progress
+from aioconnections.shared.settings import RedisShared
 
 __all__ = ["check_on_cluster"]
 
@@ -39,6 +41,9 @@ _OF_SERVER = (
     "max_connections",
     "max_per_second",
     "attempt_timeout",
+    "shared",
+    "shared_namespace",
+    "shared_fallback",
 )
 _OF_ROWS = ("output", "encoding", "id_type", "source_column", "target_column")
 
@@ -72,6 +77,7 @@ def check_on_cluster(
     untyped = rows.untyped
     if pairs is None or rows.output is None:
         raise InvalidInputError("--cluster needs a file of pairs, or a quoted pattern, and --output with a folder")
+    shared = _shared(server)
     watch = _Watch(server.max_per_second or None)
     try:
         with watch.shown():
@@ -81,6 +87,7 @@ def check_on_cluster(
                 url=server.url,
                 output=rows.output,
                 auth=options.auth,
+                shared=shared,
                 oauth_paths=server.token_paths == "oauth",  # noqa: S105 # the kind of a path
                 max_per_second=server.max_per_second or None,
                 max_connections=server.max_connections,
@@ -135,6 +142,24 @@ def _refuse_others(people: PeopleFiles, server: ServerOptions, run: CheckingRun,
         raise InvalidInputError(f"{given} has no meaning with --cluster; omit it")
     if not server.url:
         raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
+
+
+def _shared(server: ServerOptions) -> RedisShared | str | None:
+    """What the workers share; one with a password they read from their own environment.
+
+    Raises:
+        InvalidInputError: an option is invalid, or differs from the environment.
+    """
+    shared = server.store()
+    if shared is None or not shared.has_password:
+        return shared
+    namespace = os.environ.get("AIOCONNECTIONS_SHARED_NAMESPACE") or "aioconnections"
+    if shared.fallback is not None or shared.namespace != namespace:
+        raise InvalidInputError(
+            "workers read the URL of Redis in their own environment, because it has a password: omit "
+            "--shared-fallback, and set AIOCONNECTIONS_SHARED_NAMESPACE in place of --shared-namespace"
+        )
+    return f"{shared_of_environment.__module__}:{shared_of_environment.__name__}"
 
 
 @define

@@ -91,7 +91,7 @@ class ServerOptions:
                 verify=self.ca_file or True,
                 client_cert=self._client_cert(),
                 trust_env=self.trust_env,
-                shared=self._shared(),
+                shared=self.store(),
                 timeouts=Timeouts(
                     attempt=self.attempt_timeout,
                     item=max(60, 6 * self.attempt_timeout),
@@ -103,7 +103,12 @@ class ServerOptions:
             say(f"aioconnections: warning: {warning.message}")
         return client
 
-    def _shared(self) -> RedisShared | None:
+    def store(self) -> RedisShared | None:
+        """The Redis server through which processes share the rate, if any.
+
+        Raises:
+            InvalidInputError: an option is invalid.
+        """
         from aioconnections.shared.settings import RedisShared, Share
 
         if self.shared is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict
-from urllib.parse import urlsplit
 
 from attrs import asdict, field
 
@@ -18,6 +18,7 @@ from aioconnections.errors import InvalidInputError
 from aioconnections.files.names import IdType, Untyped
 from aioconnections.outcomes import Tally
 from aioconnections.reprs import frozen
+from aioconnections.shared.settings import RedisShared
 
 __all__ = [
     "CheckOptions",
@@ -30,6 +31,7 @@ __all__ = [
     "chosen_columns",
     "function_of",
     "part_name",
+    "shared_of_environment",
 ]
 
 PartFormat: TypeAlias = Literal["csv", "parquet"]
@@ -52,7 +54,8 @@ class TaskSettings:
         run: name of this run, which temporary files have in their names.
         auth: module and function that give the login on the worker; None for the login in its environment.
         oauth_paths: whether a token in the environment is for the paths for OAuth.
-        shared: what limits the rate of all workers together; None if each has its own part of the rate.
+        shared: what limits the rate of all workers together, or the module and function that give it on the worker;
+            None if each has its own part of the rate.
         max_per_second: limit of requests per second of one task; None for no limit.
         max_connections: limit of concurrent requests of one task.
         plan: how the pairs are checked.
@@ -70,7 +73,7 @@ class TaskSettings:
     run: str
     auth: str | None
     oauth_paths: bool
-    shared: Any
+    shared: RedisShared | str | None
     max_per_second: float | None
     max_connections: int
     plan: Literal["head", "auto"]
@@ -127,7 +130,7 @@ class CheckOptions(TypedDict, total=False):
 
     auth: str | None
     oauth_paths: bool
-    shared: object
+    shared: RedisShared | str | None
     max_per_second: float | None
     max_connections: int
     plan: Literal["head", "auto"]
@@ -191,7 +194,19 @@ def auth_function(auth: object) -> str | None:
     return auth
 
 
-def checked_shared(shared: object) -> object:
+def shared_of_environment() -> RedisShared:
+    """The Redis server that the environment of a worker names.
+
+    Raises:
+        InvalidInputError: it names none.
+    """
+    url = os.environ.get("AIOCONNECTIONS_SHARED")
+    if not url:
+        raise InvalidInputError("set AIOCONNECTIONS_SHARED in the environment of each worker")
+    return RedisShared(url, os.environ.get("AIOCONNECTIONS_SHARED_NAMESPACE") or "aioconnections")
+
+
+def checked_shared(shared: object) -> RedisShared | str | None:
     """What limits the rate of all workers together, if it can be passed through the scheduler.
 
     Raises:
@@ -201,15 +216,19 @@ def checked_shared(shared: object) -> object:
         if not _FUNCTION.fullmatch(shared) or not _is_function(shared):
             raise InvalidInputError('shared must be a RedisShared, or "module:function" with the name of a function')
         return shared
-    if getattr(shared, "secret", None) is not None:
+    if shared is None:
+        return None
+    if not isinstance(shared, RedisShared):
+        raise InvalidInputError('shared must be a RedisShared, or "module:function" with the name of a function')
+    if shared.secret is not None:
         raise InvalidInputError(
             "the secret of shared would go through the scheduler: set AIOCONNECTIONS_SHARED_SECRET in the environment "
             "of the workers instead"
         )
-    if "@" in urlsplit(str(getattr(shared, "url", ""))).netloc:
+    if shared.has_password:
         raise InvalidInputError(
-            'the URL of shared has a login, which would go through the scheduler: pass shared="module:function" with '
-            "the name of a function that returns the RedisShared on the worker"
+            "the URL of shared has a password, which would go through the scheduler: pass "
+            'shared="module:function" with the name of a function that returns the RedisShared on the worker'
         )
     return shared
 

@@ -184,6 +184,8 @@ def _called(name: str) -> Any:
     function = function_of(name)
     try:
         return function()
+    except InvalidInputError:
+        raise
     except Exception as error:  # noqa: BLE001 # its text may be a secret, and goes through the scheduler
         kind = type(error).__name__
     raise InvalidInputError(f"the function {name} raised {kind} on a worker")

@@ -14,8 +14,9 @@ from aioconnections import Basic
 from aioconnections.cluster import check_many
 from aioconnections.cluster.driver import ClusterRun
 from aioconnections.cluster.manifest import Manifest, width_of
-from aioconnections.cluster.settings import CheckOptions, auth_function, checked_shared
+from aioconnections.cluster.settings import CheckOptions, auth_function, checked_shared, shared_of_environment
 from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.shared.settings import RedisShared
 
 HEADER = "source_userid,target_userid\n"
 URL = "http://127.0.0.1:1"
@@ -37,18 +38,16 @@ def test_the_name_of_a_function_is_accepted() -> None:
     assert auth_function(None) is None
 
 
-class Shared:
-    def __init__(self, url: str, secret: str | None = None) -> None:
-        self.url = url
-        self.secret = secret
-
-
 @pytest.mark.parametrize(
     ("shared", "problem"),
     [
-        (Shared("redis://127.0.0.1", "0123456789abcdef"), "set AIOCONNECTIONS_SHARED_SECRET in the environment"),
-        (Shared("redis://:secret@127.0.0.1"), "the URL of shared has a login"),
+        (
+            RedisShared("redis://127.0.0.1", secret="0123456789abcdef"),
+            "set AIOCONNECTIONS_SHARED_SECRET in the environment",
+        ),
+        (RedisShared("redis://:secret@127.0.0.1"), "the URL of shared has a password"),
         ("redis://:secret@127.0.0.1", "shared must be a RedisShared"),
+        (7, "shared must be a RedisShared"),
         ("sys:no_such_name", "shared must be a RedisShared"),
     ],
 )
@@ -60,7 +59,7 @@ def test_secrets_of_a_store_are_refused(shared: object, problem: str) -> None:
 
 
 def test_stores_without_a_secret_are_accepted() -> None:
-    shared = Shared("redis://127.0.0.1")
+    shared = RedisShared("redis://127.0.0.1")
     assert checked_shared(shared) is shared
     assert checked_shared("pair_files:login") == "pair_files:login"
     assert checked_shared(None) is None
@@ -228,3 +227,12 @@ def test_names_of_parts_sort_in_the_order_of_the_rows() -> None:
 
 def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) is None
+
+
+def test_workers_read_the_store_in_their_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInputError, match="set AIOCONNECTIONS_SHARED in the environment of each worker"):
+        shared_of_environment()
+    monkeypatch.setenv("AIOCONNECTIONS_SHARED", "redis://:secret@127.0.0.1")
+    assert shared_of_environment() == RedisShared("redis://:secret@127.0.0.1")
+    monkeypatch.setenv("AIOCONNECTIONS_SHARED_NAMESPACE", "other")
+    assert shared_of_environment().namespace == "other"
