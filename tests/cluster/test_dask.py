@@ -7,15 +7,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import distributed
 import pytest
 from pair_files import assert_complete, write_pairs
+from redis_server import running_redis
 
 from aioconnections.cli import run as command
 from aioconnections.cluster import ClusterProgress, check_many, check_many_async
+from aioconnections.errors import ClusterError, InvalidInputError
+from aioconnections.shared.settings import RedisShared
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -198,9 +202,36 @@ def test_a_rerun_does_what_is_missing(tmp_path: Path, server: str, make_cluster:
     assert not [*(tmp_path / "results").glob("*.tmp*")]
 
 
-def test_the_rate_is_that_of_all_workers_together(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_the_rate_is_that_of_all_workers_together(
+    tmp_path: Path, server: str, make_cluster: MakeCluster, *, is_shared: bool
+) -> None:
     write_pairs(tmp_path / "pairs.csv", 120)
     client = make_cluster()
+    with running_redis(tmp_path) if is_shared else nullcontext() as redis:
+        began = time.monotonic()
+        result = check_many(
+            tmp_path / "pairs.csv",
+            cluster=client,
+            url=server,
+            output=tmp_path / "results",
+            shared=None if redis is None else RedisShared(redis.url, "cluster"),
+            max_per_second=40,
+            rows_per_partition=10,
+        )
+    assert result.requests >= 120
+    assert time.monotonic() - began >= (result.requests - 2) / 40
+    assert_complete(result.parts, 120)
+
+
+def test_workers_that_join_later_do_not_raise_the_rate(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
+    write_pairs(tmp_path / "pairs.csv", 120)
+    client = make_cluster(1)
+
+    def grow(progress: ClusterProgress) -> None:
+        if progress.parts == 1:
+            client.cluster.scale(3)
+
     began = time.monotonic()
     result = check_many(
         tmp_path / "pairs.csv",
@@ -209,6 +240,41 @@ def test_the_rate_is_that_of_all_workers_together(tmp_path: Path, server: str, m
         output=tmp_path / "results",
         max_per_second=40,
         rows_per_partition=10,
+        on_progress=grow,
     )
-    assert result.requests >= 120
+    assert len(client.nthreads()) == 3
     assert time.monotonic() - began >= (result.requests - 2) / 40
+    assert_complete(result.parts, 120)
+
+
+def test_a_failing_partition_ends_the_run(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
+    """The file changes after the driver has read it."""
+    path = write_pairs(tmp_path / "pairs.csv", 600)
+
+    def spoil(progress: ClusterProgress) -> None:
+        if progress.parts == 1:
+            path.write_bytes(path.read_bytes().replace(b",599,", b",995,"))
+
+    with pytest.raises(InvalidInputError, match=r"pairs\.csv does not have the content that it had at the start"):
+        check_many(
+            path,
+            cluster=make_cluster(),
+            url=server,
+            output=tmp_path / "results",
+            max_per_second=300,
+            rows_per_partition=100,
+            on_progress=spoil,
+        )
+    assert 1 <= len(parts_of(tmp_path / "results")) < 6
+    assert not [*(tmp_path / "results").glob("*.tmp*")]
+
+
+def test_a_cluster_without_workers(tmp_path: Path, make_cluster: MakeCluster) -> None:
+    with pytest.raises(ClusterError, match="the cluster has no workers"):
+        check_many(
+            write_pairs(tmp_path / "pairs.csv", 10),
+            cluster=make_cluster(0),
+            url="http://127.0.0.1:1",
+            output=tmp_path / "results",
+            wait_for_workers=0.5,
+        )
