@@ -35,6 +35,7 @@ FULLY_COVERED = (
 # Tests that use each requirement of the package and of its extras.
 SMOKE = (
     "tests/cli/test_graphml.py",
+    "tests/cluster/test_partitions.py",
     "tests/cli/test_help.py",
     "tests/cli/test_options.py",
     "tests/reference/test_server.py",

@@ -21,7 +21,17 @@ from aioconnections.files.names import Untyped
 from aioconnections.files.rows import BadRowError, InvalidBytes, RepeatedLines, RowPair
 from aioconnections.files.sections import Section, SectionReader, TextForm, file_problem, sections
 
-__all__ = ["Files", "InputFile", "Partition", "PartitionRows", "found_files", "input_file", "opened_rows", "partitions"]
+__all__ = [
+    "PARQUET",
+    "Files",
+    "InputFile",
+    "Partition",
+    "PartitionRows",
+    "found_files",
+    "input_file",
+    "opened_rows",
+    "partitions",
+]
 
 Files: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A path, a glob pattern, or several of them."""

@@ -1,1 +1,1 @@
-"""Input files: their encoding and dialect, the rows in them, and the items of the rows."""
+"""Files of rows: encoding and dialect, the items of rows, sections of a file, and how rows are written."""

@@ -206,7 +206,7 @@ def test_a_rerun_does_what_is_missing(tmp_path: Path, server: str, make_cluster:
 def test_the_rate_is_that_of_all_workers_together(
     tmp_path: Path, server: str, make_cluster: MakeCluster, *, is_shared: bool
 ) -> None:
-    write_pairs(tmp_path / "pairs.csv", 120)
+    write_pairs(tmp_path / "pairs.csv", 240)
     client = make_cluster()
     with running_redis(tmp_path) if is_shared else nullcontext() as redis:
         began = time.monotonic()
@@ -217,15 +217,15 @@ def test_the_rate_is_that_of_all_workers_together(
             output=tmp_path / "results",
             shared=None if redis is None else RedisShared(redis.url, "cluster"),
             max_per_second=40,
-            rows_per_partition=10,
+            rows_per_partition=120,
         )
-    assert result.requests >= 120
+    assert result.requests >= 240
     assert time.monotonic() - began >= (result.requests - 2) / 40
-    assert_complete(result.parts, 120)
+    assert_complete(result.parts, 240)
 
 
 def test_workers_that_join_later_do_not_raise_the_rate(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
-    write_pairs(tmp_path / "pairs.csv", 120)
+    write_pairs(tmp_path / "pairs.csv", 300)
     client = make_cluster(1)
 
     def grow(progress: ClusterProgress) -> None:
@@ -239,12 +239,12 @@ def test_workers_that_join_later_do_not_raise_the_rate(tmp_path: Path, server: s
         url=server,
         output=tmp_path / "results",
         max_per_second=40,
-        rows_per_partition=10,
+        rows_per_partition=50,
         on_progress=grow,
     )
     assert len(client.nthreads()) == 3
     assert time.monotonic() - began >= (result.requests - 2) / 40
-    assert_complete(result.parts, 120)
+    assert_complete(result.parts, 300)
 
 
 def test_a_failing_partition_ends_the_run(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:

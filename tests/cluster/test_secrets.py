@@ -19,7 +19,7 @@ from aioconnections.cluster import check_many
 from aioconnections.errors import AuthenticationError, InvalidInputError
 
 local_cluster: Any = distributed.LocalCluster  # without types
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 AUTHORIZATION = base64.b64encode(b"admin:secret")
 OPTIONS = "--no-nanny --dashboard-address 127.0.0.1:0 --nthreads 1 --host 127.0.0.1"
