@@ -1,19 +1,21 @@
 """How often checks with a plan find out that lists are not reliable.
 
-``python benchmarks/evidence.py [--quick] [--seeds N] [--json FILE]``
+``python benchmarks/evidence.py [--quick] [--seeds N] [--first SEED] [--job JOB] [--viewer VIEWER] [--json FILE]``
 
-Each run checks all ordered pairs of a group with lists of a reference server that leaves something out, which a check
-would show. Each seed is another directory, another group and other omissions; the server is in this process, and
-nothing waits. The table has, for each kind of omission and each viewer:
+Each run checks pairs with lists of a reference server that leaves something out, which a check would show: all ordered
+pairs of a group, of which lists of both people are read, or each of a few people with each of many others. Each seed is
+another directory, other people and other omissions; the server is in this process, and nothing waits. The table has,
+for each job, each kind of omission and each viewer:
 
 - ``runs``: the number of seeds;
 - ``stopped``: the runs that ended with an `InconsistentListsError`;
-- ``refuted``: further runs that found a contradiction before anything was concluded from absence, so that no outcome is
-  doubtful;
+- ``refuted``: further runs that found a contradiction, or too little evidence, before anything was concluded from
+  absence, so that no outcome is doubtful;
 - ``wrong``: the runs with a wrong outcome;
 - ``detected``: those of them that were stopped, and whose wrong outcomes all count as doubtful;
-- ``verified``: the requests for verification, on average over the runs without a contradiction, in which nothing else
-  needs a check: all but one list of colleagues for each person, and to an administrator those of invitations.
+- ``silent``: those of them that were not;
+- ``pairs``: the number of wrong outcomes in these silent runs;
+- ``requests``: the number of requests, without those of the login, on average over the runs without a contradiction.
 """
 
 from __future__ import annotations
@@ -22,20 +24,52 @@ import argparse
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable
-from itertools import permutations
+from collections.abc import Callable, Iterable
+from itertools import permutations, product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx
 
-from aioconnections import Checked, CheckOutcome, Client, InconsistentListsError, Pair, Plan
+from aioconnections import Checked, CheckOutcome, Client, InconsistentListsError, Pair, Person, Plan
 from aioconnections.reference import App, Directory, app
 
 _URL = "https://connections.example.com"
 _PEOPLE = 1_500
-_STATUSES = ("accepted", "pending", "unconfirmed")
-_COLUMNS = ("runs", "stopped", "refuted", "wrong", "detected")
+_COLUMNS = ("runs", "stopped", "refuted", "wrong", "detected", "silent", "pairs")
+
+Job: TypeAlias = Callable[[Directory, int], Iterable[tuple[Person, Person]]]
+"""The people of the pairs of a job, of a size: a part of the full one, in percent."""
+
+
+def group(directory: Directory, percent: int) -> Iterable[tuple[Person, Person]]:
+    """All ordered pairs of a group."""
+    return permutations(directory.people[: 40 * percent // 100], 2)
+
+
+def few_sources(directory: Directory, percent: int) -> Iterable[tuple[Person, Person]]:
+    """Five sources with the same 200 targets."""
+    return product(directory.people[:5], directory.people[5 : 5 + 2 * percent])
+
+
+def one_source(directory: Directory, percent: int) -> Iterable[tuple[Person, Person]]:
+    """One source, a person with many colleagues, with 1,000 targets."""
+    people = directory.people
+    popular = max(people[:300], key=lambda it: sum(1 for _ in directory.neighbours(it)))
+    return ((popular, it) for it in people[: 10 * percent] if it != popular)
+
+
+def few_targets(directory: Directory, percent: int) -> Iterable[tuple[Person, Person]]:
+    """300 sources with the same ten targets."""
+    return product(directory.people[10 : 10 + 3 * percent], directory.people[:10])
+
+
+JOBS: dict[str, Job] = {
+    "all pairs of 40": group,
+    "5 x 200": few_sources,
+    "1 x 1,000": one_source,
+    "300 x 10": few_targets,
+}
 
 
 class Omission(NamedTuple):
@@ -65,27 +99,16 @@ class _Recorder(httpx.ASGITransport):
     """A server in this process, whose requests are counted.
 
     Attributes:
-        requests: how often each was sent, without the proof of the login.
+        requests: how many were sent, without the proof of the login.
     """
 
     def __init__(self, server: App) -> None:
         super().__init__(server)
-        self.requests: Counter[tuple[str, str, str]] = Counter()
+        self.requests: int = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        query = request.url.params
-        if request.method == "HEAD":
-            self.requests["HEAD", "", ""] += 1
-        elif "/admin/" in request.url.path:
-            self.requests["GET", "admin", ""] += 1
-        elif request.url.path.endswith("/connections.do"):
-            self.requests["GET", query["userid"], query.get("status", "accepted")] += query.get("page", "1") == "1"
+        self.requests += not request.url.path.endswith("profileService.do")
         return await super().handle_async_request(request)
-
-    def verified(self, viewer: str) -> int:
-        """The number of requests that do not read the list of one more person."""
-        needed = _STATUSES if viewer == "administrator" else _STATUSES[:1]
-        return self.requests.total() - sum(status in needed for _, _, status in self.requests)
 
 
 def _is_wrong(server: App, outcome: CheckOutcome, viewer: str) -> bool:
@@ -98,14 +121,13 @@ def _is_wrong(server: App, outcome: CheckOutcome, viewer: str) -> bool:
     return (None if outcome.status is None else str(outcome.status)) != status
 
 
-async def run(omission: Omission, viewer: str, seed: int, size: int) -> dict[str, int]:
+async def run(job: Job, omission: Omission, viewer: str, seed: int, percent: int) -> dict[str, int]:
     """What one run counts for in each column."""
     directory = Directory.generate(people=_PEOPLE, seed=seed)
-    *group, outsider = (it.userid for it in directory.people[: size + 1] if it.userid is not None)
     server = app(directory, fault_seed=seed, **omission.switches)
     recorder = _Recorder(server)
-    user = "admin" if viewer == "administrator" else str(outsider)
-    pairs = [Pair(one, other) for one, other in permutations(group, 2)]
+    user = "admin" if viewer == "administrator" else str(directory.people[_PEOPLE - 1].userid)
+    pairs = [Pair(one.userid or one, other.userid or other) for one, other in job(directory, percent)]
     async with Client(_URL, auth=(user, "secret"), transport=recorder, max_per_second=None) as client:
         outcomes = client.check_many(pairs, plan=Plan(page_cost=1))
         found = await outcomes.collect()
@@ -116,46 +138,55 @@ async def run(omission: Omission, viewer: str, seed: int, size: int) -> dict[str
     are_doubtful = all(isinstance(it, Checked) and it.via != "head" and it.status is None for it in wrong)
     is_refuted = not is_stopped and outcomes.tally.via_list < len(pairs) / 2
     is_quiet = not is_stopped and not is_refuted
+    is_detected = bool(wrong) and is_stopped and are_doubtful
     return {
         "runs": 1,
         "stopped": is_stopped,
         "refuted": is_refuted,
         "wrong": bool(wrong),
-        "detected": bool(wrong) and is_stopped and are_doubtful,
+        "detected": is_detected,
+        "silent": bool(wrong) and not is_detected,
+        "pairs": 0 if is_detected else len(wrong),
         "quiet": is_quiet,
-        "verified": recorder.verified(viewer) if is_quiet else 0,
+        "requests": recorder.requests if is_quiet else 0,
     }
 
 
-def measure(omission: Omission, viewer: str, seeds: Iterable[int], size: int) -> dict[str, int]:
+def measure(job: Job, omission: Omission, viewer: str, seeds: Iterable[int], percent: int) -> dict[str, int]:
     """The sums over all seeds."""
     sums: Counter[str] = Counter()
     for seed in seeds:
-        sums.update(asyncio.run(run(omission, viewer, seed, size)))
+        sums.update(asyncio.run(run(job, omission, viewer, seed, percent)))
     return dict(sums)
 
 
 def line(name: str, row: dict[str, int]) -> str:
     """One line of the table."""
-    verified = f"{row['verified'] / row['quiet']:10.0f}" if row["quiet"] else f"{'-':>10}"
-    return f"{name:36}" + "".join(f"{row[it]:10,}" for it in _COLUMNS) + verified
+    requests = f"{row['requests'] / row['quiet']:10.0f}" if row["quiet"] else f"{'-':>10}"
+    return f"{name:50}" + "".join(f"{row[it]:10,}" for it in _COLUMNS) + requests
 
 
 def main() -> None:
     """Run the benchmark."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="few runs over small groups, as a smoke test")
+    options.add_argument("--quick", action="store_true", help="few runs over few people, as a smoke test")
     options.add_argument("--seeds", type=int, default=100, help="number of runs for each line of the table")
+    options.add_argument("--first", type=int, default=0, help="the first seed")
+    options.add_argument("--job", choices=JOBS, help="one job; all by default")
+    options.add_argument("--viewer", choices=("person", "administrator"), help="one viewer; both by default")
     options.add_argument("--json", type=Path, help="write the figures to this file")
     chosen = options.parse_args()
-    seeds, size = (range(1), 22) if chosen.quick else (range(chosen.seeds), 40)
+    seeds, percent = (range(1), 55) if chosen.quick else (range(chosen.first, chosen.first + chosen.seeds), 100)
     figures: dict[str, dict[str, int]] = {}
-    print(f"{'lists leave out':36}" + "".join(f"{name:>10}" for name in (*_COLUMNS, "verified")))
-    for omission in OMISSIONS:
-        for viewer in omission.viewers:
-            name = f"{omission.name}, {viewer}"
-            figures[name] = measure(omission, viewer, seeds, size)
-            print(line(name, figures[name]), flush=True)
+    print(f"{'lists leave out':50}" + "".join(f"{name:>10}" for name in (*_COLUMNS, "requests")))
+    for job in JOBS if chosen.job is None else (chosen.job,):
+        for omission in OMISSIONS:
+            for viewer in omission.viewers:
+                if viewer != (chosen.viewer or viewer):
+                    continue
+                name = f"{job}: {omission.name}, {viewer}"
+                figures[name] = measure(JOBS[job], omission, viewer, seeds, percent)
+                print(line(name, figures[name]), flush=True)
     if chosen.json is not None:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
