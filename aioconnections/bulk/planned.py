@@ -1,23 +1,25 @@
 """Checks with a plan: where a list of colleagues answers several pairs, it is read in place of a check for each.
 
 Pairs wait in a `Planner`, which says what to ask. What the lists say is delivered only after checks have confirmed
-lists of their kind; see `Evidence`. Until then it waits. A contradiction between lists, or between lists and checks, is
-asked about once more, because a connection may have changed in between. If it remains, nothing more is concluded from
-lists.
+lists of their kind; see `Evidence`. That two people are not connected is delivered only if the lists of both say so, or
+if lists have stood further trials; see `Witnesses`. Until then it waits. A contradiction between lists, or between
+lists and checks, is asked about once more, because a connection may have changed in between. If it remains, nothing
+more is concluded from lists.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from random import Random
 from typing import NamedTuple, TypeAlias
 
 from attrs import evolve
 
 from aioconnections.bulk.flows import CheckJob, pair_of
 from aioconnections.bulk.job import NOT_DONE, ItemFeed
-from aioconnections.bulk.people_lists import PeopleLists
+from aioconnections.bulk.people_lists import GoesOn, PeopleLists
 from aioconnections.errors import (
     BadRequestError,
     ConnectionsError,
@@ -33,6 +35,7 @@ from aioconnections.policy.plan import Plan
 from aioconnections.policy.planner import Check, Planner
 from aioconnections.policy.prices import PAGE_SIZE, Prices
 from aioconnections.policy.read_lists import ListsOf, ReadLists, Unknown, swapped
+from aioconnections.policy.witnesses import Witnesses
 from aioconnections.records import Email, Identity, Pair, Person, Status, Userid
 from aioconnections.session.parking import Parking
 from aioconnections.session.telemetry import LOG
@@ -78,6 +81,8 @@ class PlannedChecks:
         self._reader = PeopleLists(checks.session, checks.run, prices)
         self._planner = self._new_planner()
         self._evidence: dict[Kind, Evidence] = {"own": Evidence(), "other": Evidence()}
+        random = Random(1).random  # noqa: S311 # no secret
+        self._witnesses: dict[Kind, Witnesses] = {it: Witnesses(self._lists.owns, random) for it in self._evidence}
         self._deliver: Callable[[CheckOutcome], object]
         self._call: Callable[[], object]
         self._head_feed: ItemFeed[CheckOutcome] = ItemFeed(self._next_head, self._settle)
@@ -169,7 +174,7 @@ class PlannedChecks:
                 self._ask_planner()
                 if not (self._heads or self._work):
                     self._check_undecided()
-        return bool(self._heads or self._work)
+        return bool(self._heads or self._work or self._unrecorded)
 
     def take(self) -> Work:
         """See `Backlog`."""
@@ -253,11 +258,31 @@ class PlannedChecks:
                     self._expected[waiting.number] = kind, listed
                     self._heads.append(waiting)
                     del undecided[place]
-        if self._heads:
+        if not self._heads:
+            self._call_witnesses()
+        if self._heads or self._work:
             return
-        for undecided in self._undecided.values():  # these lists cannot be confirmed
+        for kind, undecided in self._undecided.items():  # these lists cannot be confirmed
             self._heads.extend(waiting for waiting, _ in undecided)
+            self._witnesses[kind].spent += len(undecided)
             undecided.clear()
+
+    def _call_witnesses(self) -> None:
+        """Deliver what lists of both people say by now, and read lists that show whether others leave people out."""
+        for kind, witnesses in self._witnesses.items():
+            self._place_undecided(kind)
+            if not self._evidence[kind].believes(None) or self._failures >= _MOST_FAILURES:
+                continue
+            people = (
+                it for waiting, listed in self._undecided[kind] if listed is None for it in self._ends(waiting.pair)
+            )
+            others = Counter(it for it in people if isinstance(it, Userid) and not self._lists.owns(it))
+            statuses = 3 if self._lists.visible.are_expected else 1
+            price = self._planner.pages_on_average * self._prices.page * statuses
+            if others and witnesses.are_worth(others, price):
+                self._work += [partial(self._witness, kind, person) for person in witnesses.next(others)]
+                if witnesses.have_vouched:
+                    self._place_undecided(kind)
 
     def _next_head(self) -> tuple[int, object] | None:
         """The next pair for a chain of checks; see `ItemFeed`."""
@@ -331,7 +356,7 @@ class PlannedChecks:
         evidence = self._evidence[kind]
         if listed is None and self._refused and not self._refused.isdisjoint(self._ends(waiting.pair)):
             self._heads.append(waiting)  # a list would not name them either
-        elif evidence.believes(listed):
+        elif evidence.believes(listed) and (listed is not None or self._is_sure(kind, waiting.pair)):
             self._from_absence += listed is None
             outcome = Checked(listed, index=waiting.number, item=waiting.item, pair=waiting.pair, via="list")
             self._put(outcome)
@@ -343,6 +368,11 @@ class PlannedChecks:
             self._heads.append(waiting)
         else:
             self._undecided[kind].append((waiting, listed))
+
+    def _is_sure(self, kind: Kind, pair: Pair) -> bool:
+        """Whether a list that does not name a person suffices: those of both people say so, or others have vouched."""
+        owns = self._lists.owns
+        return (owns(pair.source) and owns(pair.target)) or self._witnesses[kind].conclude()
 
     def _plan_pair(self, waiting: _Waiting) -> None:
         ends, may_answer = (waiting.pair.source, waiting.pair.target), self._lists.may_answer
@@ -509,18 +539,11 @@ class PlannedChecks:
         waiting = [self._planned.pop(number) for number in numbers if number in self._planned]
         if not waiting:
             return
-        is_mine = self._lists.is_me(self._lists.known_as(person))
-        invitations = is_mine or self._lists.visible.are_read
-        goes_on = partial(self._goes_on, person, waiting)
         try:
-            lists = await self._reader.read(person, parking, invitations=invitations, goes_on=goes_on)
+            lists = await self._read(person, parking, partial(self._goes_on, person, waiting))
             if lists is None:
                 self._heads.extend(waiting)
                 return
-            if invitations and lists.invitations is None and not is_mine:
-                self._lists.visible.refused()
-            await self._compare_lists(lists, parking)
-            self._lists.add(lists)
         except ConnectionsError as error:
             self._heads.extend(waiting)
             self._list_failed(person, error)
@@ -540,6 +563,34 @@ class PlannedChecks:
                 else:
                     self._place(it, listed)
             self._confirm(lists)
+
+    async def _witness(self, kind: Kind, person: Userid, parking: Parking) -> None:
+        """Read the lists of a person for the sake of the people whom they name."""
+        if not self._uses_lists or self._lists.owns(person):
+            return
+        try:
+            lists = await self._read(person, parking)
+        except ConnectionsError as error:
+            self._list_failed(person, error)
+            return
+        if lists is not None:
+            self._failures = 0
+            invited = [_userid(it) for it, _ in lists.invitations or () if self._sees(person, _userid(it))]
+            self._witnesses[kind].read(person, map(_userid, lists.colleagues), invited)
+            self._confirm(lists)
+
+    async def _read(self, person: Identity, parking: Parking, goes_on: GoesOn | None = None) -> ListsOf | None:
+        """Read the lists of a person, compare them, and remember them; None if `goes_on` ended the first one."""
+        is_mine = self._lists.is_me(self._lists.known_as(person))
+        invitations = is_mine or self._lists.visible.are_read
+        lists = await self._reader.read(person, parking, invitations=invitations, goes_on=goes_on)
+        if lists is None:
+            return None
+        if invitations and lists.invitations is None and not is_mine:
+            self._lists.visible.refused()
+        await self._compare_lists(lists, parking)
+        self._lists.add(lists)
+        return lists
 
     def _goes_on(
         self, person: Identity, waiting: Iterable[_Waiting], found: set[Identity], total: int, page_size: int

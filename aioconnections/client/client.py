@@ -319,10 +319,12 @@ class Client(Resource):
         With a `Plan`, the source is read further ahead, and pairs are answered from a list of colleagues
         (`Checked.via`) where one list answers several pairs. Nothing is concluded from lists before 50 checks of people
         in lists and 100 of people who are not have confirmed it, for the lists of the signed-in user and for those of
-        others apart. Lists are compared with each other and with all checks of the run. If a contradiction is left
-        after asking again, the other pairs are checked one by one, and the run ends with an `InconsistentListsError` in
-        `stopped` if it had concluded from a list that two people are not connected (`Tally.doubtful`). A list cannot
-        show that a userid does not exist: where a check would be rejected for it, the status is None.
+        others apart. That two people are not connected is concluded if the lists of both say so, or from one list after
+        lists of 150 of the other people, and of a colleague of each, have shown that lists name them. Lists are
+        compared with each other and with all checks of the run. If a contradiction is left after asking again, the
+        other pairs are checked one by one, and the run ends with an `InconsistentListsError` in `stopped` if it had
+        concluded from a list that two people are not connected (`Tally.doubtful`). A list cannot show that a userid
+        does not exist: where a check would be rejected for it, the status is None.
 
         Args:
             pairs: any iterable or async iterable of `Pair` or tuples of source and target. Any other item is `Failed`.

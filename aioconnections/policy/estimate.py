@@ -5,7 +5,7 @@ as the run itself does: pairs that repeat one of the window are asked once, and 
 far as the other person is known by userid. What only the server knows is assumed:
 
 - Each list has as many pages as lists have on average. It names none of the people looked for.
-- The lists together name enough people to be confirmed.
+- The lists together name enough people to be confirmed, and each further trial of lists takes as many as expected.
 - The user is in none of the pairs, and is no administrator, for whom each list may take two more requests.
 """
 
@@ -19,6 +19,7 @@ from aioconnections.policy.plan import Plan
 from aioconnections.policy.planner import Check, List, Planner
 from aioconnections.policy.prices import PAGE_SIZE
 from aioconnections.policy.read_lists import BYTES_PER_LIST
+from aioconnections.policy.witnesses import EXPECTED_LISTS, LEAST_WAITING, RENEWED_AFTER
 from aioconnections.records import Identity, Userid
 from aioconnections.reprs import frozen, safe_repr
 
@@ -77,6 +78,12 @@ class Estimator:
         self._lists = 0
         self._pages = 0.0
         self._answered = 0
+        self._others: Counter[Identity] = Counter()  # whose lists contradict none, and the number of pairs that wait
+        self._waiting = 0  # pairs
+        self._tried = 0  # lists read because of them
+        self._spent = 0  # checks made in place of such lists
+        self._allowed = LEAST_WAITING
+        self._left = 0  # pairs that need no such lists
 
     def add(self, source: Identity, target: Identity) -> None:
         """Take the next pair into account."""
@@ -87,11 +94,16 @@ class Estimator:
             self._place(self._pairs, source, target)
             if self._planner.is_full:
                 self._decide()
+            if self._planner.waiting + self._waiting >= self._window:
+                self._planner.flush()
+                self._decide()
+                self._try_lists()
 
     def end(self) -> Estimate:
         """The estimate for all pairs; none can be added later."""
         self._planner.close()
         self._decide()
+        self._try_lists()
         auto = _LOGIN + self._checks
         if self._lists:
             auto += _RIGHTS + round(self._pages) + _STATUSES * min(self._lists, INVITATION_LISTS)
@@ -111,11 +123,43 @@ class Estimator:
         """Answer a pair from a list that was read, or hold it."""
         listed = self._listed
         if (source in listed and self._is_known(target)) or (target in listed and self._is_known(source)):
-            self._answered += 1
+            self._answer(source, target)
             return
         self._held[number] = source, target
         one, other = (None if it in listed else it for it in (source, target))
         self._planner.add(number, one, other)
+
+    def _answer(self, *people: Identity) -> None:
+        """Answer a pair from a list, perhaps after lists were tried."""
+        self._answered += 1
+        others = [it for it in people if it not in self._listed]
+        if others and self._left:
+            self._left -= 1
+        elif others:
+            self._others[others[0]] += 1
+            self._waiting += 1
+
+    def _try_lists(self) -> None:
+        """Read lists of people as far as no other lists contradict those that answer their pairs; see `Witnesses`."""
+        others = {it: count for it, count in self._others.items() if it not in self._listed}
+        pairs, tried = sum(others.values()), self._tried
+        self._others.clear()
+        self._waiting = 0
+        most = max(EXPECTED_LISTS - tried, 1)
+        read = min(len(others), most)
+        if pairs + self._spent <= read * self._planner.pages_on_average * self._planner.page_price:
+            self._checks += pairs
+            self._answered -= pairs
+            self._spent += pairs
+            return
+        self._lists += read
+        self._pages += read * self._planner.pages_on_average
+        if len(others) <= most:
+            self._tried += read
+            self._listed.update(others)
+        else:
+            self._tried = self._spent = 0
+            self._left = self._allowed = RENEWED_AFTER * max(self._allowed, pairs)
 
     def _is_known(self, person: Identity) -> bool:
         """Whether the userid of a person is known, so that a list which does not show it says something."""
@@ -155,7 +199,7 @@ class Estimator:
             if not is_full:
                 self._place(number, source, target)
             elif self._is_known(target if source == read.person else source):
-                self._answered += 1
+                self._answer(source, target)
             else:
                 self._checks += 1
 

@@ -169,6 +169,11 @@ class Invitations:
         """Whether to read the invitations of the next person too."""
         return self.are_visible is not False
 
+    @property
+    def are_expected(self) -> bool:
+        """Whether the invitations of most further people have to be read too."""
+        return self.may_be_visible if self.are_visible is None else self.are_visible
+
     def listed(self, found: int) -> None:
         """Take note of the number of invitations in the lists of one person."""
         if self.are_visible is not None:
