@@ -170,10 +170,10 @@ class ReadLists:
         if invitations is None:
             return UNKNOWN if visible is not False or self.is_me(owner) or self.is_me(other) else None
         status = invitations.get(other)
+        if status is None and any(folded(it) == folded(other) for it in invitations):
+            return UNKNOWN
         if self.is_me(owner) or (visible and not self.is_me(other)):
-            if status is None:
-                return UNKNOWN if any(folded(it) == folded(other) for it in invitations) else None
-            return status if is_source else swapped(status)
+            return status if status is None or is_source else swapped(status)
         is_open = visible is None and (status is not None or self.visible.may_be_visible)
         return UNKNOWN if is_open or self.is_me(other) else None
 

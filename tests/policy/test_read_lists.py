@@ -593,5 +593,15 @@ def test_lists_say_what_checks_say_or_nothing(data: Any) -> None:
                 assert owns is (answer is ACCEPTED), "a colleague is known from the list of either"
 
 
+@pytest.mark.parametrize("visible", [None, True, False])
+def test_a_list_of_invitations_that_names_a_userid_in_another_case_says_nothing(visible: bool | None) -> None:  # noqa: FBT001 # a parameter
+    lists = ReadLists(LARGE, lambda: Userid("me"))
+    know_visible(lists.visible, visible=visible)
+    found = ListsOf(Userid("ann"), frozenset({Userid("ann")}), (), ((Person("Bob", Userid("Bob")), PENDING),))
+    lists.add(found)
+    assert lists.answer(Pair(Userid("ann"), Userid("BOB"))) is UNKNOWN
+    assert lists.answers_of(found)(Pair(Userid("BOB"), Userid("ann"))) is UNKNOWN
+
+
 def _compare(answer: Status | Unknown | None, status: Status | None) -> None:
     assert isinstance(answer, Unknown) or answer is status
