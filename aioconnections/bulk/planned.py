@@ -178,18 +178,20 @@ class PlannedChecks:
 
     def take(self) -> Work:
         """See `Backlog`."""
+        self._busy += 1  # not only once the work begins: meanwhile other workers ask whether there is some
+        return partial(self._busily, self._taken())
+
+    def _taken(self) -> Work:
         if self._unrecorded:
-            return partial(self._busily, partial(self._record, self._unrecorded.popleft()))
+            return partial(self._record, self._unrecorded.popleft())
         if self._recorded:
-            return partial(self._busily, partial(self._recall, self._recorded.popleft()))
+            return partial(self._recall, self._recorded.popleft())
         if self._work:
-            return partial(self._busily, self._work.popleft())
+            return self._work.popleft()
         if self._invalid:
-            return partial(self._busily, partial(self._check, *self._invalid.popleft()))
+            return partial(self._check, *self._invalid.popleft())
         waiting = self._next_waiting()
-        return partial(
-            self._busily, _nothing if waiting is None else partial(self._check, waiting.number, waiting.item)
-        )
+        return _nothing if waiting is None else partial(self._check, waiting.number, waiting.item)
 
     def give_up(self, reason: str = NOT_DONE) -> None:
         """See `Backlog`."""
@@ -326,7 +328,6 @@ class PlannedChecks:
         self._finish(outcome)
 
     async def _busily(self, work: Work, parking: Parking) -> None:
-        self._busy += 1
         try:
             await work(parking)
         finally:

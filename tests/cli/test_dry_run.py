@@ -37,7 +37,7 @@ def test_without_a_url_it_prints_the_estimate_alone(command: Command, group: Pat
         "3,540 pairs",
         "plan  requests  time at 100/s",
         "head     3,541         35.4 s",
-        "auto       251          2.5 s",
+        "auto       252          2.5 s",
         MEANING,
         "nothing was sent",
     ]
@@ -45,7 +45,7 @@ def test_without_a_url_it_prints_the_estimate_alone(command: Command, group: Pat
     assert slow.err.splitlines()[1:4] == [
         "plan  requests  time at 0.5/s",
         "head     3,541        1:58:02",
-        "auto       251        0:08:22",
+        "auto       252        0:08:24",
     ]
 
 
@@ -150,6 +150,6 @@ def test_the_table_at_40_80_and_120_columns(terminal: Terminal, pairs_file: Pair
     assert not screen.cuts
     lines = screen.text.splitlines()
     at = lines.index("plan  requests  time at 100/s")
-    assert lines[at + 1 : at + 3] == ["head     1,192         11.9 s", "auto       217          2.2 s"]
+    assert lines[at + 1 : at + 3] == ["head     1,192         11.9 s", "auto       219          2.2 s"]
     assert " ".join(" ".join(lines[at + 3 :]).split()) == f"{MEANING} nothing was sent"
     assert "1,191 pairs; 1 of them repeats an earlier one; 1 unreadable" in " ".join(lines[:at])
