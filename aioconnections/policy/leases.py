@@ -25,6 +25,8 @@ __all__ = ["LATEST", "LEASE", "Grant", "LeasedStarts", "shared_interval"]
 LEASE = 0.2  # seconds
 LATEST = 0.02  # seconds
 _CLOCK_HOLDS = 10.0  # seconds: then the clocks are compared again, because they drift apart
+_MOST_PER_SECOND = 1e6  # a store counts in microseconds
+_LEAST_PER_SECOND = 1e-5
 _SHORTEST_WAIT = 0.005  # seconds between two requests for a lease, if the first was not granted
 
 
@@ -62,7 +64,7 @@ class LeasedStarts:
         used: number of starts since the last request for a lease.
 
     Raises:
-        InvalidInputError: `max_per_second` is not positive and finite.
+        InvalidInputError: see `shared_interval`.
     """
 
     __slots__ = (
@@ -163,7 +165,7 @@ class LeasedStarts:
         """See `Starts`; the starts that were granted stay valid.
 
         Raises:
-            InvalidInputError: `max_per_second` is not positive and finite.
+            InvalidInputError: see `shared_interval`.
         """
         self._own_interval = shared_interval(max_per_second)
         self.max_per_second = max_per_second
@@ -242,8 +244,14 @@ def shared_interval(max_per_second: float | None) -> float:
     """Seconds between two starts at a rate that processes share.
 
     Raises:
-        InvalidInputError: the rate is not positive and finite.
+        InvalidInputError: the rate is not positive and finite, or too low or too high for a store.
     """
     if max_per_second is None:
         raise InvalidInputError("max_per_second must be a number if the rate is shared with other processes, got None")
-    return interval_of(max_per_second)
+    interval = interval_of(max_per_second)
+    if not _LEAST_PER_SECOND <= max_per_second <= _MOST_PER_SECOND:
+        raise InvalidInputError(
+            "max_per_second must be between 0.00001 and 1,000,000 if the rate is shared with other processes, "
+            f"got {max_per_second:g}"
+        )
+    return interval

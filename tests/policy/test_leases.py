@@ -189,6 +189,16 @@ def test_a_rate_that_is_shared_has_a_number() -> None:
     assert starts.max_per_second == 100
 
 
+@pytest.mark.parametrize("value", [1e-6, 5e-324, 1_000_001, 1e9, 1e308])
+def test_a_rate_that_a_store_cannot_count_is_refused(value: float) -> None:
+    starts, _ = leased()
+    with pytest.raises(InvalidInputError, match=r"between 0\.00001 and 1,000,000"):
+        starts.change(value, 0.0)
+    assert starts.own_interval == 0.01
+    for allowed in (1e-5, 1_000_000):
+        starts.change(allowed, 0.0)
+
+
 def test_while_the_store_is_away_nothing_starts() -> None:
     starts, _ = leased()
     starts.granted(grant(0.0, 5, now=0.0), 0.0)
