@@ -68,9 +68,9 @@ class LeasedStarts:
     """
 
     __slots__ = (
-        "_asked_at", "_clocks", "_granted_interval", "_is_away", "_last", "_least", "_on_need", "_own_interval",
-        "_pace", "_ready", "_share", "_spare", "_spare_from", "_used_per_second", "burst", "late", "max_per_second",
-        "not_before", "used",
+        "_asked_at", "_clocks", "_delay", "_granted_interval", "_is_away", "_last", "_least", "_on_need",
+        "_own_interval", "_pace", "_ready", "_share", "_spare", "_spare_from", "_used_per_second", "burst", "late",
+        "max_per_second", "not_before", "used",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,15 @@ class LeasedStarts:
         self._asked_at = -inf
         self._used_per_second = 0.0  # until then
         self._clocks = [(-inf, inf), (-inf, inf)]  # for two periods: begin, and least difference
+        self._delay = 0.0  # by how much replies came later than the fastest one, lately
+
+    @property
+    def lead(self) -> float:
+        """Seconds before which no start is of use, because the reply may not be here by then.
+
+        Without it, a process whose event loop is busy would discard most starts that were due at once.
+        """
+        return min(max(0.0, self._delay - LATEST / 2), LEASE)
 
     @property
     def own_interval(self) -> float:
@@ -201,6 +210,7 @@ class LeasedStarts:
         if now - current[0] > _CLOCK_HOLDS:
             current, previous = (now, inf), current
         self._clocks = [(current[0], min(current[1], difference)), previous]
+        self._delay = max(self._delay / 2, difference - self._behind)
         self._granted_interval = grant.interval
         ready = self._ready
         is_sorted = not ready or not grant.starts or ready[-1] <= grant.starts[0]

@@ -49,11 +49,13 @@ LEASE = (
     + _STATE
     + """
 -- KEYS: state, spare, clients, rates, waiting
--- ARGV: client, number of starts, interval, burst, time of a lease, seconds until a silent client is forgotten
+-- ARGV: client, number of starts, interval, burst, time of a lease, seconds until a silent client is forgotten,
+--   time before which no start is of use to this client
 local client, count, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
+local from = now + ARGV[7]
 
 -- the clients, and the lowest rate that any of them allows
-local silent = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[6] * 1000000)
+local silent = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[6] * 1000000, 'LIMIT', 0, 1000)
 if #silent > 0 then
   redis.call('ZREM', KEYS[3], unpack(silent))
   redis.call('HDEL', KEYS[4], unpack(silent))
@@ -108,16 +110,16 @@ elseif count > 0 then
   local kept = share * redis.call('ZCOUNT', KEYS[5], '-inf', '(' .. string.format('%.0f', since))
   count = math.min(count, share)
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now))
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now + lease, 'LIMIT', 0, count)) do
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], from, now + lease, 'LIMIT', 0, count)) do
     table.insert(granted, string.match(member, '^%d+'))
     redis.call('ZREM', KEYS[2], member)
   end
   while #granted < count do
     local start
-    if following <= now then
-      start, following = now, now
+    if following <= from then
+      start, following = math.max(from, last), from
     else
-      start = math.max(now, last, following - (burst - 1) * interval)
+      start = math.max(from, last, following - (burst - 1) * interval)
     end
     if start + kept * interval > now + lease then
       wait = math.min(start + kept * interval - now - lease, lease)

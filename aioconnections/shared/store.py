@@ -86,13 +86,16 @@ class Store:
         self._claim = register(scripts.CLAIM)
         self._settle = register(scripts.SETTLE)
 
-    async def lease(self, count: int, interval: float, burst: int) -> Reply:
-        """Request `count` starts, and say what this client allows; fewer may be granted.
+    async def lease(self, count: int, interval: float, burst: int, lead: float = 0.0) -> Reply:
+        """Request `count` starts, and say what this client allows.
+
+        Fewer may be granted, and none that is due within `lead` seconds.
 
         Raises:
             SharedStoreError: the store is away, or refuses to work.
         """
-        arguments: list[str | int] = [self._id, count, _micro(interval), burst, _micro(LEASE_TIME), int(SILENT)]
+        times = _micro(LEASE_TIME), int(SILENT), _micro(lead)
+        arguments: list[str | int] = [self._id, count, _micro(interval), burst, *times]
         async with self._errors():
             reply: list[Any] = await self._lease(self._keys("state", "spare", "clients", "rates", "waiting"), arguments)
         now, every, wait, held, away, refusals = (int(value) for value in reply[:6])

@@ -139,6 +139,18 @@ def test_a_start_that_is_given_back_is_assigned_again() -> None:
     assert starts.reserve(0.0) == pytest.approx(first, abs=1e-5)
 
 
+def test_late_replies_ask_for_later_starts() -> None:
+    starts, _ = leased()
+    starts.granted(grant(0.0, 0, now=0.0), 0.0)
+    assert starts.lead == 0.0
+    starts.granted(grant(0.0, 0, now=1.0), 1.06)  # 60 ms later than the fastest
+    assert starts.lead == pytest.approx(0.06 - LATEST / 2, abs=1e-5)
+    starts.granted(grant(0.0, 0, now=2.0), 2.0)
+    assert starts.lead == pytest.approx(0.03 - LATEST / 2, abs=1e-5)
+    starts.granted(grant(0.0, 0, now=3.0), 5.0)
+    assert starts.lead == LEASE  # none is granted for a later time
+
+
 def test_unused_starts_are_given_back_to_the_store_by_its_time() -> None:
     starts, _ = leased()
     starts.granted(grant(0.0, 10, now=0.0), 0.0)
