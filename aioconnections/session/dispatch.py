@@ -23,6 +23,7 @@ from aioconnections.errors import (
     InDoubtError,
     LocalLimitError,
     ServerUnavailableError,
+    SharedStoreError,
     TransportError,
 )
 from aioconnections.policy.gate import Gate
@@ -228,7 +229,7 @@ class Dispatcher:
         else:
             proved = False
             try:
-                await context.wait(self._claim(name))
+                await context.wait(self._claim(name, in_run=run is not None))
                 self.document = await self.converse(prove_login(self._address), context)
                 proved = True
             finally:
@@ -245,10 +246,10 @@ class Dispatcher:
         name = f"{self._address.origin} {type(auth).__qualname__} {credential().reveal()}"
         return self._runtime.shared.name_of(name)
 
-    async def _claim(self, name: str) -> None:
+    async def _claim(self, name: str, *, in_run: bool) -> None:
         """Wait until this process may prove the login that is called `name` in the shared store."""
         try:
-            await self._runtime.shared.claim(name)
+            await self._runtime.shared.claim(name, in_run=in_run)
         except AuthenticationError as refusal:
             self.heard_of_refusal(refusal)
             raise
@@ -565,6 +566,6 @@ class _SharedProof:
 
     def check(self, *, in_run: bool) -> None:
         """Raise the failure, unless only the sender of the canary gave up: a run waits longer than a single call."""
-        gave_up = isinstance(self.failure, ServerUnavailableError) and not self._in_run
+        gave_up = isinstance(self.failure, ServerUnavailableError | SharedStoreError) and not self._in_run
         if self.failure is not None and not (in_run and gave_up):
             raise copy(self.failure)

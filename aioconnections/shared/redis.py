@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from aioconnections.clock import Timer, on_asyncio
 from aioconnections.errors import AuthenticationError, SharedStoreError, UsageError
@@ -30,8 +28,6 @@ __all__ = ["RedisState"]
 
 LOG = logging.getLogger("aioconnections")
 
-News: TypeAlias = "tuple[Callable[[Store], Awaitable[object]], float]"
-
 _SIGN_OF_LIFE = 20.0  # seconds between two requests to the store at most
 _PATIENCE = 2.0  # seconds for which single calls wait for a store that is away
 _FIRST_RETRY = 0.05  # seconds between two attempts to reach it
@@ -39,11 +35,12 @@ _LAST_RETRY = 1.0
 _LONGEST_EXCHANGE = 5.0  # seconds that the end waits for the task
 _GOODBYE = 1.0  # seconds for giving back what is left at the end
 _IDLE = 0.05  # seconds without use after which starts are given back
-_MOST_NEWS = 1_000
 _NEWS_OF_OUTAGE_HOLD = 5.0  # seconds
 _POLL = 0.05  # seconds between two questions whether another process has proved a login
 _REFUSAL_HOLDS = 900.0  # seconds
-_PROOF_HOLDS = 600.0  # seconds, as for `Gate`
+_PROOF_HOLDS = (
+    10.0  # seconds: the password may be changed, and every process that relies on the proof sends the old one
+)
 
 
 class RedisState:
@@ -65,13 +62,15 @@ class RedisState:
         )
         self._settings = settings
         self._key = settings.key()
-        self._news: deque[News] = deque(maxlen=_MOST_NEWS)
+        self._verdicts: dict[str, str] = {}  # what is to be told about logins
+        self._pause_until = self._outage_until = -inf  # pause and outage that are to be told, unless it is too late
         self._claims: dict[str, float] = {}  # logins that this process proves, and when the claims are renewed
         self._awake = asyncio.Event()
         self._away_since: float | None = None
         self._problem = SharedStoreError("the shared store was not asked yet")
         self._retry_at = self._retry_in = 0.0
         self._heard_at = -inf  # time of the last reply
+        self._told: float | None = None  # the time between two starts that the store was told last
         self._outage = 0  # the latest outage that was heard of
         self._refusals: int | None = None  # how many refused logins were heard of
         self._used_before = -1  # starts used when it was last looked whether they are used
@@ -110,7 +109,7 @@ class RedisState:
         with suppress(SharedStoreError, TimeoutError):
             if self._away_since is None:
                 async with asyncio.timeout(_GOODBYE):
-                    for login in self._claims:
+                    for login in [*self._claims]:
                         self.settle(login, proved=False)
                     await self._tell(store)
                     await self._give_back(store, here)
@@ -119,12 +118,13 @@ class RedisState:
 
     def pause(self, seconds: float) -> None:
         """See `SharedState`."""
-        until = self._now() + seconds
-        self._report(lambda store: store.hold(until - self._now()), until)
+        self._pause_until = max(self._pause_until, self._now() + seconds)
+        self._wake()
 
     def went_away(self) -> None:
         """See `SharedState`."""
-        self._report(lambda store: store.went_away(), self._now() + _NEWS_OF_OUTAGE_HOLD)
+        self._outage_until = self._now() + _NEWS_OF_OUTAGE_HOLD
+        self._wake()
 
     def name_of(self, credential: str) -> str | None:
         """See `SharedState`."""
@@ -132,17 +132,24 @@ class RedisState:
             return None
         return hmac.digest(self._key, credential.encode("utf-8", "surrogatepass"), sha256).hex()
 
-    async def claim(self, login: str) -> None:
+    async def claim(self, login: str, *, in_run: bool) -> None:
         """See `SharedState`."""
         assert self._here is not None and self._store is not None  # noqa: S101, PT018 # set by `open`
-        clock, seconds = self._here.clock, self._here.attempt_timeout
-        while True:
+        clock, seconds, retry_in = self._here.clock, self._here.attempt_timeout, _FIRST_RETRY
+        began: float | None = None  # when the store was first found away
+        while not self._is_closing:
             try:
                 is_ours, state, left = await self._store.claim(login, seconds)
             except SharedStoreError as error:
-                if self._settings.fallback is None or not error.temporary:
+                now = clock.now()
+                began = now if began is None else began
+                if self._settings.fallback is not None and error.temporary:
+                    return
+                if not error.temporary or now - self._since(began) >= self._patience(in_run=in_run):
                     raise
-                return
+                await clock.sleep(retry_in)
+                retry_in = min(2 * retry_in, _LAST_RETRY)
+                continue
             if is_ours:
                 self._claims[login] = clock.now() + seconds / 3
                 self._wake()
@@ -152,20 +159,32 @@ class RedisState:
             if state == "proved":
                 return
             await clock.sleep(min(_POLL, max(left, 0.001)))
+        raise _closed()
+
+    def _since(self, moment: float) -> float:
+        """Since when the store has been away, if it was found away at `moment`."""
+        return moment if self._away_since is None else min(self._away_since, moment)
+
+    def _patience(self, *, in_run: bool) -> float:
+        """For how many seconds a request waits for a store that is away."""
+        if not in_run:
+            return _PATIENCE
+        assert self._here is not None  # noqa: S101 # the callers have checked
+        return inf if self._here.outage_timeout is None else self._here.outage_timeout
 
     def settle(self, login: str, *, proved: bool) -> None:
         """See `SharedState`."""
-        self._claims.pop(login, None)
-        self._report(lambda store: store.settle(login, "proved" if proved else "", _PROOF_HOLDS), inf)
+        self._report(login, "proved" if proved else "")
 
     def refuse(self, login: str, status: int) -> None:
         """See `SharedState`."""
-        self._claims.pop(login, None)
-        self._report(lambda store: store.settle(login, f"refused:{status}", _REFUSAL_HOLDS), inf)
+        self._report(login, f"refused:{status}")
 
-    def _report(self, tell: Callable[[Store], Awaitable[object]], until: float) -> None:
-        """Let the task tell something to the store, unless it has not come to that until then."""
-        self._news.append((tell, until))
+    def _report(self, login: str, verdict: str) -> None:
+        """Let the task tell the store what is known about a login; a refusal stands."""
+        self._claims.pop(login, None)
+        if not self._verdicts.get(login, "").startswith("refused"):
+            self._verdicts[login] = verdict
         self._wake()
 
     def _now(self) -> float:
@@ -174,6 +193,13 @@ class RedisState:
 
     def _wake(self) -> None:
         self._awake.set()
+        if self._is_closing and self._here is not None:  # no start will arrive
+            self._here.clock.call_at(self._now(), self._end_late_waits)
+
+    def _end_late_waits(self) -> None:
+        """End the waits that have begun after the end."""
+        assert self._here is not None  # noqa: S101 # the caller has checked
+        self._here.fail(_closed(), self._is_closing)
 
     async def _keep(self, store: Store, here: Here) -> None:
         """Keep in touch with the store until the client is closed."""
@@ -193,6 +219,7 @@ class RedisState:
                     here.review()
                 else:
                     self._end_waits(here)
+                    self._awake.clear()  # what waits still needs nothing before the next attempt
         finally:
             if timer is not None:
                 timer.cancel()
@@ -217,9 +244,12 @@ class RedisState:
                 self._claims[login] = now + here.attempt_timeout / 3
                 await store.claim(login, here.attempt_timeout)
         count = starts.wanted(now, here.waiting())
-        if count or self._away_since is not None or now - self._heard_at >= _SIGN_OF_LIFE:
+        is_due = now - self._heard_at >= _SIGN_OF_LIFE or self._told != starts.own_interval
+        if count or is_due or self._away_since is not None:
             starts.asked(now)
-            reply = await store.lease(count, starts.own_interval, starts.burst)
+            told = starts.own_interval
+            reply = await store.lease(count, told, starts.burst, starts.lead)
+            self._told = told
             await self._heard(reply, store, here)
         elif len(starts):
             if starts.used == self._used_before and not here.waiting():
@@ -250,11 +280,21 @@ class RedisState:
                 logins[login](_refusal(state))
 
     async def _tell(self, store: Store) -> None:
-        while self._news:
-            tell, until = self._news[0]
-            if self._now() < until:
-                await tell(store)
-            self._news.popleft()
+        until = self._pause_until
+        if self._now() < until:
+            await store.hold(until - self._now())
+            if self._pause_until == until:
+                self._pause_until = -inf
+        until = self._outage_until
+        if self._now() < until:
+            await store.went_away()
+            if self._outage_until == until:
+                self._outage_until = -inf
+        while self._verdicts:
+            login, verdict = next(iter(self._verdicts.items()))
+            await store.settle(login, verdict, _REFUSAL_HOLDS if verdict.startswith("refused") else _PROOF_HOLDS)
+            if self._verdicts[login] == verdict:
+                del self._verdicts[login]
 
     async def _give_back(self, store: Store, here: Here) -> None:
         unused = self.starts.take_unused(here.clock.now())
@@ -280,11 +320,14 @@ class RedisState:
         assert self._away_since is not None  # noqa: S101 # the caller has checked
         lasted = here.clock.now() - self._away_since
         if lasted >= _PATIENCE or not self._problem.temporary:
-            limit = inf if here.outage_timeout is None else here.outage_timeout
-            here.fail(self._problem, lasted >= limit or not self._problem.temporary)
+            here.fail(self._problem, lasted >= self._patience(in_run=True) or not self._problem.temporary)
 
     def __repr__(self) -> str:
         return f"RedisState({self._settings!r}, {'away' if self._away_since is not None else 'there'})"
+
+
+def _closed() -> UsageError:
+    return UsageError("this Client is closed")
 
 
 def _refusal(state: str) -> AuthenticationError:

@@ -75,12 +75,13 @@ class SharedState(Protocol):
         """What a login is called in the store: a keyed digest; None if logins are not shared."""
         ...
 
-    async def claim(self, login: str) -> None:
-        """Return once this process may prove a login; `settle` must follow.
+    async def claim(self, login: str, *, in_run: bool) -> None:
+        """Return once this process may prove a login; `settle` must follow. A run waits longer for the store.
 
         Raises:
             AuthenticationError: the server has refused it in another process.
             SharedStoreError: the store is away.
+            UsageError: the client is closed meanwhile.
         """
         ...
 
@@ -114,7 +115,7 @@ class InProcess:
     def name_of(self, credential: str) -> str | None:
         """See `SharedState`; equal credentials have one session, which knows the refusal."""
 
-    async def claim(self, login: str) -> None:
+    async def claim(self, login: str, *, in_run: bool) -> None:
         """See `SharedState`."""
 
     def settle(self, login: str, *, proved: bool) -> None:
