@@ -96,6 +96,11 @@ class _OneHeader:
                     self._value = Secret(await self._renew())
         return self._header()
 
+    @property
+    def is_renewable(self) -> bool:
+        """Whether a refusal says little, because another credential follows."""
+        return self._renew is not None
+
     def credential(self) -> Secret:
         """The secret that identifies this login."""
         return self._value

@@ -142,6 +142,11 @@ class OAuth2:
                 await self._renew(send)
             return self._headers()
 
+    @property
+    def is_renewable(self) -> bool:
+        """Whether a refusal says little, because another credential follows; True."""
+        return True
+
     def credential(self) -> Secret:
         """The grant for the next tokens, with the application's credentials; it changes with every renewal."""
         return Secret(f"{self._grant.reveal()}&{self._application.reveal()}")

@@ -238,10 +238,13 @@ class Dispatcher:
         self._profiles.login_proved()
 
     def shared_name(self) -> str | None:
-        """What the login is called in a shared store; None if it is not known there."""
+        """What the login is called in a shared store; None if it is not known there.
+
+        A renewable one is not: each process renews its own.
+        """
         auth = self._login.auth
         credential = getattr(auth, "credential", None)
-        if credential is None:
+        if credential is None or getattr(auth, "is_renewable", False):
             return None
         name = f"{self._address.origin} {type(auth).__qualname__} {credential().reveal()}"
         return self._runtime.shared.name_of(name)

@@ -11,12 +11,14 @@ import asyncio
 import hmac
 import logging
 from contextlib import suppress
+from copy import copy
+from functools import partial
 from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
 from aioconnections.clock import Timer, on_asyncio
-from aioconnections.errors import AuthenticationError, SharedStoreError, UsageError
+from aioconnections.errors import AuthenticationError, ConnectionsError, SharedStoreError, UsageError
 from aioconnections.policy.leases import LeasedStarts
 from aioconnections.shared.settings import RedisShared
 from aioconnections.shared.state import Here
@@ -38,9 +40,7 @@ _IDLE = 0.05  # seconds without use after which starts are given back
 _NEWS_OF_OUTAGE_HOLD = 5.0  # seconds
 _POLL = 0.05  # seconds between two questions whether another process has proved a login
 _REFUSAL_HOLDS = 900.0  # seconds
-_PROOF_HOLDS = (
-    10.0  # seconds: the password may be changed, and every process that relies on the proof sends the old one
-)
+_PROOF_HOLDS = 10.0  # seconds: after a change of the password, each process that relies on it sends the old one
 
 
 class RedisState:
@@ -74,7 +74,7 @@ class RedisState:
         self._outage = 0  # the latest outage that was heard of
         self._refusals: int | None = None  # how many refused logins were heard of
         self._used_before = -1  # starts used when it was last looked whether they are used
-        self._is_closing = False
+        self._end_error: ConnectionsError | None = None  # why nothing is shared any more
         self._here: Here | None = None
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +102,7 @@ class RedisState:
         task, store, here = self._task, self._store, self._here
         if task is None or store is None or here is None:
             return
-        self._task, self._is_closing = None, True
+        self._task, self._end_error = None, UsageError("this client is closed")
         self._wake()
         if (await asyncio.wait({task}, timeout=_LONGEST_EXCHANGE))[1]:  # not cancelled before: redis-py may swallow it
             task.cancel()
@@ -137,7 +137,7 @@ class RedisState:
         assert self._here is not None and self._store is not None  # noqa: S101, PT018 # set by `open`
         clock, seconds, retry_in = self._here.clock, self._here.attempt_timeout, _FIRST_RETRY
         began: float | None = None  # when the store was first found away
-        while not self._is_closing:
+        while self._end_error is None:
             try:
                 is_ours, state, left = await self._store.claim(login, seconds)
             except SharedStoreError as error:
@@ -159,7 +159,7 @@ class RedisState:
             if state == "proved":
                 return
             await clock.sleep(min(_POLL, max(left, 0.001)))
-        raise _closed()
+        raise copy(self._end_error)
 
     def _since(self, moment: float) -> float:
         """Since when the store has been away, if it was found away at `moment`."""
@@ -193,20 +193,24 @@ class RedisState:
 
     def _wake(self) -> None:
         self._awake.set()
-        if self._is_closing and self._here is not None:  # no start will arrive
-            self._here.clock.call_at(self._now(), self._end_late_waits)
-
-    def _end_late_waits(self) -> None:
-        """End the waits that have begun after the end."""
-        assert self._here is not None  # noqa: S101 # the caller has checked
-        self._here.fail(_closed(), self._is_closing)
+        if self._end_error is not None and self._here is not None:  # no start will arrive
+            self._here.clock.call_at(self._now(), partial(self._here.fail, self._end_error, True))  # noqa: FBT003 # as above
 
     async def _keep(self, store: Store, here: Here) -> None:
         """Keep in touch with the store until the client is closed."""
+        try:
+            await self._exchange_until_closed(store, here)
+        except Exception as error:  # without this task, requests would wait for ever
+            LOG.exception("sharing has ended")
+            problem = SharedStoreError(f"sharing has ended because of {type(error).__name__}", temporary=False)
+            self._end_error = problem
+            here.fail(problem, True)  # noqa: FBT003 # a callable takes no keywords
+
+    async def _exchange_until_closed(self, store: Store, here: Here) -> None:
         clock = here.clock
         timer: Timer | None = None
         try:
-            while not self._is_closing:
+            while self._end_error is None:
                 timer = clock.call_at(self._next(clock.now()), self._wake)
                 await self._awake.wait()
                 timer.cancel()
@@ -324,10 +328,6 @@ class RedisState:
 
     def __repr__(self) -> str:
         return f"RedisState({self._settings!r}, {'away' if self._away_since is not None else 'there'})"
-
-
-def _closed() -> UsageError:
-    return UsageError("this Client is closed")
 
 
 def _refusal(state: str) -> AuthenticationError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from redis_server import RedisServer, running_redis
 from server import Place
 
-from aioconnections import AuthenticationError, RedisShared, Share, Timeouts, UsageError
+from aioconnections import AuthenticationError, Bearer, RedisShared, Share, SharedStoreError, Timeouts, UsageError
 from aioconnections.reference import Fault
 from aioconnections.shared.store import Store
 
@@ -36,13 +35,18 @@ def test_the_event_loop_is_free_while_a_run_waits_for_redis(tmp_path: Path) -> N
         async with place.client(0, shared=RedisShared(redis.url), **options) as client:
             run = asyncio.create_task(client.check_many(pairs_of(place, 50)).collect())
             await asyncio.sleep(0.5)
+            state: Any = client._caller.server.shared
+            turns, end_waits = 0, state._end_waits
+
+            def counted(here: object) -> None:
+                nonlocal turns
+                turns += 1
+                end_waits(here)
+
+            state._end_waits = counted
             redis.stop()
-            longest = 0.0
-            for _ in range(100):
-                before = time.monotonic()
-                await asyncio.sleep(0.04)
-                longest = max(longest, time.monotonic() - before)
-            assert longest < 0.6  # about a second, if the task that asks the store never lets go
+            await asyncio.sleep(4)
+            assert 0 < turns < 200  # some at each attempt to reach Redis; tens of thousands without a pause between
             await run
 
     with running_redis(tmp_path) as redis:
@@ -191,5 +195,49 @@ def test_a_client_whose_replies_are_late_gets_starts_that_it_can_use(shared: Red
         await store.give_back([reply.grant.now + 0.05], 0.01)
         assert min((await store.lease(9, 0.01, 1, 0.1)).grant.starts) >= reply.grant.now + 0.1
         await store.aclose()
+
+    asyncio.run(main())
+
+
+def test_an_error_of_the_task_itself_ends_all_waits(shared: RedisShared, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place()
+
+    async def main() -> None:
+        async with place.client(0, shared=shared, max_per_second=100) as client:
+            await client.me()
+
+            async def broken(*_: object) -> None:
+                raise ZeroDivisionError
+
+            monkeypatch.setattr(Store, "lease", broken)
+            ends: list[BaseException | None] = []
+            for number in range(1, 6):  # a start that was granted before may serve the first ones
+                call = asyncio.create_task(client.check(place.person(0), place.person(number)))
+                await asyncio.wait({call}, timeout=10)
+                ends.append(call.exception())
+            for error in ends[-2:]:
+                assert isinstance(error, SharedStoreError)
+                assert "because of ZeroDivisionError" in str(error)
+                assert not error.temporary
+
+    asyncio.run(main())
+
+
+def test_a_refusal_of_a_token_that_can_be_renewed_is_not_shared(shared: RedisShared) -> None:
+    place = Place(auth="oauth")
+
+    async def fails() -> str:
+        raise ValueError("no token today")
+
+    async def renews() -> str:
+        return "token-0"
+
+    async def main() -> None:
+        one = place.client(0, auth=Bearer("outdated", renew=fails), shared=shared, max_per_second=100)
+        other = place.client(0, auth=Bearer("outdated", renew=renews), shared=shared, max_per_second=100)
+        async with one, other:
+            with pytest.raises(AuthenticationError):
+                await one.me()
+            assert (await other.me()).userid == place.person(0).userid
 
     asyncio.run(main())
