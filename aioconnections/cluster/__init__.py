@@ -9,12 +9,14 @@ from aioconnections.lazy import all_names, imported
 if TYPE_CHECKING:
     from aioconnections.cluster.dask import check_many, check_many_async
     from aioconnections.cluster.settings import ClusterProgress, ClusterResult
+    from aioconnections.cluster.shards import Shard
 
-__all__ = ["ClusterProgress", "ClusterResult", "check_many", "check_many_async"]
+__all__ = ["ClusterProgress", "ClusterResult", "Shard", "check_many", "check_many_async"]
 
 _LAZY = {
     "ClusterProgress": "aioconnections.cluster.settings",
     "ClusterResult": "aioconnections.cluster.settings",
+    "Shard": "aioconnections.cluster.shards",
     "check_many": "aioconnections.cluster.dask",
     "check_many_async": "aioconnections.cluster.dask",
 }
