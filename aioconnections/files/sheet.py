@@ -11,11 +11,14 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
-from typing import IO, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
 
 from aioconnections.files.dialect import BOM, CsvDialect, excel_safe_cell
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import InputRow
+
+if TYPE_CHECKING:
+    import io
 
 __all__ = ["Format", "RowWriter", "Sheet", "encodable", "is_regular"]
 
@@ -32,7 +35,13 @@ def is_regular(file: IO[str]) -> bool:
 
 
 class Sheet:
-    """Writes rows to a file, after a header if the format has one, replacing its previous content."""
+    """Writes rows to a file, after a header if the format has one, replacing its previous content.
+
+    Attributes:
+        form: format of the rows.
+        columns: names of the columns of CSV.
+        dialect: form of CSV.
+    """
 
     def __init__(
         self,
@@ -43,12 +52,14 @@ class Sheet:
         fresh: bool,
         dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
         marked: bool = False,
+        before: Callable[[], object] = lambda: None,
     ) -> None:
+        self.form: Format = form
+        self.columns: Sequence[str] = columns
+        self.dialect: CsvDialect = dialect
         self._file = file
-        self._form: Format = form
-        self._columns = columns
         self._fresh = fresh
-        self._dialect = dialect
+        self._before = before
         self._mark = BOM if marked else ""
         self._write: RowWriter | None = None
 
@@ -57,13 +68,24 @@ class Sheet:
         """Whether anything was written."""
         return self._write is not None
 
+    @property
+    def marked(self) -> bool:
+        """Whether the file begins with a byte order mark."""
+        return bool(self._mark)
+
+    @property
+    def encoding(self) -> str:
+        """Encoding of the file."""
+        return cast("io.TextIOWrapper", self._file).encoding
+
     def begin(self) -> RowWriter:
         """Write the header unless it has been written, and return the function that writes rows."""
         if self._write is None:
+            self._before()
             if self._fresh and is_regular(self._file):
                 self._file.truncate(0)
             self._file.write(self._mark)
-            self._write = _writer(self._file, self._form, self._columns, self._dialect)
+            self._write = _writer(self._file, self.form, self.columns, self.dialect)
         return self._write
 
     def __call__(self, row: InputRow) -> None:
