@@ -20,6 +20,7 @@ def check(
     *,
     people: PeopleFiles = PEOPLE_FILES,
     plan: Literal["head", "auto"] = "head",
+    shard: str | None = None,
     server: ServerOptions = SERVER,
     run: CheckingRun = CHECKING,
     rows: PairRows = PAIR_ROWS,
@@ -43,6 +44,11 @@ def check(
     number of requests is printed for each plan, with the time that they take at --max-per-second. Without a URL, or
     with --plan auto, whose requests depend on responses, no requests are written. A journal is not read.
 
+    With --shard, several machines share an input without a coordinator: "--shard 3/16 --output part-3.csv" checks the
+    third of 16 shards, and "aioconnections merge part-*.csv" makes one result of the 16 parts. All rows with the same
+    source are in one shard. A part has one more column, input_row: the number of the row in the whole input, from 1.
+    When the run has ended, part-3.csv.shard.json is written, which "aioconnections merge" needs beside the part.
+
     Args:
         pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
             target_email, target_userid or target_key; others are copied to the result. With --against, people. Omitted
@@ -51,12 +57,15 @@ def check(
         plan: How to find out: one check for each pair, or automatically also by reading lists of colleagues, where one
             list answers many pairs. Lists are used only after checks have confirmed them. Many thousands of pairs among
             the same people then take a hundredth of the requests.
+        shard: Check only one shard of the rows, such as 3/16, the third of 16. Needs --output.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.
         cluster: Checks on many machines.
     """
     if cluster.cluster is not None:
+        if shard is not None:
+            raise InvalidInputError("--shard and --cluster cannot be used together; a cluster divides the rows itself")
         from aioconnections.cli.cluster_run import check_on_cluster
 
         return check_on_cluster(pairs, plan, people=people, server=server, run=run, rows=rows, options=cluster)
@@ -68,12 +77,14 @@ def check(
     from aioconnections.cli.verbs import CHECK, PLANNED_CHECK
 
     verb = CHECK if plan == "head" else PLANNED_CHECK
-    person_rows = people.rows(pairs, rows)
-    if person_rows is None:
-        return do_rows(verb, server, Source(pairs), run, rows)
+    source, chosen = Source(pairs), people.rows(pairs, rows)
+    if chosen is not None:
+        from aioconnections.cli.group import PeopleSource
 
-    from aioconnections.cli.group import PeopleSource
+        first = pairs if people.group is None else people.group
+        source = PeopleSource(first, against=people.against, both_ways=people.both_ways)
+    if shard is not None:
+        from aioconnections.cli.sharding import sharded
 
-    first = pairs if people.group is None else people.group
-    source = PeopleSource(first, against=people.against, both_ways=people.both_ways)
-    return do_rows(verb, server, source, run, person_rows)
+        source = sharded(source, shard, server, run, rows)
+    return do_rows(verb, server, source, run, chosen or rows)

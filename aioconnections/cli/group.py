@@ -6,9 +6,9 @@ People are held in memory, each once. Pairs are made one by one: 10,000 people h
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import combinations, permutations
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -35,7 +35,7 @@ from aioconnections.files.rows import (
 from aioconnections.files.source import opened
 from aioconnections.records import Identity
 
-__all__ = ["PeopleSource"]
+__all__ = ["PeopleBlock", "PeopleSource", "PeopleTable"]
 
 ItemT = TypeVar("ItemT", bound=Item)
 
@@ -108,6 +108,45 @@ class _Member:
 
 
 @frozen
+class PeopleBlock:
+    """The pairs of one person as their source.
+
+    Attributes:
+        count: number of the pairs.
+    """
+
+    _member: _Member
+    _targets: Sequence[_Member]
+    _first: int
+    count: int
+
+    @property
+    def source(self) -> Identity:
+        """The person."""
+        return self._member.identity
+
+    def pairs(self) -> Iterator[RowPair]:
+        """The pairs, one by one."""
+        member, identity = self._member, self._member.identity
+        for target in islice(self._targets, self._first, None):
+            if target.identity != identity:
+                yield RowPair(identity, target.identity, member.as_source | target.as_target)
+
+
+@frozen
+class PeopleTable(Table[RowPair]):
+    """The pairs of people.
+
+    Attributes:
+        blocks: gives the pairs by their source, so that those of a source can be left out without making them.
+        contents: on what the pairs depend, for a digest.
+    """
+
+    blocks: Callable[[], Iterator[PeopleBlock]] = lambda: iter(())
+    contents: Sequence[object] = ()
+
+
+@frozen
 class _People:
     """The people in one file, each once.
 
@@ -125,33 +164,41 @@ class _People:
     unreadable: int
     notes: tuple[str, ...]
 
-    def with_each_other(self, *, both_ways: bool) -> Table[RowPair]:
+    def with_each_other(self, *, both_ways: bool) -> PeopleTable:
         """The pairs of these people: each pair once, or both ways."""
-        members, count = self.members.values(), len(self.members)
-        pairs = permutations(members, 2) if both_ways else combinations(members, 2)
-        return self._table(self, pairs, count * (count - 1) // (1 if both_ways else 2))
+        members = [*self.members.values()]
 
-    def with_others(self, others: _People) -> Table[RowPair]:
+        def blocks() -> Iterator[PeopleBlock]:
+            for index, member in enumerate(members):
+                first = 0 if both_ways else index + 1
+                yield PeopleBlock(member, members, first, len(members) - first - both_ways)
+
+        return self._table(self, blocks, [("group", both_ways)])
+
+    def with_others(self, others: _People) -> PeopleTable:
         """The pairs of each person and each of the others, without the pairs of a person and themself."""
+        targets = [*others.members.values()]
 
-        def pairs() -> Iterator[tuple[_Member, _Member]]:
+        def blocks() -> Iterator[PeopleBlock]:
             for identity, member in self.members.items():
-                same = others.members.get(identity)
-                yield from ((member, other) for other in others.members.values() if other is not same)
+                yield PeopleBlock(member, targets, 0, len(targets) - (identity in others.members))
 
-        total = len(self.members) * len(others.members) - len(self.members.keys() & others.members.keys())
-        return self._table(others, pairs(), total)
+        return self._table(others, blocks, ["against", *(member.as_target for member in targets)])
 
-    def _table(self, targets: _People, pairs: Iterator[tuple[_Member, _Member]], total: int) -> Table[RowPair]:
+    def _table(
+        self, targets: _People, blocks: Callable[[], Iterator[PeopleBlock]], contents: list[object]
+    ) -> PeopleTable:
         read = (self,) if targets is self else (self, targets)
-        return Table(
+        return PeopleTable(
             self.table.form,
             (*(f"source_{kind}" for kind in self.kinds), *(f"target_{kind}" for kind in targets.kinds)),
-            (RowPair(one.identity, other.identity, one.as_source | other.as_target) for one, other in pairs),
+            (pair for block in blocks() for pair in block.pairs()),
             self.table.dialect,
-            total=total,
+            total=sum(block.count for block in blocks()),
             omitted=sum(people.unreadable for people in read),
             notes=tuple(note for people in read for note in people.notes),
+            blocks=blocks,
+            contents=[*contents, *(member.as_source for member in self.members.values())],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -32,11 +32,12 @@ def rows_to(
     *,
     source: io.TextIOWrapper | None,
     dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
+    before: Callable[[], object] = lambda: None,
 ) -> Generator[Sheet]:
     """Open the file `output`, or stdout if it is None, and yield a `Sheet` that writes rows to it.
 
-    An existing file is replaced when the first row is written, or at the end if there are no rows. CSV has the dialect
-    and, as far as possible, the encoding of the input; JSON lines are ASCII.
+    An existing file is replaced when the first row is written, or at the end if there are no rows; `before` is called
+    just before. CSV has the dialect and, as far as possible, the encoding of the input; JSON lines are ASCII.
 
     Raises:
         InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
@@ -44,7 +45,8 @@ def rows_to(
     """
     encoding, marked = ("utf-8", False) if source is None or form == "jsonl" else output_encoding(source.encoding)
     with output_file(output, source, encoding) as result:
-        rows = Sheet(result.file, form, columns, fresh=output is not None, dialect=dialect, marked=marked)
+        fresh = output is not None
+        rows = Sheet(result.file, form, columns, fresh=fresh, dialect=dialect, marked=marked, before=before)
         try:
             yield rows
             rows.finish()
@@ -113,8 +115,13 @@ def output_file(output: Path | None, source: IO[str] | None, encoding: str) -> G
 
 
 @contextmanager
-def replacing(path: Path, encoding: str) -> Generator[IO[str]]:
+def replacing(path: Path, encoding: str, *, mode_of: Path | None = None) -> Generator[IO[str]]:
     """Yield a file whose content replaces that of `path` at once; after an error `path` is unchanged.
+
+    Args:
+        path: the file.
+        encoding: its encoding.
+        mode_of: the file whose permissions it gets; None for its own, if it exists.
 
     Raises:
         OSError: the file cannot be written.
@@ -128,7 +135,7 @@ def replacing(path: Path, encoding: str) -> Generator[IO[str]]:
             yield file.file
             file.flush()
             os.fsync(file.fileno())
-        shutil.copymode(target, file.name)
+        shutil.copymode(mode_of or target, file.name)
         _ = Path(file.name).replace(target)
     except BaseException:
         with suppress(OSError):

@@ -133,6 +133,16 @@ class Source:
         with self._read(verb, options) as (table, _):
             yield table
 
+    def expected(self, table: Table[Any], options: Rows) -> int | None:
+        """The number of rows, for the time left; None if it is not known."""
+        return count_rows(self.path) if table.total is None and not options.retry else table.total
+
+    def begin(self) -> None:
+        """Called just before an existing result is replaced."""
+
+    def end(self, table: Table[Any], result: Sheet, added: tuple[str, ...], *, complete: bool) -> None:
+        """Called when the result has been written; `complete` says whether the run ended normally."""
+
     def retrying(self, options: Rows) -> Source:
         """The same source, or the earlier result that --retry names.
 
@@ -188,7 +198,7 @@ def _dry_run(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: 
     recorded = run.record is not None and run.record.exists()
     forecast = None if verb.ends is None else Forecast.at(server, recorded=recorded)
     with source.table(verb, rows) as (table, file):
-        result = nullcontext(_write_nothing) if address is None else _result(table, file, PLAN, rows)
+        result = nullcontext(_write_nothing) if address is None else _result(table, file, PLAN, rows, source.begin)
         with result as write:
             writing = _writing(write, verb, PLAN, table)
             plan(verb, table.rows, address, writing, forecast)
@@ -260,13 +270,13 @@ def do_all(
         with (
             _completed(table, source, verb, added, options)
             if in_place
-            else _result(table, file, added, options) as write
+            else _result(table, file, added, options, source.begin) as write
         ):
             signals, held = Signals.installed(), _held(options.output)
             put, flush = signals.interruptible(write), signals.interruptible(write.flush)
             writing = _writing(put, verb, added, table, held=held, flush_output=flush)
             engine = CommandRun(writing, journal, signals)
-            total = count_rows(source.path) if table.total is None and not options.retry else table.total
+            total = source.expected(table, options)
             rows_seen = options.output is None and is_terminal("output")
             bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
             read_from = file if table.total is None else None
@@ -280,6 +290,7 @@ def do_all(
                 return end_of(engine)
             with blocked_on_reader(engine):
                 write.finish()
+        source.end(table, write, added, complete=not engine.ended_early)
     return end_of(engine)
 
 
@@ -474,11 +485,15 @@ def _without_digest(item: dict[str, str]) -> dict[str, str]:
 
 
 def _result(
-    table: Table[Any], file: io.TextIOWrapper | None, added: tuple[str, ...], options: Rows
+    table: Table[Any],
+    file: io.TextIOWrapper | None,
+    added: tuple[str, ...],
+    options: Rows,
+    before: Callable[[], object],
 ) -> AbstractContextManager[Sheet]:
     """The result, in the form of the input."""
     columns, form = _columns(table, added), _form(table, options)
-    return rows_to(options.output, form, columns, source=file, dialect=table.dialect)
+    return rows_to(options.output, form, columns, source=file, dialect=table.dialect, before=before)
 
 
 def _completed(
