@@ -48,6 +48,7 @@ _COMMANDS = {
     "administration:connect": "[PAIRS]",
     "administration:disconnect": "[PAIRS]",
     "report:report": "JOURNAL",
+    "merge:merge": "[PARTS]",
     "serve:serve": "",
     "demo:demo": "",
 }
