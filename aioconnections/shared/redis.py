@@ -200,7 +200,7 @@ class RedisState:
         """Keep in touch with the store until the client is closed."""
         try:
             await self._exchange_until_closed(store, here)
-        except Exception as error:  # without this task, requests would wait for ever
+        except Exception as error:  # without this task, requests would wait without end
             LOG.exception("sharing has ended")
             problem = SharedStoreError(f"sharing has ended because of {type(error).__name__}", temporary=False)
             self._end_error = problem
