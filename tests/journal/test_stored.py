@@ -62,6 +62,8 @@ ERRORS: list[ConnectionsError] = [
     errors.ForeignResponseError(404, None, "m"),
     errors.ProxyError("m", proxy="proxy.example.com:8080", status=407),
     errors.ServerUnavailableError("m"),
+    errors.ClusterError("m"),
+    errors.SharedStoreError("m", temporary=False),
     errors.OverloadedError("m"),
     errors.InDoubtError("m"),
     errors.AtomError("r", 1, 2, "entry"),
