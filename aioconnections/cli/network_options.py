@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.options import PersonRows
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.sheet import Format
+from aioconnections.files.dialect import Format
 
 __all__ = ["NETWORK_ROWS", "NetworkFormat", "NetworkRows"]
 

@@ -11,9 +11,8 @@ from attrs import AttrsInstance, asdict, frozen
 from cyclopts import Parameter
 
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import format_of_name, is_encoding
+from aioconnections.files.dialect import Format, format_of_name, is_encoding
 from aioconnections.files.names import IdType, Untyped
-from aioconnections.files.sheet import Format
 
 __all__ = [
     "PAIR_ROWS",

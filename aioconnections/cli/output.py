@@ -15,8 +15,8 @@ from attrs import define
 from aioconnections.cli.progress import needed
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import CsvDialect, output_encoding
-from aioconnections.files.sheet import Format, Sheet, is_regular
+from aioconnections.files.dialect import CsvDialect, Format, output_encoding
+from aioconnections.files.sheet import Sheet, is_regular
 
 if TYPE_CHECKING:
     import io

@@ -20,8 +20,9 @@ from aioconnections.cli.output import replacing
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
 from aioconnections.errors import InvalidInputError
+from aioconnections.files.dialect import Format
 from aioconnections.files.rows import BadRowError, InputRow, Item, Table
-from aioconnections.files.sheet import Format, Sheet
+from aioconnections.files.sheet import Sheet
 
 __all__ = ["completed", "retried"]
 

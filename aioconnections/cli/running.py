@@ -43,9 +43,9 @@ from aioconnections.client import Client
 from aioconnections.client.caller import OnProgress
 from aioconnections.errors import AuthenticationError, InvalidInputError, JournalError, JournalMismatchError
 from aioconnections.files.checks import COST
-from aioconnections.files.dialect import output_encoding
+from aioconnections.files.dialect import Format, output_encoding
 from aioconnections.files.rows import InputRow, Item, Table, read_rows
-from aioconnections.files.sheet import Format, RowWriter, Sheet
+from aioconnections.files.sheet import RowWriter, Sheet
 from aioconnections.files.source import count_rows, opened, ready
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST

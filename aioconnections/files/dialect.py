@@ -9,6 +9,7 @@ import codecs
 import io
 import re
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
@@ -16,6 +17,7 @@ __all__ = [
     "BOM",
     "ESCAPED",
     "CsvDialect",
+    "Format",
     "excel_safe_cell",
     "format_of_name",
     "in_words",
@@ -23,6 +25,8 @@ __all__ = [
     "output_encoding",
     "unescaped",
 ]
+
+Format: TypeAlias = Literal["csv", "jsonl"]
 
 BOM = "\ufeff"
 ESCAPED = "'"

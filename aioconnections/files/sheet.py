@@ -11,18 +11,17 @@ import os
 import re
 import stat
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
-from aioconnections.files.dialect import BOM, CsvDialect, excel_safe_cell
+from aioconnections.files.dialect import BOM, CsvDialect, Format, excel_safe_cell
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import InputRow
 
 if TYPE_CHECKING:
     import io
 
-__all__ = ["Format", "RowWriter", "Sheet", "encodable", "is_regular"]
+__all__ = ["RowWriter", "Sheet", "encodable", "is_regular"]
 
-Format: TypeAlias = Literal["csv", "jsonl"]
 RowWriter: TypeAlias = Callable[[InputRow], object]
 """Writes one row."""
 

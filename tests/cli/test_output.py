@@ -14,7 +14,7 @@ from aioconnections.cli.bar import progress
 from aioconnections.cli.output import rows_to
 from aioconnections.cli.progress import say
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.sheet import Format
+from aioconnections.files.dialect import Format
 from aioconnections.outcomes import Tally
 from aioconnections.session.telemetry import Progress
 
