@@ -88,13 +88,15 @@ class PartitionRows:
 
 
 def found_files(files: Files) -> list[Path]:
-    """The absolute paths of the files, each once, in the order given; those of a pattern are sorted.
+    """The absolute paths of the files, in the order given; those of a pattern are sorted.
+
+    A file that has several names, such as a symbolic link, is taken once, by its first name.
 
     Raises:
         InvalidInputError: there is none, or one is missing.
     """
     names = [os.fspath(file) for file in ([files] if isinstance(files, str | os.PathLike) else files)]
-    found: dict[Path, None] = {}
+    found: dict[object, Path] = {}
     for name in names:
         if name in {"", "-"}:
             raise InvalidInputError("workers read files: name a file that all of them can open")
@@ -102,10 +104,20 @@ def found_files(files: Files) -> list[Path]:
         matches = [path] if path.exists() or not glob.has_magic(name) else sorted(map(Path, glob.iglob(name)))  # noqa: PTH207 # the pattern may be absolute
         if not matches:
             raise InvalidInputError(f"no file matches {escaped(name)}")
-        found.update(dict.fromkeys(match.absolute() for match in matches))
+        for match in matches:
+            found.setdefault(_identity(match), match.absolute())
     if not found:
         raise InvalidInputError("no file is given")
-    return [*found]
+    return [*found.values()]
+
+
+def _identity(path: Path) -> object:
+    """The same for two names of one file."""
+    try:
+        status = path.stat()
+    except OSError:  # reported when the file is read
+        return path.absolute()
+    return status.st_dev, status.st_ino
 
 
 def input_file(path: Path) -> InputFile:
