@@ -179,8 +179,12 @@ def named(names: Iterable[Path]) -> Named:
         InvalidInputError: there is no such file, or a manifest cannot be read.
     """
     found = Named()
-    paths = {_identity(path): path for name in reversed([*names]) for path in reversed([*_expanded(name)])}
-    for path in reversed([*paths.values()]):
+    paths: dict[object, Path] = {}
+    for path in (path for name in names for path in _expanded(name)):
+        first = paths.setdefault(_identity(path), path)
+        if not manifest_of(first).exists() and manifest_of(path).exists():  # a link beside which there is no manifest
+            paths[_identity(path)] = path
+    for path in paths.values():
         manifest = _manifest(path)
         if manifest is None:
             found.without_manifest.append(path)

@@ -260,6 +260,9 @@ def test_a_shard_that_is_there_twice(command: Command, pairs_file: PairsFile, pa
     whole = command("merge", one, two)
     assert whole.code == 0
     assert command("merge", one, two, f"./{one}", f"{one}.shard.json").code == 0, "names of the same file"
+    Path("a-link.csv").symlink_to(one)
+    assert command("merge", "a-link.csv", one, two).code == 0, "a link beside which there is no manifest"
+    assert command("merge", two, one, "a-link.csv").code == 0
     said = command("merge", one, two, "again.csv")
     assert (said.code, said.out) == (1, whole.out)
     assert "aioconnections: shard 1 is there twice: part-1.csv, again.csv\n" in said.err
