@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check_many", "check_many_async", "run_task"]
 
 _ADVICE = 'runs on a cluster need distributed; run: pip install "aioconnections[dask]"'
+_ADDRESS = re.compile(r"(?:(?:tcp|tls)://)?(?:\[[^\]\s]+\]|[^/\s:\[]+):[0-9]+/?|(?!tcp:|tls:)\w+://\S+")
 _CONNECT = 10.0  # seconds
 _WORKING = {"running", "paused"}  # a worker that is paused goes on with its tasks
 
@@ -142,6 +144,8 @@ def _is_asynchronous(client: Any) -> bool:
 def _connected(package: Any, address: object) -> Any:
     if not isinstance(address, str):
         raise InvalidInputError("cluster must be a client of distributed, or the address of a scheduler")
+    if not _ADDRESS.fullmatch(address):  # distributed would wait for half a minute, and print a traceback
+        raise InvalidInputError(f"{address!r:.80} is not the address of a scheduler, such as tcp://scheduler:8786")
     try:
         return package.Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -113,6 +113,12 @@ def test_the_cluster_is_a_client_or_an_address(pairs: Path) -> None:
         check_many(pairs, cluster=cluster, url=URL, output=pairs.parent / "results")
 
 
+@pytest.mark.parametrize("address", ["", "scheduler", "tcp://scheduler", "tcp://:8786", "tls://scheduler:x"])
+def test_an_address_without_a_host_or_a_port(pairs: Path, address: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not the address of a scheduler, such as tcp://scheduler:8786"):
+        check_many(pairs, cluster=address, url=URL, output=pairs.parent / "results")
+
+
 def test_without_distributed_the_package_is_named(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r'run: pip install "aioconnections\[dask\]"'):
