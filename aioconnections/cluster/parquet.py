@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.files.escaping import escaped
 from aioconnections.files.names import Untyped
 from aioconnections.files.rows import PAIRS, BadRowError, InputRow, RowPair, item_of_row
-from aioconnections.files.sections import Section, TextForm, file_problem
+from aioconnections.files.sections import Section, TextForm, digest_of, file_problem
 from aioconnections.files.sheet import encodable
 
 __all__ = ["PartTable", "column_types", "group_rows", "is_flat", "row_groups"]
 
 _BATCH = 5_000  # rows
-_FOOTER = 1 << 16  # bytes at the end of a file that are compared; the footer describes all row groups
+_FOOTER = 1 << 16  # bytes at the end of a file that are compared first; the footer describes all row groups
 _ADVICE = 'Parquet files need pyarrow; run: pip install "aioconnections[data]"'
 _ADDED = {"http_status": "int32", "attempts": "int32", "elapsed_ms": "float64"}  # the others are text
 
@@ -36,18 +35,51 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
+class _Opened(NamedTuple):
+    """An open file.
+
+    Attributes:
+        table: the file as pyarrow reads it.
+        file: its bytes.
+        end: digest of its end.
+    """
+
+    table: Any
+    file: IO[bytes]
+    end: str
+
+    def digest(self, start: int, end: int) -> str:
+        """Digest of the end and of the data of the row groups from `start` to `end`.
+
+        Values may change while the footer, which has little more than their numbers and bounds, stays the same.
+        """
+        spans = [*self._spans(start, end)]
+        if not spans:
+            return self.end
+        return self.end + digest_of(self.file, min(first for first, _ in spans), max(last for _, last in spans))
+
+    def _spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The first byte of each column chunk, and the one after its last."""
+        for number in range(start, end):
+            group = self.table.metadata.row_group(number)
+            for column in map(group.column, range(group.num_columns)):
+                # Some writers give 0 for the offset of a dictionary that is not there.
+                dictionary, data = column.dictionary_page_offset, column.data_page_offset
+                first: int = min(dictionary or data, data)
+                yield first, first + column.total_compressed_size
+
+
 @contextmanager
-def _opened(path: Path) -> Generator[tuple[Any, str]]:
-    """Open a file, and yield it with the digest of its end."""
+def _opened(path: Path) -> Generator[_Opened]:
+    """Open a file."""
     pyarrow = _pyarrow()
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _FOOTER))
-            digest = hashlib.blake2b(file.read(), digest_size=8).hexdigest()
+            end = digest_of(file, max(0, size - _FOOTER), size)
             file.seek(0)
             with pyarrow.parquet.ParquetFile(file) as opened:
-                yield opened, digest
+                yield _Opened(opened, file, end)
     except pyarrow.ArrowException as error:
         raise InvalidInputError(f"{escaped(str(path))} is not a valid Parquet file: {error}") from None
     except OSError as error:
@@ -74,17 +106,19 @@ def row_groups(path: Path, untyped: Untyped | None, rows: int) -> Generator[Sect
         InvalidInputError: the file cannot be read, or lacks a column.
         UsageError: pyarrow is missing.
     """
-    with _opened(path) as (file, digest):
+    with _opened(path) as opened:
+        file = opened.table
         columns = _columns(file.schema_arrow.names, untyped)
         metadata = file.metadata
         start, first, count = 0, 1, 0
         for group in range(metadata.num_row_groups):
             more = metadata.row_group(group).num_rows
             if count and count + more > rows:
-                yield Section(start, group, first, count, digest)
+                yield Section(start, group, first, count, opened.digest(start, group))
                 start, first, count = group, first + count, 0
             count += more
-        yield Section(start, metadata.num_row_groups, first, count, digest)
+        groups = metadata.num_row_groups
+        yield Section(start, groups, first, count, opened.digest(start, groups))
         return TextForm("parquet", "utf-8", columns)
 
 
@@ -92,15 +126,32 @@ def row_groups(path: Path, untyped: Untyped | None, rows: int) -> Generator[Sect
 def group_rows(
     path: Path, size: int, form: TextForm, section: Section, untyped: Untyped | None
 ) -> Generator[Iterator[RowPair | BadRowError]]:
-    """Open a file that had this size, form and digest, and yield the rows of a section.
+    """Open a file that had this size, form and end, and yield the rows of a section.
 
     Raises:
-        InvalidInputError: it cannot be read, or is another file.
+        InvalidInputError: it cannot be read, or is another file; reading the rows may raise the same error.
     """
-    with _opened(path) as (file, digest):
-        if path.stat().st_size != size or digest != section.digest:
-            raise InvalidInputError(f"{escaped(str(path))} does not have the content that it had at the start")
-        yield _rows(file, form, section, untyped)
+    with _opened(path) as opened:
+        if os.fstat(opened.file.fileno()).st_size != size or not section.digest.startswith(opened.end):
+            raise _other_content(path)
+        yield _same_rows(opened, path, form, section, untyped)
+
+
+def _other_content(path: Path) -> InvalidInputError:
+    return InvalidInputError(f"{escaped(str(path))} does not have the content that it had at the start")
+
+
+def _same_rows(
+    opened: _Opened, path: Path, form: TextForm, section: Section, untyped: Untyped | None
+) -> Iterator[RowPair | BadRowError]:
+    """The rows.
+
+    Raises:
+        InvalidInputError: they are not those that the section had.
+    """
+    yield from _rows(opened.table, form, section, untyped)
+    if opened.digest(section.start, section.end) != section.digest:
+        raise _other_content(path)
 
 
 def _rows(file: Any, form: TextForm, section: Section, untyped: Untyped | None) -> Iterator[RowPair | BadRowError]:
@@ -114,8 +165,8 @@ def _rows(file: Any, form: TextForm, section: Section, untyped: Untyped | None) 
 
 def column_types(path: Path, form: TextForm) -> dict[str, Any]:
     """The types of the columns of a Parquet file."""
-    with _opened(path) as (file, _):
-        return dict(zip(form.columns, file.schema_arrow.types, strict=True))
+    with _opened(path) as opened:
+        return dict(zip(form.columns, opened.table.schema_arrow.types, strict=True))
 
 
 def is_flat(kind: Any) -> bool:

@@ -35,7 +35,7 @@ from aioconnections.files.rows import (
 )
 from aioconnections.files.source import encoding_of, long_fields, opened, text_errors
 
-__all__ = ["Section", "SectionReader", "TextForm", "can_be_cut", "file_problem", "sections"]
+__all__ = ["Section", "SectionReader", "TextForm", "can_be_cut", "digest_of", "file_problem", "sections"]
 
 _BLOCK = 1 << 20  # bytes
 _KEPT = 128  # offsets of lines; the reader of rows looks fewer lines ahead
@@ -142,7 +142,7 @@ def _whole(path: Path, untyped: Untyped | None, encoding: str | None) -> Generat
         found = text.encoding
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        yield Section(0, size, 1, count, _digest(file, 0, size))
+        yield Section(0, size, 1, count, digest_of(file, 0, size))
     return TextForm(table.form, found, tuple(columns), table.dialect)
 
 
@@ -155,7 +155,7 @@ def _sections(
     start, line, other, count, read = 0, 1, None, 0, place.read
 
     def section(end: int) -> Section:
-        return Section(start, end, line, count, _digest(again, start, end), other)
+        return Section(start, end, line, count, digest_of(again, start, end), other)
 
     for at in _noted(table, columns):
         # A line that was looked at for an earlier row cannot begin a section: that row would be read in another way.
@@ -205,7 +205,8 @@ def _lines(file: IO[bytes], encoding: str, offsets: list[int]) -> Iterator[str]:
             return
 
 
-def _digest(file: IO[bytes], start: int, end: int) -> str:
+def digest_of(file: IO[bytes], start: int, end: int) -> str:
+    """The digest of the bytes of a file from `start` to `end`."""
     found = hashlib.blake2b(digest_size=8)
     file.seek(start)
     while start < end and (block := file.read(min(_BLOCK, end - start))):

@@ -37,6 +37,15 @@ def test_patterns_give_sorted_files_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(path.is_absolute() for path in found_files(Path("a.csv")))
 
 
+def test_a_file_with_two_names_is_taken_once(tmp_path: Path) -> None:
+    first, folder = tmp_path / "pairs-1.csv", tmp_path / "folder"
+    first.write_text(HEADER)
+    (tmp_path / "pairs-latest.csv").symlink_to(first)
+    folder.mkdir()
+    assert found_files(tmp_path / "pairs-*.csv") == [first]
+    assert found_files([first, folder / ".." / "pairs-1.csv"]) == [first]
+
+
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
@@ -153,6 +162,23 @@ def test_a_parquet_file_that_has_changed_is_noticed(tmp_path: Path) -> None:
     parquet(path, 5, group=9)
     with pytest.raises(InvalidInputError, match="does not have the content that it had"), opened_rows(only, None):
         pass
+
+
+def test_other_values_below_the_same_footer_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.parquet"
+
+    def write(*targets: str) -> bytes:
+        table = pa.table({"source_userid": [*"abcdef"], "target_userid": [*targets, "t", "u" * 100_000]})
+        pq.write_table(table, path, row_group_size=2, compression="none", use_dictionary=False, write_statistics=False)
+        return path.read_bytes()
+
+    before = write("p", "q", "r", "s")
+    first, second, _ = of(path)
+    after = write("p", "q", "s", "r")
+    assert (len(after), after[-70_000:]) == (len(before), before[-70_000:]), "only the digest of the data can tell"
+    assert len(read(first)) == 2
+    with pytest.raises(InvalidInputError, match="does not have the content that it had"):
+        read(second)
 
 
 def test_a_damaged_parquet_file(tmp_path: Path) -> None:
