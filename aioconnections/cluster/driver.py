@@ -44,6 +44,7 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.files.escaping import escaped
+from aioconnections.files.sections import TextForm
 from aioconnections.journal.lock import Lock, take
 from aioconnections.outcomes import Tally
 from aioconnections.reprs import define
@@ -131,6 +132,7 @@ class ClusterRun:
             plan=plan,
             form=form,
             untyped=chosen_columns(options.get("id_type"), options.get("source_column"), options.get("target_column")),
+            layout=TextForm("csv", "utf-8", ()),  # until the files are read
             width=0,
             verify=verify if isinstance(verify, bool) else str(verify),
             trust_env=options.get("trust_env", False),
@@ -176,9 +178,10 @@ class ClusterRun:
             if any(self.folder.glob("part-*")):
                 raise InvalidInputError(f"{escaped(str(self.folder))} has parts but no manifest; choose another folder")
             rows = self.options.get("rows_per_partition", 50_000)
-            found = partitions(files, self.settings.untyped, rows, self.options.get("encoding"))
-            self.manifest = Manifest(settings, _checked(found, self.settings))
-        self.settings = evolve(self.settings, width=width_of(len(self.manifest.partitions)))
+            read = partitions(files, self.settings.untyped, rows, self.options.get("encoding"))
+            self.manifest = Manifest(settings, _checked(read, self.settings))
+        found = self.manifest.partitions
+        self.settings = evolve(self.settings, layout=found[0].form, width=width_of(len(found)))
         for path in temporary_files(self.folder):
             path.unlink(missing_ok=True)
         for partition in self.manifest.partitions:

@@ -16,6 +16,7 @@ from aioconnections.auth.credentials import Auth
 from aioconnections.client import Timeouts
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.names import IdType, Untyped
+from aioconnections.files.sections import TextForm
 from aioconnections.outcomes import Tally
 from aioconnections.reprs import frozen
 from aioconnections.shared.settings import RedisShared
@@ -61,6 +62,7 @@ class TaskSettings:
         plan: how the pairs are checked.
         form: format of the parts.
         untyped: the columns whose names do not tell the kind of identity, if any.
+        layout: the form of the first file. All parts have its columns, in its order, and if it is CSV, its dialect.
         width: number of digits in the names of parts.
         verify: what the certificate of the server is compared with.
         trust_env: whether proxies in the environment of the worker are used.
@@ -79,6 +81,7 @@ class TaskSettings:
     plan: Literal["head", "auto"]
     form: PartFormat
     untyped: Untyped | None
+    layout: TextForm
     width: int
     verify: bool | str
     trust_env: bool

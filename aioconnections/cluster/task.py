@@ -203,7 +203,8 @@ class _PartFile:
         self.added: tuple[str, ...] = (*(CHECKED if settings.plan == "head" else PLANNED), *COST)
         self._path = settings.part(partition.number)
         self._temporary = self._path.with_name(f"{self._path.name}.tmp-{settings.run}-{uuid.uuid4().hex}")
-        columns = (*(name for name in partition.form.columns if name not in self.added), *self.added)
+        layout = settings.layout
+        columns = (*(name for name in layout.columns if name not in self.added), *self.added)
         self._finish: Callable[[], object]
         self.write: RowWriter
         if settings.form == PARQUET:
@@ -216,9 +217,9 @@ class _PartFile:
             table = PartTable(self._file, columns, kept)
             self.write, self._finish = table, table.finish
             return
-        encoding, marked = output_encoding(partition.form.encoding)
+        encoding, marked = output_encoding(layout.encoding)
         self._file = self._temporary.open("x", encoding=encoding, newline="")
-        sheet = Sheet(self._file, "csv", columns, fresh=False, dialect=partition.form.dialect, marked=marked)
+        sheet = Sheet(self._file, "csv", columns, fresh=False, dialect=layout.dialect, marked=marked)
         self.write, self._finish = (_flat(sheet) if partition.form.form == "jsonl" else sheet), sheet.finish
 
     def commit(self) -> None:

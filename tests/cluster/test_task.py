@@ -129,6 +129,25 @@ def test_a_plan_adds_a_column(tmp_path: Path, server: str) -> None:
     assert {row["via"] for row in rows} == {"head"}
 
 
+def test_all_parts_have_the_form_of_the_first_file(tmp_path: Path, server: str) -> None:
+    (a, b, one), (c, d, two) = people(2)
+    first, second, third = (tmp_path / name for name in ("1.csv", "2.csv", "3.jsonl"))
+    first.write_text(f"source_email;note;target_email\r\n{a};x;{b}\r\n", newline="")
+    second.write_text(f"target_email,source_email,note\n{d},{c},y\n", encoding="utf-16")
+    third.write_text(json.dumps({"note": "z", "target_email": b, "source_email": a}) + "\n")
+    run = prepared(first, second, third, url=server)
+    for number in range(3):
+        go(run, number)
+    texts = [path.read_bytes().decode() for path in run.result().parts]
+    together = texts[0] + "".join(text.split("\r\n", 1)[1] for text in texts[1:])
+    rows = [*csv.DictReader(together.splitlines(), delimiter=";")]
+    assert [(row["source_email"], row["target_email"], row["note"], row["status"]) for row in rows] == [
+        (a, b, "x", one),
+        (c, d, "y", two),
+        (a, b, "z", one),
+    ]
+
+
 def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path, server: str) -> None:
     run = prepared(write_pairs(tmp_path / "pairs.csv", 2_000), url=server)
     run.settings = evolve(run.settings, max_per_second=50.0)
