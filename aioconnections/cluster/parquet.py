@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -196,6 +196,11 @@ class PartTable:
         """Write what is still buffered, and the end of the file."""
         self._flush()
         self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the writer, so that it does not write to a closed file when it is collected."""
+        with suppress(Exception):  # what it says of a file that is removed is of no interest
+            self._writer.close()
 
     def _flush(self) -> None:
         pyarrow = _pyarrow()

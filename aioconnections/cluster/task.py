@@ -206,6 +206,7 @@ class _PartFile:
         layout = settings.layout
         columns = (*(name for name in layout.columns if name not in self.added), *self.added)
         self._finish: Callable[[], object]
+        self._abandon: Callable[[], object] = lambda: None
         self.write: RowWriter
         if settings.form == PARQUET:
             from aioconnections.cluster.parquet import PartTable, column_types
@@ -215,7 +216,7 @@ class _PartFile:
             kept = {name: kind for name, kind in types.items() if name not in self.added}
             self._file: Any = self._temporary.open("xb")
             table = PartTable(self._file, columns, kept)
-            self.write, self._finish = table, table.finish
+            self.write, self._finish, self._abandon = table, table.finish, table.abandon
             return
         encoding, marked = output_encoding(layout.encoding)
         self._file = self._temporary.open("x", encoding=encoding, newline="")
@@ -238,6 +239,8 @@ class _PartFile:
 
     def close(self) -> None:
         """Remove the file, unless it was committed."""
+        if not self._file.closed:
+            self._abandon()
         self._file.close()
         self._temporary.unlink(missing_ok=True)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +148,17 @@ def test_all_parts_have_the_form_of_the_first_file(tmp_path: Path, server: str) 
         (c, d, "y", two),
         (a, b, "z", one),
     ]
+
+
+def test_a_parquet_part_that_is_given_up_is_closed(tmp_path: Path, server: str) -> None:
+    run = prepared(write_pairs(tmp_path / "pairs.csv", 50), url=server, format="parquet")
+    raised: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", raised.append)
+        assert go(run, stop=lambda: True) == STOPPED
+        gc.collect()
+    assert raised == [], "the log of a worker shows what a writer raises when it is collected"
+    assert [*run.folder.glob("part-*")] == []
 
 
 def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path, server: str) -> None:
