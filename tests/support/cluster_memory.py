@@ -1,6 +1,7 @@
 """Drive a run over as many pairs as the first argument, with tasks that do nothing, and print the peak memory in KiB.
 
-The second argument is a folder. The workers are threads of this process.
+The second argument is a folder. The workers are threads of this process. They use TCP: without it, distributed looks
+for the address of this machine on the network.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def main(count: int, folder: Path) -> None:
     with ClusterRun.of(folder / "pairs.csv", "http://127.0.0.1:1", folder / "results", {}, pretend) as run:
         run.prepare()
         with (
-            local_cluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+            local_cluster(
+                n_workers=1, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+            ) as cluster,
             client_of(cluster, set_as_default=False) as client,
         ):
             client.sync(run.do, client)
