@@ -33,7 +33,7 @@ from aioconnections.cluster.settings import (
     checked_shared,
     chosen_columns,
 )
-from aioconnections.cluster.task import STOPPED, temporary_files
+from aioconnections.cluster.task import STOPPED, counts_of, temporary_files
 from aioconnections.errors import (
     AuthenticationError,
     ClusterError,
@@ -93,6 +93,7 @@ class ClusterRun:
     _times: deque[tuple[float, int]] = field(factory=deque[tuple[float, int]])
     _started: float = 0.0
     _saved: float = 0.0
+    _recorded: set[int] = field(factory=set[int])  # partitions whose counts are in the manifest
     _lock: Lock | None = None
 
     @classmethod
@@ -187,10 +188,22 @@ class ClusterRun:
         for partition in self.manifest.partitions:
             if self.settings.part(partition.number).exists():
                 self._done += 1
+                counts = counts_of(self.settings.counts(partition.number))
+                if counts is not None:
+                    self.manifest.counts.setdefault(partition.number, counts)
             else:
                 self.manifest.counts.pop(partition.number, None)
                 self._todo.append(partition.number)
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        """Write the manifest, and remove the files with counts that it has now."""
+        written = [*self.manifest.counts]
         self.manifest.write(self.folder, self.settings.form)
+        for number in written:
+            if number not in self._recorded:
+                self.settings.counts(number).unlink(missing_ok=True)
+                self._recorded.add(number)
 
     def stop(self) -> None:
         """Begin no further partition, and stop those under way. May be called in any thread."""
@@ -230,7 +243,7 @@ class ClusterRun:
                 client.unsubscribe_topic(topic)
             for path in temporary_files(self.folder, self.settings.run):
                 path.unlink(missing_ok=True)
-            self.manifest.write(self.folder, self.settings.form)
+            self._write_manifest()
         if self._error is not None:
             raise self._error
 

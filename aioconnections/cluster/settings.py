@@ -92,6 +92,10 @@ class TaskSettings:
         """The file of a partition that is done."""
         return Path(self.output) / part_name(number, self.width, self.form)
 
+    def counts(self, number: int) -> Path:
+        """The file with the counts of a partition that is done, until the manifest has them."""
+        return Path(self.output) / f"counts-{number:0{self.width}}.json"
+
     def shown(self) -> dict[str, object]:
         """What a result depends on, for the manifest."""
         untyped = self.untyped and {"id_type": self.untyped.kind, **asdict(self.untyped)["columns"]}

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 
@@ -110,7 +110,7 @@ class _Part:
                 "replaced": self._rows.invalid.count,
                 "repeated": self._rows.repeats.count,
             }
-            self._part.commit()
+            self._part.commit({name: count for name, count in counts.items() if name != "requests"})
             return counts
         return dict(STOPPED)
 
@@ -202,6 +202,7 @@ class _PartFile:
     def __init__(self, settings: TaskSettings, partition: Partition) -> None:
         self.added: tuple[str, ...] = (*(CHECKED if settings.plan == "head" else PLANNED), *COST)
         self._path = settings.part(partition.number)
+        self._counts = settings.counts(partition.number)
         self._temporary = self._path.with_name(f"{self._path.name}.tmp-{settings.run}-{uuid.uuid4().hex}")
         layout = settings.layout
         columns = (*(name for name in layout.columns if name not in self.added), *self.added)
@@ -223,12 +224,21 @@ class _PartFile:
         sheet = Sheet(self._file, "csv", columns, fresh=False, dialect=layout.dialect, marked=marked)
         self.write, self._finish = (_flat(sheet) if partition.form.form == "jsonl" else sheet), sheet.finish
 
-    def commit(self) -> None:
-        """Make the part visible under its name, complete and durable."""
+    def commit(self, counts: dict[str, int]) -> None:
+        """Make the part visible under its name, complete and durable, after the file with its counts.
+
+        A driver that was killed has not heard of them.
+        """
         self._finish()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+        temporary = self._temporary.with_name(f"{self._temporary.name}-counts")
+        with temporary.open("x", encoding="utf-8") as file:
+            json.dump(counts, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._counts)
         self._temporary.replace(self._path)
         with suppress(OSError):  # not every system can synchronize a folder
             folder = os.open(self._path.parent, os.O_RDONLY)
@@ -265,6 +275,18 @@ def _flat(write: RowWriter) -> RowWriter:
 
 def _cell(value: object) -> object:
     return json.dumps(value) if isinstance(value, bool | dict | list) else value
+
+
+def counts_of(path: Path) -> dict[str, int] | None:
+    """The counts in a file that a task has written; None if there are none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    counts = cast("dict[str, object]", found)
+    return {name: count for name, count in counts.items() if isinstance(count, int)}
 
 
 def temporary_files(folder: Path, run: str | None = None) -> list[Path]:

@@ -105,3 +105,34 @@ def test_a_driver_that_is_killed_stops_its_tasks(tmp_path: Path, server: str, ma
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert_complete(sorted(output.glob("part-*.csv")), 2_000)
+
+
+def test_the_parts_that_a_killed_driver_has_not_counted_are_counted_by_the_next(
+    tmp_path: Path, server: str, make_cluster: MakeCluster
+) -> None:
+    client = make_cluster()
+    write_pairs(tmp_path / "pairs.csv", 2_000)
+    address, output = client.scheduler.address, tmp_path / "results"
+    words = [tmp_path / "pairs.csv", "--cluster", address, "--url", server, "--output", output]
+    words += ["--rows-per-partition", 200]
+    process = start(*words, "--max-per-second", 600)
+    until = time.monotonic() + 180
+    while len([*output.glob("counts-*.json")]) < 2:
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=120)
+    while [*output.glob("*.tmp-*")]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    manifest = json.loads((output / "manifest.json").read_text())
+    counted = sum(partition["counts"] is not None for partition in manifest["partitions"])
+    assert counted < len([*output.glob("part-*.csv")])
+    process = start(*words, "--max-per-second", 0)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "2,000 checked: " in err
+    assert "not counted" not in err
+    assert_complete(sorted(output.glob("part-*.csv")), 2_000)
+    assert not [*output.glob("counts-*")]
