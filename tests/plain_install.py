@@ -21,8 +21,13 @@ import aioconnections
 from aioconnections import Checked, Client, Journal
 from aioconnections.reference import Directory, app
 
-EXTRAS = ("cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow")
-EDGES = ("aioconnections.cli", "aioconnections.reference.server", "aioconnections.reference.pytest_plugin")
+EXTRAS = ("cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow", "redis")
+EDGES = (
+    "aioconnections.cli",
+    "aioconnections.reference.server",
+    "aioconnections.reference.pytest_plugin",
+    "aioconnections.shared.store",
+)
 ADVICE = 'aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"\n'
 
 DIRECTORY = Directory.generate(people=20, seed=1)
