@@ -134,9 +134,12 @@ def test_the_lease_of_a_canary_is_renewed_while_it_is_under_way(shared: RedisSha
         options: dict[str, Any] = {"shared": shared, "max_per_second": 500, "timeouts": Timeouts(attempt=1.0)}
         async with place.client(0, **options) as one, place.client(0, **options) as other:
             first, second = asyncio.create_task(one.me()), asyncio.create_task(other.me())
+            while not all(door.asked for door in place.doors):  # noqa: ASYNC110 # a door only records
+                await asyncio.sleep(0.001)
+            assert (
+                max(len(door.asked) for door in place.doors) >= 2
+            )  # the canary that took too long, and its repetition
             await first
-            assert len(place.doors[0].asked) >= 2  # the canary that took too long, and its repetition
-            assert place.doors[1].asked == []
             await second
 
     asyncio.run(main())
