@@ -191,6 +191,8 @@ class Store:
         except (ConnectionError, OSError) as error:
             raise self._error(f"is away ({type(error).__name__})", temporary=True) from None
         except ResponseError as error:
+            if "unauthenticated" in str(error):  # Redis accepts no long command before the login
+                raise self._error("refuses the login", temporary=False) from None
             temporary = str(error).startswith(("LOADING", "READONLY", "MASTERDOWN", "OOM", "BUSY", "CLUSTERDOWN"))
             raise self._error(f"refuses to work ({_code(error)})", temporary=temporary) from None
         except RedisError as error:
