@@ -27,6 +27,14 @@ def start(*words: object, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(line, env={**inherited, **environment}, text=True, **pipes)
 
 
+def words_for(client: Any, server: str, output: Path, *, rows: int, per_partition: int) -> list[Any]:
+    """The arguments that check a new file with `rows` pairs on the cluster of `client`."""
+    path = output.with_name("pairs.csv")
+    write_pairs(path, rows)
+    words: list[Any] = [path, "--cluster", client.scheduler.address, "--url", server, "--output", output]
+    return [*words, "--rows-per-partition", per_partition]
+
+
 def test_the_command_checks_all_files(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
     client = make_cluster()
     for number in range(2):
@@ -50,11 +58,8 @@ def test_the_command_checks_all_files(tmp_path: Path, server: str, make_cluster:
 def test_ctrl_c_leaves_nothing_unfinished_and_a_rerun_does_the_rest(
     tmp_path: Path, server: str, make_cluster: MakeCluster
 ) -> None:
-    client = make_cluster()
-    write_pairs(tmp_path / "pairs.csv", 3_000)
-    address, output = client.scheduler.address, tmp_path / "results"
-    words = [tmp_path / "pairs.csv", "--cluster", address, "--url", server, "--output", output]
-    words += ["--rows-per-partition", 200]
+    output = tmp_path / "results"
+    words = words_for(make_cluster(), server, output, rows=3_000, per_partition=200)
     process = start(*words, "--max-per-second", 600)
     until = time.monotonic() + 180
     while not (len([*output.glob("part-*.csv")]) >= 3 and [*output.glob("*.tmp-*")]):
@@ -85,11 +90,8 @@ def test_ctrl_c_leaves_nothing_unfinished_and_a_rerun_does_the_rest(
 
 
 def test_a_driver_that_is_killed_stops_its_tasks(tmp_path: Path, server: str, make_cluster: MakeCluster) -> None:
-    client = make_cluster()
-    write_pairs(tmp_path / "pairs.csv", 2_000)
-    address, output = client.scheduler.address, tmp_path / "results"
-    words = [tmp_path / "pairs.csv", "--cluster", address, "--url", server, "--output", output]
-    words += ["--rows-per-partition", 1_000]
+    output = tmp_path / "results"
+    words = words_for(make_cluster(), server, output, rows=2_000, per_partition=1_000)
     process = start(*words, "--max-per-second", 100)
     until = time.monotonic() + 180
     while len([*output.glob("*.tmp-*")]) < 2:
@@ -110,11 +112,8 @@ def test_a_driver_that_is_killed_stops_its_tasks(tmp_path: Path, server: str, ma
 def test_the_parts_that_a_killed_driver_has_not_counted_are_counted_by_the_next(
     tmp_path: Path, server: str, make_cluster: MakeCluster
 ) -> None:
-    client = make_cluster()
-    write_pairs(tmp_path / "pairs.csv", 2_000)
-    address, output = client.scheduler.address, tmp_path / "results"
-    words = [tmp_path / "pairs.csv", "--cluster", address, "--url", server, "--output", output]
-    words += ["--rows-per-partition", 200]
+    output = tmp_path / "results"
+    words = words_for(make_cluster(), server, output, rows=2_000, per_partition=200)
     process = start(*words, "--max-per-second", 600)
     until = time.monotonic() + 180
     while len([*output.glob("counts-*.json")]) < 2:
