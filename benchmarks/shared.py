@@ -3,10 +3,11 @@
 ``python benchmarks/shared.py [--quick] [--rounds N]``
 
 The first table compares the CPU of a client that checks pairs at 2,000 requests per second on its own with one that
-gets its starts from Redis; the two take turns, and each is measured as one process. The second one shows eight
-processes that share 200 requests per second, as the server sees them: requests per second of the whole time, and the
-largest number in any second and in any tenth of a second. Starts may come up to 20 ms late, so a
-short window may hold a few more than the rate allows. It needs ``redis-server``.
+gets its starts from Redis. The two take turns in one process, because a request costs more in one process than in
+another, by more than the difference that is sought. The second one shows eight processes that share 200 requests per
+second, as the server sees them: requests per second of the whole time, and the largest number in any second and in any
+tenth of a second. Starts may come up to 20 ms late, so a short window may hold a few more than the rate allows. It
+needs ``redis-server``.
 """
 
 from __future__ import annotations
@@ -57,46 +58,58 @@ def redis_server() -> Iterator[str]:
             process.wait()
 
 
-async def check(url: str, redis: str, rate: float, count: int) -> dict[str, float]:
-    """Check `count` pairs, and return the elapsed seconds and the CPU seconds."""
-    shared = RedisShared(redis) if redis else None
-    async with Client(url, auth=("u", "secret"), max_connections=16, max_per_second=rate, shared=shared) as client:
-        await client.check(Userid("a"), Userid("b"))
-        before, began = time.process_time(), time.perf_counter()
-        pairs = ((Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count))
-        tally = await client.check_many(pairs).drain()
-        seconds, cpu = time.perf_counter() - began, time.process_time() - before
+def new_client(url: str, rate: float, redis: str | None = None) -> Client:
+    """A client with a rate of its own, or one that shares it."""
+    shared = None if redis is None else RedisShared(redis)
+    return Client(url, auth=("u", "secret"), max_connections=16, max_per_second=rate, shared=shared)
+
+
+async def check(client: Client, count: int) -> float:
+    """Check `count` pairs, and return the CPU seconds."""
+    began = time.process_time()
+    tally = await client.check_many((Userid(f"a{n}"), Userid(f"b{n}")) for n in range(count)).drain()
     if tally.checked != count:
         raise RuntimeError(f"{count - tally.checked} of {count} pairs were not checked")
-    return {"seconds": seconds, "cpu": cpu}
+    return time.process_time() - began
 
 
-def start(url: str, redis: str, rate: float, count: int) -> subprocess.Popen[str]:
-    """Start a process that does `check`."""
-    command = [sys.executable, __file__, "--check", url, redis, str(rate), str(count)]
+async def check_once(url: str, redis: str, rate: float, count: int) -> None:
+    """Check `count` pairs with a client that shares `rate`."""
+    async with new_client(url, rate, redis) as client:
+        await check(client, count)
+
+
+async def compare(url: str, redis: str, rounds: int, count: int) -> list[list[float]]:
+    """CPU seconds of both clients in each round; they take turns in one process, in alternating order."""
+    found = []
+    async with new_client(url, _RATE) as alone, new_client(url, _RATE, redis) as sharing:
+        clients = (alone, sharing)
+        for client in clients:
+            await check(client, min(count, 500))
+        for number in range(rounds):
+            order = (0, 1) if number % 2 else (1, 0)
+            figures = {which: await check(clients[which], count) for which in order}
+            found.append([figures[0], figures[1]])
+    return found
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start a process of this script, pinned to core 1, that does as `arguments` say."""
+    command = [sys.executable, __file__, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 # ourselves
-
-
-def result(process: subprocess.Popen[str]) -> dict[str, float]:
-    """What a process found."""
-    output, _ = process.communicate()
-    figures: dict[str, float] = json.loads(output)
-    return figures
 
 
 def cost(rounds: int, count: int) -> None:
     """Print the CPU per request without and with Redis."""
-    figures: dict[str, list[float]] = {"alone": [], "through Redis": []}
     with served(responses="real") as server, redis_server() as redis:
-        for _ in range(rounds):
-            for name, found in figures.items():
-                done = result(start(server.url, redis if name != "alone" else "", _RATE, count))
-                found.append(1e6 * done["cpu"] / count)
-    print(f"{_RATE:,} requests per second, {count:,} requests a round, µs CPU per request")
-    for name, found in figures.items():
-        print(f"  {name:16}{statistics.median(found):8.1f}   {', '.join(f'{each:.1f}' for each in found)}")
-    more = statistics.median(b - a for a, b in zip(*figures.values(), strict=True))
-    print(f"  {'more':16}{more:8.1f}   (goal: at most 3)")
+        output, _ = start("--compare", server.url, redis, rounds, count).communicate()
+    figures = [[1e6 * seconds / count for seconds in both] for both in json.loads(output)]
+    more = [sharing - alone for alone, sharing in figures]
+    print(f"{_RATE:,} requests per second, {rounds} rounds of {count:,} requests, µs CPU per request")
+    for name, column in zip(("alone", "through Redis"), zip(*figures, strict=True), strict=True):
+        print(f"  {name:16}{statistics.median(column):8.1f}   {min(column):.1f} to {max(column):.1f}")
+    error = statistics.stdev(more) / len(more) ** 0.5 if len(more) > 1 else float("nan")
+    print(f"  {'more':16}{statistics.mean(more):8.1f}   standard error {error:.1f} (goal: at most 3)")
 
 
 class Counter:
@@ -135,9 +148,10 @@ async def arrivals(count: int) -> None:
     server = await asyncio.start_server(counter.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     with redis_server() as redis:
-        processes = [start(f"http://127.0.0.1:{port}", redis, _TOGETHER, count) for _ in range(_PROCESSES)]
+        processes = [start("--check", f"http://127.0.0.1:{port}", redis, _TOGETHER, count) for _ in range(_PROCESSES)]
         for process in processes:
-            await asyncio.to_thread(result, process)
+            if await asyncio.to_thread(process.wait):
+                raise RuntimeError("a process failed")
     server.close()
     moments = sorted(counter.arrivals)
     middle = [moment for moment in moments if moments[0] + 1 <= moment <= moments[-1] - 1] or moments
@@ -151,18 +165,21 @@ async def arrivals(count: int) -> None:
 
 def main() -> None:
     """Measure."""
-    if len(sys.argv) > 1 and sys.argv[1] == "--check":
+    if sys.argv[1:2] in (["--check"], ["--compare"]):
         pinned(1)
-        _, _, url, redis, rate, count = sys.argv
-        print(json.dumps(asyncio.run(check(url, redis, float(rate), int(count)))))
+        _, what, url, redis, first, count = sys.argv
+        if what == "--check":
+            asyncio.run(check_once(url, redis, float(first), int(count)))
+        else:
+            print(json.dumps(asyncio.run(compare(url, redis, int(first), int(count)))))
         return
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="a smoke test; the figures mean nothing")
-    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--rounds", type=int, default=24)
     chosen = options.parse_args()
     if shutil.which("redis-server") is None:
         sys.exit("this benchmark needs redis-server, of the Debian package of this name")
-    cost(1 if chosen.quick else chosen.rounds, 100 if chosen.quick else 8_000)
+    cost(1 if chosen.quick else chosen.rounds, 100 if chosen.quick else 5_000)
     asyncio.run(arrivals(5 if chosen.quick else 300))
 
 
