@@ -68,9 +68,9 @@ class LeasedStarts:
     """
 
     __slots__ = (
-        "_asked_at", "_clocks", "_delay", "_granted_interval", "_is_away", "_last", "_least", "_on_need",
-        "_own_interval", "_pace", "_ready", "_share", "_spare", "_spare_from", "_used_per_second", "burst", "late",
-        "max_per_second", "not_before", "used",
+        "_asked_at", "_behind", "_clocks", "_delay", "_granted_interval", "_is_away", "_is_needed", "_last",
+        "_least", "_on_need", "_own_interval", "_pace", "_ready", "_share", "_spare", "_spare_from",
+        "_used_per_second", "burst", "late", "max_per_second", "not_before", "used",
     )  # fmt: skip
 
     def __init__(
@@ -89,11 +89,13 @@ class LeasedStarts:
         self._pace = 0.0  # interval imposed by the server
         self._ready: deque[float] = deque()  # granted starts, by the time of the store
         self._least = 0  # number of starts at which more are requested
+        self._is_needed = False  # whether that was said
         self._last = -inf  # last assigned start
         self.used: int = 0
         self._asked_at = -inf
         self._used_per_second = 0.0  # until then
         self._clocks = [(-inf, inf), (-inf, inf)]  # for two periods: begin, and least difference
+        self._behind = inf  # the time here minus the time of the store: the least difference of both
         self._delay = 0.0  # by how much replies came later than the fastest one, lately
 
     @property
@@ -127,7 +129,7 @@ class LeasedStarts:
     @is_away.setter
     def is_away(self, is_away: bool) -> None:
         if is_away:
-            self._clocks = [(-inf, inf), (-inf, inf)]  # it may come back with another clock
+            self._clocks, self._behind = [(-inf, inf), (-inf, inf)], inf  # it may come back with another clock
             self._ready.clear()
         if self._spare is not None:
             self._spare_from = self._last + self._spare.interval
@@ -137,15 +139,16 @@ class LeasedStarts:
         """See `Starts`."""
         if self._is_away and self._spare is not None:
             return self._spare.earliest(max(now, self._spare_from))
-        ready, behind = self._ready, self._behind
-        while ready and ready[0] + behind < now - LATEST:
+        ready = self._ready
+        while ready:
+            start = ready[0] + self._behind
+            if start >= now - LATEST:
+                return max(start, now, self._last + self._pace)
             ready.popleft()
             self.late += 1
-        if not ready:
-            if now >= self.not_before:  # else they are requested then
-                self._on_need()
-            return inf
-        return max(ready[0] + behind, now, self._last + self._pace)
+        if now >= self.not_before:  # else they are requested then
+            self._on_need()
+        return inf
 
     def reserve(self, now: float) -> float:
         """See `Starts`."""
@@ -157,8 +160,8 @@ class LeasedStarts:
             self._ready.popleft()
             self._last = start
             self.used += 1
-            if len(self._ready) <= self._least:
-                self._least = -1
+            if not self._is_needed and len(self._ready) <= self._least:
+                self._is_needed = True
                 self._on_need()
         return start
 
@@ -191,9 +194,9 @@ class LeasedStarts:
     def wanted(self, now: float, waiting: int) -> int:
         """How many starts to request at `now`, if `waiting` requests wait for one.
 
-        It is as many as are likely to be used within the time of a lease.
+        It is as many as are likely to be used within the time of a lease; none while half of the last one is left.
         """
-        if now < self.not_before:
+        if now < self.not_before or (not self._is_needed and len(self._ready) > max(self._least, waiting)):
             return 0
         demand = min(waiting + int(self._rate(now) * LEASE), self._most)
         return max(0, demand - len(self._ready))
@@ -210,7 +213,9 @@ class LeasedStarts:
         if now - current[0] > _CLOCK_HOLDS:
             current, previous = (now, inf), current
         self._clocks = [(current[0], min(current[1], difference)), previous]
+        self._behind = min(self._clocks[0][1], previous[1])
         self._delay = max(self._delay / 2, difference - self._behind)
+        self._is_needed = False
         self._granted_interval = grant.interval
         ready = self._ready
         is_sorted = not ready or not grant.starts or ready[-1] <= grant.starts[0]
@@ -237,11 +242,6 @@ class LeasedStarts:
     def _most(self) -> int:
         """The number of starts in a lease."""
         return max(1, ceil(LEASE / self.interval))
-
-    @property
-    def _behind(self) -> float:
-        """The time here minus the time of the store."""
-        return min(self._clocks[0][1], self._clocks[1][1])
 
     def __len__(self) -> int:
         return len(self._ready)

@@ -141,7 +141,8 @@ redis.call('HSET', KEYS[1], 'next', string.format('%.0f', following), 'last', st
 keep(math.max(following + burst * interval, held))
 return {
   string.format('%.0f', now), string.format('%.0f', interval), string.format('%.0f', math.max(0, wait)),
-  string.format('%.0f', math.max(0, held - now)), string.format('%.0f', away), state[7] or '0', granted
+  string.format('%.0f', math.max(0, held - now)), string.format('%.0f', away), state[7] or '0',
+  table.concat(granted, ' ')  -- one text, because redis-py reads each element of a list on its own
 }
 """
 )

@@ -99,7 +99,7 @@ class Store:
         async with self._errors():
             reply: list[Any] = await self._lease(self._keys("state", "spare", "clients", "rates", "waiting"), arguments)
         now, every, wait, held, away, refusals = (int(value) for value in reply[:6])
-        starts = tuple(int(start) / 1e6 for start in reply[6])
+        starts = tuple(int(start) / 1e6 for start in reply[6].split())
         return Reply(Grant(now / 1e6, starts, every / 1e6, wait / 1e6), held / 1e6, away, refusals)
 
     async def give_back(self, starts: Iterable[float], interval: float) -> None:

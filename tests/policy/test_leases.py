@@ -116,6 +116,21 @@ def test_as_many_starts_are_wanted_as_will_be_used() -> None:
     assert starts.wanted(10.0, 0) == 0  # not used for long
 
 
+def test_no_starts_are_wanted_while_half_of_a_lease_is_left() -> None:
+    starts, needs = leased(100)
+    starts.asked(0.0)
+    starts.granted(grant(0.0, 20, now=0.0), 0.0)
+    assigned = [starts.reserve(number / 100) for number in range(9)]
+    assert starts.wanted(0.09, 0) == 0
+    assert starts.wanted(0.09, 10) == 0  # there is more than one for each
+    assert starts.wanted(0.09, 11) == 8
+    assert needs.count == 0
+    assigned.append(starts.reserve(0.09))
+    assert needs.count == 1
+    starts.give_back(assigned.pop())  # before the task asks, which nothing else would wake
+    assert starts.wanted(0.09, 5) > 0
+
+
 def test_a_lease_that_was_not_granted_is_not_requested_again_at_once() -> None:
     starts, needs = leased()
     starts.granted(Grant(EPOCH, (), 0.01, wait=0.3), 0.0)

@@ -78,7 +78,7 @@ class Fleet:
     def granted(self) -> list[tuple[float, list[float]]]:
         """Each lease: the time of the store, and the starts."""
         replies = (reply for reply in self.door.replies() if isinstance(reply, list) and len(reply) == 7)
-        leases = [(int(reply[0]) / 1e6, [int(start) / 1e6 for start in reply[6]]) for reply in replies]
+        leases = [(int(reply[0]) / 1e6, [int(start) / 1e6 for start in reply[6].split()]) for reply in replies]
         return sorted(leases)
 
     def starts(self) -> list[float]:
