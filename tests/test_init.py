@@ -81,7 +81,8 @@ def test_the_client_does_without_httpx_until_it_is_made() -> None:
     assert "httpx" not in imported("aioconnections.Client")
 
 
-NEEDED = "aioconnections.atom.reader, aioconnections.atom.writer, aioconnections.bulk.run, email.message, email.utils"
+NEEDED = "aioconnections.atom.reader, aioconnections.atom.writer, aioconnections.bulk.run"
+NEEDED += ", email.message, email.utils, hashlib"
 
 
 def test_a_client_needs_no_import_for_its_requests() -> None:
@@ -90,8 +91,9 @@ def test_a_client_needs_no_import_for_its_requests() -> None:
     assert imported(f"{then}; import {NEEDED}; assert loaded == set(sys.modules)")
 
 
-def test_importing_the_client_imports_neither_the_transport_nor_bulk_runs() -> None:
-    late = {"aioconnections.transport.pool", "aioconnections.transport.connect", "aioconnections.bulk.run", "httptools"}
+def test_importing_the_client_imports_neither_the_transport_nor_bulk_runs_nor_the_reader() -> None:
+    late = {"aioconnections.transport.pool", "aioconnections.transport.connect", "aioconnections.bulk.run"}
+    late |= {"aioconnections.atom.reader", "aioconnections.atom.writer", "hashlib", "httptools"}
     assert imported(f"aioconnections.Client; assert not {late} & set(sys.modules)")
     assert imported(f"aioconnections.Client('https://h'); assert {late} <= set(sys.modules)")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from aioconnections import bulk
-from aioconnections.atom import write_entry
+from aioconnections import atom, bulk
 from aioconnections.client.caller import Caller, OnProgress, PersonLike, Resource
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
@@ -240,5 +239,5 @@ def _ref(invitation: Invitation) -> tuple[Literal["invitation_href"], str]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInputError(f"title must be text, got {type(value).__name__}")
-    write_entry(invitation_entry(Userid("x"), value))  # refuses what XML does not allow
+    atom.write_entry(invitation_entry(Userid("x"), value))  # refuses what XML does not allow
     return value

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, TypeGuard, cast
@@ -142,6 +140,7 @@ _NEEDED_BY_REQUESTS = (
     "aioconnections.bulk.run",
     "email.message",
     "email.utils",
+    "hashlib",
 )
 
 
@@ -174,7 +173,7 @@ class Server:
         self._rng = options.rng or random.Random()  # noqa: S311 # spreads pauses, guards nothing
         self._runtime: Runtime | None = None
         self._affinity = LoopAffinity()
-        self._key = secrets.token_bytes(32)
+        self._key = os.urandom(32)
         self._lock = Lock()  # guards the sessions: `as_user` may be called in any thread
         self._sessions: OrderedDict[bytes, _Entry] = OrderedDict()  # by digest, least recently used first
         self._renewed: deque[tuple[float, bytes]] = deque()  # former digests, and when they expire
@@ -418,6 +417,8 @@ class Server:
         credential = getattr(auth, "credential", None)
         secret = id(auth) if credential is None else credential().reveal()
         text = f"{type(auth).__qualname__} {getattr(auth, 'oauth', False)} {secret}"
+        from hashlib import blake2b
+
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
 
     def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:

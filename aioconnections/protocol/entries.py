@@ -43,7 +43,7 @@ __all__ = [
 
 IdentityT = TypeVar("IdentityT", Email, Userid, Key)
 
-PersonFrom: TypeAlias = Callable[[atom.AtomPerson | None], Person]
+PersonFrom: TypeAlias = "Callable[[atom.AtomPerson | None], Person]"
 """Converts a person as the server describes them."""
 
 SN = "http://www.ibm.com/xmlns/prod/sn"
