@@ -80,9 +80,20 @@ class PeopleSource(Source):
                 table = people.with_each_other(both_ways=self.both_ways)
             else:
                 people = _people(file, options, name=_name(self.path))
+                if _is_same_file(self.path, self.against):
+                    yield cast("Table[ItemT]", people.with_others(people)), file
+                    return
                 with opened(input_file(self.against), options.encoding) as other:
                     table = people.with_others(_people(other, options, name=_name(self.against)))
             yield cast("Table[ItemT]", table), file
+
+
+def _is_same_file(path: Path | None, other: Path) -> bool:
+    """Whether two paths name one regular file, which is read once; a pipe has other contents each time."""
+    try:
+        return path is not None and path.is_file() and path.samefile(other)
+    except OSError:
+        return False  # the error is reported when the file is opened
 
 
 def _name(path: Path | None) -> str:

@@ -152,6 +152,18 @@ def test_messages_name_the_file_if_there_are_two(command: Command, pairs_file: P
     )
 
 
+@pytest.mark.parametrize("other", ["a.csv", "./a.csv", "link.csv"])
+def test_a_file_against_itself_is_read_and_described_once(command: Command, pairs_file: PairsFile, other: str) -> None:
+    one, two = GROUP[:2]
+    pairs_file(f'userid\n"x\n{one.userid}\n{two.userid}\n{one.userid}\n', name="a.csv")
+    Path("link.csv").symlink_to("a.csv")
+    said = command("check", "a.csv", "--against", other, "--ordered", *FAST)
+    assert (said.code, pairs(said.rows)) == (1, names([(one, two), (two, one)]))
+    problem, summary = said.err.splitlines()
+    assert problem == "a.csv: line 2: not valid CSV; check its quotes"
+    assert summary.endswith("; 1 unreadable; a.csv: line 5 repeats a person")
+
+
 @pytest.mark.parametrize("name", ["userid", "Nr.", "person"])
 def test_bytes_that_are_no_text(command: Command, pairs_file: PairsFile, name: str) -> None:
     text = f"{name},Abteilung\n{GROUP[0].userid},Köche\njörg,Küche\n{GROUP[1].userid},\n".encode("cp1252")
