@@ -49,6 +49,7 @@ _COMMANDS = {
     "administration:disconnect": "[PAIRS]",
     "report:report": "JOURNAL",
     "merge:merge": "[PARTS]",
+    "doctor:doctor": "",
     "serve:serve": "",
     "demo:demo": "",
 }

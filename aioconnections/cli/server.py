@@ -80,7 +80,7 @@ class ServerOptions:
         from aioconnections.client import Client, Timeouts
 
         self._check()
-        auth = self._auth()
+        auth = self.login()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client = Client(
@@ -89,7 +89,7 @@ class ServerOptions:
                 max_connections=self.max_connections,
                 max_per_second=self.max_per_second or None,
                 verify=self.ca_file or True,
-                client_cert=self._client_cert(),
+                client_cert=self.certificate_of_client(),
                 trust_env=self.trust_env,
                 shared=self.store(),
                 timeouts=Timeouts(
@@ -161,15 +161,19 @@ class ServerOptions:
             given, missing = ("key", "cert") if self.client_cert is None else ("cert", "key")
             raise InvalidInputError(f"--client-{given} needs --client-{missing}")
 
-    def _client_cert(self) -> ClientCert | None:
+    def certificate_of_client(self) -> ClientCert | None:
+        """The files of the client certificate; None without one."""
         from aioconnections.auth.environment import client_cert_of
 
         return client_cert_of(self.client_cert, self.client_key)
 
-    def _auth(self) -> Auth | None:
+    def login(self) -> Auth | None:
         """The credential: options take precedence over the environment, and a token over a password.
 
-        An empty user counts as none, like every empty variable.
+        An empty user counts as none, like every empty variable. Without a credential, a warning is printed.
+
+        Raises:
+            InvalidInputError: a secret is missing or invalid.
         """
         from aioconnections.auth.credentials import Basic, Bearer
         from aioconnections.auth.environment import login

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from aioconnections.shared.settings import RedisShared
     from aioconnections.transport.tls import ClientCert, Verify
 
-__all__ = ["ClientOptions", "Server", "Timeouts"]
+__all__ = ["ClientOptions", "Server", "Timeouts", "constant_headers"]
 
 _RESERVED_HEADERS = frozenset(
     {"accept-encoding", "authorization", "connection", "content-length", "cookie", "host", "transfer-encoding"}
@@ -164,7 +164,7 @@ class Server:
         self.limiter: Starts = self.shared.starts
         self._base_url = base_url
         self._address = self.address_for(auth)
-        self._constant = _constant_headers(options.headers)
+        self._constant = constant_headers(options.headers)
         self.local_limit: int | None = None
         self._turns = Turns(options.max_connections, self.limiter, options.clock or LoopClock())
         self._retry = Retry(options.max_attempts)
@@ -494,8 +494,12 @@ def _is_count(number: object, least: int = 1) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
-def _constant_headers(extra: Mapping[str, str]) -> Headers:
-    """The headers of every request; the caller's headers replace ours."""
+def constant_headers(extra: Mapping[str, str]) -> Headers:
+    """The headers of every request, without the login; the caller's headers replace ours.
+
+    Raises:
+        InvalidInputError: a header is set by the client itself, or cannot be sent.
+    """
     own = {"User-Agent": f"aioconnections/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
     if not isinstance(cast("object", extra), Mapping):
         raise InvalidInputError(f"headers must be a mapping of names to values, got {type(extra).__name__}")

@@ -1,0 +1,38 @@
+"""``aioconnections doctor``: examine one server, step by step."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from aioconnections.cli.server import SERVER, ServerOptions
+
+__all__ = ["doctor"]
+
+
+def doctor(*, server: ServerOptions = SERVER, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Find out why a server cannot be used, or how fast it may be used. Nothing is changed on the server.
+
+    For example: aioconnections doctor --url https://connections.example.com --user ajones
+
+    Steps: proxy, name, tcp, tls, certificate, http, clock, profiles, login, user, communities, emails, administrator,
+    keep_alive, latency and max_connections. Each is tried once, within --attempt-timeout. The result has a line for
+    each: its status (ok; warning: usable, but something should be changed; failed; skipped), what was tried, what came
+    back, and what to do.
+
+    The login is sent once, after the certificate was verified. If it is accepted, some 20 more requests with it follow,
+    at most 20 per second and at most --max-per-second, over one connection. --shared is not used.
+
+    Exit codes: 0 nothing failed; 2 the URL, a certificate, TLS or the proxy must be changed, or the server is not
+    Profiles; 3 the login was refused or is missing; 5 the server is not available; 1 for any other failure; 130
+    interrupted. The first step that failed decides.
+
+    Args:
+        server: Server, login and speed.
+        json: Write one JSON object instead of lines: url, exit_code, and checks, a list of objects with name, status,
+            tried, found, advice and details.
+    """
+    from aioconnections.cli.doctor_run import run_doctor
+
+    return run_doctor(server, as_json=json)
