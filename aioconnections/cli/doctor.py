@@ -24,9 +24,8 @@ def doctor(*, server: ServerOptions = SERVER, json: Annotated[bool, Parameter(ne
     The login is sent once, after the certificate was verified. If it is accepted, some 20 more requests with it follow,
     at most 20 per second and at most --max-per-second, over one connection. --shared is not used.
 
-    Exit codes: 0 nothing failed; 2 the URL, a certificate, TLS or the proxy must be changed, or the server is not
-    Profiles; 3 the login was refused or is missing; 5 the server is not available; 1 for any other failure; 130
-    interrupted. The first step that failed decides.
+    The first step that failed decides the exit code, which is 2 if the URL, TLS, a certificate or the proxy must be
+    changed. A warning does not change it.
 
     Args:
         server: Server, login and speed.

@@ -1,7 +1,7 @@
 """Runs an examination and prints its findings: as they are found, or as one JSON object at the end.
 
-On a terminal, each finding is wrapped beside its status and name, or below them if there is little room. Elsewhere it
-is one line.
+On a terminal, each finding is wrapped beside its status and name, or below them if there is little room, and steps that
+were skipped for the same reason share one paragraph. Elsewhere each finding is one line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from typing import TextIO
 
@@ -61,16 +60,22 @@ def run_doctor(server: ServerOptions, *, as_json: bool) -> int:
         max_per_second=server.max_per_second or None,
     )
     with logged(server.log_level):
-        examining = examine(patient, (lambda _: None) if as_json else _printer(stream))
+        printer = _Printer(stream)
+        examining = examine(patient, (lambda _: None) if as_json else printer.add)
         with closing(examining):  # see running._run
             findings = asyncio.run(examining)
+        printer.close()
     code = exit_code(findings)
     if as_json:
         result = {"url": server.url, "exit_code": code, "checks": [finding.as_dict() for finding in findings]}
         print(json.dumps(result, ensure_ascii=False, indent=2), file=stream, flush=True)
-    counts = Counter(finding.status for finding in findings)
-    names: tuple[FindingStatus, ...] = ("ok", "warning", "failed", "skipped")
-    say(", ".join(f"{counts[name]} {name}" for name in names if counts[name]))
+    counts: Counter[str] = Counter(finding.status for finding in findings)
+    words = {"ok": "ok", "warning": "warnings" if counts["warning"] > 1 else "warning", "failed": "failed"}
+    say(
+        ", ".join(
+            f"{counts[status]} {word}" for status, word in [*words.items(), ("skipped", "skipped")] if counts[status]
+        )
+    )
     return code
 
 
@@ -79,24 +84,45 @@ def exit_code(findings: list[Finding]) -> int:
     return next((of_error(finding.error) for finding in findings if finding.error is not None), GOOD)
 
 
-def _printer(stream: TextIO) -> Callable[[Finding], object]:
-    columns = width(stream)
-    if columns is None:
-        return lambda finding: print(*shown(finding, None), file=stream, flush=True)
+class _Printer:
+    """Prints findings as they come."""
 
-    from rich.console import Console
-    from rich.text import Text
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._columns = width(stream)
+        self._skipped: list[Finding] = []  # for one reason, on a terminal
 
-    console = Console(file=stream, highlight=False, soft_wrap=True, width=columns)
+    def add(self, finding: Finding) -> None:
+        """Print a finding, or keep it until it is known which others were skipped for the same reason."""
+        if self._columns is None:
+            print(*shown(finding, None), file=self._stream, flush=True)
+            return
+        if self._skipped and finding.found != self._skipped[0].found:
+            self.close()
+        if finding.status == "skipped":
+            self._skipped.append(finding)
+        else:
+            self._colour(finding.status, shown(finding, self._columns))
 
-    def show(finding: Finding) -> None:
-        for number, line in enumerate(shown(finding, columns)):
-            text = Text(line)
-            if number == 0:
-                text.stylize(_COLOURS[finding.status], 0, len(finding.status))
-            console.print(text)
+    def close(self) -> None:
+        """Print what was kept."""
+        kept, self._skipped = self._skipped, []
+        if kept and self._columns is not None:
+            names = ", ".join(finding.step for finding in kept)
+            first, *others = _block(f"{names}: {_safe(kept[0].found)}", self._columns, _STATUS_WIDTH)
+            self._colour("skipped", [f"{'skipped':<{_STATUS_WIDTH}}{first.lstrip()}", *others])
 
-    return show
+    def _colour(self, status: FindingStatus, lines: list[str]) -> None:
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(file=self._stream, highlight=False, soft_wrap=True)
+        first, *others = lines
+        text = Text(first)
+        text.stylize(_COLOURS[status], 0, len(status))
+        console.print(text)
+        for line in others:
+            console.print(Text(line))
 
 
 def shown(finding: Finding, columns: int | None) -> list[str]:

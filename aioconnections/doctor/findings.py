@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field
 
-from aioconnections.errors import ConnectionsError, DeadlineError, ProxyError, TransportError
+from aioconnections.errors import ConnectionsError, DeadlineError, ServerError, ThrottledError, TransportError
 from aioconnections.reprs import frozen
 
 __all__ = ["STEPS", "Detail", "Finding", "FindingStatus", "Findings", "Step", "failed", "milliseconds", "skipped"]
@@ -39,6 +39,7 @@ STEPS: tuple[Step, ...] = (
 FindingStatus: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 Detail: TypeAlias = str | int | float | bool | Sequence[str] | Mapping[str, bool] | None
 
+_NETWORK: frozenset[Step] = frozenset({"name", "tcp", "tls"})
 _ASK_FOR_ROUTE = "check the host and the port in the URL, and whether a firewall is in the way"
 
 
@@ -96,25 +97,35 @@ def failed(
         advice: advice that replaces that of the error.
         details: see `Finding`.
     """
-    problem, _, usual = str(error).partition("; ")
+    problem, usual = _parts(str(error))
     return Finding(
         step=step,
         status="failed",
         tried=tried,
         found=f"{problem}; {more}" if more else problem,
-        advice=advice or usual or _general_advice(error),
+        advice=advice or usual or _general_advice(step, error),
         details=details or {},
         error=error,
     )
 
 
-def _general_advice(error: ConnectionsError) -> str:
+def _parts(text: str) -> tuple[str, str]:
+    """The problem and the advice in the text of an error; the advice may be missing."""
+    problem, _, rest = text.partition("; ")
+    if rest.startswith(("http://", "https://")):  # names what responded
+        return text, ""
+    before, found, _ = problem.partition(": check the URL")
+    return before, rest or (found and "check the URL")
+
+
+def _general_advice(step: Step, error: ConnectionsError) -> str:
     """Advice for an error whose text has none."""
+    advice = _ASK_FOR_ROUTE if step in _NETWORK else "try again later, or ask the administrator of the server"
     if isinstance(error, DeadlineError):
-        return f"{_ASK_FOR_ROUTE}, or allow more time with --attempt-timeout"
-    if isinstance(error, TransportError) and not isinstance(error, ProxyError):
-        return _ASK_FOR_ROUTE
-    return "check the URL, and ask the administrator of the server"
+        return f"{advice}, or allow more time with --attempt-timeout"
+    if isinstance(error, TransportError | ServerError | ThrottledError):
+        return advice
+    return "check the URL, or ask the administrator of the server"
 
 
 def skipped(step: Step, why: str) -> Finding:

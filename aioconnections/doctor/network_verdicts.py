@@ -27,6 +27,11 @@ _EXPIRED, _NOT_YET = 10, 9  # OpenSSL's X509_V_ERR_ codes
 _OTHER_HOST = frozenset({62, 64})
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
+_OTHER_ADDRESSES = (
+    "if that is intended, do nothing: connections use the other addresses, which takes up to 0.25 s longer; else let the"
+    " server listen at every address, or correct the name"
+)
+
 
 @frozen
 class ProxyInUse:
@@ -45,7 +50,7 @@ class ProxyInUse:
 
 def on_proxy(found: ProxyInUse, origin: Origin) -> Finding:
     """Whether a proxy applies, and whether it is used."""
-    tried = "looked for a proxy in the environment"
+    tried = "proxy in the environment"
     variable = found.variable
     details = {"variable": variable, "used": found.proxy is not None}
     if found.error is not None:
@@ -78,7 +83,7 @@ def on_lookup(
     allowed: float,
 ) -> Finding:
     """The result of the name lookup; without addresses and without an error, it took too long."""
-    tried = f"looked up {origin.host}"
+    tried = f"lookup of {origin.host}"
     if addresses:
         hosts = [address[1][0] for address in addresses]
         found = f"{', '.join(hosts)} (in {milliseconds(seconds)})"
@@ -91,7 +96,7 @@ def on_lookup(
 
 def on_tcp(reached: Sequence[Reached], allowed: float) -> Finding:
     """Which of the addresses accept connections."""
-    tried = f"opened a TCP connection to {', '.join(shown_address(each.address) for each in reached)}"
+    tried = f"TCP connection to {', '.join(shown_address(each.address) for each in reached)}"
     good = [each for each in reached if each.seconds is not None]
     bad = [each for each in reached if each.seconds is None]
     details: dict[str, Detail] = {
@@ -113,10 +118,7 @@ def on_tcp(reached: Sequence[Reached], allowed: float) -> Finding:
         status="ok" if harmless else "warning",
         tried=tried,
         found=f"{working} connected in {took}; {_each(bad, allowed)}",
-        advice=""
-        if harmless
-        else "nothing if that is intended: connections use the other addresses, which takes up to"
-        " 0.25 s longer; else let the server listen at every address, or correct the name",
+        advice="" if harmless else _OTHER_ADDRESSES,
         details=details,
     )
 
@@ -142,8 +144,8 @@ def over_http(origin: Origin, *, has_login: bool) -> list[Finding]:
     warning = Finding(
         step="tls",
         status="warning",
-        tried="read the URL",
-        found=f"the scheme is http: {exposed} sent unencrypted",
+        tried="scheme of the URL",
+        found=f"http: {exposed} sent unencrypted",
         advice="use an https URL",
     )
     return [warning, skipped("certificate", why)]
@@ -154,13 +156,13 @@ def on_tls(handshake: Handshake | None, versions: Mapping[str, bool], allowed: f
 
     A refused certificate is a failure of the step ``certificate``: up to there, TLS works.
     """
-    tried = "did a TLS handshake"
+    tried = "TLS handshake"
     accepted = [name for name, yes in versions.items() if yes]
     details: dict[str, Detail] = {"versions": dict(versions)}
     if handshake is None:
         late = DeadlineError(f"the TLS handshake did not end within {allowed:g} s", sent="no")
         return failed("tls", tried, late, details=details)
-    choice = f"the server accepts {_listed(accepted)} of {_listed(versions)}" if accepted else ""
+    choice = f"of {_listed(versions)}, the server accepts {_listed(accepted)}" if accepted else ""
     failure = handshake.failure
     if failure is not None and not isinstance(failure, ssl.SSLCertVerificationError):
         error = connect_error([failure], answered=handshake.answered)
@@ -195,7 +197,7 @@ def on_certificate(
         facts: what it says; None if it cannot be read.
         now: the time by the clock of this machine, aware.
     """
-    tried = f"verified the certificate for {origin.server_name}"
+    tried = f"verification of the certificate for {origin.server_name}"
     details = {} if facts is None else _certificate_details(facts, now)
     if error is not None:
         refused: ConnectionsError = connect_error([error])

@@ -71,7 +71,7 @@ class ServiceSteps:
     async def take(self) -> str:
         """Take all steps; returns why those that are left were not taken, or an empty string."""
         request = verdicts.anonymous_request(self._address, "profiles")
-        tried = f"GET {self._address.url_of(request.path)} without a login"
+        tried = f"GET {request.path} without a login"
         first = await self._response("http", tried, request)
         if first is None:
             return "the request over HTTP failed"
@@ -123,9 +123,11 @@ class ServiceSteps:
                 await self._sign_in(is_found=False)
                 return
         else:
-            finding = verdicts.absent(address, request, response, await self._elsewhere())
+            elsewhere = await self._elsewhere()
+            finding = verdicts.absent(address, request, response, elsewhere)
+            self._address = elsewhere or address
         self._add(finding)
-        self._findings.skip("communities", "Profiles was not found" if self._login else "there is no login")
+        self._findings.skip("communities", "Profiles was not found, and the login is sent only there")
 
     async def _moved(self, request: Request, response: Response) -> tuple[Address | None, Response | None]:
         """The address to which a permanent redirect leads, if Profiles responds there, and its response."""
@@ -167,14 +169,15 @@ class ServiceSteps:
             self._findings.skip("communities", "neither --user nor a token was given")
             return
         request = Request("GET", f"{self._address.profiles}/profileService.do", fresh=True)
-        tried = f"sent {self._login} once, with GET {self._address.url_of(request.path)}"
+        tried = f"GET {request.path} with {self._login}, once"
         response: Response | None = None
         try:
             response = (await self._sender.send(request)).response
             document = verdicts.read_service_document(request, response, is_found=is_found)
         except ConnectionsError as error:
             if verdicts.is_wrong_place(error) and response is not None:
-                self._add(verdicts.absent(self._address, request, response, await self._elsewhere()))
+                elsewhere = await self._elsewhere()
+                self._add(verdicts.absent(self._address, request, response, elsewhere))
             self._findings.skip("login", "Profiles shows itself only to an accepted login")
             self._add(verdicts.refused(tried, error, response, is_token=self._is_token))
             self._findings.skip("communities", "the login was not accepted")
@@ -191,7 +194,7 @@ class ServiceSteps:
     async def _communities(self) -> None:
         address = self._address
         request = verdicts.anonymous_request(address, "communities")
-        tried = f"GET {address.url_of(request.path)}"
+        tried = f"GET {request.path}"
         response = await self._response("communities", tried, request)
         if response is None:
             return
@@ -199,19 +202,21 @@ class ServiceSteps:
         report = verdicts.canary_report(address, "communities", shown)
         if report.result is CanaryResult.UNCLEAR and self._signed_in is not None:
             mine = Request("GET", f"{address.communities}/community/invites/my?page=1&ps=1")
-            response = await self._response("communities", f"GET {address.url_of(mine.path)}", mine)
+            response = await self._response("communities", f"GET {mine.path}", mine)
             if response is None:
                 return
             shown = response.response
             if shown.status == 200 and shown.media_type == "application/atom+xml":
                 report = CanaryReport(CanaryResult.GOOD, needs_login=True)
+        if report.result is CanaryResult.UNCLEAR:
+            self._findings.skip("emails", "Communities shows itself only to an accepted login")
+            return
         self._add(verdicts.on_communities(address, report, verdicts.facts_of_document(shown)))
 
     async def _emails(self) -> None:
         request = Request("GET", f"{self._address.context}{_CONFIGS}")
-        url = self._address.url_of(request.target)
         if self._configs is None and self._signed_in is not None:
-            response = await self._response("emails", f"GET {url}", request)
+            response = await self._response("emails", f"GET {request.path}", request)
             if response is None:
                 return
             self._configs = response.response
@@ -219,11 +224,11 @@ class ServiceSteps:
             self._findings.skip("administrator", "the document that says so was not found, or needs a login")
         else:
             facts = verdicts.facts_of_document(self._configs) if self._configs.status == 200 else DocumentFacts()
-            self._add(verdicts.on_emails(facts, url))
+            self._add(verdicts.on_emails(facts, request.path))
 
     async def _administrator(self) -> None:
         request = Request("GET", f"{self._address.administration}/profileService.do")
-        response = await self._response("administrator", f"GET {self._address.url_of(request.target)}", request)
+        response = await self._response("administrator", f"GET {request.path}", request)
         if response is not None:
             self._add(verdicts.on_administrator(request, response.response))
 

@@ -120,7 +120,7 @@ def canary_report(address: Address, application: ApplicationName, response: Resp
 
 def on_http(request: Request, response: Response, seconds: float) -> Finding:
     """Whether the server responds over HTTP, with any status that does not mean that it is unavailable."""
-    tried = f"GET {request.shown} without a login"
+    tried = f"GET {request.path} without a login"
     server = (response.get(b"server") or "")[:_LONGEST]
     named = f"Server: {server}" if server else "no Server header"
     schemes = challenges(response)
@@ -133,11 +133,13 @@ def on_http(request: Request, response: Response, seconds: float) -> Finding:
             tried,
             error_of(request, response),
             more=named,
-            advice=pause or "try again later, or ask the administrator of the server",
+            advice=pause,
             details=details,
         )
     demand = f"; it asks for a login ({', '.join(schemes)})" if schemes and response.status == 401 else ""
-    found = f"HTTP {response.status} in {milliseconds(seconds)}, {named}{demand}"
+    target = _TARGET.match(response.get(b"location") or "") if 300 <= response.status < 400 else None
+    to = f" to {target[0]}" if target else ""
+    found = f"HTTP {response.status}{to} in {milliseconds(seconds)}, {named}{demand}"
     return Finding(step="http", status="ok", tried=tried, found=found, details=details)
 
 
@@ -156,7 +158,7 @@ def on_clock(response: Response, now: datetime) -> Finding:
     """
     from email.utils import parsedate_to_datetime  # as in `protocol.responses`
 
-    tried = "compared the Date of the response with the clock of this machine"
+    tried = "Date of the response, compared with the clock of this machine"
     local = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     try:
         date = parsedate_to_datetime(response.get(b"date") or "")
@@ -211,7 +213,7 @@ def on_profiles(address: Address, facts: DocumentFacts, *, moved_from: Address |
     """
     url = f"{address.origin}{address.context}"
     details: dict[str, Detail] = {"url": url, "context": address.context, "version": facts.version}
-    tried = f"looked for Profiles at {(moved_from or address).origin}{(moved_from or address).context}/profiles"
+    tried = f"search for Profiles at {(moved_from or address).origin}{(moved_from or address).context}/profiles"
     found = f"found{_version(facts)}"
     if moved_from is None:
         return Finding(step="profiles", status="ok", tried=tried, found=found, details=details)
@@ -242,7 +244,7 @@ def absent(address: Address, request: Request, response: Response, elsewhere: Ad
         advice = "check the URL, or ask the administrator to start Profiles"
     return failed(
         "profiles",
-        f"looked for Profiles at {where}",
+        f"search for Profiles at {where}",
         error,
         more=more,
         advice=advice,
@@ -256,7 +258,7 @@ def needs_login(address: Address, request: Request, response: Response, *, has_l
     None if the login should be tried.
     """
     error: ConnectionsError = error_of(request, response)
-    tried = f"looked for Profiles at {address.origin}{address.context}/profiles"
+    tried = f"search for Profiles at {address.origin}{address.context}/profiles"
     if isinstance(error, UnexpectedResponseError):
         found = _TARGET.match(response.get(b"location") or "")
         return failed("profiles", tried, error, advice=f"use --url {found[0]}" if found else "")
@@ -270,7 +272,7 @@ def needs_login(address: Address, request: Request, response: Response, *, has_l
 def on_communities(address: Address, report: CanaryReport, facts: DocumentFacts) -> Finding:
     """Whether Communities was found; a server can be without it."""
     url = f"{address.origin}{address.context}/communities"
-    tried = f"looked for Communities at {url}"
+    tried = f"search for Communities at {url}"
     details: dict[str, Detail] = {"result": report.result.name.lower(), "version": facts.version}
     if report.result.name == "GOOD":
         return Finding(step="communities", status="ok", tried=tried, found=f"found{_version(facts)}", details=details)
@@ -353,15 +355,15 @@ def on_user(document: ServiceDocument, facts: DocumentFacts) -> Finding:
     return Finding(
         step="user",
         status="ok",
-        tried="read the service document of the signed-in user",
+        tried="service document of the signed-in user",
         found=f"{facts.title} ({ids})" if facts.title else ids,
         details={"name": facts.title, "userid": userid, "key": key},
     )
 
 
-def on_emails(facts: DocumentFacts, url: str) -> Finding:
+def on_emails(facts: DocumentFacts, path: str) -> Finding:
     """Whether the server shows e-mail addresses."""
-    tried, details = f"read {url}", {"emails": facts.emails}
+    tried, details = f"GET {path}", {"emails": facts.emails}
     if facts.emails == "exposed":
         found = "e-mail addresses are shown, and people may be named by them"
         return Finding(step="emails", status="ok", tried=tried, found=found, details=details)
@@ -386,7 +388,7 @@ def on_emails(facts: DocumentFacts, url: str) -> Finding:
 
 def on_administrator(request: Request, response: Response) -> Finding:
     """Whether the signed-in user is an administrator of Profiles; reading needs that role, and changes nothing."""
-    tried = f"GET {request.shown}, which only an administrator of Profiles may read"
+    tried = f"GET {request.path} (for administrators of Profiles)"
     is_document = response.status == 200 and response.media_type == "application/atomsvc+xml"
     known = True if is_document else False if response.status == 403 else None
     found = {
@@ -413,7 +415,7 @@ def on_keep_alive(response: Response) -> Finding:
     Args:
         response: the first response on a connection.
     """
-    tried = "read the Connection and Keep-Alive headers"
+    tried = "Connection and Keep-Alive headers"
     tokens = {token.strip().lower() for value in response.get_all(b"connection") for token in value.split(",")}
     limits = {
         name: int(number)
@@ -457,7 +459,7 @@ def on_latency(seconds: Sequence[float], planned: int, failure: ConnectionsError
         planned: how many requests were planned.
         failure: why fewer responses came; None if all came.
     """
-    tried = f"GET the service document {planned} times, one after another"
+    tried = f"GET of the service document, {planned} times, one after another"
     if not seconds and failure is not None:
         return failed("latency", tried, failure, details={"requests": 0})
     p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
@@ -491,7 +493,7 @@ def on_max_connections(p95: float, *, rate: float | None, given: int) -> Finding
     return Finding(
         step="max_connections",
         status="ok",
-        tried=f"computed what {wanted:g} requests per second need at the p95",
+        tried=f"what {wanted:g} requests per second need at the p95",
         found=text,
         advice=f"pass --max-connections {found.max_connections}" if given < found.max_connections else "",
         details={
