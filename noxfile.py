@@ -36,6 +36,7 @@ FULLY_COVERED = (
 SMOKE = (
     "tests/cli/test_graphml.py",
     "tests/cluster/test_partitions.py",
+    "tests/doctor/test_certificates.py",
     "tests/cli/test_help.py",
     "tests/cli/test_options.py",
     "tests/reference/test_server.py",
@@ -51,6 +52,7 @@ SMOKE = (
 INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
 REDIS = ("redis-server", "redis-server")  # program and package
+NGINX = ("nginx", "nginx-light")
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -146,6 +148,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on the oldest Python. Coverage is recorded without most slow tests, whose time it would double."""
     need(session, *REDIS)
+    need(session, *NGINX)
     session.install(*INSTALL, *EDITABLE)
     shutil.rmtree(MEASURED, ignore_errors=True)
     MEASURED.mkdir(parents=True)
@@ -185,6 +188,7 @@ def install_lowest(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Every test with the lowest versions that `pyproject.toml` allows, on the oldest Python; slow."""
     need(session, *REDIS)
+    need(session, *NGINX)
     install_lowest(session)
     session.run("pytest", *IN_PARALLEL, "-m", "not full", *session.posargs)
 
@@ -232,6 +236,7 @@ def built_wheel() -> str:
 def wheel(session: nox.Session) -> None:
     """The tests on the installed wheel, outside the source tree."""
     need(session, *REDIS)
+    need(session, *NGINX)
     session.install(*INSTALL, f"{built_wheel()}[test]")
     away = Path(session.create_tmp()) / "away"
     shutil.rmtree(away, ignore_errors=True)
@@ -269,6 +274,7 @@ def bench(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Every test in full size; slow."""
     need(session, *REDIS)
+    need(session, *NGINX)
     session.install(*INSTALL, *EDITABLE)
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)

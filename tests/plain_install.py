@@ -21,9 +21,10 @@ import aioconnections
 from aioconnections import Checked, Client, Journal
 from aioconnections.reference import Directory, app
 
-EXTRAS = ("cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow", "redis")
+EXTRAS = ("cryptography", "cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow", "redis")
 EDGES = (
     "aioconnections.cli",
+    "aioconnections.doctor.certificates",
     "aioconnections.reference.server",
     "aioconnections.reference.pytest_plugin",
     "aioconnections.shared.store",
@@ -44,7 +45,7 @@ def main() -> None:
         asyncio.run(check("http://localhost", httpx.ASGITransport(SERVER)))
     script = Path(sys.executable).with_name("aioconnections")
     for command in ([sys.executable, "-I", "-m", "aioconnections"], [str(script)]):
-        for words in ([], ["--help"], ["check", "pairs.csv"], ["serve"], ["demo"]):
+        for words in ([], ["--help"], ["check", "pairs.csv"], ["doctor"], ["serve"], ["demo"]):
             told_what_to_install([*command, *words])
 
 

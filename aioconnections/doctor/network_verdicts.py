@@ -28,8 +28,8 @@ _OTHER_HOST = frozenset({62, 64})
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 _OTHER_ADDRESSES = (
-    "if that is intended, do nothing: connections use the other addresses, which takes up to 0.25 s longer; else let the"
-    " server listen at every address, or correct the name"
+    "if that is intended, do nothing: connections use the other addresses, which takes up to 0.25 s longer; else let"
+    " the server listen at every address, or correct the name"
 )
 
 
@@ -255,10 +255,7 @@ def _explained(code: int, facts: CertificateFacts, now: datetime) -> tuple[str, 
             f"check the clock of this machine, or {replace}",
         )
     if code in _OTHER_HOST:
-        names = ", ".join(facts.names) or "no host at all"
-        more = f" and {facts.more_names} more" if facts.more_names else ""
-        advice = "use one of these names in the URL, if it is the same server, or ask its administrator"
-        return f"it is for {names}{more}", f"{advice} for a certificate for this host"
+        return _other_host(facts)
     signed = (
         f"{facts.subject} is self-signed" if facts.is_self_signed else f"{facts.subject} is signed by {facts.issuer}"
     )
@@ -273,6 +270,14 @@ def _explained(code: int, facts: CertificateFacts, now: datetime) -> tuple[str, 
             "; if its root is trusted here, ask the administrator of the server to send the intermediate certificates"
         )
     return more, advice
+
+
+def _other_host(facts: CertificateFacts) -> tuple[str, str]:
+    advice = "ask the administrator of the server for a certificate for this host"
+    if not facts.names:
+        return "it names no host at all", advice
+    more = f" and {facts.more_names} more" if facts.more_names else ""
+    return f"it is for {', '.join(facts.names)}{more}", f"use one of these names in the URL, or {advice}"
 
 
 def _chain(facts: CertificateFacts) -> str:

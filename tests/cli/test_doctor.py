@@ -161,8 +161,8 @@ ZOO: dict[str, tuple[int, str, str]] = {
         "certificate",
         (
             "verification of the certificate for localhost: the server's certificate is for another host; it is for"
-            " old.example.com, www.example.com -> use one of these names in the URL, if it is the same server, or"
-            " ask its administrator for a certificate for this host"
+            " old.example.com, www.example.com -> use one of these names in the URL, or ask the administrator of"
+            " the server for a certificate for this host"
         ),
     ),
     "unknown CA": (
@@ -243,15 +243,8 @@ def test_a_name_server_that_does_not_respond(command: Command, monkeypatch: pyte
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60) and [])
     said = command("doctor", "--url", "https://connections.example.com", "--user", "ajones")
     over.set()
-    assert (said.code, failures(said)) == (
-        5,
-        {
-            "name": (
-                "lookup of connections.example.com: the host name was not resolved within 10 s"
-                " -> check the name servers of this machine"
-            )
-        },
-    )
+    problem = "lookup of connections.example.com: the host name was not resolved within 10 s"
+    assert (said.code, failures(said)) == (5, {"name": f"{problem} -> check the name servers of this machine"})
 
 
 def test_an_unknown_host(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,9 +278,11 @@ def test_hosts(command: Command, monkeypatch: pytest.MonkeyPatch, host: str, sho
     if shown.startswith("localhost"):
         assert found["tcp"] == (
             "warning",
-            "TCP connection to [::1]:PORT, 127.0.0.1:PORT: 127.0.0.1:PORT connected in TIME; [::1]:PORT refused the"
-            " connection -> if that is intended, do nothing: connections use the other addresses, which takes up to"
-            " 0.25 s longer; else let the server listen at every address, or correct the name",
+            (
+                "TCP connection to [::1]:PORT, 127.0.0.1:PORT: 127.0.0.1:PORT connected in TIME; [::1]:PORT refused the"
+                " connection -> if that is intended, do nothing: connections use the other addresses, which takes up to"
+                " 0.25 s longer; else let the server listen at every address, or correct the name"
+            ),
         )
     assert said.code == (5 if shown == "::1" else 0)
     assert list(failures(said)) == (["tcp"] if shown == "::1" else [])
@@ -418,6 +413,30 @@ def test_profiles_is_under_another_path(
     assert checks["communities"]["status"] == "ok"
 
 
+def test_a_permanent_redirect_is_followed_without_the_login(command: Command) -> None:
+    """The library follows it, so this is a warning; the login is sent to its target directly."""
+    server = app(DIRECTORY, context="/social")
+    signed_in: list[str] = []
+
+    async def front(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/social/"):
+            if b"authorization" in dict(scope.get("headers", ())):
+                signed_in.append(scope["path"])
+            await server(scope, receive, send)
+            return
+        assert b"authorization" not in dict(scope["headers"])
+        headers = [(b"location", b"/social" + scope["raw_path"]), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 301, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    with listening_in_thread(front) as url:  # type: ignore[arg-type] # any ASGI callable will do
+        checks = examined(command, url)
+    assert checks["profiles"]["status"] == "warning"
+    assert checks["profiles"]["advice"] == f"use --url {url}/social, which saves a request each time"
+    assert checks["login"]["status"] == "ok"
+    assert set(signed_in) == {f"/social{SERVICE}", "/social/profiles/admin/atom/profileService.do"}
+
+
 def test_an_application_that_is_stopped(command: Command, good: Callable[..., str]) -> None:
     checks = examined(command, good(faults=[Fault("missing", application="profiles")]), code=2)
     assert "the application server reports that the application is stopped" in checks["profiles"]["found"]
@@ -458,12 +477,16 @@ def test_a_client_certificate(command: Command, zoo: Zoo) -> None:
 # --- speed, proxies ---
 
 
-@pytest.mark.usefixtures("virtual")
+@pytest.mark.slow
 def test_the_pace(command: Command, good: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "PAUSE", PAUSE)
     loops: list[VirtualLoop] = []
-    original = VirtualLoop.close
-    monkeypatch.setattr(VirtualLoop, "close", lambda loop: (loops.append(loop), original(loop)))
+
+    def new_loop() -> VirtualLoop:
+        loops.append(VirtualLoop())
+        return loops[-1]
+
+    monkeypatch.setattr("asyncio.events.new_event_loop", new_loop)
     url = good()
     examined(command, url, "--attempt-timeout", 1_000)
     examined(command, url, "--attempt-timeout", 1_000, "--max-per-second", 0.5)
