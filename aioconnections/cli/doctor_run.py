@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import Counter
 from contextlib import closing
+from importlib import import_module
 from typing import TextIO
 
 from aioconnections.cli.exits import GOOD, of_error
@@ -44,6 +45,7 @@ def run_doctor(server: ServerOptions, *, as_json: bool) -> int:
     """
     from aioconnections.auth.credentials import Bearer
 
+    _ = import_module("aioconnections.doctor.certificates")  # if cryptography is missing, nothing is tried
     stream = needed("output", "the findings are written there")
     address = server.address()
     auth = server.login()

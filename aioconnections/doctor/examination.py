@@ -151,7 +151,7 @@ class _Examination:
         seconds, name = self._patient.seconds, self._origin.server_name
         handshake = await self._handshake(address, context)
         versions = {} if handshake is None else await accepted_versions(address, name, seconds)
-        if self._report(verdicts.on_tls(handshake, versions, seconds)).status == "failed" or handshake is None:
+        if self._report(verdicts.on_tls(address, handshake, versions, seconds)).status == "failed" or handshake is None:
             return "the TLS handshake failed"
         from aioconnections.doctor.certificates import facts_of  # the only use of cryptography
 

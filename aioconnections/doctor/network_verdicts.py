@@ -151,12 +151,14 @@ def over_http(origin: Origin, *, has_login: bool) -> list[Finding]:
     return [warning, skipped("certificate", why)]
 
 
-def on_tls(handshake: Handshake | None, versions: Mapping[str, bool], allowed: float) -> Finding:
-    """The result of the TLS handshake; None if it took too long.
+def on_tls(
+    address: SocketAddress, handshake: Handshake | None, versions: Mapping[str, bool], allowed: float
+) -> Finding:
+    """The result of the TLS handshake with one address; None if it took too long.
 
     A refused certificate is a failure of the step ``certificate``: up to there, TLS works.
     """
-    tried = "TLS handshake"
+    tried = f"TLS handshake with {shown_address(address)}"
     accepted = [name for name, yes in versions.items() if yes]
     details: dict[str, Detail] = {"versions": dict(versions)}
     if handshake is None:

@@ -6,10 +6,13 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,7 +136,8 @@ ZOO: dict[str, tuple[int, str, str]] = {
         2,
         "tls",
         (
-            "TLS handshake: the server and this client have no TLS version in common, most likely because the server"
+            "TLS handshake with 127.0.0.1:PORT:"
+            " the server and this client have no TLS version in common, most likely because the server"
             " accepts only outdated ones; of TLS 1.0 to 1.3, the server accepts TLS 1.0 -> ask the administrator of"
             " the server to enable TLS 1.2 or later"
         ),
@@ -203,8 +207,8 @@ def test_each_server_of_the_zoo(command: Command, zoo: Zoo, site: str) -> None:
 def test_https_on_an_http_port_and_the_other_way_round(command: Command, zoo: Zoo) -> None:
     zoo.requests()
     said = command("doctor", "--url", zoo.url("plain", "https"), "--user", "ajones")
-    problem = "TLS handshake: the server does not speak TLS at this port -> check the scheme and port of the URL"
-    assert (said.code, failures(said)) == (2, {"tls": problem})
+    problem = "the server does not speak TLS at this port -> check the scheme and port of the URL"
+    assert (said.code, failures(said)) == (2, {"tls": f"TLS handshake with 127.0.0.1:PORT: {problem}"})
     said = command("doctor", "--url", zoo.url("tls"), "--user", "ajones")
     problem = "GET /profiles/serviceconfigs without a login: the server speaks https at this port -> use an https URL"
     assert (said.code, failures(said)) == (2, {"http": problem})
@@ -230,7 +234,9 @@ def test_a_server_that_is_silent_after_the_connection(command: Command) -> None:
         over_tls = command("doctor", "--url", f"https://{authority}", "--user", "ajones")
         over_http = command("doctor", "--url", f"http://{authority}", "--user", "ajones", "--attempt-timeout", 3)
     assert (over_tls.code, over_http.code) == (5, 5)
-    assert failures(over_tls)["tls"].startswith("TLS handshake: the TLS handshake did not end within 10 s -> check")
+    assert failures(over_tls)["tls"].startswith(
+        "TLS handshake with 127.0.0.1:PORT: the TLS handshake did not end within 10 s -> check"
+    )
     assert failures(over_http)["http"] == (
         "GET /profiles/serviceconfigs without a login: no complete response within 3 s -> try again later, or ask the"
         " administrator of the server, or allow more time with --attempt-timeout"
@@ -437,6 +443,49 @@ def test_a_permanent_redirect_is_followed_without_the_login(command: Command) ->
     assert set(signed_in) == {f"/social{SERVICE}", "/social/profiles/admin/atom/profileService.do"}
 
 
+class Gate:
+    """A front end that lets nothing pass without a login, and with one only what begins with `open_path`."""
+
+    def __init__(self, open_path: str = "/") -> None:
+        self.server = app(DIRECTORY)
+        self._open_path = open_path
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.server(scope, receive, send)
+            return
+        signed_in = b"authorization" in dict(scope["headers"])
+        if signed_in and scope["path"].startswith(self._open_path):
+            await self.server(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/html"), (b"content-length", b"0")]
+        headers += [] if signed_in else [(b"www-authenticate", b'Basic realm="Example"')]
+        await send({"type": "http.response.start", "status": 404 if signed_in else 401, "headers": headers})
+        await send({"type": "http.response.body"})
+
+
+def test_a_server_that_shows_nothing_without_a_login(command: Command) -> None:
+    with listening_in_thread(Gate()) as url:  # type: ignore[arg-type] # any ASGI callable will do
+        checks = examined(command, url)
+        assert {check["status"] for check in checks.values()} == {"ok", "skipped"}
+        assert checks["http"]["found"].endswith("; it asks for a login (Basic)")
+        assert checks["profiles"]["found"] == "found, version 6.0.0.0"
+        assert checks["communities"]["found"] == "found, version 6.0.0.0"
+        assert checks["emails"]["details"] == {"emails": "exposed"}
+        checks = examined(command, url, user="unknown@example.com", code=3)
+    assert checks["profiles"]["found"] == "not tried: Profiles shows itself only to an accepted login"
+    assert checks["communities"]["found"] == "not tried: Communities shows itself only to an accepted login"
+    assert checks["emails"]["status"] == "skipped"
+
+
+def test_profiles_turns_out_to_be_missing_after_the_login(command: Command) -> None:
+    with listening_in_thread(Gate("/nothing")) as url:  # type: ignore[arg-type] # any ASGI callable will do
+        checks = examined(command, url, code=2)
+    assert checks["profiles"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
+    assert checks["login"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
+    assert checks["latency"]["status"] == "skipped"
+
+
 def test_an_application_that_is_stopped(command: Command, good: Callable[..., str]) -> None:
     checks = examined(command, good(faults=[Fault("missing", application="profiles")]), code=2)
     assert "the application server reports that the application is stopped" in checks["profiles"]["found"]
@@ -470,7 +519,10 @@ def test_a_client_certificate(command: Command, zoo: Zoo) -> None:
     assert list(failures(said)) == ["profiles"]
     assert lines(said)["tls"] == (
         "ok",
-        "TLS handshake: TLS 1.3 with TLS_AES_256_GCM_SHA384; of TLS 1.0 to 1.3, the server accepts TLS 1.2 and 1.3",
+        (
+            "TLS handshake with 127.0.0.1:PORT:"
+            " TLS 1.3 with TLS_AES_256_GCM_SHA384; of TLS 1.0 to 1.3, the server accepts TLS 1.2 and 1.3"
+        ),
     )
 
 
@@ -572,6 +624,27 @@ def test_ctrl_c(start: Callable[..., Any]) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "aioconnections: interrupted\n")
+
+
+WITHOUT = "import sys; sys.modules['cryptography'] = None; from aioconnections.__main__ import main; main()"
+
+
+def test_a_missing_package_is_named_before_anything_is_tried() -> None:
+    """Pip adds no new requirement of an extra to an installation that was only updated."""
+    command = [sys.executable, "-c", WITHOUT, "doctor", "--url", "https://127.0.0.1:1", "--user", "ajones"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    advice = 'aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"\n'
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", advice)
+
+
+LOADED = "import sys; from aioconnections.cli import run; run(sys.argv[1:]); print('cryptography' in sys.modules)"
+
+
+@pytest.mark.parametrize("words", [["doctor", "--help"], ["check", "--dry-run", "pairs.csv"]], ids=" ".join)
+def test_other_commands_and_help_do_without_cryptography(words: list[str]) -> None:
+    Path("pairs.csv").write_text("source_userid,target_userid\na,b\n", "utf-8")
+    done = subprocess.run([sys.executable, "-c", LOADED, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_texts_of_the_server_reach_no_terminal_unescaped(command: Command) -> None:

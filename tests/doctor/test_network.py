@@ -88,10 +88,10 @@ def test_http_urls() -> None:
 
 
 def test_a_handshake_without_known_versions() -> None:
-    finding = on_tls(Handshake("TLS 1.3", "TLS_AES_256_GCM_SHA384", (), None, answered=True), {}, 10)
+    finding = on_tls(V4, Handshake("TLS 1.3", "TLS_AES_256_GCM_SHA384", (), None, answered=True), {}, 10)
     assert finding.found == "TLS 1.3 with TLS_AES_256_GCM_SHA384"
     refused = Handshake(None, None, (), ssl.SSLCertVerificationError(), answered=True)
-    assert on_tls(refused, {}, 10).found == "the server sent its certificate"
+    assert on_tls(V4, refused, {}, 10).found == "the server sent its certificate"
 
 
 # --- probes ---
@@ -135,7 +135,7 @@ async def test_a_client_certificate_is_demanded_in_the_handshake() -> None:
     with real_handshakes(context) as (port, _):
         refused = await shake_hands(local(port), trusting(), "localhost")
         versions = await accepted_versions(local(port), "localhost", 30)
-    finding = on_tls(refused, versions, 10)
+    finding = on_tls(local(port), refused, versions, 10)
     assert isinstance(finding.error, CertificateError)
     assert "demands a client certificate" in finding.found
     assert versions == {"TLS 1.0": False, "TLS 1.1": False, "TLS 1.2": True, "TLS 1.3": False}
