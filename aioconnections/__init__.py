@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from aioconnections.client.network import Member, Network
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
+    from aioconnections.otel.settings import OpenTelemetry
     from aioconnections.outcomes import (
         Accepted,
         AcceptOutcome,
@@ -167,6 +168,7 @@ __all__ = [
     "NotFoundError",
     "OAuth2",
     "OnProgress",
+    "OpenTelemetry",
     "Outcome",
     "Outcomes",
     "OverloadedError",
@@ -258,6 +260,7 @@ _LAZY = {
     "Clock": "aioconnections.clock",
     "CommunityInvitations": "aioconnections.client",
     "ConnectionLike": "aioconnections.client.items",
+    "OpenTelemetry": "aioconnections.otel.settings",
     "OnProgress": "aioconnections.client.caller",
     "PairLike": "aioconnections.client.caller",
     "PersonLike": "aioconnections.client.caller",

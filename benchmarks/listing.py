@@ -62,7 +62,7 @@ def ways_of_client(client: Client, address: Address, count: int) -> dict[str, Wa
         return await number_of(client.colleagues(_WHO))
 
     async def lean() -> int:
-        lean_stream = client._caller.stream(listing.lean_colleagues(address, _WHO))  # noqa: SLF001 # not public yet
+        lean_stream = client._caller.stream("colleagues", listing.lean_colleagues(address, _WHO))  # noqa: SLF001 # not public yet
         return await number_of(lean_stream)
 
     async def checked() -> int:

@@ -21,13 +21,26 @@ import aioconnections
 from aioconnections import Checked, Client, Journal
 from aioconnections.reference import Directory, app
 
-EXTRAS = ("cryptography", "cyclopts", "rich", "uvicorn", "pytest", "trio", "distributed", "pyarrow", "redis")
+EXTRAS = (
+    "cryptography",
+    "cyclopts",
+    "rich",
+    "uvicorn",
+    "pytest",
+    "trio",
+    "distributed",
+    "pyarrow",
+    "redis",
+    "opentelemetry",
+)
 EDGES = (
     "aioconnections.cli",
     "aioconnections.doctor.certificates",
     "aioconnections.reference.server",
     "aioconnections.reference.pytest_plugin",
     "aioconnections.shared.store",
+    "aioconnections.otel.metering",
+    "aioconnections.otel.observing",
 )
 ADVICE = 'aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"\n'
 

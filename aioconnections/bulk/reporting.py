@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from aioconnections.clock import Timer
 from aioconnections.errors import ConnectionsError
@@ -43,15 +44,24 @@ class Reporter:
         self._on_error = on_error
         self._began = self._runtime.clock.now()
         LOG.info("run %s begins", self._run.id)
+        observer = self._runtime.telemetry.observer
+        if observer is not None:
+            self._run.observed = observer.begin_run(self._run.verb, self._run.id, tally)
         if self._on_progress is not None:
             self._tick()
 
-    def end(self, stopped: ConnectionsError | None) -> None:
-        """Report the end of the run."""
+    def current(self) -> AbstractContextManager[None]:
+        """A block whose tasks belong to the run, for telemetry."""
+        return nullcontext() if self._run.observed is None else self._run.observed.current()
+
+    def end(self, stopped: ConnectionsError | None, error: BaseException | None) -> None:
+        """Report the end of the run. `error` is what its block raises."""
         tally = self._tally()
         counts = ", ".join(f"{count} {name}" for name, count in tally.as_dict().items() if count)
         why = "" if stopped is None else f", stopped by {type(stopped).__name__}"
         LOG.info("run %s ended: %s%s", self._run.id, counts or "nothing read", why)
+        if self._run.observed is not None:
+            self._run.observed.end(stopped or error, tally=tally, retries=self._run.retries)
         if self._timer is not None:
             self._timer.cancel()
             self._report(done=True)

@@ -151,7 +151,8 @@ class Outcomes(Generic[OutT]):
             self._job.run.end_at(clock.now() + self._run_timeout, why)
             self._timer = clock.call_at(self._job.run.until, lambda: self._expire(why))
         self._reporter.start(lambda: self.tally, self._break_off)
-        self._tasks.start_soon(self._start, self._tasks)
+        with self._reporter.current():
+            self._tasks.start_soon(self._start, self._tasks)
         return self
 
     async def __aexit__(
@@ -193,7 +194,7 @@ class Outcomes(Generic[OutT]):
             except ConnectionsError as failure:
                 self._stop(failure)
             finally:
-                self._reporter.end(self.stopped)
+                self._reporter.end(self.stopped, error)
 
     async def _settle(self) -> None:
         """Send nothing more, and wait at most one attempt's timeout for the responses to changes that were sent."""

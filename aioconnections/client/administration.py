@@ -36,7 +36,14 @@ class Administration(Resource):
         pair = Pair(source, target)
         flow = colleagues.connect(self._caller.here().address, pair, colleagues.connection_body(message))
         return await self._caller.change(
-            flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair, touches=(source, target)
+            "admin.connect",
+            flow,
+            (source, target),
+            pair.source,
+            pair.target,
+            timeout=timeout,
+            pair=pair,
+            touches=(source, target),
         )
 
     async def disconnect(self, source: PersonLike, target: PersonLike, *, timeout: float | None = None) -> Removed:
@@ -56,7 +63,14 @@ class Administration(Resource):
         pair = Pair(source, target)
         flow = colleagues.disconnect(self._caller.here().address, pair)
         return await self._caller.change(
-            flow, (source, target), pair.source, pair.target, timeout=timeout, pair=pair, touches=(source, target)
+            "admin.disconnect",
+            flow,
+            (source, target),
+            pair.source,
+            pair.target,
+            timeout=timeout,
+            pair=pair,
+            touches=(source, target),
         )
 
     def connect_many(
@@ -89,7 +103,14 @@ class Administration(Resource):
             )
 
         return self._caller.run_flows(
-            parse, pairs, "connect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+            "admin.connect_many",
+            parse,
+            pairs,
+            "connect",
+            ordered=ordered,
+            privileged=True,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     def disconnect_many(
@@ -116,5 +137,12 @@ class Administration(Resource):
             )
 
         return self._caller.run_flows(
-            parse, pairs, "disconnect", ordered=ordered, privileged=True, journal=journal, on_progress=on_progress
+            "admin.disconnect_many",
+            parse,
+            pairs,
+            "disconnect",
+            ordered=ordered,
+            privileged=True,
+            journal=journal,
+            on_progress=on_progress,
         )

@@ -111,17 +111,19 @@ class Caller:
         assert self.session is not None  # noqa: S101 # set by `enter`
         return self.session
 
-    async def call(self, flow: Flow[R], *people: Identity, timeout: float | None) -> R:
-        """The result of a conversation that names `people`."""
-        return await self._call(flow, self.here().new_call(_seconds(timeout)), *people)
+    async def call(self, verb: str, flow: Flow[R], *people: Identity, timeout: float | None) -> R:
+        """The result of a conversation that names `people`; telemetry calls it `verb`."""
+        with self.here().observed(verb):
+            return await self._call(flow, self.here().new_call(_seconds(timeout)), *people)
 
-    async def find(self, flow: Flow[R | None], person: Identity, *, timeout: float | None) -> R | None:
+    async def find(self, verb: str, flow: Flow[R | None], person: Identity, *, timeout: float | None) -> R | None:
         """The result of a conversation about `person`, whom the server may not know."""
-        call = self.here().new_call(_seconds(timeout))
-        found = await self._call(flow, call, person)
-        if found is None:
-            await self.here().refuse_unknown(person, call=call)
-        return found
+        with self.here().observed(verb):
+            call = self.here().new_call(_seconds(timeout))
+            found = await self._call(flow, call, person)
+            if found is None:
+                await self.here().refuse_unknown(person, call=call)
+            return found
 
     async def _call(self, flow: Flow[R], call: CallScope, *people: Identity) -> R:
         session = self.here()
@@ -134,6 +136,7 @@ class Caller:
 
     async def ask(
         self,
+        verb: str,
         question: Hashable,
         begin: Callable[[], Flow[R]],
         *people: Identity,
@@ -143,23 +146,33 @@ class Caller:
         """The result of a conversation that names `people`, shared with the callers who ask the same meanwhile.
 
         Args:
+            verb: name of the call for telemetry.
             question: what is asked.
             begin: begins the conversation.
             people: the people whom it names.
             depends_on: whose connections the result depends on; None if that is not known.
             timeout: seconds for this caller; see `Client`.
         """
-        return await self._ask(question, begin, self.here().new_call(_seconds(timeout)), *people, depends_on=depends_on)
+        with self.here().observed(verb):
+            call = self.here().new_call(_seconds(timeout))
+            return await self._ask(question, begin, call, *people, depends_on=depends_on)
 
     async def look_up(
-        self, question: Hashable, begin: Callable[[], Flow[R | None]], person: Identity, *, timeout: float | None
+        self,
+        verb: str,
+        question: Hashable,
+        begin: Callable[[], Flow[R | None]],
+        person: Identity,
+        *,
+        timeout: float | None,
     ) -> R | None:
         """What `ask` gives about `person`, whom the server may not know, and not about connections."""
-        call = self.here().new_call(_seconds(timeout))
-        found = await self._ask(question, begin, call, person, depends_on=())
-        if found is None:
-            await self.here().refuse_unknown(person, call=call)
-        return found
+        with self.here().observed(verb):
+            call = self.here().new_call(_seconds(timeout))
+            found = await self._ask(question, begin, call, person, depends_on=())
+            if found is None:
+                await self.here().refuse_unknown(person, call=call)
+            return found
 
     async def _ask(
         self,
@@ -184,15 +197,17 @@ class Caller:
         pair, session = Pair(source, target), self.here()
         session.learn(*(each for each in (source, target) if isinstance(each, Person)))
         session.refuse_hidden(pair.source, pair.target)
-        call = session.new_call(_seconds(timeout))
-        try:
-            return await session.check(pair, (source, target), max_age, call)
-        except (BadRequestError, NotFoundError) as refused:
-            error = refused
-        raise await session.explained(error, pair.source, pair.target, call=call)
+        with session.observed("check"):
+            call = session.new_call(_seconds(timeout))
+            try:
+                return await session.check(pair, (source, target), max_age, call)
+            except (BadRequestError, NotFoundError) as refused:
+                error = refused
+            raise await session.explained(error, pair.source, pair.target, call=call)
 
     async def change(
         self,
+        verb: str,
         flow: Flow[DoneT],
         item: object,
         *people: Identity,
@@ -203,25 +218,27 @@ class Caller:
         """The outcome of a single change, with its attempts and times; `touches` says whose connections it changes."""
         session = self.here()
         session.refuse_hidden(*people)
-        call = session.new_call(_seconds(timeout))
-        context = await session.begin(call, touches)
-        try:
-            done = await session.run(flow, context)
-        except (BadRequestError, NotFoundError) as refused:
-            error = refused
-        else:
-            facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
-            return evolve(done, item=item, **facts)
-        finally:
-            context.settle()
-        raise await session.explained(error, *people, call=call)
+        with session.observed(verb):
+            call = session.new_call(_seconds(timeout))
+            context = await session.begin(call, touches)
+            try:
+                done = await session.run(flow, context)
+            except (BadRequestError, NotFoundError) as refused:
+                error = refused
+            else:
+                facts |= {"attempts": context.attempts, "elapsed": context.elapsed, "waited": context.waited}
+                return evolve(done, item=item, **facts)
+            finally:
+                context.settle()
+            raise await session.explained(error, *people, call=call)
 
-    def stream(self, pager: Pager[R]) -> Stream[R]:
-        """The records of a listing."""
-        return Stream(self.anywhere(), pager, self.here)
+    def stream(self, verb: str, pager: Pager[R]) -> Stream[R]:
+        """The records of a listing; telemetry calls it `verb`."""
+        return Stream(self.anywhere(), pager, self.here, verb)
 
     def run_flows(
         self,
+        name: str,
         parse: Callable[[object], bulk.WorkItem[DoneT]],
         source: object,
         verb: str,
@@ -231,13 +248,16 @@ class Caller:
         on_progress: OnProgress | None = None,
         **options: bool,
     ) -> bulk.Outcomes[DoneT | InDoubt | Rejected | Failed | Unprocessed]:
-        """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options."""
-        flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.anywhere(), self.server.new_run(), parse, **options)
+        """A bulk run with one conversation for each item; see `FlowJob` for `parse` and the options.
+
+        Telemetry calls it `name`. A journal is bound to `verb`.
+        """
+        flows: bulk.FlowJob[DoneT] = bulk.FlowJob(self.anywhere(), self.server.new_run(name), parse, **options)
         return self.run_flow_job(flows, source, verb, ordered=ordered, journal=journal, on_progress=on_progress)
 
     def list_job(self, status: Status | None) -> bulk.ListJob:
         """The job of a run that lists connections."""
-        return bulk.ListJob(self.anywhere(), self.server.new_run(), status)
+        return bulk.ListJob(self.anywhere(), self.server.new_run("colleagues_many"), status)
 
     def run_flow_job(
         self,
@@ -272,7 +292,7 @@ class Caller:
             prices: what requests cost; None if there is a plan.
             max_age: maximum age of remembered statuses in seconds; None to use none.
         """
-        session, run = self.anywhere(), self.server.new_run()
+        session, run = self.anywhere(), self.server.new_run("check_many")
         if max_age is not None:
             from aioconnections.bulk.remembered_checks import RememberedCheckJob
 
@@ -295,7 +315,7 @@ class Caller:
         """The job of a run that looks up people, and its backlog if one request may name several."""
         from aioconnections.bulk.resolving import PeopleBacklog, PeopleJob
 
-        session, run = self.anywhere(), self.server.new_run()
+        session, run = self.anywhere(), self.server.new_run("resolve_many")
         if per_request == 1:
             return PeopleJob(session, run, parse), None
         singles = bulk.FlowJob(session, run, parse, changes=False)

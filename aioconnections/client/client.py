@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
     from aioconnections.client.network import Network
     from aioconnections.journal import Journal
+    from aioconnections.otel.settings import OpenTelemetry
     from aioconnections.policy.plan import Plan
     from aioconnections.policy.status_cache import StatusCache
     from aioconnections.shared.settings import RedisShared
@@ -127,6 +128,7 @@ class Client(Resource):
         clock: source of time; by default the running event loop.
         rng: source of randomness for the pauses between attempts.
         on_attempt: called with an `Attempt` after each request, for metrics; it must not block.
+        telemetry: an `OpenTelemetry` that makes spans and metrics of the work of this client; None for none.
 
     Raises:
         InvalidInputError: an argument is invalid.
@@ -157,6 +159,7 @@ class Client(Resource):
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
+        telemetry: OpenTelemetry | None = None,
     ) -> None:
         if transport is not None and http_client is not None:
             raise InvalidInputError("transport and http_client cannot be used together; pass one of them")
@@ -181,6 +184,7 @@ class Client(Resource):
             clock=clock,
             rng=rng,
             on_attempt=on_attempt,
+            telemetry=telemetry,
         )
         own = as_auth(auth)
         super().__init__(Caller(Server(base_url, own, options, transport or http_client), own))
@@ -392,6 +396,7 @@ class Client(Resource):
         which = connection_ref(connection if target is None else (connection, target))
         address, people = self._caller.here().address, named_people(which)
         found = await self._caller.ask(
+            "connection",
             ("connection", question_of(which), include_message),
             lambda: colleagues.get(address, which, message=include_message),
             *people,
@@ -445,7 +450,7 @@ class Client(Resource):
             message=include_message,
             page_size=page_size,
         )
-        return self._caller.stream(pager)
+        return self._caller.stream("colleagues", pager)
 
     def colleagues_many(
         self,
@@ -516,7 +521,7 @@ class Client(Resource):
             InvalidInputError: the two are not identified in the same way.
         """
         people = identity_of(one), identity_of(other)
-        return self._caller.stream(listing.in_common(self._caller.anywhere().address, *people))
+        return self._caller.stream("colleagues_in_common", listing.in_common(self._caller.anywhere().address, *people))
 
     async def invite(
         self,
@@ -556,6 +561,7 @@ class Client(Resource):
             self._caller.here(), identity, body, discover=discover, settle=settle, on_unknown=on_unknown
         )
         return await self._caller.change(
+            "invite",
             begin(NEVER_SENT),
             person,
             identity,
@@ -611,7 +617,7 @@ class Client(Resource):
             return bulk.WorkItem(begin, person=person, people=(person,), digest=sent, touches=touches)
 
         return self._caller.run_flows(
-            parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
+            "invite_many", parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
         )
 
     async def accept(self, connection: ConnectionLike, *, timeout: float | None = None) -> Accepted:
@@ -632,7 +638,7 @@ class Client(Resource):
         which = connection_ref(connection)
         flow, touches = colleagues.accept(self._caller.here().address, which), touched_by(which)
         return await self._caller.change(
-            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
+            "accept", flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
         )
 
     async def remove(self, connection: ConnectionLike, *, timeout: float | None = None) -> Removed:
@@ -652,7 +658,7 @@ class Client(Resource):
         which = connection_ref(connection)
         flow, touches = colleagues.remove(self._caller.here().address, which), touched_by(which)
         return await self._caller.change(
-            flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
+            "remove", flow, connection, *named_people(which), timeout=timeout, pair=pair_or_none(which), touches=touches
         )
 
     def accept_many(
@@ -671,7 +677,7 @@ class Client(Resource):
             return connection_item(which, lambda _: colleagues.accept(address, which))
 
         return self._caller.run_flows(
-            parse, connections, "accept", ordered=ordered, journal=journal, on_progress=on_progress
+            "accept_many", parse, connections, "accept", ordered=ordered, journal=journal, on_progress=on_progress
         )
 
     def remove_many(
@@ -690,7 +696,7 @@ class Client(Resource):
             return connection_item(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
         return self._caller.run_flows(
-            parse, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress
+            "remove_many", parse, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress
         )
 
     async def me(self, *, timeout: float | None = None) -> Person:
@@ -702,7 +708,8 @@ class Client(Resource):
             UnexpectedResponseError: the server does not say who is signed in.
             ConnectionsError: the server refuses, or the response cannot be read.
         """
-        document = await self._caller.call(discovery.service_document_of(self._caller.here().address), timeout=timeout)
+        flow = discovery.service_document_of(self._caller.here().address)
+        document = await self._caller.call("me", flow, timeout=timeout)
         if document is None or not (document.userid or document.key):
             raise UnexpectedResponseError(200, None, "the server does not say who is signed in")
         return Person(userid=document.userid, key=document.key)
@@ -717,7 +724,7 @@ class Client(Resource):
         """
         identity = identity_of(person)
         flow = discovery.service_document_of(self._caller.here().address, identity)
-        return await self._caller.find(flow, identity, timeout=timeout)
+        return await self._caller.find("service_document", flow, identity, timeout=timeout)
 
     async def profile(self, person: PersonLike, *, timeout: float | None = None) -> Profile | None:
         """The profile of a person in the directory; None if the server does not know the person.
@@ -729,7 +736,7 @@ class Client(Resource):
         """
         identity, address = identity_of(person), self._caller.here().address
         found = await self._caller.look_up(
-            ("profile", identity), lambda: discovery.profile(address, identity), identity, timeout=timeout
+            "profile", ("profile", identity), lambda: discovery.profile(address, identity), identity, timeout=timeout
         )
         if found is not None:
             self._caller.here().learn(found.person)
@@ -785,7 +792,9 @@ class Client(Resource):
         _check_page_size(page_size)
         if active_users_only is not None:
             terms["activeUsersOnly"] = str(active_users_only).lower()
-        return self._caller.stream(listing.search(self._caller.anywhere().address, terms, page_size=page_size))
+        return self._caller.stream(
+            "search", listing.search(self._caller.anywhere().address, terms, page_size=page_size)
+        )
 
     def resolve_many(
         self,

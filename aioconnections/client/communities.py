@@ -61,7 +61,7 @@ class Community(Resource):
         """
         identity = identity_of(person)
         flow = communities.invite_to_community(self._caller.here().address, self.uuid, identity, _text(title))
-        return await self._caller.change(flow, person, identity, timeout=timeout, person=identity)
+        return await self._caller.change("community.invite", flow, person, identity, timeout=timeout, person=identity)
 
     def invite_many(
         self,
@@ -100,12 +100,21 @@ class Community(Resource):
 
         verb = f"invite into community {self.uuid}"
         return self._caller.run_flows(
-            parse, people, verb, ordered=ordered, once=True, journal=journal, on_progress=on_progress
+            "community.invite_many",
+            parse,
+            people,
+            verb,
+            ordered=ordered,
+            once=True,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     def invitations(self) -> Stream[Invitation]:
         """The pending invitations into the community, for its owners."""
-        return self._caller.stream(listing.invitations(self._caller.anywhere().address, self.uuid))
+        return self._caller.stream(
+            "community.invitations", listing.invitations(self._caller.anywhere().address, self.uuid)
+        )
 
     @safe_repr
     def __repr__(self) -> str:
@@ -117,7 +126,9 @@ class CommunityInvitations(Resource):
 
     def received(self) -> Stream[Invitation]:
         """The signed-in user's own invitations (page "Getting the My Invitations feed")."""
-        return self._caller.stream(listing.invitations(self._caller.anywhere().address))
+        return self._caller.stream(
+            "community_invitations.received", listing.invitations(self._caller.anywhere().address)
+        )
 
     async def get(self, invitation: Invitation, *, timeout: float | None = None) -> Invitation | None:
         """The current state of an invitation; None if it no longer exists.
@@ -128,7 +139,9 @@ class CommunityInvitations(Resource):
             ConnectionsError: the server refuses, or the response cannot be read.
         """
         return await self._caller.call(
-            communities.get_invitation(self._caller.here().address, invitation), timeout=timeout
+            "community_invitations.get",
+            communities.get_invitation(self._caller.here().address, invitation),
+            timeout=timeout,
         )
 
     async def accept(self, invitation: Invitation, *, timeout: float | None = None) -> Accepted:
@@ -141,7 +154,9 @@ class CommunityInvitations(Resource):
             InDoubtError: the response was lost.
             ConnectionsError: the invitation was not accepted.
         """
-        return await self._caller.change(_accept(self._caller.here(), invitation), invitation, timeout=timeout)
+        return await self._caller.change(
+            "community_invitations.accept", _accept(self._caller.here(), invitation), invitation, timeout=timeout
+        )
 
     async def decline(self, invitation: Invitation, *, timeout: float | None = None) -> Removed:
         """Decline an invitation of the signed-in user.
@@ -154,7 +169,10 @@ class CommunityInvitations(Resource):
             ConnectionsError: the invitation was not declined.
         """
         return await self._caller.change(
-            communities.end_invitation(self._caller.here().address, invitation), invitation, timeout=timeout
+            "community_invitations.decline",
+            communities.end_invitation(self._caller.here().address, invitation),
+            invitation,
+            timeout=timeout,
         )
 
     async def revoke(self, invitation: Invitation, *, timeout: float | None = None) -> Removed:
@@ -185,7 +203,13 @@ class CommunityInvitations(Resource):
             return bulk.WorkItem(lambda _: _accept(session, invitation), ref=_ref(invitation))
 
         return self._caller.run_flows(
-            parse, invitations, "accept invitation", ordered=ordered, journal=journal, on_progress=on_progress
+            "community_invitations.accept_many",
+            parse,
+            invitations,
+            "accept invitation",
+            ordered=ordered,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     def decline_many(
@@ -206,7 +230,13 @@ class CommunityInvitations(Resource):
             )
 
         return self._caller.run_flows(
-            parse, invitations, "end invitation", ordered=ordered, journal=journal, on_progress=on_progress
+            "community_invitations.decline_many",
+            parse,
+            invitations,
+            "end invitation",
+            ordered=ordered,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     def revoke_many(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, TypeGuard, cast
+from weakref import ref
 
 import anyio
 from attrs import field
@@ -31,7 +32,7 @@ from aioconnections.session.call_context import RunScope
 from aioconnections.session.call_scope import WaitingCalls
 from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.session import Session
-from aioconnections.session.telemetry import LOG, Attempt, Stats, Telemetry
+from aioconnections.session.telemetry import LOG, Attempt, Instrumentation, Stats, Telemetry
 from aioconnections.session.turns import Turns
 from aioconnections.shared import Here, InProcess, SharedState
 from aioconnections.transport import Engine
@@ -105,6 +106,7 @@ class ClientOptions:
     clock: Clock | None
     rng: random.Random | None
     on_attempt: Callable[[Attempt], object] | None
+    telemetry: Instrumentation | None
 
     def __attrs_post_init__(self) -> None:
         for name, count in (("max_connections", self.max_connections), ("max_attempts", self.max_attempts)):
@@ -120,6 +122,8 @@ class ClientOptions:
             raise InvalidInputError(f"cache must be a StatusCache or None, got {type(self.cache).__name__}")
         if self.on_attempt is not None and not callable(self.on_attempt):
             raise InvalidInputError(f"on_attempt must be a function or None, got {type(self.on_attempt).__name__}")
+        if self.telemetry is not None and not isinstance(cast("object", self.telemetry), Instrumentation):
+            raise InvalidInputError(f"telemetry must be an OpenTelemetry or None, got {type(self.telemetry).__name__}")
 
 
 @define
@@ -203,6 +207,9 @@ class Server:
         clock = self.options.clock or LoopClock()
         now = self._now = clock.here() if isinstance(clock, LoopClock) else clock.now
         options, turns, chance, changes = self.options, self._turns, self._rng.random, Changes()
+        telemetry = Telemetry(options.on_attempt)
+        if options.telemetry is not None:
+            telemetry.observer = options.telemetry.observe(self._address, telemetry.counts)
         availability = Availability(
             clock, turns, self.shared, chance, most=options.max_connections, max_outage=options.timeouts.outage
         )
@@ -215,7 +222,7 @@ class Server:
             retry=self._retry,
             availability=availability,
             applications=Applications(self.limiter, clock, chance, options.timeouts.outage, availability.recovered),
-            telemetry=Telemetry(options.on_attempt),
+            telemetry=telemetry,
             emails=EmailVisibility(),
             changes=changes,
             statuses=None if options.cache is None else Statuses(options.cache, changes),
@@ -225,6 +232,8 @@ class Server:
             attempt_timeout=options.timeouts.attempt,
             item_timeout=options.timeouts.item,
         )
+        if telemetry.observer is not None:
+            telemetry.observer.watch(ref(self._runtime))
 
     @property
     def runtime(self) -> Runtime:
@@ -237,9 +246,9 @@ class Server:
         """How many requests all bulk runs together may have under way; see `Turns`."""
         return max(1, self.options.max_connections - 1)
 
-    def new_run(self) -> RunScope:
+    def new_run(self, verb: str) -> RunScope:
         """A new bulk run; its id identifies it in the log."""
-        return RunScope(f"{self._rng.getrandbits(32):08x}")
+        return RunScope(f"{self._rng.getrandbits(32):08x}", verb)
 
     async def open(self) -> None:
         """Begin to share with other processes, after `enter`.
@@ -280,9 +289,13 @@ class Server:
         with self._lock:
             self._sessions.clear()
             self._renewed.clear()
-        with anyio.CancelScope(shield=True):
-            await self.shared.aclose()
-            await self._engine.aclose()
+        try:
+            with anyio.CancelScope(shield=True):
+                await self.shared.aclose()
+                await self._engine.aclose()
+        finally:
+            if self._runtime is not None and self._runtime.telemetry.observer is not None:
+                self._runtime.telemetry.observer.close()
 
     def change_rate(self, max_per_second: float | None) -> None:
         """Change the rate limit.
@@ -324,7 +337,7 @@ class Server:
             attempts=sum(responses.values()) + sum(failures.values()),
             responses=responses,
             failures=failures,
-            retries=telemetry.retries,
+            retries=telemetry.counts.retries,
             retries_left=availability.budget.left,
             probes=availability.probes + runtime.applications.probes,
             under_way=runtime.turns.taken,
@@ -334,7 +347,7 @@ class Server:
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
             waiting_for_server=runtime.is_waiting,
-            joined=telemetry.joined,
+            joined=telemetry.counts.joined,
             cache_entries=0 if statuses is None else len(statuses),
             cache_hits=0 if statuses is None else statuses.hits,
             cache_stale=0 if statuses is None else statuses.stale,

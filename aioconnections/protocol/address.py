@@ -31,6 +31,12 @@ _ADDRESS = re.compile(
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9_.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
 
+_KNOWN_PATH = re.compile(
+    r"/(?:profiles|communities)/serviceconfigs"
+    r"|/profiles(?:/oauth)?/(?:admin/)?atom/(?:connections?|connectionsInCommon|profile|profileService|search)\.do"
+    r"|/communities/service/atom(?:/oauth)?/community/(?:invites|invites/my|members)"
+)
+
 
 @frozen
 class Address:
@@ -66,6 +72,12 @@ class Address:
     def communities(self) -> str:
         """Path of the Atom resources of Communities, which have the OAuth segment at the end."""
         return f"{self.context}/communities/service/atom{self.segment}"
+
+    def template_of(self, target: str) -> str | None:
+        """The path of a request target, if it is one that this package knows; it names no person then."""
+        path = target.partition("?")[0]
+        known = path.startswith(self.context) and _KNOWN_PATH.fullmatch(path, len(self.context))
+        return path if known else None
 
     def url_of(self, target: str) -> str:
         """The URL of a request target."""

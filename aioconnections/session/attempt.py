@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import evolve
@@ -18,7 +19,7 @@ from aioconnections.session.applications import Monitor
 from aioconnections.session.call_context import CallContext, SentCanary
 from aioconnections.session.login import Login
 from aioconnections.session.runtime import Runtime
-from aioconnections.session.telemetry import LOG, Attempt
+from aioconnections.session.telemetry import CANCELLED, LOG, Attempt, ObservedRequest, Observer
 from aioconnections.transport import Engine, RequestChain, StreamedResponse
 from aioconnections.transport.tls_failures import refused_by_front_end
 
@@ -32,6 +33,8 @@ __all__ = [
     "Page",
     "Prober",
     "Sender",
+    "Sending",
+    "TracedSender",
     "met_closed_connection",
     "send_unlimited",
 ]
@@ -53,18 +56,64 @@ def met_closed_connection(error: TransportError) -> bool:
     return isinstance(error, ProtocolError) and error.reused
 
 
-async def send_unlimited(engine: Engine, origin: Origin, request: Request, common: Headers, seconds: float) -> Response:
+async def send_unlimited(
+    engine: Engine,
+    origin: Origin,
+    request: Request,
+    common: Headers,
+    seconds: float,
+    observer: Observer | None = None,
+) -> Response:
     """Send a request outside all limits, and once more on a fresh connection if a reused one was closed.
 
     Raises:
         TransportError: there is no complete response.
     """
+
+    async def exchange(request: Request, resends: int) -> Response:
+        if observer is None or not observer.traces_requests:
+            return await engine.exchange(origin, request, common, seconds)
+        with _observing(observer.request(origin, request, resends, None)) as observed:
+            observed.response = await engine.exchange(origin, _with(observed, request), common, seconds)
+            return observed.response
+
     try:
-        return await engine.exchange(origin, request, common, seconds)
+        return await exchange(request, 0)
     except TransportError as error:
         if request.method == "POST" or not met_closed_connection(error):
             raise
-    return await engine.exchange(origin, evolve(request, fresh=True), common, seconds)
+    return await exchange(evolve(request, fresh=True), 1)
+
+
+class _Observing:
+    """A request that is being observed; its user sets `response`."""
+
+    __slots__ = ("headers", "response")
+
+    def __init__(self, headers: Headers) -> None:
+        self.headers = headers
+        self.response: Response | None = None
+
+
+@contextmanager
+def _observing(request: ObservedRequest) -> Generator[_Observing]:
+    """A block that sends the request, and ends its observation."""
+    observing = _Observing(request.headers)
+    try:
+        yield observing
+    except Exception as error:
+        request.end(None, type(error).__name__)
+        raise
+    except BaseException:
+        request.end(None, CANCELLED)
+        raise
+    request.end(observing.response)
+
+
+def _with(observing: _Observing, request: Request) -> Request:
+    """The request with the headers that its observer adds."""
+    added = observing.headers
+    return evolve(request, headers=Headers([*request.headers, *added])) if added else request
 
 
 class Page(Generic[R]):
@@ -104,6 +153,22 @@ class CheckChain(RequestChain, Protocol):
     @property
     def is_settled(self) -> bool:
         """Whether the response to the latest request was settled."""
+        ...
+
+
+class Sending(Protocol):
+    """Sends one request; see `Sender`."""
+
+    async def send(
+        self,
+        request: Request,
+        context: CallContext,
+        moment: float,
+        seconds: float,
+        page: Page[Any] | None = None,
+        chain: CheckChain | None = None,
+    ) -> tuple[Response, Headers]:
+        """See `Sender.send`."""
         ...
 
 
@@ -168,9 +233,15 @@ class Sender:
         telemetry.responses[status] += 1
         if status not in SETTLED or login.is_untried or not self._availability.steady:
             self._learn(response, context, moment, headers)
-        if telemetry.on_attempt is not None or LOG.isEnabledFor(logging.DEBUG):
-            self._report(request, context, status, None, self._now() - moment)
+        observer = telemetry.observer
+        if observer is not None or telemetry.on_attempt is not None or LOG.isEnabledFor(logging.DEBUG):
+            self._responded(request, context, status, self._now() - moment)
         return response, headers
+
+    def _responded(self, request: Request, context: CallContext, status: int, elapsed: float) -> None:
+        if self._telemetry.observer is not None:
+            self._telemetry.observer.responded(request.method, status, elapsed)
+        self._report(request, context, status, None, elapsed)
 
     def _learn(self, response: Response, context: CallContext, moment: float, headers: Headers) -> None:
         """Record what a response says about the server and the login."""
@@ -185,6 +256,8 @@ class Sender:
     def _failed(self, request: Request, context: CallContext, moment: float, error: TransportError) -> None:
         ended, name = self._now(), type(error).__name__
         self._telemetry.failures[name] += 1
+        if self._telemetry.observer is not None:
+            self._telemetry.observer.failed(request.method, name, ended - moment)
         call = context.call
         is_impatient = isinstance(error, DeadlineError) and call is not None and call.is_over
         if not is_impatient and not met_closed_connection(error):  # neither says anything about the server
@@ -207,10 +280,37 @@ class Sender:
         )
 
 
+class TracedSender:
+    """A `Sender` whose requests are observed one by one. It begins no chain, because each has a span of its own."""
+
+    def __init__(self, sender: Sending, observer: Observer, origin: Origin) -> None:
+        self._sender = sender
+        self._observer = observer
+        self._origin = origin
+
+    async def send(
+        self,
+        request: Request,
+        context: CallContext,
+        moment: float,
+        seconds: float,
+        page: Page[Any] | None = None,
+        chain: CheckChain | None = None,
+    ) -> tuple[Response, Headers]:
+        """See `Sender.send`."""
+        del chain
+        resends = None if context.canary is not None else context.attempts - context.attempts_before
+        run = None if context.run is None else context.run.observed
+        with _observing(self._observer.request(self._origin, request, resends, run)) as observed:
+            response, headers = await self._sender.send(_with(observed, request), context, moment, seconds, page)
+            observed.response = response
+        return response, headers
+
+
 class CookieSender:
     """A `Sender` that keeps cookies. It sends none if the credential is a cookie: a request has one Cookie header."""
 
-    def __init__(self, sender: Sender, login: Login, jar: Jar) -> None:
+    def __init__(self, sender: Sending, login: Login, jar: Jar) -> None:
         self._sender = sender
         self._login = login
         self._jar = jar
@@ -285,15 +385,18 @@ class Prober:
         return await self.send_canary(monitor, send, lambda: canary.count, falls_back=falls_back)
 
     async def _send(self, request: Request, headers: Headers) -> Response:
-        runtime = self._runtime
+        runtime, telemetry, began = self._runtime, self._runtime.telemetry, self._now()
+        observer, origin = telemetry.observer, self._address.origin
         try:
-            response = await send_unlimited(
-                runtime.engine, self._address.origin, request, headers, runtime.attempt_timeout
-            )
+            response = await send_unlimited(runtime.engine, origin, request, headers, runtime.attempt_timeout, observer)
         except TransportError as error:
-            runtime.telemetry.failures[type(error).__name__] += 1
+            telemetry.failures[type(error).__name__] += 1
+            if observer is not None:
+                observer.failed(request.method, type(error).__name__, self._now() - began)
             raise
-        runtime.telemetry.responses[response.status] += 1
+        telemetry.responses[response.status] += 1
+        if observer is not None:
+            observer.responded(request.method, response.status, self._now() - began)
         requested_pause = retry_after(response)
         if requested_pause is not None and response.status in _ASKS_FOR_PAUSE:
             runtime.availability.outage.hold(requested_pause, self._now())

@@ -16,6 +16,7 @@ from aioconnections.clock import Clock, Timer
 from aioconnections.errors import ConnectionsError, DeadlineError
 from aioconnections.session.call_scope import CallScope
 from aioconnections.session.parking import Parking
+from aioconnections.session.telemetry import Observed
 
 __all__ = ["BeforeSend", "CallContext", "NotMade", "RunScope", "SentCanary", "SharedContext"]
 
@@ -32,16 +33,38 @@ NotMade = Callable[[ConnectionsError], Awaitable[None]]
 class RunScope:
     """The part of a bulk run that its requests need: when it ends, and how many of its changes are unsettled.
 
+    Args:
+        run_id: identifies the run in the log.
+        verb: what the run does, such as ``check_many``.
+
     Attributes:
         id: identifies the run in the log.
+        verb: what the run does.
+        retries: number of its requests that repeated an earlier one.
+        observed: observes the run; None without telemetry, and before it begins.
         until: no request of the run starts at this time or later.
         ended: the error given to requests that could not start because the run was over; None before the first.
     """
 
-    __slots__ = ("_over", "_settled", "_unsettled", "_waiting", "_why", "ended", "id", "until")
+    __slots__ = (
+        "_over",
+        "_settled",
+        "_unsettled",
+        "_waiting",
+        "_why",
+        "ended",
+        "id",
+        "observed",
+        "retries",
+        "until",
+        "verb",
+    )
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, verb: str = "run") -> None:
         self.id: str = run_id
+        self.verb: str = verb
+        self.retries: int = 0
+        self.observed: Observed | None = None
         self.until: float = float("inf")
         self.ended: ConnectionsError | None = None
         self._why: ConnectionsError = DeadlineError("the run has ended", sent="no")
@@ -160,6 +183,7 @@ class CallContext:
     Attributes:
         now: gives the current time.
         attempts: number of requests sent.
+        attempts_before: number of requests sent before the present one, which may be sent more than once.
         waited: seconds spent waiting for the server, a slot or the rate limit.
         changes: number of changes that the conversation has requested.
         changed_at: time of the last change that may have been made; None if there is none.
@@ -177,6 +201,7 @@ class CallContext:
         "_seconds",
         "_started",
         "attempts",
+        "attempts_before",
         "call",
         "canary",
         "changed_at",
@@ -218,6 +243,7 @@ class CallContext:
         self.is_proof: bool = is_proof
         self.canary: SentCanary | None = canary
         self.attempts: int = 0
+        self.attempts_before: int = 0
         self.waited: float = 0.0
         self.changes: int = 0
         self.changed_at: float | None = None

@@ -35,7 +35,16 @@ from aioconnections.protocol.profiles import prove_login
 from aioconnections.protocol.responses import DOUBTFUL, foreign_error, is_doubtful, retry_after
 from aioconnections.records import ServiceDocument
 from aioconnections.session.applications import Monitor
-from aioconnections.session.attempt import SETTLED, CookieSender, Page, Prober, Sender, met_closed_connection
+from aioconnections.session.attempt import (
+    SETTLED,
+    CookieSender,
+    Page,
+    Prober,
+    Sender,
+    Sending,
+    TracedSender,
+    met_closed_connection,
+)
 from aioconnections.session.call_context import CallContext, RunScope, SentCanary
 from aioconnections.session.call_scope import CallScope
 from aioconnections.session.doubts import Doubts, Next
@@ -85,7 +94,9 @@ class Dispatcher:
         self._on_use = on_use
         self._prober = Prober(runtime, address, login, now)
         self._readiness = Readiness(runtime, gate, login, self._prober, now, verifies=verifies)
-        sender = Sender(runtime, address, login, now)
+        sender: Sending = Sender(runtime, address, login, now)
+        if runtime.telemetry.observer is not None and runtime.telemetry.observer.traces_requests:
+            sender = TracedSender(sender, runtime.telemetry.observer, address.origin)
         self._send = sender.send if jar is None else CookieSender(sender, login, jar).send
         self._doubts = Doubts(
             address,
@@ -170,6 +181,7 @@ class Dispatcher:
         """
         if request.delay:
             await self._delay(request, context)
+        context.attempts_before = context.attempts
         chain = None if items is None else self._express(request, context, items)
         try:
             response, sent = await self._attempt(request, context, page, chain)
@@ -419,7 +431,7 @@ class Dispatcher:
         if not worth_it or (context.run is not None and context.run.is_over):
             return False
         if attempt == 1 and isinstance(end, TransportError) and met_closed_connection(end):
-            runtime.telemetry.retries += 1  # at once, on a fresh connection: this is not a fault of the server
+            self._count_retry(context)  # at once, on a fresh connection: this is not a fault of the server
             return True
         if attempt >= runtime.retry.max_attempts and not (in_run and availability.outage.away):
             if not (in_run and context.is_proof and self.document is not None):
@@ -431,7 +443,7 @@ class Dispatcher:
             return False
         if not availability.outage.away:
             availability.may_retry(now)  # if not, the server counts as away, and the next attempt waits for it
-        runtime.telemetry.retries += 1
+        self._count_retry(context)
         try:
             await context.wait(runtime.clock.sleep(pause))
         except ConnectionsError:
@@ -439,6 +451,11 @@ class Dispatcher:
         if not context.is_proof and not self._readiness.is_proved():
             await self._prove_again(context)  # without a login, a server may respond 404 to everything
         return True
+
+    def _count_retry(self, context: CallContext) -> None:
+        self._runtime.telemetry.counts.retries += 1
+        if context.run is not None:
+            context.run.retries += 1
 
     async def _settled(
         self, response: Response, request: Request, sent: Headers, context: CallContext, page: Page[Any] | None

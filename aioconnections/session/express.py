@@ -117,7 +117,10 @@ class Express:
         availability = self._runtime.availability
         if not availability.steady:  # it refused requests not long ago, and this response lets more of them through
             availability.went_well(self._context.now())
-        self._runtime.telemetry.responses[response.status] += 1
+        telemetry = self._runtime.telemetry
+        telemetry.responses[response.status] += 1
+        if telemetry.observer is not None:
+            telemetry.observer.responded("HEAD", response.status, self._context.now() - self._context.sent_at)
         self.is_settled = True
         return True
 

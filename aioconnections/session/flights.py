@@ -84,7 +84,7 @@ class Flights:
             caller = flight.board(call)  # before the start: an eager task may end at once
             flight.start(partial(self._fly, question, flight, begin, landed), partial(self._ended, question, flight))
         else:
-            runtime.telemetry.joined += 1
+            runtime.telemetry.counts.joined += 1
             caller = flight.board(call)
         too_late: ConnectionsError | None = None
         try:

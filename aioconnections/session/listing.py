@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -12,6 +13,7 @@ from aioconnections.protocol.listing import Pager
 from aioconnections.reprs import safe_repr
 from aioconnections.session.call_scope import CallScope
 from aioconnections.session.session import Session
+from aioconnections.session.telemetry import Observed
 
 __all__ = ["Stream"]
 
@@ -25,8 +27,10 @@ class Stream(Generic[T]):
     no connection. The next page is requested when all records of the current one have been taken.
     """
 
-    def __init__(self, session: Session, pager: Pager[T], admit: Callable[[], object]) -> None:
+    def __init__(self, session: Session, pager: Pager[T], admit: Callable[[], object], verb: str) -> None:
         self._session = session
+        self._verb = verb
+        self._observed: Observed | None = None  # set by the first page, if there is telemetry
         self._pager = pager
         self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._call: CallScope | None = None  # set by the first page
@@ -44,20 +48,28 @@ class Stream(Generic[T]):
             if self._reading:
                 raise UsageError("a listing can be read by one task only")
             self._admit()
-            self._call = self._call or self._session.new_call()
+            if self._call is None:
+                self._call = self._session.new_call()
+                self._observed = self._session.observed_listing(self._verb)
             self._reading = True
             try:
-                page = await self._session.page(self._pager, self._call)
-            except BaseException:
-                self._open = False
+                with nullcontext() if self._observed is None else self._observed.current():
+                    page = await self._session.page(self._pager, self._call)
+            except BaseException as error:
+                self._end(error)
                 raise
             finally:
                 self._reading = False
             if page is None:
-                self._open = False
+                self._end()
             else:
                 self._ready.extend(page)
         return self._ready.popleft()
+
+    def _end(self, error: BaseException | None = None) -> None:
+        self._open = False
+        if self._observed is not None:
+            self._observed.end(error)
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,8 +77,13 @@ class Stream(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open = False
+        self._end()
         self._ready.clear()
+
+    def __del__(self) -> None:
+        observed = getattr(self, "_observed", None)
+        if observed is not None:  # left before its end, without `async with`
+            observed.end()
 
     @safe_repr
     def __repr__(self) -> str:

@@ -135,8 +135,10 @@ class Readiness:
             return  # another caller has put off the deadline of the conversation: wait again
         if too_late is not None:
             raise too_late
+        waited = self._now() - arrived
+        self._runtime.telemetry.counts.waited += waited
         if run is not None:
-            context.waited += self._now() - arrived
+            context.waited += waited
 
     async def _sign_in(self, context: CallContext) -> None:
         if context.run is not None:
@@ -155,6 +157,7 @@ class Readiness:
         moment = self._now()
         context.queued_at = None
         context.waited += moment - arrived
+        self._runtime.telemetry.counts.waited += moment - arrived
         return moment
 
     def __repr__(self) -> str:

@@ -73,6 +73,21 @@ class Runtime:
     item_timeout: float
 
     @property
+    def under_way(self) -> int:
+        """Number of requests under way."""
+        return self.turns.taken
+
+    @property
+    def waiting_calls(self) -> int:
+        """Number of single calls that wait."""
+        return self.waiting.count
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server, or one of its applications, is away."""
+        return self.applications.away or self.availability.outage.away
+
+    @property
     def is_waiting(self) -> bool:
         """Whether requests wait for the server, or for one of its applications."""
         return self.applications.away or not self.availability.is_clear(self.now())

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
@@ -39,6 +39,7 @@ from aioconnections.session.login import Login
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.single_checks import SingleChecks
+from aioconnections.session.telemetry import Observed
 
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
@@ -149,6 +150,16 @@ class Session:
     def new_call(self, timeout: float | None = None) -> CallScope:
         """A single call that begins now and may take `timeout` seconds."""
         return CallScope(self._runtime.clock, self._runtime.waiting, timeout)
+
+    def observed(self, verb: str) -> AbstractContextManager[None]:
+        """A block that makes a single call, which is observed if the client has telemetry."""
+        observer = self._runtime.telemetry.observer
+        return nullcontext() if observer is None else observer.call(verb)
+
+    def observed_listing(self, verb: str) -> Observed | None:
+        """Observes a listing that begins now; None without telemetry."""
+        observer = self._runtime.telemetry.observer
+        return None if observer is None else observer.begin_call(verb)
 
     async def begin(self, call: CallScope, touches: Touched | Callable[[Session], Touched] = ()) -> CallContext:
         """Prove the login if that is due; the context of the conversation of `call`, which begins then.
@@ -366,7 +377,10 @@ class Session:
         """Send a request for an `Auth`, without the credential of this session."""
         origin, target = split_url(urljoin(self.address.url_of(f"{self.address.context}/"), url))
         request = Request(method, target, Headers((headers or {}).items()), body)
-        return await send_unlimited(self._runtime.engine, origin, request, NO_HEADERS, self._runtime.attempt_timeout)
+        runtime = self._runtime
+        return await send_unlimited(
+            runtime.engine, origin, request, NO_HEADERS, runtime.attempt_timeout, runtime.telemetry.observer
+        )
 
     def __repr__(self) -> str:
         return f"Session({self.dispatcher!r})"

@@ -6,15 +6,36 @@ Reports contain no people, queries, headers or texts: of a request, only the pat
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 from attrs import field
 
 from aioconnections.outcomes import Tally
+from aioconnections.protocol.address import Address
+from aioconnections.protocol.messages import Headers, Origin, Request, Response
 from aioconnections.reprs import frozen, safe_repr
 
-__all__ = ["LOG", "Attempt", "Progress", "Stats", "Telemetry"]
+__all__ = [
+    "CANCELLED",
+    "LOG",
+    "Attempt",
+    "Counts",
+    "Gauges",
+    "Instrumentation",
+    "Observed",
+    "ObservedRequest",
+    "Observer",
+    "Progress",
+    "Stats",
+    "Telemetry",
+]
+
+CANCELLED = "cancelled"
+"""What observers name in place of an error class if a call, a run or a request was cancelled."""
 
 LOG = logging.getLogger("aioconnections")
 LOG.addHandler(logging.NullHandler())  # so that nothing is printed unless the application configures logging
@@ -129,17 +150,172 @@ class Stats:
     cache_misses: int = 0
 
 
-class Telemetry:
-    """Counts attempts, and reports each to a hook and the log."""
+class Counts:
+    """What a client has counted so far; it refers to no part of the client.
 
-    __slots__ = ("failures", "joined", "on_attempt", "responses", "retries")
+    Attributes:
+        responses: number of responses by HTTP status.
+        failures: number of attempts without a response, by the name of the error class.
+        retries: number of attempts that repeated an earlier one.
+        joined: number of single calls that shared the request of another.
+        waited: seconds that requests have waited for a connection, the rate limit or a server that is away.
+    """
 
-    def __init__(self, on_attempt: Callable[[Attempt], object] | None = None) -> None:
-        self.on_attempt: Callable[[Attempt], object] | None = on_attempt
+    __slots__ = ("failures", "joined", "responses", "retries", "waited")
+
+    def __init__(self) -> None:
         self.responses: defaultdict[int, int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.retries: int = 0
         self.joined: int = 0
+        self.waited: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Counts({sum(self.responses.values())} responses, {sum(self.failures.values())} failures)"
+
+
+class Gauges(Protocol):
+    """The present state of a client, read in any thread."""
+
+    @property
+    def under_way(self) -> int:
+        """Number of requests under way."""
+        ...
+
+    @property
+    def waiting_calls(self) -> int:
+        """Number of single calls that wait."""
+        ...
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server, or one of its applications, is away."""
+        ...
+
+
+class Observed(ABC):
+    """A call, a listing or a run that is being observed."""
+
+    @abstractmethod
+    def current(self) -> AbstractContextManager[None]:
+        """A block whose requests belong to it."""
+
+    @abstractmethod
+    def end(self, error: BaseException | None = None, *, tally: Tally | None = None, retries: int = 0) -> None:
+        """Record its end; further calls have no effect.
+
+        Args:
+            error: why it failed, or ended early; None for success.
+            tally: the count of a run.
+            retries: the number of requests of a run that repeated an earlier one.
+        """
+
+
+class ObservedRequest(ABC):
+    """A request that is being observed.
+
+    Attributes:
+        headers: headers to add to the request.
+    """
+
+    headers: Headers
+
+    @abstractmethod
+    def end(self, response: Response | None, error: str | None = None) -> None:
+        """Record its end, with the response or the name of an error."""
+
+
+class Observer(ABC):
+    """Observes the calls, runs and requests of one client. No method raises or waits.
+
+    Attributes:
+        traces_requests: whether each request is to be passed to `request`.
+    """
+
+    traces_requests: bool
+
+    @abstractmethod
+    def watch(self, gauges: Callable[[], Gauges | None]) -> None:
+        """Read the present state of the client from `gauges`, which gives None once the client is gone."""
+
+    @abstractmethod
+    def begin_call(self, verb: str) -> Observed:
+        """Observe a single call or a listing."""
+
+    @abstractmethod
+    def begin_run(self, verb: str, run_id: str, tally: Callable[[], Tally]) -> Observed:
+        """Observe a bulk run; `tally` gives its present count, in any thread."""
+
+    @abstractmethod
+    def request(
+        self, origin: Origin, request: Request, resends: int | None, within: Observed | None
+    ) -> ObservedRequest:
+        """Observe a request that is about to be sent.
+
+        Args:
+            origin: where it is sent.
+            request: the request.
+            resends: how many times it was sent before; None if not known.
+            within: the run it belongs to; None for the call that is current.
+        """
+
+    @abstractmethod
+    def responded(self, method: str, status: int, seconds: float) -> None:
+        """Record the duration of a request that got a response."""
+
+    @abstractmethod
+    def failed(self, method: str, error: str, seconds: float) -> None:
+        """Record the duration of a request without a response; `error` is the name of the error class."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Keep the final counts, and forget the client."""
+
+    @contextmanager
+    def call(self, verb: str) -> Generator[None]:
+        """Observe the single call that is made in the block."""
+        observed = self.begin_call(verb)
+        try:
+            with observed.current():
+                yield
+        except BaseException as error:
+            observed.end(error)
+            raise
+        observed.end()
+
+
+class Instrumentation(ABC):
+    """Makes the observers of clients: the argument `telemetry` of `Client`."""
+
+    @abstractmethod
+    def observe(self, address: Address, counts: Counts) -> Observer:
+        """An observer for a client that is entered.
+
+        Args:
+            address: the server.
+            counts: what the client counts.
+        """
+
+
+class Telemetry:
+    """Counts attempts, and reports each to a hook and the log.
+
+    Attributes:
+        on_attempt: the hook.
+        counts: what was counted.
+        responses: those of `counts`.
+        failures: those of `counts`.
+        observer: observes calls, runs and requests; None without one.
+    """
+
+    __slots__ = ("counts", "failures", "observer", "on_attempt", "responses")
+
+    def __init__(self, on_attempt: Callable[[Attempt], object] | None = None) -> None:
+        self.on_attempt: Callable[[Attempt], object] | None = on_attempt
+        self.counts: Counts = Counts()
+        self.responses: defaultdict[int, int] = self.counts.responses
+        self.failures: defaultdict[str, int] = self.counts.failures
+        self.observer: Observer | None = None
 
     def report(self, attempt: Attempt) -> None:
         """Report one attempt. An exception of the hook is logged and suppressed."""
@@ -160,4 +336,4 @@ class Telemetry:
 
     @safe_repr
     def __repr__(self) -> str:
-        return f"Telemetry({sum(self.responses.values())} responses, {sum(self.failures.values())} failures)"
+        return f"Telemetry({self.counts!r})"
