@@ -32,6 +32,7 @@ EXTRAS = (
     "pyarrow",
     "redis",
     "opentelemetry",
+    "httpx2",
 )
 EDGES = (
     "aioconnections.cli",

@@ -95,7 +95,16 @@ def test_keywords_and_classifiers(metadata: Message) -> None:
 
 
 def test_a_plain_installation_brings_no_extra_and_each_requirement_has_a_lower_bound(metadata: Message) -> None:
-    assert set(metadata.get_all("Provides-Extra", [])) == {"cli", "dask", "data", "otel", "redis", "server", "test"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "cli",
+        "dask",
+        "data",
+        "httpx2",
+        "otel",
+        "redis",
+        "server",
+        "test",
+    }
     requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     plain = {it.name for it in requirements if it.marker is None}
     assert plain == {"anyio", "attrs", "defusedxml", "httptools", "httpx", "truststore"}

@@ -56,14 +56,13 @@ from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Attempt, Stats
 
 if TYPE_CHECKING:
-    import httpx
-
     from aioconnections.client.network import Network
     from aioconnections.journal import Journal
     from aioconnections.otel.settings import OpenTelemetry
     from aioconnections.policy.plan import Plan
     from aioconnections.policy.status_cache import StatusCache
     from aioconnections.shared.settings import RedisShared
+    from aioconnections.transport.httpx_family import AnyClient, AnyTransport
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["Client"]
@@ -115,8 +114,9 @@ class Client(Resource):
         client_cert: for a server that demands a client certificate, the paths of the certificate (PEM, followed by its
             intermediate certificates, if any) and of its key, and the password of an encrypted key:
             ``("me.pem", "me.key")``. With a context as `verify`, a `transport` or an `http_client`, load it there.
-        transport: an httpx transport to use; closed with the client.
-        http_client: an httpx client to use, without its login, cookies, headers and redirects; not closed.
+        transport: an async transport of httpx or httpx2 to use; closed with the client.
+        http_client: an `AsyncClient` of httpx or httpx2 to use, without its login, cookies, headers and redirects; not
+            closed.
         trust_env: use the proxy that the environment names for the server (``HTTPS_PROXY`` or ``HTTP_PROXY``, else
             ``ALL_PROXY``) unless ``NO_PROXY`` lists the server, by its name, a parent domain, a pattern with ``*``, its
             address or a network in CIDR form. By default, a warning names the variable.
@@ -150,8 +150,8 @@ class Client(Resource):
         cookies: bool = False,
         verify: Verify = True,
         client_cert: ClientCert | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        transport: AnyTransport | None = None,
+        http_client: AnyClient | None = None,
         trust_env: bool = False,
         verify_login: bool = True,
         cache: StatusCache | None = None,

@@ -38,10 +38,9 @@ from aioconnections.shared import Here, InProcess, SharedState
 from aioconnections.transport import Engine
 
 if TYPE_CHECKING:
-    import httpx
-
     from aioconnections.auth.cookies import Jar
     from aioconnections.shared.settings import RedisShared
+    from aioconnections.transport.httpx_family import AnyClient, AnyTransport
     from aioconnections.transport.tls import ClientCert, Verify
 
 __all__ = ["ClientOptions", "Server", "Timeouts", "constant_headers"]
@@ -156,7 +155,7 @@ class Server:
         base_url: str,
         auth: Auth | None,
         options: ClientOptions,
-        adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
+        adapted: AnyTransport | AnyClient | None,
     ) -> None:
         from aioconnections.transport.affinity import LoopAffinity  # see `_NEEDED_BY_REQUESTS`
 
@@ -434,7 +433,7 @@ class Server:
 
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()
 
-    def _make_engine(self, adapted: httpx.AsyncBaseTransport | httpx.AsyncClient | None, *, signs_in: bool) -> Engine:
+    def _make_engine(self, adapted: AnyTransport | AnyClient | None, *, signs_in: bool) -> Engine:
         from aioconnections.transport.limits import LocalLimit  # see `_NEEDED_BY_REQUESTS`
         from aioconnections.transport.pool import LanePool
         from aioconnections.transport.proxies import Proxy, is_loopback, proxy_variable

@@ -67,11 +67,11 @@ class Figures:
     __slots__ = ("counts", "is_closed", "live", "origin", "outcomes")
 
     def __init__(self, origin: Origin, counts: Counts, live: Live) -> None:
-        self.origin = origin
-        self.counts = counts
+        self.origin: Origin = origin
+        self.counts: Counts = counts
         self.outcomes: Counter[Outcome] = Counter()
-        self.live = ref(live)
-        self.is_closed = False
+        self.live: ref[Live] = ref(live)
+        self.is_closed: bool = False
 
     @property
     def is_final(self) -> bool:

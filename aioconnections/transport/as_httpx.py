@@ -1,9 +1,10 @@
-"""Adapter from httpx to lanes: `LaneTransport` is a transport for any `httpx.AsyncClient`.
+"""Adapter from httpx to lanes: `LaneTransport` is a transport for any `AsyncClient` of httpx or httpx2.
 
 ``httpx.AsyncClient(transport=LaneTransport())`` works for any URL, with httpx's exceptions, its four timeouts and
-bodies streamed both ways. It has the properties of lanes: no response is given to the wrong request, and cancelling a
-request does not close the connection of another. httpx decodes each piece of content in one step, so encoded content is
-passed on in pieces of 1 KiB, which gzip and deflate expand to 1 MiB at most.
+bodies streamed both ways. For a request of httpx2, response and exceptions are of httpx2. It has the properties of
+lanes: no response is given to the wrong request, and cancelling a request does not close the connection of another.
+httpx decodes each piece of content in one step, so encoded content is passed on in pieces of 1 KiB, which gzip and
+deflate expand to 1 MiB at most.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from functools import cache
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast, overload
 
 import httpx
 
@@ -30,11 +32,18 @@ from aioconnections.protocol.messages import Origin
 from aioconnections.reprs import safe_repr
 from aioconnections.transport.concurrency import ConcurrencyLimiter
 from aioconnections.transport.http1 import ResponseReader, foreign_head
+from aioconnections.transport.httpx_family import HTTPX, Family, either, family_of
 from aioconnections.transport.lane import Lane, OriginPool, TimedWait
 from aioconnections.transport.limits import LocalLimit
 from aioconnections.transport.pool import IDLE_SECONDS, LanePool
 from aioconnections.transport.tls import Verify
 from aioconnections.transport.wire import CONNECTION_LOST
+
+if TYPE_CHECKING:
+    import httpx2
+    from httpx2 import AsyncBaseTransport as _Successor
+else:
+    _Successor = object  # a client of httpx2 takes any object with the methods of a transport
 
 __all__ = ["LaneTransport"]
 
@@ -57,10 +66,19 @@ class LaneUsageError(httpx.TransportError, UsageError):
     """The transport is closed, or belongs to another event loop or process."""
 
 
+@cache
+def _usage_error(family: Family) -> type[httpx.TransportError]:
+    """`LaneUsageError` for a family."""
+    if family is HTTPX:
+        return LaneUsageError
+    return type("LaneUsageError", (family(httpx.TransportError), UsageError), {"__doc__": LaneUsageError.__doc__})
+
+
 class _Timeouts:
     """The four timeouts of a request, in seconds; infinite if httpx passes none."""
 
-    def __init__(self, request: httpx.Request) -> None:
+    def __init__(self, request: httpx.Request, family: Family) -> None:
+        self.family = family
         self._seconds: dict[str, float | None] = request.extensions.get("timeout", {})
 
     def seconds(self, phase: _Phase) -> float:
@@ -68,15 +86,16 @@ class _Timeouts:
         return math.inf if seconds is None else seconds
 
     def error(self, phase: _Phase) -> httpx.TimeoutException:
-        return _TIMEOUTS[phase](f"the {phase} timeout of {self.seconds(phase):g} s has expired")
+        return self.family(_TIMEOUTS[phase])(f"the {phase} timeout of {self.seconds(phase):g} s has expired")
 
 
 def _translated(error: TransportError, phase: _Phase, timeouts: _Timeouts) -> httpx.TransportError:
     if isinstance(error, DeadlineError):
         return timeouts.error(phase)
     if isinstance(error, ConnectFailedError | CertificateError):
-        return httpx.ConnectError(str(error))
-    return httpx.ReadError(str(error)) if str(error) == CONNECTION_LOST else httpx.RemoteProtocolError(str(error))
+        return timeouts.family(httpx.ConnectError)(str(error))
+    lost = str(error) == CONNECTION_LOST
+    return timeouts.family(httpx.ReadError if lost else httpx.RemoteProtocolError)(str(error))
 
 
 @contextlib.contextmanager
@@ -92,7 +111,8 @@ def _translating(phase: _Phase, timeouts: _Timeouts) -> Generator[None]:
 class _Outgoing:
     """A request as bytes: the head, and the body framed as the head declares."""
 
-    def __init__(self, request: httpx.Request) -> None:
+    def __init__(self, request: httpx.Request, family: Family) -> None:
+        self._family = family
         fields = request.headers.raw
         if "host" not in request.headers:
             fields = [(b"Host", request.url.netloc), *fields]
@@ -101,30 +121,29 @@ class _Outgoing:
         if (length is not None and not (length.isascii() and length.isdigit())) or (
             "transfer-encoding" in request.headers and (not self.chunked or length is not None)
         ):
-            raise httpx.LocalProtocolError(
+            raise family(httpx.LocalProtocolError)(
                 "the request must have a decimal Content-Length or Transfer-Encoding: chunked, but not both"
             )
         self._length = int(length or 0)
         self.stream = request.stream
-        self.replayable = isinstance(request.stream, httpx.ByteStream)
+        self.replayable = isinstance(request.stream, family(httpx.ByteStream))
         try:
             self.head = foreign_head(request.method.encode("ascii"), request.url.raw_path, fields)
         except (InvalidInputError, UnicodeError) as error:
-            raise httpx.LocalProtocolError(str(error)) from None
+            raise family(httpx.LocalProtocolError)(str(error)) from None
 
     async def body(self) -> AsyncGenerator[bytes]:
         """The body in pieces, framed."""
         missing = self._length
-        if not isinstance(self.stream, httpx.AsyncByteStream):
+        refused = self._family(httpx.LocalProtocolError)
+        if not isinstance(self.stream, self._family(httpx.AsyncByteStream)):
             raise TypeError("the request must have an asynchronous body, got a synchronous one")
         pieces = aiter(self.stream)
         try:
             async for piece in pieces:
                 missing -= len(piece)
                 if not self.chunked and missing < 0:
-                    raise httpx.LocalProtocolError(
-                        f"the request body is longer than its Content-Length of {self._length}"
-                    )
+                    raise refused(f"the request body is longer than its Content-Length of {self._length}")
                 if piece:
                     yield b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece
         finally:
@@ -133,10 +152,10 @@ class _Outgoing:
         if self.chunked:
             yield b"0\r\n\r\n"
         elif missing:
-            raise httpx.LocalProtocolError(f"the request body is shorter than its Content-Length of {self._length}")
+            raise refused(f"the request body is shorter than its Content-Length of {self._length}")
 
 
-class _Incoming(httpx.AsyncByteStream):
+class _Body:
     """The body of a response. Closing it returns the lane."""
 
     def __init__(self, transport: LaneTransport, lane: Lane, timeouts: _Timeouts, *, coded: bool) -> None:
@@ -167,8 +186,20 @@ class _Incoming(httpx.AsyncByteStream):
             self._transport.release(lane)
 
 
-class LaneTransport(httpx.AsyncBaseTransport):
-    """Lanes as a transport for any `httpx.AsyncClient`. Provisional: may change before 1.0.
+class _Incoming(_Body, httpx.AsyncByteStream):
+    """The body of a response for httpx."""
+
+
+@cache
+def _incoming(family: Family) -> type[_Incoming]:
+    """`_Incoming` for a family."""
+    if family is HTTPX:
+        return _Incoming
+    return cast("type[_Incoming]", type("_Incoming", (_Body, family(httpx.AsyncByteStream)), {}))
+
+
+class LaneTransport(httpx.AsyncBaseTransport, _Successor):
+    """Lanes as a transport for any `AsyncClient` of httpx or httpx2. Provisional: may change before 1.0.
 
     The read timeout limits the wait for the whole head of a response, and each wait for more of its body.
 
@@ -216,16 +247,27 @@ class LaneTransport(httpx.AsyncBaseTransport):
     def __repr__(self) -> str:
         return f"LaneTransport({self._pool!r})"
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    @overload
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response: ...
+
+    @overload
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response: ...
+
+    async def handle_async_request(self, request: httpx.Request | httpx2.Request) -> httpx.Response | httpx2.Response:
         """Send `request` and return the response as soon as its head is known.
 
         Raises:
             httpx.TransportError: as from httpx's own transport; one that is also a `UsageError` if this transport is
-                closed, or was used in another event loop or process before.
+                closed, or was used in another event loop or process before. For a request of httpx2, its own class of
+                this name.
         """
-        origin = self._origin(request.url)
-        self._pool_of(origin)
-        outgoing, timeouts = _Outgoing(request), _Timeouts(request)
+        family = family_of(request, httpx.Request) or HTTPX
+        return await self._handle(cast("httpx.Request", request), family)
+
+    async def _handle(self, request: httpx.Request, family: Family) -> httpx.Response:
+        origin = self._origin(request.url, family)
+        self._pool_of(origin, family)
+        outgoing, timeouts = _Outgoing(request, family), _Timeouts(request, family)
         lane: Lane | None = None
         while lane is None:
             await self._acquire_slot(timeouts)
@@ -234,7 +276,7 @@ class LaneTransport(httpx.AsyncBaseTransport):
             except LocalLimitError as error:
                 self._slots.release()
                 if self._slots.capped is None:
-                    raise httpx.ConnectError(str(error)) from None
+                    raise family(httpx.ConnectError)(str(error)) from None
                 await self._clock.sleep(_RETRY_DELAY)  # then queue for one of the open connections
             except BaseException:
                 self._slots.release()
@@ -242,10 +284,10 @@ class LaneTransport(httpx.AsyncBaseTransport):
         head = lane.reader.head
         assert head is not None  # noqa: S101 -- `_exchange` waits for it
         coded = any(name.lower() == b"content-encoding" for name, _ in head.fields)
-        return httpx.Response(
+        return family(httpx.Response)(
             head.framing.status,
             headers=list(head.fields),
-            stream=_Incoming(self, lane, timeouts, coded=coded),
+            stream=_incoming(family)(self, lane, timeouts, coded=coded),
             extensions={"http_version": head.framing.version, "reason_phrase": head.framing.reason},
         )
 
@@ -264,9 +306,10 @@ class LaneTransport(httpx.AsyncBaseTransport):
             raise
         lane.deadline = math.inf
 
-    def _origin(self, url: httpx.URL) -> Origin:
+    def _origin(self, url: httpx.URL, family: Family) -> Origin:
         if url.scheme not in {"http", "https"} or not url.raw_host:
-            raise httpx.UnsupportedProtocol("the URL of a request must begin with http:// or https:// and name a host")
+            unsupported = family(httpx.UnsupportedProtocol)
+            raise unsupported("the URL of a request must begin with http:// or https:// and name a host")
         key = (url.scheme, url.raw_host, url.port)
         origin = self._origins.get(key)
         if origin is None:
@@ -276,11 +319,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
             origin = self._origins[key] = Origin(url.scheme, url.raw_host.decode("ascii"), port)
         return origin
 
-    def _pool_of(self, origin: Origin) -> OriginPool:
+    def _pool_of(self, origin: Origin, family: Family) -> OriginPool:
         try:
             return self._pool.origin_pool(origin)
         except UsageError as misuse:
-            error = LaneUsageError(str(misuse))
+            error = _usage_error(family)(str(misuse))
         raise error
 
     async def _acquire_slot(self, timeouts: _Timeouts) -> None:
@@ -293,13 +336,13 @@ class LaneTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, origin: Origin, outgoing: _Outgoing, timeouts: _Timeouts, method: str) -> Lane:
         """A lane on which the head of the response has arrived."""
-        pool = self._pool_of(origin)
+        pool = self._pool_of(origin, timeouts.family)
         while (lane := pool.lend(self._timer.now())) is not None and not lane.wire.quiet():
             lane.drop()
         if lane is not None:
             try:
                 return await self._exchange_on(lane, outgoing, timeouts, method)
-            except (httpx.RemoteProtocolError, httpx.ReadError):
+            except either(httpx.RemoteProtocolError, httpx.ReadError):
                 if not outgoing.replayable or (lane.wire.sent and method not in _REPEATABLE):
                     raise
         with _translating("connect", timeouts):

@@ -1,5 +1,7 @@
 """Adapters from engines to httpx: `HttpxEngine` has its own connections, `HttpxAdapter` uses what the caller passes.
 
+What a caller passes may be of httpx2 as well; see `httpx_family`.
+
 A shared httpx pool costs more than ten times the CPU per request, because each request walks all connections; so
 `HttpxEngine` keeps transports of one connection each. A caller's transport or client gives access to proxies, HTTP/2,
 ASGI applications and mocks.
@@ -21,7 +23,7 @@ from contextlib import (
     suppress,
 )
 from functools import partial
-from typing import TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import anyio
 import httpx
@@ -49,12 +51,16 @@ from aioconnections.transport.http1 import (
     MalformedResponseError,
     body_too_large,
 )
+from aioconnections.transport.httpx_family import HTTPX, Family, either, family_of
 from aioconnections.transport.lane import malformed, too_late
 from aioconnections.transport.limits import LocalLimit, local_limit_error, no_descriptor, trust_unreadable
 from aioconnections.transport.proxies import Proxy, not_connected, refusal
 from aioconnections.transport.tls import ClientCert, Trust, Verify
 from aioconnections.transport.tls_failures import client_certificate_error
 from aioconnections.transport.wire import CONNECTION_LOST
+
+if TYPE_CHECKING:
+    from aioconnections.transport.httpx_family import AnyClient, AnyTransport
 
 __all__ = ["HttpxAdapter", "HttpxEngine"]
 
@@ -71,10 +77,11 @@ _CLOSE_TIMEOUT = 2.0  # seconds for closing a broken connection while the caller
 class _Loan:
     """The right to send one request. Its user sets `complete` after reading the response to its end."""
 
-    __slots__ = ("complete", "fresh", "send")
+    __slots__ = ("complete", "family", "fresh", "send")
 
-    def __init__(self, send: _Send, *, fresh: bool) -> None:
+    def __init__(self, send: _Send, family: Family, *, fresh: bool) -> None:
         self.send = send
+        self.family = family
         self.fresh = fresh  # whether the connection is known to be new
         self.complete = False
 
@@ -183,7 +190,7 @@ class HttpxEngine(_Base):
         send: _Send = transport.handle_async_request
         if self._proxy is not None:
             send = partial(self._through_proxy, self._proxy, origin, send)
-        loan = _Loan(send, fresh=fresh)
+        loan = _Loan(send, HTTPX, fresh=fresh)
         self._lent += 1
         try:
             yield loan
@@ -265,39 +272,39 @@ class HttpxAdapter(_Base):
     that the requests of one user never carry another user's credentials.
 
     Args:
-        transport: an httpx transport, or an httpx client.
+        transport: a transport or a client of httpx or httpx2.
         local_limit: tracks how many connections this machine allows.
 
     Raises:
         InvalidInputError: `transport` is neither, or is a client that has auth or cookies.
     """
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport | httpx.AsyncClient, *, local_limit: LocalLimit | None = None
-    ) -> None:
+    def __init__(self, transport: AnyTransport | AnyClient, *, local_limit: LocalLimit | None = None) -> None:
         super().__init__(local_limit)
-        self._transport = transport
+        family = family_of(transport, httpx.AsyncClient, httpx.AsyncBaseTransport)
+        if family is None:
+            raise InvalidInputError(
+                "transport must be an AsyncBaseTransport and http_client an AsyncClient, of httpx or httpx2, "
+                f"got {type(transport).__name__}"
+            )
+        self._family = family
+        self._transport = cast("httpx.AsyncBaseTransport | httpx.AsyncClient", transport)
         self._closed = False
-        if isinstance(transport, httpx.AsyncClient):
+        if isinstance(transport, family(httpx.AsyncClient)):
             if transport.auth is not None or transport.cookies:
                 raise InvalidInputError("http_client must not have auth or cookies; pass auth to this client instead")
             self._send: _Send = partial(_through_client, transport)
-        elif isinstance(transport, httpx.AsyncBaseTransport):
-            self._send = transport.handle_async_request
         else:
-            raise InvalidInputError(
-                "transport must be an httpx.AsyncBaseTransport and http_client an httpx.AsyncClient, "
-                f"got {type(transport).__name__}"
-            )
+            self._send = cast("httpx.AsyncBaseTransport", transport).handle_async_request
 
     @asynccontextmanager
     async def _lend(self, origin: Origin) -> AsyncGenerator[_Loan]:  # noqa: ARG002 # it serves any origin
-        yield _Loan(self._send, fresh=False)
+        yield _Loan(self._send, self._family, fresh=False)
 
     async def aclose(self) -> None:
         """Close the transport, as `httpx.AsyncClient` does; a client remains open, for its owner to close."""
         self._close_local_limit()
-        if isinstance(self._transport, httpx.AsyncBaseTransport) and not self._closed:
+        if isinstance(self._transport, self._family(httpx.AsyncBaseTransport)) and not self._closed:
             self._closed = True
             await self._transport.aclose()
 
@@ -316,10 +323,10 @@ async def _through_client(client: httpx.AsyncClient, message: httpx.Request) -> 
     return response
 
 
-def _message(origin: Origin, request: Request, common: Headers) -> httpx.Request:
+def _message(family: Family, origin: Origin, request: Request, common: Headers) -> httpx.Request:
     """The message for httpx. A final dot of the host is dropped: httpx would use it for TLS too."""
     headers = [("Host", origin.authority), *common, *request.headers]
-    return httpx.Request(request.method, f"{origin}{request.target}", headers=headers, content=request.body)
+    return family(httpx.Request)(request.method, f"{origin}{request.target}", headers=headers, content=request.body)
 
 
 @asynccontextmanager
@@ -327,13 +334,13 @@ async def _sent(loan: _Loan, origin: Origin, request: Request, common: Headers) 
     """Send the request and yield the response once its head is known; close it at the end of the block."""
     response: httpx.Response | ProtocolError
     try:
-        response = await loan.send(_message(origin, request, common))
-    except httpx.RemoteProtocolError as error:
+        response = await loan.send(_message(loan.family, origin, request, common))
+    except either(httpx.RemoteProtocolError) as error:
         response = _protocol_error(error)
     if isinstance(response, ProtocolError):
         response.reused = response.deterministic and not loan.fresh  # may be left over from an earlier response
         raise response
-    if not isinstance(response.stream, httpx.AsyncByteStream):
+    if not isinstance(response.stream, loan.family(httpx.AsyncByteStream)):
         raise UsageError("transport must return responses with an asynchronous stream")
     try:
         yield response
@@ -403,7 +410,7 @@ async def _within(budget: _Budget, wait: Callable[[], Awaitable[T]]) -> T:
             failure = error.with_traceback(None)  # its frames hold the message
         except MalformedResponseError as error:
             failure = malformed(str(error))
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except either(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             failure = _translated(error)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             failure = local_limit_error([error]) or _lost(error)
@@ -418,7 +425,7 @@ def _lost(error: Exception) -> TransportError:
     return next(filter(None, refusals), None) or ProtocolError(CONNECTION_LOST, sent="maybe")
 
 
-def _protocol_error(error: httpx.RemoteProtocolError) -> ProtocolError:
+def _protocol_error(error: Exception) -> ProtocolError:
     """Distinguish invalid HTTP/1.1 from a connection that ended early: h11 and httpx have one class for both."""
     for cause in _causes(error):
         if type(cause).__module__.partition(".")[0] == "h11" and not str(cause).startswith("peer "):
@@ -430,29 +437,27 @@ def _protocol_error(error: httpx.RemoteProtocolError) -> ProtocolError:
 
 def _translated(error: Exception) -> TransportError:
     """The error that replaces one of httpx, without its text, which may hold a URL."""
-    match error:
-        case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return DeadlineError(NOT_CONNECTED_IN_TIME, sent="no")
-        case httpx.TimeoutException():
-            return DeadlineError("a timeout of the transport itself has expired", sent="maybe")
-        case httpx.ConnectError() | httpx.ProxyError():
-            return _not_connected(error)
-        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
-            return ConnectFailedError(f"httpx refused to send the request: {type(error).__name__}")
-        case httpx.RemoteProtocolError():
-            return _protocol_error(error)
-        case _:
-            return _lost(error)
+    if isinstance(error, either(httpx.ConnectTimeout, httpx.PoolTimeout)):
+        return DeadlineError(NOT_CONNECTED_IN_TIME, sent="no")
+    if isinstance(error, either(httpx.TimeoutException)):
+        return DeadlineError("a timeout of the transport itself has expired", sent="maybe")
+    if isinstance(error, either(httpx.ConnectError, httpx.ProxyError)):
+        return _not_connected(error)
+    if isinstance(error, either(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)):
+        return ConnectFailedError(f"httpx refused to send the request: {type(error).__name__}")
+    if isinstance(error, either(httpx.RemoteProtocolError)):
+        return _protocol_error(error)
+    return _lost(error)
 
 
-def _proxy_status(error: httpx.ProxyError) -> int | None:
+def _proxy_status(error: Exception) -> int | None:
     """The status of the proxy's response to CONNECT, at the beginning of the text; None for a SOCKS proxy."""
     code = str(error).partition(" ")[0]
     return int(code) if len(code) == 3 and code.isascii() and code.isdigit() else None
 
 
 def _not_connected(error: Exception) -> TransportError:
-    if isinstance(error, httpx.ProxyError):  # of a caller's transport
+    if isinstance(error, either(httpx.ProxyError)):  # of a caller's transport
         status = _proxy_status(error)
         shown = "" if status is None else f" (HTTP {status})"
         refused = ProxyError(f"the proxy of the transport did not connect to the server{shown}", status=status)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 import pytest
 from transport.tls import trusting
@@ -13,6 +14,12 @@ from aioconnections.transport.pool import LanePool
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(params=["httpx", "httpx2"])
+def either_httpx(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a module that uses this fixture, the name `httpx` in a test is httpx, and then httpx2."""
+    monkeypatch.setattr(request.module, "httpx", import_module(request.param))
 
 
 @pytest.fixture(params=[0, 8], ids=["batched", "at once"])

@@ -13,16 +13,16 @@ from transport.faulty import Connection, StoppedClock, echo, serving, url
 
 from aioconnections.transport.as_httpx import LaneTransport
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("either_httpx")]
 
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-SECONDS = httpx.Timeout(connect=1, read=2, write=3, pool=4)
+SECONDS = {"connect": 1, "read": 2, "write": 3, "pool": 4}
 
 
 @contextlib.asynccontextmanager
 async def timed(clock: StoppedClock, places: int = 1) -> AsyncIterator[httpx.AsyncClient]:
     transport = LaneTransport(max_connections=places, clock=clock)
-    async with httpx.AsyncClient(transport=transport, timeout=SECONDS, trust_env=False) as client:
+    async with httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(**SECONDS), trust_env=False) as client:
         yield client
 
 

@@ -1,4 +1,4 @@
-"""The same failure has the same error, with the same words, over lanes and through httpx."""
+"""The same failure has the same error, with the same words, over lanes, through httpx and through httpx2."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import gzip
 import socket
 
+import httpx2
 import pytest
 import trustme
 from transport.faulty import COMMON, Connection, Script, serving
@@ -21,7 +22,7 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport.pool import LanePool
-from aioconnections.transport.via_httpx import HttpxEngine
+from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
 
 # httpcore leaves the generators of an unfinished body to the garbage collector, which makes trio warn
 pytestmark = [
@@ -35,10 +36,14 @@ GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n
 
 
 async def failures(origin: Origin, timeout: float = 30) -> list[TransportError]:
-    """The error of a request to `origin` over lanes, and the one through httpx."""
+    """The error of a request to `origin` over lanes, and those through httpx and a transport of httpx2."""
     found = []
     context = trusting()
-    for engine in (LanePool(verify=context), HttpxEngine(verify=context)):
+    for engine in (
+        LanePool(verify=context),
+        HttpxEngine(verify=context),
+        HttpxAdapter(httpx2.AsyncHTTPTransport(verify=context, trust_env=False)),
+    ):
         async with contextlib.aclosing(engine):
             with pytest.raises(TransportError) as raised:
                 await engine.exchange(origin, Request("GET", "/"), COMMON, timeout)
@@ -48,8 +53,8 @@ async def failures(origin: Origin, timeout: float = 30) -> list[TransportError]:
 
 
 def check(found: list[TransportError], kind: type[TransportError], words: str) -> None:
-    assert [(type(error), str(error)) for error in found] == [(kind, words)] * 2
-    assert found[0].deterministic == found[1].deterministic
+    assert [(type(error), str(error)) for error in found] == [(kind, words)] * 3
+    assert len({error.deterministic for error in found}) == 1
 
 
 @pytest.mark.slow

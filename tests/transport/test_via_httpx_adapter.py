@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import anyio
 import httpx
+import httpx2
 import pytest
 import respx
 
@@ -33,7 +34,7 @@ from aioconnections.transport.http1 import CLOSED_EARLY
 from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
 from aioconnections.transport.wire import CONNECTION_LOST
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("either_httpx")]
 
 COMMON = Headers([("User-Agent", "test"), ("Authorization", "Basic c2VjcmV0")])
 REQUEST = Request("HEAD", "/profiles/atom/connection.do?sourceEmail=amy%40example.com")
@@ -60,6 +61,17 @@ def assert_clean(error: ConnectionsError) -> None:
     assert "c2VjcmV0" not in shown
     assert "httpx.Re" not in shown
     assert "<Request(" not in shown
+
+
+def of_family(error: Exception) -> Exception:
+    """The same error, of httpx or httpx2, whichever a test is for."""
+    if type(error).__module__ != "httpx":
+        return error
+    kind: type[Exception] = getattr(httpx, type(error).__name__)
+    twin = kind.__new__(kind, *error.args)
+    twin.__dict__.update(vars(error))
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 def caused(error: Exception, cause: BaseException) -> Exception:
@@ -127,7 +139,7 @@ async def test_the_table_of_failures(
     raised: Exception, kind: type[TransportError], sent: str, message: str, *, as_client: bool
 ) -> None:
     def handle(_: httpx.Request) -> httpx.Response:
-        raise raised
+        raise of_family(raised)
 
     transport = httpx.MockTransport(handle)
     error = await failure(HttpxAdapter(httpx.AsyncClient(transport=transport) if as_client else transport), NOWHERE)
@@ -139,7 +151,7 @@ async def test_the_table_of_failures(
 # --- bodies ---
 
 
-class Pieces(httpx.AsyncByteStream, AsyncIterator[bytes]):
+class Pieces(httpx.AsyncByteStream, httpx2.AsyncByteStream, AsyncIterator[bytes]):
     """A body that counts the pieces read and records whether it was closed."""
 
     def __init__(self, piece: bytes, times: int) -> None:
@@ -236,6 +248,8 @@ async def test_through_an_asgi_application() -> None:
 
 
 async def test_through_respx() -> None:
+    if httpx.__name__ != "httpx":
+        pytest.skip("respx mocks httpx alone")
     engine = HttpxEngine()
     async with respx.mock(assert_all_called=True) as router:
         router.head("http://c.example.com/profiles/atom/connection.do").respond(404)
@@ -243,13 +257,12 @@ async def test_through_respx() -> None:
     await engine.aclose()
 
 
-@pytest.mark.parametrize(
-    "login", [{"auth": ("amy", "x")}, {"auth": httpx.BasicAuth("amy", "x")}, {"cookies": {"LtpaToken2": "amy"}}]
-)
-async def test_a_client_with_auth_or_cookies_is_refused(login: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(**login) as client:
-        with pytest.raises(InvalidInputError, match="http_client"):
-            HttpxAdapter(client)
+async def test_a_client_with_auth_or_cookies_is_refused() -> None:
+    for login in ({"auth": ("amy", "x")}, {"auth": httpx.BasicAuth("amy", "x")}, {"cookies": {"LtpaToken2": "amy"}}):
+        options: dict[str, Any] = dict(login)
+        async with httpx.AsyncClient(**options) as client:
+            with pytest.raises(InvalidInputError, match="http_client"):
+                HttpxAdapter(client)
 
 
 async def test_a_client_adds_nothing_to_the_request_and_keeps_no_cookie() -> None:

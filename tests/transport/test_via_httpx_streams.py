@@ -17,7 +17,7 @@ from aioconnections.protocol.messages import Origin, Request
 from aioconnections.transport import Engine, StreamedResponse
 from aioconnections.transport.via_httpx import HttpxAdapter, HttpxEngine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("either_httpx")]
 
 CHUNKS = b"HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n"
 
