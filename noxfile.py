@@ -1,10 +1,11 @@
 """All checks in one command: `python -m nox`, the fast ones first.
 
 The oldest Python that is installed and starts, from 3.11 on, runs every test; each other one runs the tests of the
-built wheel that are not marked slow. These have the newest versions of the dependencies. `lowest-smoke` runs, with the
-lowest versions that `pyproject.toml` allows, the tests that use each dependency most. `nox -s lowest` runs every test
-with these versions, and is not part of the one command, because it would add half of its time: run it after a change of
-a bound, and before a release. `nox -s full` runs every test in full size on the newest Python.
+built wheel that are not marked slow. These have the newest versions of the dependencies. On each Python, `lowest-smoke`
+runs, with the lowest versions that `pyproject.toml` allows, the tests that use each dependency most. `nox -s lowest`
+runs every test with these versions on the oldest Python, and is not part of the one command, because it would add half
+of its time: run it after a change of a bound, and before a release. `nox -s full` runs every test in full size on the
+newest Python.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ SMOKE = (
     "tests/transport/test_trust.py",
     "tests/transport/test_via_httpx.py",
     "tests/client/test_conversation.py",
+    "tests/client/test_httpx2.py",
+    "tests/otel/test_instrumentation.py",
+    "tests/otel/test_metrics.py",
+    "tests/otel/test_spans.py",
     "tests/test_clock.py",
 )
 # Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
@@ -100,10 +105,11 @@ if not PYTHONS:
 OLDEST_HERE, NEWEST = next(iter(PYTHONS)), list(PYTHONS)[-1]
 OTHERS = list(PYTHONS)[1:] or [OLDEST_HERE]
 WHEELS = [f"wheel-{version}" for version in OTHERS]
+LOWEST = [f"lowest-smoke-{version}" for version in PYTHONS]
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "lowest-smoke", "bench"]
+nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", *LOWEST, "bench"]
 
 
 def need(session: nox.Session, program: str, package: str) -> None:
@@ -193,12 +199,15 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", *IN_PARALLEL, "-m", "not full", *session.posargs)
 
 
-@nox.session(python=PYTHONS[OLDEST_HERE], name="lowest-smoke")
 def lowest_smoke(session: nox.Session) -> None:
     """The tests of `SMOKE` with the lowest versions, in one process."""
     need(session, *REDIS)
     install_lowest(session)
     session.run("pytest", "-m", "not full and not slow", *SMOKE, *session.posargs)
+
+
+for _version in PYTHONS:
+    nox.session(python=PYTHONS[_version], name=f"lowest-smoke-{_version}")(lowest_smoke)
 
 
 @nox.session

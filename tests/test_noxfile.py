@@ -101,9 +101,13 @@ def test_the_oldest_python_runs_every_test_and_each_other_one_tests_the_wheel(no
     assert chosen.index("build") < min(map(chosen.index, wheels))
 
 
-def test_the_lowest_versions_are_tried_by_the_one_command_and_run_every_test_by_request(noxfile: ModuleType) -> None:
+def test_the_one_command_tries_the_lowest_versions_on_each_python_and_runs_every_test_by_request(
+    noxfile: ModuleType,
+) -> None:
     chosen = noxfile.nox.options.sessions
-    assert "lowest-smoke" in chosen
+    assert [name for name in chosen if name.startswith("lowest-smoke-")] == [
+        f"lowest-smoke-{version}" for version in noxfile.PYTHONS
+    ]
     assert "lowest" not in chosen
     assert [name for name in noxfile.SMOKE if not (ROOT / name).exists()] == []
 

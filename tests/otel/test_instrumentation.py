@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from doors import URL, service_document, status
+from opentelemetry.instrumentation import httpx as instrumentation
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.trace import SpanKind
 from readme_blocks import blocks_of
@@ -52,13 +54,19 @@ def conventions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("conventions")
-async def test_a_client_over_lanes_has_one_span_per_request_without_the_query(redact: Any) -> None:
+@pytest.mark.parametrize(
+    ("family", "instrumentor"), [("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor")]
+)
+async def test_a_client_over_lanes_has_one_span_per_request_without_the_query(
+    redact: Any, family: str, instrumentor: str
+) -> None:
+    if not hasattr(instrumentation, instrumentor):
+        pytest.skip("the lowest version of the instrumentation does not know httpx2")
     recording = Recording()
-    async with serving(echo) as server, httpx.AsyncClient(transport=LaneTransport()) as client:
-        HTTPXClientInstrumentor.instrument_client(
+    async with serving(echo) as server, import_module(family).AsyncClient(transport=LaneTransport()) as client:
+        getattr(instrumentation, instrumentor).instrument_client(
             client,
             tracer_provider=recording.tracers,
-            meter_provider=recording.meters,
             request_hook=redact,
         )
         for _ in range(3):
