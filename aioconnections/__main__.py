@@ -14,7 +14,12 @@ def main() -> None:
 
         run(sys.argv[1:])
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in {"cryptography", "cyclopts", "rich"}:
+        if error.name is None or error.name.partition(".")[0] not in {
+            "cryptography",
+            "cyclopts",
+            "platformdirs",
+            "rich",
+        }:
             raise
         sys.exit('aioconnections: the command line needs more packages; run: pip install "aioconnections[cli]"')
     except KeyboardInterrupt:  # during the import

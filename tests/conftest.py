@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 from collections.abc import Generator
@@ -31,6 +32,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="loopback-guard-")
     config.add_cleanup(folder.cleanup)
+    # Neither profiles nor passwords of the developer.
+    os.environ["XDG_CONFIG_HOME"] = folder.name
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
     loopback_guard.install(Path(folder.name) / "attempts.log")
     loopback_guard.watch_children()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -25,6 +25,8 @@ EXTRAS = (
     "cryptography",
     "cyclopts",
     "rich",
+    "platformdirs",
+    "keyring",
     "uvicorn",
     "pytest",
     "trio",

@@ -100,6 +100,7 @@ def test_a_plain_installation_brings_no_extra_and_each_requirement_has_a_lower_b
         "dask",
         "data",
         "httpx2",
+        "keyring",
         "otel",
         "redis",
         "server",

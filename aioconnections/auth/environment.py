@@ -6,7 +6,7 @@ A token takes precedence over a user and a password. An empty variable counts as
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aioconnections.auth.credentials import Auth, Basic, Bearer
 from aioconnections.errors import InvalidInputError
@@ -22,24 +22,31 @@ _KEY = "AIOCONNECTIONS_CLIENT_KEY"
 _KEY_PASSWORD = "AIOCONNECTIONS_CLIENT_KEY_PASSWORD"  # noqa: S105 # the name of a variable
 
 
-def login(user: str | None, *, oauth_paths: bool, ask: Callable[[str], str]) -> Auth | None:
+def login(
+    user: str | None,
+    *,
+    oauth_paths: bool,
+    ask: Callable[[str], str],
+    environment: Mapping[str, str] = os.environ,
+) -> Auth | None:
     """The token in the environment, or else `user` with the password there; None without either.
 
     Args:
         user: login name.
         oauth_paths: whether the token is for the paths for OAuth.
         ask: gives the password of a user if the environment has none.
+        environment: the variables.
 
     Raises:
         InvalidInputError: the user or a secret is invalid, or raised by `ask`.
     """
-    found = os.environ.get(_TOKEN)
+    found = environment.get(_TOKEN)
     if found:
         return Bearer(found, oauth_paths=oauth_paths)
     if not user:
         return None
     _ = Basic(user, "")  # refuses an invalid user before the prompt
-    return Basic(user, os.environ.get(_PASSWORD) or ask(user))
+    return Basic(user, environment.get(_PASSWORD) or ask(user))
 
 
 def login_of_environment(*, oauth_paths: bool = True) -> Auth:

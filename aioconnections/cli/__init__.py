@@ -16,6 +16,7 @@ from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, 
 from aioconnections.cli.help import HelpFormatter, error_panel
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
 from aioconnections.cli.progress import give_up, say
+from aioconnections.cli.sources import apply_profile
 from aioconnections.errors import ConnectionsError
 
 __all__ = ["app", "main", "run"]
@@ -32,6 +33,7 @@ app: App = App(
     help_formatter=HelpFormatter(),
     error_formatter=error_panel,
     result_action="return_value",
+    config=apply_profile,
     suppress_keyboard_interrupt=False,
 )
 # The module of each command, and its arguments. Only the command that runs is imported. Its usage line is given here,
@@ -50,6 +52,9 @@ _COMMANDS = {
     "report:report": "JOURNAL",
     "merge:merge": "[PARTS]",
     "doctor:doctor": "",
+    "configuration:config": "",
+    "logins:login": "",
+    "logins:logout": "",
     "serve:serve": "",
     "demo:demo": "",
 }

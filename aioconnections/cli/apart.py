@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import fields, frozen, has
 
 from aioconnections.cli.progress import StandardStream, standard
+from aioconnections.cli.sources import OptionSources
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
@@ -75,6 +76,8 @@ def option_files(*options: object) -> Iterator[NamedFile]:
             if isinstance(path, Path) and option.name not in {"output", "journal"}:
                 role = f"the file of --{option.name.replace('_', '-')}"
                 yield from (NamedFile.at(one, role) for one in (path, *_certificates(path)))
+            if isinstance(path, OptionSources) and path.file is not None:
+                yield NamedFile.at(path.file, "the configuration file")
     certificates = os.environ.get("SSL_CERT_FILE")
     if certificates:
         yield NamedFile.at(Path(certificates), "the file of SSL_CERT_FILE")

@@ -31,6 +31,7 @@ from aioconnections.shared.settings import RedisShared
 __all__ = ["check_on_cluster"]
 
 _OF_SERVER = (
+    "profile",
     "url",
     "user",
     "token_paths",
@@ -128,12 +129,17 @@ def _refuse_others(people: PeopleFiles, server: ServerOptions, run: CheckingRun,
         "--client-cert": (server.client_cert, "AIOCONNECTIONS_CLIENT_CERT"),
         "--client-key": (server.client_key, "AIOCONNECTIONS_CLIENT_KEY"),
     }
-    of_login = (name for name, (value, variable) in login.items() if value and str(value) != os.environ.get(variable))
+    of_profile = [name for name in server.profile.by_option if server.profile.is_from_profile(name)]
+    of_login = (
+        name
+        for name, (value, variable) in login.items()
+        if value and str(value) != os.environ.get(variable) and name[2:].replace("-", "_") not in of_profile
+    )
     given = (
         option_given(people)
         or option_given(run, but=("max_outage",))
         or option_given(rows, but=_OF_ROWS)
-        or option_given(server, but=_OF_SERVER)
+        or option_given(server, but=(*_OF_SERVER, *of_profile))
         or next(of_login, None)
     )
     if given in {"--password-file", "--token-file", *login}:
@@ -141,7 +147,7 @@ def _refuse_others(people: PeopleFiles, server: ServerOptions, run: CheckingRun,
     if given is not None:
         raise InvalidInputError(f"{given} has no meaning with --cluster; omit it")
     if not server.url:
-        raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
+        raise InvalidInputError("the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL")
 
 
 def _shared(server: ServerOptions) -> RedisShared | str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HelpFormatter", "error_panel"]
 
 _LINE_END = re.compile(r"(?<!\n)\n *(?!\n)")
+_UNINDENTED = re.compile(r"(?<!\n)\n(?! |\n)")  # indented lines, such as examples, are not filled
 
 
 def error_panel(error: CycloptsError) -> Panel:
@@ -51,14 +52,14 @@ class HelpFormatter:
         """Print the description of the program or of a command, or what follows the panels."""
         from cyclopts.help import DefaultFormatter
 
-        DefaultFormatter().render_description(console, options, _filled(description))
+        DefaultFormatter().render_description(console, options, _filled(description, _UNINDENTED))
 
 
-def _filled(text: object) -> object:
-    """The same text, in which only the end of a paragraph ends a line."""
+def _filled(text: object, line_end: re.Pattern[str] = _LINE_END) -> object:
+    """The same text without the line ends within a paragraph."""
     from cyclopts.help import InlineText
     from rich.text import Text
 
     if isinstance(text, InlineText) and isinstance(text.primary_renderable, Text):
-        text.primary_renderable = Text(_LINE_END.sub(" ", text.primary_renderable.plain))
+        text.primary_renderable = Text(line_end.sub(" ", text.primary_renderable.plain))
     return text

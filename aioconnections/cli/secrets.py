@@ -12,8 +12,15 @@ from aioconnections.errors import InvalidInputError
 __all__ = ["first_line", "password"]
 
 
-def password(user: str) -> str:
+_ADVICE = 'use --password-file or "aioconnections login", or set AIOCONNECTIONS_PASSWORD'
+
+
+def password(user: str, *, advice: str = _ADVICE) -> str:
     """The password of a user, from a prompt.
+
+    Args:
+        user: login name.
+        advice: what to do if there is no terminal to prompt on.
 
     Raises:
         InvalidInputError: it is missing.
@@ -28,7 +35,7 @@ def password(user: str) -> str:
         except EOFError:  # Ctrl-D
             say()
     if not found:
-        raise InvalidInputError("the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD")
+        raise InvalidInputError(f"the password is missing; {advice}")
     return found
 
 

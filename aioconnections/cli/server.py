@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.numbers import COUNT, RATE, TIMEOUT, Seconds
 from aioconnections.cli.progress import Level, say
+from aioconnections.cli.sources import PASSWORD, TOKEN, ArgumentsAlone, OptionSources, profile_name
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from aioconnections.auth.credentials import Auth
     from aioconnections.client import Client
     from aioconnections.protocol.address import Address
+    from aioconnections.protocol.messages import Origin
     from aioconnections.shared.settings import RedisShared
     from aioconnections.transport.tls import ClientCert
 
@@ -32,8 +34,15 @@ class ServerOptions:
 
     url: Annotated[str, Parameter(env_var="AIOCONNECTIONS_URL", show_default=False)] = ""
     """Base URL, such as https://connections.example.com; required."""
+    profile: Annotated[
+        OptionSources,
+        Parameter(converter=profile_name, accepts_keys=False, n_tokens=1, metavar="NAME", show_default=False),
+    ] = ArgumentsAlone
+    """Profile in the configuration file, whose values take precedence over the environment. Without --profile, those of
+    its default profile hold for what the environment does not set; see "aioconnections config"."""
     user: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_USER")] = None
-    """Login name. The password is read from --password-file, from AIOCONNECTIONS_PASSWORD, or from a prompt."""
+    """Login name. The password is read from --password-file, from AIOCONNECTIONS_PASSWORD, from the keyring
+    ("aioconnections login"), or from a prompt."""
     password_file: Path | None = None
     """File whose first line is the password."""
     token_file: Path | None = None
@@ -67,12 +76,21 @@ class ServerOptions:
     log_level: Level | None = None
     """Log requests, runs and refused logins on standard error, from this level on; log records never name people."""
 
-    def client(self, *, max_outage: Seconds = 300, run_timeout: Seconds = "none") -> Client:
+    def client(
+        self,
+        *,
+        max_outage: Seconds = 300,
+        run_timeout: Seconds = "none",
+        max_attempts: int = 4,
+        auth: Auth | None = None,
+    ) -> Client:
         """A client for these options; each warning is printed as one line.
 
         Args:
             max_outage: seconds that a bulk run waits for an unavailable server.
             run_timeout: seconds that a bulk run may take.
+            max_attempts: largest number of attempts of a call.
+            auth: the login; None for that of the options.
 
         Raises:
             InvalidInputError: an option is invalid, or a secret is missing.
@@ -80,12 +98,13 @@ class ServerOptions:
         from aioconnections.client import Client, Timeouts
 
         self._check()
-        auth = self.login()
+        credential = auth or self.login()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             client = Client(
                 self.url,
-                auth=auth,
+                auth=credential,
+                max_attempts=max_attempts,
                 max_connections=self.max_connections,
                 max_per_second=self.max_per_second or None,
                 verify=self.ca_file or True,
@@ -132,17 +151,38 @@ class ServerOptions:
         self._check()
         return Address.of(self.url, oauth=self._has_token and self._oauth_paths)
 
+    def origin(self) -> Origin:
+        """Scheme, host and port of the server; no other option is checked.
+
+        Raises:
+            InvalidInputError: the URL is missing or invalid.
+        """
+        from aioconnections.protocol.address import Address
+
+        self._check_url()
+        return Address.of(self.url).origin
+
+    @property
+    def before_the_keyring(self) -> list[str]:
+        """The secrets that take precedence over one in the keyring, apart from those that arguments name."""
+        named = (name for name in ("token_file", "password_file") if self.profile.is_from_profile(name))
+        files = [f'{name} of the profile "{self.profile.profile}"' for name in named]
+        return [*files, *self.profile.environment][:1]
+
     @property
     def _has_token(self) -> bool:
-        return bool(self.token_file or (not self.password_file and os.environ.get("AIOCONNECTIONS_TOKEN")))
+        return bool(self.token_file or (not self.password_file and TOKEN in self.profile.environment))
 
     @property
     def _oauth_paths(self) -> bool:
         return self.token_paths == "oauth"  # noqa: S105 # the kind of a path
 
-    def _check(self) -> None:
+    def _check_url(self) -> None:
         if not self.url:  # not checked by Cyclopts, which would report a missing URL before an unknown option
-            raise InvalidInputError("the URL is missing; use --url, or set AIOCONNECTIONS_URL")
+            raise InvalidInputError("the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL")
+
+    def _check(self) -> None:
+        self._check_url()
         self.check_others()
 
     def check_others(self) -> None:
@@ -151,7 +191,7 @@ class ServerOptions:
         Raises:
             InvalidInputError: options conflict, or the file of --ca-file has no certificates.
         """
-        if not self._oauth_paths and not self._has_token:
+        if not self._oauth_paths and not self._has_token and not self.profile.is_from_profile("token_paths"):
             raise InvalidInputError(
                 "--token-paths ordinary needs a token; use --token-file, or set AIOCONNECTIONS_TOKEN"
             )
@@ -177,7 +217,7 @@ class ServerOptions:
         """
         from aioconnections.auth.credentials import Basic, Bearer
         from aioconnections.auth.environment import login
-        from aioconnections.cli.secrets import first_line, password
+        from aioconnections.cli.secrets import first_line
 
         if self.token_file:
             return Bearer(first_line(self.token_file), oauth_paths=self._oauth_paths)
@@ -185,10 +225,28 @@ class ServerOptions:
             if not self.user:
                 raise InvalidInputError("--password-file needs --user")
             return Basic(self.user, first_line(self.password_file))
-        found = login(self.user, oauth_paths=self._oauth_paths, ask=password)
+        found = login(
+            self.user, oauth_paths=self._oauth_paths, ask=self._stored_or_typed, environment=self.profile.environment
+        )
         if found is None:
+            self._say_withheld()
             say("aioconnections: warning: without --user or a token, requests are sent without a login")
         return found
+
+    def _stored_or_typed(self, user: str) -> str:
+        """The password of a user from the keyring, or else from a prompt."""
+        from aioconnections.cli.secrets import password
+        from aioconnections.cli.stored_logins import find_password
+
+        found = find_password(self.origin(), user)
+        if not found:
+            self._say_withheld()
+        return found or password(user)
+
+    def _say_withheld(self) -> None:
+        for secret, reason in self.profile.withheld.items():
+            if secret not in {PASSWORD, TOKEN} or os.environ.get(secret):
+                say(f"aioconnections: {secret} is not used: {reason}")
 
 
 SERVER = ServerOptions()

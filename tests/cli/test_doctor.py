@@ -580,7 +580,7 @@ def test_a_proxy_that_is_used(command: Command, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "the URL is missing; use --url, or set AIOCONNECTIONS_URL"),
+        ([], "the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL"),
         (["--url", "connections.example.com"], "a URL must look like https://connections.example.com"),
         (["--url", "ftp://connections.example.com"], "a URL must look like https://connections.example.com"),
         (["--url", "https://x.example.com", "--client-cert", "me.pem"], "--client-cert needs --client-key"),

@@ -126,7 +126,10 @@ def test_a_plan_has_no_requests_to_write_before_the_run(
     assert said.err.startswith("aioconnections: --dry-run writes no result with --plan auto")
     assert not Path("r.csv").exists()
     said = command("check", pairs_file(), "--dry-run", *options)
-    assert (said.code, said.err) == (2, "aioconnections: the URL is missing; use --url, or set AIOCONNECTIONS_URL\n")
+    assert (said.code, said.err) == (
+        2,
+        "aioconnections: the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL\n",
+    )
 
 
 def test_other_options_are_checked_without_a_url(command: Command, pairs_file: PairsFile) -> None:

@@ -91,7 +91,7 @@ def test_a_url_that_is_missing(
         monkeypatch.setenv("AIOCONNECTIONS_URL", given)
     said = command(*words)
     assert (said.code, said.out) == (2, "")
-    assert said.err == "aioconnections: the URL is missing; use --url, or set AIOCONNECTIONS_URL\n"
+    assert said.err == "aioconnections: the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL\n"
 
 
 def test_an_unknown_option_is_named_even_where_the_url_is_missing(

@@ -311,9 +311,13 @@ def test_a_proxy_variable_is_warned_of_only_where_it_would_apply(
 @pytest.mark.parametrize(
     ("name", "code", "problem"),
     [
-        ("URL", 2, "aioconnections: the URL is missing; use --url, or set AIOCONNECTIONS_URL"),
+        ("URL", 2, "aioconnections: the URL is missing; use --url or --profile, or set AIOCONNECTIONS_URL"),
         ("USER", 3, "aioconnections: warning: without --user or a token, requests are sent without a login"),
-        ("PASSWORD", 2, "aioconnections: the password is missing; use --password-file, or set AIOCONNECTIONS_PASSWORD"),
+        (
+            "PASSWORD",
+            2,
+            'aioconnections: the password is missing; use --password-file or "aioconnections login"',
+        ),
         ("TOKEN", 3, "HTTP 401: the server refused the login"),
     ],
 )
