@@ -39,6 +39,7 @@ SMOKE = (
     "tests/cluster/test_partitions.py",
     "tests/doctor/test_certificates.py",
     "tests/cli/test_config.py",
+    "tests/cli/test_epilogues.py",
     "tests/cli/test_help.py",
     "tests/cli/test_login.py",
     "tests/cli/test_options.py",

@@ -12,6 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
+from aioconnections.cli import epilogues
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
 from aioconnections.cli.help import HelpFormatter, error_panel
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
@@ -25,10 +26,12 @@ app: App = App(
     "aioconnections",
     help="Bulk operations on IBM / HCL Connections.",
     version=__version__,
-    help_epilogue="Exit codes: 0 all good; 1 some rows unreadable, rejected, failed, in doubt or unprocessed, as after "
-    "--run-timeout, or the result could not be written; 2 usage error, a journal that cannot be used, or a server that "
-    "is not Profiles; 3 login refused; 5 server unavailable; 75 stopped, and the same command resumes from its "
-    "journal; 130 interrupted.",
+    help_epilogue=epilogues.epilogue(
+        "0 all good; each command says in its help which others it has.",
+        "demo",
+        "check pairs.csv --url https://connections.example.com --user ajones --output results.csv",
+        "check --help",
+    ),
     help_format="plaintext",
     help_formatter=HelpFormatter(),
     error_formatter=error_panel,
@@ -36,32 +39,51 @@ app: App = App(
     config=apply_profile,
     suppress_keyboard_interrupt=False,
 )
-# The module of each command, and its arguments. Only the command that runs is imported. Its usage line is given here,
-# because deriving it takes Cyclopts a tenth of the time of printing the help.
+# The module of each command, its arguments, and the end of its help. Only the command that runs is imported. Its usage
+# line is given here, because deriving it takes Cyclopts a tenth of the time of printing the help.
 _COMMANDS = {
-    "check:check": "[PAIRS]",
-    "colleagues:invite": "[PEOPLE]",
-    "colleagues:accept": "[CONNECTIONS]",
-    "colleagues:remove": "[CONNECTIONS]",
-    "colleagues:colleagues": "[PEOPLE]",
-    "network:network": "[PEOPLE]",
-    "people:profile": "[PEOPLE]",
-    "people:search": "[TEXT]",
-    "administration:connect": "[PAIRS]",
-    "administration:disconnect": "[PAIRS]",
-    "report:report": "JOURNAL",
-    "merge:merge": "[PARTS]",
-    "doctor:doctor": "",
-    "configuration:config": "",
-    "logins:login": "",
-    "logins:logout": "",
-    "serve:serve": "",
-    "demo:demo": "",
+    "check:check": (
+        "[PAIRS]",
+        epilogues.BULK,
+        "check pairs.csv --profile prod --output results.csv",
+        "check --group team.csv --plan auto --journal team.sqlite --output pairs.csv",
+    ),
+    "colleagues:invite": (
+        "[PEOPLE]",
+        epilogues.BULK,
+        'invite people.csv --message "Shall we connect?" --journal invites.sqlite --output results.csv',
+    ),
+    "colleagues:accept": ("[CONNECTIONS]", epilogues.BULK, "accept pending.csv --output results.csv"),
+    "colleagues:remove": ("[CONNECTIONS]", epilogues.BULK, "remove pending.csv --dry-run", "remove pending.csv --yes"),
+    "colleagues:colleagues": (
+        "[PEOPLE]",
+        epilogues.BULK,
+        "colleagues --userid ajones --status pending --output pending.csv",
+        "colleagues people.csv --output connections.csv",
+    ),
+    "network:network": ("[PEOPLE]", epilogues.BULK, "network people.csv --output network.graphml"),
+    "people:profile": ("[PEOPLE]", epilogues.LOOKUP, "profile people.csv --output profiles.csv"),
+    "people:search": ("[TEXT]", epilogues.LISTING, 'search --name "a*" --city Munich --json'),
+    "administration:connect": (
+        "[PAIRS]",
+        epilogues.BULK,
+        "connect pairs.csv --journal connect.sqlite --output results.csv",
+    ),
+    "administration:disconnect": ("[PAIRS]", epilogues.BULK, "disconnect pairs.csv --dry-run"),
+    "report:report": ("JOURNAL", epilogues.REPORT, "report invites.sqlite --output report.csv"),
+    "merge:merge": ("[PARTS]", epilogues.MERGE, 'merge "part-*.csv" --output results.csv'),
+    "doctor:doctor": ("", epilogues.DOCTOR, "doctor --url https://connections.example.com --user ajones"),
+    "configuration:config": ("", epilogues.CONFIG, "config", "config --profile prod --json"),
+    "logins:login": ("", epilogues.LOGIN, "login --profile prod"),
+    "logins:logout": ("", epilogues.LOGOUT, "logout --profile prod"),
+    "serve:serve": ("", epilogues.SERVE, "serve --port 8080 --people 1000"),
+    "demo:demo": ("", epilogues.DEMO, "demo"),
 }
-for _path, _arguments in _COMMANDS.items():
+for _path, (_arguments, _codes, *_examples) in _COMMANDS.items():
     _name = _path.partition(":")[2]
     _usage = f"Usage: aioconnections {_name} [OPTIONS] {_arguments}".rstrip()
-    app.command(f"aioconnections.cli.{_path}", name=_name, usage=_usage)
+    _end = epilogues.epilogue(_codes, *_examples)
+    app.command(f"aioconnections.cli.{_path}", name=_name, usage=_usage, help_epilogue=_end)
 for _name in ("community", "invitations"):
     app.command(f"aioconnections.cli.communities:{_name}", name=_name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from aioconnections.cli.epilogues import BULK, LISTING, epilogue
 from aioconnections.cli.invite_options import EXPLICIT, NO_PERSON, ExplicitRun, One
 from aioconnections.cli.options import PERSON_ROWS, PLAIN, ROWS, File, PersonRows, Result, Rows
 from aioconnections.cli.run_options import RECORDED, REMOVING, RecordedRun, RemovingRun
@@ -12,12 +13,21 @@ from aioconnections.cli.server import SERVER, ServerOptions
 __all__ = ["community", "invitations"]
 
 community: App = App(
-    name="community", help="Invite people into a community, and list its pending invitations; for its owners."
+    name="community",
+    help="Invite people into a community, and list its pending invitations; for its owners.",
+    help_epilogue=epilogue("see the help of its commands.", "community invite --help"),
 )
-invitations: App = App(name="invitations", help="List, accept, decline and revoke invitations to communities.")
+invitations: App = App(
+    name="invitations",
+    help="List, accept, decline and revoke invitations to communities.",
+    help_epilogue=epilogue("see the help of its commands.", "invitations list --help"),
+)
+_UUID = "f0b5a2c4-7d0e-4f3b-9a61-1c2d3e4f5a6b"
 
 
-@community.command(name="invite")
+@community.command(
+    name="invite", help_epilogue=epilogue(BULK, f"community invite {_UUID} people.csv --journal invites.sqlite")
+)
 def _invite(
     uuid: str,
     people: File = None,
@@ -52,7 +62,9 @@ def _invite(
     return do_rows(verb, server, Source(people, person.row), run, rows)
 
 
-@community.command(name="invitations")
+@community.command(
+    name="invitations", help_epilogue=epilogue(LISTING, f"community invitations {_UUID} --output pending.csv")
+)
 def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List the pending invitations to a community.
 
@@ -67,7 +79,7 @@ def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: R
     return list_records(server, lambda client: client.community(uuid).invitations(), INVITATIONS, result)
 
 
-@invitations.command(name="list")
+@invitations.command(name="list", help_epilogue=epilogue(LISTING, "invitations list --output invitations.csv"))
 def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List your own invitations to communities.
 
@@ -81,7 +93,9 @@ def _list(*, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     return list_records(server, lambda client: client.community_invitations.received(), INVITATIONS, result)
 
 
-@invitations.command(name="accept")
+@invitations.command(
+    name="accept", help_epilogue=epilogue(BULK, "invitations accept invitations.csv --output results.csv")
+)
 def _accept(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RecordedRun = RECORDED, rows: Rows = ROWS
 ) -> int:
@@ -103,7 +117,7 @@ def _accept(
     return do_rows(ACCEPT_INVITATION, server, Source(file), run, rows)
 
 
-@invitations.command(name="decline")
+@invitations.command(name="decline", help_epilogue=epilogue(BULK, "invitations decline invitations.csv --dry-run"))
 def _decline(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
 ) -> int:
@@ -125,7 +139,7 @@ def _decline(
     return do_rows(DECLINE_INVITATION, server, Source(file), run, rows)
 
 
-@invitations.command(name="revoke")
+@invitations.command(name="revoke", help_epilogue=epilogue(BULK, "invitations revoke pending.csv --dry-run"))
 def _revoke(
     file: File = None, /, *, server: ServerOptions = SERVER, run: RemovingRun = REMOVING, rows: Rows = ROWS
 ) -> int:

@@ -14,8 +14,6 @@ __all__ = ["doctor"]
 def doctor(*, server: ServerOptions = SERVER, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     """Find out why a server cannot be used, or how fast it may be used. Nothing is changed on the server.
 
-    For example: aioconnections doctor --url https://connections.example.com --user ajones
-
     Steps: proxy, name, tcp, tls, certificate, http, clock, profiles, login, user, communities, emails, administrator,
     keep_alive, latency and max_connections. Each is tried once, within --attempt-timeout. The result has a line for
     each: its status (ok; warning: usable, but something should be changed; failed; skipped), what was tried, what came

@@ -63,7 +63,8 @@ def test_the_usage_line_names_the_arguments(command: Command, monkeypatch: pytes
 def test_a_paragraph_of_help_fills_the_width_of_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in (60, 100, 140):
         monkeypatch.setenv("COLUMNS", str(columns))
-        for line, after in pairwise(command("check", "--help").out.splitlines()):
+        filled = command("check", "--help").out.partition("\nExample")[0]
+        for line, after in pairwise(filled.splitlines()):
             text, next_word = line.strip("│ "), (after.strip("│ ").split() or [""])[0]
             if re.search(r"\w$", text) and re.match("[a-z]", next_word):
                 assert len(line.rstrip("│ ")) + len(next_word) >= columns - 4
