@@ -86,6 +86,12 @@ for _path, (_arguments, _codes, *_examples) in _COMMANDS.items():
     app.command(f"aioconnections.cli.{_path}", name=_name, usage=_usage, help_epilogue=_end)
 for _name in ("community", "invitations"):
     app.command(f"aioconnections.cli.communities:{_name}", name=_name)
+app.command(
+    "aioconnections.cli.completion:install_completion",
+    name="--install-completion",
+    usage="Usage: aioconnections --install-completion [OPTIONS]",
+    help_epilogue=epilogues.epilogue(epilogues.COMPLETION, "--install-completion --shell bash"),
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BULK",
+    "COMPLETION",
     "CONFIG",
     "DEMO",
     "DOCTOR",
@@ -50,6 +51,7 @@ LOGIN = (
 )
 LOGOUT = "0 done, also if no password was stored; 2 usage error, or no usable keyring."
 CONFIG = "0 shown; 1 the settings could not be written; 2 usage error, or a configuration file that cannot be used."
+COMPLETION = "0 installed; 1 a file could not be written; 2 usage error."
 
 
 def epilogue(codes: str, *examples: str) -> str:
