@@ -6,6 +6,7 @@ usage errors appear without delay.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -110,6 +111,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if os.environ.get("FORCE_COLOR") == "":
+        del os.environ["FORCE_COLOR"]  # rich would print no colours, but an empty variable counts as a missing one
     if not arguments or arguments[0].startswith("-"):
         app.resolved_commands()  # the list of commands quotes the docstring of each
     try:
