@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from rich.console import Console
 
+from aioconnections.cli import app as program
 from aioconnections.cli import run
 from aioconnections.policy.retry import Retry
 from aioconnections.records import Person
@@ -113,6 +115,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Runs a command in this process."""
 
     def call(*arguments: object) -> Said:
+        program.console = Console()  # each program has one of its own, which reads COLUMNS once
         code = run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return Said(code, out, err)
