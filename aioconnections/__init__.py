@@ -98,7 +98,7 @@ if TYPE_CHECKING:
         Userid,
     )
     from aioconnections.session.listing import Stream
-    from aioconnections.session.telemetry import Attempt, Progress, Stats
+    from aioconnections.session.telemetry import Attempt, Progress, Stats, Wait
     from aioconnections.shared.settings import RedisShared, Share
     from aioconnections.tables import IdentityKind, pairs_from
     from aioconnections.transport.as_httpx import LaneTransport
@@ -210,6 +210,7 @@ __all__ = [
     "UsageError",
     "Userid",
     "Verify",
+    "Wait",
     "__version__",
     "http_headers",
     "http_status",
@@ -269,6 +270,7 @@ _LAZY = {
     "Stats": "aioconnections.session.telemetry",
     "Progress": "aioconnections.session.telemetry",
     "Attempt": "aioconnections.session.telemetry",
+    "Wait": "aioconnections.session.telemetry",
     "Administration": "aioconnections.client",
     "Community": "aioconnections.client",
     "Invite": "aioconnections.client",

@@ -226,10 +226,12 @@ class Client(Resource):
     def stats(self) -> Stats:
         """The statistics of this client, over all of its users; in any thread.
 
+        The login in `Stats.wait` is that of this client alone.
+
         Raises:
             UsageError: the client was not entered.
         """
-        return self._caller.server.stats()
+        return self._caller.server.stats(self._caller.session)
 
     def as_user(self, auth: tuple[str, str] | Auth | None) -> Self:
         """A client for another signed-in user of the same server, for example of a web application.

@@ -321,8 +321,8 @@ class Server:
                 LOG.warning("this machine allows no further connection: requests wait for one of the open connections")
             self.local_limit = most
 
-    def stats(self) -> Stats:
-        """The statistics so far, in any thread.
+    def stats(self, session: Session | None) -> Stats:
+        """The statistics so far, in any thread; `wait` is that of one session.
 
         Raises:
             UsageError: the client was not entered.
@@ -346,6 +346,8 @@ class Server:
             max_connections=availability.concurrency.most,
             max_per_second=self.limiter.max_per_second,
             waiting_for_server=runtime.is_waiting,
+            paced=availability.pace.per_second,
+            wait=runtime.wait() or (None if session is None else session.wait),
             joined=telemetry.counts.joined,
             cache_entries=0 if statuses is None else len(statuses),
             cache_hits=0 if statuses is None else statuses.hits,

@@ -129,6 +129,16 @@ class Journal:
         """The greatest index that earlier runs had recorded when the journal was last opened; -1 if there is none."""
         return self._last_index
 
+    @property
+    def busy_for(self) -> float:
+        """Seconds that the write to the disk under way has taken so far, in any thread; 0 if there is none.
+
+        Normally it is a few milliseconds. Changes are sent only when their intent is on the disk, so a slow disk
+        delays them.
+        """
+        since = None if self._writer is None else self._writer.committing_since
+        return 0.0 if since is None else max(0.0, time.monotonic() - since)
+
     async def open(self, *, verb: str, origin: str, userid: str | None, changes: bool = True) -> None:
         """Begin a run, or resume the recorded one.
 

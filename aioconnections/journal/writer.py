@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -105,6 +106,7 @@ class Writer:
         closed: settled once the thread has closed the journal.
         failure: why no more rows can be written.
         last_index: the greatest index that an earlier run recorded; -1 if there is none.
+        committing_since: when the commit under way began, by `time.monotonic`; None if there is none.
     """
 
     def __init__(self, path: Path, request: OpenRequest, tell: Tell, soon: Tell) -> None:
@@ -126,6 +128,7 @@ class Writer:
         self.closed: ThreadReply[None] = ThreadReply()
         self.failure: JournalDiskError | None = None
         self.last_index: int = -1
+        self.committing_since: float | None = None
         self.thread: threading.Thread = threading.Thread(target=self._main, name="aioconnections-journal", daemon=True)
 
     def add(self, entry: JournalEntry, *, durable: bool) -> ThreadReply[None] | None:
@@ -259,10 +262,13 @@ class Writer:
 
     def _commit(self, held: Held, entries: list[JournalEntry]) -> None:
         if self.failure is None:
+            self.committing_since = time.monotonic()
             try:
                 _write(held, entries)
             except Exception as error:  # noqa: BLE001 # after any failure, no later row may be written
                 self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
+            finally:
+                self.committing_since = None
 
     def _read_history(self, held: Held, first: int, last: int, reply: ThreadReply[HistoryPage]) -> None:
         try:

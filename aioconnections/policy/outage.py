@@ -28,7 +28,7 @@ class Outage:
         chance: returns a number from 0 to 1, to spread the probes of many clients.
     """
 
-    __slots__ = ("_chance", "_failed", "_interval", "away", "held_until", "probe_at", "since")
+    __slots__ = ("_chance", "_failed", "_interval", "away", "held_until", "pause", "probe_at", "since")
 
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
@@ -42,6 +42,8 @@ class Outage:
         """Time of the next probe, while `away`."""
         self.held_until: float = float("-inf")
         """Time until which the server asked for a pause."""
+        self.pause: float | None = None
+        """Seconds of that pause, as the server said; None if it asked another process."""
 
     @property
     def is_over(self) -> bool:
@@ -53,10 +55,15 @@ class Outage:
         return not self.away and now >= self.held_until
 
     def hold(self, seconds: float, now: float, *, spread: bool = True) -> None:
-        """Record that the server asked for a pause of `seconds`; up to a fifth is added, to spread many clients."""
+        """Record that the server asked for a pause of `seconds`; up to a fifth is added, to spread many clients.
+
+        Without `spread`, it asked another process, which has added its part.
+        """
         seconds = min(seconds, LONGEST_RETRY_AFTER)
         longer = _JITTER * self._chance() if spread else 0.0
-        self.held_until = max(self.held_until, now + seconds * (1 + longer))
+        until = now + seconds * (1 + longer)
+        if until > self.held_until:
+            self.held_until, self.pause = until, seconds if spread else None
 
     def failed(self, now: float) -> None:
         """Record that a request got no response, or 502, 503 or 504."""

@@ -20,7 +20,7 @@ from aioconnections.protocol.canary import CanaryReport, CanaryResult
 from aioconnections.protocol.messages import Response
 from aioconnections.session.availability import Probe, WaitingRoom
 from aioconnections.session.parking import Parking
-from aioconnections.session.telemetry import LOG
+from aioconnections.session.telemetry import LOG, Wait
 
 __all__ = ["Applications", "Monitor", "SendCanary"]
 
@@ -84,6 +84,10 @@ class Monitor:
     def probes(self) -> int:
         """Number of probes sent."""
         return self._room.probes
+
+    def wait(self, now: float) -> Wait | None:
+        """What requests to the application wait for; see `WaitingRoom.wait`."""
+        return self._room.wait(self.name, now)
 
     def login_proved(self) -> None:
         """Record that the document for the proof of a login exists, so a canary can request it."""

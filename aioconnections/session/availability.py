@@ -7,7 +7,7 @@ There is no background task: one of the waiting requests sends the probes, and a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import anyio
 
@@ -24,7 +24,7 @@ from aioconnections.policy.outage import Outage
 from aioconnections.policy.pace import Pace
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER, RetryBudget
 from aioconnections.policy.slots import Slots
-from aioconnections.session.telemetry import LOG
+from aioconnections.session.telemetry import LOG, Wait
 from aioconnections.shared import SharedState
 
 __all__ = ["Availability", "Probe", "WaitingRoom"]
@@ -67,6 +67,18 @@ class WaitingRoom:
     def is_probing(self) -> bool:
         """Whether one of the waiting requests sends the probes."""
         return self._probing
+
+    def wait(self, reason: Literal["server", "profiles", "communities"], now: float) -> Wait | None:
+        """What requests wait for: the end of an outage, for which `reason` stands, or of a pause; None for neither."""
+        outage = self._outage
+        if outage.away:
+            lasted = 0.0 if outage.since is None else now - outage.since
+            probe_in = max(0.0, outage.probe_at - now, outage.held_until - now)
+            left = None if self._max_outage == float("inf") else max(0.0, self._max_outage - lasted)
+            return Wait(reason=reason, lasted=lasted, probe_in=probe_in, left=left)
+        if now < outage.held_until:
+            return Wait(reason="pause", pause=outage.pause, left=outage.held_until - now)
+        return None
 
     async def clear(self, probe: Probe, until: float) -> None:
         """Wait until requests may be sent, at most until the time `until`.
@@ -237,6 +249,10 @@ class Availability:
     def probes(self) -> int:
         """Number of probes sent."""
         return self._room.probes
+
+    def wait(self, now: float) -> Wait | None:
+        """What requests wait for; see `WaitingRoom.wait`."""
+        return self._room.wait("server", now)
 
     def recovered(self) -> None:
         """Record the end of an outage of the server or of an application."""

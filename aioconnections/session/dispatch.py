@@ -129,6 +129,11 @@ class Dispatcher:
             LOG.warning("the login was refused in another process: no further requests are sent with it")
         self._gate.close(copy(refusal))
 
+    @property
+    def is_proving(self) -> bool:
+        """Whether a canary that proves the login is under way."""
+        return self._proof is not None
+
     async def converse(self, flow: Flow[R], context: CallContext) -> R:
         """Drive a conversation to its result.
 

@@ -15,7 +15,7 @@ from aioconnections.policy.status_cache import Statuses
 from aioconnections.session.applications import Applications
 from aioconnections.session.availability import Availability
 from aioconnections.session.call_scope import WaitingCalls
-from aioconnections.session.telemetry import Telemetry
+from aioconnections.session.telemetry import Telemetry, Wait
 from aioconnections.session.turns import Turns
 from aioconnections.shared import SharedState
 from aioconnections.transport import Engine
@@ -71,6 +71,17 @@ class Runtime:
     chance: Callable[[], float]
     attempt_timeout: float
     item_timeout: float
+
+    def wait(self) -> Wait | None:
+        """What the requests of all users wait for; the first in the order in which `Readiness` checks."""
+        now = self.now()
+        found = self.availability.wait(now) or self.applications.profiles.wait(now)
+        found = found or self.applications.communities.wait(now)
+        away = self.shared.away(now)
+        if found is None and away is not None:
+            lasted, left = away
+            return Wait(reason="shared", lasted=lasted, left=left)
+        return found
 
     @property
     def under_way(self) -> int:

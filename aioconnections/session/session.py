@@ -39,7 +39,7 @@ from aioconnections.session.login import Login
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import EmailVisibility, Runtime
 from aioconnections.session.single_checks import SingleChecks
-from aioconnections.session.telemetry import Observed
+from aioconnections.session.telemetry import Observed, Wait
 
 if TYPE_CHECKING:
     from aioconnections.auth.cookies import Jar
@@ -110,6 +110,11 @@ class Session:
     def shared_name(self) -> str | None:
         """See `Dispatcher.shared_name`."""
         return self.dispatcher.shared_name()
+
+    @property
+    def wait(self) -> Wait | None:
+        """What the requests of this user wait for: the login, or None."""
+        return Wait(reason="login") if self.login.is_pending or self.dispatcher.is_proving else None
 
     @property
     def me(self) -> Identity | None:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 from attrs import field
 
@@ -32,6 +32,7 @@ __all__ = [
     "Progress",
     "Stats",
     "Telemetry",
+    "Wait",
 ]
 
 CANCELLED = "cancelled"
@@ -94,6 +95,27 @@ class Progress:
         return max(total - finished, 0) / rate if rate > 0 else None
 
 
+@frozen(kw_only=True)
+class Wait:
+    """What the requests of a client wait for now, apart from the limits of rate and connections.
+
+    Attributes:
+        reason: ``"pause"``: the server asked for a pause with ``Retry-After``; ``"server"``: the server does not
+            respond; ``"profiles"`` or ``"communities"``: this application does not respond; ``"shared"``: the shared
+            store does not respond; ``"login"``: the login of this client is obtained or proved.
+        lasted: seconds for which it has lasted; None for a pause and for the login.
+        pause: seconds that the server asked for; None for other reasons, and if it asked another process.
+        probe_in: seconds until the next probe, 0 while one is under way; None if none is sent.
+        left: seconds until a pause ends, and otherwise until runs give up; None if there is no limit, or none is known.
+    """
+
+    reason: Literal["pause", "server", "profiles", "communities", "shared", "login"]
+    lasted: float | None = None
+    pause: float | None = None
+    probe_in: float | None = None
+    left: float | None = None
+
+
 def _copy_of_statuses(counts: Mapping[int, int]) -> Mapping[int, int]:
     return dict(counts)
 
@@ -122,7 +144,11 @@ class Stats:
             happened.
         max_connections: limit of requests under way.
         max_per_second: limit of requests per second; None for no limit.
+        paced: requests per second that the server seems to allow, learned from its refusals; None if it has not
+            refused any lately. Requests then start at the lower of this rate and `max_per_second`.
         waiting_for_server: whether nothing is sent because the server is away or has asked for a pause.
+        wait: what requests wait for, besides the limits; None if they do not wait. `waiting_for_server` is True for the
+            waits that concern the server or one of its applications.
         joined: number of single calls that asked what another call was asking already, and shared its request.
         cache_entries: number of statuses in the cache.
         cache_hits: number of checks that the cache answered.
@@ -141,6 +167,8 @@ class Stats:
     max_connections: int
     max_per_second: float | None
     waiting_for_server: bool
+    paced: float | None = None
+    wait: Wait | None = None
     local_limit: int | None = None
     waiting: int = 0
     joined: int = 0

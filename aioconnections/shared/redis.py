@@ -79,6 +79,13 @@ class RedisState:
         self._store: Store | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def away(self, now: float) -> tuple[float, float | None] | None:
+        """See `SharedState`; with a fallback, requests do not wait for the store."""
+        if self._away_since is None or (self._settings.fallback is not None and self._problem.temporary):
+            return None
+        lasted, patience = now - self._away_since, self._patience(in_run=True)
+        return lasted, None if patience == inf else max(0.0, patience - lasted)
+
     async def open(self, here: Here) -> None:
         """See `SharedState`."""
         if not on_asyncio():

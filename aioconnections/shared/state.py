@@ -50,6 +50,13 @@ class SharedState(Protocol):
         """Assigns the starts of requests."""
         ...
 
+    def away(self, now: float) -> tuple[float, float | None] | None:
+        """For how many seconds requests have waited for the store, and for how many more runs do; None if not at all.
+
+        The latter is None without a limit.
+        """
+        ...
+
     async def open(self, here: Here) -> None:
         """Begin, in the event loop of the client.
 
@@ -99,6 +106,11 @@ class InProcess:
 
     def __init__(self, starts: Limiter) -> None:
         self.starts: Limiter = starts
+
+    def away(self, now: float) -> tuple[float, float | None] | None:
+        """See `SharedState`."""
+        del now
+        return None
 
     async def open(self, here: Here) -> None:
         """See `SharedState`."""

@@ -10,6 +10,7 @@ import sys
 import traceback
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio.lowlevel
 import httpx
@@ -17,6 +18,7 @@ import pytest
 import trio
 from doors import (
     Script,
+    Slow,
     answered,
     client_of,
     connected,
@@ -36,9 +38,11 @@ from aioconnections import (
     DeadlineError,
     Email,
     Failed,
+    Headers,
     Invited,
     Journal,
     Progress,
+    Send,
     ServerError,
     Status,
     Tally,
@@ -46,6 +50,7 @@ from aioconnections import (
     Unprocessed,
     UsageError,
     Userid,
+    Wait,
 )
 
 A, B = Userid("a"), Userid("b")
@@ -86,6 +91,60 @@ def test_it_says_that_the_run_waits_for_the_server() -> None:
         assert not told[-1].waiting_for_server
 
     on_virtual_time(main)
+
+
+def waits_of(script: Script, seconds: float, count: int = 1, **options: Any) -> list[Wait | None]:
+    """What requests wait for, twice a second, while a run over `count` pairs gets these responses."""
+    waits: list[Wait | None] = []
+
+    async def main() -> None:
+        client = client_of(script, **options)
+        async with client, client.check_many(pairs(count), on_progress=lambda _: waits.append(client.stats().wait)):
+            await trio.sleep(seconds)
+
+    on_virtual_time(main)
+    return waits
+
+
+def test_statistics_say_how_long_a_pause_takes() -> None:
+    pause = httpx.Response(503, headers={"retry-after": "20"})
+    *waits, last = waits_of(one_after_the_other(pause, status("accepted")), 30)
+    pauses = [wait for wait in waits if wait is not None]
+    assert {(wait.reason, wait.pause, wait.lasted, wait.probe_in) for wait in pauses} == {("pause", 20.0, None, None)}
+    assert [wait.left for wait in pauses] == sorted((wait.left for wait in pauses), key=lambda left: -(left or 0))
+    assert pauses[0].left == pytest.approx(22, abs=2.5)  # a part is added, so that clients do not return at once
+    assert last is None
+
+
+def test_statistics_say_how_long_an_outage_lasts() -> None:
+    async def away(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(503)
+
+    def canary(_: httpx.Request) -> httpx.Response:
+        return service_document() if len(script.asked) < 8 else httpx.Response(503)
+
+    script = Script(away, canary)
+    waits = [wait for wait in waits_of(script, 100, 100, timeouts=Timeouts(outage=300)) if wait is not None]
+    script = Script(away, canary)
+    unlimited = [wait for wait in waits_of(script, 20, 100, timeouts=Timeouts(outage=None)) if wait is not None]
+    assert {wait.reason for wait in waits} == {"server"}
+    assert waits[-1].lasted == pytest.approx(100, abs=5)
+    assert all(wait.left == pytest.approx(300 - (wait.lasted or 0)) for wait in waits)
+    assert max(wait.probe_in or 0 for wait in waits) == pytest.approx(33, abs=3.5)
+    assert min(wait.probe_in or 0 for wait in waits) < 0.5
+    assert {wait.left for wait in unlimited} == {None}
+
+
+def test_statistics_say_that_the_login_is_under_way() -> None:
+    class SlowAuth:
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            del send, refused
+            await trio.sleep(2)
+            return (("authorization", "Bearer x"),)
+
+    for waits in (waits_of(Script(connected), 4, auth=SlowAuth()), waits_of(Slow(0, canary_latency=2), 4)):
+        assert waits[1:3] == [Wait(reason="login")] * 2
+        assert waits[-1] is None
 
 
 def test_what_a_progress_hook_raises_is_raised_to_the_caller() -> None:

@@ -86,6 +86,24 @@ async def test_many_ask_for_one_page_at_once(path: Path) -> None:
     assert found == [history_of(INVITED, at=1_000.0)] * 100
 
 
+async def test_a_slow_disk_shows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, go_on, write = threading.Event(), threading.Event(), writer._write
+
+    def slowly(*arguments: Any) -> None:
+        writing.set()
+        assert go_on.wait(10)
+        write(*arguments)
+
+    monkeypatch.setattr(writer, "_write", slowly)
+    assert Journal(path).busy_for == 0, "it is not open"
+    async with opened(path) as journal, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: journal.intent(0, item(0), send=1))
+        await anyio.to_thread.run_sync(writing.wait, 10)
+        assert journal.busy_for > 0
+        go_on.set()
+    assert journal.busy_for == 0
+
+
 async def test_another_item_at_its_index_is_refused(path: Path) -> None:
     async with opened(path, wall=1_000.0) as journal:
         await journal.outcome(1, item(1), INVITED, durable=True)
