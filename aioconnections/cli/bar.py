@@ -1,60 +1,87 @@
-"""The progress of a run on stderr: a bar on a terminal, elsewhere a line every 30 seconds."""
+"""The progress of a run on stderr: a live view on a terminal, elsewhere a line every 30 seconds."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import define
+from attrs import define, field
 
-from aioconnections.cli.progress import give_up, is_terminal, say, standard
-from aioconnections.cli.terminal import duration, per_second, wrapped
+from aioconnections.cli.meter import Meter, Rate, TimeLeft
+from aioconnections.cli.progress import is_terminal, say, standard
+from aioconnections.cli.terminal import duration, is_plain, per_second
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
+    from aioconnections.cli.frame import Picture
     from aioconnections.client.caller import OnProgress
-    from aioconnections.session.telemetry import Progress
+    from aioconnections.outcomes import Tally
+    from aioconnections.session.telemetry import Progress, Stats
 
-__all__ = ["progress"]
+__all__ = ["LIVE_AFTER", "Total", "Watched", "progress"]
 
+Total: TypeAlias = int | Callable[[], int | None] | None
+"""The number of items, or a function that gives it once it is known; None if it is unknown."""
+
+LIVE_AFTER = 2.0  # seconds: shorter runs show no view, and sum up in one line
 _INTERVAL = 30  # seconds
-_NARROWEST, _WIDEST = 10, 40  # columns of the bar
+
+
+@define
+class Watched:
+    """Where the view finds what a run does not report.
+
+    Attributes:
+        meter: measures the run.
+        stats: the statistics of the client; None without a client.
+        note: says why nothing happens, besides what the statistics know.
+        more: further facts.
+    """
+
+    meter: Meter = field(factory=Meter)
+    stats: Callable[[], Stats] | None = None
+    note: Callable[[], str | None] = lambda: None
+    more: Callable[[], Sequence[str]] = lambda: ()
 
 
 @contextmanager
 def progress(
-    total: int | None, *, doing: str, shown: bool = True, unreadable: Callable[[], int] = lambda: 0
+    total: Total,
+    *,
+    doing: str,
+    shown: bool = True,
+    unreadable: Callable[[], int] = lambda: 0,
+    watched: Watched | None = None,
 ) -> Generator[OnProgress | None]:
-    """Yield a progress hook for a bulk run, which updates a bar or prints lines; None if neither is wanted.
+    """Yield a progress hook for a bulk run, which updates a live view or prints lines; None if neither is wanted.
 
-    The bar is removed at the end, because the summary replaces it.
+    The view appears after two seconds, and is erased at the end, because the summary replaces it.
 
     Args:
-        total: number of items; None if unknown, in which case the time left is not shown.
-        doing: label of the bar, such as "checking".
+        total: number of items; without it, the time left is not shown.
+        doing: what the run does, such as "checking".
         shown: False if rows are written to the terminal.
         unreadable: number of rows that could not be read, which the client counts as failed.
+        watched: what else the view shows.
     """
     stream = standard("error")
-    if stream is None or not is_terminal("error") or os.environ.get("TERM", "") in {"dumb", "unknown"}:
+    if stream is None or not is_terminal("error") or is_plain():
         yield None if stream is None else _ProgressLines(total, doing, unreadable).show
         return
+    view = _View(total, doing, unreadable, watched or Watched())
     if not shown:
-        yield None
+        yield view.note
         return
-    from rich.console import Console
-    from rich.live import Live
+    from aioconnections.cli.frame import lines_of
+    from aioconnections.cli.live import LiveLines
 
-    console = Console(file=cast("TextIO", _Unfailing(stream)))
-    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
-    with live:
+    with LiveLines(stream).shown() as draw:
 
         def show(progress: Progress) -> None:
-            live.update(_bar(_text(progress, total, unreadable()), progress, total, doing, console), refresh=True)
+            picture = view.picture(progress)
+            if progress.elapsed >= LIVE_AFTER and not progress.done:
+                draw(lambda columns, rows: lines_of(picture, columns, rows))
 
         yield show
 
@@ -63,7 +90,7 @@ def progress(
 class _ProgressLines:
     """Prints a line every 30 seconds of a run."""
 
-    total: int | None
+    total: Total
     doing: str
     unreadable: Callable[[], int]
     printed: float = 0.0  # multiples of the interval
@@ -72,55 +99,106 @@ class _ProgressLines:
         if progress.done or progress.elapsed // _INTERVAL <= self.printed:
             return
         self.printed = progress.elapsed // _INTERVAL
-        say(f"aioconnections: {self.doing} {_text(progress, self.total, self.unreadable())}")
+        say(f"aioconnections: {self.doing} {_text(progress, _known(self.total), self.unreadable())}")
 
 
-class _Unfailing:
-    """A stream whose writes do not fail, because its terminal may vanish during a run."""
+@define
+class _View:
+    """Makes the pictures of one run from its reports."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    total: Total
+    doing: str
+    unreadable: Callable[[], int]
+    watched: Watched
+    _rate: Rate = field(factory=Rate)
+    _left: TimeLeft = field(factory=TimeLeft)
+    _at: float = 0.0
 
-    def write(self, text: str) -> int:
-        try:
-            self._stream.write(text)
-        except OSError:
-            give_up("error")
-        return len(text)
+    def note(self, progress: Progress) -> None:
+        """Measure without a view."""
+        _ = self.picture(progress)
 
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError:
-            give_up("error")
+    def picture(self, progress: Progress) -> Picture:
+        """The picture of this moment."""
+        from aioconnections.cli.frame import Picture
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        watched, total, now = self.watched, _known(self.total), progress.elapsed
+        meter, stats = watched.meter, None if watched.stats is None else watched.stats()
+        meter.times.mark(now)
+        if progress.waiting_for_server:
+            meter.held += now - self._at
+        self._at = now
+        finished, limit = _finished(progress), progress.max_per_second
+        total = None if total is None else max(total, progress.tally.read)  # an estimate, or a file that grows
+        requests = None if stats is None else stats.attempts
+        wait = None if stats is None else stats.wait
+        left = None
+        if total is not None:
+            left = self._left.note(
+                now,
+                total=total,
+                finished=finished,
+                replayed=meter.replayed,
+                limit=limit,
+                requests=requests,
+                waiting=wait is not None or progress.waiting_for_server,
+            )
+        return Picture(
+            doing=self.doing,
+            elapsed=now,
+            finished=finished,
+            total=total,
+            replayed=meter.replayed,
+            rate=progress.rate if requests is None else self._rate.note(now, requests),
+            counts_requests=requests is not None,
+            limit=limit,
+            paced=None if stats is None else stats.paced,
+            under_way=None if stats is None else stats.under_way,
+            bound=0 if stats is None else stats.bound,
+            most=0 if stats is None else stats.max_connections,
+            times=meter.times.recent(0.5, 0.95),
+            retries=0 if stats is None else stats.retries,
+            outcomes=_outcomes(progress.tally),
+            failures=_failures(progress.tally, self.unreadable()),
+            more=watched.more(),
+            left=left,
+            wait=wait,
+            note=watched.note() or _input_note(progress, total),
+        )
 
 
-def _bar(text: str, progress: Progress, total: int | None, doing: str, console: Console) -> RenderableType:
-    """One line with a bar, if there is room for it; else text alone, in as many lines as it needs."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
+def _input_note(progress: Progress, total: int | None) -> str | None:
+    """Says that the input gives no rows: all that were read are finished, and a pipe may have more."""
+    return "waiting for rows of the input" if total is None and not progress.tally.in_flight else None
 
-    room = console.width - len(doing) - len(text) - 3  # two spaces, and a free column at the end
-    if total is None or room < _NARROWEST:
-        return Text("\n".join(wrapped(f"{doing} {text}", console.width)))
-    line = Table.grid(padding=(0, 1))
-    for _ in range(3):
-        line.add_column(no_wrap=True)
-    bar = ProgressBar(total=max(total, 1), completed=_finished(progress), width=min(room, _WIDEST))
-    line.add_row(doing, bar, Text(text))
-    return line
+
+_STATUSES = {"status_accepted": "accepted", "status_pending": "pending", "status_unconfirmed": "unconfirmed"}
+_GOOD = ("invited", "already_exists", "accepted", "removed", "connected", "resolved", "listed", "duplicate")
+
+
+def _outcomes(tally: Tally) -> list[tuple[str, int]]:
+    """Counts of good outcomes; of checks, each status, with zeros, so that the line does not change its form."""
+    counts = tally.as_dict()
+    found = [(name.replace("_", " "), counts[name]) for name in _GOOD]
+    if tally.checked:
+        found += [(label, counts[name]) for name, label in _STATUSES.items()] + [("none", tally.status_none)]
+        found.append(("from lists", tally.via_list))
+    return found
+
+
+def _failures(tally: Tally, unreadable: int) -> list[tuple[str, int]]:
+    failed = max(tally.failed - unreadable, 0)
+    counts = {"rejected": tally.rejected, "failed": failed, "in doubt": tally.in_doubt, "unreadable": unreadable}
+    return [*counts.items()]
+
+
+def _known(total: Total) -> int | None:
+    return total() if callable(total) else total
 
 
 def _text(progress: Progress, total: int | None, unreadable: int) -> str:
     """The number of items, the rate, the time left and the failures; for a finished run the duration."""
-    tally = progress.tally
-    failed = max(tally.failed - unreadable, 0)
-    counts = {"rejected": tally.rejected, "failed": failed, "in doubt": tally.in_doubt, "unreadable": unreadable}
-    failures = [f"{count:,} {what}" for what, count in counts.items() if count]
+    failures = [f"{count:,} {what}" for what, count in _failures(progress.tally, unreadable) if count]
     done = f"{_finished(progress)}/{'?' if total is None else total}"
     return ", ".join([f"{done} {_pace(progress, total)}", *failures])
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from attrs import define, field
+from attrs import define
 
-from aioconnections.cli.bar import progress
+from aioconnections.cli.bar import Watched, progress
 from aioconnections.cli.check_options import PeopleFiles
 from aioconnections.cli.cluster_options import ClusterOptions
 from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, Ended
@@ -179,7 +179,6 @@ class _Watch:
 
     max_per_second: float | None
     latest: ClusterProgress | None = None
-    _stack: ExitStack = field(factory=ExitStack)
     _show: OnProgress | None = None
 
     @property
@@ -190,14 +189,17 @@ class _Watch:
     @contextmanager
     def shown(self) -> Generator[None]:
         """Show the progress during the block."""
-        with self._stack:
+        bar = progress(
+            lambda: None if self.latest is None else self.latest.rows,
+            doing="checking",
+            unreadable=self._unreadable,
+            watched=Watched(more=self._parts),
+        )
+        with bar as self._show:
             yield
 
     def note(self, report: ClusterProgress) -> None:
         """Show a report."""
-        if self.latest is None:
-            bar = progress(report.rows, doing="checking", unreadable=self._unreadable)
-            self._show = self._stack.enter_context(bar)
         self.latest = report
         if self._show is not None:
             bad = report.failed + report.unreadable
@@ -210,6 +212,9 @@ class _Watch:
         """Say how much is done, if the run has begun."""
         if self.latest is not None:
             say(f"aioconnections: {self.latest.parts:,} of {self.latest.of_parts:,} parts are done; {_AGAIN}")
+
+    def _parts(self) -> list[str]:
+        return [] if self.latest is None else [f"{self.latest.parts:,} of {self.latest.of_parts:,} parts"]
 
     def _unreadable(self) -> int:
         return 0 if self.latest is None else self.latest.unreadable

@@ -48,6 +48,7 @@ class CommandRun(Generic[ItemT]):
         begun: whether the run has read a row.
         succeeded: whether the server has responded to a request for a row.
         requests: number of requests that the run has sent, with those for the login and for lists.
+        retries: number of those that repeated an earlier one.
         avoidable: number of requests for the first pairs that a plan would have saved; 0 unless they are many.
         found_in_lists: number of pairs whose status a list has shown.
         local_limit: number of connections that this machine allows; None if it has refused none.
@@ -63,6 +64,7 @@ class CommandRun(Generic[ItemT]):
     begun: bool = False
     succeeded: bool = False
     requests: int = 0
+    retries: int = 0
     avoidable: int = 0
     local_limit: int | None = None
     found_in_lists: int = 0
@@ -155,7 +157,7 @@ class CommandRun(Generic[ItemT]):
         self.begun = tally.read > 0
         self.succeeded = tally.read > tally.in_flight + tally.failed + tally.unprocessed
         stats = client.stats()
-        self.requests, self.local_limit = stats.attempts, stats.local_limit
+        self.requests, self.retries, self.local_limit = stats.attempts, stats.retries, stats.local_limit
         self.found_in_lists = tally.via_list
         rate = stats.max_per_second
         prices = Prices(lambda: 1 / rate if rate else 0.0, stats.max_connections)

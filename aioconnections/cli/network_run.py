@@ -26,6 +26,7 @@ from aioconnections.cli.running import (
     resumable_errors,
     run_to_end,
     sum_up,
+    watched,
     with_client,
 )
 from aioconnections.cli.server import ServerOptions
@@ -137,7 +138,12 @@ def _do(client: Client, source: Source, rows: NetworkRows, journal: Journal | No
         with output_file(rows.output, file, encoding) as output:
             writing = Writing(lambda _: None, _READ_LISTS, (), repeats=table.repeats, invalid=table.invalid)
             engine = _NetworkRun(writing, journal, Signals.installed())
-            bar = progress(count_rows(source.path), doing="reading lists", unreadable=lambda: writing.unreadable)
+            bar = progress(
+                count_rows(source.path),
+                doing="reading lists",
+                unreadable=lambda: writing.unreadable,
+                watched=watched(engine, client),
+            )
             with bar as on_progress, ready(writing.numbered(table.rows), file) as people:
                 run_to_end(engine, client, people, on_progress)
             sum_up(engine)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from aioconnections.errors import ConnectionsError
 from aioconnections.outcomes import Failed, InDoubt, Rejected
 
-__all__ = ["Reasons"]
+__all__ = ["Reason", "Reasons"]
 
 _SHOWN = 3
 _MOST = 1_000  # reasons that are counted one by one, so that memory stays bounded
+
+
+@frozen
+class Reason:
+    """Why some rows were not done.
+
+    Attributes:
+        count: number of these rows.
+        text: kind of their outcome, and the reason.
+        error: name of the error class; None if there are several.
+    """
+
+    count: int
+    text: str
+    error: str | None
 
 
 @define
@@ -29,8 +45,8 @@ class Reasons:
             reason = reason[0], f"{name} for another reason"
         self._counts[reason] += 1
 
-    def lines(self, stopped: ConnectionsError | None = None) -> list[str]:
-        """The three commonest reasons, one in a line, and how many rows have others.
+    def commonest(self, stopped: ConnectionsError | None = None) -> tuple[Reason, ...]:
+        """The three commonest reasons, and how many rows have others.
 
         Nothing is said of rows that failed for the reason that stopped the run, which is reported apart.
         """
@@ -39,6 +55,10 @@ class Reasons:
             {reason: count for reason, count in self._counts.items() if known is None or not reason[1].endswith(known)}
         )
         shown = counts.most_common(_SHOWN)
-        lines = [f"  {count:,} {kind}: {text}" for (kind, text), count in shown]
+        found = [Reason(count, f"{kind}: {text}", re.split("[ :]", text)[0]) for (kind, text), count in shown]
         others = counts.total() - sum(count for _, count in shown)
-        return lines + [f"  {others:,} for other reasons"] * (others > 0)
+        return *found, *[Reason(others, "for other reasons", None)] * (others > 0)
+
+    def lines(self, stopped: ConnectionsError | None = None) -> list[str]:
+        """Likewise, one in a line."""
+        return [f"  {reason.count:,} {reason.text}" for reason in self.commonest(stopped)]

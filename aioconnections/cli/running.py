@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar
 from attrs import evolve, field, frozen
 
 from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
-from aioconnections.cli.bar import progress
+from aioconnections.cli.bar import LIVE_AFTER, Watched, progress
 from aioconnections.cli.confirm import asked
 from aioconnections.cli.dry import PLAN, Forecast, plan
 from aioconnections.cli.engine import CommandRun, InputItems
@@ -33,10 +33,12 @@ from aioconnections.cli.invite_options import Message
 from aioconnections.cli.logs import logged
 from aioconnections.cli.options import Rows
 from aioconnections.cli.output import rows_to
-from aioconnections.cli.progress import input_file, is_terminal, say
+from aioconnections.cli.progress import input_file, is_terminal, say, standard
 from aioconnections.cli.retry import completed, retried
 from aioconnections.cli.run_options import RunOptions
 from aioconnections.cli.server import ServerOptions
+from aioconnections.cli.summary import table
+from aioconnections.cli.terminal import is_plain, width
 from aioconnections.cli.verbs import BulkVerb, RunArguments
 from aioconnections.cli.writing import RECORDED_AT, Writing
 from aioconnections.client import Client
@@ -60,10 +62,13 @@ __all__ = [
     "resumable_errors",
     "run_to_end",
     "sum_up",
+    "watched",
     "with_client",
 ]
 
 ItemT = TypeVar("ItemT", bound=Item)
+
+_SLOW_DISK = 1.0  # seconds
 
 
 @frozen
@@ -278,7 +283,13 @@ def do_all(
             engine = CommandRun(writing, journal, signals)
             total = source.expected(table, options)
             rows_seen = options.output is None and is_terminal("output")
-            bar = progress(total, doing=verb.doing, shown=not rows_seen, unreadable=lambda: writing.unreadable)
+            bar = progress(
+                total,
+                doing=verb.doing,
+                shown=not rows_seen,
+                unreadable=lambda: writing.unreadable,
+                watched=watched(engine, client),
+            )
             read_from = file if table.total is None else None
             with bar as on_progress, ready(writing.numbered(items), read_from) as rows:
                 run_to_end(engine, client, rows, on_progress, ordered=options.ordered or in_place)
@@ -292,6 +303,20 @@ def do_all(
                 write.finish()
         source.end(table, write, added, complete=not engine.ended_early)
     return end_of(engine)
+
+
+def watched(engine: CommandRun[Any], client: Client) -> Watched:
+    """What the live view of a run shows in addition to its progress."""
+    journal, signals = engine.journal, engine.signals
+
+    def note() -> str | None:
+        if signals.count:
+            return "stopping: waiting for pending requests"
+        if journal is not None and (seconds := journal.busy_for) >= _SLOW_DISK:
+            return f"waiting for the journal: its disk has been writing for {seconds:.0f} s"
+        return None
+
+    return Watched(meter=engine.writing.meter, stats=client.stats, note=note)
 
 
 @contextmanager
@@ -318,8 +343,7 @@ def sum_up(engine: CommandRun[Any]) -> None:
         kept = engine.journal.kept
         verb = engine.writing.verb
         say(f"aioconnections: the journal of a finished run is kept as {kept}; all rows are {verb.done} again")
-    summary = "; ".join([engine.writing.summary(), *_requests(engine)])
-    say(summary, *engine.writing.reasons.lines(engine.stopped))
+    say(*_summary(engine))
     if engine.found_in_lists:
         say(f"{engine.found_in_lists:,} of them found in lists of colleagues")
     if engine.avoidable:
@@ -328,6 +352,19 @@ def sum_up(engine: CommandRun[Any]) -> None:
         say(f"about {engine.avoidable:,} of the {which}{count:,} requests would have been saved by --plan auto")
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
+
+
+def _summary(engine: CommandRun[Any]) -> list[str]:
+    """A table for a long run on a terminal; else one line, and the reasons of failures."""
+    writing, stream = engine.writing, standard("error")
+    facts = writing.facts()
+    columns = None if stream is None or is_plain() else width(stream)
+    if columns is None or facts.seconds < LIVE_AFTER:
+        summary = "; ".join([writing.summary(), *_requests(engine)])
+        return [summary, *writing.reasons.lines(engine.stopped)]
+    reasons = writing.reasons.commonest(engine.stopped)
+    facts = evolve(facts, reasons=reasons, requests=engine.requests, retries=engine.retries)
+    return table(facts, columns)
 
 
 def _requests(engine: CommandRun[Any]) -> Iterator[str]:

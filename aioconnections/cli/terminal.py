@@ -8,9 +8,9 @@ from typing import TextIO
 
 from aioconnections.files.escaping import escaped
 
-__all__ = ["duration", "escaped", "per_second", "width", "wrapped"]
+__all__ = ["amount", "brief", "clock", "duration", "escaped", "is_plain", "per_second", "size", "width", "wrapped"]
 
-_COLUMNS = 80  # of a terminal that does not know its width
+_COLUMNS, _ROWS = 80, 24  # of a terminal that does not know its size
 
 
 def width(stream: TextIO) -> int | None:
@@ -23,6 +23,21 @@ def width(stream: TextIO) -> int | None:
     except (OSError, ValueError):  # no file descriptor
         return _COLUMNS
     return found or _COLUMNS
+
+
+def size(stream: TextIO) -> tuple[int, int]:
+    """The numbers of columns and rows of a terminal."""
+    try:
+        rows = os.environ.get("LINES", "")
+        found = int(rows) if rows.isdecimal() else os.get_terminal_size(stream.fileno()).lines
+    except (OSError, ValueError):  # no file descriptor
+        found = _ROWS
+    return width(stream) or _COLUMNS, found or _ROWS
+
+
+def is_plain() -> bool:
+    """Whether the terminal shows text alone: it cannot move the cursor."""
+    return os.environ.get("TERM", "") in {"dumb", "unknown"}
 
 
 def wrapped(text: str, columns: int) -> list[str]:
@@ -56,3 +71,26 @@ def per_second(rate: float) -> str:
     if 0 < rate < 0.1:
         return f"{rate:.2g}/s"
     return f"{rate:,.0f}/s" if round(rate, 1) >= 10 or not rate else f"{rate:.1f}/s"
+
+
+def amount(count: int) -> str:
+    """A number for people: ``1,234``."""
+    return f"{count:,}"
+
+
+def clock(seconds: float) -> str:
+    """A duration in whole seconds: ``42 s``, from a minute on ``0:16:48``, from four days on in days."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole / 86_400:.0f} days" if whole >= 96 * 3_600 else duration(whole)
+
+
+def brief(seconds: float) -> str:
+    """A duration with two digits: ``84 ms``, ``1.2 s``."""
+    thousandths = seconds * 1_000
+    if thousandths < 9.5:
+        return f"{thousandths:.1f} ms"
+    if thousandths < 950:
+        return f"{float(f'{thousandths:.2g}'):.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 9.95 else clock(seconds)

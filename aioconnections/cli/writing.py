@@ -11,8 +11,10 @@ from typing import Generic, TypeVar, cast
 
 from attrs import define, field
 
+from aioconnections.cli.meter import Meter
 from aioconnections.cli.progress import say
 from aioconnections.cli.reasons import Reasons
+from aioconnections.cli.summary import Facts
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.files.checks import problem_of
@@ -49,6 +51,7 @@ class Writing(Generic[ItemT]):
         elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
         sample: source and target of the first pairs that were sent, if the verb could use lists instead.
         reasons: why rows were rejected, failed or left in doubt.
+        meter: measures the outcomes.
     """
 
     write: RowWriter
@@ -63,6 +66,7 @@ class Writing(Generic[ItemT]):
     elapsed: float | None = None
     sample: list[tuple[Identity, Identity]] = field(factory=list[tuple[Identity, Identity]])
     reasons: Reasons = field(factory=Reasons)
+    meter: Meter = field(factory=Meter)
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
@@ -116,6 +120,7 @@ class Writing(Generic[ItemT]):
         if isinstance(outcome, Duplicate):
             error = same_person(self._lines[outcome.of])
         self._count.add(outcome)
+        self.meter.add(outcome)
         self._done_now += not (outcome.replayed or isinstance(outcome, Unprocessed))
         if outcome.index < MOST_SAMPLED:
             self._sample(outcome)
@@ -190,17 +195,13 @@ class Writing(Generic[ItemT]):
         row: InputRow = {**dict.fromkeys(self.added), "error": error}
         return row | {"outcome": outcome} if "outcome" in row else row
 
-    def summary(self) -> str:
-        """Summarize in one line what has been done."""
+    def facts(self) -> Facts:
+        """What has been done, as far as it shows in the outcomes."""
         tally, seconds = self._count.tally(self._count.finished), self.elapsed
         if seconds is None:
             seconds = time.monotonic() - self._started
         done = self._labels.total()
-        text = f"{done:,} {self.verb.done} in {duration(seconds)}"
-        if done:
-            known = [*self.verb.labels, *sorted(self._labels.keys() - {*self.verb.labels})]
-            text += f" ({per_second(done / max(seconds, 1e-3))}): "
-            text += ", ".join(f"{self._labels[label]:,} {label}" for label in known if self._labels[label])
+        known = [*self.verb.labels, *sorted(self._labels.keys() - {*self.verb.labels})]
         others = {
             self.verb.records: self._found,
             "of these from an earlier run": self._replayed,
@@ -211,10 +212,26 @@ class Writing(Generic[ItemT]):
             "duplicate": tally.duplicate,
             "unprocessed": tally.unprocessed,
         }
-        parts = [text, *(f"{count:,} {what}" for what, count in others.items() if count), *self.skipped()]
+        remarks = self.skipped()
         if self._oldest is not None and self._latest is not None:
-            parts.append(f"outcomes of an earlier run are {_ages(self._latest, self._oldest)} old")
-        return "; ".join(parts)
+            remarks.append(f"outcomes of an earlier run are {_ages(self._latest, self._oldest)} old")
+        return Facts(
+            done=f"{done:,} {self.verb.done}",
+            seconds=seconds,
+            rate=done / max(seconds, 1e-3) if done else None,
+            good=tuple((label, self._labels[label]) for label in known if self._labels[label]),
+            others=tuple((label, count) for label, count in others.items() if count),
+            remarks=tuple(remarks),
+            meter=self.meter,
+        )
+
+    def summary(self) -> str:
+        """Summarize in one line what has been done."""
+        facts = self.facts()
+        text = f"{facts.done} in {duration(facts.seconds)}"
+        if facts.rate is not None:
+            text += f" ({per_second(facts.rate)}): " + ", ".join(f"{count:,} {label}" for label, count in facts.good)
+        return "; ".join([text, *(f"{count:,} {what}" for what, count in facts.others), *facts.remarks])
 
     def skipped(self) -> list[str]:
         """The parts of the summary about lines that repeat earlier ones, and about bytes that are not text."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -98,65 +97,17 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return screen
 
 
-def plain(text: str) -> str:
-    """Without what only moves the cursor and changes colours."""
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-
-
 def at(finished: int, **facts: Any) -> Progress:
     tally = Tally(read=finished + 2, in_flight=2, checked=finished)
     told: dict[str, Any] = {"tally": tally, "elapsed": 4.0, "rate": 50.0, "max_per_second": 100.0}
     return Progress(**told | facts)
 
 
-def shown_of(screen: Terminal, total: int | None, *moments: Progress) -> str:
-    """The last frame of the bar."""
-    before = len(screen.getvalue())
-    with progress(total, doing="checking") as show:
-        assert show is not None
-        for moment in moments:
-            show(moment)
-    return plain(screen.getvalue()[before:]).rpartition("checking")[2]
-
-
-def test_a_terminal_shows_how_many_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = terminal(monkeypatch)
-    with progress(3_000, doing="checking") as show:
-        say("line 2: no source")
-        assert show is not None
-        show(at(500))
-    text = plain(screen.getvalue())
-    assert "line 2: no source" in text
-    assert "500/3000 50/s, 0:00:50 left" in text
-
-
-def test_the_time_left_knows_the_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = terminal(monkeypatch)
-    assert "500/3000 800/s, 0:00:25 left" in shown_of(screen, 3_000, at(500, rate=800.0))
-    assert "500/3000 0/s, 0:00:25 left" in shown_of(screen, 3_000, at(500, rate=0.0))
-    assert "500/3000 0/s\n" in shown_of(screen, 3_000, at(500, rate=0.0, max_per_second=None))
-
-
-def test_a_run_that_waits_for_the_server_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = terminal(monkeypatch)
-    assert "500/3000 waiting for the server" in shown_of(screen, 3_000, at(400), at(500, waiting_for_server=True))
-    assert "waiting" not in shown_of(screen, 3_000, at(500, waiting_for_server=True), at(501))
-
-
-def test_a_run_that_has_ended_says_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "500/3000 in 4.0 s" in shown_of(terminal(monkeypatch), 3_000, at(500, done=True))
-
-
-def test_without_a_total_no_time_left_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = shown_of(terminal(monkeypatch), None, at(1))
-    assert "1/? 50/s" in text
-    assert "left" not in text
-
-
 def test_rows_on_the_terminal_are_progress_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = terminal(monkeypatch)
-    with progress(3, doing="checking", shown=False) as show:
-        assert show is None
+    with progress(3, doing="checking", shown=False) as note:
+        assert note is not None
+        note(at(2))
     assert screen.getvalue() == ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from screen import Terminal
 
-from aioconnections.reference import Directory
+from aioconnections.reference import Directory, Fault
 
 PairsFile = Callable[..., Path]
 
@@ -68,7 +68,7 @@ def test_a_run_at_40_80_and_120_columns(terminal: Terminal, pairs_file: PairsFil
     path = pairs_file(count=60)
     with path.open("a", encoding="utf-8") as file:
         file.write(REJECTED * 3 + "broken,,none,\n")
-    terminal.start("check", path, "-o", "result.csv", "--max-per-second", 40)
+    terminal.start("check", path, "-o", "result.csv", "--max-per-second", 20)
     assert terminal.wait() == 1
     columns, frames = terminal.screen.columns, terminal.frames
     assert_wrapped_at_words(terminal)
@@ -77,17 +77,39 @@ def test_a_run_at_40_80_and_120_columns(terminal: Terminal, pairs_file: PairsFil
     told = " ".join(terminal.screen.text.split())
     summary = re.fullmatch(
         r"line 65: 4 fields where the header has 3 "
-        r"60 checked in (\d+\.\d s) \(\d+/s\): 10 accepted, 10 pending, 10 unconfirmed, 30 none; "
-        r"3 rejected; 1 unreadable "
-        r"3 rejected: BadRequestError: HTTP 400: .* a person in it",
+        r"60 checked in \d+\.\d s \(\d+/s\) accepted 10 pending 10 unconfirmed 10 none 30 rejected 3 unreadable 1 "
+        r"requests 65 time per item, p50 \S+ m?s time per item, p95 \S+ m?s mean wait for limits \S+ m?s "
+        r"3 rejected: BadRequestError: HTTP 400: .* a person in it What to do: correct the people in these rows\.",
         told,
     )
     assert summary, told
     shown = [" ".join(frame.partition("checking")[2].split()) for frame in frames if "checking" in frame]
-    assert any(re.search(r"\d+/64 \d+/s, 0:00:0\d left", frame) for frame in shown)
-    assert ("━" in "".join(shown)) is (columns >= 80)
-    assert shown[-1].endswith(f"64/64 in {summary[1]}, 3 rejected, 1 unreadable")
+    counts = r"\d+ of 64 (done )?\d+ of 20/s \d+ of 16 conn(ections|\.) p50"
+    assert any(re.match(rf"[━╸╺]+ \d+% \d+ s left {counts}", frame) for frame in shown), shown
     assert all(len(line) < columns for frame in frames for line in frame.splitlines() if "checking" in line)
+
+
+@pytest.mark.slow
+def test_a_pause_and_an_outage_at_40_80_and_120_columns(
+    terminal: Terminal, pairs_file: PairsFile, signed_in: Any, once: Callable[..., None]
+) -> None:
+    pause, away = Fault("refuse", retry_after=4, times=1), Fault("refuse", application="profiles")
+    once(lambda: signed_in.app.requests.total > 60, lambda: setattr(signed_in.app, "faults", [pause]))
+    terminal.start("check", pairs_file(count=300), "-o", "r.csv", "--max-per-second", 30, "--log-level", "warning")
+    terminal.wait_for("paused")
+    pauses = {40: "paused: Retry-After 4 s, ", 80: "paused: the server asked for 4 s (Retry-After), "}
+    columns = terminal.screen.columns
+    assert pauses[min(columns, 80)] in terminal.screen.text
+    once(lambda: signed_in.app.requests.total > 90, lambda: setattr(signed_in.app, "faults", [away]))
+    outages = {40: "server away ", 80: "server unavailable for "}
+    terminal.wait_for(outages[min(columns, 80)])
+    assert terminal.screen.text.startswith("20"), "the log is above the view"
+    assert terminal.screen.text.count("checking") == 1
+    terminal.press("\x03")
+    assert terminal.wait() == 130
+    assert_wrapped_at_words(terminal)
+    assert "checking" not in terminal.screen.text
+    assert "waited for the server" in terminal.screen.text
 
 
 @pytest.mark.slow
@@ -152,8 +174,9 @@ def test_the_cursor_is_visible_after_ctrl_c(wide: Terminal, pairs_file: PairsFil
     assert last == "aioconnections: interrupted"
 
 
+@pytest.mark.slow
 def test_no_color_leaves_the_bar_without_colours(wide: Terminal, pairs_file: PairsFile) -> None:
-    wide.start("check", pairs_file(count=10), "-o", "r.csv", env={"NO_COLOR": "1"})
+    wide.start("check", pairs_file(count=25), "-o", "r.csv", "--max-per-second", 10, env={"NO_COLOR": "1"})
     assert wide.wait() == 0
     assert "━" in "".join(wide.frames)
     assert not [colour for colour in wide.screen.colours if re.search(r"\b[349][0-9]\b|\b10[0-7]\b", colour)]

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from virtual_loop import VirtualLoop
 
-from aioconnections.cli.reasons import Reasons
+from aioconnections.cli.meter import Meter
+from aioconnections.cli.reasons import Reason, Reasons
+from aioconnections.cli.summary import Facts, table
 from aioconnections.cli.terminal import duration, per_second
 from aioconnections.errors import DeadlineError, ForbiddenError
 from aioconnections.outcomes import Failed, Rejected
@@ -61,6 +63,66 @@ def test_reasons_that_are_all_different_need_little_memory() -> None:
         reasons.add(Rejected(ForbiddenError(403, None, f"no. {number}")))
     assert reasons.lines()[0] == "  4,000 rejected: ForbiddenError for another reason"
     assert reasons.lines()[-1] == "  998 for other reasons"
+
+
+METER = Meter(sent=5_000, waited=1_400.0, held=47.0)
+for _ in range(90):
+    METER.times.add(0.079)
+for _ in range(10):
+    METER.times.add(0.12)
+FACTS = Facts(
+    done="5,000 checked",
+    seconds=124.0,
+    rate=40.3,
+    good=(("accepted", 834), ("none", 4_166)),
+    others=(("of these from an earlier run", 1_000), ("rejected", 103), ("unreadable", 0)),
+    remarks=("2 lines that repeat the header were skipped",),
+    reasons=(
+        Reason(100, "rejected: BadRequestError: HTTP 400: unknown people", "BadRequestError"),
+        Reason(2, "failed: ServerError: HTTP 500: broken", "ServerError"),
+        Reason(1, "for other reasons", None),
+    ),
+    requests=5_119,
+    retries=11,
+    meter=METER,
+)
+
+
+def test_the_table_of_a_long_run() -> None:
+    assert (
+        "\n".join(table(FACTS, 80))
+        == """\
+5,000 checked in 0:02:04 (40/s)
+  accepted                         834
+  none                           4,166
+  of these from an earlier run   1,000
+  rejected                         103
+  requests                       5,119
+  retries                           11
+  time per item, p50             79 ms
+  time per item, p95            120 ms
+  mean wait for limits          280 ms
+  waited for the server           47 s
+  100 rejected: BadRequestError: HTTP 400: unknown people
+    What to do: correct the people in these rows.
+  2 failed: ServerError: HTTP 500: broken
+    What to do: try again later with --retry and this result.
+  1 for other reasons
+  2 lines that repeat the header were skipped"""
+    )
+
+
+@pytest.mark.parametrize("columns", [10, 20, 40, 120])
+def test_the_table_at_other_widths(columns: int) -> None:
+    lines = table(FACTS, columns)
+    words = " ".join(lines).split()
+    assert words == " ".join(table(FACTS, 80)).split()
+    if columns >= 40:
+        assert all(len(line) < columns for line in lines)
+
+
+def test_the_table_of_a_run_without_items() -> None:
+    assert table(Facts(done="0 checked", seconds=3.0, requests=1), 80) == ["0 checked in 3.0 s", "  requests  1"]
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ def test_statistics_say_that_the_login_is_under_way() -> None:
         async def headers(self, send: Send, refused: Headers | None) -> Headers:
             del send, refused
             await trio.sleep(2)
-            return (("authorization", "Bearer x"),)
+            return Headers([("authorization", "Bearer x")])
 
     for waits in (waits_of(Script(connected), 4, auth=SlowAuth()), waits_of(Slow(0, canary_latency=2), 4)):
         assert waits[1:3] == [Wait(reason="login")] * 2
