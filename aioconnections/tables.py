@@ -11,10 +11,21 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from numbers import Integral
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast, overload
 
+from aioconnections.columns import COLUMNS, Untyped
 from aioconnections.errors import InvalidInputError
+from aioconnections.identifiers import LONGEST, plain_text
 from aioconnections.records import Email, Identity, Key, Pair, Userid
 
-__all__ = ["ArrowTable", "IdentityKind", "cell_text", "identity_in", "pairs_from"]
+__all__ = [
+    "ArrowTable",
+    "IdentityKind",
+    "cell_text",
+    "identity_in",
+    "identity_in_row",
+    "name_in_row",
+    "pairs_from",
+    "text_in_row",
+]
 
 IdentityKind: TypeAlias = Literal["email", "userid", "key"]
 """What the cells of a column hold."""
@@ -191,6 +202,42 @@ def identity_in(make: type[Identity], text: str, column: str) -> Identity:
     except InvalidInputError as error:
         problem = str(error)
     raise InvalidInputError(f"{column}: {problem}")
+
+
+def identity_in_row(row: Mapping[str, object], role: str, untyped: Untyped | None) -> Identity:
+    """The identity of the person who has a role in a row: source, target or person.
+
+    Raises:
+        InvalidInputError: the row has none, or its cell is invalid.
+    """
+    if untyped is not None and role in untyped.columns:
+        chosen = untyped.columns[role]
+        text = text_in_row(row, chosen)
+        if text is None:
+            raise InvalidInputError(f"no {role}: {chosen} is empty")
+        return identity_in(_KINDS[untyped.kind], text, chosen)
+    candidates = COLUMNS[role]
+    for column, kind in candidates.items():
+        text = text_in_row(row, column)
+        if text is not None:
+            return identity_in(_KINDS[kind], text, column)
+    if untyped is not None:
+        text = text_in_row(row, role)
+        if text is not None:
+            return identity_in(_KINDS[untyped.kind], text, role)
+    *others, last = (*candidates, role) if untyped is not None else candidates
+    raise InvalidInputError(f"no {role}: {', '.join(others)} and {last} are empty")
+
+
+def name_in_row(row: Mapping[str, object], column: str, *, longest: int = LONGEST) -> str | None:
+    """The checked text in a column, as sent to the server; None if the column is empty."""
+    text = text_in_row(row, column)
+    return None if text is None else plain_text(text, column, longest=longest)
+
+
+def text_in_row(row: Mapping[str, object], column: str) -> str | None:
+    """The text in a column of a row; None if it is empty."""
+    return cell_text(row.get(column), column)
 
 
 def _rows_of(table: Any, columns: tuple[str, str]) -> Iterator[object]:

@@ -10,9 +10,9 @@ from typing import Annotated, TypeAlias
 from attrs import AttrsInstance, asdict, frozen
 from cyclopts import Parameter
 
+from aioconnections.columns import IdType, Untyped
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.dialect import Format, format_of_name, is_encoding
-from aioconnections.files.names import IdType, Untyped
 
 __all__ = [
     "PAIR_ROWS",

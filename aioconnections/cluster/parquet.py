@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from aioconnections.columns import Untyped
 from aioconnections.errors import InvalidInputError, UsageError
 from aioconnections.files.escaping import escaped
-from aioconnections.files.names import Untyped
 from aioconnections.files.rows import PAIRS, BadRowError, InputRow, RowPair, item_of_row
 from aioconnections.files.sections import Section, TextForm, digest_of, file_problem
 from aioconnections.files.sheet import encodable

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from aioconnections.columns import Untyped
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.escaping import escaped
-from aioconnections.files.names import Untyped
 from aioconnections.files.rows import BadRowError, InvalidBytes, RepeatedLines, RowPair
 from aioconnections.files.sections import Section, SectionReader, TextForm, file_problem, sections
 

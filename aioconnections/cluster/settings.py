@@ -14,8 +14,8 @@ from attrs import asdict, field
 from aioconnections._version import __version__
 from aioconnections.auth.credentials import Auth
 from aioconnections.client import Timeouts
+from aioconnections.columns import IdType, Untyped
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.names import IdType, Untyped
 from aioconnections.files.sections import TextForm
 from aioconnections.outcomes import Tally
 from aioconnections.reprs import frozen

@@ -16,12 +16,23 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from attrs import define, evolve, field, frozen
 
+from aioconnections.columns import (
+    BARE,
+    HREFS,
+    LONGEST_HREF,
+    OF_PAIRS,
+    KnownNames,
+    Untyped,
+    distinct_columns,
+    lacks_connection,
+    lacks_invitation,
+    lacks_people,
+)
+from aioconnections.columns import COLUMNS as PERSON_COLUMNS
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.dialect import BOM, ESCAPED, CsvDialect, in_words, unescaped
-from aioconnections.files.names import KnownNames, Untyped
-from aioconnections.identifiers import LONGEST, plain_text
-from aioconnections.records import Connection, Email, Identity, Invitation, Key, Pair, Person, Userid
-from aioconnections.tables import cell_text, identity_in
+from aioconnections.records import Connection, Invitation, Pair, Person
+from aioconnections.tables import identity_in_row, name_in_row
 
 __all__ = [
     "CONNECTIONS",
@@ -59,9 +70,6 @@ _LINE_END = re.compile(r"\r\n\Z|[\r\n]\Z")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _MOST_KEY_SETS = 100
 _EXCEL = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)  # sets the delimiter in Excel; not a row
-_KINDS: dict[str, type[Identity]] = {"userid": Userid, "key": Key, "email": Email}
-_HREFS = ("edit_href", "self_href")
-_LONGEST_HREF = 8_192  # bytes
 
 
 @frozen
@@ -357,7 +365,7 @@ def _header(
         raise InvalidInputError("the header is not valid CSV; check its quotes")
     (is_complete, _), read, names = best
     _ = _fields(lines, read.delimiter)
-    columns = _distinct(names, known)
+    columns = distinct_columns(names, known)
     if not is_complete:
         missing = shape.lacks(columns, untyped)
         shown = f"the first line is: {_shown(first)}; is the header missing?"
@@ -371,17 +379,6 @@ def _shown(line: str) -> str:
     if len(text) > _LONGEST_SHOWN:
         text = f"{text[: _LONGEST_SHOWN - 1]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _distinct(names: list[str], known: KnownNames) -> tuple[str, ...]:
-    """The columns, with numbers appended to repeated unknown ones, so that every column is kept."""
-    known.refuse_repeated(names)
-    names = known.columns(names)
-    columns: dict[str, None] = {}
-    for name in names:
-        again = (f"{name}_{number}" for number in range(2, len(names) + 2))
-        columns[name if name not in columns else next(n for n in again if n not in columns and n not in names)] = None
-    return tuple(columns)
 
 
 @frozen
@@ -605,16 +602,16 @@ RowRef: TypeAlias = RowConnection | RowPair
 
 
 def _pair(row: InputRow, line: int, untyped: Untyped | None) -> RowPair:
-    return RowPair(_identity(row, "source", untyped), _identity(row, "target", untyped), row, line)
+    return RowPair(identity_in_row(row, "source", untyped), identity_in_row(row, "target", untyped), row, line)
 
 
 def _person(row: InputRow, line: int, untyped: Untyped | None) -> RowPerson:
-    identity = _identity(row, "person", untyped)
+    identity = identity_in_row(row, "person", untyped)
     return RowPerson(**{identity.kind: identity}, row=row, line=line)  # type: ignore[arg-type] # each kind is a field
 
 
 def _connection(row: InputRow, line: int, untyped: Untyped | None) -> RowRef:
-    text = _name(row, "connection_id", longest=_LONGEST_HREF)
+    text = name_in_row(row, "connection_id", longest=LONGEST_HREF)
     if text is not None:
         from aioconnections.client.items import connection_ref  # imports the client
 
@@ -630,82 +627,23 @@ def _connection(row: InputRow, line: int, untyped: Untyped | None) -> RowRef:
 
 def _invitation(row: InputRow, line: int, untyped: Untyped | None) -> RowInvitation:
     del untyped
-    uuid = _name(row, "community_uuid")
-    edit, own = (_name(row, column, longest=_LONGEST_HREF) for column in _HREFS)
+    uuid = name_in_row(row, "community_uuid")
+    edit, own = (name_in_row(row, column, longest=LONGEST_HREF) for column in HREFS)
     if uuid is None and edit is None and own is None:
         raise InvalidInputError("no invitation: community_uuid, edit_href and self_href are empty")
     return RowInvitation(None, uuid, self_href=own, edit_href=edit, row=row, line=line)
 
 
-def _columns(role: str) -> dict[str, type[Identity]]:
-    """The columns that identify a person; the identity that every server accepts is first."""
-    return {kind if role == "person" else f"{role}_{kind}": make for kind, make in _KINDS.items()}
-
-
-def _identity(row: InputRow, role: str, untyped: Untyped | None) -> Identity:
-    if untyped is not None and role in untyped.columns:
-        chosen = untyped.columns[role]
-        text = _text(row, chosen)
-        if text is None:
-            raise InvalidInputError(f"no {role}: {chosen} is empty")
-        return identity_in(_KINDS[untyped.kind], text, chosen)
-    candidates = _COLUMNS[role]
-    for column, make in candidates.items():
-        text = _text(row, column)
-        if text is not None:
-            return identity_in(make, text, column)
-    if untyped is not None:
-        text = _text(row, role)
-        if text is not None:
-            return identity_in(_KINDS[untyped.kind], text, role)
-    *others, last = (*candidates, role) if untyped is not None else candidates
-    raise InvalidInputError(f"no {role}: {', '.join(others)} and {last} are empty")
-
-
-_COLUMNS = {role: _columns(role) for role in ("source", "target", "person")}
-
-
-def _name(row: InputRow, column: str, *, longest: int = LONGEST) -> str | None:
-    """The checked text in a column, as sent to the server; None if the column is empty."""
-    text = _text(row, column)
-    return None if text is None else plain_text(text, column, longest=longest)
-
-
-def _text(row: InputRow, column: str) -> str | None:
-    """The text in a column of a row; None if it is empty."""
-    return cell_text(row.get(column), column)
-
-
-def _lacks(columns: tuple[str, ...], untyped: Untyped | None, *roles: str) -> str | None:
-    for role in roles:
-        chosen = None if untyped is None else untyped.columns.get(role)
-        if chosen is not None and chosen not in columns:
-            return f"{chosen}, which --{role}-column names"
-        named = any(name in columns for name in (chosen, *_COLUMNS[role]))
-        if not named and not (role in columns and untyped):
-            hint = f", or {role} with --id-type" if role not in columns else f"; to use {role}, add --id-type"
-            return f"for the {role}: {', '.join(_COLUMNS[role])}{hint}"
-    return None
-
-
-def _lacks_connection(columns: tuple[str, ...], untyped: Untyped | None) -> str | None:
-    missing = None if "connection_id" in columns else _lacks(columns, untyped, "source", "target")
-    return missing and f"connection_id, nor {'one ' * missing.startswith('for ')}{missing}"
-
-
-def _lacks_invitation(columns: tuple[str, ...], untyped: Untyped | None) -> str | None:
-    del untyped
-    return None if {"community_uuid", *_HREFS} & {*columns} else "community_uuid or edit_href"
-
-
-_OF_PAIRS = frozenset((*_COLUMNS["source"], *_COLUMNS["target"]))
-_BARE = frozenset(("source", "target"))
-
-PAIRS: Shape[RowPair] = Shape(_OF_PAIRS, _BARE, lambda columns, kind: _lacks(columns, kind, "source", "target"), _pair)
-PEOPLE: Shape[RowPerson] = Shape(
-    frozenset(_COLUMNS["person"]), frozenset({"person"}), lambda columns, kind: _lacks(columns, kind, "person"), _person
+PAIRS: Shape[RowPair] = Shape(
+    OF_PAIRS, BARE, lambda columns, kind: lacks_people(columns, kind, "source", "target"), _pair
 )
-CONNECTIONS: Shape[RowRef] = Shape(_OF_PAIRS | {"connection_id"}, _BARE, _lacks_connection, _connection)
+PEOPLE: Shape[RowPerson] = Shape(
+    frozenset(PERSON_COLUMNS["person"]),
+    frozenset({"person"}),
+    lambda columns, kind: lacks_people(columns, kind, "person"),
+    _person,
+)
+CONNECTIONS: Shape[RowRef] = Shape(OF_PAIRS | {"connection_id"}, BARE, lacks_connection, _connection)
 INVITATIONS: Shape[RowInvitation] = Shape(
-    frozenset(("community_uuid", *_HREFS)), frozenset(), _lacks_invitation, _invitation
+    frozenset(("community_uuid", *HREFS)), frozenset(), lacks_invitation, _invitation
 )

@@ -17,10 +17,10 @@ from typing import IO
 
 from attrs import field, frozen
 
+from aioconnections.columns import Untyped
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.dialect import CsvDialect
 from aioconnections.files.escaping import escaped
-from aioconnections.files.names import Untyped
 from aioconnections.files.rows import (
     PAIRS,
     BadRowError,

@@ -15,8 +15,8 @@ import pytest
 
 from aioconnections.cli.verbs import CHECK
 from aioconnections.cli.writing import Writing
+from aioconnections.columns import Untyped
 from aioconnections.errors import DeadlineError
-from aioconnections.files.names import Untyped
 from aioconnections.files.rows import PAIRS, InputRow, RowPair
 from aioconnections.outcomes import Checked, Failed, Outcome, Unprocessed
 from aioconnections.records import Pair, Userid

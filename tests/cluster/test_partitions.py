@@ -11,8 +11,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore] # it
 import pytest
 
 from aioconnections.cluster.partitions import Files, Partition, found_files, input_file, opened_rows, partitions
+from aioconnections.columns import Untyped
 from aioconnections.errors import InvalidInputError, UsageError
-from aioconnections.files.names import Untyped
 from aioconnections.files.rows import BadRowError
 
 HEADER = "source_userid,target_userid,note\n"

@@ -7,8 +7,8 @@ from itertools import count, islice
 
 import pytest
 
+from aioconnections.columns import IdType, Untyped
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.names import IdType, Untyped
 from aioconnections.files.rows import NO_FIELD_LIMIT, PAIRS, PEOPLE, BadRowError, RowPair, Table, read_rows
 from aioconnections.records import Email, Key, Pair, Userid
 
