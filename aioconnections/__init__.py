@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from aioconnections.client.caller import OnProgress, PairLike, PersonLike
     from aioconnections.client.items import ConnectionLike
     from aioconnections.client.network import Member, Network
+    from aioconnections.client.sources import Source, Tabular
+    from aioconnections.client.table_source import TableSource
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
     from aioconnections.otel.settings import OpenTelemetry
@@ -196,10 +198,13 @@ __all__ = [
     "ServiceDocument",
     "Share",
     "SharedStoreError",
+    "Source",
     "Stats",
     "Status",
     "StatusCache",
     "Stream",
+    "TableSource",
+    "Tabular",
     "Tally",
     "ThrottledError",
     "Timeouts",
@@ -244,6 +249,9 @@ _LAZY = {
     "Edge": "aioconnections.records",
     "Member": "aioconnections.client.network",
     "Network": "aioconnections.client.network",
+    "Source": "aioconnections.client.sources",
+    "TableSource": "aioconnections.client.table_source",
+    "Tabular": "aioconnections.client.sources",
     "Email": "aioconnections.records",
     "Identity": "aioconnections.records",
     "Invitation": "aioconnections.records",

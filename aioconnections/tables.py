@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from numbers import Integral
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast, overload
 
@@ -163,8 +164,10 @@ def cell_text(value: object, column: str) -> str | None:
         return None if not value or value.isspace() else value
     if value is None or _is_missing(value):
         return None
-    if isinstance(value, float):
-        if not value.is_integer():
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    if isinstance(value, float | Decimal):
+        if isinstance(value, Decimal) or not value.is_integer():
             raise InvalidInputError(f"{column} is a number with a fraction; an id is text or a whole number")
         if abs(value) >= _EXACT:
             raise InvalidInputError(f"{column} is a number whose last digits may be lost; write the id as text")

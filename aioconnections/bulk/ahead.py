@@ -10,7 +10,15 @@ import anyio
 
 from aioconnections.clock import is_cancelled
 
-__all__ = ["ReadAhead", "is_raised_by_code"]
+__all__ = ["OwnedSource", "ReadAhead", "is_raised_by_code"]
+
+
+class OwnedSource(AsyncIterator[object]):
+    """An async source that the run itself has opened, so that it is closed at the end of the run."""
+
+    def close(self) -> None:
+        """Release what the source holds; it does not wait."""
+        raise NotImplementedError
 
 
 class ReadAhead(Iterator[object]):

@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from inspect import isawaitable
 from types import TracebackType
-from typing import Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from aioconnections.bulk.ahead import ReadAhead, is_raised_by_code
+from aioconnections.bulk.ahead import OwnedSource, ReadAhead, is_raised_by_code
 from aioconnections.bulk.job import NOT_DONE, Backlog, ItemFeed, Job
 from aioconnections.bulk.reporting import Reporter
 from aioconnections.clock import Timer, within
@@ -38,6 +38,10 @@ from aioconnections.reprs import safe_repr
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import Runtime
 from aioconnections.session.telemetry import Progress
+
+if TYPE_CHECKING:
+    from aioconnections.arrow.results import Gives
+    from aioconnections.bulk.table_rows import TableRows
 
 __all__ = ["Outcomes"]
 
@@ -79,6 +83,7 @@ class Outcomes(Generic[OutT]):
         run_timeout: float | None = None,
         on_progress: Callable[[Progress], object] | None = None,
         backlog: Backlog[OutT] | None = None,
+        gives: Gives = "check",
     ) -> None:
         self._job = job
         self._backlog = backlog
@@ -86,6 +91,8 @@ class Outcomes(Generic[OutT]):
         self._admit = admit  # raises a `UsageError` if the client cannot be used here
         self._run_timeout = run_timeout
         self._reporter = Reporter(job.run, runtime, on_progress)
+        self._gives: Gives = gives
+        self._owned = source if isinstance(source, OwnedSource) else None
         self._items = _iterator(source)
         self._ahead = self._items if isinstance(self._items, ReadAhead) else None
         self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
@@ -107,6 +114,7 @@ class Outcomes(Generic[OutT]):
         self._count = Count()
         self._ready: deque[OutT] = deque()
         self._early: dict[int, OutT] = {}  # finished before their turn, in an ordered run
+        self._gathered: list[OutT] = []  # delivered, but not yet in a batch of `arrow_batches`
         self._undelivered: tuple[OutT, ...] = ()  # set when the block is left
         self._turn = 0  # index of the next outcome of an ordered run
         self._ended = False  # nothing more is read
@@ -122,6 +130,8 @@ class Outcomes(Generic[OutT]):
         self._accounted = 0  # items passed to `unread`
         self.stopped: ConnectionsError | None = None
         """Why the run stopped before the end of the source; None if it did not."""
+        self.table: Any = None
+        """The table that `to_arrow` has made; if it raised an exception, with the outcomes before that; else None."""
 
     @property
     def tally(self) -> Tally:
@@ -173,7 +183,7 @@ class Outcomes(Generic[OutT]):
                 # Without the exception, which the task group would wrap: the caller's exception passes unchanged.
                 await tasks.__aexit__(None, None, None)
         finally:
-            is_complete = self._exhausted and kind is None and self._delivered == self._read
+            is_complete = self._exhausted and kind is None and self._delivered == self._read and not self._gathered
             is_complete = is_complete and (self._backlog is None or self._backlog.verdict is None)
             if isinstance(self._job.over, JournalError):  # raised while the run was ending
                 self._stop(copy(self._job.over))
@@ -186,8 +196,11 @@ class Outcomes(Generic[OutT]):
             self._give_up_buffer()
             undelivered = self.undelivered
             self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
+            self._gathered.clear()
             self._ready.clear()
             self._early.clear()
+            if self._owned is not None:
+                self._owned.close()
             try:
                 with anyio.CancelScope(shield=True):
                     await self._job.aclose(complete=self._read if is_complete else None)
@@ -211,7 +224,8 @@ class Outcomes(Generic[OutT]):
         After the block, each item that was read has one outcome, either delivered or here. An interrupted item is
         `InDoubt` if a change was sent and its response did not arrive in time, and `Unprocessed` otherwise.
         """
-        return *self._undelivered, *self._ready, *(self._early[index] for index in sorted(self._early))
+        rest = *self._undelivered, *self._gathered, *self._ready
+        return *rest, *(self._early[index] for index in sorted(self._early))
 
     def __aiter__(self) -> AsyncIterator[OutT]:
         return self
@@ -300,6 +314,66 @@ class Outcomes(Generic[OutT]):
                     if isawaitable(result):
                         await result
         return self.tally
+
+    async def to_arrow(self, *, rows: int = 10_000) -> Any:
+        """Run to the end and return a `pyarrow.Table` with a row for each outcome, in the order of their delivery.
+
+        The run is entered and left here: call this instead of ``async with``. If the source of the run is a table, its
+        columns come first, with their types and values, whatever they hold; otherwise the people of each item, in
+        columns such as ``source_email``. Then come the columns of the outcome, which replace those of the same names:
+
+        - ``index`` (int64) and ``outcome`` (text), as in `Outcome.as_dict`;
+        - what outcomes of this kind of run say besides: ``status``, ``via``, ``was``, ``connection_id``, ``name``,
+          ``found_…`` (text), ``duplicate_of``, ``connections`` (int64), ``age`` (duration);
+        - ``error`` (text), ``attempts`` (int64), ``elapsed``, ``waited`` (durations in microseconds), ``replayed``
+          (bool), ``recorded_at`` (timestamp in microseconds, UTC).
+
+        The columns are the same for every run of this kind, also without rows. If the run stops early, the table has
+        the outcomes so far, and `stopped` says why. If an exception is raised, `table` has the outcomes before it, and
+        `undelivered` those after. Needs pyarrow, the extra ``[data]``.
+
+        Args:
+            rows: number of rows of each batch of the table.
+
+        Raises:
+            UsageError: the run was entered before, or pyarrow is missing.
+            InvalidInputError: `rows` is below 1.
+        """
+        from aioconnections.bulk.arrow_batches import ArrowBatches, joined
+
+        gathering = ArrowBatches(self, self._gathered, self._gives, self._source_table, rows)
+        batches: list[Any] = []
+        try:
+            async with self:
+                async for batch in gathering:
+                    batches.append(batch)  # noqa: PERF401 # kept if an exception is raised
+                schema = await gathering.schema()
+        finally:
+            self.table = joined(batches, gathering.known_schema)
+        self.table = joined(batches, schema)
+        return self.table
+
+    def arrow_batches(self, rows: int = 10_000) -> AsyncIterator[Any]:
+        """Iterate over the outcomes as record batches of pyarrow, with the columns of `to_arrow`, in bounded memory.
+
+        ``async with run: async for batch in run.arrow_batches(): writer.write_batch(batch)``. The outcomes of a batch
+        count as delivered.
+
+        Args:
+            rows: number of rows of each batch but the last.
+
+        Raises:
+            UsageError: pyarrow is missing.
+            InvalidInputError: `rows` is below 1.
+        """
+        from aioconnections.bulk.arrow_batches import ArrowBatches
+
+        return ArrowBatches(self, self._gathered, self._gives, self._source_table, rows)
+
+    @property
+    def _source_table(self) -> TableRows | None:
+        """The table that is the source; no other source is opened by the run."""
+        return cast("TableRows | None", self._owned)
 
     @contextmanager
     def unread(self, reason: str | None = None) -> Generator[Callable[[object], OutT | Unprocessed]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING
 
 from aioconnections import bulk
 from aioconnections.client.caller import OnProgress, PairLike, PersonLike, Resource
+from aioconnections.client.sources import Source, source_of
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import AlreadyExists, Connected, ConnectOutcome, Removed, RemoveOutcome
 from aioconnections.protocol import colleagues
@@ -75,7 +75,7 @@ class Administration(Resource):
 
     def connect_many(
         self,
-        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
+        pairs: Source[PairLike | InvalidInputError],
         *,
         message: str = "",
         ordered: bool = False,
@@ -105,7 +105,7 @@ class Administration(Resource):
         return self._caller.run_flows(
             "admin.connect_many",
             parse,
-            pairs,
+            source_of(pairs, "pairs"),
             "connect",
             ordered=ordered,
             privileged=True,
@@ -115,7 +115,7 @@ class Administration(Resource):
 
     def disconnect_many(
         self,
-        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
+        pairs: Source[PairLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -139,7 +139,7 @@ class Administration(Resource):
         return self._caller.run_flows(
             "admin.disconnect_many",
             parse,
-            pairs,
+            source_of(pairs, "pairs"),
             "disconnect",
             ordered=ordered,
             privileged=True,

@@ -24,6 +24,7 @@ from aioconnections.session.session import Session
 from aioconnections.session.telemetry import Progress
 
 if TYPE_CHECKING:
+    from aioconnections.arrow.results import Gives
     from aioconnections.journal import Journal
     from aioconnections.policy.plan import Plan
     from aioconnections.policy.prices import Prices
@@ -275,7 +276,7 @@ class Caller:
             from aioconnections.bulk.journalled import JournalledJob
 
             job = JournalledJob(flows, _verified(journal), verb)
-        return self.run_job(job, source, ordered=ordered, on_progress=on_progress)
+        return self.run_job(job, source, ordered=ordered, on_progress=on_progress, gives=_gives(verb))
 
     def prices(self, page_cost: float | None = None) -> Prices:
         """What requests cost; see `Prices`."""
@@ -329,8 +330,9 @@ class Caller:
         ordered: bool,
         on_progress: OnProgress | None,
         backlog: bulk.Backlog[Any] | None = None,
+        gives: Gives = "check",
     ) -> bulk.Outcomes[Any]:
-        """A bulk run of any job."""
+        """A bulk run of any job; `gives` decides about the columns of its table."""
         options = self.server.options
         if on_progress is not None and not callable(on_progress):
             raise InvalidInputError(f"on_progress must be a function or None, got {type(on_progress).__name__}")
@@ -344,11 +346,25 @@ class Caller:
             run_timeout=options.timeouts.run,
             on_progress=on_progress,
             backlog=backlog,
+            gives=gives,
         )
 
     @safe_repr
     def __repr__(self) -> str:
         return f"Caller({self.server!r})"
+
+
+def _gives(verb: str) -> Gives:
+    """What the outcomes of a verb, as a journal names it, say."""
+    match verb.split():
+        case ["disconnect"]:
+            return "remove"
+        case ["accept", "invitation"]:
+            return "end"
+        case [("invite" | "accept" | "remove" | "connect" | "list" | "end") as first, *_]:
+            return first
+        case _:
+            raise ValueError(verb)
 
 
 def _verified(journal: object) -> Journal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,6 +29,7 @@ from aioconnections.client.items import (
     touched_by,
 )
 from aioconnections.client.server import ClientOptions, Server, Timeouts
+from aioconnections.client.sources import Source, source_of
 from aioconnections.clock import Clock
 from aioconnections.errors import InvalidInputError, UnexpectedResponseError
 from aioconnections.identifiers import plain_text
@@ -310,7 +311,7 @@ class Client(Resource):
 
     def check_many(
         self,
-        pairs: Iterable[PairLike | InvalidInputError] | AsyncIterable[PairLike | InvalidInputError],
+        pairs: Source[PairLike | InvalidInputError],
         *,
         plan: Literal["head", "auto"] | Plan = "head",
         ordered: bool = False,
@@ -359,7 +360,8 @@ class Client(Resource):
         backlog = None
         if plan != "head":
             backlog = self._caller.check_backlog(job, _plan_of(plan))
-        return self._caller.run_job(job, pairs, ordered=ordered, on_progress=on_progress, backlog=backlog)
+        source = source_of(pairs, "pairs")
+        return self._caller.run_job(job, source, ordered=ordered, on_progress=on_progress, backlog=backlog)
 
     @overload
     async def connection(
@@ -456,7 +458,7 @@ class Client(Resource):
 
     def colleagues_many(
         self,
-        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        people: Source[PersonLike],
         *,
         status: Status | None = None,
         ordered: bool = False,
@@ -486,12 +488,13 @@ class Client(Resource):
         if status is not None:
             check_choice("status", status, tuple(Status))
         job, verb = self._caller.list_job(status), f"list {status or Status.ACCEPTED} connections"
-        run = self._caller.run_flow_job(job, people, verb, ordered=ordered, journal=journal, on_progress=on_progress)
+        source = source_of(people, "people")
+        run = self._caller.run_flow_job(job, source, verb, ordered=ordered, journal=journal, on_progress=on_progress)
         return cast("bulk.Outcomes[ListOutcome]", run)  # nothing is in doubt
 
     def network(
         self,
-        people: Iterable[PersonLike] | AsyncIterable[PersonLike],
+        people: Source[PersonLike],
         *,
         journal: Journal | None = None,
         on_progress: OnProgress | None = None,
@@ -514,7 +517,10 @@ class Client(Resource):
         from aioconnections.client.network import Network
 
         self._caller.anywhere()
-        return Network(lambda group: self.colleagues_many(group, journal=journal, on_progress=on_progress), people)
+        return Network(
+            lambda group: self.colleagues_many(group, journal=journal, on_progress=on_progress),
+            source_of(people, "people"),
+        )
 
     def colleagues_in_common(self, one: PersonLike, other: PersonLike) -> Stream[Profile]:
         """The colleagues that two people share (page "Finding colleagues shared by two people").
@@ -574,8 +580,7 @@ class Client(Resource):
 
     def invite_many(
         self,
-        people: Iterable[PersonLike | Invite | InvalidInputError]
-        | AsyncIterable[PersonLike | Invite | InvalidInputError],
+        people: Source[PersonLike | Invite | InvalidInputError],
         *,
         message: str = "",
         message_type: Literal["text", "html"] = "text",
@@ -619,7 +624,14 @@ class Client(Resource):
             return bulk.WorkItem(begin, person=person, people=(person,), digest=sent, touches=touches)
 
         return self._caller.run_flows(
-            "invite_many", parse, people, "invite", ordered=ordered, once=True, journal=journal, on_progress=on_progress
+            "invite_many",
+            parse,
+            source_of(people, "invites"),
+            "invite",
+            ordered=ordered,
+            once=True,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     async def accept(self, connection: ConnectionLike, *, timeout: float | None = None) -> Accepted:
@@ -665,7 +677,7 @@ class Client(Resource):
 
     def accept_many(
         self,
-        connections: Iterable[ConnectionLike | InvalidInputError] | AsyncIterable[ConnectionLike | InvalidInputError],
+        connections: Source[ConnectionLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -679,12 +691,18 @@ class Client(Resource):
             return connection_item(which, lambda _: colleagues.accept(address, which))
 
         return self._caller.run_flows(
-            "accept_many", parse, connections, "accept", ordered=ordered, journal=journal, on_progress=on_progress
+            "accept_many",
+            parse,
+            source_of(connections, "connections"),
+            "accept",
+            ordered=ordered,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     def remove_many(
         self,
-        connections: Iterable[ConnectionLike | InvalidInputError] | AsyncIterable[ConnectionLike | InvalidInputError],
+        connections: Source[ConnectionLike | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -698,7 +716,13 @@ class Client(Resource):
             return connection_item(which, lambda earlier: colleagues.remove(address, which, earlier=earlier))
 
         return self._caller.run_flows(
-            "remove_many", parse, connections, "remove", ordered=ordered, journal=journal, on_progress=on_progress
+            "remove_many",
+            parse,
+            source_of(connections, "connections"),
+            "remove",
+            ordered=ordered,
+            journal=journal,
+            on_progress=on_progress,
         )
 
     async def me(self, *, timeout: float | None = None) -> Person:
@@ -800,7 +824,7 @@ class Client(Resource):
 
     def resolve_many(
         self,
-        people: Iterable[PersonLike | InvalidInputError] | AsyncIterable[PersonLike | InvalidInputError],
+        people: Source[PersonLike | InvalidInputError],
         *,
         per_request: int = 1,
         ordered: bool = False,
@@ -837,7 +861,10 @@ class Client(Resource):
             return bulk.WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
 
         job, backlog = self._caller.resolve_job(parse, per_request)
-        return self._caller.run_job(job, people, ordered=ordered, on_progress=on_progress, backlog=backlog)
+        source = source_of(people, "people")
+        return self._caller.run_job(
+            job, source, ordered=ordered, on_progress=on_progress, backlog=backlog, gives="resolve"
+        )
 
 
 def _resolve(session: Session, person: Identity) -> Flow[Resolved]:

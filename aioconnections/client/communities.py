@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from aioconnections import atom, bulk
 from aioconnections.client.caller import Caller, OnProgress, PersonLike, Resource
+from aioconnections.client.sources import Source, source_of
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.outcomes import (
@@ -65,7 +65,7 @@ class Community(Resource):
 
     def invite_many(
         self,
-        people: Iterable[PersonLike | InvalidInputError] | AsyncIterable[PersonLike | InvalidInputError],
+        people: Source[PersonLike | InvalidInputError],
         *,
         title: str = "Invitation",
         journal: Journal | None,
@@ -102,7 +102,7 @@ class Community(Resource):
         return self._caller.run_flows(
             "community.invite_many",
             parse,
-            people,
+            source_of(people, "people"),
             verb,
             ordered=ordered,
             once=True,
@@ -189,7 +189,7 @@ class CommunityInvitations(Resource):
 
     def accept_many(
         self,
-        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
+        invitations: Source[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -205,7 +205,7 @@ class CommunityInvitations(Resource):
         return self._caller.run_flows(
             "community_invitations.accept_many",
             parse,
-            invitations,
+            source_of(invitations, "invitations"),
             "accept invitation",
             ordered=ordered,
             journal=journal,
@@ -214,7 +214,7 @@ class CommunityInvitations(Resource):
 
     def decline_many(
         self,
-        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
+        invitations: Source[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,
@@ -232,7 +232,7 @@ class CommunityInvitations(Resource):
         return self._caller.run_flows(
             "community_invitations.decline_many",
             parse,
-            invitations,
+            source_of(invitations, "invitations"),
             "end invitation",
             ordered=ordered,
             journal=journal,
@@ -241,7 +241,7 @@ class CommunityInvitations(Resource):
 
     def revoke_many(
         self,
-        invitations: Iterable[Invitation | InvalidInputError] | AsyncIterable[Invitation | InvalidInputError],
+        invitations: Source[Invitation | InvalidInputError],
         *,
         ordered: bool = False,
         journal: Journal | None = None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from copy import copy
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, cast
 
 from aioconnections.bulk import Outcomes
+from aioconnections.bulk.ahead import OwnedSource
 from aioconnections.client.caller import PersonLike
 from aioconnections.errors import ConnectionsError, InvalidInputError, UsageError
 from aioconnections.outcomes import Count, Duplicate, Failed, Listed, ListOutcome, Rejected, Tally, Unprocessed
@@ -16,8 +17,6 @@ from aioconnections.records import Edge, Identity, Person, identity_of
 from aioconnections.reprs import frozen, safe_repr
 
 __all__ = ["Member", "Network"]
-
-People: TypeAlias = Iterable[PersonLike] | AsyncIterable[PersonLike]
 
 
 @frozen(kw_only=True)
@@ -54,11 +53,11 @@ class Network:
     the reason after the last edge that is known.
     """
 
-    def __init__(self, start: Callable[[list[PersonLike]], Outcomes[ListOutcome]], people: People) -> None:
+    def __init__(self, start: Callable[[list[PersonLike]], Outcomes[ListOutcome]], people: object) -> None:
         if isinstance(people, str | bytes) or not isinstance(people, Iterable | AsyncIterable):
             raise InvalidInputError(f"people must be an iterable or an async iterable, got {type(people).__name__}")
         self._start = start
-        self._source = people
+        self._source = cast("Iterable[PersonLike] | AsyncIterable[PersonLike]", people)
         self._edges: tuple[Edge, ...] = ()
         self._left: Iterator[Edge] | None = None
         self._members: tuple[Member, ...] = ()
@@ -115,8 +114,7 @@ class Network:
         if self._begun:
             raise UsageError("the lists of a network are read only once")
         self._begun = True
-        source = self._source
-        items: list[PersonLike] = [it async for it in source] if isinstance(source, AsyncIterable) else [*source]
+        items = await self._items()
         given = [_identity(item) for item in items]
         group, count, sizes = GroupLists(given), Count(), dict[int, int]()
         problems: dict[int, Rejected | Failed | Unprocessed] = {}
@@ -156,6 +154,37 @@ class Network:
         self._edges = tuple(group.edges())
         self._left = iter(self._edges)
 
+    async def _items(self) -> list[PersonLike]:
+        """Read the group."""
+        source = self._source
+        if not isinstance(source, AsyncIterable):
+            return [*source]
+        try:
+            return [it async for it in source]
+        finally:
+            if isinstance(source, OwnedSource):
+                source.close()
+
+    async def to_arrow(self) -> Any:
+        """A `pyarrow.Table` with a row for each edge, as in a CSV result of the command line.
+
+        Its columns are ``source_userid``, ``source_key``, ``source_email``, ``source_name`` and likewise ``target_…``,
+        ``status`` and ``seen_from`` (text), ``updated`` (timestamp in microseconds, UTC) and ``disputed`` (bool). The
+        lists are read now, unless that was done. If the run stopped early, the table has the edges that are known, and
+        `stopped` says why. Needs pyarrow, the extra ``[data]``.
+
+        Raises:
+            UsageError: pyarrow is missing, or the lists are being read.
+        """
+        from aioconnections.arrow.loading import pyarrow
+        from aioconnections.arrow.results import edge_table
+
+        _ = pyarrow()
+        if self._left is None:
+            await self.read()
+        people = {member.identity: member.person for member in self._members if member.same_as is None}
+        return edge_table([_edge_cells(edge, people) for edge in self._edges])
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -167,6 +196,22 @@ class Network:
     @safe_repr
     def __repr__(self) -> str:
         return f"Network({len(self._members)} members, {len(self._edges)} edges)"
+
+
+def _edge_cells(edge: Edge, people: Mapping[Identity | None, Person]) -> dict[str, object]:
+    cells: dict[str, object] = {}
+    for role, identity in (("source", edge.source), ("target", edge.target)):
+        person = people[identity]
+        for kind, found in (("userid", person.userid), ("key", person.key), ("email", person.email)):
+            cells[f"{role}_{kind}"] = None if found is None else found.value
+        cells[f"{role}_name"] = person.name
+    status = None if edge.status is None else str(edge.status)
+    return cells | {
+        "status": status,
+        "updated": edge.updated,
+        "seen_from": edge.seen_from,
+        "disputed": edge.disputed,
+    }
 
 
 def _identity(item: PersonLike) -> Identity | None:

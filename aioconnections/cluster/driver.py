@@ -431,7 +431,8 @@ def _checked(found: Iterable[Partition], settings: TaskSettings) -> list[Partiti
 
 
 def _refuse_nested(partition: Partition) -> None:
-    from aioconnections.cluster.parquet import column_types, is_flat
+    from aioconnections.cluster.parquet import column_types
+    from aioconnections.files.parquet import is_flat
 
     for name, kind in column_types(Path(partition.file.path), partition.form).items():
         if not is_flat(kind):

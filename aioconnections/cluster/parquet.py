@@ -1,38 +1,28 @@
-"""Parquet files: the only module that imports pyarrow, when such a file is read or written."""
+"""Parquet files of a cluster: their row groups as partitions, and the parts of the result."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from aioconnections.arrow.loading import pyarrow
 from aioconnections.columns import Untyped
-from aioconnections.errors import InvalidInputError, UsageError
+from aioconnections.errors import InvalidInputError
 from aioconnections.files.escaping import escaped
-from aioconnections.files.rows import PAIRS, BadRowError, InputRow, RowPair, item_of_row
+from aioconnections.files.rows import PAIRS, BadRowError, RowPair, item_of_row
 from aioconnections.files.sections import Section, TextForm, digest_of, file_problem
-from aioconnections.files.sheet import encodable
 
-__all__ = ["PartTable", "column_types", "group_rows", "is_flat", "row_groups"]
+__all__ = ["column_types", "group_rows", "row_groups"]
 
 _BATCH = 5_000  # rows
 _FOOTER = 1 << 16  # bytes at the end of a file that are compared first; the footer describes all row groups
-_ADVICE = 'Parquet files need pyarrow; run: pip install "aioconnections[data]"'
-_ADDED = {"http_status": "int32", "attempts": "int32", "elapsed_ms": "float64"}  # the others are text
 
 
 def _pyarrow() -> Any:
-    """The package pyarrow, which has no types."""
-    try:
-        import pyarrow.parquet  # type: ignore[import-untyped, unused-ignore] # see above
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "pyarrow":
-            raise
-        raise UsageError(_ADVICE) from None
-    return pyarrow
+    return pyarrow("Parquet files need")
 
 
 class _Opened(NamedTuple):
@@ -72,15 +62,15 @@ class _Opened(NamedTuple):
 @contextmanager
 def _opened(path: Path) -> Generator[_Opened]:
     """Open a file."""
-    pyarrow = _pyarrow()
+    pa = _pyarrow()
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             end = digest_of(file, max(0, size - _FOOTER), size)
             file.seek(0)
-            with pyarrow.parquet.ParquetFile(file) as opened:
+            with pa.parquet.ParquetFile(file) as opened:
                 yield _Opened(opened, file, end)
-    except pyarrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise InvalidInputError(f"{escaped(str(path))} is not a valid Parquet file: {error}") from None
     except OSError as error:
         raise file_problem(path, error) from None
@@ -167,55 +157,3 @@ def column_types(path: Path, form: TextForm) -> dict[str, Any]:
     """The types of the columns of a Parquet file."""
     with _opened(path) as opened:
         return dict(zip(form.columns, opened.table.schema_arrow.types, strict=True))
-
-
-def is_flat(kind: Any) -> bool:
-    """Whether the values of a column of this type can be written as cells of CSV."""
-    types = _pyarrow().types
-    return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
-
-
-class PartTable:
-    """Writes rows to a Parquet file."""
-
-    def __init__(self, file: IO[bytes], columns: Sequence[str], types: Mapping[str, Any]) -> None:
-        pyarrow = _pyarrow()
-        self._schema: Any = pyarrow.schema(
-            [(name, types.get(name) or pyarrow.type_for_alias(_ADDED.get(name, "string"))) for name in columns]
-        )
-        self._writer: Any = pyarrow.parquet.ParquetWriter(file, self._schema)
-        self._waiting: list[InputRow] = []
-
-    def __call__(self, row: InputRow) -> None:
-        """Write one row."""
-        self._waiting.append(row)
-        if len(self._waiting) >= _BATCH:
-            self._flush()
-
-    def finish(self) -> None:
-        """Write what is still buffered, and the end of the file."""
-        self._flush()
-        self._writer.close()
-
-    def abandon(self) -> None:
-        """Close the writer, so that it does not write to a closed file when it is collected."""
-        with suppress(Exception):  # what it says of a file that is removed is of no interest
-            self._writer.close()
-
-    def _flush(self) -> None:
-        pyarrow = _pyarrow()
-        if self._waiting:
-            columns = [[row.get(name) for row in self._waiting] for name in self._schema.names]
-            arrays = [
-                pyarrow.array([_text(cell) for cell in cells] if pyarrow.types.is_string(kind) else cells, kind)
-                for cells, kind in zip(columns, self._schema.types, strict=True)
-            ]
-            self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
-            self._waiting.clear()
-
-
-def _text(cell: object) -> str | None:
-    """A cell as text that Parquet can hold: JSON for other values, U+FFFD for bytes that are not text."""
-    if cell is None:
-        return None
-    return encodable(cell if isinstance(cell, str) else json.dumps(cell))

@@ -210,13 +210,14 @@ class _PartFile:
         self._abandon: Callable[[], object] = lambda: None
         self.write: RowWriter
         if settings.form == PARQUET:
-            from aioconnections.cluster.parquet import PartTable, column_types
+            from aioconnections.cluster.parquet import column_types
+            from aioconnections.files.parquet import RowTable
 
             path, form = Path(partition.file.path), partition.form
             types = column_types(path, form) if form.form == PARQUET else {}
             kept = {name: kind for name, kind in types.items() if name not in self.added}
             self._file: Any = self._temporary.open("xb")
-            table = PartTable(self._file, columns, kept)
+            table = RowTable(self._file, columns, kept)
             self.write, self._finish, self._abandon = table, table.finish, table.abandon
             return
         encoding, marked = output_encoding(layout.encoding)

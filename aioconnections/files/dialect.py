@@ -26,7 +26,7 @@ __all__ = [
     "unescaped",
 ]
 
-Format: TypeAlias = Literal["csv", "jsonl"]
+Format: TypeAlias = Literal["csv", "jsonl", "parquet"]
 
 BOM = "\ufeff"
 ESCAPED = "'"

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
@@ -30,7 +30,7 @@ from aioconnections.columns import (
 )
 from aioconnections.columns import COLUMNS as PERSON_COLUMNS
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import BOM, ESCAPED, CsvDialect, in_words, unescaped
+from aioconnections.files.dialect import BOM, ESCAPED, CsvDialect, Format, in_words, unescaped
 from aioconnections.records import Connection, Invitation, Pair, Person
 from aioconnections.tables import identity_in_row, name_in_row
 
@@ -207,9 +207,10 @@ class Table(Generic[ItemT]):
         omitted: number of rows that could not be read, have been reported and are not among the items.
         notes: parts of the summary.
         place: where the reading stands.
+        types: types of the columns of Parquet, as pyarrow has them; empty for text.
     """
 
-    form: Literal["csv", "jsonl"]
+    form: Format
     columns: tuple[str, ...]
     rows: Iterator[ItemT | BadRowError]
     dialect: CsvDialect = field(factory=CsvDialect)
@@ -219,6 +220,7 @@ class Table(Generic[ItemT]):
     omitted: int = 0
     notes: tuple[str, ...] = ()
     place: Place = field(factory=Place)
+    types: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
 def read_rows(

@@ -1,0 +1,38 @@
+"""Recognizes tables among the sources of bulk runs, without loading what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+__all__ = ["Source", "Tabular", "source_of"]
+
+T = TypeVar("T")
+
+_SIGNS = ("__arrow_c_stream__", "__arrow_c_array__", "collect_schema", "iloc")  # the last two to refuse a table
+
+
+class Tabular(Protocol):
+    """A table of pandas, polars, duckdb, pyarrow or another library with the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> object:
+        """The stream of batches."""
+        ...
+
+
+Source: TypeAlias = Iterable[T] | AsyncIterable[T] | Tabular
+"""A source of items: any iterable or async iterable, or a table with a row for each item; see `TableSource`."""
+
+
+def source_of(source: object, shape: Literal["pairs", "people", "invites", "connections", "invitations"]) -> object:
+    """The items of a source: those in the rows of a table, or the source itself.
+
+    Raises:
+        InvalidInputError: this kind of table cannot be read, or lacks a column.
+        UsageError: pyarrow is missing.
+    """
+    if not any(hasattr(source, name) for name in _SIGNS):
+        return source
+    from aioconnections.client.table_source import SHAPES, rows_of
+
+    return rows_of(source, SHAPES[shape])
