@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
@@ -32,7 +32,7 @@ from aioconnections.files.rows import (
     Table,
     read_rows,
 )
-from aioconnections.files.source import opened
+from aioconnections.files.source import opened_any
 from aioconnections.records import Identity
 
 __all__ = ["PeopleBlock", "PeopleSource", "PeopleTable"]
@@ -67,14 +67,16 @@ class PeopleSource(Source):
         return super().piped or str(self.against) == "-"
 
     @contextmanager
-    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | None]]:
+    def table(
+        self, verb: BulkVerb[ItemT], options: Rows
+    ) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | io.FileIO | None]]:
         """Read the people, and yield their pairs and the first file.
 
         Raises:
             InvalidInputError: a file cannot be opened, or has the wrong columns or format.
         """
         del verb  # its items are pairs
-        with opened(input_file(self.path), options.encoding) as file:
+        with opened_any(input_file(self.path), options.encoding) as file:
             if self.against is None:
                 people = _people(file, options)
                 table = people.with_each_other(both_ways=self.both_ways)
@@ -83,7 +85,7 @@ class PeopleSource(Source):
                 if _is_same_file(self.path, self.against):
                     yield cast("Table[ItemT]", people.with_others(people)), file
                     return
-                with opened(input_file(self.against), options.encoding) as other:
+                with opened_any(input_file(self.against), options.encoding) as other:
                     table = people.with_others(_people(other, options, name=_name(self.against)))
             yield cast("Table[ItemT]", table), file
 
@@ -213,11 +215,11 @@ class _People:
         )
 
 
-def _people(file: io.TextIOWrapper, options: Rows, *, name: str | None = None) -> _People:
+def _people(file: io.TextIOWrapper | io.FileIO, options: Rows, *, name: str | None = None) -> _People:
     """Read the people in a file, and report rows that cannot be read.
 
     Args:
-        file: the file.
+        file: the file, as text or as Parquet.
         options: how rows are read.
         name: name of the file in messages; None if it is the only one.
 
@@ -226,11 +228,23 @@ def _people(file: io.TextIOWrapper, options: Rows, *, name: str | None = None) -
     """
     where = "" if name is None else f"{name}: "
     try:
-        table = read_rows(
-            file, PEOPLE, options.untyped, encoding=file.encoding, excel_safe=options.excel_safe, copied=False
-        )
+        with ExitStack() as stack:
+            return _read_people(_people_table(stack, file, options), options, where)
     except InvalidInputError as error:
         raise InvalidInputError(f"{where}{error}") from None
+
+
+def _people_table(stack: ExitStack, file: io.TextIOWrapper | io.FileIO, options: Rows) -> Table[RowPerson]:
+    if isinstance(file, io.TextIOWrapper):
+        return read_rows(
+            file, PEOPLE, options.untyped, encoding=file.encoding, excel_safe=options.excel_safe, copied=False
+        )
+    from aioconnections.files.parquet import read_parquet
+
+    return stack.enter_context(read_parquet(file, "the input", PEOPLE, options.untyped, cells="people"))
+
+
+def _read_people(table: Table[RowPerson], options: Rows, where: str) -> _People:
     members: dict[Identity, _Member] = {}
     repeated, unreadable = RepeatedLines(), 0
     for row in table.rows:

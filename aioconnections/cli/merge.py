@@ -116,6 +116,7 @@ class _Merging:
 
 
 def _merge(found: Named, result: Result) -> int:
+    from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
     from attrs import evolve
@@ -128,11 +129,13 @@ def _merge(found: Named, result: Result) -> int:
     from aioconnections.files.sheet import Sheet
 
     parts, first = found.parts, found.parts[0].manifest
-    layout, form = first.layout, result.form or ("jsonl" if first.layout.format == "jsonl" else "csv")
+    layout = first.layout
+    form = result.form or ("jsonl" if layout.format == "jsonl" else "csv")
     columns = columns_of(layout)
     result.check_form(form)
-    if form == "csv" and ROW not in layout.columns:
-        raise InvalidInputError("the JSON lines have no common columns, so they cannot be written as CSV")
+    if form != "jsonl" and ROW not in layout.columns:
+        name = "CSV" if form == "csv" else "Parquet"
+        raise InvalidInputError(f"the JSON lines have no common columns, so they cannot be written as {name}")
     dialect = CsvDialect(layout.delimiter, layout.line_end, layout.declaration, layout.excel_safe)
     if result.excel_safe:
         dialect = evolve(dialect, excel_safe=True)
@@ -142,10 +145,15 @@ def _merge(found: Named, result: Result) -> int:
     with (
         TemporaryDirectory(prefix=".merge-", dir=_folder(result.output)) as folder,
         output_file(result.output, None, encoding) as output,
-        output.as_a_whole() as file,
+        ExitStack() as stack,
     ):
-        runs = [*_Merging(parts, form == "jsonl", Path(folder), scans).runs()]
-        write = Sheet(file, form, columns, fresh=False, dialect=dialect, marked=layout.marked and form == "csv")
+        typed = form == "parquet" or (form == "jsonl" and layout.format != "parquet")
+        runs = [*_Merging(parts, typed, Path(folder), scans).runs()]
+        if form == "parquet":
+            write: Sheet = stack.enter_context(output.parquet(columns, _types(found.parts, columns)))
+        else:
+            file, marked = stack.enter_context(output.as_a_whole()), layout.marked and form == "csv"
+            write = Sheet(file, form, columns, fresh=False, dialect=dialect, marked=marked)
         for row in whole(merged(runs, Path(folder)), account):
             write(row)
         write.finish()
@@ -156,6 +164,16 @@ def _merge(found: Named, result: Result) -> int:
         say(f"aioconnections: {note}")
     say(_summary(account, len(parts)))
     return SOME_BAD if problems or not account.good else GOOD
+
+
+def _types(parts: list[Part], columns: tuple[str, ...]) -> dict[str, object]:
+    """The types of the columns of Parquet: those of the first part, or text for the columns of the input."""
+    from aioconnections.files.parquet import TEXT
+
+    layout = parts[0].manifest.layout
+    if layout.format == "parquet":
+        return dict(parts[0].types())
+    return {name: TEXT for name in columns if name not in layout.added}
 
 
 def _folder(output: Path | None) -> Path | None:

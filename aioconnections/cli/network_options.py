@@ -10,11 +10,11 @@ from cyclopts import Parameter
 
 from aioconnections.cli.options import PersonRows
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import Format
+from aioconnections.files.dialect import Format, is_parquet_name
 
 __all__ = ["NETWORK_ROWS", "NetworkFormat", "NetworkRows"]
 
-NetworkFormat: TypeAlias = Literal["csv", "jsonl", "graphml"]
+NetworkFormat: TypeAlias = Literal["csv", "jsonl", "parquet", "graphml"]
 
 
 @Parameter(name="*")
@@ -23,8 +23,8 @@ class NetworkRows(PersonRows):
     """How people are read and a network is written."""
 
     network_format: Annotated[NetworkFormat | None, Parameter(name="--format")] = None
-    """Format of the result. By default GraphML if the name of the output ends in .graphml, else the format of the
-    input."""
+    """Format of the result. By default GraphML if the name of the output ends in .graphml, Parquet if it ends in
+    .parquet, else the format of the input, or CSV for one in Parquet."""
     # Options that a network does not have: its rows are pairs, and it is written at the end.
     format: Annotated[Format | None, Parameter(parse=False)] = None
     retry: Annotated[Path | None, Parameter(parse=False)] = None
@@ -54,7 +54,9 @@ class NetworkRows(PersonRows):
             raise InvalidInputError(f"--json and --format {chosen} cannot be used together; use one of them")
         if self.excel_safe and self.is_graph():
             raise InvalidInputError("--excel-safe is for CSV; GraphML has no cells that Excel evaluates")
-        form: Format | None = "jsonl" if self.json else None if chosen == "graphml" else chosen
+        if chosen == "graphml" and not self.json and self.output is not None and is_parquet_name(self.output):
+            raise InvalidInputError(f"{self.output} is named like Parquet, and the format is graphml; change one")
+        form = self.named("jsonl" if self.json else None if chosen == "graphml" else chosen)
         self.check_form(form)
         return form
 

@@ -131,8 +131,11 @@ def _line_at(network: Network, index: int) -> int | None:
 
 
 def _do(client: Client, source: Source, rows: NetworkRows, journal: Journal | None) -> int:
-    with resumable_errors(journal), source.table(_READ_LISTS, rows) as (table, file):
-        form = "graphml" if rows.is_graph() else rows.form or table.form
+    verb = evolve(_READ_LISTS, copies=rows.is_graph())  # the attributes of nodes
+    with resumable_errors(journal), source.table(verb, rows) as (table, file):
+        form: NetworkFormat = "graphml"
+        if not rows.is_graph():
+            form = rows.form or ("csv" if table.form == "parquet" else table.form)
         rows.check_form(None if form == "graphml" else form)
         encoding, marked = output_encoding(table.invalid.encoding) if form == "csv" else ("utf-8", False)
         with output_file(rows.output, file, encoding) as output:
@@ -151,8 +154,13 @@ def _do(client: Client, source: Source, rows: NetworkRows, journal: Journal | No
                 say("aioconnections: no network is written, because some lists were not read")
                 return end_of(engine)
             nodes, edges = _nodes(engine.network), engine.network.edges
-            with blocked_on_reader(engine), output.as_a_whole() as result:
-                _write(result, form, nodes, edges, table, marked=marked)
+            with blocked_on_reader(engine):
+                if form == "parquet":
+                    with output.parquet(_COLUMNS, {}) as write:
+                        _write_rows(write, nodes, edges)
+                else:
+                    with output.as_a_whole() as result:
+                        _write(result, form, nodes, edges, table, marked=marked)
             say(_described(nodes, edges))
     return end_of(engine)
 
@@ -175,7 +183,10 @@ def _write(
     if form == "graphml":
         file.writelines(graphml(nodes, edges))
         return
-    write = Sheet(file, form, _COLUMNS, fresh=False, dialect=table.dialect, marked=marked)
+    _write_rows(Sheet(file, form, _COLUMNS, fresh=False, dialect=table.dialect, marked=marked), nodes, edges)
+
+
+def _write_rows(write: Sheet, nodes: Mapping[Identity, Member], edges: tuple[Edge, ...]) -> None:
     for edge in edges:
         write(_row(edge, nodes))
     write.finish()

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from aioconnections.columns import IdType, Untyped
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import Format, format_of_name, is_encoding
+from aioconnections.files.dialect import Format, format_of_name, is_encoding, is_parquet_name
 
 __all__ = [
     "PAIR_ROWS",
@@ -43,9 +43,12 @@ def _refuse_option(problem: str) -> Callable[[object, Path | None], None]:
 
 def _refuse_other_format(kind: object, path: Path | None) -> None:
     del kind
-    what = None if path is None else format_of_name(path)
+    if path is None or is_parquet_name(path):
+        return
+    what = format_of_name(path)
     if what is not None:
-        raise ValueError(f"The result is CSV or JSON lines, but {path} is named like {what}.")
+        advice = "Write CSV with --excel-safe, and open that."
+        raise ValueError(f"The result is CSV, JSON lines or Parquet, but {path} is named like {what}. {advice}")
 
 
 def _refuse_unknown_encoding(kind: object, name: str | None) -> None:
@@ -68,7 +71,8 @@ class Result:
     """Format and file of the result."""
 
     format: Format | None = None
-    """Format of the result. By default the format of the input, or CSV without an input."""
+    """Format of the result. By default Parquet if the name of the output ends in .parquet, else the format of the
+    input, or CSV without an input and for one in Parquet."""
     json: Annotated[bool, Parameter(negative="")] = False
     """The same as --format jsonl."""
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], validator=_refuse_other_format)] = None
@@ -84,11 +88,23 @@ class Result:
         Raises:
             InvalidInputError: options conflict.
         """
-        if self.json and self.format == "csv":
-            raise InvalidInputError("--json and --format csv cannot be used together; use one of them")
-        form: Format | None = "jsonl" if self.json else self.format
+        if self.json and self.format not in {None, "jsonl"}:
+            raise InvalidInputError(f"--json and --format {self.format} cannot be used together; use one of them")
+        form = self.named("jsonl" if self.json else self.format)
         self.check_form(form)
         return form
+
+    def named(self, form: Format | None) -> Format | None:
+        """The format that an option or the name of the output selects.
+
+        Raises:
+            InvalidInputError: they conflict.
+        """
+        if self.output is None or not is_parquet_name(self.output):
+            return form
+        if form not in {None, "parquet"}:
+            raise InvalidInputError(f"{self.output} is named like Parquet, and the format is {form}; change one")
+        return "parquet"
 
     def check_form(self, form: Format | None) -> None:
         """Refuse options that have no meaning for this format of the result.
@@ -96,8 +112,9 @@ class Result:
         Raises:
             InvalidInputError: see above.
         """
-        if self.excel_safe and form == "jsonl":
-            raise InvalidInputError("--excel-safe is for CSV; JSON lines have no cells that Excel evaluates")
+        if self.excel_safe and form in {"jsonl", "parquet"}:
+            has = "JSON lines have" if form == "jsonl" else "Parquet has"
+            raise InvalidInputError(f"--excel-safe is for CSV; {has} no cells that Excel evaluates")
 
 
 @Parameter(name="*")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from attrs import define
 
@@ -21,6 +22,8 @@ from aioconnections.files.sheet import Sheet, is_regular
 if TYPE_CHECKING:
     import io
 
+    from aioconnections.files.parquet import ParquetSheet
+
 __all__ = ["OutputFile", "output_file", "replacing", "rows_to"]
 
 
@@ -30,20 +33,28 @@ def rows_to(
     form: Format,
     columns: Sequence[str],
     *,
-    source: io.TextIOWrapper | None,
+    source: io.TextIOWrapper | io.FileIO | None,
     dialect: CsvDialect = CsvDialect(),  # noqa: B008 # immutable
+    types: Mapping[str, Any] | None = None,
     before: Callable[[], object] = lambda: None,
 ) -> Generator[Sheet]:
     """Open the file `output`, or stdout if it is None, and yield a `Sheet` that writes rows to it.
 
     An existing file is replaced when the first row is written, or at the end if there are no rows; `before` is called
-    just before. CSV has the dialect and, as far as possible, the encoding of the input; JSON lines are ASCII.
+    just before. CSV has the dialect and, as far as possible, the encoding of the input; JSON lines are ASCII. Parquet
+    replaces an existing file when it is complete; its columns have the `types` of the input.
 
     Raises:
         InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
         OSError: a row cannot be written; ``filename`` is the file.
     """
-    encoding, marked = ("utf-8", False) if source is None or form == "jsonl" else output_encoding(source.encoding)
+    if form == "parquet":
+        with output_file(output, source, "utf-8") as result, result.parquet(columns, types or {}, before) as rows:
+            yield rows
+            rows.finish()
+        return
+    text = source.encoding if isinstance(source, TextIOWrapper) and form == "csv" else "utf-8"
+    encoding, marked = output_encoding(text)
     with output_file(output, source, encoding) as result:
         fresh = output is not None
         rows = Sheet(result.file, form, columns, fresh=fresh, dialect=dialect, marked=marked, before=before)
@@ -71,29 +82,58 @@ class OutputFile:
     begun: bool = False
 
     @contextmanager
-    def as_a_whole(self) -> Generator[IO[str]]:
+    def parquet(
+        self, columns: Sequence[str], types: Mapping[str, Any], before: Callable[[], object] = lambda: None
+    ) -> Generator[ParquetSheet]:
+        """Yield a sheet of Parquet, whose rows replace the content of a regular file when the block ends.
+
+        Args:
+            columns: names of the columns.
+            types: their types, as far as an input had them.
+            before: called just before the first row is written.
+
+        Raises:
+            InvalidInputError: standard output is a terminal.
+            OSError: the result cannot be written.
+        """
+        from aioconnections.files.parquet import ParquetSheet
+
+        if self.path is None and self.file.isatty():
+            raise InvalidInputError("Parquet cannot be shown on a terminal; name a file with --output")
+        with self.as_a_whole(binary=True) as file:
+            sheet = ParquetSheet(Counting(file), columns, types, before=before)
+            try:
+                yield sheet
+            finally:
+                sheet.abandon()
+
+    @contextmanager
+    def as_a_whole(self, *, binary: bool = False) -> Generator[IO[Any]]:
         """Yield a file whose content replaces that of a regular file at once, when the block ends without an error.
 
         In a folder that cannot be written, the file itself is written.
+
+        Args:
+            binary: whether bytes are written, not text.
 
         Raises:
             OSError: the result cannot be written.
         """
         has_content = self.path is not None and is_regular(self.file)
         if self.path is not None and has_content and os.access(Path(os.path.realpath(self.path)).parent, os.W_OK):
-            with replacing(self.path, self.encoding) as file:
+            with replacing(self.path, None if binary else self.encoding) as file:
                 yield file
             self.begun = True
             return
         self.begun = True
         if has_content:
             self.file.truncate(0)
-        yield self.file
+        yield cast("IO[Any]", cast("io.TextIOWrapper", self.file).buffer if binary else self.file)
         self.file.flush()
 
 
 @contextmanager
-def output_file(output: Path | None, source: IO[str] | None, encoding: str) -> Generator[OutputFile]:
+def output_file(output: Path | None, source: IO[str] | io.FileIO | None, encoding: str) -> Generator[OutputFile]:
     """Open the file `output`, or stdout if it is None; a new file is removed if nothing is written.
 
     Raises:
@@ -115,12 +155,12 @@ def output_file(output: Path | None, source: IO[str] | None, encoding: str) -> G
 
 
 @contextmanager
-def replacing(path: Path, encoding: str, *, mode_of: Path | None = None) -> Generator[IO[str]]:
+def replacing(path: Path, encoding: str | None, *, mode_of: Path | None = None) -> Generator[IO[Any]]:
     """Yield a file whose content replaces that of `path` at once; after an error `path` is unchanged.
 
     Args:
         path: the file.
-        encoding: its encoding.
+        encoding: its encoding; None to write bytes.
         mode_of: the file whose permissions it gets; None for its own, if it exists.
 
     Raises:
@@ -128,7 +168,12 @@ def replacing(path: Path, encoding: str, *, mode_of: Path | None = None) -> Gene
     """
     target = Path(os.path.realpath(path))
     file = tempfile.NamedTemporaryFile(  # noqa: SIM115 # renamed below
-        "w", encoding=encoding, newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
+        "wb" if encoding is None else "w",
+        encoding=encoding,
+        newline=None if encoding is None else "",
+        dir=target.parent,
+        prefix=f".{target.name}.",
+        delete=False,
     )
     try:
         with file:
@@ -141,6 +186,45 @@ def replacing(path: Path, encoding: str, *, mode_of: Path | None = None) -> Gene
         with suppress(OSError):
             Path(file.name).unlink()
         raise
+
+
+class Counting:
+    """A file for pyarrow, which asks for the position; a pipe has none."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._position = 0
+        self.closed: bool = False
+
+    def write(self, data: bytes) -> int:
+        """Write bytes."""
+        count = self._file.write(data)
+        self._position += count
+        return count
+
+    def tell(self) -> int:
+        """The number of bytes written."""
+        return self._position
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Leave the file open: it belongs to its owner."""
+        self.closed = True
+
+    def writable(self) -> bool:
+        """See `io.IOBase`."""
+        return True
+
+    def readable(self) -> bool:
+        """See `io.IOBase`."""
+        return False
+
+    def seekable(self) -> bool:
+        """See `io.IOBase`."""
+        return False
 
 
 @contextmanager
@@ -156,7 +240,7 @@ def _stdout(encoding: str) -> Generator[IO[str]]:
                 stream.reconfigure(encoding="utf-8")
 
 
-def _file(path: Path, source: IO[str] | None, encoding: str) -> IO[str]:
+def _file(path: Path, source: IO[str] | io.FileIO | None, encoding: str) -> IO[str]:
     try:
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input; choose another file"

@@ -59,6 +59,9 @@ class Part:
             InvalidInputError: the file cannot be read, or is not as its manifest says.
         """
         layout, line = self.manifest.layout, 0
+        if layout.format == "parquet":
+            yield from self._typed_entries(index, typed=typed)
+            return
         with opened(self.path, layout.encoding) as file:
             file.reconfigure(errors="strict")
             try:
@@ -74,8 +77,38 @@ class Part:
             else:
                 return
         where = f" after line {line:,}" if line else ""
-        advice = f"copy it again, or run shard {self.manifest.shard} again"
-        raise InvalidInputError(f"{self.name} cannot be read{where}: {problem}; {advice}")
+        raise InvalidInputError(f"{self.name} cannot be read{where}: {problem}; {self._advice}")
+
+    @property
+    def _advice(self) -> str:
+        return f"copy it again, or run shard {self.manifest.shard} again"
+
+    def _typed_entries(self, index: int, *, typed: bool) -> Iterator[Entry]:
+        """Read the rows of Parquet."""
+        from aioconnections.files.parquet import read_raw
+
+        try:
+            with self.path.open("rb", buffering=0) as file, read_raw(file, self.name, typed=typed) as (names, rows):
+                _check_names(names, self.manifest.layout)
+                for row in rows:
+                    number = self._number(row[ROW])
+                    cells = {restored(name): row[name] for name in self.manifest.layout.columns if name != ROW}
+                    yield number, index, cells
+        except InvalidInputError as error:
+            problem = str(error)
+        except OSError as error:
+            problem = error.strerror or str(error)
+        else:
+            return
+        raise InvalidInputError(f"{self.name} cannot be read: {problem}; {self._advice}")
+
+    def types(self) -> dict[str, Any]:
+        """The types of the columns of Parquet."""
+        from aioconnections.files.parquet import opened_parquet
+
+        with self.path.open("rb", buffering=0) as file, opened_parquet(file, self.name) as opened:
+            schema = opened.schema_arrow
+            return {restored(name): kind for name, kind in zip(schema.names, schema.types, strict=True)}
 
     def further_columns(self) -> list[str]:
         """The columns that have been added to CSV since it was written."""
@@ -127,10 +160,14 @@ def _header(file: io.TextIOWrapper, layout: Layout) -> tuple[int, list[str], Any
     with suppress(csv.Error):
         names = next(table, names)
     header = [*map(unescaped, names)] if layout.excel_safe else names
-    missing = next((name for name in (ROW, *layout.columns) if name not in header), None)
+    _check_names(header, layout)
+    return int(bool(layout.declaration)), header, table
+
+
+def _check_names(names: Sequence[str], layout: Layout) -> None:
+    missing = next((name for name in (ROW, *layout.columns) if name not in names), None)
     if missing is not None:
         raise InvalidInputError(f"it has no column {missing}, which its manifest names")
-    return int(bool(layout.declaration)), header, table
 
 
 def _value(name: str, cell: object) -> object:

@@ -38,7 +38,7 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
     form, dialect = result.form or "csv", CsvDialect(excel_safe=result.excel_safe)
     keep_apart([], output=result.output, journal=journal)
     with read(journal) as run:
-        columns = _columns(run) if form == "csv" else ()
+        columns = _columns(run) if form != "jsonl" else ()
         with rows_to(result.output, form, columns, source=None, dialect=dialect) as write:
             for row in run.rows():
                 write(_line(row))

@@ -5,14 +5,14 @@ An invitation in doubt may have been sent. Only a journal knows when, so without
 
 from __future__ import annotations
 
-import json
 import os
+import pickle
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar, cast
 
 from attrs import evolve
 
@@ -20,9 +20,8 @@ from aioconnections.cli.output import replacing
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
 from aioconnections.errors import InvalidInputError
-from aioconnections.files.dialect import Format
 from aioconnections.files.rows import BadRowError, InputRow, Item, Table
-from aioconnections.files.sheet import Sheet
+from aioconnections.files.sheet import RowWriter, Sheet
 
 __all__ = ["completed", "retried"]
 
@@ -43,10 +42,10 @@ def retried(table: Table[ItemT], verb: BulkVerb[ItemT], path: Path) -> Table[Ite
         InvalidInputError: the table is not a result of this verb.
     """
     column = _column(verb)
-    if table.form == "csv" and column not in table.columns:
+    if table.form != "jsonl" and column not in table.columns:
         raise InvalidInputError(f"{path} has no column {column}, so it is not the result of an earlier run")
     rows = _unanswered(table, verb)
-    return evolve(table, rows=rows)
+    return evolve(table, rows=rows, total=None)
 
 
 def _unanswered(table: Table[ItemT], verb: BulkVerb[ItemT]) -> Iterator[ItemT | BadRowError]:
@@ -83,7 +82,7 @@ def _fate(row: InputRow, verb: BulkVerb[Any]) -> Literal["keep", "repeat", "in d
 def completed(
     path: Path,
     sheet: Callable[[IO[str]], Sheet],
-    encoding: str,
+    encoding: str | None,
     earlier: Callable[[], AbstractContextManager[Table[ItemT]]],
     verb: BulkVerb[ItemT],
 ) -> Generator[Sheet]:
@@ -95,7 +94,7 @@ def completed(
     Args:
         path: result of the earlier run.
         sheet: makes a sheet that writes the whole result to a file.
-        encoding: encoding of the result.
+        encoding: encoding of the result; None for Parquet.
         earlier: opens the result of the earlier run.
         verb: the verb.
 
@@ -104,7 +103,7 @@ def completed(
     """
     target = Path(os.path.realpath(path))
     try:
-        with tempfile.TemporaryFile("w+", encoding="utf-8", dir=target.parent) as rows:
+        with tempfile.TemporaryFile(dir=target.parent) as rows:
             yield _RetriedSheet(rows, lambda: _replace(target, sheet, encoding, rows, earlier, verb))
     except OSError as error:
         error.filename = str(path)
@@ -112,29 +111,44 @@ def completed(
 
 
 class _RetriedSheet(Sheet):
-    """Writes the retried rows as JSON lines, and replaces the earlier result when it is finished."""
+    """Keeps the retried rows in a temporary file, and replaces the earlier result when it is finished."""
 
-    def __init__(self, file: IO[str], replace: Callable[[], None]) -> None:
-        form: Format = "jsonl"
-        super().__init__(file, form, (), fresh=False)
+    def __init__(self, file: IO[bytes], replace: Callable[[], None]) -> None:
+        super().__init__(cast("IO[str]", file), "jsonl", (), fresh=False)
+        self._rows = file
         self._replace = replace
+
+    def begin(self) -> RowWriter:
+        """See `Sheet`."""
+        return self
+
+    def __call__(self, row: InputRow) -> None:
+        """See `Sheet`."""
+        pickle.dump(row, self._rows)
 
     def finish(self) -> None:
         """See `Sheet`."""
-        super().finish()
+        self.flush()
         self._replace()
+
+
+def _kept(file: IO[bytes]) -> Iterator[InputRow]:
+    """The rows in the temporary file."""
+    _ = file.seek(0)
+    with suppress(EOFError):
+        while True:
+            yield pickle.load(file)  # noqa: S301 # this process has written it, to a file without a name
 
 
 def _replace(
     target: Path,
     sheet: Callable[[IO[str]], Sheet],
-    encoding: str,
-    retried_rows: IO[str],
+    encoding: str | None,
+    retried_rows: IO[bytes],
     earlier: Callable[[], AbstractContextManager[Table[ItemT]]],
     verb: BulkVerb[ItemT],
 ) -> None:
-    _ = retried_rows.seek(0)
-    new: Iterator[InputRow] = map(json.loads, retried_rows)
+    new = _kept(retried_rows)
     with replacing(target, encoding) as file, earlier() as table:
         write = sheet(file)
         for item in table.rows:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
@@ -48,7 +48,7 @@ from aioconnections.files.checks import COST
 from aioconnections.files.dialect import Format, output_encoding
 from aioconnections.files.rows import InputRow, Item, Table, read_rows
 from aioconnections.files.sheet import RowWriter, Sheet
-from aioconnections.files.source import count_rows, opened, ready
+from aioconnections.files.source import count_rows, opened_any, ready
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.session.telemetry import Progress
@@ -104,7 +104,9 @@ class Source:
         return {name: value for name, value in self.given.items() if value is not None}
 
     @contextmanager
-    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | None]]:
+    def table(
+        self, verb: BulkVerb[ItemT], options: Rows
+    ) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | io.FileIO | None]]:
         """Yield the rows, and the file that they are read from.
 
         Raises:
@@ -122,11 +124,22 @@ class Source:
         yield Table("csv", tuple(given), iter([verb.shape.item(given, 0, None)]), total=1), None
 
     @contextmanager
-    def _read(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper]]:
-        untyped, excel_safe = options.untyped, options.excel_safe
-        with opened(input_file(self.path), options.encoding) as file:
-            table = read_rows(file, verb.shape, untyped, encoding=file.encoding, excel_safe=excel_safe, report=say)
-            yield table, file
+    def _read(
+        self, verb: BulkVerb[ItemT], options: Rows
+    ) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | io.FileIO]]:
+        shape, untyped, excel_safe = verb.shape, options.untyped, options.excel_safe
+        with opened_any(input_file(self.path), options.encoding) as file:
+            if isinstance(file, io.TextIOWrapper):
+                encoding = file.encoding
+                yield read_rows(file, shape, untyped, encoding=encoding, excel_safe=excel_safe, report=say), file
+                return
+            from aioconnections.files.parquet import CellForm, name_of, read_parquet
+
+            cells: CellForm = "typed" if options.form == "parquet" else "text"
+            if not verb.copies:
+                cells = "people"
+            with read_parquet(file, name_of(self.path), shape, untyped, cells=cells) as table:
+                yield table, file
 
     @contextmanager
     def whole_table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[Table[ItemT]]:
@@ -523,14 +536,15 @@ def _without_digest(item: dict[str, str]) -> dict[str, str]:
 
 def _result(
     table: Table[Any],
-    file: io.TextIOWrapper | None,
+    file: io.TextIOWrapper | io.FileIO | None,
     added: tuple[str, ...],
     options: Rows,
     before: Callable[[], object],
 ) -> AbstractContextManager[Sheet]:
     """The result, in the form of the input."""
     columns, form = _columns(table, added), _form(table, options)
-    return rows_to(options.output, form, columns, source=file, dialect=table.dialect, before=before)
+    types = _types(table, added)
+    return rows_to(options.output, form, columns, source=file, dialect=table.dialect, types=types, before=before)
 
 
 def _completed(
@@ -539,12 +553,33 @@ def _completed(
     """The earlier result, whose retried rows are replaced."""
     assert options.output is not None  # noqa: S101 # checked by `_is_in_place`
     columns, form = _columns(table, added), _form(table, options)
-    encoding, marked = ("utf-8", False) if form == "jsonl" else output_encoding(table.invalid.encoding)
+    if form == "parquet":
+        from aioconnections.cli.output import Counting
+        from aioconnections.files.parquet import ParquetSheet
+
+        types = _types(table, added)
+        return completed(
+            options.output,
+            lambda file: ParquetSheet(Counting(cast("IO[bytes]", file)), columns, types),
+            None,
+            lambda: source.whole_table(verb, options),
+            verb,
+        )
+    encoding, marked = output_encoding(table.invalid.encoding) if form == "csv" else ("utf-8", False)
 
     def sheet(file: IO[str]) -> Sheet:
         return Sheet(file, form, columns, fresh=False, dialect=table.dialect, marked=marked)
 
     return completed(options.output, sheet, encoding, lambda: source.whole_table(verb, options), verb)
+
+
+def _types(table: Table[Any], added: tuple[str, ...]) -> dict[str, Any]:
+    """The types of the columns that are copied from Parquet; those of CSV are text."""
+    if table.types:
+        return {name: kind for name, kind in table.types.items() if name not in added}
+    from aioconnections.files.parquet import TEXT
+
+    return {name: TEXT for name in table.columns if name not in added}
 
 
 def _is_in_place(options: Rows) -> bool:
@@ -561,10 +596,11 @@ def _columns(table: Table[Any], added: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _form(table: Table[Any], options: Rows) -> Format:
-    form = options.form or table.form
+    form = options.form or ("csv" if table.form == "parquet" else table.form)
     options.check_form(form)
-    if form == "csv" and table.form == "jsonl" and not table.columns:
+    if form != "jsonl" and table.form == "jsonl" and not table.columns:
+        name, advice = ("CSV", "omit --format csv") if form == "csv" else ("Parquet", "write JSON lines")
         raise InvalidInputError(
-            "JSON lines have no common columns, so their result cannot be written as CSV; omit --format csv"
+            f"JSON lines have no common columns, so their result cannot be written as {name}; {advice}"
         )
     return form

@@ -123,18 +123,22 @@ class ShardSource(Source):
         return self.whole.piped
 
     @contextmanager
-    def table(self, verb: BulkVerb[ItemT], options: Rows) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | None]]:
+    def table(
+        self, verb: BulkVerb[ItemT], options: Rows
+    ) -> Generator[tuple[Table[ItemT], io.TextIOWrapper | io.FileIO | None]]:
         """See `Source`."""
         with self.whole.table(verb, options) as (table, file):
             choice, untyped = self._choice, options.untyped
             choice.digest.add(None if untyped is None else (untyped.kind, sorted(untyped.columns.items())))
-            columns = (ROW, *map(carried, table.columns)) if table.form == "csv" else ()
+            columns = (ROW, *map(carried, table.columns)) if table.form != "jsonl" else ()
             if isinstance(table, PeopleTable):
                 total = sum(block.count for block in table.blocks() if self.shard.holds(block.source))
                 people = evolve(table, columns=columns, rows=choice.of_people(table), total=total)
                 yield cast("Table[ItemT]", people), file
             else:
-                yield evolve(table, columns=columns, rows=choice.of(table.rows)), file
+                total = None if table.total is None else -(-table.total // self.shard.of)
+                types = {carried(name): kind for name, kind in table.types.items()}
+                yield evolve(table, columns=columns, rows=choice.of(table.rows), total=total, types=types), file
 
     def expected(self, table: Table[Any], options: Rows) -> int | None:
         """See `Source`. Shards of a file have about the same size."""

@@ -94,6 +94,7 @@ class BulkVerb(Generic[ItemT]):
         records: what these records are, in the summary.
         uses_lists: whether lists may answer in place of a request for each item; the summary then counts requests.
         question: what to ask before more than a few items, with ``{}`` for their number; None if nothing is removed.
+        copies: whether the result has the columns of the input.
     """
 
     name: str
@@ -116,6 +117,7 @@ class BulkVerb(Generic[ItemT]):
     records: str = "records"
     uses_lists: bool = False
     question: str | None = None
+    copies: bool = True
 
     def rows(self, outcome: Outcome) -> Iterable[InputRow]:
         """The values of `added` for each row of this outcome, which are one or more."""

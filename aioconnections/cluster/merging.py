@@ -7,10 +7,11 @@ sorted in pieces, in temporary files. All these runs are then merged.
 from __future__ import annotations
 
 import heapq
-import json
+import pickle
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -178,14 +179,14 @@ def _merged(runs: Sequence[Run]) -> Iterator[Entry]:
 
 def _written(entries: Iterable[Entry], folder: Path) -> Run:
     """Write entries to a file in `folder`, and return the run that reads them."""
-    with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=folder, delete=False) as file:
-        file.writelines(json.dumps(entry) + "\n" for entry in entries)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        for entry in entries:
+            pickle.dump(entry, file)
     path = Path(file.name)
 
     def run() -> Iterator[Entry]:
-        with path.open(encoding="ascii") as lines:
-            for line in lines:
-                number, part, row = json.loads(line)
-                yield number, part, row
+        with path.open("rb") as written, suppress(EOFError):
+            while True:
+                yield pickle.load(written)  # noqa: S301 # this process has written it
 
     return run

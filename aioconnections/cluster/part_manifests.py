@@ -54,7 +54,7 @@ class Layout:
     """The form of a result, which is the same for all parts of one input.
 
     Attributes:
-        format: ``csv`` or ``jsonl``.
+        format: ``csv``, ``jsonl`` or ``parquet``.
         columns: names of the columns; without those of the input if each of its rows has its own.
         added: names of the columns of the outcome, of which the first tells whether a row is done.
         encoding: encoding of the file.
@@ -65,7 +65,7 @@ class Layout:
         excel_safe: whether cells are escaped that Excel would evaluate.
     """
 
-    format: str = field(validator=validators.in_(("csv", "jsonl")))
+    format: str = field(validator=validators.in_(("csv", "jsonl", "parquet")))
     columns: tuple[str, ...] = field(
         converter=_texts, validator=validators.deep_iterable(_TEXT, validators.instance_of(tuple))
     )

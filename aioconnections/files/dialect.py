@@ -22,6 +22,7 @@ __all__ = [
     "format_of_name",
     "in_words",
     "is_encoding",
+    "is_parquet_name",
     "output_encoding",
     "unescaped",
 ]
@@ -97,7 +98,11 @@ def is_encoding(name: str) -> bool:
 
 def format_of_name(path: Path) -> str | None:
     """The format that the name of a file tells, in words; None if it may be text."""
-    suffix = path.suffix.lower()
-    if suffix in _WORKBOOKS:
+    if path.suffix.lower() in _WORKBOOKS:
         return "a workbook of a spreadsheet program"
-    return "a Parquet file" if suffix == ".parquet" else None
+    return "a Parquet file" if is_parquet_name(path) else None
+
+
+def is_parquet_name(path: Path) -> bool:
+    """Whether a file is named like Parquet."""
+    return path.suffix.lower() == ".parquet"

@@ -25,7 +25,7 @@ from aioconnections.files.rows import BadRowError, InputRow, Item, Shape, Table,
 from aioconnections.files.sheet import Sheet, encodable
 
 __all__ = [
-    "MAGIC",
+    "TEXT",
     "CellForm",
     "ParquetSheet",
     "RowTable",
@@ -34,14 +34,16 @@ __all__ = [
     "name_of",
     "opened_parquet",
     "read_parquet",
+    "read_raw",
 ]
 
 ItemT = TypeVar("ItemT", bound=Item)
-CellForm = Literal["typed", "text"]
-"""Whether cells keep their types, or are what CSV and JSON lines can hold."""
+T = TypeVar("T")
+CellForm = Literal["typed", "text", "people"]
+"""Whether cells keep their types, or are what CSV and JSON lines can hold, or only those that identify people."""
 
-MAGIC = b"PAR1"
-"""The first bytes of a Parquet file."""
+TEXT = "string"
+"""The type of text, for `RowTable`."""
 
 _BATCH = 5_000  # rows
 _ADDED = {
@@ -133,11 +135,38 @@ def read_parquet(
         types = dict(zip(columns, schema.types, strict=True))
         if cells == "text":
             _refuse_nested(types, name)
-        rows = _rows(opened, columns, shape, untyped, _values if cells == "typed" else _texts)
+        wanted = known.names | known.chosen if cells == "people" else {*columns}
+        numbers = {number: name for number, name in enumerate(columns) if name in wanted}
+        rows = _rows(opened, numbers, shape, untyped, _texts if cells == "text" else _values)
         yield Table("parquet", columns, _translated(rows, name, pa), total=opened.metadata.num_rows, types=types)
 
 
-def _translated(rows: Iterator[ItemT | BadRowError], name: str, pa: Any) -> Iterator[ItemT | BadRowError]:
+@contextmanager
+def read_raw(file: io.FileIO, name: str, *, typed: bool) -> Generator[tuple[list[str], Iterator[InputRow]]]:
+    """Open a file, and yield the names of its columns and its rows, without regard to what they mean.
+
+    Args:
+        file: the file.
+        name: its name in messages.
+        typed: whether cells keep their types.
+
+    Raises:
+        InvalidInputError: the file is damaged; reading the rows may raise it, too.
+    """
+    pa = _parquet()
+    with opened_parquet(file, name) as opened:
+        names: list[str] = opened.schema_arrow.names
+
+        def rows() -> Iterator[InputRow]:
+            for batch in opened.iter_batches(batch_size=_BATCH):
+                columns = [(_values if typed else _texts)(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    yield dict(zip(names, cells, strict=True))
+
+        yield names, _translated(rows(), name, pa)
+
+
+def _translated(rows: Iterator[T], name: str, pa: Any) -> Iterator[T]:
     """The rows; what pyarrow raises becomes our error, also where the block of the file is not left by it."""
     try:
         yield from rows
@@ -148,17 +177,17 @@ def _translated(rows: Iterator[ItemT | BadRowError], name: str, pa: Any) -> Iter
 
 def _rows(
     opened: Any,
-    columns: Sequence[str],
+    columns: Mapping[int, str],
     shape: Shape[ItemT],
     untyped: Untyped | None,
     values: Callable[[Any], Sequence[object]],
 ) -> Iterator[ItemT | BadRowError]:
-    number = 0
+    number, names = 0, [*columns.values()]
     for batch in opened.iter_batches(batch_size=_BATCH):
-        arrays = [values(column) for column in batch.columns]
+        arrays = [values(batch.column(position)) for position in columns]
         for cells in zip(*arrays, strict=True):
             number += 1
-            item = item_of_row(number, dict(zip(columns, cells, strict=True)), shape, untyped)
+            item = item_of_row(number, dict(zip(names, cells, strict=True)), shape, untyped)
             yield item
 
 
@@ -233,7 +262,7 @@ class RowTable:
 
     def __init__(self, file: Any, columns: Sequence[str], types: Mapping[str, Any]) -> None:
         pa = _parquet()
-        self._schema: Any = pa.schema([(name, types.get(name) or _type_of(name, pa)) for name in columns])
+        self._schema: Any = pa.schema([(name, _type_of(name, types, pa)) for name in columns])
         self._writer: Any = pa.parquet.ParquetWriter(file, self._schema)
         self._waiting: list[InputRow] = []
 
@@ -261,7 +290,9 @@ class RowTable:
             self._waiting.clear()
 
 
-def _type_of(name: str, pa: Any) -> Any:
+def _type_of(name: str, types: Mapping[str, Any], pa: Any) -> Any:
+    if name in types:
+        return pa.type_for_alias(types[name]) if isinstance(types[name], str) else types[name]
     return pa.timestamp("us", tz="UTC") if name in _TIMES else pa.type_for_alias(_ADDED.get(name, "string"))
 
 

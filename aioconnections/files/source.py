@@ -25,7 +25,17 @@ from aioconnections.files.dialect import format_of_name
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import NO_FIELD_LIMIT
 
-__all__ = ["Ahead", "count_rows", "encoding_of", "long_fields", "opened", "ready", "text_errors"]
+__all__ = [
+    "PARQUET",
+    "Ahead",
+    "count_rows",
+    "encoding_of",
+    "long_fields",
+    "opened",
+    "opened_any",
+    "ready",
+    "text_errors",
+]
 
 T = TypeVar("T")
 
@@ -33,11 +43,13 @@ _AHEAD = 256  # items
 _LONGEST_MARK = 4  # bytes
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _BYTES = "aioconnections.bytes"  # an error handler
+PARQUET = b"PAR1"
+"""The first bytes of a Parquet file."""
 _AS_CSV = 'save it as CSV (in Excel: "CSV UTF-8")'
 _FOREIGN = {
     b"PK\x03\x04": f"an Excel or OpenDocument workbook, or another ZIP file; {_AS_CSV}",
     b"\xd0\xcf\x11\xe0": f"an Excel workbook; {_AS_CSV}",
-    b"PAR1": "a Parquet file; convert it to CSV",
+    b"PAR1": "a Parquet file, which cannot be read from a pipe; name the file",
     b"\x1f\x8b": "compressed with gzip; decompress it first, as in: gzip -dc FILE | aioconnections …",
 }
 
@@ -54,6 +66,31 @@ def opened(source: Path | io.FileIO, encoding: str | None = None) -> Generator[i
     """
     with long_fields(), _opened(source) as raw:
         yield _decoded(raw, source if isinstance(source, Path) else None, encoding)
+
+
+@contextmanager
+def opened_any(source: Path | io.FileIO, encoding: str | None = None) -> Generator[io.TextIOWrapper | io.FileIO]:
+    """Open a file as text, as `opened` does, or if it is a Parquet file, as bytes.
+
+    Raises:
+        InvalidInputError: see `opened`.
+    """
+    with long_fields(), _opened(source) as raw:
+        if _is_parquet(raw):
+            yield raw
+        else:
+            yield _decoded(raw, source if isinstance(source, Path) else None, encoding)
+
+
+def _is_parquet(raw: io.FileIO) -> bool:
+    try:
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+            return False
+        head = _head(raw)
+        _ = raw.seek(-len(head), os.SEEK_CUR)
+    except OSError:
+        return False  # reported when it is read as text
+    return head == PARQUET
 
 
 _limits = threading.Lock()
@@ -175,7 +212,7 @@ def count_rows(path: Path | None) -> int | None:
 
 
 @contextmanager
-def ready(items: Iterator[T], file: IO[str] | None) -> Generator[Ahead[T] | Iterator[T]]:
+def ready(items: Iterator[T], file: IO[str] | io.FileIO | None) -> Generator[Ahead[T] | Iterator[T]]:
     """Yield `items`, read ahead by a thread if `file` may block the event loop. `file` is None if no file is read."""
     if file is None or stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         yield items  # a thread would cost more than reading

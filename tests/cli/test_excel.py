@@ -309,10 +309,10 @@ PARQUET = b"PAR1\x15\x04\x15\x10"
         ("p.xlsx", WORKBOOK, "is an Excel or OpenDocument workbook"),
         ("p.ods", WORKBOOK, "is an Excel or OpenDocument workbook"),
         ("p.xls", OLE, "is an Excel workbook"),
-        ("p.parquet", PARQUET, "is a Parquet file; convert it to CSV"),
+        ("p.parquet", PARQUET, "is not a valid Parquet file: "),
         ("p.csv", WORKBOOK, "is an Excel or OpenDocument workbook"),
         ("p.csv", OLE, 'save it as CSV (in Excel: "CSV UTF-8")'),
-        ("p.csv", PARQUET, "is a Parquet file"),
+        ("p.csv", PARQUET, "is not a valid Parquet file: "),
         ("p.csv", b"\x1f\x8b\x08\x00", "decompress it first"),
         ("p.xlsx", b"", "is named like a workbook of a spreadsheet program; save it as CSV"),
         ("p.XLS", b"userid,source_userid,target_userid\n", "rename it if it is CSV"),
@@ -345,7 +345,9 @@ def test_a_workbook_is_told_by_its_first_bytes_on_standard_input(
 def test_no_result_gets_the_name_of_a_workbook(command: Command, arguments: tuple[str, ...]) -> None:
     said = command(*arguments, "--output", "result.xlsx")
     assert said.code == 2
-    assert "The result is CSV or JSON lines, but result.xlsx is named like a workbook" in " ".join(said.err.split())
+    assert "The result is CSV, JSON lines or Parquet, but result.xlsx is named like a workbook" in " ".join(
+        said.err.split()
+    )
     assert not Path("result.xlsx").exists()
 
 
