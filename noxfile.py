@@ -54,6 +54,7 @@ SMOKE = (
     "tests/otel/test_instrumentation.py",
     "tests/otel/test_metrics.py",
     "tests/otel/test_spans.py",
+    "tests/client/test_table_sources.py",
     "tests/test_clock.py",
 )
 # Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
