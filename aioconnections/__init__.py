@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from aioconnections.client.caller import OnProgress, PairLike, PersonLike
     from aioconnections.client.items import ConnectionLike
     from aioconnections.client.network import Member, Network
-    from aioconnections.client.sources import Source, Tabular
     from aioconnections.client.table_source import TableSource
     from aioconnections.clock import Clock
     from aioconnections.journal import Journal
@@ -102,7 +101,7 @@ if TYPE_CHECKING:
     from aioconnections.session.listing import Stream
     from aioconnections.session.telemetry import Attempt, Progress, Stats, Wait
     from aioconnections.shared.settings import RedisShared, Share
-    from aioconnections.tables import IdentityKind, pairs_from
+    from aioconnections.tables import IdentityKind, Tabular, pairs_from
     from aioconnections.transport.as_httpx import LaneTransport
     from aioconnections.transport.tls import Verify
 
@@ -198,7 +197,6 @@ __all__ = [
     "ServiceDocument",
     "Share",
     "SharedStoreError",
-    "Source",
     "Stats",
     "Status",
     "StatusCache",
@@ -249,9 +247,8 @@ _LAZY = {
     "Edge": "aioconnections.records",
     "Member": "aioconnections.client.network",
     "Network": "aioconnections.client.network",
-    "Source": "aioconnections.client.sources",
     "TableSource": "aioconnections.client.table_source",
-    "Tabular": "aioconnections.client.sources",
+    "Tabular": "aioconnections.tables",
     "Email": "aioconnections.records",
     "Identity": "aioconnections.records",
     "Invitation": "aioconnections.records",

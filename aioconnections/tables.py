@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from decimal import Decimal
 from numbers import Integral
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast, overload
 
@@ -20,6 +19,7 @@ from aioconnections.records import Email, Identity, Key, Pair, Userid
 __all__ = [
     "ArrowTable",
     "IdentityKind",
+    "Tabular",
     "cell_text",
     "identity_in",
     "identity_in_row",
@@ -39,6 +39,14 @@ _EXACT = 2**53  # floats represent every whole number below this
 # Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
 _DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
 _EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
+
+
+class Tabular(Protocol):
+    """A table of pandas, polars, duckdb, pyarrow or another library with the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> object:
+        """The stream of batches."""
+        ...
 
 
 class ArrowTable(Protocol):
@@ -164,6 +172,8 @@ def cell_text(value: object, column: str) -> str | None:
         return None if not value or value.isspace() else value
     if value is None or _is_missing(value):
         return None
+    from decimal import Decimal  # seldom needed, and slow to load
+
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return str(int(value))
     if isinstance(value, float | Decimal):

@@ -155,8 +155,7 @@ class TableStream:
         finally:
             with self._lock:
                 self._is_reading = False
-                if self._is_closed:  # type: ignore[unreachable, unused-ignore] # another thread has called `close`
-                    self._release()
+                self._release_if_closed()
 
     def close(self) -> None:
         """Release the source; if it is being read in another thread, as soon as that has ended."""
@@ -164,6 +163,10 @@ class TableStream:
             self._is_closed = True
             if not self._is_reading:
                 self._release()
+
+    def _release_if_closed(self) -> None:
+        if self._is_closed:
+            self._release()
 
     def _release(self) -> None:
         reader, self._reader, self._pieces = self._reader, None, None

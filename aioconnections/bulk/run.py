@@ -319,7 +319,7 @@ class Outcomes(Generic[OutT]):
         """Run to the end and return a `pyarrow.Table` with a row for each outcome, in the order of their delivery.
 
         The run is entered and left here: call this instead of ``async with``. If the source of the run is a table, its
-        columns come first, with their types and values, whatever they hold; otherwise the people of each item, in
+        columns come first, with their types and values; otherwise the people of each item, in
         columns such as ``source_email``. Then come the columns of the outcome, which replace those of the same names:
 
         - ``index`` (int64) and ``outcome`` (text), as in `Outcome.as_dict`;

@@ -49,9 +49,9 @@ def rows_to(
         OSError: a row cannot be written; ``filename`` is the file.
     """
     if form == "parquet":
-        with output_file(output, source, "utf-8") as result, result.parquet(columns, types or {}, before) as rows:
-            yield rows
-            rows.finish()
+        with output_file(output, source, "utf-8") as result, result.parquet(columns, types or {}, before) as table:
+            yield table
+            table.finish()
         return
     text = source.encoding if isinstance(source, TextIOWrapper) and form == "csv" else "utf-8"
     encoding, marked = output_encoding(text)

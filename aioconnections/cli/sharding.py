@@ -136,9 +136,9 @@ class ShardSource(Source):
                 people = evolve(table, columns=columns, rows=choice.of_people(table), total=total)
                 yield cast("Table[ItemT]", people), file
             else:
-                total = None if table.total is None else -(-table.total // self.shard.of)
+                share = None if table.total is None else -(-table.total // self.shard.of)
                 types = {carried(name): kind for name, kind in table.types.items()}
-                yield evolve(table, columns=columns, rows=choice.of(table.rows), total=total, types=types), file
+                yield evolve(table, columns=columns, rows=choice.of(table.rows), total=share, types=types), file
 
     def expected(self, table: Table[Any], options: Rows) -> int | None:
         """See `Source`. Shards of a file have about the same size."""

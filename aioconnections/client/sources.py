@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-__all__ = ["Source", "Tabular", "source_of"]
+if TYPE_CHECKING:
+    from aioconnections.tables import Tabular
+
+__all__ = ["Source", "source_of"]
 
 T = TypeVar("T")
 
 _SIGNS = ("__arrow_c_stream__", "__arrow_c_array__", "collect_schema", "iloc")  # the last two to refuse a table
 
 
-class Tabular(Protocol):
-    """A table of pandas, polars, duckdb, pyarrow or another library with the Arrow PyCapsule interface."""
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> object:
-        """The stream of batches."""
-        ...
-
-
-Source: TypeAlias = Iterable[T] | AsyncIterable[T] | Tabular
+Source: TypeAlias = "Iterable[T] | AsyncIterable[T] | Tabular"
 """A source of items: any iterable or async iterable, or a table with a row for each item; see `TableSource`."""
 
 

@@ -1,4 +1,4 @@
-"""Tables as sources of bulk runs: which columns name the people, and what becomes of a row.
+"""Tables as sources of bulk runs: which columns name the people, and which item each row is.
 
 The columns are those of files on the command line, and may be spelled as in "Source Email".
 """
@@ -16,7 +16,6 @@ from aioconnections.arrow.loading import pyarrow
 from aioconnections.arrow.reading import TableRow, TableStream, is_table, refuse_no_table, shown
 from aioconnections.bulk.table_rows import TableRows
 from aioconnections.client.items import Invite, connection_ref
-from aioconnections.client.sources import Tabular
 from aioconnections.columns import (
     BARE,
     COLUMNS,
@@ -32,7 +31,7 @@ from aioconnections.columns import (
 from aioconnections.errors import InvalidInputError
 from aioconnections.records import Connection, Invitation, Pair, Person
 from aioconnections.reprs import frozen
-from aioconnections.tables import IdentityKind, identity_in_row, name_in_row
+from aioconnections.tables import IdentityKind, Tabular, identity_in_row, name_in_row
 
 __all__ = ["SHAPES", "TableRowError", "TableShape", "TableSource", "rows_of"]
 

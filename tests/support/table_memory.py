@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import httpx
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped, unused-ignore] # its types are a package of their own
 import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped, unused-ignore] # it has no types
 
