@@ -28,6 +28,8 @@ def source_of(source: object, shape: Literal["pairs", "people", "invites", "conn
     """
     if not any(hasattr(source, name) for name in _SIGNS):
         return source
+    if hasattr(source, "iloc") and not hasattr(source, "columns"):  # a column of pandas may hold any objects
+        return source
     from aioconnections.client.table_source import SHAPES, rows_of
 
     return rows_of(source, SHAPES[shape])

@@ -243,12 +243,18 @@ async def test_what_is_no_table_of_pairs_is_refused_at_once(make: Callable[[], A
     assert problem in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [lambda: pd.Series([1]), lambda: pl.Series([1]), lambda: pa.chunked_array([[1]])])
+@pytest.mark.parametrize("make", [lambda: pl.Series([1]), lambda: pa.chunked_array([[1]])])
 @pytest.mark.asyncio
 async def test_a_column_is_no_table(make: Callable[[], Any]) -> None:
     async with instant() as client:
         with pytest.raises(InvalidInputError, match="expected a table with named columns, not a"):
             await client.check_many(make()).collect()
+
+
+@pytest.mark.asyncio
+async def test_a_column_of_pandas_may_hold_pairs() -> None:
+    async with instant() as client:
+        assert (await client.check_many(pd.Series(PAIRS, dtype=object)).drain()).checked == len(PAIRS)
 
 
 @pytest.mark.asyncio
