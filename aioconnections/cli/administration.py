@@ -26,7 +26,7 @@ def connect(
     error.
 
     Args:
-        pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.
+        pairs: CSV with a header, JSON lines or Parquet, with the columns of "check". Omitted or "-": standard input.
         server: Server, login and speed.
         message: Message of the connection.
         run: Time limit and journal.
@@ -47,7 +47,7 @@ def disconnect(
     rejected, failed, unprocessed or unreadable), was (the status before), attempts, elapsed_ms and error.
 
     Args:
-        pairs: CSV with a header, or JSON lines, with the columns of "check". Omitted or "-": standard input.
+        pairs: CSV with a header, JSON lines or Parquet, with the columns of "check". Omitted or "-": standard input.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.

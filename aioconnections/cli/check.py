@@ -50,9 +50,9 @@ def check(
     When the run has ended, part-3.csv.shard.json is written, which "aioconnections merge" needs beside the part.
 
     Args:
-        pairs: CSV with a header, or JSON lines. Columns are source_email, source_userid or source_key, and likewise
-            target_email, target_userid or target_key; others are copied to the result. With --against, people. Omitted
-            or "-": standard input.
+        pairs: CSV with a header, JSON lines or Parquet. Columns are source_email, source_userid or source_key, and
+            likewise target_email, target_userid or target_key; others are copied to the result. With --against, people.
+            Omitted or "-": standard input.
         people: Files of people.
         plan: How to find out: one check for each pair, or automatically also by reading lists of colleagues, where one
             list answers many pairs. Lists are used only after checks have confirmed them. Many thousands of pairs among

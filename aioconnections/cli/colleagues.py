@@ -33,8 +33,8 @@ def invite(
     side), attempts, elapsed_ms and error. A duplicate repeats the person of an earlier row; it is not a failure.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
-            Omitted or "-": standard input.
+        people: CSV with a header, JSON lines or Parquet. Columns are email, userid or key; others are copied to the
+            result. Omitted or "-": standard input.
         server: Server, login and speed.
         person: One person instead of a file.
         message: Message of the invitation.
@@ -63,8 +63,9 @@ def accept(
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id, or the columns are those of "check",
-            with you as the source and the person who invited you as the target. Omitted or "-": standard input.
+        connections: CSV with a header, JSON lines or Parquet. The column is connection_id, or the columns are those of
+            "check", with you as the source and the person who invited you as the target. Omitted or "-": standard
+            input.
         server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
         run: Time limit and journal.
@@ -93,8 +94,8 @@ def remove(
     attempts, elapsed_ms and error.
 
     Args:
-        connections: CSV with a header, or JSON lines. The column is connection_id, or the columns are those of "check".
-            Omitted or "-": standard input.
+        connections: CSV with a header, JSON lines or Parquet. The column is connection_id, or the columns are those of
+            "check". Omitted or "-": standard input.
         server: Server, login and speed.
         connection_id: Id of one connection instead of a file.
         run: Time limit and journal.
@@ -134,8 +135,8 @@ def colleagues(  # noqa: PLR0913 # the vendor's parameters, all by name
     recorded has neither names nor a time.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
-            Omitted or "-": standard input.
+        people: CSV with a header, JSON lines or Parquet. Columns are email, userid or key; others are copied to the
+            result. Omitted or "-": standard input.
         server: Server, login and speed.
         person: One person instead of a file.
         status: Status of the connections; only the person can list those that are not accepted.

@@ -47,8 +47,8 @@ def _invite(
 
     Args:
         uuid: Id of the community.
-        people: CSV with a header, or JSON lines. Columns are email or userid; others are copied to the result. Omitted
-            or "-": standard input.
+        people: CSV with a header, JSON lines or Parquet. Columns are email or userid; others are copied to the result.
+            Omitted or "-": standard input.
         server: Server, login and speed.
         person: One person instead of a file.
         title: Title of the invitations.
@@ -105,8 +105,8 @@ def _accept(
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is community_uuid; others are copied to the result. Omitted
-            or "-": standard input.
+        file: CSV with a header, JSON lines or Parquet. The column is community_uuid; others are copied to the result.
+            Omitted or "-": standard input.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.
@@ -127,8 +127,8 @@ def _decline(
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is edit_href; others are copied to the result. Omitted or
-            "-": standard input.
+        file: CSV with a header, JSON lines or Parquet. The column is edit_href; others are copied to the result.
+            Omitted or "-": standard input.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.
@@ -149,8 +149,8 @@ def _revoke(
     rejected, failed, unprocessed or unreadable), attempts, elapsed_ms and error.
 
     Args:
-        file: CSV with a header, or JSON lines. The column is edit_href; others are copied to the result. Omitted or
-            "-": standard input.
+        file: CSV with a header, JSON lines or Parquet. The column is edit_href; others are copied to the result.
+            Omitted or "-": standard input.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How rows are read and written.

@@ -20,9 +20,9 @@ def network(
 ) -> int:
     """Find the connections within a group: each pair of colleagues among the people in a file, once.
 
-    The result is CSV, JSON lines, or GraphML for Gephi and networkx, as in "aioconnections network people.csv --output
-    network.graphml". It is written when the list of each person has been read, and an existing file is replaced at
-    once.
+    The result is CSV, JSON lines, Parquet, or GraphML for Gephi and networkx, as in "aioconnections network people.csv
+    --output network.graphml". It is written when the list of each person has been read, and an existing file is
+    replaced at once.
 
     In CSV and JSON lines each pair is one row: source_userid, source_key, source_email, source_name, and likewise
     target_…, status, updated, seen_from ("both", or "one" if only one of the two lists shows the other person) and
@@ -33,7 +33,8 @@ def network(
     known. A list that a journal has recorded has neither names nor times, and the result has no recorded_at.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key. Omitted or "-": standard input.
+        people: CSV with a header, JSON lines or Parquet. Columns are email, userid or key. Omitted or "-": standard
+            input.
         server: Server, login and speed.
         run: Time limit and journal.
         rows: How people are read and the network is written.

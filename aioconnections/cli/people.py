@@ -31,8 +31,8 @@ def profile(
     error. The name and the found columns are empty for an unknown person.
 
     Args:
-        people: CSV with a header, or JSON lines. Columns are email, userid or key; others are copied to the result.
-            Omitted or "-": standard input.
+        people: CSV with a header, JSON lines or Parquet. Columns are email, userid or key; others are copied to the
+            result. Omitted or "-": standard input.
         server: Server, login and speed.
         person: One person instead of a file.
         run: Time limit.

@@ -76,7 +76,7 @@ class Source:
     """The input of a command.
 
     Attributes:
-        path: CSV or JSON lines; None for standard input.
+        path: CSV, JSON lines or Parquet; None for standard input.
         given: the only row, if options give one instead of a file; values of options that were not given are None.
         message: the message to send for each row, if any.
     """
