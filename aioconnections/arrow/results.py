@@ -94,6 +94,8 @@ class ResultTable:
         people, details = _DETAILS[gives]
         self._added = ("index", "outcome", *(people if carried is None else ()), *details, *_LAST)
         fields = [] if carried is None else [field for field in carried if field.name not in self._added]
+        self._empty: dict[Any, Any] = {}  # columns without values, by type
+        self._empty_rows = 0
         self._carried = None if carried is None else [carried.names.index(field.name) for field in fields]
         self.schema: Any = pa.schema([*fields, *(pa.field(name, _type_of(name, pa)) for name in self._added)])
 
@@ -106,12 +108,14 @@ class ResultTable:
         """
         pa = pyarrow()
         values = [outcome.as_dict() for outcome in outcomes]
-        empty: dict[Any, Any] = {}
+        if self._empty_rows != len(values):
+            self._empty, self._empty_rows = {}, len(values)
+        empty = self._empty
         columns = [] if self._carried is None else taken(rows, self._carried, self.schema)
         for name in self._added:
             own, kind = _OWN.get(name), self.schema.field(name).type
             cells = [row[name] for row in values] if own is None else [*map(own, outcomes)]
-            if all(cell is None for cell in cells):  # columns without values share their memory
+            if all(cell is None for cell in cells):  # those of all batches share their memory
                 column = empty[kind] = empty.get(kind) or pa.nulls(len(cells), kind)
             else:
                 column = pa.array(cells, kind)
