@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -32,6 +33,7 @@ __all__ = ["SETTINGS", "ConfigFile", "config_path", "read_config"]
 _VARIABLE = "AIOCONNECTIONS_CONFIG"
 _DEFAULT = "default_profile"
 _PROFILES = "profiles"
+_LARGEST = 1 << 20  # bytes
 
 Kind: TypeAlias = Literal["text", "path", "switch", "whole number", "number"]
 
@@ -139,13 +141,27 @@ def read_config() -> ConfigFile | None:
     """
     path = config_path()
     try:
-        content = path.read_bytes()
+        content = _content(path)
     except OSError as error:
         absent = error.errno in {errno.ENOENT, errno.ENOTDIR} and not path.is_symlink()
         if absent and not os.environ.get(_VARIABLE):
             return None
         raise InvalidInputError(f"{_file(path)}: {error.strerror}") from None
     return _parsed(path, content)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; one that could block or be endless, such as a pipe, is not opened."""
+    if str(path) == os.devnull:
+        return b""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # the error of a folder is raised below
+        raise InvalidInputError(f"{_file(path)} is not a regular file; choose another one in {_VARIABLE}")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise InvalidInputError(f"{_file(path)} is larger than {_LARGEST >> 20} MiB; choose another one in {_VARIABLE}")
+    return content
 
 
 def _parsed(path: Path, content: bytes) -> ConfigFile:

@@ -285,6 +285,32 @@ def test_files_that_cannot_be_read(
     assert tmp_path in path.parents
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_file_that_could_block_or_be_endless_is_not_opened(
+    config_file: ConfigFile, command: Command, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
+) -> None:
+    path = config_file("")
+    path.unlink()
+    if is_named:
+        path = Path("/dev/zero")
+        monkeypatch.setenv("AIOCONNECTIONS_CONFIG", str(path))
+    else:
+        os.mkfifo(path)
+    said = command("search", "x")
+    problem = "is not a regular file; choose another one in AIOCONNECTIONS_CONFIG"
+    assert (said.code, said.err) == (2, f"aioconnections: {path} {problem}\n")
+
+
+def test_the_largest_file(config_file: ConfigFile, command: Command) -> None:
+    config_file(PROD + "#" * ((1 << 20) - len(PROD)))
+    assert command("config").code == 0
+    path = config_file(PROD + "#" * ((1 << 20) - len(PROD) + 1))
+    said = command("config")
+    assert said.code == 2
+    assert said.err.startswith(f"aioconnections: {path} is larger than 1 MiB; ")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_file_without_permission(config_file: ConfigFile, command: Command) -> None:
     path = config_file(PROD)
