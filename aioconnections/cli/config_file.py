@@ -34,6 +34,7 @@ _VARIABLE = "AIOCONNECTIONS_CONFIG"
 _DEFAULT = "default_profile"
 _PROFILES = "profiles"
 _LARGEST = 1 << 20  # bytes
+_GREATEST = 1 << 63  # TOML promises no more; Python refuses to print numbers of thousands of digits
 
 Kind: TypeAlias = Literal["text", "path", "switch", "whole number", "number"]
 
@@ -113,6 +114,8 @@ class ConfigFile:
             raise InvalidInputError(f"{where} must be {expected}")
         if isinstance(value, str) and (not value or "\0" in value):
             raise InvalidInputError(f"{where} is {'empty; remove it' if not value else 'not text'}")
+        if isinstance(value, int) and abs(value) > _GREATEST:
+            raise InvalidInputError(f"{where} is too large a number")
         if kind == "switch":
             return "true" if value else "false"
         if kind != "path":
@@ -169,6 +172,7 @@ def _parsed(path: Path, content: bytes) -> ConfigFile:
 
     try:
         tables = cast("dict[str, object]", tomllib.loads(content.decode("utf-8-sig")))
+        secrets = [*_secrets(tables, ())]
     except UnicodeDecodeError:
         raise InvalidInputError(f"{_file(path)} is not text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
@@ -177,7 +181,9 @@ def _parsed(path: Path, content: bytes) -> ConfigFile:
         raise InvalidInputError(f"{_file(path)}: {place}{error.args[0] if found is None else found[1]}") from None
     except RecursionError:
         raise InvalidInputError(f"{_file(path)} is nested too deeply") from None
-    for keys in _secrets(tables, ()):
+    except ValueError:  # of int()
+        raise InvalidInputError(f"{_file(path)}: a number has too many digits") from None
+    for keys in secrets:
         raise InvalidInputError(
             f"{_file(path)}: {_quoted('.'.join(keys))} looks like a secret, which this file must not hold; remove it, "
             'and use "aioconnections login", which stores a password in the keyring'

@@ -190,6 +190,10 @@ PROBLEMS = {
     "[profiles.prod]\nurl = 'a'\nurl = 'b'\n": ([], "line 3, column 10: Cannot overwrite a value"),
     '[profiles.p]\nurl = "': ([], "at its end: "),
     "x = " + "[" * 5_000: ([], "nested too deeply"),
+    ".".join("x" * 5_000) + " = 1": ([], "nested too deeply"),
+    "[profiles.p]\nmax_connections = " + "1" * 5_000: ([], "a number has too many digits"),
+    "[profiles.p]\nmax_connections = 0x" + "f" * 5_000: (["--profile", "p"], "max_connections is too large a number"),
+    "[profiles.p]\nmax_per_second = 0x" + "f" * 5_000: (["--profile", "p"], "max_per_second is too large a number"),
 }
 
 
