@@ -36,14 +36,14 @@ _PROFILES = "profiles"
 _LARGEST = 1 << 20  # bytes
 _GREATEST = 1 << 63  # TOML promises no more; Python refuses to print numbers of thousands of digits
 
-Kind: TypeAlias = Literal["text", "path", "switch", "whole number", "number"]
+Kind: TypeAlias = Literal["text", "path", "switch", "whole number", "number", "log level", "kind of path"]
 
 SETTINGS: dict[str, Kind] = {
     "url": "text",
     "user": "text",
     "password_file": "path",
     "token_file": "path",
-    "token_paths": "text",
+    "token_paths": "kind of path",
     "ca_file": "path",
     "client_cert": "path",
     "client_key": "path",
@@ -54,7 +54,7 @@ SETTINGS: dict[str, Kind] = {
     "shared_namespace": "text",
     "shared_fallback": "whole number",
     "attempt_timeout": "number",
-    "log_level": "text",
+    "log_level": "log level",
 }
 """What a profile may set: the options of the group "Server", with underscores instead of hyphens."""
 
@@ -64,6 +64,8 @@ _EXPECTED: dict[Kind, tuple[tuple[type, ...], str]] = {
     "switch": ((bool,), "true or false"),
     "whole number": ((int,), "a whole number"),
     "number": ((int, float), "a number"),
+    "log level": ((str,), '"debug", "info" or "warning"'),
+    "kind of path": ((str,), '"oauth" or "ordinary"'),
 }
 _SECRET = r"passw|passphrase|pwd|secret|token|api_?key|credential|authorization|bearer|cookie|ltpa"  # noqa: S105 # a pattern
 
@@ -114,6 +116,8 @@ class ConfigFile:
             raise InvalidInputError(f"{where} must be {expected}")
         if isinstance(value, str) and (not value or "\0" in value):
             raise InvalidInputError(f"{where} is {'empty; remove it' if not value else 'not text'}")
+        if kind in {"log level", "kind of path"} and f'"{value}"' not in expected:
+            raise InvalidInputError(f"{where} must be {expected}")  # the message of Cyclopts would quote the value
         if isinstance(value, int) and abs(value) > _GREATEST:
             raise InvalidInputError(f"{where} is too large a number")
         if kind == "switch":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -121,6 +122,18 @@ def test_values_of_each_kind(config_file: ConfigFile, shown: Callable[..., dict[
     assert shown()["settings"]["max_per_second"] == {"value": 20, "source": "default profile", "name": "prod"}
 
 
+@pytest.mark.parametrize("setting", ["log_level", "token_paths"])
+def test_a_profile_may_have_every_choice_of_an_option(
+    config_file: ConfigFile, command: Command, shown: Callable[..., dict[str, Any]], setting: str
+) -> None:
+    refused = command("config", f"--{setting.replace('_', '-')}", "x").err
+    choices = re.findall(r'"(\w+)"', refused.partition("Choose from")[2])
+    assert len(choices) > 1
+    for choice in choices:
+        config_file(f"[profiles.p]\n{setting} = '{choice}'\n")
+        assert shown("--profile", "p")["settings"][setting]["value"] == choice
+
+
 def test_config_as_text(config_file: ConfigFile, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config_file(PROD)
     monkeypatch.setenv("AIOCONNECTIONS_USER", "bsmith")
@@ -172,8 +185,9 @@ PROBLEMS = {
         "config.toml: it must be a whole number, at least 1",
     ),
     "[profiles.p]\nmax_per_second = inf\n": (["--profile", "p"], "max_per_second in the profile"),
-    "[profiles.p]\nlog_level = 'loud'\n": (["--profile", "p"], 'log_level in the profile "p"'),
-    "[profiles.p]\ntoken_paths = 'x'\n": (["--profile", "p"], 'token_paths in the profile "p"'),
+    "[profiles.p]\nlog_level = 'gehe1m'\n": (["--profile", "p"], 'log_level must be "debug", "info" or "warning"'),
+    "[profiles.p]\nlog_level = 3\n": (["--profile", "p"], 'log_level must be "debug", "info" or "warning"'),
+    "[profiles.p]\ntoken_paths = 'gehe1m'\n": (["--profile", "p"], 'token_paths must be "oauth" or "ordinary"'),
     "[profiles.p]\npassword_file = 'x'\n": (["--profile", "p"], "password_file needs url and user in the same profile"),
     "[profiles.p]\ntoken_file = 'x'\n": (["--profile", "p"], "token_file needs url in the same profile"),
     "[profiles.p]\nurl = 'http://h'\nuser = 'u'\ntoken_file = 'x'\npassword_file = 'x'\n": (
