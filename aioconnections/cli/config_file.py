@@ -67,7 +67,8 @@ _EXPECTED: dict[Kind, tuple[tuple[type, ...], str]] = {
     "log level": ((str,), '"debug", "info" or "warning"'),
     "kind of path": ((str,), '"oauth" or "ordinary"'),
 }
-_SECRET = r"passw|passphrase|pwd|secret|token|api_?key|credential|authorization|bearer|cookie|ltpa"  # noqa: S105 # a pattern
+_SECRET = r"pass|pwd|^pw$|secret|token|(api|access|private)_?key|credential|^auth|bearer|cookie|jwt|ltpa"  # noqa: S105 # a pattern
+_PRIVATE_KEY = "PRIVATE KEY-----"  # ends the first line of a key in PEM format
 
 
 @frozen
@@ -215,19 +216,31 @@ def _secrets(tables: Mapping[str, object], above: tuple[str, ...]) -> Iterator[t
     """The keys that look like secrets, or whose values hold one."""
     for key, value in tables.items():
         name, keys = key.replace("-", "_").lower(), (*above, key)
-        is_profile = above in {(), (_PROFILES,)} and isinstance(value, dict)  # its name is free
-        if not is_profile and name not in SETTINGS and re.search(_SECRET, name):
+        is_named_freely = above in {(), (_PROFILES,)} and _is_table(value)  # as a profile is
+        if not is_named_freely and name not in SETTINGS and re.search(_SECRET, name):
             yield keys
-        if name == "shared" and isinstance(value, str) and _has_password(value):
-            yield keys
-        inner: list[object] = cast("list[object]", value) if isinstance(value, list) else [value]
-        for table in inner:
-            if isinstance(table, dict):
-                yield from _secrets(cast("dict[str, object]", table), keys)
+        yield from _secrets_in(name, value, keys)
 
 
-def _has_password(url: str) -> bool:
-    """Whether the URL of a Redis server holds a password."""
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _secrets_in(name: str, value: object, keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The keys of a value that is a secret, or of those in it."""
+    if isinstance(value, str) and (_PRIVATE_KEY in value or _has_password(name, value)):
+        yield keys
+    elif isinstance(value, dict):
+        yield from _secrets(cast("dict[str, object]", value), keys)
+    elif isinstance(value, list):
+        for part in cast("list[object]", value):
+            yield from _secrets_in(name, part, keys)
+
+
+def _has_password(name: str, url: str) -> bool:
+    """Whether the value of a setting is a URL that holds a password."""
+    if name != "shared":
+        return name == "url" and re.search(r"//[^/?#]*:[^/?#]*@", url) is not None
     from aioconnections.shared.settings import RedisShared
 
     try:

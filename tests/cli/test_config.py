@@ -194,7 +194,7 @@ PROBLEMS = {
         ["--profile", "p"],
         "cannot be used together",
     ),
-    "[profiles.p]\nurl = 'https://u:gehe1m@h'\n": (
+    "[profiles.p]\nurl = 'https://gehe1m@h'\n": (
         ["--profile", "p"],
         "a URL must not contain a user, a password or a fragment",
     ),
@@ -239,6 +239,12 @@ def test_what_is_wrong_with_a_file_is_one_line_that_names_it(
         "[profiles.other]\nshared = 'redis://:gehe1m@h:6379'\n",
         "[profiles.other]\nshared = 'redis://h:6379/0?password=gehe1m'\n",
         "[profiles.other]\nshared = '//:gehe1m@h'\n",
+        "[profiles.other]\nurl = 'https://ajones:gehe1m@h'\n",
+        "[profiles.other]\nURL = 'https://ajones:gehe1m@h:8443/social'\n",
+        "[profiles.other]\nlogins = [[{password = 'gehe1m'}]]\n",
+        "[profiles.other]\npass = 'gehe1m'\n",
+        "[profiles.other]\nprivate-key = 'gehe1m'\n",
+        "[profiles.other]\nclient_key = '''-----BEGIN RSA PRIVATE KEY-----\ngehe1m'''\n",
         "password = 'gehe1m'\n",
     ],
 )
@@ -250,6 +256,15 @@ def test_a_secret_in_any_profile_is_refused_and_not_shown(config_file: ConfigFil
         assert said.err.startswith(f'aioconnections: {path}: "')
         assert 'use "aioconnections login", which stores a password in the keyring' in said.err
         assert "gehe1m" not in said.err
+
+
+def test_a_port_and_an_at_sign_in_a_url_are_no_secret(
+    config_file: ConfigFile, shown: Callable[..., dict[str, Any]]
+) -> None:
+    config_file("[profiles.p]\nurl = 'https://c.example.com:8443/a@b'\nshared = 'redis://r.example.com:6379/0'\n")
+    settings = shown("--profile", "p")["settings"]
+    assert settings["url"]["value"] == "https://c.example.com:8443/a@b"
+    assert settings["shared"]["value"] == "redis://r.example.com:6379/0"
 
 
 def test_the_name_of_a_profile_is_free(config_file: ConfigFile, shown: Callable[..., dict[str, Any]]) -> None:
