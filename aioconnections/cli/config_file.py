@@ -68,6 +68,14 @@ _EXPECTED: dict[Kind, tuple[tuple[type, ...], str]] = {
     "kind of path": ((str,), '"oauth" or "ordinary"'),
 }
 _SECRET = r"pass|pwd|^pw$|secret|token|(api|access|private)_?key|credential|^auth|bearer|cookie|jwt|ltpa"  # noqa: S105 # a pattern
+_KEYRING = 'use "aioconnections login", which stores a password in the keyring'
+_OTHER_PLACES = {
+    "shared": "set AIOCONNECTIONS_SHARED",
+    "shared_secret": "set AIOCONNECTIONS_SHARED_SECRET",
+    "client_key": "name the file of the key",
+    "client_key_password": "set AIOCONNECTIONS_CLIENT_KEY_PASSWORD",
+    "token": "use token_file, or set AIOCONNECTIONS_TOKEN",
+}
 _PRIVATE_KEY = "PRIVATE KEY-----"  # ends the first line of a key in PEM format
 
 
@@ -189,9 +197,10 @@ def _parsed(path: Path, content: bytes) -> ConfigFile:
     except ValueError:  # of int()
         raise InvalidInputError(f"{_file(path)}: a number has too many digits") from None
     for keys in secrets:
+        advice = _OTHER_PLACES.get(keys[-1].replace("-", "_").lower(), _KEYRING)
         raise InvalidInputError(
             f"{_file(path)}: {_quoted('.'.join(keys))} looks like a secret, which this file must not hold; remove it, "
-            'and use "aioconnections login", which stores a password in the keyring'
+            f"and {advice}"
         )
     return _checked(path, tables)
 

@@ -254,8 +254,24 @@ def test_a_secret_in_any_profile_is_refused_and_not_shown(config_file: ConfigFil
         said = command(*words)
         assert (said.code, said.out) == (2, "")
         assert said.err.startswith(f'aioconnections: {path}: "')
-        assert 'use "aioconnections login", which stores a password in the keyring' in said.err
+        assert "looks like a secret, which this file must not hold; remove it, and " in said.err
         assert "gehe1m" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "advice"),
+    [
+        ("password", 'use "aioconnections login", which stores a password in the keyring'),
+        ("shared", "set AIOCONNECTIONS_SHARED"),
+        ("shared-secret", "set AIOCONNECTIONS_SHARED_SECRET"),
+        ("client_key", "name the file of the key"),
+        ("client_key_password", "set AIOCONNECTIONS_CLIENT_KEY_PASSWORD"),
+        ("token", "use token_file, or set AIOCONNECTIONS_TOKEN"),
+    ],
+)
+def test_where_each_secret_belongs(config_file: ConfigFile, command: Command, setting: str, advice: str) -> None:
+    config_file(f"[profiles.p]\n{setting} = 'redis://:gehe1m@h?-----END PRIVATE KEY-----'\n")
+    assert command("config").err.endswith(f"; remove it, and {advice}\n")
 
 
 def test_a_port_and_an_at_sign_in_a_url_are_no_secret(
