@@ -184,8 +184,9 @@ def _stored(server: ServerOptions, notes: list[str]) -> _Row | None:
         return None
     try:
         logins = StoredLogins.open()
-        if logins.find(server.origin(), server.user or ""):
-            return _Row("login", "password", "keyring", logins.name)
+        holder = logins.holder(server.origin(), server.user or "")
+        if holder is not None:
+            return _Row("login", "password", "keyring", holder)
         notes.append(f"the keyring is {logins.name}")
     except UsageError as error:
         notes.append(str(error))

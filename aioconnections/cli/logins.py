@@ -54,8 +54,8 @@ def login(
             say("aioconnections: the password was not stored")
             raise
         say(f"Signed in at {origin} as {person.identity.value}: the server accepts the password.")
-    logins.keep(origin, user, secret)
-    say(f"The password of {user} for {origin} is stored in the keyring {logins.name}.")
+    keyring = logins.keep(origin, user, secret)
+    say(f"The password of {user} for {origin} is stored in the keyring {keyring}.")
     for other in server.before_the_keyring:
         say(f"aioconnections: {other} takes precedence over the stored password")
     return GOOD
@@ -97,7 +97,11 @@ def _read(server: ServerOptions, user: str, *, is_piped: bool) -> str:
     if is_piped:
         if file is not None:
             raise InvalidInputError("--password-stdin and --password-file cannot be used together; use one of them")
-        found = needed("input", "use --password-file").readline().rstrip("\r\n")
+        try:
+            line = needed("input", "use --password-file").readline()
+        except UnicodeError:
+            raise InvalidInputError("the first line of standard input is not text") from None
+        found = line.removeprefix("\ufeff").rstrip("\r\n")  # PowerShell may write a byte order mark
         if not found:
             raise InvalidInputError("the first line of standard input is empty")
         return found

@@ -70,7 +70,7 @@ class StoredLogins:
     """The logins in the keyring.
 
     Attributes:
-        backends: the keyrings to look into; passwords are stored in the first.
+        backends: the keyrings to look into; passwords are stored in the first that can.
     """
 
     backends: tuple[Keyring, ...]
@@ -84,13 +84,13 @@ class StoredLogins:
         """
         try:
             chosen: Keyring = import_module("keyring").get_keyring()
+            links: list[Keyring] = list(getattr(chosen, "backends", ())) or [chosen]
         except ModuleNotFoundError as error:
             if error.name != "keyring":
                 raise UsageError(f"the keyring cannot be used: {_in_words(error)}; {_ADVICE}") from None
             raise UsageError(_MISSING) from None
-        except Exception as error:  # noqa: BLE001 # each backend has its own errors
+        except (Exception, SystemExit) as error:  # noqa: BLE001 # each backend has its own errors
             raise UsageError(f"the keyring cannot be used: {_in_words(error)}; {_ADVICE}") from None
-        links: list[Keyring] = list(getattr(chosen, "backends", ())) or [chosen]
         usable = tuple(link for link in links if not _is_unavailable(link) and _is_protected(link))
         if usable:
             return cls(usable)
@@ -100,38 +100,81 @@ class StoredLogins:
 
     @property
     def name(self) -> str:
-        """The name of the keyring that stores passwords."""
+        """The name of the first keyring."""
         return _name(self.backends[0])
 
     def find(self, origin: Origin, user: str) -> str | None:
         """The password of a user of a server; None without one.
 
         Raises:
-            UsageError: the keyring is locked, or fails.
+            UsageError: none was found, and a keyring is locked, or fails.
         """
-        return next((found for link in self.backends if (found := _password(link, origin, user))), None)
+        found = self._found(origin, user)
+        return None if found is None else found[1]
 
-    def keep(self, origin: Origin, user: str, password: str) -> None:
-        """Store a password.
+    def holder(self, origin: Origin, user: str) -> str | None:
+        """The name of the keyring that has the password of a user; None without one.
+
+        Raises:
+            UsageError: as of `find`.
+        """
+        found = self._found(origin, user)
+        return None if found is None else found[0]
+
+    def keep(self, origin: Origin, user: str, password: str) -> str:
+        """Store a password, and return the name of the keyring: the first that is not read-only.
 
         Raises:
             UsageError: the keyring is locked, fails, or does not keep it.
         """
-        first = self.backends[0]
-        _calling(first, lambda: first.set_password(_service(origin), user, password))
-        if _password(first, origin, user) != password:
-            raise UsageError(f"the keyring {_name(first)} did not keep the password; {_ADVICE}")
+        problem: _ReadOnlyError | None = None
+        for link in self.backends:
+            try:
+                _calling(link, partial(link.set_password, _service(origin), user, password))
+            except _ReadOnlyError as error:  # such as the keyrings for tokens of package indexes
+                problem = problem or error
+                continue
+            if _password(link, origin, user) != password:
+                raise UsageError(f"the keyring {_name(link)} did not keep the password; {_ADVICE}")
+            return _name(link)
+        raise problem or UsageError("there is no keyring")
 
     def forget(self, origin: Origin, user: str) -> bool:
-        """Remove the password of a user; False if there was none.
+        """Remove the password of a user from each keyring; False if there was none.
 
         Raises:
-            UsageError: the keyring is locked, or fails.
+            UsageError: a keyring is locked, or fails; the others were tried.
         """
-        having = [link for link in self.backends if _password(link, origin, user) is not None]
-        for link in having:
-            _calling(link, partial(link.delete_password, _service(origin), user))
-        return bool(having)
+        found, problem = False, None
+        for link in self.backends:
+            try:
+                if _password(link, origin, user) is not None:
+                    _calling(link, partial(link.delete_password, _service(origin), user))
+                    found = True
+            except UsageError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return found
+
+    def _found(self, origin: Origin, user: str) -> tuple[str, str] | None:
+        """The name of the first keyring that has the password, and the password; one that fails hides no other."""
+        problem: UsageError | None = None
+        for link in self.backends:
+            try:
+                password = _password(link, origin, user)
+            except UsageError as error:
+                problem = problem or error
+            else:
+                if password:
+                    return _name(link), password
+        if problem is not None:
+            raise problem
+        return None
+
+
+class _ReadOnlyError(UsageError):
+    """A keyring does not implement what was called."""
 
 
 def _service(origin: Origin) -> str:
@@ -141,13 +184,18 @@ def _service(origin: Origin) -> str:
 
 
 def _password(link: Keyring, origin: Origin, user: str) -> str | None:
-    return _calling(link, lambda: link.get_password(_service(origin), user))
+    found: object = _calling(link, lambda: link.get_password(_service(origin), user))
+    if found is None or isinstance(found, str):
+        return found
+    raise UsageError(f"the keyring {_name(link)} cannot be used: its password is not text; {_ADVICE}")
 
 
 def _calling(link: Keyring, call: Callable[[], ResultT]) -> ResultT:
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 # each backend has its own errors
+    except NotImplementedError as error:
+        raise _ReadOnlyError(f"the keyring {_name(link)} cannot be used: {_in_words(error)}; {_ADVICE}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 # each backend has its own errors
         raise UsageError(f"the keyring {_name(link)} cannot be used: {_in_words(error)}; {_ADVICE}") from None
 
 
@@ -170,7 +218,7 @@ def _name(link: Keyring) -> str:
     return escaped(f"{type(link).__module__.rpartition('.')[2]}.{type(link).__name__}")
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
     return escaped(f"{type(error).__name__}: {text}" if text else type(error).__name__)

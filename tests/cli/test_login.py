@@ -96,6 +96,12 @@ def test_a_password_from_standard_input(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     said = command("login", "--password-stdin")
     assert (said.code, said.err) == (2, "aioconnections: the first line of standard input is empty\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeffsecret\n"))  # as PowerShell may write it
+    assert command("login", "--password-stdin").code == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"gehe1m\xff\n"), "utf-8"))
+    said = command("login", "--password-stdin")
+    assert (said.code, said.err) == (2, "aioconnections: the first line of standard input is not text\n")
+    assert [*keyring.stored.values()] == ["secret"]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +304,84 @@ def test_a_keyring_that_fails_is_one_line_with_advice(
     warning, missing = command(*CHECK).err.splitlines()
     assert warning.startswith(f"aioconnections: warning: the keyring {problem}")
     assert missing.startswith(NO_PASSWORD)
+
+
+class ReadOnlyKeyring(MemoryKeyring):
+    """As those for the tokens of package indexes, which come first in a chain."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.usefixtures("people")
+def test_a_chain_stores_in_the_first_keyring_that_can(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ReadOnlyKeyring(), MemoryKeyring()
+    use(monkeypatch, chain(first, second))
+    said = command("login", "--password-file", "right")
+    assert (said.code, "is stored in the keyring own_keyring.MemoryKeyring." in said.err) == (0, True)
+    assert [*second.stored.values()] == ["secret"]
+    assert command(*CHECK).code == 0
+    assert "keyring own_keyring.MemoryKeyring" in command("config").out
+    for only in (first, chain(first, ReadOnlyKeyring())):
+        use(monkeypatch, only)
+        said = command("login", "--password-file", "right")
+        problem = "the keyring test_login.ReadOnlyKeyring cannot be used: NotImplementedError; use --password-file"
+        assert (said.code, problem in said.err) == (2, True)
+
+
+@pytest.mark.usefixtures("people")
+def test_a_keyring_that_fails_hides_no_other_in_a_chain(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = MemoryKeyring()
+    use(monkeypatch, second)
+    assert command("login", "--password-file", "right").code == 0
+    use(monkeypatch, chain(BrokenKeyring(), second))
+    said = command(*CHECK)
+    assert (said.code, "keyring" in said.err) == (0, False)
+    said = command("logout")  # the password may be in the first one too
+    assert (said.code, "test_login.BrokenKeyring cannot be used" in said.err) == (2, True)
+    assert second.stored == {}
+
+
+class BytesKeyring(MemoryKeyring):
+    def get_password(self, service: str, username: str) -> Any:
+        return f"{service} {username} gehe1m".encode()
+
+
+class LeavingKeyring(MemoryKeyring):
+    def get_password(self, service: str, username: str) -> str | None:
+        sys.exit(f"{username} of {service}")
+
+
+class OddChain(MemoryKeyring):
+    @property
+    def backends(self) -> Any:
+        raise OSError("no bus")
+
+
+@pytest.mark.parametrize(
+    ("backend", "problem"),
+    [
+        (BytesKeyring(), "the keyring test_login.BytesKeyring cannot be used: its password is not text; "),
+        (
+            LeavingKeyring(),
+            "the keyring test_login.LeavingKeyring cannot be used: SystemExit: admin of aioconnections ",
+        ),
+        (OddChain(), "the keyring cannot be used: OSError: no bus; "),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_keyrings_that_do_odd_things(
+    command: Command, people: Any, monkeypatch: pytest.MonkeyPatch, backend: KeyringBackend, problem: str
+) -> None:
+    use(monkeypatch, backend)
+    for verb in (["login", "--password-file", "right", "--no-verify"], ["logout"]):
+        said = command(*verb)
+        assert (said.code, said.err.startswith(f"aioconnections: {problem}")) == (2, True)
+        assert (said.err.endswith("; use --password-file instead\n"), len(said.err.splitlines())) == (True, 1)
+    said = command("config")
+    assert (said.code, problem in said.out, "gehe1m" in said.out) == (0, True, False)
+    assert command(*CHECK).code == 2
+    assert people.app.requests.total == 0
 
 
 @pytest.mark.usefixtures("people")
