@@ -190,10 +190,17 @@ class _ProfileMerge:
         for option, value in secrets.items():
             if not _is_same_server(values["url"], self.value("url")):
                 self.withheld[option] = "the URL is not that of the profile"
-            elif option == "password_file" and values["user"] != self.value("user"):
+            elif self._is_other_user(option, values.get("user")):
                 self.withheld[option] = "the user is not that of the profile"
             elif self.named or not self._environment_signs_in():
                 self._set(option, value, profile)
+
+    def _is_other_user(self, option: str, user: str | None) -> bool:
+        """Whether a source of higher precedence than the profile names a user whom its secret does not belong to."""
+        used = self.value("user")
+        if option == "password_file":
+            return used != user
+        return bool(used) and not self._is_free("user") and used != user
 
     def _environment_signs_in(self) -> bool:
         found = evolve(ArgumentsAlone, withheld=self.withheld).environment

@@ -470,6 +470,33 @@ def test_a_secret_file_of_a_profile_is_not_read_for_another_server_or_user(
     assert people.app.requests.total == 0
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("user", [None, "ajones"])
+def test_a_user_in_an_argument_takes_precedence_over_the_token_of_a_profile(
+    config_file: ConfigFile,
+    shown: Callable[..., dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    user: str | None,
+    *,
+    named: bool,
+) -> None:
+    default, words = ("", ["--profile", "p"]) if named else ("default_profile = 'p'\n", [])
+    entry = "" if user is None else f"user = '{user}'\n"
+    config_file(f"{default}[profiles.p]\nurl = 'https://c.example.com'\ntoken_file = 't'\n{entry}")
+
+    def used(*more: str) -> tuple[object, object]:
+        found = shown(*words, *more)
+        return found["settings"]["login"]["value"], found["notes"][:1]
+
+    note = ["token_file is not used: the user is not that of the profile"]
+    assert used() == ("bearer token", [])
+    assert used("--user", "") == ("bearer token", [])
+    assert used("--user", "bsmith") == ("prompt", note)
+    assert used("--user", "ajones") == (("bearer token", []) if user else ("prompt", note))
+    monkeypatch.setenv("AIOCONNECTIONS_USER", "bsmith")
+    assert used() == (("bearer token", []) if named else ("prompt", note))
+
+
 def test_precedence_of_secrets(
     config_file: ConfigFile, shown: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
