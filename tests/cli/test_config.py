@@ -516,6 +516,9 @@ def test_precedence_of_secrets(
     assert used("--profile", "p") == ("password", "password_file")
     monkeypatch.setenv("AIOCONNECTIONS_TOKEN", "t0ken")
     assert used() == ("bearer token", "AIOCONNECTIONS_TOKEN")
+    monkeypatch.delenv("AIOCONNECTIONS_PASSWORD")
+    assert used() == ("bearer token", "AIOCONNECTIONS_TOKEN")
+    monkeypatch.setenv("AIOCONNECTIONS_PASSWORD", "e")
     assert used("--profile", "p") == ("password", "password_file")
     config_file(f"[profiles.p]\n{login}")
     assert used("--profile", "p") == ("password", "AIOCONNECTIONS_PASSWORD")  # --profile names a user, so no token
@@ -537,6 +540,10 @@ def test_a_certificate_and_its_key_come_from_one_place(
     assert used() == ("b.pem", None)
     assert used("--profile", "p") == ours
     assert used("--profile", "p", "--client-key", "c.key") == ("b.pem", "c.key")
+    monkeypatch.setenv("AIOCONNECTIONS_CLIENT_KEY", "b.key")
+    config_file("[profiles.p]\nclient_cert = 'a.pem'\n")
+    assert used("--profile", "p") == (ours[0], None)
+    assert shown("--profile", "p")["settings"]["client_key"]["source"] == "not set"
 
 
 def test_the_paths_of_a_token_in_a_profile_do_not_disturb_a_password(
