@@ -52,18 +52,19 @@ class Reader:
         fields: names of the fields of `Entry` to read; the others keep their defaults, which saves time. None for all.
         templates: what readers of similar documents share, such as those of the pages of a listing, to save time.
         **limits: maximum sizes:
-            max_bytes: bytes of the document as received. 64 MiB.
-            max_markup: tags, comments, CDATA sections and processing instructions, counted by their ``<``. They take
-                more time than plain text. 1,048,576, enough for 15,000 connections in one feed of 30 MB; the client
-                requests 250 at a time.
-            max_density: elements, attributes, comments, CDATA sections and processing instructions in each successive
-                16 KiB of the document in UTF-8; an entry counts as three more. 1,280, one per 12.8 bytes.
-            max_token: bytes of a tag, comment, CDATA section, processing instruction or run of text. 256 KiB.
-            max_depth: nesting depth of elements. 100.
-            max_attributes: attributes of one element, including namespace declarations. 250.
-            max_elements: elements and attributes in one entry, and outside the entries. 5,000.
-            max_entry: bytes of one entry, checked to within one token and 32 KiB. 256 KiB.
-            max_entries: entries of the document. 100,000.
+
+            - max_bytes: bytes of the document as received. 64 MiB.
+            - max_markup: tags, comments, CDATA sections and processing instructions, counted by their ``<``. They take
+              more time than plain text. 1,048,576, enough for 15,000 connections in one feed of 30 MB; the client
+              requests 250 at a time.
+            - max_density: elements, attributes, comments, CDATA sections and processing instructions in each successive
+              16 KiB of the document in UTF-8; an entry counts as three more. 1,280, one per 12.8 bytes.
+            - max_token: bytes of a tag, comment, CDATA section, processing instruction or run of text. 256 KiB.
+            - max_depth: nesting depth of elements. 100.
+            - max_attributes: attributes of one element, including namespace declarations. 250.
+            - max_elements: elements and attributes in one entry, and outside the entries. 5,000.
+            - max_entry: bytes of one entry, checked to within one token and 32 KiB. 256 KiB.
+            - max_entries: entries of the document. 100,000.
 
     Raises:
         AtomError: the charset is not supported.
