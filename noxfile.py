@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 MEASURED = ROOT / ".nox" / "measured"
+SITE = ROOT / ".nox" / "site"
 OLDEST = (3, 11)
 FULLY_COVERED = (
     "aioconnections/protocol/",
@@ -113,7 +114,7 @@ LOWEST = [f"lowest-smoke-{version}" for version in PYTHONS]
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", *LOWEST, "bench"]
+nox.options.sessions = ["lint", "types", "tests", "coverage", "build", *WHEELS, "plain", "docs", *LOWEST, "bench"]
 
 
 def need(session: nox.Session, program: str, package: str) -> None:
@@ -269,6 +270,24 @@ def plain(session: nox.Session) -> None:
     """The library without its extras."""
     session.install(*INSTALL, built_wheel())
     session.run("python", "-I", "tests/plain_install.py")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the guides and of the docstrings, in `.nox/site`. Warnings are errors; nothing else is looked up."""
+    session.install(*INSTALL, "-e", ".", *group("docs"))
+    source = Path(session.create_tmp()) / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", source)
+    shutil.copytree(ROOT / "aioconnections" / "guides", source / "guides")
+    shutil.copytree(ROOT / "benchmarks", source / "benchmarks", ignore=lambda _, names: unpictured(names))
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "-E", "-b", "html", str(source), str(SITE))
+    session.log(f"the site begins at {SITE / 'index.html'}")
+
+
+def unpictured(names: Iterable[str]) -> set[str]:
+    """The files that are no pictures."""
+    return {name for name in names if not name.endswith(".svg")}
 
 
 @nox.session

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from pathlib import Path
 from threading import Thread
 
@@ -59,12 +60,13 @@ def main() -> None:
     for name in EXTRAS:
         assert importlib.util.find_spec(name) is None, f"{name} came along"
     import_all()
+    assert (files("aioconnections") / "guides" / "index.md").is_file()
     with listening() as url:
         asyncio.run(check(url, None))
         asyncio.run(check("http://localhost", httpx.ASGITransport(SERVER)))
     script = Path(sys.executable).with_name("aioconnections")
     for command in ([sys.executable, "-I", "-m", "aioconnections"], [str(script)]):
-        for words in ([], ["--help"], ["check", "pairs.csv"], ["doctor"], ["serve"], ["demo"]):
+        for words in ([], ["--help"], ["check", "pairs.csv"], ["doctor"], ["serve"], ["demo"], ["guide"]):
             told_what_to_install([*command, *words])
 
 

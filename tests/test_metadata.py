@@ -50,8 +50,8 @@ def test_targets_of_links() -> None:
 def test_no_link_or_image_on_the_page_of_a_package_index_needs_the_repository(description: str) -> None:
     relative = [target for target in targets(description) if not target.startswith(("https://", "#"))]
     assert relative == []
-    for chart in ("benchmarks/check.svg", "benchmarks/plan.svg"):
-        assert f"chart, `{chart}`." in description  # said in words
+    assert "chart, `benchmarks/check.svg`." in description  # said in words
+    assert "aioconnections guide getting-started" in description
 
 
 def test_the_description_is_for_those_who_have_only_the_package(metadata: Message, description: str) -> None:
@@ -118,5 +118,6 @@ def test_the_wheel_holds_the_typed_package_and_its_command_alone(distribution: D
     ]
     installed = [path.as_posix() for path in distribution.files or ()]
     assert "aioconnections/py.typed" in installed
+    assert "aioconnections/guides/getting-started.md" in installed
     folders = {path.split("/")[0] for path in installed if not path.startswith("..")}
     assert folders == {"aioconnections", f"aioconnections-{distribution.version}.dist-info"}

@@ -1,21 +1,22 @@
-"""What the README shows works, word for word, against the reference server."""
+"""What the README shows works, word for word, against the reference server. It is the front page of the guides."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import httpx
 import pytest
 from readme_blocks import Block, blocks_of, commands_of, run_console, run_python, substituted, typed
-from redis_server import running_redis
 
 README = Path(__file__).parent.parent / "README.md"
 PLACEHOLDERS = {"ajones": "admin"}
 URL = "https://connections.example.com"
-REDIS = "redis://localhost:6379/0"
 
 SAMPLE = """# Title
 
@@ -61,18 +62,11 @@ def server() -> Iterator[str]:
             process.terminate()
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a Redis server."""
-    with running_redis(tmp_path_factory.mktemp("redis")) as redis:
-        yield redis.url
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("block", shown("python"))
-def test_python_block(block: Block, server: str, redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_block(block: Block, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
-    run_python(substituted(block.text, PLACEHOLDERS | {URL: server, REDIS: redis}), str(README), block.line)
+    run_python(substituted(block.text, PLACEHOLDERS | {URL: server}), str(README), block.line)
 
 
 @pytest.mark.parametrize("block", shown("python"))
@@ -93,6 +87,48 @@ def test_what_cannot_be_typed_at_the_prompt() -> None:
 @pytest.mark.parametrize("block", shown("console"))
 def test_console_block(block: Block, server: str, tmp_path: Path) -> None:
     run_console(substituted(block.text, PLACEHOLDERS | {URL: server}), tmp_path, {"AIOCONNECTIONS_PASSWORD": "secret"})
+
+
+@pytest.mark.slow
+def test_the_web_application_serves(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = [block for block in blocks_of(README.read_text("utf-8")) if "file" in block.options]
+    file = tmp_path / block.options["file"]
+    file.write_text(substituted(block.text, {URL: server}), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    backend = import_module(file.stem)
+    rita, jonas = "rita.archer.10@example.com", "jonas.grossmann.11@example.com"
+
+    async def ask() -> list[tuple[int, object]]:
+        web = httpx.AsyncClient(transport=httpx.ASGITransport(backend.app), base_url="http://test")
+        query = {"source": rita, "target": jonas}
+        async with backend.app.router.lifespan_context(backend.app), web:
+            responses = [await web.get("/status", params=query, auth=(user, "secret")) for user in ("admin", rita)]
+            responses.append(await web.get("/status", params=query))
+            return [(response.status_code, response.json()) for response in responses]
+
+    assert asyncio.run(ask()) == [(200, "none"), (200, "none"), (401, {"detail": "Not authenticated"})]
+
+
+@pytest.mark.source
+def test_the_front_page_is_short() -> None:
+    lines = README.read_text("utf-8").splitlines()
+    assert len(lines) <= 150
+    blocks = [block.text for block in blocks_of("\n".join(lines)) if block.language == "python"]
+    most = (("check_many", 12), ("invite_many", 8), ("FastAPI", 15))
+    assert len(blocks) == len(most)
+    for (word, limit), text in zip(most, blocks, strict=True):
+        assert word in text
+        assert len([line for line in text.splitlines() if line]) <= limit
+
+
+@pytest.mark.source
+def test_the_front_page_lists_the_guides() -> None:
+    index = (README.parent / "aioconnections/guides/index.md").read_text("utf-8")
+    listed = re.findall(r"^- \[(.*?)\]\((.*?)\): (.+)$", index, re.MULTILINE)
+    rows = re.findall(
+        r"^\| \[(.*?)\]\(aioconnections/guides/(.*?)\) \| (.+) \|$", README.read_text("utf-8"), re.MULTILINE
+    )
+    assert rows == listed
 
 
 @pytest.mark.source
@@ -144,7 +180,7 @@ def test_commands_are_the_lines_with_a_prompt() -> None:
 
 
 def test_commands_run_by_this_python_in_the_folder(tmp_path: Path) -> None:
-    block = "$ python -c 'import os; print(os.environ[\"SOME\"])' > out.txt\n$ cat out.txt\nwhatever\n"
+    block = "$ python -c 'import os; print(os.environ[\"SOME\"])' > out.txt\n$ cat out.txt\nth...\n"
     assert run_console(block, tmp_path, {"SOME": "thing"}) == "thing\n"
     assert (tmp_path / "out.txt").exists()
 

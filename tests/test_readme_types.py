@@ -1,4 +1,4 @@
-"""The Python examples of the README have no type error under mypy --strict and pyright's strict mode.
+"""The Python examples of the README and of the guides have no type error under mypy --strict and pyright's strict mode.
 
 Run by `nox -s types`, where both are installed.
 """
@@ -23,12 +23,20 @@ SAMPLE_ERROR = (
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One module with a coroutine function for each example, and one error that must be found."""
-    examples = [block for block in blocks_of((ROOT / "README.md").read_text("utf-8")) if block.language == "python"]
-    assert len(examples) >= 4
-    functions = [
-        f"async def readme_line_{block.line}() -> None:\n{textwrap.indent(block.text, '    ')}" for block in examples
-    ]
     path = tmp_path_factory.mktemp("examples") / "examples.py"
+    functions: list[str] = []
+    for text in [ROOT / "README.md", *sorted((ROOT / "aioconnections" / "guides").glob("*.md"))]:
+        for block in blocks_of(text.read_text("utf-8")):
+            if block.language != "python":
+                continue
+            if "file" in block.options:
+                file = path.with_name(block.options["file"])
+                assert not file.exists() or file.read_text("utf-8") == block.text, "two examples have the same name"
+                file.write_text(block.text, encoding="utf-8")
+            else:
+                name = f"{text.stem.replace('-', '_')}_line_{block.line}".lower()
+                functions.append(f"async def {name}() -> None:\n{textwrap.indent(block.text, '    ')}")
+    assert len(functions) >= 20
     path.write_text("\n\n".join(functions), encoding="utf-8")
     path.with_name("wrong.py").write_text(SAMPLE_ERROR, encoding="utf-8")
     return path
@@ -47,9 +55,8 @@ def test_the_examples_pass_mypy_strict(program: Path) -> None:
         "--follow-imports=silent",
         "--no-incremental",
     ]
-    wrong = program.with_name("wrong.py")
     done = subprocess.run(
-        [*command, str(program), str(wrong)],
+        [*command, *map(str, sorted(program.parent.glob("*.py")))],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -68,7 +75,7 @@ def test_the_examples_pass_pyright_strict(program: Path) -> None:
     pytest.importorskip("basedpyright", reason="run nox -s types")
     settings = {
         "typeCheckingMode": "strict",
-        "include": ["examples.py", "wrong.py"],
+        "include": ["*.py"],
         "extraPaths": [str(ROOT)],
         "reportUnusedExpression": True,
     }

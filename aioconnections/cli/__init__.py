@@ -73,6 +73,7 @@ _COMMANDS = {
     "administration:disconnect": ("[PAIRS]", epilogues.BULK, "disconnect pairs.csv --dry-run"),
     "report:report": ("JOURNAL", epilogues.REPORT, "report invites.sqlite --output report.csv"),
     "merge:merge": ("[PARTS]", epilogues.MERGE, 'merge "part-*.csv" --output results.csv'),
+    "guide:guide": ("[NAME]", epilogues.GUIDE, "guide", "guide getting-started"),
     "doctor:doctor": ("", epilogues.DOCTOR, "doctor --url https://connections.example.com --user ajones"),
     "configuration:config": ("", epilogues.CONFIG, "config", "config --profile prod --json"),
     "logins:login": ("", epilogues.LOGIN, "login --profile prod"),

@@ -41,6 +41,7 @@ REPORT = (
 )
 MERGE = f"0 each row is there once and has a status; 1 and 2 as above; {_INTERRUPTED}"
 SERVE = "0 stopped by Ctrl-C; 1 the URL could not be written; 2 usage error, or a port that cannot be used."
+GUIDE = "0 shown; 1 the guide could not be written; 2 usage error, or no guide of this name."
 DEMO = f"0 all checked; 1 some pairs not checked; 2 the server did not start; {_INTERRUPTED}"
 DOCTOR = (
     "0 no step failed; 1 a step failed for another reason than the following; 2 usage error, or the URL, TLS, a "

@@ -49,7 +49,7 @@ def test_the_columns_that_are_added(
 def test_the_usage_line_names_the_arguments(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     listed = re.findall(r"^│ (\w+) +(\w.*?) *│$", command("--help").out, re.MULTILINE)
-    assert len(listed) == 20
+    assert len(listed) == 21
     assert command("--unknown", "x", "--help").out == command("--help").out
     for name, description in listed:
         usage, summary, *panels = command(name, "--help").out.split("\n\n")

@@ -1,8 +1,10 @@
 """Extracts the fenced blocks of a Markdown text and runs them.
 
 A `python` block is a program, which may use `await` at its top level. In a `console` block each line that begins with
-`$ ` is a command, a backslash at the end continues it on the next line, and other lines are output. Blocks of other
-languages are ignored.
+`$ ` is a command, a backslash at the end continues it on the next line, and other lines are output, in which ``...``
+stands for any text. Options follow the language, as in ``python file=backend.py``: the block is the content of that
+file; ``console terminal=server`` is for another terminal. An `sh` block installs packages, or starts what cannot be
+tested here.
 """
 
 from __future__ import annotations
@@ -16,16 +18,28 @@ import shlex
 import subprocess
 import sys
 from codeop import CommandCompiler
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["Block", "blocks_of", "commands_of", "run_console", "run_python", "substituted", "typed"]
+__all__ = [
+    "Block",
+    "blocks_of",
+    "commands_of",
+    "run_console",
+    "run_python",
+    "run_story",
+    "substituted",
+    "typed",
+]
 
 _FENCE = re.compile(
-    r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w-]*)[^\n`]*\n(?P<text>.*?)^ *(?P=fence)`* *$",
+    r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>[\w-]*)(?P<options>[^\n`]*)\n(?P<text>.*?)^ *(?P=fence)`* *$",
     re.MULTILINE | re.DOTALL,
 )
+_MARK = "\x1e"  # ends the output of a command
+_NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Block(NamedTuple):
@@ -34,6 +48,7 @@ class Block(NamedTuple):
     language: str
     line: int
     text: str
+    options: Mapping[str, str] = _NO_OPTIONS
 
 
 def blocks_of(markdown: str) -> list[Block]:
@@ -43,6 +58,7 @@ def blocks_of(markdown: str) -> list[Block]:
             found["language"],
             markdown.count("\n", 0, found.start("text")) + 1,
             re.sub(f"^ {{0,{len(found['indent'])}}}", "", found["text"], flags=re.MULTILINE),
+            dict(option.split("=", 1) for option in found["options"].split()),
         )
         for found in _FENCE.finditer(markdown)
     ]
@@ -63,7 +79,7 @@ def run_python(text: str, name: str, line: int = 1) -> dict[str, object]:
     """
     code = compile("\n" * (line - 1) + text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     names: dict[str, object] = {"__name__": "__main__"}
-    result = eval(code, names)  # noqa: S307  # our own README
+    result = eval(code, names)  # noqa: S307  # our own documentation
     if inspect.iscoroutine(result):
         asyncio.run(result)
     return names
@@ -91,22 +107,24 @@ def typed(text: str) -> list[str]:
 
 def commands_of(text: str) -> list[str]:
     """The commands of a console block, each on one line."""
-    whole = text.replace("\\\n", "")
-    return [line.removeprefix("$ ") for line in whole.splitlines() if line.startswith("$ ")]
+    return [command for command, _ in _exchanges(text)]
 
 
-def run_console(text: str, folder: Path, environment: Mapping[str, str]) -> str:
+def run_console(text: str, folder: Path, environment: Mapping[str, str], *, before: Iterable[str] = ()) -> str:
     """Run the commands in `folder`, in one shell that stops at the first failure, and return their output.
 
-    `aioconnections` and `python` use the Python that runs the tests.
+    `aioconnections` and `python` use the Python that runs the tests. The commands `before` come first, as those of
+    earlier blocks in the same terminal. Where the block shows output of a command, it is compared.
 
     Raises:
-        AssertionError: a command failed; the message contains all output.
+        AssertionError: a command failed, or its output is not the one that is shown; the message contains all output.
     """
     python = shlex.quote(sys.executable)
     prelude = f'set -e\npython() {{ {python} "$@"; }}\naioconnections() {{ {python} -m aioconnections "$@"; }}\n'
+    prelude += "".join(f"{command}\n" for command in before)
+    exchanges = _exchanges(text)
     done = subprocess.run(
-        ["/bin/sh", "-c", prelude + "\n".join(commands_of(text))],
+        ["/bin/sh", "-c", prelude + f"printf '{_MARK}'\n".join(f"{command}\n" for command, _ in exchanges)],
         cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -115,5 +133,55 @@ def run_console(text: str, folder: Path, environment: Mapping[str, str]) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout}"
-    return done.stdout
+    output = done.stdout.replace(_MARK, "")
+    assert done.returncode == 0, f"exit code {done.returncode}\n{output}"
+    for (command, shown), said in zip(exchanges, done.stdout.split(_MARK), strict=True):
+        pattern = ".*".join(map(re.escape, shown.split("...")))
+        assert not shown or re.fullmatch(pattern, said.rstrip("\n"), re.DOTALL), f"$ {command}\n{said}"
+    return output
+
+
+def run_story(
+    markdown: str, name: str, folder: Path, *, placeholders: Mapping[str, str], environment: Mapping[str, str]
+) -> None:
+    """Run all blocks of a text in order, in `folder`, which must be the current one.
+
+    Exports of a console block hold for all later ones.
+
+    Raises:
+        Exception: a program raised it.
+        AssertionError: a command failed, or a block is of an unknown kind.
+    """
+    exports: list[str] = []
+    for block in blocks_of(markdown):
+        text = substituted(block.text, placeholders)
+        where = f"{name}, line {block.line}"
+        match block.language, dict(block.options):
+            case _, {"file": file, **others} if not others:
+                (folder / file).write_text(text, encoding="utf-8")
+            case "python", {**options} if not options:
+                run_python(text, name, block.line)
+            case "console", {**options} if not options:
+                try:
+                    run_console(text, folder, environment, before=exports)
+                except AssertionError as error:
+                    raise AssertionError(f"{where}: {error}") from None
+                exports += [command for command in commands_of(text) if command.split()[0] in {"export", "unset"}]
+            case "console", {"terminal": _}:
+                pass
+            case "sh", {**options} if not options:
+                pass
+            case _:
+                raise AssertionError(f"{where}: unknown kind of block: {block.language!r} {dict(block.options)}")
+
+
+def _exchanges(text: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each on one line, with the output that is shown after each."""
+    found: list[tuple[str, str]] = []
+    for line in text.replace("\\\n", "").splitlines():
+        if line.startswith("$ "):
+            found.append((line.removeprefix("$ "), ""))
+        elif found:
+            command, shown = found[-1]
+            found[-1] = (command, f"{shown}\n{line}" if shown else line)
+    return found

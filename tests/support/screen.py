@@ -58,7 +58,7 @@ class Screen:
                 continue
             found = _SEQUENCE.match(text, at)
             if found is None:
-                assert len(text) - at < 12, f"unknown sequence {text[at : at + 12]!r}"
+                assert len(text) - at < 40, f"unknown sequence {text[at : at + 12]!r}"
                 self._rest = text[at:]
                 return
             self._obey(*found.groups())
