@@ -2,11 +2,15 @@
 
 On a terminal, each finding is wrapped beside its status and name, or below them if there is little room, and steps that
 were skipped for the same reason share one paragraph. Elsewhere each finding is one line.
+
+JSON is ASCII, so that any stream can hold it and no terminal obeys a text of the server. In lines, the characters that
+the encoding of the stream lacks are escaped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections import Counter
 from contextlib import closing
@@ -47,6 +51,7 @@ def run_doctor(server: ServerOptions, *, as_json: bool) -> int:
 
     _ = import_module("aioconnections.doctor.certificates")  # if cryptography is missing, nothing is tried
     stream = needed("output", "the findings are written there")
+    _escape_unencodable(stream)
     address = server.address()
     auth = server.login()
     patient = Patient(
@@ -70,7 +75,7 @@ def run_doctor(server: ServerOptions, *, as_json: bool) -> int:
     code = exit_code(findings)
     if as_json:
         result = {"url": server.url, "exit_code": code, "checks": [finding.as_dict() for finding in findings]}
-        print(json.dumps(result, ensure_ascii=False, indent=2), file=stream, flush=True)
+        print(json.dumps(result, indent=2), file=stream, flush=True)
     counts: Counter[str] = Counter(finding.status for finding in findings)
     words = {"ok": "ok", "warning": "warnings" if counts["warning"] > 1 else "warning", "failed": "failed"}
     say(
@@ -79,6 +84,11 @@ def run_doctor(server: ServerOptions, *, as_json: bool) -> int:
         )
     )
     return code
+
+
+def _escape_unencodable(stream: TextIO) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def exit_code(findings: list[Finding]) -> int:

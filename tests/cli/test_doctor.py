@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -21,6 +22,7 @@ from screen import Terminal
 from virtual_loop import VirtualLoop
 from zoo import PLAIN, USERS, Zoo, black_hole, running_zoo
 
+from aioconnections.cli import run
 from aioconnections.doctor import sender
 from aioconnections.doctor.findings import STEPS
 from aioconnections.reference import Directory, Fault, app
@@ -657,5 +659,21 @@ def test_texts_of_the_server_reach_no_terminal_unescaped(command: Command) -> No
 
     with serving(Handler) as authority:
         said = command("doctor", "--url", f"http://{authority}", "--user", "ajones")
+        checks = command("doctor", "--url", f"http://{authority}", "--user", "ajones", "--json")
     assert "Server: \\x9b31m web" in said.out
     assert "\x9b" not in said.out
+    assert checks.out.isascii()
+    assert json.loads(checks.out)["checks"][STEPS.index("http")]["details"]["server"] == "\x9b31m web"
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_name_that_the_output_cannot_encode(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    """As when the output is redirected on a machine with another code page."""
+    person = next(person for person in DIRECTORY.people if person.name and not person.name.isascii())
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    with listening_in_thread(app(DIRECTORY)) as url:
+        assert run(["doctor", "--url", url, "--user", str(person.userid), *words]) == 0
+    name = str(person.name)
+    shown = json.dumps(name).encode() if words else name.encode("ascii", "backslashreplace")
+    assert shown in output.getvalue()
