@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from aioconnections.reprs import frozen
 __all__ = ["CertificateFacts", "facts_of"]
 
 _MOST_NAMES = 5
+_UNREADABLE = (ValueError, TypeError, x509.InvalidVersion)  # raised for what does not follow the standard
 _LONGEST_NAME = 80  # characters of a name that are shown; the server has written it
 
 
@@ -64,9 +66,12 @@ def facts_of(chain: Sequence[bytes]) -> CertificateFacts | None:
 def _read(der: bytes) -> x509.Certificate | None:
     """One certificate; None if its dates or names cannot be read either."""
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except ValueError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about serial numbers and lengths, which are not shown
+            certificate = x509.load_der_x509_certificate(der)
+            _ = certificate.subject, certificate.issuer
+            _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except _UNREADABLE:
         return None
     return certificate
 
@@ -75,7 +80,7 @@ def _names(certificate: x509.Certificate) -> list[str]:
     """The hosts that a certificate is for."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, *_UNREADABLE):
         return []
     addresses: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = [
         address

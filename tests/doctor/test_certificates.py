@@ -62,6 +62,29 @@ def test_what_is_no_certificate(chain: list[bytes]) -> None:
     assert facts_of(chain) is None
 
 
+def test_a_certificate_of_an_unknown_version() -> None:
+    (found,) = der(trustme.CA().cert_pem)
+    version = bytes.fromhex("a003020102")  # [0] EXPLICIT INTEGER 2, for X.509 v3
+    assert found.count(version) == 1
+    assert facts_of([found.replace(version, bytes.fromhex("a003020107"))]) is None
+
+
+def test_a_name_of_the_wrong_type() -> None:
+    (found,) = der(trustme.CA(organization_name="Example Corp").cert_pem)
+    name = b"\x0c\x0cExample Corp"  # a UTF8String
+    assert found.count(name) == 2
+    assert facts_of([found.replace(name, b"\x03\x0c\x00xample Corp")]) is None  # a BIT STRING
+
+
+def test_a_negative_serial_number_is_not_warned_about() -> None:
+    """Appliances have such certificates; a warning of Python would be among the findings."""
+    (found,) = der(trustme.CA().cert_pem)
+    at = found.index(bytes.fromhex("a003020102")) + 7
+    facts = facts_of([found[:at] + b"\x80" + found[at + 1 :]])
+    assert facts is not None
+    assert facts.is_self_signed
+
+
 def test_a_certificate_in_the_chain_that_cannot_be_read() -> None:
     leaf = der(trustme.CA().cert_pem)
     facts = facts_of([*leaf, b"broken"])
