@@ -27,6 +27,9 @@ _EXPIRED, _NOT_YET = 10, 9  # OpenSSL's X509_V_ERR_ codes
 _OTHER_HOST = frozenset({62, 64})
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
+_REPLACE = "ask the administrator of the server for a new certificate"
+_NOT_SENT = "in fact, that of a CA that this machine trusts has expired, and none that the server sent"
+_REPLACE_CA = "replace the certificate of this CA on this machine, or in the file of --ca-file, if the clock is right"
 _OTHER_ADDRESSES = (
     "if that is intended, do nothing: connections use the other addresses, which takes up to 0.25 s longer; else let"
     " the server listen at every address, or correct the name"
@@ -242,20 +245,10 @@ def _certificate_details(facts: CertificateFacts, now: datetime) -> dict[str, De
 
 def _explained(code: int, facts: CertificateFacts, now: datetime) -> tuple[str, str]:
     """What else there is to say about a refused certificate, and advice; empty to keep that of the library."""
-    clock = f"the clock of this machine says {_date(now)}"
-    replace = "ask the administrator of the server for a new certificate"
     if code == _EXPIRED:
-        name, end = next((each for each in facts.chain if each[1] <= now), facts.chain[0])
-        which = "it" if end == facts.not_after else f"{name} in its chain"
-        return (
-            f"{which} was valid until {_date(end)}, {_days(now - end)} ago; {clock}",
-            f"{replace} if the clock is right",
-        )
+        return _expired(facts, now)
     if code == _NOT_YET:
-        return (
-            f"it is valid from {_date(facts.not_before)} on; {clock}",
-            f"check the clock of this machine, or {replace}",
-        )
+        return _not_yet(facts, now)
     if code in _OTHER_HOST:
         return _other_host(facts)
     signed = (
@@ -272,6 +265,26 @@ def _explained(code: int, facts: CertificateFacts, now: datetime) -> tuple[str, 
             "; if its root is trusted here, ask the administrator of the server to send the intermediate certificates"
         )
     return more, advice
+
+
+def _expired(facts: CertificateFacts, now: datetime) -> tuple[str, str]:
+    name, end = next((each for each in facts.chain if each[1] <= now), facts.chain[0])
+    if end > now:
+        return f"{_NOT_SENT}; {_clock(now)}", _REPLACE_CA
+    which = "it" if end == facts.not_after else f"{name} in its chain"
+    more = f"{which} was valid until {_date(end)}, {_days(now - end)} ago; {_clock(now)}"
+    return more, f"{_REPLACE} if the clock is right"
+
+
+def _not_yet(facts: CertificateFacts, now: datetime) -> tuple[str, str]:
+    problem = f"it is valid from {_date(facts.not_before)} on"
+    if facts.not_before <= now:
+        problem = "in fact, that of a CA in its chain is not"
+    return f"{problem}; {_clock(now)}", f"check the clock of this machine, or {_REPLACE}"
+
+
+def _clock(now: datetime) -> str:
+    return f"the clock of this machine says {_date(now)}"
 
 
 def _other_host(facts: CertificateFacts) -> tuple[str, str]:

@@ -140,6 +140,22 @@ def test_an_expired_certificate_in_the_chain() -> None:
     assert "Example CA 2 in its chain was valid until 2026-11-19 09:30 UTC, 10 days ago" in found
 
 
+def test_an_expired_certificate_that_the_server_did_not_send() -> None:
+    found, advice = refused(10)
+    assert found == (
+        "the server's certificate has expired; in fact, that of a CA that this machine trusts has expired,"
+        " and none that the server sent; the clock of this machine says 2026-11-29 09:30 UTC"
+    )
+    assert advice.startswith("replace the certificate of this CA on this machine")
+
+
+def test_a_certificate_of_a_ca_that_is_not_valid_yet() -> None:
+    found, advice = refused(9)
+    assert "in fact, that of a CA in its chain is not; the clock of this machine says 2026-11-29 09:30 UTC" in found
+    assert "valid from" not in found
+    assert advice.startswith("check the clock of this machine")
+
+
 @pytest.mark.parametrize(
     ("code", "facts", "found", "advice"),
     [
