@@ -171,13 +171,23 @@ def on_tls(
     failure = handshake.failure
     if failure is not None and not isinstance(failure, ssl.SSLCertVerificationError):
         error = connect_error([failure], answered=handshake.answered)
-        return failed("tls", tried, error, more=choice, details=details)
+        refused = getattr(failure, "reason", None) == "SSLV3_ALERT_HANDSHAKE_FAILURE" and not handshake.answered
+        advice = _in_common(accepted) if refused else ""
+        return failed("tls", tried, error, more=choice, advice=advice, details=details)
     details |= {"version": handshake.version, "cipher": handshake.cipher}
     if failure is not None:
         found = choice or "the server sent its certificate"
     else:
         found = f"{handshake.version} with {handshake.cipher}" + (f"; {choice}" if choice else "")
     return Finding(step="tls", status="ok", tried=tried, found=found, details=details)
+
+
+def _in_common(accepted: Sequence[str]) -> str:
+    """Advice if a server that accepts these versions of TLS with some cipher has refused those of this client."""
+    if not accepted:
+        return ""
+    missing = "a secure TLS cipher, such as ECDHE with AES-GCM" if max(accepted) >= "TLS 1.2" else "TLS 1.2 or later"
+    return f"ask the administrator of the server to enable {missing}"
 
 
 def _listed(names: Mapping[str, bool] | Sequence[str]) -> str:

@@ -142,6 +142,37 @@ async def test_a_client_certificate_is_demanded_in_the_handshake() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_server_with_outdated_ciphers_only() -> None:
+    context = server_context(CA.issue_cert("localhost", key_type=trustme.KeyType.RSA))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA")
+    with real_handshakes(context) as (port, _):
+        refused = await shake_hands(local(port), trusting(), "localhost")
+        versions = await accepted_versions(local(port), "localhost", 30)
+    finding = on_tls(local(port), refused, versions, 10)
+    assert finding.status == "failed"
+    assert finding.found.endswith("of TLS 1.0 to 1.3, the server accepts TLS 1.2")
+    assert (
+        finding.advice
+        == "ask the administrator of the server to enable a secure TLS cipher, such as ECDHE with AES-GCM"
+    )
+
+
+@pytest.mark.parametrize(
+    ("accepted", "advice"),
+    [
+        (["TLS 1.0", "TLS 1.1"], "ask the administrator of the server to enable TLS 1.2 or later"),
+        ([], "check the host and the port in the URL, and whether a firewall is in the way"),
+    ],
+)
+def test_a_refused_handshake(accepted: list[str], advice: str) -> None:
+    failure = ssl.SSLError(1, "[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE]")
+    failure.reason = "SSLV3_ALERT_HANDSHAKE_FAILURE"
+    refused = Handshake(None, None, (), failure, answered=False)
+    assert on_tls(V4, refused, dict.fromkeys(accepted, True), 10).advice == advice
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 async def test_a_server_without_tls(data: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
