@@ -1,7 +1,8 @@
 """The steps of an examination that send requests: what responds, who is signed in, and how fast it is.
 
-All requests are GET, and change nothing. Redirects are not followed. A permanent one within the server, which the
-library would follow, is looked at without a login first, and the login is then sent to its target directly.
+All requests are GET, and change nothing. Redirects are not followed. One within the server is looked at without a
+login. If it is permanent, the library would follow it, and the login is sent to its target directly; otherwise Profiles
+counts as missing at the URL.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MEASURED = 20
 
 _PERMANENT = frozenset({301, 308})
 _CONFIGS = "/profiles/serviceconfigs"
+_ONLY_THERE = "Profiles was not found, and the login is sent only there"
 
 
 class ServiceSteps:
@@ -107,8 +109,13 @@ class ServiceSteps:
         """The steps ``profiles``, ``login`` and ``user``."""
         given, address = self._address, self._address
         result = verdicts.canary_report(address, "profiles", response).result
-        if response.status in _PERMANENT:
+        if 300 <= response.status < 400:
             moved, shown = await self._moved(request, response)
+            if moved is not None and shown is not None and response.status not in _PERMANENT:
+                self._add(verdicts.absent(address, request, response, moved))
+                self._address = moved
+                self._findings.skip("communities", _ONLY_THERE)
+                return
             if moved is not None and shown is not None:
                 self._address, response, result = moved, shown, CanaryResult.GOOD
         if result is CanaryResult.GOOD:
@@ -127,12 +134,12 @@ class ServiceSteps:
             finding = verdicts.absent(address, request, response, elsewhere)
             self._address = elsewhere or address
         self._add(finding)
-        self._findings.skip("communities", "Profiles was not found, and the login is sent only there")
+        self._findings.skip("communities", _ONLY_THERE)
 
     async def _moved(self, request: Request, response: Response) -> tuple[Address | None, Response | None]:
-        """The address to which a permanent redirect leads, if Profiles responds there, and its response."""
+        """The address to which a redirect within the server leads, if Profiles responds there, and its response."""
         target = self._address.redirected(request.target, response.get(b"location") or "")
-        if target is None or not target.endswith(_CONFIGS):
+        if target is None or "?" in target or not target.endswith(_CONFIGS):
             return None, None
         address = evolve(self._address, context=target.removesuffix(_CONFIGS))
         shown = await self._shown(address)

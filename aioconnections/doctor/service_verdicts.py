@@ -15,6 +15,7 @@ from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
     ForeignResponseError,
+    InvalidInputError,
     UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address, ApplicationName
@@ -56,6 +57,7 @@ _IDLE = 8.0  # seconds for which this client keeps an idle connection
 _FEW_REQUESTS = 10
 _USUAL = ("/connections", "/social")  # paths in front of /profiles that are often seen
 _ROOT = re.compile(r"(?P<context>(?:/[A-Za-z0-9_.~-]+)*?)/(?:homepage|profiles|communities)(?:[/?].*)?")
+_CONFIGS = re.compile(r"(?P<url>https?://[^?#]+)/profiles/serviceconfigs")
 _TARGET = re.compile(r"https?://[A-Za-z0-9_.:\[\]-]{1,200}")
 _SCHEME = re.compile(r"(?:^|,)\s*(?P<name>[A-Za-z][A-Za-z0-9-]*)(?=\s+[^\s=,]|\s*(?:,|$))")
 _LONGEST = 60  # characters of a header field that are shown
@@ -259,14 +261,27 @@ def needs_login(address: Address, request: Request, response: Response, *, has_l
     """
     error: ConnectionsError = error_of(request, response)
     tried = f"search for Profiles at {address.origin}{address.context}/profiles"
+    other = _other_server(address, response) if 300 <= response.status < 400 else None
+    if other is not None:
+        problem = f"{request.shown} redirects to {other.origin}: check the URL"
+        error = UnexpectedResponseError(response.status, None, problem)
     if isinstance(error, UnexpectedResponseError):
-        found = _TARGET.match(response.get(b"location") or "")
-        return failed("profiles", tried, error, advice=f"use --url {found[0]}" if found else "")
+        return failed("profiles", tried, error, advice=f"use --url {other.origin}{other.context}" if other else "")
     if has_login:
         return None
     if response.status == 401:
         error = AuthenticationError(401, None, "the server shows nothing without a login")
     return failed("profiles", tried, error, advice="pass --user, or --token-file")
+
+
+def _other_server(address: Address, response: Response) -> Address | None:
+    """The address on another server, or with another scheme, to which Profiles is redirected; None for a login page."""
+    found = _CONFIGS.fullmatch(response.get(b"location") or "")
+    try:
+        other = None if found is None else Address.of(found["url"])
+    except InvalidInputError:
+        return None
+    return None if other is None or other.origin == address.origin else other
 
 
 def on_communities(address: Address, report: CanaryReport, facts: DocumentFacts) -> Finding:

@@ -445,6 +445,41 @@ def test_a_permanent_redirect_is_followed_without_the_login(command: Command) ->
     assert set(signed_in) == {f"/social{SERVICE}", "/social/profiles/admin/atom/profileService.do"}
 
 
+REDIRECTED = (
+    b'<feed xmlns="http://www.w3.org/2005/Atom"><generator version="6.0.0.0">IBM Connections</generator></feed>'
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "target", "better"),
+    [(302, "/social/profiles/serviceconfigs", "/social"), (301, "/app?page=/profiles/serviceconfigs", None)],
+)
+def test_redirects_to_which_the_login_is_not_sent(
+    command: Command, status: int, target: str, better: str | None
+) -> None:
+    signed_in: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers["Authorization"]:
+                signed_in.append(self.path)
+            found = self.path == target
+            self.send_response(200 if found else status)
+            self.send_header("Location", target)
+            self.send_header("Content-Type", "application/atom+xml")
+            self.end_headers()
+            self.wfile.write(REDIRECTED if found else b"")
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with serving(Handler) as authority:
+        checks = examined(command, f"http://{authority}", code=2 if better else 3)
+    if better:
+        assert checks["profiles"]["advice"] == f"use --url http://{authority}{better}"
+    assert signed_in == ([] if better else [SERVICE])
+
+
 class Gate:
     """A front end that lets nothing pass without a login, and with one only what begins with `open_path`."""
 

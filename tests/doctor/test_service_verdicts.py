@@ -162,6 +162,32 @@ def test_administrator(status: int, kind: str, known: bool | None, verdict: str)
     assert finding.found.startswith("not known") is (known is None)
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize(
+    ("context", "location", "advice"),
+    [
+        ("", "http://connections.example.com/profiles/serviceconfigs", "http://connections.example.com"),
+        (
+            "/social",
+            "https://new.example.com:8443/social/profiles/serviceconfigs",
+            "https://new.example.com:8443/social",
+        ),
+        ("", "https://new.example.com/social/profiles/serviceconfigs", "https://new.example.com/social"),
+        ("", "https://sso.example.com/login?back=/profiles/serviceconfigs", None),
+        ("", "https://connections.example.com/login/profiles/serviceconfigs", None),
+        ("", "https://a:b@new.example.com/login/profiles/serviceconfigs", None),
+        ("", "https://new.example.com/a b/profiles/serviceconfigs", None),
+    ],
+)
+def test_a_redirect_to_another_server(status: int, context: str, location: str, advice: str | None) -> None:
+    """The login is not sent to a server that says that Profiles is on another one."""
+    address = Address.of(f"https://connections.example.com{context}")
+    request = verdicts.anonymous_request(address, "profiles")
+    request.origin = address.origin
+    finding = verdicts.needs_login(address, request, response(status, Location=location), has_login=True)
+    assert (None if finding is None else finding.advice) == (advice and f"use --url {advice}")
+
+
 def test_hidden_emails_are_not_known() -> None:
     finding = verdicts.on_emails(verdicts.DocumentFacts(), "/profiles/serviceconfigs")
     assert finding.status == "warning"
