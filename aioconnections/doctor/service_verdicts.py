@@ -165,12 +165,13 @@ def on_clock(response: Response, now: datetime) -> Finding:
     try:
         date = parsedate_to_datetime(response.get(b"date") or "")
         ahead = (now - (date if date.tzinfo else date.replace(tzinfo=UTC))).total_seconds()
+        ahead -= _age(response)
     except (ValueError, OverflowError):
         return Finding(
             step="clock",
             status="ok",
             tried=tried,
-            found=f"the response has no Date; the clock says {local}",
+            found=f"the response has no valid Date; the clock says {local}",
             details={"local_time": now.isoformat(timespec="seconds"), "seconds_ahead": None},
         )
     details: dict[str, Detail] = {"local_time": now.isoformat(timespec="seconds"), "seconds_ahead": round(ahead)}
@@ -185,6 +186,12 @@ def on_clock(response: Response, now: datetime) -> Finding:
         advice="set the clock of this machine; with a wrong one, good certificates and tokens count as expired",
         details=details,
     )
+
+
+def _age(response: Response) -> int:
+    """Seconds for which a cache in front of the server has kept the response (RFC 9111, section 5.1)."""
+    text = response.get(b"age") or ""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 # --- applications ---

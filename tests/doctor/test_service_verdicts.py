@@ -77,6 +77,12 @@ def test_clock(date: str, status: str, ahead: int | None) -> None:
         assert finding.advice.startswith("set the clock of this machine")
 
 
+@pytest.mark.parametrize(("age", "status"), [("3600", "ok"), ("60", "warning"), ("-1", "warning"), ("", "warning")])
+def test_the_clock_is_not_compared_with_the_date_of_a_kept_response(age: str, status: str) -> None:
+    finding = verdicts.on_clock(response(Date="Sun, 29 Nov 2026 08:30:00 GMT", Age=age), NOW)
+    assert finding.status == status
+
+
 @pytest.mark.parametrize(
     ("values", "schemes"),
     [
