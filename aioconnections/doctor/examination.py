@@ -175,7 +175,7 @@ class _Examination:
     async def _service(self, proxy: Proxy | None) -> str:
         patient = self._patient
         login = NO_HEADERS if patient.auth is None else await patient.auth.headers(_no_request, None)
-        engine = self._engine(proxy)
+        engine, opened = self._engine(proxy)
         sender = PacedSender(
             engine,
             self._origin,
@@ -183,6 +183,7 @@ class _Examination:
             login,
             seconds=patient.seconds,
             max_per_second=patient.max_per_second,
+            opened=opened,
         )
         steps = ServiceSteps(
             patient.address,
@@ -200,17 +201,18 @@ class _Examination:
             with anyio.CancelScope(shield=True):
                 await engine.aclose()
 
-    def _engine(self, proxy: Proxy | None) -> Engine:
-        """The transport that a client would use."""
+    def _engine(self, proxy: Proxy | None) -> tuple[Engine, Callable[[], int] | None]:
+        """The transport that a client would use, and what returns how many connections it has opened."""
         patient = self._patient
         if proxy is not None:
             from aioconnections.transport.via_httpx import HttpxEngine  # httpx costs 100 ms to import
 
-            return HttpxEngine(verify=patient.verify, client_cert=patient.client_cert, proxy=proxy)
+            return HttpxEngine(verify=patient.verify, client_cert=patient.client_cert, proxy=proxy), None
         from aioconnections.transport.pool import LanePool
 
         verify = True if self._trust is None else self._trust.context()
-        return LanePool(max_connections=1, verify=verify)
+        pool = LanePool(max_connections=1, verify=verify)
+        return pool, lambda: pool.opened
 
 
 async def _no_request(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 from aioconnections.errors import TransportError
@@ -27,6 +29,9 @@ class TimedResponse:
 class PacedSender:
     """Sends requests without retries.
 
+    Attributes:
+        opened: see the argument.
+
     Args:
         engine: sends them.
         origin: the server.
@@ -34,6 +39,7 @@ class PacedSender:
         login: the headers of the login.
         seconds: time allowed for one request.
         max_per_second: limit on the rate; None for none besides that of `PAUSE`.
+        opened: returns how many connections the engine has opened; None if that is not known.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class PacedSender:
         *,
         seconds: float,
         max_per_second: float | None,
+        opened: Callable[[], int] | None = None,
     ) -> None:
         self._engine = engine
         self._origin = origin
@@ -53,6 +60,7 @@ class PacedSender:
         self._seconds = seconds
         self._pause = max(PAUSE, 1 / max_per_second if max_per_second else 0)
         self._next = 0.0
+        self.opened: Callable[[], int] | None = opened
 
     async def send(self, request: Request) -> TimedResponse:
         """Send a request, with the login unless it is anonymous.

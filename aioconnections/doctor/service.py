@@ -87,10 +87,10 @@ class ServiceSteps:
         if self._signed_in is not None:
             await self._administrator()
         self._findings.skip("keep_alive", "the login was not accepted or not sent")
-        self._add(verdicts.on_keep_alive(self._signed_in or first.response))
         if self._signed_in is None:
+            self._add(verdicts.on_keep_alive(first.response))
             return "the latency is that of the service document, which needs a login"
-        return await self._speed()
+        return await self._speed(self._signed_in)
 
     def _add(self, finding: Finding) -> Finding:
         return self._findings.add(finding)
@@ -241,8 +241,10 @@ class ServiceSteps:
 
     # --- speed ---
 
-    async def _speed(self) -> str:
-        """The steps ``latency`` and ``max_connections``; ends at the first failure."""
+    async def _speed(self, signed_in: Response) -> str:
+        """The steps ``keep_alive``, ``latency`` and ``max_connections``; the measurement ends at the first failure."""
+        opened = self._sender.opened or (lambda: 0)
+        before = opened()
         seconds: list[float] = []
         failure: ConnectionsError | None = None
         for _ in range(MEASURED):
@@ -254,6 +256,7 @@ class ServiceSteps:
                 failure = error
                 break
             seconds.append(timed.seconds)
+        self._add(verdicts.on_keep_alive(signed_in, requests=len(seconds), opened=opened() - before))
         if self._add(verdicts.on_latency(seconds, MEASURED, failure)).status == "failed":
             return "the latency is not known"
         p95 = percentile(seconds, 0.95)

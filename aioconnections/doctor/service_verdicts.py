@@ -431,11 +431,13 @@ def on_administrator(request: Request, response: Response) -> Finding:
 # --- speed ---
 
 
-def on_keep_alive(response: Response) -> Finding:
+def on_keep_alive(response: Response, *, requests: int = 0, opened: int = 0) -> Finding:
     """How long the server keeps connections open.
 
     Args:
         response: the first response on a connection.
+        requests: how many requests the latency was measured with.
+        opened: how many connections these requests needed, besides the open one.
     """
     tried = "Connection and Keep-Alive headers"
     tokens = {token.strip().lower() for value in response.get_all(b"connection") for token in value.split(",")}
@@ -445,13 +447,15 @@ def on_keep_alive(response: Response) -> Finding:
         for name, number in re.findall(r"\b(timeout|max)\s*=\s*([0-9]{1,9})", value.lower())
     }
     timeout, most = limits.get("timeout"), limits.get("max")
-    details: dict[str, Detail] = {"closes": "close" in tokens, "timeout": timeout, "max": most}
-    if "close" in tokens:
+    says, does = "close" in tokens, requests > 1 and opened * 2 > requests
+    details: dict[str, Detail] = {"closes": says or does, "timeout": timeout, "max": most}
+    if says or does:
+        found = f"the server closes connections without saying so: {requests} requests needed {opened} new ones"
         return Finding(
             step="keep_alive",
             status="warning",
             tried=tried,
-            found="Connection: close; each request needs a new connection",
+            found="Connection: close; each request needs a new connection" if says else found,
             advice="ask the administrator of the server to turn keep-alive on, which saves most of the time",
             details=details,
         )

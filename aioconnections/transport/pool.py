@@ -63,6 +63,9 @@ class LanePool:
         local_limit: tracks how many connections this machine allows. A request that gets none fails with a
             `LocalLimitError`, and may be repeated when one of the open connections is free.
         owner: what error messages call the owner.
+
+    Attributes:
+        opened: how many connections were opened so far.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class LanePool:
         clock = LoopClock() if clock is None else clock
         self.timer: DeadlineTimer = DeadlineTimer(clock)
         self._local_limit = local_limit or LocalLimit(lambda _: None, max_connections, clock)
+        self.opened: int = 0
         self._max_connections = max_connections
         self._max_body = max_body
         self._trust = Trust(verify, client_cert)
@@ -222,6 +226,7 @@ class LanePool:
                 limit_error = error.with_traceback(None)
             else:
                 self._local_limit.has_opened = True
+                self.opened += 1
                 return lane
             if reuse and (idle := pool.lend(self.timer.now())) is not None:
                 return idle

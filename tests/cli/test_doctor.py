@@ -445,9 +445,7 @@ def test_a_permanent_redirect_is_followed_without_the_login(command: Command) ->
     assert set(signed_in) == {f"/social{SERVICE}", "/social/profiles/admin/atom/profileService.do"}
 
 
-REDIRECTED = (
-    b'<feed xmlns="http://www.w3.org/2005/Atom"><generator version="6.0.0.0">IBM Connections</generator></feed>'
-)
+CONFIGS = b'<feed xmlns="http://www.w3.org/2005/Atom"><generator version="6.0.0.0">IBM Connections</generator></feed>'
 
 
 @pytest.mark.parametrize(
@@ -468,7 +466,7 @@ def test_redirects_to_which_the_login_is_not_sent(
             self.send_header("Location", target)
             self.send_header("Content-Type", "application/atom+xml")
             self.end_headers()
-            self.wfile.write(REDIRECTED if found else b"")
+            self.wfile.write(CONFIGS if found else b"")
 
         def log_message(self, *_: object) -> None:
             """Write nothing."""
@@ -521,6 +519,36 @@ def test_profiles_turns_out_to_be_missing_after_the_login(command: Command) -> N
     assert checks["profiles"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
     assert checks["login"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
     assert checks["latency"]["status"] == "skipped"
+
+
+SERVICE_DOCUMENT = (
+    b'<service xmlns="http://www.w3.org/2007/app" xmlns:atom="http://www.w3.org/2005/Atom"'
+    b' xmlns:snx="http://www.ibm.com/xmlns/prod/sn"><workspace><atom:title>Ann Jones</atom:title><collection'
+    b' href="https://connections.example.com/profiles/atom/profile.do?userid=20000001"><accept/>'
+    b"<snx:userid>20000001</snx:userid></collection></workspace></service>"
+)
+
+
+def test_a_server_that_keeps_no_connection_and_does_not_say_so(command: Command) -> None:
+    """HTTP/1.0, in which the connection ends with the response."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_service = self.path.endswith("profileService.do")
+            self.send_response(200)
+            self.send_header("Content-Type", "application/atomsvc+xml" if is_service else "application/atom+xml")
+            self.end_headers()
+            self.wfile.write(SERVICE_DOCUMENT if is_service else CONFIGS)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with serving(Handler) as authority:
+        checks = examined(command, f"http://{authority}")
+    assert checks["keep_alive"]["status"] == "warning"
+    assert checks["keep_alive"]["found"] == (
+        "the server closes connections without saying so: 20 requests needed 20 new ones"
+    )
 
 
 def test_an_application_that_is_stopped(command: Command, good: Callable[..., str]) -> None:

@@ -59,6 +59,15 @@ def test_keep_alive(fields: dict[str, str], status: str, found: str, advice: str
 
 
 @pytest.mark.parametrize(
+    ("requests", "opened", "closes"), [(20, 20, True), (20, 11, True), (20, 10, False), (20, 0, False), (1, 1, False)]
+)
+def test_connections_that_are_closed_without_a_word(requests: int, opened: int, closes: bool) -> None:  # noqa: FBT001 # a case
+    finding = verdicts.on_keep_alive(response(Keep_Alive="timeout=10"), requests=requests, opened=opened)
+    assert finding.details["closes"] is closes
+    assert (finding.status, bool(finding.advice)) == (("warning", True) if closes else ("ok", False))
+
+
+@pytest.mark.parametrize(
     ("date", "status", "ahead"),
     [
         ("Sun, 29 Nov 2026 09:30:00 GMT", "ok", 0),
