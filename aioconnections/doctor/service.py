@@ -209,12 +209,16 @@ class ServiceSteps:
         report = verdicts.canary_report(address, "communities", shown)
         if report.result is CanaryResult.UNCLEAR and self._signed_in is not None:
             mine = Request("GET", f"{address.communities}/community/invites/my?page=1&ps=1")
-            response = await self._response("communities", f"GET {mine.path}", mine)
+            tried = f"GET {mine.path}"
+            response = await self._response("communities", tried, mine)
             if response is None:
                 return
             shown = response.response
             if shown.status == 200 and shown.media_type == "application/atom+xml":
                 report = CanaryReport(CanaryResult.GOOD, needs_login=True)
+        if report.result is CanaryResult.UNCLEAR and self._signed_in is not None:
+            self._add(verdicts.on_closed_communities(tried, shown, is_token=self._is_token))
+            return
         if report.result is CanaryResult.UNCLEAR:
             self._findings.skip("emails", "Communities shows itself only to an accepted login")
             return

@@ -39,6 +39,7 @@ __all__ = [
     "needs_login",
     "on_administrator",
     "on_clock",
+    "on_closed_communities",
     "on_communities",
     "on_emails",
     "on_http",
@@ -309,6 +310,20 @@ def on_communities(address: Address, report: CanaryReport, facts: DocumentFacts)
     )
 
 
+def on_closed_communities(tried: str, response: Response, *, is_token: bool) -> Finding:
+    """Communities did not accept the login that Profiles has accepted."""
+    scheme = "Bearer" if is_token else "Basic"
+    return Finding(
+        step="communities",
+        status="warning",
+        tried=tried,
+        found=f"HTTP {response.status}: Communities does not accept the login that Profiles accepted",
+        advice="if you use the commands community or invitations, ask the administrator of the server to allow"
+        f" {scheme} for the paths below /communities/service/atom; else do nothing",
+        details={"result": "unclear", "version": None},
+    )
+
+
 # --- login ---
 
 
@@ -486,8 +501,14 @@ def on_latency(seconds: Sequence[float], planned: int, failure: ConnectionsError
         failure: why fewer responses came; None if all came.
     """
     tried = f"GET of the service document, {planned} times, one after another"
+    advice = ""
+    if isinstance(failure, AuthenticationError):
+        advice = (
+            "ask the administrator of the server why it refuses a login that it accepted before: maybe one of several"
+            " servers behind this URL does not know the user"
+        )
     if not seconds and failure is not None:
-        return failed("latency", tried, failure, details={"requests": 0})
+        return failed("latency", tried, failure, advice=advice, details={"requests": 0})
     p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
     details: dict[str, Detail] = {
         "requests": len(seconds),
@@ -496,7 +517,8 @@ def on_latency(seconds: Sequence[float], planned: int, failure: ConnectionsError
     }
     found = f"p50 {milliseconds(p50)}, p95 {milliseconds(p95)}"
     if failure is not None:
-        return failed("latency", tried, failure, more=f"{found} of the {len(seconds)} before it", details=details)
+        more = f"{found} of the {len(seconds)} before it"
+        return failed("latency", tried, failure, more=more, advice=advice, details=details)
     return Finding(step="latency", status="ok", tried=tried, found=found, details=details)
 
 

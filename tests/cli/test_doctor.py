@@ -71,6 +71,13 @@ def failures(said: Any) -> dict[str, str]:
 
 ASK_BROWSER = "or ask the administrator for a URL that needs no login in a browser"
 SERVICE = "/profiles/atom/profileService.do"
+CONFIGS = b'<feed xmlns="http://www.w3.org/2005/Atom"><generator version="6.0.0.0">IBM Connections</generator></feed>'
+SERVICE_DOCUMENT = (
+    b'<service xmlns="http://www.w3.org/2007/app" xmlns:atom="http://www.w3.org/2005/Atom"'
+    b' xmlns:snx="http://www.ibm.com/xmlns/prod/sn"><workspace><atom:title>Ann Jones</atom:title><collection'
+    b' href="https://connections.example.com/profiles/atom/profile.do?userid=20000001"><accept/>'
+    b"<snx:userid>20000001</snx:userid></collection></workspace></service>"
+)
 CHECK_PATH = "check the URL: its path is what precedes /profiles in the address bar of a browser"
 
 # The exit code, the step that fails, and its line.
@@ -445,9 +452,6 @@ def test_a_permanent_redirect_is_followed_without_the_login(command: Command) ->
     assert set(signed_in) == {f"/social{SERVICE}", "/social/profiles/admin/atom/profileService.do"}
 
 
-CONFIGS = b'<feed xmlns="http://www.w3.org/2005/Atom"><generator version="6.0.0.0">IBM Connections</generator></feed>'
-
-
 @pytest.mark.parametrize(
     ("status", "target", "better"),
     [(302, "/social/profiles/serviceconfigs", "/social"), (301, "/app?page=/profiles/serviceconfigs", None)],
@@ -476,6 +480,32 @@ def test_redirects_to_which_the_login_is_not_sent(
     if better:
         assert checks["profiles"]["advice"] == f"use --url http://{authority}{better}"
     assert signed_in == ([] if better else [SERVICE])
+
+
+def test_communities_that_does_not_accept_the_login_and_a_login_that_is_refused_later(command: Command) -> None:
+    signed_in: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            is_service = self.path == SERVICE
+            signed_in.extend([self.path] * ("Authorization" in self.headers))
+            is_open = self.path == "/profiles/serviceconfigs" or (is_service and signed_in.count(SERVICE) < 4)
+            self.send_response(200 if is_open else 401)
+            self.send_header("Content-Type", "application/atomsvc+xml" if is_service else "application/atom+xml")
+            self.end_headers()
+            self.wfile.write(b"" if not is_open else SERVICE_DOCUMENT if is_service else CONFIGS)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with serving(Handler) as authority:
+        checks = examined(command, f"http://{authority}", code=3)
+    assert checks["communities"]["status"] == "warning"
+    assert checks["communities"]["found"] == ("HTTP 401: Communities does not accept the login that Profiles accepted")
+    assert checks["latency"]["status"] == "failed"
+    assert checks["latency"]["details"]["requests"] == 2
+    assert checks["latency"]["advice"].startswith("ask the administrator of the server why it refuses a login")
+    assert signed_in.count(SERVICE) == 4, "the first refusal ends the measurement"
 
 
 class Gate:
@@ -519,14 +549,6 @@ def test_profiles_turns_out_to_be_missing_after_the_login(command: Command) -> N
     assert checks["profiles"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
     assert checks["login"]["found"] == f"HTTP 404: there is no Profiles service at {url}/profiles"
     assert checks["latency"]["status"] == "skipped"
-
-
-SERVICE_DOCUMENT = (
-    b'<service xmlns="http://www.w3.org/2007/app" xmlns:atom="http://www.w3.org/2005/Atom"'
-    b' xmlns:snx="http://www.ibm.com/xmlns/prod/sn"><workspace><atom:title>Ann Jones</atom:title><collection'
-    b' href="https://connections.example.com/profiles/atom/profile.do?userid=20000001"><accept/>'
-    b"<snx:userid>20000001</snx:userid></collection></workspace></service>"
-)
 
 
 def test_a_server_that_keeps_no_connection_and_does_not_say_so(command: Command) -> None:
