@@ -76,7 +76,10 @@ class PacedSender:
         self._next = begun + self._pause
         request.origin = self._origin
         headers = self._anonymous if request.anonymous else self._signed_in
-        response = await send_unlimited(self._engine, self._origin, request, headers, self._seconds)
+        if request.fresh:  # an engine for proxies may take a used connection nevertheless
+            response = await self._engine.exchange(self._origin, request, headers, self._seconds)
+        else:
+            response = await send_unlimited(self._engine, self._origin, request, headers, self._seconds)
         refusal: TransportError | None = refused_by_front_end(response)
         if refusal is not None:
             raise refusal

@@ -661,6 +661,35 @@ def test_a_proxy_that_is_used(command: Command, monkeypatch: pytest.MonkeyPatch)
     assert (said.code, list(failures(said))) == (2, ["proxy"])
 
 
+def test_a_login_through_a_proxy_that_garbles_the_response_is_not_repeated(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.headers["Authorization"]:
+                signed_in.append(self.path)
+                self.wfile.write(b"HTTP/1.1 two hundred\r\n\r\n")
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "application/atom+xml")
+            self.send_header("Content-Length", str(len(CONFIGS)))
+            self.end_headers()
+            self.wfile.write(CONFIGS)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with serving(Handler) as authority:
+        monkeypatch.setenv("http_proxy", f"http://{authority}")
+        checks = examined(command, "http://connections.example.com", "--trust-env", code=5)
+    assert checks["login"]["status"] == "failed"
+    assert signed_in == [f"http://connections.example.com{SERVICE}"]
+
+
 # --- usage, and what a person sees ---
 
 
