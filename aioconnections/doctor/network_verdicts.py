@@ -14,7 +14,7 @@ from aioconnections.errors import ConnectionsError, DeadlineError, InvalidInputE
 from aioconnections.protocol.messages import Origin
 from aioconnections.reprs import frozen
 from aioconnections.transport.connect import NOT_CONNECTED_IN_TIME, connect_error
-from aioconnections.transport.limits import UNTRUSTED_CODES
+from aioconnections.transport.limits import UNTRUSTED_CODES, local_limit_error
 from aioconnections.transport.proxies import Proxy, is_loopback
 
 if TYPE_CHECKING:
@@ -115,13 +115,15 @@ def on_tcp(reached: Sequence[Reached], allowed: float) -> Finding:
         return Finding(step="tcp", status="ok", tried=tried, found=f"connected in {took}", details=details)
     # Without a route, as to IPv6 addresses from a network without IPv6, the next address is tried at once.
     harmless = all(each.failure is not None and each.failure.errno in _NO_ROUTE for each in bad)
+    limit = local_limit_error(failures)
+    advice = str(limit).partition("; ")[2] if limit is not None else "" if harmless else _OTHER_ADDRESSES
     working = ", ".join(shown_address(each.address) for each in good)
     return Finding(
         step="tcp",
         status="ok" if harmless else "warning",
         tried=tried,
         found=f"{working} connected in {took}; {_each(bad, allowed)}",
-        advice="" if harmless else _OTHER_ADDRESSES,
+        advice=advice,
         details=details,
     )
 
@@ -133,6 +135,9 @@ def _each(bad: Sequence[Reached], allowed: float) -> str:
 def _tcp_problem(failure: OSError | None, allowed: float) -> str:
     if failure is None:
         return f"did not respond within {allowed:g} s"
+    limit = local_limit_error([failure])
+    if limit is not None:
+        return f"was not tried, because {str(limit).partition('; ')[0]}"
     if isinstance(failure, ConnectionRefusedError):
         return "refused the connection"
     return "is out of reach from this machine"

@@ -43,6 +43,15 @@ def test_all_addresses_connect() -> None:
     assert finding.tried == "TCP connection to 192.0.2.1:443, [2001:db8::1]:443"
 
 
+def test_a_limit_of_this_machine_is_not_a_problem_of_the_server() -> None:
+    finding = on_tcp([Reached(V6, None, OSError(errno.EMFILE, "")), Reached(V4, 0.012)], 10)
+    assert finding.status == "warning"
+    assert finding.found.endswith(
+        "[2001:db8::1]:443 was not tried, because this process has reached its limit of open files"
+    )
+    assert finding.advice == "raise it (ulimit -n) or lower max_connections"
+
+
 @pytest.mark.parametrize(
     ("failure", "status", "problem"),
     [
