@@ -146,7 +146,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, by mypy and basedpyright, also of the README's examples, and their completeness for the public names."""
-    session.install(*INSTALL, *EDITABLE, *group("types", "bench"))
+    session.install(*INSTALL, *EDITABLE, *group("types", "bench", "recipes"))
     session.run("mypy", *(name for name in PROJECT["tool"]["mypy"]["files"] if (ROOT / name).exists()))
     # Without this option basedpyright would use a `.venv` in the project, which may lack the dependencies.
     basedpyright = ("basedpyright", "--pythonpath", str(Path(session.bin) / "python"))
@@ -160,7 +160,7 @@ def tests(session: nox.Session) -> None:
     """Every test, on the oldest Python. Coverage is recorded without most slow tests, whose time it would double."""
     need(session, *REDIS)
     need(session, *NGINX)
-    session.install(*INSTALL, *EDITABLE)
+    session.install(*INSTALL, *EDITABLE, *group("recipes"))
     shutil.rmtree(MEASURED, ignore_errors=True)
     MEASURED.mkdir(parents=True)
     options = (*IN_PARALLEL, *session.posargs)
@@ -173,10 +173,13 @@ def tests(session: nox.Session) -> None:
 
 
 def lowest_allowed(project: dict[str, Any]) -> list[str]:
-    """The requirements of the package, its extras and its build as pip constraints to their lowest allowed versions."""
+    """The requirements of package, extras, build and recipes as pip constraints to their lowest allowed versions."""
     metadata = project["project"]
     extras = [text for texts in metadata["optional-dependencies"].values() for text in texts]
-    requirements = map(Requirement, [*metadata["dependencies"], *extras, *project["build-system"]["requires"]])
+    recipes = project.get("dependency-groups", {}).get("recipes", [])
+    requirements = map(
+        Requirement, [*metadata["dependencies"], *extras, *project["build-system"]["requires"], *recipes]
+    )
     return [f"{it.name}=={lower_bound(it)}" for it in requirements if it.name != metadata["name"]]
 
 
@@ -188,11 +191,11 @@ def lower_bound(requirement: Requirement) -> str:
     return bounds[0]
 
 
-def install_lowest(session: nox.Session) -> None:
-    """Install the package with the lowest allowed version of each requirement that `pyproject.toml` names."""
+def install_lowest(session: nox.Session, *further: str) -> None:
+    """Install the package, and further requirements, with the lowest versions that `pyproject.toml` allows."""
     constraints = Path(session.create_tmp()) / "lowest.txt"
     constraints.write_text("\n".join(lowest_allowed(PROJECT)) + "\n", encoding="utf-8")
-    session.install(*INSTALL, f"--constraint={constraints}", f"--build-constraint={constraints}", *EDITABLE)
+    session.install(*INSTALL, f"--constraint={constraints}", f"--build-constraint={constraints}", *EDITABLE, *further)
 
 
 @nox.session(python=PYTHONS[OLDEST_HERE])
@@ -200,7 +203,7 @@ def lowest(session: nox.Session) -> None:
     """Every test with the lowest versions that `pyproject.toml` allows, on the oldest Python; slow."""
     need(session, *REDIS)
     need(session, *NGINX)
-    install_lowest(session)
+    install_lowest(session, *group("recipes"))
     session.run("pytest", *IN_PARALLEL, "-m", "not full", *session.posargs)
 
 
@@ -307,6 +310,6 @@ def full(session: nox.Session) -> None:
     """Every test in full size; slow."""
     need(session, *REDIS)
     need(session, *NGINX)
-    session.install(*INSTALL, *EDITABLE)
+    session.install(*INSTALL, *EDITABLE, *group("recipes"))
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)

@@ -120,8 +120,9 @@ def test_the_lowest_versions_are_those_that_pyproject_allows(noxfile: ModuleType
             "dependencies": ["one>=1.2,<2", "two[speed]~=3.4"],
             "optional-dependencies": {"cli": ["three>=5"], "test": ["ours[cli]", "four==2025.5.1"]},
         },
+        "dependency-groups": {"recipes": ["five>=0.6"], "lint": ["six"]},
     }
-    lowest = ["one==1.2", "two==3.4", "three==5", "four==2025.5.1", "builder==1.27"]
+    lowest = ["one==1.2", "two==3.4", "three==5", "four==2025.5.1", "builder==1.27", "five==0.6"]
     assert noxfile.lowest_allowed(project) == lowest
 
 
@@ -137,7 +138,7 @@ def test_a_requirement_without_a_lowest_version_is_named(noxfile: ModuleType, re
 
 def test_each_of_our_requirements_has_a_lowest_version(noxfile: ModuleType) -> None:
     names = {text.partition("==")[0] for text in noxfile.lowest_allowed(noxfile.PROJECT)}
-    assert {"anyio", "httpx", "cyclopts", "uvicorn", "pytest", "hatchling"} <= names
+    assert {"anyio", "httpx", "cyclopts", "uvicorn", "pytest", "hatchling", "fastapi"} <= names
 
 
 def test_a_line_that_no_test_ran_is_named_where_each_must_be_run(noxfile: ModuleType) -> None:
