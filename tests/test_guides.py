@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator
 from importlib import import_module
@@ -189,6 +190,21 @@ def test_names_that_do_not_exist_are_found() -> None:
         "Klient",
         "Client.chek",
     ]
+
+
+@pytest.mark.source
+def test_the_recipes_are_shown_word_for_word() -> None:
+    shown = {it.options["recipe"]: it.text for it in blocks_of(TEXTS["web-backends.md"]) if "recipe" in it.options}
+    folder = ROOT / "tests" / "recipes"
+    recipes = [path for path in folder.rglob("*.py") if not path.name.startswith(("test_", "conftest", "__init__"))]
+    recipes += folder.glob("*.ipynb")
+    assert set(shown) == {path.relative_to(folder).as_posix() for path in recipes}
+    for path in recipes:
+        text = path.read_text("utf-8")
+        if path.suffix == ".ipynb":
+            cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+            text = "\n\n".join("".join(cell["source"]) for cell in cells) + "\n"
+        assert shown[path.relative_to(folder).as_posix()] == text, path.name
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 A `python` block is a program, which may use `await` at its top level. In a `console` block each line that begins with
 `$ ` is a command, a backslash at the end continues it on the next line, and other lines are output, in which ``...``
 stands for any text. Options follow the language, as in ``python file=backend.py``: the block is the content of that
-file; ``console terminal=server`` is for another terminal. An `sh` block installs packages, or starts what cannot be
+file; ``console terminal=server`` is for another terminal; ``python recipe=fastapi_app.py`` shows a file of
+`tests/recipes`, which has tests of its own. An `sh` block installs packages, or starts what cannot be
 tested here.
 """
 
@@ -167,7 +168,7 @@ def run_story(
                 except AssertionError as error:
                     raise AssertionError(f"{where}: {error}") from None
                 exports += [command for command in commands_of(text) if command.split()[0] in {"export", "unset"}]
-            case "console", {"terminal": _}:
+            case ("console", {"terminal": _}) | ("python", {"recipe": _}):
                 pass
             case "sh", {**options} if not options:
                 pass
