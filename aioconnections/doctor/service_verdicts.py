@@ -427,11 +427,15 @@ def on_administrator(request: Request, response: Response) -> Finding:
     """Whether the signed-in user is an administrator of Profiles; reading needs that role, and changes nothing."""
     tried = f"GET {request.path} (for administrators of Profiles)"
     is_document = response.status == 200 and response.media_type == "application/atomsvc+xml"
-    known = True if is_document else False if response.status == 403 else None
+    is_refused = response.status == 403
+    known = True if is_document else False if is_refused and response.is_own_form else None
+    unknown = (
+        "in a page that a server in front may have written" if is_refused else "instead of the document or a refusal"
+    )
     found = {
         True: "the signed-in user is an administrator",
         False: "HTTP 403: the signed-in user is not an administrator",
-        None: f"not known: HTTP {response.status} instead of the document or a refusal",
+        None: f"not known: HTTP {response.status} {unknown}",
     }[known]
     return Finding(
         step="administrator",

@@ -163,7 +163,7 @@ def test_what_a_document_says(body: bytes, expected: verdicts.DocumentFacts) -> 
     [
         (200, "application/atomsvc+xml; charset=UTF-8", True, "ok"),
         (403, "text/xml", False, "ok"),
-        (403, "text/html", False, "ok"),
+        (403, "text/html", None, "warning"),
         (200, "text/html", None, "warning"),
         (302, "text/html", None, "warning"),
         (404, "text/html", None, "warning"),
