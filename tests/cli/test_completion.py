@@ -37,7 +37,7 @@ def test_the_script_names_every_command(command: Command, home: Path, shell: str
     assert said.err == f"The completion is in {home / 'completion'}. Load it in the startup file of the shell.\n"
     script = Path("completion").read_text("utf-8")
     names = [name for name in app.resolved_commands() if not name.startswith("-")]
-    assert len(names) == 20
+    assert len(names) == 21
     assert [name for name in [*names, "--profile", "decline"] if name.lstrip("-") not in script] == []
     assert [path.name for path in home.iterdir()] == ["completion"]
 

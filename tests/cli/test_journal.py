@@ -299,7 +299,7 @@ def test_without_a_journal_a_run_that_takes_too_long_leaves_rows_unprocessed(com
     said = command("check", pairs, "--run-timeout", 0.3, *SHORT)
     assert (said.code, len(said.rows)) == (1, 10)
     assert said.err.splitlines()[-1] == "aioconnections: stopped: the run was not done within 0.3 s"
-    assert "--run-timeout" in next(line for line in command("--help").out.splitlines() if "Exit codes" in line)
+    assert "--run-timeout" in next(line for line in command("check", "--help").out.splitlines() if "Exit codes" in line)
 
 
 def test_a_full_disk_stops_the_run_before_the_next_invitation(

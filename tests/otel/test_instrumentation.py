@@ -1,6 +1,6 @@
 """A client over lanes under ``opentelemetry-instrumentation-httpx``: one span per request, without the query.
 
-The hook that removes the query is the one that the README shows.
+The hook that removes the query is the one that the guide shows.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -25,20 +25,20 @@ from aioconnections import Client, LaneTransport, Userid
 
 pytestmark = [pytest.mark.anyio, pytest.mark.source]
 
-README = Path(__file__).parent.parent.parent / "README.md"
 QUERY = "?email=ann%40example.com&message=hello"
+GUIDE = files("aioconnections") / "guides" / "tuning.md"
 
 
 @pytest.fixture(scope="module")
 def redact() -> Any:
-    """The hook of the README."""
-    (block,) = [block for block in blocks_of(README.read_text("utf-8")) if "def redact(" in block.text]
+    """The hook of the guide."""
+    (block,) = [block for block in blocks_of(GUIDE.read_text("utf-8")) if "def redact(" in block.text]
     kept = (ast.Import, ast.ImportFrom, ast.AsyncFunctionDef)
-    tree = compile(block.text, "README.md", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    tree = compile(block.text, GUIDE.name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     assert isinstance(tree, ast.Module)
     tree.body = [statement for statement in tree.body if isinstance(statement, kept)]
     names: dict[str, Any] = {}
-    exec(compile(tree, "README.md", "exec"), names)  # noqa: S102 # our own README
+    exec(compile(tree, GUIDE.name, "exec"), names)  # noqa: S102 # our own guide
     return names["redact"]
 
 
