@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from aioconnections.cli.numbers import COUNT, RATE, TIMEOUT, Seconds
 from aioconnections.cli.progress import Level, say
-from aioconnections.cli.sources import PASSWORD, TOKEN, ArgumentsAlone, OptionSources, profile_name
+from aioconnections.cli.sources import ARGUMENTS_ALONE, PASSWORD, TOKEN, OptionSources, profile_name
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
@@ -37,7 +37,7 @@ class ServerOptions:
     profile: Annotated[
         OptionSources,
         Parameter(converter=profile_name, accepts_keys=False, n_tokens=1, metavar="NAME", show_default=False),
-    ] = ArgumentsAlone
+    ] = ARGUMENTS_ALONE
     """Profile in the configuration file, whose values take precedence over the environment. Without --profile, those of
     its default profile hold for what the environment does not set; see "aioconnections config"."""
     user: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_USER")] = None

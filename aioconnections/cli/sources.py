@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aioconnections.cli.config_file import ConfigFile
     from aioconnections.protocol.messages import Origin
 
-__all__ = ["PASSWORD", "TOKEN", "ArgumentsAlone", "OptionSources", "SourceName", "apply_profile", "profile_name"]
+__all__ = ["ARGUMENTS_ALONE", "PASSWORD", "TOKEN", "OptionSources", "SourceName", "apply_profile", "profile_name"]
 
 PASSWORD = "AIOCONNECTIONS_PASSWORD"  # noqa: S105 # the name of a variable
 TOKEN = "AIOCONNECTIONS_TOKEN"  # noqa: S105 # the name of a variable
@@ -69,7 +69,7 @@ class OptionSources:
         return {name: value for name, value in found.items() if value and name not in self.withheld}
 
 
-ArgumentsAlone = OptionSources()
+ARGUMENTS_ALONE: OptionSources = OptionSources()
 """Without a profile and without an environment to compare."""
 
 
@@ -203,7 +203,7 @@ class _ProfileMerge:
         return bool(used) and not self._is_free("user") and used != user
 
     def _environment_signs_in(self) -> bool:
-        found = evolve(ArgumentsAlone, withheld=self.withheld).environment
+        found = evolve(ARGUMENTS_ALONE, withheld=self.withheld).environment
         return TOKEN in found or (PASSWORD in found and bool(self.value("user")))
 
 
