@@ -30,6 +30,7 @@ from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Tally, U
 from aioconnections.policy.changes import Touched
 from aioconnections.policy.repeats import RepeatedFailures
 from aioconnections.policy.retry import LONGEST_RETRY_AFTER
+from aioconnections.policy.timeline import Timeline
 from aioconnections.protocol.messages import Flow, Sends
 from aioconnections.records import Identity, Pair
 from aioconnections.session.call_context import CallContext, RunScope
@@ -44,6 +45,7 @@ __all__ = [
     "Job",
     "Known",
     "SessionJob",
+    "TimelineKeeper",
     "WorkItem",
     "cut_off",
     "digest_of",
@@ -73,6 +75,19 @@ class ItemFeed(Generic[OutT]):
     deliver: Callable[[OutT], object]
 
 
+class TimelineKeeper(Protocol):
+    """Keeps the course of a run over time, with that of earlier runs."""
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The timeline to add to; None before the journal is open, and if it keeps none."""
+        ...
+
+    def save_timeline(self) -> None:
+        """Record what has changed in the timeline. Does not wait."""
+        ...
+
+
 class Job(Protocol[OutT_co]):
     """What is done with each item of a run.
 
@@ -80,11 +95,13 @@ class Job(Protocol[OutT_co]):
         run: the part of the run that its requests need.
         changes: whether it changes something on the server, so that the run waits for responses to sent changes.
         over: why the run has to end; None if it has not.
+        keeper: keeps the course of the run; None without a journal.
     """
 
     run: RunScope
     changes: bool
     over: ConnectionsError | None
+    keeper: TimelineKeeper | None
 
     @property
     def cut(self) -> Sequence[OutT_co]:
@@ -213,6 +230,7 @@ class SessionJob:
 
     Attributes:
         over: why the run has to end; None if it has not.
+        keeper: see `Job`.
         cut: outcomes of the items that were interrupted.
         repeats: identical failures since the last success.
     """
@@ -223,6 +241,7 @@ class SessionJob:
         self.session: Session = session
         self.run: RunScope = run
         self.over: ConnectionsError | None = None
+        self.keeper: TimelineKeeper | None = None
         self.cut: list[Any] = []
         self.repeats: RepeatedFailures = RepeatedFailures()
         self._proved = False

@@ -12,7 +12,7 @@ import anyio
 from attrs import evolve
 
 from aioconnections.bulk.flows import FlowJob
-from aioconnections.bulk.job import ItemFeed, Known, SessionJob, WorkItem, cut_off, known
+from aioconnections.bulk.job import ItemFeed, Known, SessionJob, TimelineKeeper, WorkItem, cut_off, known
 from aioconnections.errors import (
     AuthenticationError,
     ConnectionsError,
@@ -28,6 +28,7 @@ from aioconnections.journal import Journal
 from aioconnections.journal.items import NOTHING, item_reference
 from aioconnections.journal.stored import ItemHistory, moment, replay, settles, stored_text, to_stored
 from aioconnections.outcomes import Duplicate, Failed, InDoubt, Outcome, Unprocessed
+from aioconnections.policy.timeline import Timeline
 from aioconnections.protocol.messages import Sends
 from aioconnections.protocol.profiles import signed_in
 from aioconnections.session.call_context import CallContext, RunScope
@@ -54,6 +55,7 @@ class JournalledJob(SessionJob, Generic[OutT]):
         self._job = job
         self._journal = journal
         self._record = RunJournal(journal, verb, job.session, changes=job.changes)
+        self.keeper: TimelineKeeper | None = self._record
 
     def is_ready(self) -> bool:
         """See `Job`."""
@@ -214,6 +216,15 @@ class RunJournal:
         origin = str(session.address.origin)
         await self._journal.open(verb=self._verb, origin=origin, userid=userid, changes=self._changes)
         self.is_open = self._was_open = True
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """See `TimelineKeeper`."""
+        return self._journal.timeline if self.is_open else None
+
+    def save_timeline(self) -> None:
+        """See `TimelineKeeper`."""
+        self._journal.save_timeline()
 
     def note(self, outcome: Outcome) -> None:
         """Count an outcome that is not final: with one, the run is not finished."""

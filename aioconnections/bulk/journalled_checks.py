@@ -9,7 +9,7 @@ from typing import Any, cast
 from attrs import evolve
 
 from aioconnections.bulk.flows import CheckJob, CurrentPair, pair_of
-from aioconnections.bulk.job import NOT_DONE, ItemFeed
+from aioconnections.bulk.job import NOT_DONE, ItemFeed, TimelineKeeper
 from aioconnections.bulk.journalled import RunJournal
 from aioconnections.errors import ConnectionsError, InvalidInputError, JournalError
 from aioconnections.journal import Journal
@@ -39,6 +39,7 @@ class JournalledCheckJob(CheckJob):
         super().__init__(session, run, prices)
         self._journal = journal
         self._record = RunJournal(journal, "check", session, changes=False)
+        self.keeper: TimelineKeeper | None = self._record
 
     def is_ready(self) -> bool:
         """See `Job`."""

@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 
 from aioconnections.bulk.ahead import OwnedSource, ReadAhead, is_raised_by_code
 from aioconnections.bulk.job import NOT_DONE, Backlog, ItemFeed, Job
+from aioconnections.bulk.recording import Recorder
 from aioconnections.bulk.reporting import Reporter
 from aioconnections.clock import Timer, within
 from aioconnections.errors import (
@@ -34,6 +35,7 @@ from aioconnections.errors import (
     UsageError,
 )
 from aioconnections.outcomes import Count, Outcome, Tally, Unprocessed
+from aioconnections.policy.timeline import Timeline
 from aioconnections.reprs import safe_repr
 from aioconnections.session.parking import Parking
 from aioconnections.session.runtime import Runtime
@@ -93,6 +95,8 @@ class Outcomes(Generic[OutT]):
         self._reporter = Reporter(job.run, runtime, on_progress)
         self._gives: Gives = gives
         self._owned = source if isinstance(source, OwnedSource) else None
+        self._recorder = None if job.keeper is None else Recorder(runtime, job.keeper)
+        self._recorded: list[Outcome] | None = None if self._recorder is None else self._recorder.delivered
         self._items = _iterator(source)
         self._ahead = self._items if isinstance(self._items, ReadAhead) else None
         self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
@@ -140,6 +144,20 @@ class Outcomes(Generic[OutT]):
         tally = count.tally(self._read + len(self._buffer))
         return tally if self._backlog is None else self._backlog.completed(tally)
 
+    def record_timeline(self) -> None:
+        """Keep the course of the run in memory, in `timeline`; call this before the run is entered.
+
+        A run with a journal keeps it in the journal in any case.
+        """
+        if self._recorder is None:
+            self._recorder = Recorder(self._runtime, None)
+            self._recorded = self._recorder.delivered
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The course of the run, with a journal also of earlier runs; None without `record_timeline` and a journal."""
+        return None if self._recorder is None else self._recorder.timeline
+
     async def __aenter__(self) -> Self:
         if self._entered:
             raise UsageError("a bulk run can be entered only once")
@@ -161,6 +179,8 @@ class Outcomes(Generic[OutT]):
             self._job.run.end_at(clock.now() + self._run_timeout, why)
             self._timer = clock.call_at(self._job.run.until, lambda: self._expire(why))
         self._reporter.start(lambda: self.tally, self._break_off)
+        if self._recorder is not None:
+            self._recorder.start()
         with self._reporter.current():
             self._tasks.start_soon(self._start, self._tasks)
         return self
@@ -193,14 +213,8 @@ class Outcomes(Generic[OutT]):
                 self._backlog.give_up()
                 if self._backlog.verdict is not None:
                     self._stop(copy(self._backlog.verdict))
-            self._give_up_buffer()
-            undelivered = self.undelivered
-            self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
-            self._gathered.clear()
-            self._ready.clear()
-            self._early.clear()
-            if self._owned is not None:
-                self._owned.close()
+            self._keep_undelivered()
+            self._end_helpers()
             try:
                 with anyio.CancelScope(shield=True):
                     await self._job.aclose(complete=self._read if is_complete else None)
@@ -208,6 +222,22 @@ class Outcomes(Generic[OutT]):
                 self._stop(failure)
             finally:
                 self._reporter.end(self.stopped, error)
+
+    def _keep_undelivered(self) -> None:
+        """Keep the outcomes that were not delivered, for `undelivered`."""
+        self._give_up_buffer()
+        undelivered = self.undelivered
+        self._undelivered = tuple(sorted(undelivered, key=lambda it: it.index)) if self._ordered else undelivered
+        self._gathered.clear()
+        self._ready.clear()
+        self._early.clear()
+
+    def _end_helpers(self) -> None:
+        """Close the source if it is the run's own, and record the end of the course, before the journal is closed."""
+        if self._owned is not None:
+            self._owned.close()
+        if self._recorder is not None:
+            self._recorder.end()
 
     async def _settle(self) -> None:
         """Send nothing more, and wait at most one attempt's timeout for the responses to changes that were sent."""
@@ -670,6 +700,8 @@ class Outcomes(Generic[OutT]):
     def _deliver(self, outcome: OutT) -> None:
         """Queue an outcome for the consumer, in its turn if the run is ordered."""
         self._count.add(outcome)
+        if self._recorded is not None and not outcome.replayed:
+            self._recorded.append(outcome)
         if self._ordered:
             self._early[outcome.index] = outcome
             while (following := self._early.pop(self._turn, None)) is not None:

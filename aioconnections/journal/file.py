@@ -4,6 +4,10 @@ The table `entry` has one row per intent and per outcome; rows are only added. E
 of the hash of the row before. The single row of `run` holds the binding of the run and the last hash, so that changed
 and missing rows are detected.
 
+The table `timeline`, which format 2 does not have, has the course of the run over time in at most 1,000 rows, for the
+report. They are replaced as the run goes on, so they are not in the chain; each has a hash of its own. No other part of
+the journal depends on them.
+
 An open journal consists of two files: SQLite's write-ahead log (NAME-wal) holds rows that the main file lacks. The row
 of `run` therefore records that the journal is open, and is copied into the main file before the first intent. A main
 file with this mark and without its log is refused, because it shows fewer intents than were sent.
@@ -27,11 +31,13 @@ from aioconnections.errors import JournalError, JournalLogMissingError
 from aioconnections.journal import database
 from aioconnections.journal.database import SqliteConnection, make_durable, one, os_errors
 from aioconnections.journal.items import APPLICATION
+from aioconnections.policy.timeline import TimelineRow
 
 __all__ = [
     "LOG_HEADER_SIZE",
     "RUN",
-    "SCHEMA",
+    "SCHEMAS",
+    "TIMELINE",
     "Binding",
     "Mark",
     "check_log",
@@ -48,15 +54,22 @@ __all__ = [
     "recognise_at_once",
     "root",
     "sync_folder",
+    "timeline_seal",
 ]
 
-_FORMAT = 2
+_FORMAT = 3
+_WITHOUT_TIMELINE = 2
+_CHAIN = 2  # the chain of rows is the same in both formats
 _BOUND = "verb TEXT, origin TEXT, userid TEXT, created INT, id TEXT"
-SCHEMA = (
+_TABLES = (
     f"CREATE TABLE run ({_BOUND}, generation INT, open INT, log INT, seq INT, chain BLOB, seal BLOB)",
     "CREATE TABLE entry (seq INTEGER PRIMARY KEY, idx INT, kind TEXT, item TEXT, data TEXT, wall INT, chain BLOB)",
+    "CREATE TABLE timeline (start INTEGER PRIMARY KEY, width INT, data TEXT, seal BLOB)",
 )
+SCHEMAS = {_WITHOUT_TIMELINE: _TABLES[:2], _FORMAT: _TABLES}
+"""The tables of a journal, by its format."""
 RUN = "SELECT verb, origin, userid, created, id, generation, open, log, seq, chain, seal FROM run"
+TIMELINE = "SELECT start, width, data, seal FROM timeline ORDER BY start"
 
 # https://www.sqlite.org/fileformat2.html#wal_file_format: the magic number, whose last bit is the byte order of the
 # checksums, and the format version; the header has 32 bytes. At offset 12 is the checkpoint sequence number, then the
@@ -112,7 +125,7 @@ class Mark:
 def root(mark: Mark) -> bytes:
     """The hash before the first row."""
     binding = mark.binding
-    bound = json.dumps([_FORMAT, binding.verb, binding.origin, binding.userid, mark.created, mark.id], default=repr)
+    bound = json.dumps([_CHAIN, binding.verb, binding.origin, binding.userid, mark.created, mark.id], default=repr)
     return blake2b(bound.encode(), digest_size=16).digest()
 
 
@@ -125,6 +138,12 @@ def link(chain: bytes, seq: int, index: int, kind: str, item: str, data: str, wa
 
 
 _EMPTY = blake2b(digest_size=16)
+
+
+def timeline_seal(bound: bytes, row: TimelineRow) -> bytes:
+    """The hash of a row of the timeline; `bound` is the `root`."""
+    start, width, data = row
+    return blake2b(bound + f"timeline {start} {width} {data}".encode(), digest_size=8).digest()
 
 
 def log_path(path: Path) -> Path:
@@ -184,7 +203,7 @@ def _lay_out(db: SqliteConnection, mark: Mark) -> None:
     list(db.execute("BEGIN IMMEDIATE"))
     list(db.execute(f"PRAGMA application_id={APPLICATION}"))
     list(db.execute(f"PRAGMA user_version={_FORMAT}"))
-    for table in SCHEMA:
+    for table in SCHEMAS[_FORMAT]:
         list(db.execute(table))
     binding = mark.binding
     bound = (binding.verb, binding.origin, binding.userid, mark.created, mark.id)
@@ -239,7 +258,7 @@ def recognise(path: Path, found: os.stat_result) -> Mark | None:
     try:
         with closing(database.connect(path, "peek")) as db:
             marks = (*one(db, "PRAGMA application_id"), *one(db, "PRAGMA user_version"))
-            if marks == (APPLICATION, _FORMAT):
+            if marks[0] == APPLICATION and marks[1] in SCHEMAS:
                 return _mark(db)
     except sqlite3.Error as error:
         if database.is_damage(error) and log_state(path) == "there":
@@ -247,10 +266,11 @@ def recognise(path: Path, found: os.stat_result) -> Mark | None:
         raise
     if marks[0] != APPLICATION:
         raise JournalError(f"{path.name} is not a journal; choose another path")
+    first, last = SCHEMAS
     old = ", which cannot show whether its log is missing" if marks[1] == 1 else ""
     raise JournalError(
-        f"{path.name} is a journal of format {marks[1]}{old}; this version supports only format {_FORMAT}; use the "
-        f"version that created it, or choose another path"
+        f"{path.name} is a journal of format {marks[1]}{old}; this version supports formats {first} and {last}; use "
+        f"the version that created it, or choose another path"
     )
 
 

@@ -33,16 +33,19 @@ from aioconnections.journal.file import (
     log_path,
     mark_of,
     root,
+    timeline_seal,
 )
 from aioconnections.journal.items import NOTHING
 from aioconnections.journal.lock import Lock, lock_path
 from aioconnections.journal.reading import LOST, JournalEnd
+from aioconnections.policy.timeline import TimelineRow
 
 __all__ = ["Held", "Statement"]
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 
 _INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)"
+_TIMELINE = "INSERT OR REPLACE INTO timeline VALUES (?, ?, ?, ?)"
 _MARK = "UPDATE run SET generation = ?, open = ?, log = ?, seq = ?, chain = ?, seal = ?"
 
 
@@ -126,6 +129,11 @@ class Held:
         self._compare_files(settled=True)
         self._commit(statements, evolve(self.mark, seq=seq, chain=chain))
         self._compare_files(settled=False)  # rows in a removed log would be lost
+
+    def timeline_statements(self, rows: Iterable[TimelineRow], *, replace: bool) -> list[Statement]:
+        """Statements for `commit` that write rows of the timeline; `replace` removes all others."""
+        statements: list[Statement] = [("DELETE FROM timeline", ())] if replace else []
+        return statements + [(_TIMELINE, (*row, timeline_seal(self._root, row))) for row in rows]
 
     def _commit(self, statements: Iterable[Statement], mark: Mark) -> None:
         db = self.db

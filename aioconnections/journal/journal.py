@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aioconnections.journal.summary import Report
     from aioconnections.journal.writer import HistoryPage, Tell, ThreadReply, Writer
     from aioconnections.outcomes import Outcome
+    from aioconnections.policy.timeline import Timeline
 
 __all__ = ["Journal"]
 
@@ -336,6 +337,18 @@ class Journal:
         self._opened().queue((index, "outcome", item, data, self._noted))
         self._added = True
         return self._noted_at
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """The course of the run, with that of earlier runs; None if the journal is of a format without one."""
+        return None if self._opened_as is None else self._opened_as.head.timeline
+
+    def save_timeline(self) -> None:
+        """Record what has changed in `timeline`, with the next rows or when the journal is closed."""
+        timeline = self.timeline
+        if timeline is not None:
+            replace, rows = timeline.changes()
+            self._opened().note_timeline(rows, replace=replace)
 
     def now(self) -> int:
         """The wall clock in microseconds, as the time of the next row."""

@@ -17,7 +17,8 @@ from aioconnections.journal import database
 from aioconnections.journal.database import SqliteConnection, one, os_errors
 from aioconnections.journal.file import (
     RUN,
-    SCHEMA,
+    SCHEMAS,
+    TIMELINE,
     Binding,
     Mark,
     check_log,
@@ -29,8 +30,10 @@ from aioconnections.journal.file import (
     not_its_log,
     recognise,
     root,
+    timeline_seal,
 )
 from aioconnections.journal.stored import SET_BACK
+from aioconnections.policy.timeline import MOST_BUCKETS, Timeline, TimelineRow
 
 __all__ = ["END", "LOST", "JournalEnd", "fold", "verified", "whole"]
 
@@ -59,6 +62,7 @@ class JournalEnd:
         finished: when the run was first finished, if the last row records that; else None.
         lost: when the journal was last resumed without its log; None if it never was.
         log_lost: whether the log is missing now.
+        timeline: the course of the run; None if the format of the journal has none.
     """
 
     mark: Mark
@@ -67,6 +71,7 @@ class JournalEnd:
     finished: int | None = None
     lost: int | None = None
     log_lost: bool = False
+    timeline: Timeline | None = None
 
 
 def verified(
@@ -214,7 +219,9 @@ def _is_whole_alone(path: Path, is_wanted: Callable[[], bool]) -> bool:
 
 
 def _whole(db: SqliteConnection, main_mark: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:
-    if [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] != list(SCHEMA):
+    (form,) = one(db, "PRAGMA user_version")
+    tables = [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")]
+    if tables != list(SCHEMAS.get(form, ())):
         raise _DamageError("its tables are not those of a journal")
     runs = list(db.execute(RUN))
     mark = mark_of(tuple(runs[0])) if len(runs) == 1 else None
@@ -222,7 +229,22 @@ def _whole(db: SqliteConnection, main_mark: Mark | None, is_wanted: Callable[[],
         raise _DamageError(_CHANGED)
     if main_mark is not None and (mark.id != main_mark.id or mark.generation < main_mark.generation):
         raise _WrongLogError
-    return _follow(db, mark, main_mark, is_wanted)
+    head = _follow(db, mark, main_mark, is_wanted)
+    return head if form == min(SCHEMAS) else evolve(head, timeline=_timeline(db, root(mark)))
+
+
+def _timeline(db: SqliteConnection, bound: bytes) -> Timeline:
+    """The verified timeline of a journal."""
+    rows: list[TimelineRow] = []
+    for start, width, data, seal in db.execute(TIMELINE):
+        row = (start, width, data)
+        if seal != timeline_seal(bound, row) or len(rows) == MOST_BUCKETS:
+            raise _DamageError(_CHANGED)
+        rows.append(row)
+    try:
+        return Timeline.from_rows(rows)
+    except ValueError:
+        raise _DamageError(_CHANGED) from None
 
 
 def _follow(db: SqliteConnection, mark: Mark, main_mark: Mark | None, is_wanted: Callable[[], bool]) -> JournalEnd:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from aioconnections.journal.database import SqliteConnection
+    from aioconnections.policy.timeline import Timeline
 
 __all__ = ["RecordedItem", "RecordedItems", "Report", "report"]
 
@@ -130,6 +131,7 @@ class Report:
         finished: when the run was first finished (source exhausted, each item with a final outcome), aware; None if it
             is not finished.
         tally: counts of the recorded items by their latest outcome; an item without an outcome is in doubt.
+        timeline: the course of the run over time; None if the journal is of a format without one.
     """
 
     verb: str
@@ -138,6 +140,7 @@ class Report:
     created: datetime
     finished: datetime | None
     tally: Tally
+    timeline: Timeline | None
     _name: str = field(repr=False)
     _db: SqliteConnection = field(repr=False)
     _stack: ExitStack = field(repr=False)
@@ -212,9 +215,8 @@ def report(path: str | os.PathLike[str]) -> Report:
         tally = Tally(read=sum(n for name, n in counts.items() if not name.startswith("status_")), **counts)
         binding = head.mark.binding
         created, finished = moment(head.mark.created), _time(head.finished)
-        return Report(
-            binding.verb, binding.origin, binding.userid, created, finished, tally, file.name, db, stack.pop_all()
-        )
+        about = (binding.verb, binding.origin, binding.userid, created, finished, tally, head.timeline)
+        return Report(*about, file.name, db, stack.pop_all())
 
 
 def _count(counts: dict[str, int], name: str, detail: str | None, count: int) -> None:

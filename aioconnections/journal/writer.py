@@ -25,6 +25,7 @@ from aioconnections.journal.file import link
 from aioconnections.journal.holding import Held, Statement
 from aioconnections.journal.opening import Opened, OpenRequest, begin
 from aioconnections.journal.reading import fold
+from aioconnections.policy.timeline import TimelineRow
 
 __all__ = ["HistoryPage", "JournalEntry", "Tell", "ThreadReply", "Writer"]
 
@@ -119,6 +120,8 @@ class Writer:
         self._awaited: ThreadReply[None] = ThreadReply()  # for the rows of this turn of the event loop
         self._replies: list[ThreadReply[None]] = []  # settled after the next commit
         self._queries: list[tuple[int, int, ThreadReply[HistoryPage]]] = []
+        self._timeline: dict[int, TimelineRow] = {}  # changed rows, by begin
+        self._replaces_timeline = False
         self._idle = True  # the next row wakes the thread
         self._pressing = False  # write the queued rows and run the queries without delay
         self._press_is_due = False  # `_press_due` is scheduled
@@ -159,6 +162,14 @@ class Writer:
                 self._idle = False
                 self._pressing = self._pressing or len(entries) >= FULL
                 self._wake.notify()
+
+    def note_timeline(self, rows: list[TimelineRow], *, replace: bool) -> None:
+        """Write these rows of the timeline with the next commit, or when the journal is closed."""
+        with self._wake:
+            if replace:
+                self._timeline.clear()
+                self._replaces_timeline = True
+            self._timeline.update({row[0]: row for row in rows})
 
     def _press_due(self) -> None:
         """Write the rows that callers wait for, once a turn of the event loop has added none: larger commits cost less.
@@ -251,8 +262,13 @@ class Writer:
             replies, self._replies = self._replies, []
             queries, self._queries = self._queries, []
             self._pressing = closing = self._closing
-        if entries:
-            self._commit(opened.held, entries)
+            timeline: list[Statement] = []
+            if entries or closing:
+                rows, self._timeline = self._timeline, {}
+                timeline = opened.held.timeline_statements(rows.values(), replace=self._replaces_timeline)
+                self._replaces_timeline = False
+        if entries or timeline:
+            self._commit(opened.held, entries, timeline)
         for written in replies:
             written.failure = self.failure
             self._settle(written)
@@ -260,11 +276,11 @@ class Writer:
             self._read_history(opened.held, first, last, reply)
         return not closing
 
-    def _commit(self, held: Held, entries: list[JournalEntry]) -> None:
+    def _commit(self, held: Held, entries: list[JournalEntry], timeline: list[Statement]) -> None:
         if self.failure is None:
             self.committing_since = time.monotonic()
             try:
-                _write(held, entries)
+                _write(held, entries, timeline)
             except Exception as error:  # noqa: BLE001 # after any failure, no later row may be written
                 self.failure = JournalDiskError(f"the journal {self._path.name} could not be written: {error}")
             finally:
@@ -285,14 +301,14 @@ class Writer:
         self._settle(reply)
 
 
-def _write(held: Held, entries: list[JournalEntry]) -> None:
+def _write(held: Held, entries: list[JournalEntry], timeline: list[Statement]) -> None:
     seq, chain = held.mark.seq, held.mark.chain
     values: list[Any] = []
     for index, kind, item, data, wall in entries:
         seq += 1
         chain = link(chain, seq, index, kind, item, data, wall)
         values += (seq, index, kind, item, data, wall, chain)
-    held.commit(_statements(values), seq, chain)
+    held.commit((*_statements(values), *timeline), seq, chain)
 
 
 def _statements(values: list[Any]) -> Iterator[Statement]:

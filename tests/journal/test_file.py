@@ -97,10 +97,10 @@ def changed(path: Path, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("PRAGMA user_version=3", "of format 3; this version supports only format 2"),
+        ("PRAGMA user_version=4", "of format 4; this version supports formats 2 and 3"),
         (
             "PRAGMA user_version=1",
-            "of format 1, which cannot show whether its log is missing; this version supports only format 2",
+            "of format 1, which cannot show whether its log is missing; this version supports formats 2 and 3",
         ),
         ("DROP TABLE entry", "its tables are not those of a journal"),
         ("CREATE TABLE mine (a)", "its tables are not those of a journal"),
