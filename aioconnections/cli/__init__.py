@@ -71,7 +71,12 @@ _COMMANDS = {
         "connect pairs.csv --journal connect.sqlite --output results.csv",
     ),
     "administration:disconnect": ("[PAIRS]", epilogues.BULK, "disconnect pairs.csv --dry-run"),
-    "report:report": ("JOURNAL", epilogues.REPORT, "report invites.sqlite --output report.csv"),
+    "report:report": (
+        "JOURNAL",
+        epilogues.REPORT,
+        "report invites.sqlite --output report.csv",
+        "report invites.sqlite --html report.html",
+    ),
     "merge:merge": ("[PARTS]", epilogues.MERGE, 'merge "part-*.csv" --output results.csv'),
     "guide:guide": ("[NAME]", epilogues.GUIDE, "guide", "guide getting-started"),
     "doctor:doctor": ("", epilogues.DOCTOR, "doctor --url https://connections.example.com --user ajones"),

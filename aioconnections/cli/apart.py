@@ -20,7 +20,16 @@ from aioconnections.cli.sources import OptionSources
 from aioconnections.cli.terminal import escaped
 from aioconnections.errors import InvalidInputError
 
-__all__ = ["INPUT", "JOURNAL", "NamedFile", "journal_files", "keep_apart", "option_files", "stream_file"]
+__all__ = [
+    "INPUT",
+    "JOURNAL",
+    "NamedFile",
+    "journal_files",
+    "keep_apart",
+    "keep_report_apart",
+    "option_files",
+    "stream_file",
+]
 
 INPUT = "its own input"
 JOURNAL = "the journal"
@@ -135,6 +144,31 @@ def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | 
         raise InvalidInputError(f"{escaped(str(output))} is a journal, or belongs to one: {advice}")
     for file in record:
         _refuse(JOURNAL, file, inputs)
+
+
+def keep_report_apart(
+    report: Path, option: str, inputs: list[NamedFile], *, output: Path | None, journal: Path | None
+) -> None:
+    """Refuse to write the report of a run over another file of the command, or into a folder that does not exist.
+
+    Args:
+        report: the file of the report.
+        option: the option that names it.
+        inputs: the files that the command reads.
+        output: file of the result, if any.
+        journal: file that records the run, if any.
+
+    Raises:
+        InvalidInputError: see above. Nothing has been written.
+    """
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        problem = "is a folder" if report.is_dir() else "is in a folder that does not exist"
+        raise InvalidInputError(f"{option} {escaped(str(report))} {problem}; choose another file")
+    record = [] if journal is None else [*journal_files(journal)]
+    result = [] if output is None else [NamedFile.at(output, "the result")]
+    _refuse("the report", NamedFile.at(report, option), [*inputs, *record, *result])
+    if _belongs_to_a_journal(report) or (journal is not None and _is_kept(report, journal)):
+        raise InvalidInputError(f"the report cannot be written over {JOURNAL}; choose another file")
 
 
 def _refuse(role: str, written: NamedFile, others: list[NamedFile]) -> None:

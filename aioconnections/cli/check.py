@@ -7,7 +7,7 @@ from typing import Literal
 from aioconnections.cli.check_options import PEOPLE_FILES, PeopleFiles
 from aioconnections.cli.cluster_options import CLUSTER, ClusterOptions
 from aioconnections.cli.options import PAIR_ROWS, File, PairRows, option_given
-from aioconnections.cli.run_options import CHECKING, CheckingRun
+from aioconnections.cli.run_options import REPORTED, ReportedRun
 from aioconnections.cli.server import SERVER, ServerOptions
 from aioconnections.errors import InvalidInputError
 
@@ -22,7 +22,7 @@ def check(
     plan: Literal["head", "auto"] = "head",
     shard: str | None = None,
     server: ServerOptions = SERVER,
-    run: CheckingRun = CHECKING,
+    run: ReportedRun = REPORTED,
     rows: PairRows = PAIR_ROWS,
     cluster: ClusterOptions = CLUSTER,
 ) -> int:
@@ -59,11 +59,13 @@ def check(
             the same people then take a hundredth of the requests.
         shard: Check only one shard of the rows, such as 3/16, the third of 16. Needs --output.
         server: Server, login and speed.
-        run: Time limit and journal.
+        run: Time limit, journal and report.
         rows: How rows are read and written.
         cluster: Checks on many machines.
     """
     if cluster.cluster is not None:
+        if run.report is not None:
+            raise InvalidInputError("--report and --cluster cannot be used together; the parts have no common course")
         if shard is not None:
             raise InvalidInputError("--shard and --cluster cannot be used together; a cluster divides the rows itself")
         from aioconnections.cli.cluster_run import check_on_cluster

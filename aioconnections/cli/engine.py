@@ -26,6 +26,7 @@ from aioconnections.journal import Journal
 from aioconnections.outcomes import Outcome, Tally
 from aioconnections.policy.estimate import avoidable
 from aioconnections.policy.prices import Prices
+from aioconnections.policy.timeline import Timeline
 
 __all__ = ["CommandRun", "InputItems", "client_items"]
 
@@ -53,6 +54,7 @@ class CommandRun(Generic[ItemT]):
         found_in_lists: number of pairs whose status a list has shown.
         local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
+        timeline: the course of the run, for a report; None before its end, and without a report.
         mismatch: number of the line that differs from the journal; None if none does, or if the row has no line.
     """
 
@@ -69,6 +71,7 @@ class CommandRun(Generic[ItemT]):
     local_limit: int | None = None
     found_in_lists: int = 0
     kept: bool = False
+    timeline: Timeline | None = None
     mismatch: int | None = None
 
     @property
@@ -102,6 +105,8 @@ class CommandRun(Generic[ItemT]):
             try:
                 async with client:
                     outcomes = self.writing.verb.start(client, client_items(rows), arguments)
+                    if self.writing.report is not None:
+                        outcomes.record_timeline()
                     await self._write_outcomes(client, outcomes)
                 if self.stopped is None:
                     self.writing.release()
@@ -148,6 +153,7 @@ class CommandRun(Generic[ItemT]):
             raise
         finally:
             self._note_end(client, outcomes.stopped, outcomes.tally)
+            self.timeline = outcomes.timeline
             for outcome in outcomes.undelivered:
                 self._write(outcome, self.stopped)
 

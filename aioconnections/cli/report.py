@@ -18,7 +18,7 @@ __all__ = ["report"]
 _AFTER = ("attempts", "elapsed_ms", "waited_ms", "error", "intent_at", "outcome_at")
 
 
-def report(journal: Path, /, *, result: Result = PLAIN) -> int:
+def report(journal: Path, /, *, html: Path | None = None, result: Result = PLAIN) -> int:
     """Report the items that a journal records, in the order of the input.
 
     No request is sent, and the journal is not changed. Rows that the run had not read are not in it. Each item is one
@@ -26,22 +26,33 @@ def report(journal: Path, /, *, result: Result = PLAIN) -> int:
     response was recorded), details of the outcome (status, connection_id, was or duplicate_of), attempts, elapsed_ms,
     waited_ms, error, intent_at (when the request was sent) and outcome_at.
 
+    With --html, one HTML file shows the run: outcomes, throughput, pauses and latencies over time, failures by kind
+    with what to do, and a table of failures. It needs no network. Rows are then written only with --output.
+
     Args:
         journal: File that the run used as --journal.
+        html: HTML file to write, readable by you alone, because it names people.
         result: How the result is written.
     """
-    from aioconnections.cli.apart import keep_apart
+    from aioconnections.cli.apart import keep_apart, keep_report_apart
     from aioconnections.cli.output import rows_to
     from aioconnections.files.dialect import CsvDialect
     from aioconnections.journal import report as read
 
     form, dialect = result.form or "csv", CsvDialect(excel_safe=result.excel_safe)
     keep_apart([], output=result.output, journal=journal)
+    if html is not None:
+        keep_report_apart(html, "--html", [], output=result.output, journal=journal)
     with read(journal) as run:
-        columns = _columns(run) if form != "jsonl" else ()
-        with rows_to(result.output, form, columns, source=None, dialect=dialect) as write:
-            for row in run.rows():
-                write(_line(row))
+        if html is not None:
+            from aioconnections.cli.report_file import facts_of, write_report
+
+            write_report(html, facts_of(run))
+        if html is None or result.output is not None:
+            columns = _columns(run) if form != "jsonl" else ()
+            with rows_to(result.output, form, columns, source=None, dialect=dialect) as write:
+                for row in run.rows():
+                    write(_line(row))
         say(_summary(run))
         return GOOD if run.tally.good else SOME_BAD
 

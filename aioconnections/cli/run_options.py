@@ -19,10 +19,12 @@ __all__ = [
     "CHECKING",
     "RECORDED",
     "REMOVING",
+    "REPORTED",
     "RUN",
     "CheckingRun",
     "RecordedRun",
     "RemovingRun",
+    "ReportedRun",
     "RunOptions",
 ]
 
@@ -49,6 +51,11 @@ class RunOptions:
         Raises:
             InvalidInputError: a required choice is missing, or options conflict.
         """
+        return None
+
+    @property
+    def report_file(self) -> Path | None:
+        """The file for an HTML report of the run, if any."""
         return None
 
     @property
@@ -137,7 +144,23 @@ class CheckingRun(RecordedRun):
         return _HOUR if self.max_age is None else self.max_age
 
 
+@Parameter(name="*", group="Run")
+@frozen(kw_only=True)
+class ReportedRun(CheckingRun):
+    """A run of checks, with a report to look at."""
+
+    report: Path | None = None
+    """HTML file to write at the end, such as report.html: outcomes, throughput, pauses and latencies over time, and
+    failures with what to do. It needs no network. Only you may read it, because it names people."""
+
+    @property
+    def report_file(self) -> Path | None:
+        """See `RunOptions`."""
+        return self.report
+
+
 RUN = RunOptions()
 RECORDED = RecordedRun()
 REMOVING = RemovingRun()
 CHECKING = CheckingRun()
+REPORTED = ReportedRun()

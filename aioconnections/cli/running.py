@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import evolve, field, frozen
 
-from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, option_files, stream_file
+from aioconnections.cli.apart import INPUT, NamedFile, keep_apart, keep_report_apart, option_files, stream_file
 from aioconnections.cli.bar import LIVE_AFTER, Watched, progress
 from aioconnections.cli.confirm import asked
 from aioconnections.cli.dry import PLAN, Forecast, plan
@@ -52,6 +52,9 @@ from aioconnections.files.source import count_rows, opened_any, ready
 from aioconnections.journal import Journal, reference_columns
 from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.session.telemetry import Progress
+
+if TYPE_CHECKING:
+    from aioconnections.cli.report_file import RunReport
 
 __all__ = [
     "Source",
@@ -182,7 +185,7 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
         verb: the bulk verb.
         server: server and login.
         source: the input.
-        run: time limits, journal and dry run.
+        run: time limits, journal, report and dry run.
         rows: how rows are read and written.
 
     Raises:
@@ -197,8 +200,17 @@ def do_rows(verb: BulkVerb[ItemT], server: ServerOptions, source: Source, run: R
     keep_apart([*others], output=rows.output, journal=record)
     if in_place:
         keep_apart([*source.files], output=None, journal=record)
+    about: RunReport | None = None
+    if run.report_file is not None:
+        if run.dry_run:
+            raise InvalidInputError("--report and --dry-run cannot be used together; omit one of them")
+        inputs = [*source.files, *option_files(server)]
+        keep_report_apart(run.report_file, "--report", inputs, output=rows.output, journal=record)
+        from aioconnections.cli.report_file import RunReport
+
+        about = RunReport(run.report_file, verb.name, str(server.address().origin), server.user or None)
     if not run.dry_run:
-        do = partial(do_all, verb, source=source, options=rows, ask=run.asks)
+        do = partial(do_all, verb, source=source, options=rows, ask=run.asks, report=about)
         return with_client(server, run, source, lambda client, journal: do(client, journal=journal))
     return _dry_run(verb, server, source, run, rows)
 
@@ -263,6 +275,7 @@ def do_all(
     journal: Journal | None = None,
     *,
     ask: bool = False,
+    report: RunReport | None = None,
 ) -> int:
     """Run `verb` over all rows and return the exit code.
 
@@ -273,6 +286,7 @@ def do_all(
         options: how rows are read and written.
         journal: the journal that records the run, if any.
         ask: whether to ask before many items, if the verb has a question.
+        report: gathers what an HTML report says; None for none.
 
     Raises:
         InvalidInputError: see `do_rows`.
@@ -293,6 +307,7 @@ def do_all(
             signals, held = Signals.installed(), _held(options.output)
             put, flush = signals.interruptible(write), signals.interruptible(write.flush)
             writing = _writing(put, verb, added, table, held=held, flush_output=flush)
+            writing.report = report
             engine = CommandRun(writing, journal, signals)
             total = source.expected(table, options)
             rows_seen = options.output is None and is_terminal("output")
@@ -311,11 +326,26 @@ def do_all(
                 return end_of(engine, kept=options.output)
             if in_place and engine.resumable and engine.ended_early:  # the run resumes from the same input
                 say(f"aioconnections: {options.output} is unchanged; the outcomes are in the journal")
+                _write_report(engine)
                 return end_of(engine)
             with blocked_on_reader(engine):
                 write.finish()
         source.end(table, write, added, complete=not engine.ended_early)
-    return end_of(engine)
+    is_reported = _write_report(engine)
+    return end_of(engine) or (GOOD if is_reported else SOME_BAD)
+
+
+def _write_report(engine: CommandRun[Any]) -> bool:
+    """Write the report of the run, if there is one; False, and a message, if that is not possible."""
+    report, stopped = engine.writing.report, engine.stopped
+    if report is None:
+        return True
+    try:
+        report.write(engine.timeline, str(stopped) if stopped else "interrupted" if engine.interrupted else None)
+    except OSError as error:
+        say(f"aioconnections: the report was not written: {in_words(error)}")
+        return False
+    return True
 
 
 def watched(engine: CommandRun[Any], client: Client) -> Watched:

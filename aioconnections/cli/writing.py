@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from attrs import define, field
 
@@ -24,6 +24,9 @@ from aioconnections.files.sheet import RowWriter
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
 from aioconnections.policy.estimate import MOST_SAMPLED
 from aioconnections.records import Identity
+
+if TYPE_CHECKING:
+    from aioconnections.cli.report_file import RunReport
 
 __all__ = ["RECORDED_AT", "Writing", "same_person"]
 
@@ -52,6 +55,7 @@ class Writing(Generic[ItemT]):
         sample: source and target of the first pairs that were sent, if the verb could use lists instead.
         reasons: why rows were rejected, failed or left in doubt.
         meter: measures the outcomes.
+        report: gathers what an HTML report says; None for none.
     """
 
     write: RowWriter
@@ -67,6 +71,7 @@ class Writing(Generic[ItemT]):
     sample: list[tuple[Identity, Identity]] = field(factory=list[tuple[Identity, Identity]])
     reasons: Reasons = field(factory=Reasons)
     meter: Meter = field(factory=Meter)
+    report: RunReport | None = None
     _started: float = field(factory=time.monotonic)
     _count: Count = field(factory=Count)
     _labels: Counter[str] = field(factory=Counter[str])
@@ -113,6 +118,8 @@ class Writing(Generic[ItemT]):
 
     def take(self, outcome: Outcome) -> None:
         """Write the rows of one outcome."""
+        if self.report is not None:
+            self.report.add(outcome)
         if isinstance(outcome.item, BadRowError):
             self.refuse(outcome.item)
             return
