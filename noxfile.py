@@ -63,6 +63,7 @@ INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
 REDIS = ("redis-server", "redis-server")  # program and package
 NGINX = ("nginx", "nginx-light")
+CHROMIUM = ("chromium", "chromium")
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -307,9 +308,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[NEWEST])
 def full(session: nox.Session) -> None:
-    """Every test in full size; slow."""
+    """Every test in full size, and the reports in a browser; slow."""
     need(session, *REDIS)
     need(session, *NGINX)
-    session.install(*INSTALL, *EDITABLE, *group("recipes"))
+    need(session, *CHROMIUM)
+    session.install(*INSTALL, *EDITABLE, *group("recipes", "browser"))
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)

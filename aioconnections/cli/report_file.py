@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from attrs import define, field
 
+from aioconnections import errors
 from aioconnections.files.rows import BadRowError, Item
 from aioconnections.journal.items import MESSAGE_DIGEST
 from aioconnections.outcomes import Count, Failed, InDoubt, Outcome, Rejected, Unprocessed
@@ -124,7 +125,8 @@ class RunReport:
         self._count.add(outcome)
         self.replayed += outcome.replayed
         if isinstance(outcome, Rejected | Failed | InDoubt):
-            self._note(outcome, type(outcome.error).__name__, str(outcome.error))
+            known = (kind for kind in type(outcome.error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+            self._note(outcome, next(known).__name__, str(outcome.error))
         elif isinstance(outcome, Unprocessed):
             self._note(outcome, None, outcome.reason)
 

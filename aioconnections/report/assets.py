@@ -19,7 +19,7 @@ h3{font-size:1rem;margin:0}
 p{margin:.4rem 0;overflow-wrap:anywhere}
 .soft,.about,caption{color:var(--soft)}
 .about{font-size:.9rem}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.6rem;margin:1rem 0;padding:0}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.6rem;margin:1rem 0;padding:0}
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.5rem .75rem}
 .facts dt{font-size:.85rem;color:var(--soft)}
 .facts dd{margin:0;font-size:1.25rem;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
@@ -60,6 +60,7 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 .p50{stroke:var(--blue)}.p95{stroke:var(--ink);stroke-dasharray:5 3}.p99{stroke:var(--red);stroke-dasharray:1.5 3}
 .band{opacity:.22}.outage{fill:var(--outage)}.asked{fill:var(--asked)}.idle{fill:var(--idle)}
 .break{fill:var(--line)}
+.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 details{margin:1rem 0}summary{cursor:pointer;font-weight:600;padding:.25rem 0}
 form{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:.75rem 0}
 [hidden]{display:none!important}

@@ -6,7 +6,7 @@ equal distances. Each drawing has a text alternative, and the page has a table w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from html import escape
 from math import ceil, floor, log10
 
@@ -20,6 +20,7 @@ __all__ = ["PAUSE_NAMES", "concurrency", "latencies", "pauses", "share_bar", "th
 
 _HEIGHT = 200
 _LANE = 40
+_NARROWEST = 2.0
 _MOST_DECADES = 5
 _FARTHEST_LIMIT = 4  # times the highest rate; a higher limit would leave no room for the rates
 
@@ -219,11 +220,16 @@ def _ended(path: list[str], last_x: float | None, begin_x: float, base: str) -> 
 
 
 def _bands(course: Course, reason: str, top: float, height: float) -> str:
-    """Rectangles for the pauses of one reason, none narrower than can be seen."""
-    found: Iterable[tuple[float, float]] = (
-        (course.x(band.begin), course.x(band.end)) for band in course.bands if band.reason == reason
-    )
-    return "".join(f"M{left:.1f} {top}h{max(right - left, 2):.1f}v{height}H{left:.1f}z" for left, right in found)
+    """Rectangles for the pauses of one reason: none narrower than can be seen, and none closer to the next."""
+    spans: list[tuple[float, float]] = []
+    for band in course.bands:
+        if band.reason == reason:
+            left, right = course.x(band.begin), course.x(band.end)
+            right = max(right, left + _NARROWEST)
+            if spans and left - spans[-1][1] < _NARROWEST:
+                left = spans.pop()[0]
+            spans.append((left, right))
+    return "".join(f"M{left:.1f} {top}H{right:.1f}v{height}H{left:.1f}z" for left, right in spans)
 
 
 def _breaks(course: Course, height: float) -> str:

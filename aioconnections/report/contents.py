@@ -85,7 +85,7 @@ class FailureLog:
         """Add an item; see `FailedItem` and `FailureGroup`."""
         which = self._numbers.get((outcome, error))
         if which is None:
-            if len(self.groups) == _MOST_GROUPS:  # a journal may hold classes of other versions
+            if len(self.groups) >= _MOST_GROUPS:  # a journal may hold classes of other versions
                 outcome, error = "failed", None
             which = self._numbers.setdefault((outcome, error), len(self.groups))
             if which == len(self.groups):

@@ -21,7 +21,7 @@ LARGEST = 500_000
 """Upper bound of the bytes of a document."""
 
 _FAILURE_BYTES = 300_000
-_LIMITS = ((320, 400), (90, 90))  # bytes of the names and of the text of a failure; the latter if there are too many
+_LIMITS = ((320, 400), (80, 80))  # bytes of the names and of the text of a failure; the latter if there are too many
 _FIGURES = 24  # rows of the table of figures
 _LONGEST_PAUSES = 20
 _FEWEST = 3  # columns of a chart
@@ -55,7 +55,7 @@ def _digest(text: str) -> str:
 
 def _about(facts: RunFacts) -> str:
     user = "" if facts.user is None else f" as <bdi>{shown(facts.user, 200)}</bdi>"
-    begun = "" if facts.begun is None else f" begun {moment(facts.begun)}"
+    begun = "" if facts.begun is None else f", begun {moment(facts.begun)}"
     if facts.stopped is not None:
         state = f"<strong>Stopped early:</strong> <bdi>{shown(facts.stopped, 400)}</bdi>"
     elif facts.finished is not None:
@@ -81,7 +81,7 @@ def _facts(facts: RunFacts) -> str:
         figures["Median latency"] = latency(total.percentile(0.5))
         figures["99th percentile"] = latency(total.percentile(0.99))
         figures["Requests"] = count(total.requests)
-        figures["429 and 503"] = count(total.refused)
+        figures["Refused (429, 503)"] = count(total.refused)
         figures["Without response"] = count(total.lost)
         figures["Paused"] = duration(sum(total.paused.values())) if total.paused else "never"
     shown_figures = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items())
@@ -93,20 +93,21 @@ def _outcomes(facts: RunFacts) -> str:
     read = counts.pop("read", 0)
     if not read:
         return "<h2>Outcomes</h2><p>No items were read.</p>"
+    statuses = {name: counts.pop(name) for name in [*counts] if name.startswith(_STATUSES)}
     rows: list[str] = []
     for name, number in counts.items():
-        if name.startswith((_STATUSES, *_SPLITS)):
+        if name.startswith(_SPLITS):
             continue
         rows.append(_outcome(name, number, read))
         if name == "checked":
-            splits = [name for name in counts if name.startswith(_STATUSES)]
-            rows += [_outcome(name.removeprefix(_STATUSES), number, read, "sub") for name in splits]
+            rows += [_outcome(status.removeprefix(_STATUSES), part, read, "sub") for status, part in statuses.items()]
     notes = [f"{count(number)} {_words(name)}" for name, number in counts.items() if name.startswith(_SPLITS)]
     more = f"<p>Of the checked items: {', '.join(notes)}.</p>" if notes else ""
     return (
         f"<h2>Outcomes</h2>{_scroll('Outcomes')}<table><caption>{count(read)} items by outcome</caption><thead><tr>"
         '<th scope="col">Outcome</th><th scope="col" class="num">Items</th><th scope="col" class="num">Share</th>'
-        f'<td class="share"></td></tr></thead><tbody>{"".join(rows)}</tbody></table></div>{more}'
+        f'<th class="share"><span class="unseen">Bar</span></th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f"</div>{more}"
     )
 
 

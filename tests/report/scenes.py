@@ -1,4 +1,4 @@
-"""Runs on virtual time whose reports are looked at: a long one with an outage, refusals and failures, and a short one."""
+"""Runs on virtual time whose reports are looked at: a long one with an outage and refusals, and a short one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORIGIN = "https://connections.example.com"
 
 
 class Office(Script):
-    """A server on a bad day: it fails for two minutes, refuses for a while, asks for a pause, and knows not everyone."""
+    """A server on a bad day: it fails for two minutes, refuses for a while, and asks for a pause."""
 
     def __init__(self) -> None:
         super().__init__(connected)
