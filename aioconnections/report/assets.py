@@ -38,15 +38,15 @@ tbody th{font-weight:600}
 .share{width:35%;min-width:5rem}
 .bar{display:block;width:100%;height:.6rem;margin-top:.45rem}
 .bar .track{fill:var(--line)}.bar .done{fill:var(--blue)}
-figure{margin:1.5rem 0;display:grid;grid-template-columns:auto 1fr;gap:.35rem .5rem}
+figure{margin:1.5rem 0;display:grid;grid-template-columns:5.6rem 1fr;gap:.35rem .5rem}
 figcaption{grid-column:1/-1}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem;margin:.2rem 0 .4rem}
 .legend:empty{display:none}
 .key svg{width:24px;height:8px;vertical-align:middle}
 .y,.x{display:flex;justify-content:space-between;font-size:.8rem;line-height:1rem;color:var(--soft);
 font-variant-numeric:tabular-nums;white-space:nowrap}
-.y{flex-direction:column;text-align:right;margin:-.5rem 0;min-width:3.6rem}
-.lanes .y{justify-content:space-around;margin:0;min-width:0}
+.y{flex-direction:column;text-align:right;margin:-.5rem 0}
+.lanes .y{justify-content:space-around;margin:0}
 .x{grid-column:2}
 .drawing{display:block;width:100%;height:10rem;border-left:1px solid var(--line);overflow:hidden}
 .lanes .drawing{background:var(--card)}
@@ -66,11 +66,12 @@ form{display:flex;flex-wrap:wrap;gap:.6rem 1rem;align-items:end;margin:.75rem 0}
 [hidden]{display:none!important}
 label{display:grid;gap:.2rem;font-size:.9rem;max-width:100%}
 input,select{font:inherit;color:inherit;background:var(--bg);border:1px solid var(--soft);border-radius:.35rem;
-padding:.35rem .5rem;max-width:100%;min-width:0}
+padding:.35rem .5rem;max-width:100%;min-width:0;height:2.4rem}
 output{font-variant-numeric:tabular-nums}
-@media(max-width:40rem){.x span:nth-child(even){display:none}th,td{padding:.3rem .4rem}.y{min-width:3rem}
-.lanes{grid-template-columns:1fr}.lanes .y{display:block;text-align:left}.lanes .y span+span::before{content:" · "}
-.lanes .x{grid-column:1}}
+@media(max-width:40rem){.x span:nth-child(even){display:none}th,td{padding:.3rem .4rem}
+figure{grid-template-columns:3rem 1fr}
+.lanes .y{display:block;text-align:left;grid-column:1/-1}.lanes .y::before{content:"From top: "}
+.lanes .y span+span::before{content:", "}.lanes .drawing{grid-column:2}}
 @media print{form{display:none}.scroll{overflow:visible}figure,tr{break-inside:avoid}body{max-width:none}}
 """
 

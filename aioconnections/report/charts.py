@@ -21,6 +21,7 @@ __all__ = ["PAUSE_NAMES", "concurrency", "latencies", "pauses", "share_bar", "th
 _HEIGHT = 200
 _LANE = 40
 _NARROWEST = 2.0
+_HEADROOM = 1.04  # so that a limit is not drawn on the edge
 _MOST_DECADES = 5
 _FARTHEST_LIMIT = 4  # times the highest rate; a higher limit would leave no room for the rates
 
@@ -243,4 +244,4 @@ def _nice(highest: float) -> float:
     if highest <= 0:
         return 1.0
     power = 10.0 ** floor(log10(highest))
-    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= highest * 0.9999)
+    return next(step * power for step in (1.2, 1.6, 2, 3, 4, 6, 8, 10, 12) if step * power >= highest * _HEADROOM)

@@ -54,9 +54,9 @@ def latency(seconds: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``12 min 5 s``, ``3 h 20 min`` or ``2 d 4 h``."""
+    """``0.4 s``, ``45 s``, ``12 min 5 s``, ``3 h 20 min`` or ``2 d 4 h``."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.0f} s" if seconds == round(seconds) else f"{seconds:.1f} s"
     whole = round(seconds)
     for size, name, part, part_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:

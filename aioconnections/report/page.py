@@ -254,24 +254,26 @@ def _filter(log: FailureLog) -> str:
 
 def _items(log: FailureLog) -> str:
     rows: list[str] = []
+    dated = any(item.at for item in log.items)
     for limits in _LIMITS:
-        rows = [_item(item, log, *limits) for item in log.items]
+        rows = [_item(item, log, *limits, dated=dated) for item in log.items]
         if sum(len(row.encode()) for row in rows) <= _FAILURE_BYTES:
             break
+    recorded = '<th scope="col">Recorded (UTC)</th>' if dated else ""
     few = "" if len(rows) == log.count else f", the first {count(len(rows))} of {count(log.count)}"
     return (
         f'{_scroll("Items not done")}<table id="failures"><caption>Items that were not done{few}</caption><thead><tr>'
         '<th scope="col" class="num">Item</th><th scope="col">Who</th><th scope="col">Outcome</th>'
-        '<th scope="col">Message</th><th scope="col">Recorded (UTC)</th></tr></thead>'
+        f'<th scope="col">Message</th>{recorded}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _item(item: FailedItem, log: FailureLog, most_who: int, most_text: int) -> str:
+def _item(item: FailedItem, log: FailureLog, most_who: int, most_text: int, *, dated: bool) -> str:
     outcome = _words(shown(log.groups[item.group].outcome, 60))
-    at = "" if item.at is None else moment(item.at)
+    at = f'<td class="time">{moment(item.at) if item.at else ""}</td>' if dated else ""
     return (
         f'<tr data-kind="{item.group}"><td class="num">{count(item.number)}</td>'
         f'<td class="who"><bdi>{shown(item.who, most_who)}</bdi></td><td>{outcome}</td>'
-        f'<td class="text"><bdi>{shown(item.text, most_text)}</bdi></td><td class="time">{at}</td></tr>\n'
+        f'<td class="text"><bdi>{shown(item.text, most_text)}</bdi></td>{at}</tr>\n'
     )

@@ -222,7 +222,7 @@ def test_it_is_small_whatever_the_length_of_the_run(step: int) -> None:
     [
         ({"tally": Tally(), "timeline": Timeline()}, ["No items were read.", "No request was sent."]),
         ({"timeline": None}, ["of a format without it"]),
-        ({"timeline": timeline(2)}, ["The run took 2.0 s, too short for charts.", "Figures over time"]),
+        ({"timeline": timeline(2)}, ["The run took 2 s, too short for charts.", "Figures over time"]),
         ({"finished": None}, ["Not finished:"]),
         ({"finished": None, "stopped": "disk full"}, ["Stopped early: disk full"]),
         ({"replayed": 1_200}, ["1,200 outcomes are from an earlier run"]),
@@ -243,9 +243,9 @@ def test_pauses_are_named_with_their_reason_and_their_time() -> None:
     page = Page(document(facts(timeline=timeline(paused=paused))))
     found = [row for row in page.rows if len(row) == 3 and row[0].startswith("2026")]
     assert [(row[0][11:], row[1], row[2].split(":")[0]) for row in found] == [
-        ("09:30:10", "5.0 s", "Outage"),
-        ("09:30:20", "2.0 s", "Asked to pause"),
-        ("09:30:30", "1.0 s", "Idle"),
+        ("09:30:10", "5 s", "Outage"),
+        ("09:30:20", "2 s", "Asked to pause"),
+        ("09:30:30", "1 s", "Idle"),
     ]
     assert page.tags.count("figure") == 4
 
@@ -256,6 +256,15 @@ def test_a_time_without_a_run_is_left_out_and_said() -> None:
     page = Page(document(facts(timeline=course)))
     assert "times without a run that are left out: 23 h 59 min." in page.words
     assert ("class", "break") in page.attributes
+
+
+def test_times_of_failures_are_a_column_if_there_are_any() -> None:
+    for times, width in (((None, None), 4), ((None, BEGUN), 5)):
+        log = FailureLog()
+        for number, at in enumerate(times):
+            log.add(number=number + 1, who="a", outcome="failed", error="ServerError", text="x", at=at)
+        rows = Page(document(facts(failures=log))).rows[-3:]
+        assert [len(row) for row in rows] == [width] * 3
 
 
 def test_every_error_has_advice() -> None:
