@@ -38,7 +38,7 @@ tbody th{font-weight:600}
 .share{width:35%;min-width:5rem}
 .bar{display:block;width:100%;height:.6rem;margin-top:.45rem}
 .bar .track{fill:var(--line)}.bar .done{fill:var(--blue)}
-figure{margin:1.5rem 0;display:grid;grid-template-columns:5.6rem 1fr;gap:.35rem .5rem}
+figure{margin:1.5rem 0;display:grid;grid-template-columns:6rem 1fr;gap:.35rem .5rem}
 figcaption{grid-column:1/-1}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem;margin:.2rem 0 .4rem}
 .legend:empty{display:none}

@@ -194,30 +194,30 @@ def _figure(
 
 def _steps(course: Course, series: _Series, y: Callable[[float], float]) -> str:
     """The path of a series. It is interrupted where columns are missing or have no value."""
-    base = f"V{_HEIGHT}Z" if series.is_area else ""
     path: list[str] = []
     last_x: float | None = None
     last_y = begin_x = 0.0
     for (begin, _), value in zip(course.columns, series.values, strict=True):
         if value is None:
-            last_x = _ended(path, last_x, begin_x, base)
+            _ended(path, last_x, begin_x, is_area=series.is_area)
+            last_x = None
             continue
         left, right, height = course.x(begin), course.x(begin + course.width), y(value)
         if last_x is None or left - last_x > 0.05:
-            _ended(path, last_x, begin_x, base)
+            _ended(path, last_x, begin_x, is_area=series.is_area)
             begin_x = left
             path.append(f"M{left:.1f} {height:.1f}")
         elif height != last_y:
             path.append(f"H{left:.1f}V{height:.1f}")
         last_x, last_y = right, height
-    _ended(path, last_x, begin_x, base)
+    _ended(path, last_x, begin_x, is_area=series.is_area)
     return "".join(path)
 
 
-def _ended(path: list[str], last_x: float | None, begin_x: float, base: str) -> None:
+def _ended(path: list[str], last_x: float | None, begin_x: float, *, is_area: bool) -> None:
     """End the part of a path that is under way, if any."""
     if last_x is not None:
-        path.append(f"H{last_x:.1f}{base and f'V{_HEIGHT}H{begin_x:.1f}Z'}")
+        path.append(f"H{last_x:.1f}{f'V{_HEIGHT}H{begin_x:.1f}Z' if is_area else ''}")
 
 
 def _bands(course: Course, reason: str, top: float, height: float) -> str:

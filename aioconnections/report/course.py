@@ -103,7 +103,7 @@ class Course:
 
     def _laid_out(self, columns: list[tuple[int, TimelineBucket]]) -> list[_Segment]:
         longest = max(_LONGEST_GAP, 2 * self.width, len(columns) * self.width / 20)
-        spans: list[list[float]] = []
+        spans: list[list[float]] = []  # begin and end
         for begin, _ in columns:
             if not spans or begin - spans[-1][1] > longest:
                 spans.append([begin, begin])
@@ -112,12 +112,12 @@ class Course:
         scale = (WIDTH - gap * (len(spans) - 1)) / sum(end - begin for begin, end in spans)
         segments: list[_Segment] = []
         x = 0.0
-        for begin, end in spans:
+        for first, last in spans:
             if segments:
-                self.breaks.append((x, gap, begin - segments[-1].end))
+                self.breaks.append((x, gap, first - segments[-1].end))
                 x += gap
-            segments.append(_Segment(begin, end, x))
-            x += (end - begin) * scale
+            segments.append(_Segment(first, last, x))
+            x += (last - first) * scale
         return segments
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 from doors import Script, client_of, connected, on_virtual_time, pairs, refusal, status
 
-from aioconnections import Journal, Pair
+from aioconnections import Journal, Pair, Userid
 from aioconnections.bulk import recording
 from aioconnections.journal import report
 from aioconnections.policy.timeline import TimelineBucket
@@ -50,9 +50,10 @@ def test_items_limit_and_latencies_are_in_it() -> None:
         client = client_of(Slow(), max_per_second=10)
         async with client:
             run = client.check_many(pairs(100))
-            assert run.timeline is None
+            before = run.timeline
             run.record_timeline()
             await run.drain()
+        assert before is None
         assert run.timeline is not None
         total = run.timeline.total
         assert (total.done, total.failed, total.refused, total.lost, total.paused) == (100, 0, 0, 0, {})
@@ -119,7 +120,7 @@ def test_failures_are_counted_apart() -> None:
 
         client = client_of(Script(sometimes), max_per_second=10)
         async with client:
-            run = client.check_many([*pairs(40), "no pair"])
+            run = client.check_many([*pairs(40), (Userid("a"), Userid("a"))])
             run.record_timeline()
             await run.drain()
         assert run.timeline is not None

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from report_facts import HOSTILE, facts, failures
+from report_scenes import long_run, short_run
 
 from aioconnections.report import document
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1_800)]
-
-sys.path.insert(0, str(Path(__file__).parent))  # both modules are also used alone
 
 RUNS = ("long", "short", "hostile")
 
@@ -23,12 +22,10 @@ RUNS = ("long", "short", "hostile")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the reports of all runs."""
-    scenes, documents = import_module("scenes"), import_module("test_document")
     path = tmp_path_factory.mktemp("reports")
-    scenes.long_run(path / "long.html")
-    scenes.short_run(path / "short.html")
-    hostile = documents.failures(*documents.HOSTILE)
-    (path / "hostile.html").write_text(document(documents.facts(failures=hostile)), "utf-8")
+    long_run(path / "long.html")
+    short_run(path / "short.html")
+    (path / "hostile.html").write_text(document(facts(failures=failures(*HOSTILE))), "utf-8")
     return path
 
 

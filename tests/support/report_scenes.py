@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import httpx
 import pytest
 import trio
 from doors import Script, client_of, connected, no_connection, on_virtual_time, pairs, refusal, status
+from report_facts import BEGUN
 
+from aioconnections import Pair
 from aioconnections.bulk import recording
 from aioconnections.cli.report_file import RunReport
 
-__all__ = ["BEGUN", "long_run", "short_run"]
+__all__ = ["long_run", "short_run"]
 
-BEGUN = datetime(2026, 11, 28, 9, 30, tzinfo=UTC)
 ORIGIN = "https://connections.example.com"
 
 
@@ -49,7 +51,7 @@ class Office(Script):
         return no_connection() if chance < 0.5 else status("accepted" if chance < 0.9 else "pending")
 
 
-def reported(path: Path, items: list[object], **options: object) -> None:
+def reported(path: Path, items: Iterable[Pair], **options: object) -> None:
     """Check the items, and write the report."""
 
     async def main() -> None:
@@ -70,8 +72,8 @@ def reported(path: Path, items: list[object], **options: object) -> None:
 
 
 def long_run(path: Path, count: int = 50_000) -> None:
-    reported(path, [*pairs(count)], max_per_second=60, max_connections=16)
+    reported(path, pairs(count), max_per_second=60, max_connections=16)
 
 
 def short_run(path: Path) -> None:
-    reported(path, [*pairs(3)], max_per_second=100)
+    reported(path, pairs(3), max_per_second=100)
