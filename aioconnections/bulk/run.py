@@ -95,8 +95,8 @@ class Outcomes(Generic[OutT]):
         self._reporter = Reporter(job.run, runtime, on_progress)
         self._gives: Gives = gives
         self._owned = source if isinstance(source, OwnedSource) else None
-        self._recorder = None if job.keeper is None else Recorder(runtime, job.keeper)
-        self._recorded: list[Outcome] | None = None if self._recorder is None else self._recorder.delivered
+        self._recorder: Recorder | None = None
+        self._recorded: list[Outcome] | None = None
         self._items = _iterator(source)
         self._ahead = self._items if isinstance(self._items, ReadAhead) else None
         self._buffer: deque[object] = deque() if self._ahead is None else self._ahead.items
@@ -145,17 +145,14 @@ class Outcomes(Generic[OutT]):
         return tally if self._backlog is None else self._backlog.completed(tally)
 
     def record_timeline(self) -> None:
-        """Keep the course of the run in memory, in `timeline`; call this before the run is entered.
-
-        A run with a journal keeps it in the journal in any case.
-        """
+        """Keep the course of the run in `timeline`, and in its journal if it has one; call this before entering it."""
         if self._recorder is None:
-            self._recorder = Recorder(self._runtime, None)
+            self._recorder = Recorder(self._runtime, self._job.keeper)
             self._recorded = self._recorder.delivered
 
     @property
     def timeline(self) -> Timeline | None:
-        """The course of the run, with a journal also of earlier runs; None without `record_timeline` and a journal."""
+        """The course of the run, with a journal also of earlier runs; None without `record_timeline`."""
         return None if self._recorder is None else self._recorder.timeline
 
     async def __aenter__(self) -> Self:

@@ -105,7 +105,7 @@ class CommandRun(Generic[ItemT]):
             try:
                 async with client:
                     outcomes = self.writing.verb.start(client, client_items(rows), arguments)
-                    if self.writing.report is not None:
+                    if self.writing.report is not None or arguments["journal"] is not None:
                         outcomes.record_timeline()
                     await self._write_outcomes(client, outcomes)
                 if self.stopped is None:

@@ -211,10 +211,10 @@ class _PartFile:
         self.write: RowWriter
         if settings.form == PARQUET:
             from aioconnections.cluster.parquet import column_types
-            from aioconnections.files.parquet import RowTable
+            from aioconnections.files.parquet import TEXT, RowTable
 
             path, form = Path(partition.file.path), partition.form
-            types = column_types(path, form) if form.form == PARQUET else {}
+            types = column_types(path, form) if form.form == PARQUET else dict.fromkeys(layout.columns, TEXT)
             kept = {name: kind for name, kind in types.items() if name not in self.added}
             self._file: Any = self._temporary.open("xb")
             table = RowTable(self._file, columns, kept)

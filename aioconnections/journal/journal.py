@@ -346,9 +346,9 @@ class Journal:
     def save_timeline(self) -> None:
         """Record what has changed in `timeline`, with the next rows or when the journal is closed."""
         timeline = self.timeline
-        if timeline is not None:
+        if timeline is not None and self._writer is not None:  # else a failure has closed it
             replace, rows = timeline.changes()
-            self._opened().note_timeline(rows, replace=replace)
+            self._writer.note_timeline(rows, replace=replace)
 
     def now(self) -> int:
         """The wall clock in microseconds, as the time of the next row."""

@@ -136,6 +136,7 @@ def test_a_journal_has_it_and_a_run_that_repeats_recorded_outcomes_adds_nothing(
     async def check(count: int) -> None:
         async with client_of(Script(connected)) as client:
             run = client.check_many(pairs(count), journal=Journal(path, max_age=3_600))
+            run.record_timeline()
             await run.drain()
         with report(path) as found:
             assert found.timeline is not None

@@ -82,7 +82,7 @@ def test_the_bar_has_colours_unless_no_color_is_set(
 ) -> None:
     for words, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal.screen.colours.clear()
-        terminal.start("check", pairs_file(count=10), "-o", "r.csv", env=forced | words)
+        terminal.start("check", pairs_file(count=12), "-o", "r.csv", "--max-per-second", 4, env=forced | words)
         assert terminal.wait() == 0
         assert any(map(HUE.search, terminal.screen.colours)) is coloured
 

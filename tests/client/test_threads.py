@@ -136,7 +136,15 @@ async def test_runs_that_another_thread_reads(tmp_path: Path) -> None:
                 tally = in_a_thread(lambda: run.tally)
                 assert tally.read >= tally.checked > 0  # type: ignore[attr-defined]
                 in_a_thread(lambda: (run.stopped, run.undelivered, repr(run), journal.path, journal.last_index))
-        assert synchronous(Outcomes) == {"arrow_batches", "batches", "tally", "undelivered", "unread"}
+        assert synchronous(Outcomes) == {
+            "arrow_batches",
+            "batches",
+            "record_timeline",
+            "tally",
+            "timeline",
+            "undelivered",
+            "unread",
+        }
         with pytest.raises(UsageError, match="entered only once"):
             await run.collect()
 
