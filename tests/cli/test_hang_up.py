@@ -44,7 +44,8 @@ def test_a_closed_terminal_ends_a_run_whose_journal_is_complete(
     terminal: Terminal, command: Command, pairs_file: PairsFile, me: Any, output: list[str]
 ) -> None:
     people = pairs_file("".join(["userid\n", *(f'"{person.userid}"\n' for person in STRANGERS)]))
-    process = terminal.start("invite", people, "--journal", "j.sqlite", "--max-per-second", 10, *output)
+    # The view appears after 2 s, when half of the people are still to be invited.
+    process = terminal.start("invite", people, "--journal", "j.sqlite", "--max-per-second", 4, *output)
     terminal.wait_for("invited" if not output else "inviting ━")
     while len(me.app.commits) < 3:
         assert process.poll() is None
