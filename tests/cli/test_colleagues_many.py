@@ -318,5 +318,7 @@ def test_the_bar_and_the_summary_on_40_columns(narrow: Terminal, pairs_file: Pai
     found = sum(len(accepted(person)) for person in PEOPLE[:20])
     said = " ".join(shown.text.split())
     assert re.fullmatch(
-        rf"20 listed in \d+\.\d s \(\d+(\.\d)?/s\) with connections 20 connections {found} requests .*", said
+        rf"20 listed in \d+\.\d s \(\d+(\.\d)?/s\) with connections 20 connections {found} requests \d+ "
+        r"time per item, p50 \S+ \w+ time per item, p95 \S+ \w+ mean wait for limits \S+ \w+",
+        said,
     )
