@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import json
 import sqlite3
 import threading
@@ -257,7 +258,9 @@ async def test_an_outcome_is_committed_with_the_next_intent(path: Path, monkeypa
         found = await everything(client.invite_many(strangers(place), journal=Journal(path)))
     assert [type(outcome) for outcome in found] == [Invited] * 20
     assert all(outcome.recorded_at for outcome in found)
-    assert statements.count("COMMIT") < 35, "not one for each of the 41 rows"
+    # 20 intents, 20 outcomes and the end. While the consumer is behind, an outcome is committed alone; then it is not.
+    steps = itertools.pairwise(it for it in statements if it == "COMMIT" or it.startswith("INSERT INTO entry"))
+    assert sum(it[0] != "COMMIT" == it[1] for it in steps) <= 41 - 9
 
 
 async def test_an_outcome_does_not_wait_for_the_next_item(path: Path) -> None:
