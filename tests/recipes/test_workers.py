@@ -6,11 +6,12 @@ Their libraries are imported in the tests, because not every session of nox inst
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from backstage import Backstage, backstage
@@ -19,6 +20,9 @@ from redis_server import running_redis
 
 from aioconnections import InvalidInputError
 from aioconnections.reference import Fault
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -65,27 +69,27 @@ def until(condition: Callable[[], object]) -> None:
 def test_celery(workers: Workers) -> None:
     from celery import Celery
 
-    questions = workers.behind.questions(200, users=20)
     with Celery(broker=workers.redis, backend=workers.redis) as app:
-        results = [
-            app.send_task("celery_tasks.status", [str(one.email), str(other.email)]) for one, other, _ in questions
-        ]
-        assert [result.get(timeout=PATIENCE) for result in results] == [known for _, _, known in questions]
-        with pytest.raises(InvalidInputError):
-            app.send_task("celery_tasks.status", ["nobody", "ann@example.com"]).get(timeout=PATIENCE)
-        assert set(re.findall(r"ForkPoolWorker-\d", workers.log.read_text())) == {
-            "ForkPoolWorker-1",
-            "ForkPoolWorker-2",
-        }
-        assert 2 <= len(workers.behind.connections) <= 2 * 4
-
-        workers.behind.server.faults = [Fault("refuse", operation="check", status=503)]
-        one, other, known = questions[0]
-        result = app.send_task("celery_tasks.status", [str(one.email), str(other.email)])
-        until(lambda: "Retry in" in workers.log.read_text())
-        workers.behind.server.faults = []
-        assert result.get(timeout=PATIENCE) == known
+        _ask_celery(app, workers)
+        gc.collect()  # when a result is deleted, Celery 5.5 looks for Redis, which is about to end
     assert "secret" not in workers.log.read_text()
+
+
+def _ask_celery(app: Celery, workers: Workers) -> None:
+    questions = workers.behind.questions(200, users=20)
+    results = [app.send_task("celery_tasks.status", [str(one.email), str(other.email)]) for one, other, _ in questions]
+    assert [result.get(timeout=PATIENCE) for result in results] == [known for _, _, known in questions]
+    with pytest.raises(InvalidInputError):
+        app.send_task("celery_tasks.status", ["nobody", "ann@example.com"]).get(timeout=PATIENCE)
+    assert set(re.findall(r"ForkPoolWorker-\d", workers.log.read_text())) == {"ForkPoolWorker-1", "ForkPoolWorker-2"}
+    assert 2 <= len(workers.behind.connections) <= 2 * 4
+
+    workers.behind.server.faults = [Fault("refuse", operation="check", status=503)]
+    one, other, known = questions[0]
+    result = app.send_task("celery_tasks.status", [str(one.email), str(other.email)])
+    until(lambda: "Retry in" in workers.log.read_text())
+    workers.behind.server.faults = []
+    assert result.get(timeout=PATIENCE) == known
 
 
 @taskiq
