@@ -33,7 +33,7 @@ def install_completion(
     from aioconnections.cli.progress import say
 
     try:
-        path = app.install_completion(shell=shell, output=output, add_to_startup=output is None)
+        path = app.install_completion(shell=shell, output=output, add_to_startup=output is None).absolute()
     except ShellDetectionError:
         raise UsageError("the shell cannot be recognized; use --shell") from None
     except UnicodeError:
