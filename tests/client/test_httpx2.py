@@ -184,5 +184,7 @@ print("done" if "httpx2" not in sys.modules else "imported")
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [WITHOUT, ALIASED, UNUSED], ids=["not installed", "in place of httpx", "not used"])
 def test_httpx2_is_neither_needed_nor_imported_and_may_take_the_place_of_httpx(code: str) -> None:
+    if code == ALIASED and not hasattr(httpx2, "alias_httpx"):
+        pytest.skip("the lowest version of httpx2 cannot take the place of httpx")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("done", "")
