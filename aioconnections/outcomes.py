@@ -302,13 +302,14 @@ class Resolved(Outcome):
     Attributes:
         profile: the person's profile; None if the directory does not know the person.
         via: how the profile was found: ``"single"`` by a request for this person; ``"batch"`` by a request that named
-            several people; ``"duplicate"`` from an earlier item of the run about the same person.
+            several people; ``"list"`` in a list that the caller gave, so that it has a `person` and nothing else;
+            ``"duplicate"`` from an earlier item of the run about the same person.
         of: index of that earlier item, for ``"duplicate"``; else None.
     """
 
     profile: Profile | None = None
     person: Identity = field(kw_only=True)
-    via: Literal["single", "batch", "duplicate"] = field(default="single", kw_only=True)
+    via: Literal["single", "batch", "list", "duplicate"] = field(default="single", kw_only=True)
     of: int | None = field(default=None, kw_only=True)
 
     def _details(self) -> dict[str, Value]:

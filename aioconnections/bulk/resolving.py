@@ -2,7 +2,8 @@
 
 A person who was asked for before is not asked for again. If the caller allows it, one request names several e-mail
 addresses; see `Batches`. A profile in the response belongs to the address that it shows, in any order. A person without
-a profile there is asked for alone, as are all people of a batch that failed.
+a profile there is asked for alone, as are all people of a batch that failed. People whom lists have named need no
+request once some were compared; see `ListedPeople`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from aioconnections.bulk.flows import FlowJob
 from aioconnections.bulk.job import NOT_DONE, ItemFeed, WorkItem
 from aioconnections.errors import ConnectionsError, InvalidInputError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Tally, Unprocessed
-from aioconnections.policy.batching import FEWEST, Batches, RecentProfiles, profiles_of
+from aioconnections.policy.batching import FEWEST, Batches, ListedPeople, RecentProfiles, profiles_of
 from aioconnections.protocol.discovery import addresses_that_fit, profiles_request, profiles_result
 from aioconnections.records import Email, Identity, Profile
 from aioconnections.session.call_context import CallContext, RunScope
@@ -27,7 +28,7 @@ from aioconnections.session.parking import Parking
 from aioconnections.session.session import Session
 from aioconnections.session.telemetry import LOG
 
-__all__ = ["PeopleBacklog", "PeopleJob"]
+__all__ = ["PeopleBacklog", "PeopleJob", "SinglesJob"]
 
 Work: TypeAlias = Callable[[Parking], Awaitable[None]]
 
@@ -50,17 +51,56 @@ class _Batched(NamedTuple):
     outcome: Resolved
 
 
-class PeopleJob(FlowJob[Resolved]):
-    """A job that looks up each person by one request, and gives repeated people what was found for the first.
+class SinglesJob(FlowJob[Resolved]):
+    """A job that looks up each person by one request, or takes what lists have said.
 
     Args:
         session: session of the signed-in user.
         run: the part of the run that its requests need.
         parse: see `FlowJob`.
+        listed: what lists have said.
     """
 
-    def __init__(self, session: Session, run: RunScope, parse: Callable[[object], WorkItem[Resolved]]) -> None:
+    def __init__(
+        self, session: Session, run: RunScope, parse: Callable[[object], WorkItem[Resolved]], listed: ListedPeople
+    ) -> None:
         super().__init__(session, run, parse, changes=False)
+        self._listed = listed
+
+    def person(self, item: object) -> Identity | None:
+        """The person whom an item names; None if it names none."""
+        try:
+            return self.parse(item).person
+        except InvalidInputError:
+            return None
+
+    def is_listed(self, person: Identity | None) -> bool:
+        """Whether lists have named the person."""
+        return self._listed.get(person) is not None
+
+    async def do(
+        self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]
+    ) -> Resolved | InDoubt | Rejected | Failed | Unprocessed:
+        """The outcome of one item."""
+        person = self.person(item)
+        listed = self._listed.get(person)
+        if listed is not None and person is not None and self._listed.are_proved:
+            return Resolved(Profile(listed), index=index, item=item, person=person, via="list")
+        outcome = await super().do(index, item, parking, feed)
+        if listed is not None and isinstance(outcome, Resolved):
+            was_over = self._listed.are_over
+            if not self._listed.compared(listed, outcome.profile) and not was_over:
+                LOG.warning("run %s: a profile is different from what a list says; lists are not used", self.run.id)
+        return outcome
+
+
+class PeopleJob(SinglesJob):
+    """A job that looks up people one by one, and gives repeated people what was found for the first."""
+
+    def __init__(
+        self, session: Session, run: RunScope, parse: Callable[[object], WorkItem[Resolved]], listed: ListedPeople
+    ) -> None:
+        super().__init__(session, run, parse, listed)
         self._recent = RecentProfiles(_REMEMBERED)
         self._asking: dict[Identity, anyio.Event] = {}
 
@@ -68,10 +108,7 @@ class PeopleJob(FlowJob[Resolved]):
         self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]
     ) -> Resolved | InDoubt | Rejected | Failed | Unprocessed:
         """The outcome of one item. While another worker asks for the same person, this one waits."""
-        try:
-            person = self.parse(item).person
-        except InvalidInputError:
-            person = None
+        person = self.person(item)
         if person is None:
             return await super().do(index, item, parking, feed)
         while (asking := self._asking.get(person)) is not None:
@@ -112,7 +149,7 @@ class PeopleBacklog:
         verdict: see `Backlog`; always None, because nothing is concluded that could be refuted.
     """
 
-    def __init__(self, singles: FlowJob[Resolved], per_request: int, window: int) -> None:
+    def __init__(self, singles: SinglesJob, per_request: int, window: int) -> None:
         self.window: int = max(window, 2 * FEWEST)
         self.verdict: ConnectionsError | None = None
         self._singles = singles
@@ -141,11 +178,7 @@ class PeopleBacklog:
     def add(self, index: int, item: object) -> None:
         """See `Backlog`."""
         self._urgent = self._closed
-        try:
-            person = self._singles.parse(item).person
-        except InvalidInputError:
-            person = None
-        self._add(_Item(index, item, person))
+        self._add(_Item(index, item, self._singles.person(item)))
 
     def _add(self, it: _Item) -> None:
         if it.person is None:
@@ -157,7 +190,7 @@ class PeopleBacklog:
         first = self._first.setdefault(it.person, it.number)
         if first != it.number:
             self._repeats.setdefault(first, []).append(it)
-        elif isinstance(it.person, Email) and not self._batches.are_over:
+        elif isinstance(it.person, Email) and not self._batches.are_over and not self._singles.is_listed(it.person):
             self._emails.append(it)
         else:
             self._queue.append(it)

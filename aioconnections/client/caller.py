@@ -311,15 +311,20 @@ class Caller:
         return PlannedChecks(checks, plan, self.prices(plan.page_cost))
 
     def resolve_job(
-        self, parse: Callable[[object], bulk.WorkItem[Resolved]], per_request: int
+        self,
+        parse: Callable[[object], bulk.WorkItem[Resolved]],
+        per_request: int,
+        listed: Iterable[Person],
     ) -> tuple[bulk.Job[Outcome], bulk.Backlog[Outcome] | None]:
         """The job of a run that looks up people, and its backlog if one request may name several."""
-        from aioconnections.bulk.resolving import PeopleBacklog, PeopleJob
+        from aioconnections.bulk.resolving import PeopleBacklog, PeopleJob, SinglesJob
+        from aioconnections.policy.batching import ListedPeople
 
         session, run = self.anywhere(), self.server.new_run("resolve_many")
+        known = ListedPeople(listed)
         if per_request == 1:
-            return PeopleJob(session, run, parse), None
-        singles = bulk.FlowJob(session, run, parse, changes=False)
+            return PeopleJob(session, run, parse, known), None
+        singles = SinglesJob(session, run, parse, known)
         return singles, PeopleBacklog(singles, per_request, 2 * self.server.options.max_connections * per_request)
 
     def run_job(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from datetime import UTC, datetime
 from types import TracebackType
@@ -25,6 +25,7 @@ from aioconnections.client.items import (
     invitation_flow,
     named_people,
     pair_or_none,
+    people_in,
     question_of,
     touched_by,
 )
@@ -42,6 +43,7 @@ from aioconnections.outcomes import (
     Duplicate,
     Invited,
     InviteOutcome,
+    Listed,
     ListOutcome,
     Removed,
     RemoveOutcome,
@@ -827,6 +829,7 @@ class Client(Resource):
         people: Source[PersonLike | InvalidInputError],
         *,
         per_request: int = 1,
+        listed: Iterable[Person | Connection | Listed] = (),
         ordered: bool = False,
         on_progress: OnProgress | None = None,
     ) -> bulk.Outcomes[ResolveOutcome]:
@@ -842,15 +845,21 @@ class Client(Resource):
         person gives, so runs over fewer than 20 addresses ask one by one. After a difference, or if three requests in a
         row find fewer than two people each, the other people are asked for one by one.
 
+        With `listed`, people whom lists have named already are not asked for, if names are all that is wanted: their
+        profile then has a `person` and nothing else. The first ten of them are asked for and compared, as are those
+        whom two lists describe differently. After a difference, the lists are not used.
+
         Args:
             people: any iterable or async iterable.
             per_request: limit on the e-mail addresses in one request, whose URL is limited as well. The source is read
                 at most ``2 × max_connections × per_request`` items ahead, or 40 if that is less.
+            listed: people, connections or outcomes of `colleagues_many`, in any order and number. They are read at
+                once. Only people with a name and a userid count.
             ordered: see `check_many`.
             on_progress: see `check_many`.
 
         Raises:
-            InvalidInputError: `per_request` is below 1.
+            InvalidInputError: `per_request` is below 1, or `listed` has something else.
         """
         if per_request < 1:
             raise InvalidInputError(f"per_request must be at least 1, got {per_request}")
@@ -860,7 +869,7 @@ class Client(Resource):
             person = identity_of(item)  # type: ignore[arg-type] # it refuses anything else
             return bulk.WorkItem(lambda _: _resolve(session, person), person=person, people=(person,))
 
-        job, backlog = self._caller.resolve_job(parse, per_request)
+        job, backlog = self._caller.resolve_job(parse, per_request, people_in(listed))
         source = source_of(people, "people")
         return self._caller.run_job(
             job, source, ordered=ordered, on_progress=on_progress, backlog=backlog, gives="resolve"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias, TypeVar, cast, get_args
 
 from attrs import field
@@ -12,7 +12,7 @@ from aioconnections import bulk
 from aioconnections.client.caller import PersonLike
 from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
-from aioconnections.outcomes import AlreadyExists, Invited, Outcome
+from aioconnections.outcomes import AlreadyExists, Invited, Listed, Outcome
 from aioconnections.policy.changes import Touched, ends_of
 from aioconnections.protocol import colleagues, entries
 from aioconnections.protocol.colleagues import ConnectionRef, OnUnknown
@@ -32,6 +32,7 @@ __all__ = [
     "invitation_flow",
     "named_people",
     "pair_or_none",
+    "people_in",
     "question_of",
     "touched_by",
 ]
@@ -168,3 +169,22 @@ def pair_or_none(which: ConnectionRef) -> Pair | None:
         if all(end.userid or end.key or end.email for end in ends):
             return Pair(*ends)
     return None
+
+
+def people_in(listed: Iterable[Person | Connection | Listed]) -> Iterator[Person]:
+    """The people of lists.
+
+    Raises:
+        InvalidInputError: `listed` is no iterable, or has something else in it.
+    """
+    if not isinstance(listed, Iterable):
+        raise InvalidInputError(f"listed must be an iterable of people and connections, not {type(listed).__name__}")
+    for it in listed:
+        if isinstance(it, Person):
+            yield it
+        elif isinstance(it, Connection):
+            yield from (it.source, it.target)
+        elif isinstance(it, Listed):
+            yield from people_in(it.connections)
+        else:
+            raise InvalidInputError(f"expected Person, Connection or Listed in listed, got {type(it).__name__}")

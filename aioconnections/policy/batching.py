@@ -1,8 +1,10 @@
-"""How many people one request may name, judging by the responses to such requests.
+"""Which profiles need no request of their own, judging by those that were compared with such a request.
 
 The page about profiles allows a list of e-mail addresses. It says neither how long the list may be nor what happens to
 an unknown address in it, and no such response was recorded. So the first profiles from such responses are compared with
 those that a request for each person gives. One difference ends batches. So do three batches in a row that save nothing.
+
+What lists say of people is compared in the same way.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from aioconnections.records import Email, Identity, Profile
+from aioconnections.records import Email, Identity, Person, Profile
 
-__all__ = ["COMPARISONS", "FEWEST", "Batches", "RecentProfiles", "profiles_of"]
+__all__ = ["COMPARISONS", "FEWEST", "Batches", "ListedPeople", "RecentProfiles", "profiles_of"]
 
 COMPARISONS = 10
 FEWEST = 2 * COMPARISONS  # people in the first batch; with fewer, the comparisons cost more than batches save
@@ -86,6 +88,63 @@ def profiles_of(emails: Iterable[Email], profiles: Iterable[Profile]) -> dict[Em
         if profile.person.email in found:
             found[profile.person.email].append(profile)
     return {email: its[0] for email, its in found.items() if len(its) == 1}
+
+
+class ListedPeople:
+    """What lists say of people. It is used once ten people were found to have profiles that say the same.
+
+    Only people with a name and a userid count, by each identity that exactly one userid and name belong to.
+
+    Args:
+        people: the people of lists, any number of times.
+
+    Attributes:
+        are_over: whether a difference was found, so that the lists are not used any more.
+    """
+
+    __slots__ = ("_agreed", "_people", "are_over")
+
+    def __init__(self, people: Iterable[Person] = ()) -> None:
+        self.are_over: bool = False
+        self._agreed = 0
+        self._people: dict[Identity, Person | None] = {}
+        for person in people:
+            if not person.name or person.userid is None:
+                continue
+            for identity in (person.userid, person.key, person.email):
+                if identity is not None:
+                    first = self._people.setdefault(identity, person)
+                    if first is not None and not _agree(first, person):
+                        self._people[identity] = None
+
+    @property
+    def are_proved(self) -> bool:
+        """Whether what lists say is delivered without a comparison."""
+        return self._agreed >= COMPARISONS and not self.are_over
+
+    def get(self, identity: Identity | None) -> Person | None:
+        """What the lists say of a person; None if they say nothing or contradict each other, or are not used."""
+        return None if identity is None or self.are_over else self._people.get(identity)
+
+    def compared(self, listed: Person, profile: Profile | None) -> bool:
+        """Compare what `get` gave with the profile from a request for the person; False if they are different."""
+        if profile is None or not _agree(listed, profile.person):
+            self.are_over = True
+            return False
+        self._agreed += 1
+        return True
+
+    def __repr__(self) -> str:
+        state = "over" if self.are_over else "proved" if self.are_proved else "open"
+        return f"ListedPeople({state}, {len(self._people)} identities, {self._agreed} agreed)"
+
+
+def _agree(one: Person, other: Person) -> bool:
+    """Whether two records have the same name and userid, and no two values that are different."""
+    pairs = ((one.key, other.key), (one.email, other.email), (one.state, other.state), (one.external, other.external))
+    return (one.name, one.userid) == (other.name, other.userid) and all(
+        a is None or b is None or a == b for a, b in pairs
+    )
 
 
 class RecentProfiles:
