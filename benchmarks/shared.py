@@ -108,8 +108,8 @@ def cost(rounds: int, count: int) -> None:
     print(f"{_RATE:,} requests per second, {rounds} rounds of {count:,} requests, µs CPU per request")
     for name, column in zip(("alone", "through Redis"), zip(*figures, strict=True), strict=True):
         print(f"  {name:16}{statistics.median(column):8.1f}   {min(column):.1f} to {max(column):.1f}")
-    error = statistics.stdev(more) / len(more) ** 0.5 if len(more) > 1 else float("nan")
-    print(f"  {'more':16}{statistics.mean(more):8.1f}   standard error {error:.1f} (goal: at most 3)")
+    error = f"{statistics.stdev(more) / len(more) ** 0.5:.1f}" if len(more) > 1 else "unknown with one round"
+    print(f"  {'more':16}{statistics.mean(more):8.1f}   standard error {error} (goal: at most 3)")
 
 
 class Counter:
