@@ -221,6 +221,8 @@ def _names(table: Any) -> list[str] | None:
         if names is None or isinstance(names, str) or not hasattr(names, "__iter__"):
             continue
         found: list[object] = [*names]
+        if hasattr(table, "iloc"):  # pandas, whose stream also has the columns of an index with names
+            found += [name for name in getattr(table.index, "names", ()) if name is not None]
         if all(isinstance(name, str) for name in found):
             return [str(name) for name in found]
     return None
