@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast, overload
 
 from aioconnections.columns import COLUMNS, Untyped
@@ -17,6 +18,7 @@ from aioconnections.identifiers import LONGEST, plain_text
 from aioconnections.records import Email, Identity, Key, Pair, Userid
 
 __all__ = [
+    "SHORT_FLOATS",
     "ArrowTable",
     "IdentityKind",
     "Tabular",
@@ -36,9 +38,34 @@ _CHUNK = 10_000  # rows of pandas that are converted at once
 _MOST_SHOWN = 20  # columns in an error message
 _LONGEST_HINT = 20  # digits
 _EXACT = 2**53  # floats represent every whole number below this
+# Names of types with fewer digits than a float, as pandas, polars and pyarrow spell them, and their bits.
+_BITS = {
+    **dict.fromkeys(("float32", "float", "float[pyarrow]"), 32),
+    **dict.fromkeys(("float16", "halffloat", "halffloat[pyarrow]"), 16),
+}
 # Numeric ids as written by spreadsheets and pandas. Their exponents have a sign, unlike hexadecimal ids.
 _DECIMAL = re.compile(r"\s*([0-9]+)[.,]0+\s*")
 _EXPONENT = re.compile(r"\s*[0-9](?:[.,][0-9]+)?[eE][+-][0-9]+\s*")
+
+
+class _SingleFloat(float):
+    """A number from a column of 32 bits.
+
+    Attributes:
+        exact: the column can hold every whole number below this, but not this one and the next.
+    """
+
+    exact = 2**24
+
+
+class _HalfFloat(_SingleFloat):
+    """A number from a column of 16 bits."""
+
+    exact = 2**11
+
+
+SHORT_FLOATS: Mapping[int, type[float]] = MappingProxyType({16: _HalfFloat, 32: _SingleFloat})
+"""The numbers of columns that hold fewer digits than a float, by the bits of a cell: see `cell_text`."""
 
 
 class Tabular(Protocol):
@@ -179,7 +206,7 @@ def cell_text(value: object, column: str) -> str | None:
     if isinstance(value, float | Decimal):
         if isinstance(value, Decimal) or not value.is_integer():
             raise InvalidInputError(f"{column} is a number with a fraction; an id is text or a whole number")
-        if abs(value) >= _EXACT:
+        if abs(value) >= (value.exact if isinstance(value, _SingleFloat) else _EXACT):
             raise InvalidInputError(f"{column} is a number whose last digits may be lost; write the id as text")
         return str(int(value))
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -257,12 +284,14 @@ def _rows_of(table: Any, columns: tuple[str, str]) -> Iterator[object]:
     """The rows of a table, of which only `columns` are converted; or the items of any iterable."""
     if hasattr(table, "iter_rows") and hasattr(table, "columns"):  # polars
         _check_columns(table.columns, columns)
-        return iter(table.select(_distinct(columns)).iter_rows(named=True))
+        chosen = table.select(_distinct(columns))
+        return _exact(chosen.iter_rows(named=True), dict(chosen.schema))
     if hasattr(table, "to_pylist"):  # pyarrow
         return _arrow_rows(table, columns)
     if hasattr(table, "to_dict") and hasattr(table, "iloc") and hasattr(table, "columns"):  # pandas
         _check_columns(table.columns, columns)
-        return _pandas_rows(table[_distinct(columns)])
+        chosen = table[_distinct(columns)]
+        return _exact(_pandas_rows(chosen), dict(chosen.dtypes))
     if isinstance(table, str | bytes | Mapping):
         raise InvalidInputError(f"expected rows, one mapping of columns to cells for each, not one {_name(table)}")  # pyright: ignore[reportUnknownArgumentType] # only its type is shown
     if hasattr(table, "collect_schema"):  # a lazy frame of polars
@@ -282,8 +311,21 @@ def _arrow_rows(table: Any, columns: tuple[str, str]) -> Iterator[object]:
     if names is not None:
         _check_columns(names, columns)
         table = table.select(_distinct(columns))
+    schema = getattr(table, "schema", None)
+    types = {} if schema is None else {name: schema.field(name).type for name in columns if name in schema.names}
     batches = table.to_batches() if hasattr(table, "to_batches") else [table]
-    return (row for batch in batches for row in batch.to_pylist())
+    return _exact((row for batch in batches for row in batch.to_pylist()), types)
+
+
+def _exact(rows: Iterator[Any], types: Mapping[str, object]) -> Iterator[object]:
+    """The rows; numbers of columns with few digits tell so, as `cell_text` needs it."""
+    short = {name: SHORT_FLOATS[_BITS[str(kind).lower()]] for name, kind in types.items() if str(kind).lower() in _BITS}
+    if not short:
+        return rows
+    return (
+        {name: short[name](cell) if name in short and isinstance(cell, float) else cell for name, cell in row.items()}
+        for row in rows
+    )
 
 
 def _pandas_rows(table: Any) -> Iterator[object]:

@@ -118,6 +118,25 @@ def test_cells(cell: object, problem: str | None) -> None:
     assert found == (f"row 1: {problem}" if problem else Pair(Userid("20000001"), Userid("b")))
 
 
+def test_numbers_of_few_bits_whose_digits_are_lost() -> None:
+    pd, pl, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    cells = [20_000_004.0, 7.0, None]  # a number of 32 bits may have been 20000003
+    single = pa.table({"source": pa.array(cells, pa.float32()), "target": list("xyz")})
+    half = single.set_column(0, "source", pa.array([2_048.0, 7.0, None], pa.float64()).cast(pa.float16()))
+    tables = [
+        *(single, half, single.to_batches()[0], pl.DataFrame(single)),
+        single.to_pandas(),
+        single.to_pandas(types_mapper=pd.ArrowDtype),
+        pd.DataFrame({"source": pd.array(cells, "Float32"), "target": list("xyz")}),
+    ]
+    for table in tables:
+        assert shown(pairs_from(table, kind="userid")) == [
+            "row 1: source is a number whose last digits may be lost; write the id as text",
+            Pair(Userid("7"), Userid("y")),
+            "row 3: source is empty",
+        ]
+
+
 def test_ids_of_pandas_and_what_it_has_in_place_of_missing_ones() -> None:
     pd = pytest.importorskip("pandas")
     ids = {

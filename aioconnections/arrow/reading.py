@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from attrs import define, field, frozen
 
+from aioconnections.arrow.ids import id_cells, refuse_type
 from aioconnections.arrow.loading import pyarrow
 from aioconnections.columns import KnownNames
 from aioconnections.errors import InvalidInputError
@@ -123,10 +124,9 @@ class TableStream:
         schema = self._reader.schema
         self.schema = pa.schema([*map(_renamed, schema, distinct_names(schema.names, self.known))])
         columns = self.check_names(schema.names)
-        wanted = self.known.names | self.known.chosen
-        self._taken = {number: name for number, name in enumerate(columns) if name in wanted}
+        self._taken = {number: name for number, name in enumerate(columns) if name in self.known.single}
         for number in self._taken:
-            _refuse_type(schema.field(number), pa)
+            refuse_type(schema.field(number))
 
     def check_names(self, names: Sequence[str]) -> tuple[str, ...]:
         """Check the names of the columns, and return them with known ones in normal spelling.
@@ -188,7 +188,7 @@ class TableStream:
 
     def _cells(self, piece: Any) -> list[dict[str, object]]:
         names = [*self._taken.values()]
-        columns = [piece.column(number).to_pylist() for number in self._taken]
+        columns = [id_cells(piece.column(number)) for number in self._taken]
         return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
@@ -239,24 +239,3 @@ def shown(names: Sequence[str]) -> str:
     if not names:
         return "it has no columns"
     return f"its columns are: {', '.join(names[:_MOST_SHOWN])}{', …' * (len(names) > _MOST_SHOWN)}"
-
-
-def _refuse_type(column: Any, pa: Any) -> None:
-    """Refuse a column that cannot hold ids.
-
-    Raises:
-        InvalidInputError: see above.
-    """
-    types, kind = pa.types, column.type
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    if isinstance(kind, pa.RunEndEncodedType):
-        kind = kind.value_type
-    allowed = (
-        *(types.is_string, types.is_large_string, types.is_string_view),
-        *(types.is_integer, types.is_floating, types.is_decimal, types.is_null),
-    )
-    if not any(check(kind) for check in allowed):
-        raise InvalidInputError(
-            f"the column {column.name} holds values of the type {column.type}; an id is text or a whole number"
-        )

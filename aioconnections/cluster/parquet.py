@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from aioconnections.arrow.ids import id_cells, refuse_type
 from aioconnections.arrow.loading import pyarrow
 from aioconnections.columns import Untyped
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.escaping import escaped
+from aioconnections.files.parquet import whole
 from aioconnections.files.rows import PAIRS, BadRowError, RowPair, item_of_row
 from aioconnections.files.sections import Section, TextForm, digest_of, file_problem
 
@@ -99,6 +101,10 @@ def row_groups(path: Path, untyped: Untyped | None, rows: int) -> Generator[Sect
     with _opened(path) as opened:
         file = opened.table
         columns = _columns(file.schema_arrow.names, untyped)
+        ids = PAIRS.known(untyped).single
+        for name, column in zip(columns, file.schema_arrow, strict=True):
+            if name in ids:
+                refuse_type(column)
         metadata = file.metadata
         start, first, count = 0, 1, 0
         for group in range(metadata.num_row_groups):
@@ -145,10 +151,14 @@ def _same_rows(
 
 
 def _rows(file: Any, form: TextForm, section: Section, untyped: Untyped | None) -> Iterator[RowPair | BadRowError]:
-    number = section.line
+    number, ids = section.line, PAIRS.known(untyped).single
     for batch in file.iter_batches(batch_size=_BATCH, row_groups=range(section.start, section.end)):
-        for cells in batch.rename_columns([*form.columns]).to_pylist():
-            item = item_of_row(number, cells, PAIRS, untyped)
+        columns = [
+            [*map(whole, id_cells(column))] if name in ids else column.to_pylist()
+            for name, column in zip(form.columns, batch.columns, strict=True)
+        ]
+        for cells in zip(*columns, strict=True):
+            item = item_of_row(number, dict(zip(form.columns, cells, strict=True)), PAIRS, untyped)
             yield item
             number += 1
 

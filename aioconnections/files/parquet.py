@@ -12,17 +12,21 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite, isnan
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar
 
 from attrs import frozen
 
+from aioconnections.arrow.ids import id_cells, refuse_type
 from aioconnections.arrow.loading import pyarrow
 from aioconnections.columns import Untyped, distinct_columns
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.escaping import escaped
 from aioconnections.files.rows import BadRowError, InputRow, Item, Shape, Table, item_of_row
 from aioconnections.files.sheet import Sheet, encodable
+from aioconnections.tables import cell_text
 
 __all__ = [
     "TEXT",
@@ -35,6 +39,7 @@ __all__ = [
     "opened_parquet",
     "read_parquet",
     "read_raw",
+    "whole",
 ]
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -46,6 +51,7 @@ TEXT = "string"
 """The type of text, for `RowTable`."""
 
 _BATCH = 5_000  # rows
+_DOUBLE = 64  # bits of a float
 _ADDED = {
     "index": "int64",
     "input_row": "int64",
@@ -133,11 +139,17 @@ def read_parquet(
             which = f"its columns are: {', '.join(schema.names)}" if schema.names else "it has no columns"
             raise InvalidInputError(f"the input has no column {lacking}; {which}")
         types = dict(zip(columns, schema.types, strict=True))
+        ids = frozenset(number for number, name in enumerate(columns) if name in known.single)
+        for number in sorted(ids):
+            refuse_type(schema.field(number))
         if cells == "text":
             _refuse_nested(types, name)
         wanted = known.names | known.chosen if cells == "people" else {*columns}
         numbers = {number: name for number, name in enumerate(columns) if name in wanted}
-        rows = _rows(opened, numbers, shape, untyped, _texts if cells == "text" else _values)
+        read, read_ids = (_texts, _id_texts) if cells == "text" else (_values, id_cells)
+        rows = _rows(
+            opened, numbers, shape, untyped, lambda number, column: (read_ids if number in ids else read)(column)
+        )
         yield Table("parquet", columns, _translated(rows, name, pa), total=opened.metadata.num_rows, types=types)
 
 
@@ -180,11 +192,11 @@ def _rows(
     columns: Mapping[int, str],
     shape: Shape[ItemT],
     untyped: Untyped | None,
-    values: Callable[[Any], Sequence[object]],
+    values: Callable[[int, Any], Sequence[object]],
 ) -> Iterator[ItemT | BadRowError]:
     number, names = 0, [*columns.values()]
     for batch in opened.iter_batches(batch_size=_BATCH):
-        arrays = [values(batch.column(position)) for position in columns]
+        arrays = [values(position, batch.column(position)) for position in columns]
         for cells in zip(*arrays, strict=True):
             number += 1
             item = item_of_row(number, dict(zip(names, cells, strict=True)), shape, untyped)
@@ -241,14 +253,42 @@ def _values(column: Any) -> Sequence[object]:
 
 
 def _texts(column: Any) -> Sequence[object]:
-    """The cells as text, numbers and bool."""
+    """The cells as text, bool, and numbers that JSON can hold."""
     types, kind = _parquet().types, column.type
+    if types.is_floating(kind) and kind.bit_width < _DOUBLE:  # through text, so that a number keeps its few digits
+        texts: list[str | None] = column.cast("string").to_pylist()
+        return [None if text is None else _finite(float(text)) for text in texts]
     if types.is_decimal(kind) or not _is_plain(kind):
         column = column.cast("string")
     cells: list[object] = column.to_pylist()
-    if types.is_floating(kind):
-        return [None if cell != cell else cell for cell in cells]  # noqa: PLR0124 # NaN, which JSON lacks
+    return [_finite(cell) if isinstance(cell, float) else cell for cell in cells] if types.is_floating(kind) else cells
+
+
+def _id_texts(column: Any) -> Sequence[object]:
+    """The cells of a column of ids as text and numbers."""
+    cells: list[object] = []
+    for cell in map(whole, id_cells(column)):
+        number = float(cell) if isinstance(cell, Decimal) else cell  # it has a fraction, and the row is refused
+        cells.append(_finite(number) if isinstance(number, float) else number)
     return cells
+
+
+def whole(cell: object) -> object:
+    """The cell of an id as a whole number, if it is one of another type; otherwise unchanged."""
+    if not isinstance(cell, float | Decimal):
+        return cell
+    try:
+        text = cell_text(cell, "the id")
+    except InvalidInputError:  # which the row will give again
+        return cell
+    return None if text is None else int(text)
+
+
+def _finite(cell: float) -> object:
+    """The number, or what JSON can hold in its place: nothing for NaN, and text for infinite numbers."""
+    if isfinite(cell):
+        return cell
+    return None if isnan(cell) else str(cell)
 
 
 class RowTable:

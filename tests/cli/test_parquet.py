@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -322,6 +323,67 @@ def test_numbers_are_ids(command: Command) -> None:
     assert "and source are empty" in rows[1]["error"]
     assert "a number with a fraction" in rows[2]["error"]
     assert said.code == 1
+
+
+NUMBER = next(one.userid.value for one in PEOPLE if one.userid and one.userid.value.isdecimal())
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.decimal128(12, 1), pa.decimal128(12, 0), pa.int32()], ids=str)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_are_ids_in_every_format_of_the_result(command: Command, kind: Any, form: str) -> None:
+    source = pa.array([int(NUMBER), None], pa.int32()).cast(kind)
+    pq.write_table(pa.table({"source_userid": source, "target_key": ["x", "y"]}), "in.parquet")
+    said = command("check", "in.parquet", "--dry-run", "--format", form, "--ordered", "-o", f"out.{form}")
+    assert said.err.count("no source") == 1
+    if form == "parquet":
+        assert pq.read_table("out.parquet")["source_userid"].to_pylist() == source.to_pylist()
+        return
+    text = Path(f"out.{form}").read_text("utf-8")
+    assert f"sourceUserid={NUMBER}&targetKey=x" in text
+    again = command("check", f"out.{form}", "--dry-run", "--ordered")  # as the next command of a pipe
+    assert f"sourceUserid={NUMBER}&targetKey=x" in again.out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_numbers_whose_digits_are_lost_are_no_ids(command: Command, form: str) -> None:
+    source = pa.array([20_000_004.0, 7.0], pa.float32())  # it may have been 20000003
+    pq.write_table(pa.table({"source_userid": source, "target_key": ["x", "y"]}), "in.parquet")
+    said = command("check", "in.parquet", "--dry-run", "--format", form, "--ordered", "-o", f"out.{form}")
+    assert said.code == 1
+    assert "line 1: source_userid is a number whose last digits may be lost; write the id as text" in said.err
+    assert "line 2" not in said.err
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("cell", "kind"), [(dt.date(2026, 1, 1), "date32"), (True, "bool"), (dt.timedelta(1), "duration")]
+)
+def test_columns_that_hold_no_ids(command: Command, cell: object, kind: str, form: str) -> None:
+    pq.write_table(pa.table({"source_userid": [cell], "target_key": ["x"]}), "in.parquet")
+    said = command("check", "in.parquet", "--format", form)
+    assert (said.code, said.out) == (2, "")
+    assert f"the column source_userid holds values of the type {kind}" in said.err
+
+
+def test_numbers_in_json_and_csv(command: Command) -> None:
+    numbers = {
+        "single": pa.array([0.1, None, 2.0], pa.float32()),
+        "double": pa.array([math.inf, math.nan, -math.inf]),
+    }
+    pairs("in.parquet", 3)
+    given = pq.read_table("in.parquet").select(["source_userid", "target_userid"])
+    for name, column in numbers.items():
+        given = given.append_column(name, column)
+    pq.write_table(given, "in.parquet")
+    said = command("check", "in.parquet", "--json", "--ordered", *FAST)
+
+    def refuse(name: str) -> object:
+        raise AssertionError(f"{name} is not JSON")
+
+    rows = [json.loads(line, parse_constant=refuse) for line in said.out.splitlines()]
+    assert [(row["single"], row["double"]) for row in rows] == [(0.1, "inf"), (None, None), (2.0, "-inf")]
+    found = [*csv.DictReader(io.StringIO(command("check", "in.parquet", "--ordered", *FAST).out))]
+    assert [(row["single"], row["double"]) for row in found] == [("0.1", "inf"), ("", ""), ("2.0", "-inf")]
 
 
 def test_standard_input_and_output() -> None:

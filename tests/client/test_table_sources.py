@@ -203,6 +203,48 @@ async def test_columns_that_hold_no_ids(column: list[Any], kind: str) -> None:
             await client.check_many(pa.table({"source_key": column, "target_key": ["x"]})).collect()
 
 
+@pytest.mark.parametrize(("kind", "first"), [(pa.float16(), 2**11), (pa.float32(), 2**24), (pa.float64(), 2**53)])
+@pytest.mark.asyncio
+async def test_numbers_whose_digits_are_lost_are_no_ids(kind: Any, first: int) -> None:
+    column = pa.array([float(first), float(first - 1), -float(first), None], pa.float64()).cast(kind)
+    table = pa.table({"source_userid": column, "target_key": list("abcd")})
+    async with instant() as client:
+        run = client.check_many(table, ordered=True)
+        result = await run.to_arrow()
+        assert result["source_userid"].type == kind
+        assert result["outcome"].to_pylist() == ["failed", "checked", "failed", "failed"]
+        lost = "source_userid is a number whose last digits may be lost; write the id as text"
+        assert lost in result["error"].to_pylist()[0]
+        checked = (await client.check_many(table, ordered=True).collect())[1]
+    assert checked.pair
+    assert checked.pair.source == Userid(str(first - 1))
+
+
+@pytest.mark.asyncio
+async def test_columns_named_like_people_are_carried_unless_they_are_chosen() -> None:
+    days = [dt.date(2026, 1, 1)]
+    table = pa.table({"source_key": ["a"], "target_key": ["b"], "source": [[1]], "target": days, "person": [True]})
+    async with instant() as client:
+        result = await client.check_many(table).to_arrow()
+        assert [result[name].to_pylist() for name in ("source", "target", "person")] == [[[1]], days, [True]]
+        chosen = TableSource(table, id_type="key", source_column="source_key", target_column="target_key")
+        assert (await client.check_many(chosen).to_arrow())["source"].to_pylist() == [[1]]
+        bare = pa.table({"source": ["a"], "target": days})
+        with pytest.raises(InvalidInputError, match="the column target holds values of the type date32"):
+            await client.check_many(TableSource(bare, id_type="key")).collect()
+
+
+@pytest.mark.asyncio
+async def test_an_index_of_pandas_may_name_people() -> None:
+    people = pd.Index(["a", "b"], name="source_key")
+    async with instant() as client:
+        result = await client.check_many(
+            pd.DataFrame({"target_key": ["c", "d"]}, index=people), ordered=True
+        ).to_arrow()
+    assert result["source_key"].to_pylist() == ["a", "b"]
+    assert result["status"].to_pylist() == ["accepted"] * 2
+
+
 WITHOUT = "the table has no column for the source: source_userid, source_key, source_email"
 
 

@@ -156,6 +156,22 @@ def test_chosen_columns_of_a_parquet_file(tmp_path: Path) -> None:
     assert read(only, untyped) == [{"from": "a", "to": "b"}]
 
 
+def test_numbers_and_other_types_of_ids_in_a_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.parquet"
+    source = pa.array([7.0, None, 20_000_004.0], pa.float32())
+    pq.write_table(pa.table({"source_userid": source, "target_key": list("xyz"), "source": [1.0] * 3}), path)
+    (only,) = of(path)
+    first, *others = read(only)
+    assert str(first) == "{'source_userid': 7, 'target_key': 'x', 'source': 1.0}"
+    assert [str(other).partition(":")[0] for other in others] == [
+        "no source",
+        "source_userid is a number whose last digits may be lost; write the id as text",
+    ]
+    pq.write_table(pa.table({"source_userid": [True], "target_key": ["x"]}), path)
+    with pytest.raises(InvalidInputError, match="the column source_userid holds values of the type bool"):
+        of(path)
+
+
 def test_a_parquet_file_that_has_changed_is_noticed(tmp_path: Path) -> None:
     path = parquet(tmp_path / "pairs.parquet", 4, group=9)
     (only,) = of(path)
