@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from aioconnections.bulk.job import TimelineKeeper
 from aioconnections.clock import Timer
@@ -47,6 +48,7 @@ class Recorder:
         self._sampled_at = 0.0
         self._counts = (0, 0, 0)
         self._before = (0, 0, 0)  # the counts when the run began
+        self._begun = datetime.now(UTC)
         self._quiet = 0.0  # seconds without a request
         self._unsaved = 0  # samples
 
@@ -54,6 +56,7 @@ class Recorder:
         """Begin to record."""
         self._sampled_at = self._runtime.clock.now()
         self._counts = self._before = self._counted()
+        self._begun = datetime.now(UTC)
         self._schedule()
 
     def end(self) -> None:
@@ -92,6 +95,8 @@ class Recorder:
         since, self._sampled_at, self._counts = self._sampled_at, now, counts
         bucket = TimelineBucket(elapsed, requests=requests, refused=refused, lost=lost)
         for outcome in self.delivered:
+            if self._is_of_earlier_run(outcome):
+                continue
             if isinstance(outcome, Rejected | Failed | InDoubt | Unprocessed):
                 bucket.failed += 1
             else:
@@ -109,6 +114,11 @@ class Recorder:
         bucket.bound = elapsed * runtime.turns.limit
         bucket.paused = self._pauses(bucket, since, now)
         self.timeline.add(wall() - elapsed, bucket)
+
+    def _is_of_earlier_run(self, outcome: Outcome) -> bool:
+        """Whether an earlier run has counted it: such as an invalid item, which each run refuses without a request."""
+        recorded_at = None if outcome.attempts else outcome.recorded_at
+        return recorded_at is not None and recorded_at < self._begun
 
     def _pauses(self, bucket: TimelineBucket, since: float, now: float) -> dict[str, float]:
         runtime, outage = self._runtime, self._runtime.availability.outage

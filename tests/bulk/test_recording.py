@@ -146,3 +146,22 @@ def test_a_journal_has_it_and_a_run_that_repeats_recorded_outcomes_adds_nothing(
     for count in (30, 30, 60):
         trio.run(check, count)
     assert seen == [(30, 30), (30, 30), (60, 60)]
+
+
+def test_an_item_that_each_run_refuses_is_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    refused = [(Userid(f"x{n}"), Userid(f"x{n}")) for n in range(20)]
+
+    async def check(count: int) -> None:
+        async with client_of(Script(connected)) as client:
+            run = client.check_many([*refused, *pairs(count)], journal=Journal(path, max_age=3_600))
+            run.record_timeline()
+            await run.drain()
+        assert run.tally.failed == len(refused)
+
+    for count in (10, 30, 60):
+        trio.run(check, count)
+        with report(path) as found:
+            assert found.timeline is not None
+            total = found.timeline.total
+        assert (total.done, total.failed) == (count, len(refused))
