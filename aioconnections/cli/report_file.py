@@ -37,8 +37,8 @@ def write_report(path: Path, facts: RunFacts) -> None:
     content = document(facts).encode()
     target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():  # a device or a pipe
-            target.write_bytes(content)
+        if path.exists() and not path.is_file():  # a device or a pipe; the target of /dev/stdout may have no path
+            path.write_bytes(content)
             return
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_a_journal_becomes_one_file_for_its_owner(command: Command, journal: Pat
     assert "p0@example.com" not in text
     assert text.count("<figure") == 2
     assert sorted(path.name for path in Path().iterdir()) == ["j.sqlite", "j.sqlite.lock", "report.html"]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="the shell names pipes there")
+def test_a_pipe_gets_the_report(command: Command, journal: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        assert command("report", journal, "--html", f"/dev/fd/{writing}").code == 1  # as with: --html >(program)
+    finally:
+        os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read().endswith(b"</body></html>\n")
 
 
 def test_rows_are_written_with_output_alone(command: Command, journal: Path) -> None:
