@@ -64,7 +64,9 @@ def _about(facts: RunFacts) -> str:
         state = "<strong>Not finished:</strong> some items are not done, or rows of the input were not read."
     replayed = ""
     if facts.replayed:
-        replayed = f" {count(facts.replayed)} outcomes are from an earlier run, and describe that time."
+        are = "outcome is from an earlier run, and describes" if facts.replayed == 1 else ""
+        are = are or "outcomes are from an earlier run, and describe"
+        replayed = f" {count(facts.replayed)} {are} that time."
     return (
         f'<p class="soft">Run{user}{begun}. All times are in UTC. This file names people: keep it to those who may see '
         f"them.</p><p>{state}{replayed}</p>"
@@ -104,7 +106,7 @@ def _outcomes(facts: RunFacts) -> str:
     notes = [f"{count(number)} {_words(name)}" for name, number in counts.items() if name.startswith(_SPLITS)]
     more = f"<p>Of the checked items: {', '.join(notes)}.</p>" if notes else ""
     return (
-        f"<h2>Outcomes</h2>{_scroll('Outcomes')}<table><caption>{count(read)} items by outcome</caption><thead><tr>"
+        f"<h2>Outcomes</h2>{_scroll('Outcomes')}<table><caption>{_items_in_words(read)} by outcome</caption><thead><tr>"
         '<th scope="col">Outcome</th><th scope="col" class="num">Items</th><th scope="col" class="num">Share</th>'
         f'<th class="share"><span class="unseen">Bar</span></th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
         f"</div>{more}"
@@ -117,6 +119,10 @@ def _outcome(name: str, number: int, read: int, kind: str = "") -> str:
         f'<tr class="{kind}"><th scope="row">{label}</th><td class="num">{count(number)}</td>'
         f'<td class="num">{_percent(number / read)}</td><td class="share">{charts.share_bar(number / read)}</td></tr>'
     )
+
+
+def _items_in_words(number: int) -> str:
+    return f"{count(number)} item{'s' * (number != 1)}"
 
 
 def _percent(share: float) -> str:
@@ -228,7 +234,7 @@ def _failures(log: FailureLog) -> Iterable[str]:
         for group in sorted(log.groups, key=lambda group: -group.count)
     )
     yield (
-        f"{_scroll('By kind')}<table><caption>{count(log.count)} items by kind</caption><thead><tr>"
+        f"{_scroll('By kind')}<table><caption>{_items_in_words(log.count)} by kind</caption><thead><tr>"
         '<th scope="col" class="num">Items</th><th scope="col">Outcome</th><th scope="col">Error</th>'
         f'<th scope="col">Commonest message</th><th scope="col">What to do</th></tr></thead><tbody>{rows}</tbody>'
         "</table></div>"

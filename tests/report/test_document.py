@@ -178,7 +178,12 @@ def test_it_is_small_whatever_the_length_of_the_run(step: int) -> None:
         ({"timeline": timeline(2)}, ["The run took 2 s, too short for charts.", "Figures over time"]),
         ({"finished": None}, ["Not finished:"]),
         ({"finished": None, "stopped": "disk full"}, ["Stopped early: disk full"]),
-        ({"replayed": 1_200}, ["1,200 outcomes are from an earlier run"]),
+        ({"replayed": 1_200}, ["1,200 outcomes are from an earlier run, and describe that time."]),
+        ({"replayed": 1}, ["1 outcome is from an earlier run, and describes that time."]),
+        (
+            {"tally": Tally(read=1, failed=1), "failures": failures("x")},
+            ["1 item by outcome", "1 item by kind"],
+        ),
         ({}, ["Every item that was read is done."]),
         (
             {"tally": Tally(read=10_000, checked=9_999, via_list=5, failed=1)},
