@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import datetime
 
@@ -18,6 +19,7 @@ MOST_FAILURES = 1_000
 _MOST_GROUPS = 50
 _MOST_TEXTS = 100  # of one group, that are counted apart
 _LONGEST = 1_000  # characters of a text that are kept
+_PLACE = re.compile(r"(?:line|row) [0-9]+: ")  # where an unreadable row is, in front of what is wrong with it
 
 
 @frozen(kw_only=True)
@@ -47,7 +49,7 @@ class FailureGroup:
         outcome: name of the outcome, as in `Outcome.as_dict`.
         error: name of the error's class; None if there is no error.
         count: number of items.
-        texts: number of items by the text of their error, for the first texts.
+        texts: number of items by the text of their error without the number of a row, for the first texts.
     """
 
     outcome: str
@@ -92,8 +94,10 @@ class FailureLog:
                 self.groups.append(FailureGroup(outcome, error))
         group, text = self.groups[which], without_login(text)[:_LONGEST]
         group.count += 1
-        if text in group.texts or len(group.texts) < _MOST_TEXTS:
-            group.texts[text] += 1
+        place = _PLACE.match(text)
+        same = text if place is None else text[place.end() :]
+        if same in group.texts or len(group.texts) < _MOST_TEXTS:
+            group.texts[same] += 1
         if len(self.items) < MOST_FAILURES:
             self.items.append(
                 FailedItem(number=number, who=without_login(who)[:_LONGEST], group=which, text=text, at=at)

@@ -57,7 +57,7 @@ def _about(facts: RunFacts) -> str:
     user = "" if facts.user is None else f" as <bdi>{shown(facts.user, 200)}</bdi>"
     begun = "" if facts.begun is None else f", begun {moment(facts.begun)}"
     if facts.stopped is not None:
-        state = f"<strong>Stopped early:</strong> <bdi>{shown(facts.stopped, 400)}</bdi>"
+        state = f"<strong>Stopped early:</strong> <bdi>{shown(facts.stopped, 400)}</bdi>."
     elif facts.finished is not None:
         state = f"Finished {moment(facts.finished)}."
     else:

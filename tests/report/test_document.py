@@ -177,7 +177,7 @@ def test_it_is_small_whatever_the_length_of_the_run(step: int) -> None:
         ({"timeline": None}, ["of a format without it"]),
         ({"timeline": timeline(2)}, ["The run took 2 s, too short for charts.", "Figures over time"]),
         ({"finished": None}, ["Not finished:"]),
-        ({"finished": None, "stopped": "disk full"}, ["Stopped early: disk full"]),
+        ({"finished": None, "stopped": "disk full"}, ["Stopped early: disk full ."]),
         ({"replayed": 1_200}, ["1,200 outcomes are from an earlier run, and describe that time."]),
         ({"replayed": 1}, ["1 outcome is from an earlier run, and describes that time."]),
         (
@@ -235,6 +235,14 @@ def test_every_error_has_advice() -> None:
     assert without == []
     assert advice_for("failed", "Unknown") == advice_for("failed", None) == general
     assert "--retry" in advice_for("unprocessed", None)
+
+
+def test_the_commonest_message_is_counted_without_the_number_of_its_row() -> None:
+    log = failures("line 2: no source", "line 3: source and target are the same person", "line 40: no source")
+    page = Page(document(facts(failures=log)))
+    (kind,) = [row for row in page.rows if row[:2] == ["3", "rejected"]]
+    assert kind[3] == "no source"
+    assert sum(row[3:4] == ["line 40: no source"] for row in page.rows) == 1
 
 
 def test_failures_are_grouped_and_memory_is_bounded() -> None:
