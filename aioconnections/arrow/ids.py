@@ -41,6 +41,9 @@ def id_cells(column: Any) -> list[object]:
 
     Args:
         column: an array of a type that `refuse_type` allows.
+
+    Raises:
+        UnicodeDecodeError: text of the column is not UTF-8, although the format demands it.
     """
     cells: list[object] = column.to_pylist()
     kind = column.type

@@ -188,7 +188,12 @@ class TableStream:
 
     def _cells(self, piece: Any) -> list[dict[str, object]]:
         names = [*self._taken.values()]
-        columns = [id_cells(piece.column(number)) for number in self._taken]
+        columns: list[list[object]] = []
+        for number, name in self._taken.items():
+            try:
+                columns.append(id_cells(piece.column(number)))
+            except UnicodeDecodeError:
+                raise InvalidInputError(f"the column {name} of the table has text that is not UTF-8") from None
         return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 

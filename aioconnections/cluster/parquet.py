@@ -74,6 +74,9 @@ def _opened(path: Path) -> Generator[_Opened]:
                 yield _Opened(opened, file, end)
     except pa.ArrowException as error:
         raise InvalidInputError(f"{escaped(str(path))} is not a valid Parquet file: {error}") from None
+    except UnicodeDecodeError:
+        problem = "it has text that is not UTF-8"
+        raise InvalidInputError(f"{escaped(str(path))} is not a valid Parquet file: {problem}") from None
     except OSError as error:
         raise file_problem(path, error) from None
 

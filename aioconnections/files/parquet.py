@@ -182,9 +182,13 @@ def _translated(rows: Iterator[T], name: str, pa: Any) -> Iterator[T]:
     """The rows; what pyarrow raises becomes our error, also where the block of the file is not left by it."""
     try:
         yield from rows
+    except UnicodeDecodeError:
+        problem = "it has text that is not UTF-8"
     except (pa.ArrowException, OSError) as error:
         problem = str(error).partition("\n")[0]
-        raise InvalidInputError(f"{name} is not a valid Parquet file: {problem}") from None
+    else:
+        return
+    raise InvalidInputError(f"{name} is not a valid Parquet file: {problem}")
 
 
 def _rows(

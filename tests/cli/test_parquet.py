@@ -365,6 +365,25 @@ def test_columns_that_hold_no_ids(command: Command, cell: object, kind: str, for
     assert f"the column source_userid holds values of the type {kind}" in said.err
 
 
+def not_text(*cells: bytes) -> Any:
+    """A column of text whose bytes are not checked, as some writers make it."""
+    ends = [sum(map(len, cells[:count])) for count in range(len(cells) + 1)]
+    offsets = b"".join(end.to_bytes(4, "little") for end in ends)
+    return pa.Array.from_buffers(pa.string(), len(cells), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(cells))])
+
+
+@pytest.mark.parametrize("column", ["source_userid", "note"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_text_that_is_not_utf_8_gets_one_line(command: Command, column: str, form: str) -> None:
+    columns = {"source_userid": pa.array(["a"]), "target_key": pa.array(["x"]), column: not_text(b"a\xff")}
+    pq.write_table(pa.table(columns), "in.parquet")
+    said = command("check", "in.parquet", "--format", form, "-o", "out", *FAST)
+    assert said.code == 2
+    assert said.err.splitlines()[-1] == (
+        "aioconnections: in.parquet is not a valid Parquet file: it has text that is not UTF-8"
+    )
+
+
 def test_numbers_in_json_and_csv(command: Command) -> None:
     numbers = {
         "single": pa.array([0.1, None, 2.0], pa.float32()),

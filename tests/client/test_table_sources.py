@@ -221,6 +221,15 @@ async def test_numbers_whose_digits_are_lost_are_no_ids(kind: Any, first: int) -
 
 
 @pytest.mark.asyncio
+async def test_ids_that_are_not_utf_8() -> None:
+    offsets = pa.py_buffer(b"".join(end.to_bytes(4, "little") for end in (0, 2)))
+    column = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"a\xff")])
+    async with instant() as client:
+        with pytest.raises(InvalidInputError, match="the column source_key of the table has text that is not UTF-8"):
+            await client.check_many(pa.table({"source_key": column, "target_key": ["b"]})).collect()
+
+
+@pytest.mark.asyncio
 async def test_columns_named_like_people_are_carried_unless_they_are_chosen() -> None:
     days = [dt.date(2026, 1, 1)]
     table = pa.table({"source_key": ["a"], "target_key": ["b"], "source": [[1]], "target": days, "person": [True]})

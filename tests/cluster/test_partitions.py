@@ -167,6 +167,12 @@ def test_numbers_and_other_types_of_ids_in_a_parquet_file(tmp_path: Path) -> Non
         "no source",
         "source_userid is a number whose last digits may be lost; write the id as text",
     ]
+    offsets = pa.py_buffer(b"".join(end.to_bytes(4, "little") for end in (0, 2)))
+    not_text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"a\xff")])
+    pq.write_table(pa.table({"source_userid": not_text, "target_key": ["x"]}), path)
+    (only,) = of(path)
+    with pytest.raises(InvalidInputError, match="is not a valid Parquet file: it has text that is not UTF-8"):
+        read(only)
     pq.write_table(pa.table({"source_userid": [True], "target_key": ["x"]}), path)
     with pytest.raises(InvalidInputError, match="the column source_userid holds values of the type bool"):
         of(path)
