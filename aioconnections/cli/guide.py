@@ -20,7 +20,6 @@ _LISTED = re.compile(r"^- \[(?P<title>[^\]]*)\]\((?P<name>[\w-]+)\.md\): (?P<sum
 _GUIDE_LINK = re.compile(r"\[([^\]]*)\]\(([\w-]+)\.md(?:#[\w-]+)?\)")
 _PICTURE = re.compile(r"!\[([^\]]*)\]\((?:\.\./)*([^)]*)\)")
 _OPTIONS = re.compile(r"^( *```[\w-]+) [^\n]*$", re.MULTILINE)
-_WIDEST = 120  # columns: longer lines are hard to read
 
 
 def guide(name: str | None = None, /) -> int:
@@ -79,20 +78,12 @@ def _source(name: str) -> str:
 
 def _formatted(source: str) -> str:
     """A guide for a terminal, with its control sequences."""
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from aioconnections.cli.guide_page import formatted
 
     # Links to other guides become commands, because a terminal cannot follow them.
     text = _PICTURE.sub(r"(a picture, `\2` in the source distribution: \1)", source)
     text = _GUIDE_LINK.sub(lambda link: f"{link[1]} (`{_command(link[2])}`)", text)
-    text = _OPTIONS.sub(r"\1", text)
-    console = Console(file=StringIO(), force_terminal=True)
-    console.width = min(console.width, _WIDEST)
-    with console.capture() as captured:
-        console.print(Markdown(text, hyperlinks=False))
-    return captured.get()
+    return formatted(_OPTIONS.sub(r"\1", text))
 
 
 def _command(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from readme_blocks import blocks_of
 from screen import Terminal
 
 Command = Callable[..., Any]
@@ -74,6 +76,28 @@ def test_a_terminal_gets_formatted_text(terminal: Terminal) -> None:
     assert "Getting started (aioconnections guide getting-started)" in " ".join(text.split())
     assert "benchmarks/plan.svg in the source distribution" in " ".join(text.split())
     assert {"1", "0"} & set(terminal.screen.colours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("name", ["bulk-runs", "errors", "signing-in", "web-backends"])
+def test_code_can_be_copied_and_tables_lose_nothing(name: str, columns: int, tmp_path: Path) -> None:
+    pager = tmp_path / "pager"
+    pager.write_text('#!/bin/sh\ncat > "$0.text"\n', encoding="utf-8")
+    pager.chmod(0o755)
+    with Terminal(columns) as terminal:
+        terminal.start("guide", name, env={"PAGER": str(pager)})
+        assert terminal.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", pager.with_name("pager.text").read_text("utf-8"))
+    lines = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    source = (FOLDER / f"{name}.md").read_text("utf-8")
+    for block in blocks_of(source):
+        assert f"\n{block.text}" in lines
+    words = set(re.findall(r"[\w=/-]{6,}", lines))
+    for row in re.findall(r"^\| (.*) \|$", source, re.MULTILINE):
+        for code in re.findall(r"`([\w=/-]{6,24})`", row):
+            assert code in words, code
+    assert lines.count("…") == source.count("…")
 
 
 @pytest.mark.slow
