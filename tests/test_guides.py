@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from readme_blocks import Block, blocks_of, run_story, typed
+from readme_blocks import Block, blocks_of, commands_of, run_story, typed
 from terminals import free_port, terminals
 
 import aioconnections
@@ -73,6 +73,24 @@ def story(
 def test_every_block_of_a_guide_runs_in_order(story: tuple[str, Path, dict[str, str]]) -> None:
     name, folder, ports = story
     run_story(TEXTS[name], name, folder, placeholders=ports, environment={})
+
+
+def test_guides_can_follow_each_other_in_one_terminal_and_folder() -> None:
+    """A setting that stays exported, or a journal that another guide has begun, would break a later guide."""
+    begun_by: dict[str, str] = {}
+    for name in GUIDES:
+        commands = [
+            command
+            for block in blocks_of(TEXTS[name])
+            if block.language == "console" and "terminal" not in block.options
+            for command in commands_of(block.text)
+        ]
+        exported = {word for line in commands if line.startswith("export ") for word in re.findall(r"(\w+)=", line)}
+        exported -= {word for line in commands if line.startswith("unset ") for word in line.split()[1:]}
+        assert exported <= {"AIOCONNECTIONS_URL", "AIOCONNECTIONS_USER", "AIOCONNECTIONS_PASSWORD"}, name
+        for block in blocks_of(TEXTS[name]):
+            for journal in re.findall(r"[\w$-]+\.sqlite\b", block.text):
+                assert begun_by.setdefault(journal, name) == name, (journal, name)
 
 
 @pytest.mark.parametrize("block", shown("python"))
