@@ -128,7 +128,7 @@ def test_a_file_is_named_in_the_text_before_it() -> None:
     for name in GUIDES:
         lines = TEXTS[name].splitlines()
         for block in blocks_of(TEXTS[name]):
-            if file := block.options.get("file"):
+            if file := block.options.get("file") or block.options.get("recipe"):
                 assert f"`{file}`" in "\n".join(lines[: block.line - 1]), (name, file)
 
 

@@ -54,8 +54,8 @@ def test_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
 
         async def run() -> list[dict[str, object]]:
             for cell in cells:
-                code = cell.replace("amy.jones@example.com", str(one.email))
-                code = code.replace("bob.smith@example.com", str(other.email))
+                code = cell.replace("noel.esposito.12@example.com", str(one.email))
+                code = code.replace("xenia.archer.21@example.com", str(other.email))
                 result = eval(compile(code, "notebook", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)  # noqa: S307 # our own notebook
                 if inspect.isawaitable(result):
                     await result

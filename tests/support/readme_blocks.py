@@ -3,8 +3,8 @@
 A `python` block is a program, which may use `await` at its top level. In a `console` block each line that begins with
 `$ ` is a command, a backslash at the end continues it on the next line, and other lines are output, in which ``...``
 stands for any text. Options follow the language, as in ``python file=backend.py``: the block is the content of that
-file; ``console terminal=server`` is for another terminal; ``python recipe=fastapi_app.py`` shows a file of
-`tests/recipes`, which has tests of its own. An `sh` block installs packages, or starts what cannot be
+file; ``console terminal=server`` is for another terminal; ``python recipe=fastapi_app.py`` is a file too,
+one of `tests/recipes`, which has tests of its own. An `sh` block installs packages, or starts what cannot be
 tested here.
 """
 
@@ -158,7 +158,8 @@ def run_story(
         text = substituted(block.text, placeholders)
         where = f"{name}, line {block.line}"
         match block.language, dict(block.options):
-            case _, {"file": file, **others} if not others:
+            case _, ({"file": file, **others} | {"recipe": file, **others}) if not others:
+                (folder / file).parent.mkdir(exist_ok=True)
                 (folder / file).write_text(text, encoding="utf-8")
             case "python", {**options} if not options:
                 run_python(text, name, block.line)
@@ -168,7 +169,7 @@ def run_story(
                 except AssertionError as error:
                     raise AssertionError(f"{where}: {error}") from None
                 exports += [command for command in commands_of(text) if command.split()[0] in {"export", "unset"}]
-            case ("console", {"terminal": _}) | ("python", {"recipe": _}):
+            case "console", {"terminal": _}:
                 pass
             case "sh", {**options} if not options:
                 pass
