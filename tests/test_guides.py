@@ -271,3 +271,13 @@ def test_a_story_goes_from_block_to_block(tmp_path: Path, monkeypatch: pytest.Mo
 def test_every_public_error_has_its_remedy() -> None:
     named = set(re.findall(r"`(\w+Error)`", TEXTS["errors.md"]))
     assert set(aioconnections.errors.__all__) - named - {"http_headers", "http_status"} == set()
+
+
+@pytest.mark.source
+def test_messages_of_wrong_turns_are_those_of_the_package() -> None:
+    rows = re.findall(r'^\| "(.+?)"(, of `serve`)? \|', TEXTS["errors.md"], re.MULTILINE)
+    assert len(rows) > 5
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "aioconnections").rglob("*.py"))
+    for message, of_the_system in rows:
+        for part in re.split("[:…]", message):
+            assert of_the_system or part.strip() in source, message
