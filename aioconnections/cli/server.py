@@ -65,7 +65,7 @@ class ServerOptions:
     shared: Annotated[str | None, Parameter(env_var="AIOCONNECTIONS_SHARED")] = None
     """URL of a Redis server, such as redis://localhost:6379/0, through which all processes keep --max-per-second
     together. Set AIOCONNECTIONS_SHARED for a URL with a password. With the same AIOCONNECTIONS_SHARED_SECRET, they also
-    send a refused login once."""
+    send a refused login once. Empty: do not share, even if the profile names a URL."""
     shared_namespace: Annotated[str, Parameter(env_var="AIOCONNECTIONS_SHARED_NAMESPACE")] = "aioconnections"
     """Name under which they share; one for each Connections server."""
     shared_fallback: Annotated[int | None, COUNT] = None
@@ -130,7 +130,7 @@ class ServerOptions:
         """
         from aioconnections.shared.settings import RedisShared, Share
 
-        if self.shared is None:
+        if not self.shared:  # an empty text overrides the URL of a profile
             if self.shared_fallback is not None:
                 raise InvalidInputError("--shared-fallback needs --shared")
             return None

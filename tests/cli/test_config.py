@@ -290,6 +290,17 @@ def test_the_name_of_a_profile_is_free(config_file: ConfigFile, shown: Callable[
         assert shown(f"--profile={name}")["profile"] == name
 
 
+@pytest.mark.usefixtures("signed_in")
+def test_an_empty_store_overrides_that_of_a_profile(
+    config_file: ConfigFile, command: Command, pairs_file: Callable[..., Path]
+) -> None:
+    config_file("[profiles.many]\nshared = 'redis://127.0.0.1:1'\n")
+    words = ("check", pairs_file(count=3), "--profile", "many", "--shared")
+    assert command(*words, "").code == 0
+    assert command(*words, "", "--shared-fallback", 2).err == "aioconnections: --shared-fallback needs --shared\n"
+    assert command(*words[:-1]).code == 5, "nothing listens on port 1"
+
+
 def test_an_empty_name_of_a_profile(config_file: ConfigFile, command: Command) -> None:
     config_file(PROD)
     said = command("config", "--profile", "")
