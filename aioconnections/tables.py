@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast, overload
 
@@ -323,7 +323,7 @@ def _exact(rows: Iterator[Any], types: Mapping[str, object]) -> Iterator[object]
     if not short:
         return rows
     return (
-        {name: short[name](cell) if name in short and isinstance(cell, float) else cell for name, cell in row.items()}
+        {name: short[name](cell) if name in short and isinstance(cell, Real) else cell for name, cell in row.items()}
         for row in rows
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 from aioconnections.arrow.loading import pyarrow
@@ -52,4 +53,4 @@ def id_cells(column: Any) -> list[object]:
     make = SHORT_FLOATS.get(kind.bit_width) if pyarrow().types.is_floating(kind) else None
     if make is None:
         return cells
-    return [make(cell) if isinstance(cell, float) else cell for cell in cells]
+    return [make(cell) if isinstance(cell, Real) else cell for cell in cells]  # some versions give numbers of NumPy
