@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aioconnections.policy.batching import COMPARISONS, FEWEST, Batches, RecentProfiles, profiles_of
+from aioconnections.policy.batching import COMPARISONS, FEWEST, Batches, ListedPeople, RecentProfiles, profiles_of
 from aioconnections.records import Email, Person, Profile, Userid
 
 ANN, BOB = (Profile(Person(name=name, email=Email(f"{name}@example.com"))) for name in ("ann", "bob"))
@@ -88,3 +88,18 @@ def test_the_people_who_come_again_are_remembered() -> None:
     recent.add(Userid("c"), 2, BOB)
     assert [recent.get(Userid(name)) for name in "abcA"] == [(0, ANN), None, (2, BOB), None]
     assert repr(recent) == "RecentProfiles(2 of 2)"
+
+
+def test_what_lists_say_is_used_once_ten_profiles_agree() -> None:
+    ann = Person(name="Ann", userid=Userid("ann"), email=Email("ann@example.com"))
+    listed = ListedPeople([ann, ann])
+    assert repr(listed) == "ListedPeople(open, 2 identities, 0 agreed)"
+    for _ in range(COMPARISONS):
+        assert not listed.are_proved
+        assert listed.compared(ann, Profile(ann))
+    assert listed.are_proved
+    assert listed.get(Userid("ann")) == listed.get(Email("ann@example.com")) == ann
+    assert repr(listed) == "ListedPeople(proved, 2 identities, 10 agreed)"
+    assert not listed.compared(ann, None)
+    assert listed.get(Userid("ann")) is None
+    assert repr(listed) == "ListedPeople(over, 2 identities, 10 agreed)"
