@@ -14,6 +14,7 @@ from doors import (
     client_of,
     no_connection,
     on_virtual_time,
+    on_virtual_time_of,
     one_after_the_other,
     pairs,
     refusal,
@@ -100,7 +101,7 @@ async def test_those_who_wait_for_a_canary_that_fails_share_its_failure() -> Non
     assert script.seen.total() == 1
 
 
-async def test_a_cancelled_canary_is_taken_over_by_whoever_waits() -> None:
+def test_a_canary_that_hangs_survives_the_call_that_began_it_and_is_repeated(anyio_backend_name: str) -> None:
     class HangsAtFirst(Script):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             if not self.seen:
@@ -114,16 +115,19 @@ async def test_a_cancelled_canary_is_taken_over_by_whoever_waits() -> None:
     async def follower(client: Client) -> None:
         found.append(await client.check(A, B))
 
-    async with client_of(script) as client, anyio.create_task_group() as tasks:
-        with anyio.CancelScope() as scope:
-            async with anyio.create_task_group() as first:
-                first.start_soon(client.check, A, B)
-                await anyio.wait_all_tasks_blocked()
-                tasks.start_soon(follower, client)
-                await anyio.wait_all_tasks_blocked()
-                scope.cancel()
+    async def main() -> None:
+        async with client_of(script) as client, anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as first:
+                    first.start_soon(client.check, A, B)
+                    await anyio.sleep(1)
+                    tasks.start_soon(follower, client)
+                    await anyio.sleep(1)
+                    scope.cancel()
+
+    on_virtual_time_of(anyio_backend_name, main)
     assert found == [Status.ACCEPTED]
-    assert script.seen["/profiles/atom/profileService.do"] == 1
+    assert script.seen["hung"] == script.seen["/profiles/atom/profileService.do"] == 1
 
 
 def test_the_canary_goes_again_after_ten_minutes() -> None:
