@@ -207,3 +207,12 @@ def test_time_does_not_grow_with_the_square() -> None:
                 read(document, size)
             except AtomError:
                 assert unit == "&"
+
+
+@pytest.mark.parametrize("cut", ["&nbsp;&am", "&nbsp;x"])
+def test_what_lies_before_the_limit_is_given_also_if_it_ends_in_the_middle_of_a_reference(cut: str) -> None:
+    reader = Reader(strict=False, max_markup=5)
+    found = reader.feed(f"{FEED}<entry><title>a</title></entry>{cut}<entry><title/></entry></feed>".encode())
+    assert [it.title.value for it in found if it.title] == ["a"]
+    with pytest.raises(AtomError, match="more than 5 tags"):
+        reader.close()

@@ -278,3 +278,13 @@ def test_a_list_with_invitations_is_never_the_reason_to_read_no_more() -> None:
     for _ in range(10):
         invitations.listed(1)
     assert invitations.are_read
+
+
+@pytest.mark.parametrize("may_be", [True, False])
+@pytest.mark.parametrize("are", [True, False, None])
+def test_invitations_are_expected_unless_they_are_known_or_likely_to_be_hidden(
+    *, are: bool | None, may_be: bool
+) -> None:
+    invitations = Invitations()
+    invitations.are_visible, invitations.may_be_visible = are, may_be
+    assert invitations.are_expected is (may_be if are is None else are)

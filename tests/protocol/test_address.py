@@ -294,3 +294,20 @@ def test_whatever_a_link_says_the_request_goes_below_our_roots(text: str, beginn
 )
 def test_a_redirect_stays_on_the_server(location: str, target: str | None) -> None:
     assert Address.of("https://gw.example.com/ctx").redirected("/ctx/profiles/atom/x", location) == target
+
+
+@pytest.mark.parametrize(
+    ("target", "template"),
+    [
+        ("/profiles/atom/connection.do?sourceUserid=a", "/profiles/atom/connection.do"),
+        ("/profiles/oauth/admin/atom/connections.do", "/profiles/oauth/admin/atom/connections.do"),
+        ("/communities/service/atom/community/invites/my?page=2", "/communities/service/atom/community/invites/my"),
+        ("/profiles/photo.do?userid=a", None),
+        ("/somewhere/else", None),
+    ],
+)
+@pytest.mark.parametrize("context", ["", "/social"])
+def test_a_known_path_has_a_template_that_names_no_person(target: str, template: str | None, context: str) -> None:
+    address = Address.of(f"https://c.example.com{context}")
+    assert address.template_of(context + target) == (None if template is None else context + template)
+    assert address.template_of("/other" + target) is None

@@ -12,7 +12,7 @@ from talk import ATOM, HTML, answer, error
 
 from aioconnections.errors import AtomError, ConnectionsError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.listing import Colleague, FeedPager, colleagues, lean_colleagues
+from aioconnections.protocol.listing import Colleague, FeedPager, colleagues, lean_colleagues, whole_lean_colleagues
 from aioconnections.protocol.messages import Response
 from aioconnections.records import Email, Person, Status, Userid
 
@@ -166,3 +166,12 @@ def test_the_request_names_the_person_and_the_status() -> None:
         "&status=unconfirmed&page=1&ps=7"
     )
     assert pager.people == (Email("a@x.org"),)
+
+
+def test_a_whole_lean_listing_gives_the_records_of_each_sweep_again() -> None:
+    pages = [page(entry(1), entry(2), total=3), page(total=3), page(entry(1), entry(2), entry(3), total=3)]
+    pager = whole_lean_colleagues(ADDRESS, ME, status=Status.ACCEPTED)
+    _, records, failure = listed(pager, pages)
+    assert failure == ""
+    assert [it.person.userid for it in records] == [Userid(f"u{it}") for it in (1, 2, 1, 2, 3)]
+    assert (pager.sweep, pager.found, pager.is_complete) == (2, 3, True)

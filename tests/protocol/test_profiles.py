@@ -23,7 +23,7 @@ from aioconnections.errors import (
 )
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.messages import Flow, Request, Response
-from aioconnections.protocol.profiles import check, check_request, prove_login
+from aioconnections.protocol.profiles import administration_request, check, check_request, prove_login
 from aioconnections.records import Email, Identity, Key, Pair, Status, Userid
 
 R = TypeVar("R")
@@ -226,3 +226,9 @@ def test_anything_else_proves_nothing(response: Response, kind: type[ResponseErr
     with pytest.raises(ResponseError, match=words) as info:
         flow.send(response)
     assert type(info.value) is kind
+
+
+@pytest.mark.parametrize("context", ["", "/social"])
+def test_the_administration_has_a_service_document_of_its_own(context: str) -> None:
+    request = administration_request(Address.of(f"https://c.example.com{context}"))
+    assert (request.method, request.target) == ("GET", f"{context}/profiles/admin/atom/profileService.do")
