@@ -38,7 +38,7 @@ pytestmark = pytest.mark.anyio
 
 LARGE = Directory.generate(people=1_500, seed=5)
 PLAN = Plan(page_cost=1)
-LARGE_GROUP = pytest.param("6.0", 150, marks=pytest.mark.slow)
+LARGE_GROUP = pytest.param("6.0", 150, marks=pytest.mark.full)
 
 
 def truth(place: Place, pair: Pair, user: int | None) -> Status | None:

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from backends import asyncio_and_in_full_trio
 from server import Place
 
 from aioconnections import (
@@ -25,7 +26,7 @@ from aioconnections import (
 )
 from aioconnections.reference import Directory
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, asyncio_and_in_full_trio]
 
 LARGE = Directory.generate(people=1_500, seed=5)
 OUTSIDER = 900

@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from backends import asyncio_and_in_full_trio
 from doors import refusal
 from server import Door, Place
 
 from aioconnections import Checked, CheckOutcome, InconsistentListsError, Outcomes, Pair, Plan, Status
 from aioconnections.reference import Directory
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, asyncio_and_in_full_trio]
 
 LARGE = Directory.generate(people=1_500, seed=5)
 OUTSIDER = 1_499

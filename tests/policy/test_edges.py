@@ -210,7 +210,7 @@ def test_memory_is_not_negative() -> None:
 
 @pytest.mark.parametrize(
     ("edge_count", "people"),
-    [(12_000, 0), (0, 6000), pytest.param(800_000, 200_000, marks=pytest.mark.slow)],
+    [(12_000, 0), (0, 6000), (50_000, 12_000), pytest.param(800_000, 200_000, marks=pytest.mark.full)],
 )
 def test_the_memory_used_is_stated(edge_count: int, people: int) -> None:
     random = Random(2)

@@ -178,7 +178,7 @@ def test_failures_have_their_status(site: Site) -> None:
 @all_recipes
 def test_the_health_check_says_when_the_server_is_away(site: Site) -> None:
     questions = site.behind.questions(40, users=1)
-    login = {**site.login(questions[0][0]), "X-Request-Timeout": "20"}
+    login = {**site.login(questions[0][0]), "X-Request-Timeout": "5"}
 
     async def reported(browser: httpx.AsyncClient) -> bool:
         health = await browser.get("/health")
