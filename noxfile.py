@@ -1,11 +1,14 @@
 """All checks in one command: `python -m nox`, the fast ones first.
 
-The oldest Python that is installed and starts, from 3.11 on, runs every test; each other one runs the tests of the
-built wheel that are neither marked slow nor run on Trio. These have the newest versions of the dependencies. On each
-Python, `lowest-smoke` runs, with the lowest versions that `pyproject.toml` allows, the tests that use each dependency
-most. `nox -s lowest` runs every test with these versions on the oldest Python, and is not part of the one command,
-because it would add half of its time: run it after a change of a bound, and before a release. `nox -s full` runs every
-test in full size on the newest Python.
+The oldest Python that is installed and starts, from 3.11 on, runs every test that is not marked full; each other one
+runs tests of each part of the public interface, against the built wheel. These have the newest versions of the
+dependencies. On the oldest and the newest Python, `lowest-smoke` runs, with the lowest versions that `pyproject.toml`
+allows, the tests that use each dependency most.
+
+Two sessions are not part of the one command, because they take long. `nox -s lowest` runs every test with the lowest
+versions on the oldest Python: run it after a change of a bound, and before a release. `nox -s full` runs every test in
+full size on the newest Python, and then demands the branch coverage of the whole package: run it before you call an
+issue done.
 """
 
 from __future__ import annotations
@@ -34,6 +37,34 @@ FULLY_COVERED = (
     "aioconnections/atom/",
     "aioconnections/transport/http1/",
 )
+# Tests that reach every line of them. Measuring doubles their time, so the other tests run without it.
+REACHING = (
+    "tests/atom",
+    *(
+        f"tests/client/test_{name}.py"
+        for name in (
+            "arguments",
+            "client",
+            "communities",
+            "conversation",
+            "doubtful_heads",
+            "gateway",
+            "golden_requests",
+            "lists",
+            "old_answers",
+            "people",
+            "resolving_listed",
+        )
+    ),
+    "tests/policy",
+    "tests/protocol",
+    "tests/session",
+    "tests/test_errors.py",
+    "tests/test_init.py",
+    "tests/test_records.py",
+    "tests/test_reprs.py",
+    "tests/transport/http1",
+)
 # Tests that use each requirement of the package and of its extras.
 SMOKE = (
     "tests/cli/test_graphml.py",
@@ -58,6 +89,59 @@ SMOKE = (
     "tests/client/test_table_sources.py",
     "tests/test_clock.py",
 )
+# Tests of each part of the public interface: what another Python may change.
+PUBLIC = (
+    "tests/atom/test_reader.py",
+    "tests/auth",
+    "tests/bulk/test_check_many.py",
+    "tests/bulk/test_check_many_cancelled_error.py",
+    "tests/bulk/test_check_many_ends.py",
+    "tests/bulk/test_collect_and_drain.py",
+    "tests/cli/test_check.py",
+    "tests/cli/test_colleagues_many.py",
+    "tests/cli/test_config.py",
+    "tests/cli/test_ends.py",
+    "tests/cli/test_excel_safe.py",
+    "tests/cli/test_help.py",
+    "tests/cli/test_journal.py",
+    "tests/cli/test_listings.py",
+    "tests/cli/test_login.py",
+    "tests/cli/test_merge.py",
+    "tests/cli/test_streams.py",
+    "tests/cli/test_verbs.py",
+    "tests/client/test_arguments.py",
+    "tests/client/test_client.py",
+    "tests/client/test_communities.py",
+    "tests/client/test_conversation.py",
+    "tests/client/test_flights.py",
+    "tests/client/test_gateway.py",
+    "tests/client/test_httpx2.py",
+    "tests/client/test_journalled.py",
+    "tests/client/test_lists.py",
+    "tests/client/test_network.py",
+    "tests/client/test_people.py",
+    "tests/client/test_run_ends.py",
+    "tests/client/test_settling.py",
+    "tests/client/test_switches.py",
+    "tests/client/test_table_sources.py",
+    "tests/client/test_telemetry.py",
+    "tests/client/test_threads.py",
+    "tests/client/test_users.py",
+    "tests/client/test_waiting.py",
+    "tests/doctor",
+    "tests/files",
+    "tests/journal",
+    "tests/otel",
+    "tests/report",
+    "tests/session",
+    "tests/shared",
+    "tests/test_against_reference.py",
+    "tests/test_errors.py",
+    "tests/test_init.py",
+    "tests/test_outcomes.py",
+    "tests/test_records.py",
+    "tests/transport",
+)
 # Python compiles a file on its first import. Compiling everything in advance takes half of the installation time.
 INSTALL = ("--no-compile",)
 EDITABLE = ("-e", ".[test]")
@@ -65,6 +149,7 @@ REDIS = ("redis-server", "redis-server")  # program and package
 NGINX = ("nginx", "nginx-light")
 CHROMIUM = ("chromium", "chromium")
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
+OFTEN_WAITING = ("-n", "3", "--dist", "worksteal")  # for servers, screens and other processes
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 _DESCRIBE = """
@@ -111,7 +196,7 @@ if not PYTHONS:
 OLDEST_HERE, NEWEST = next(iter(PYTHONS)), list(PYTHONS)[-1]
 OTHERS = list(PYTHONS)[1:] or [OLDEST_HERE]
 WHEELS = [f"wheel-{version}" for version in OTHERS]
-LOWEST = [f"lowest-smoke-{version}" for version in PYTHONS]
+LOWEST = [f"lowest-smoke-{version}" for version in dict.fromkeys((OLDEST_HERE, NEWEST))]
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
@@ -158,19 +243,28 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[OLDEST_HERE], tags=["tests"])
 def tests(session: nox.Session) -> None:
-    """Every test, on the oldest Python. Coverage is recorded without most slow tests, whose time it would double."""
+    """Every test, on the oldest Python. The coverage of those of `REACHING` is recorded."""
     need(session, *REDIS)
     need(session, *NGINX)
     session.install(*INSTALL, *EDITABLE, *group("recipes"))
     shutil.rmtree(MEASURED, ignore_errors=True)
     MEASURED.mkdir(parents=True)
-    options = (*IN_PARALLEL, *session.posargs)
-    measuring = ("--cov", "--cov-report=", "--cov-fail-under=0")
-    environment = {"COVERAGE_FILE": str(MEASURED / ".coverage.tests")}
-    session.run("pytest", "-m", "not full and not slow", *measuring, *options, env=environment)
-    environment = {"COVERAGE_FILE": str(MEASURED / ".coverage.atom")}  # the limits of the reader need large documents
-    session.run("pytest", "tests/atom", "-m", "not full and slow", *measuring, *options, env=environment)
-    session.run("pytest", "--ignore=tests/atom", "-m", "not full and slow", *options)
+    measure(session, "reaching", *REACHING)
+    others = [f"--ignore={name}" for name in REACHING]
+    session.run("pytest", *others, "-m", "not full and not slow", *IN_PARALLEL, *session.posargs)
+    measure_slow_ones(session)
+    session.run("pytest", "--ignore=tests/atom", "-m", "not full and slow", *OFTEN_WAITING, *session.posargs)
+
+
+def measure(session: nox.Session, name: str, *chosen: str, marked: str = "not full and not slow") -> None:
+    """Run tests and record their coverage in a file of this name in `MEASURED`."""
+    options = ("--cov", "--cov-report=", "--cov-fail-under=0", *IN_PARALLEL, *session.posargs)
+    session.run("pytest", *chosen, "-m", marked, *options, env={"COVERAGE_FILE": str(MEASURED / f".coverage.{name}")})
+
+
+def measure_slow_ones(session: nox.Session) -> None:
+    """Record the coverage of the slow tests of the Atom reader, whose limits need large documents."""
+    measure(session, "slow", "tests/atom", marked="not full and slow")
 
 
 def lowest_allowed(project: dict[str, Any]) -> list[str]:
@@ -221,14 +315,27 @@ for _version in PYTHONS:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Branch coverage of the package on the oldest Python, and full line coverage of `FULLY_COVERED`."""
+    """Full line coverage of `FULLY_COVERED` on the oldest Python, by the tests of `REACHING`."""
     session.install(*INSTALL, *group("coverage"))
     session.run("coverage", "combine", "--keep", str(MEASURED))
-    session.run("coverage", "report")
     report = Path(session.create_tmp()) / "coverage.json"
     session.run("coverage", "json", "--fail-under=0", "-o", str(report), silent=True)
     if missed := missed_lines(json.loads(report.read_text(encoding="utf-8"))):
         session.error("every line of these files must be covered; add tests for " + "; ".join(missed))
+
+
+@nox.session(python=PYTHONS[OLDEST_HERE])
+def branches(session: nox.Session) -> None:
+    """Branch coverage of the package on the oldest Python, by all tests that are not slow; takes twice their time."""
+    need(session, *REDIS)
+    need(session, *NGINX)
+    session.install(*INSTALL, *EDITABLE, *group("recipes", "coverage"))
+    shutil.rmtree(MEASURED, ignore_errors=True)
+    MEASURED.mkdir(parents=True)
+    measure(session, "all")
+    measure_slow_ones(session)
+    session.run("coverage", "combine", "--keep", str(MEASURED))
+    session.run("coverage", "report")
 
 
 def missed_lines(report: dict[str, Any]) -> list[str]:
@@ -252,7 +359,7 @@ def built_wheel() -> str:
 
 
 def wheel(session: nox.Session) -> None:
-    """The tests on the installed wheel, outside the source tree. Those of Trio ran on the oldest Python."""
+    """The tests of `PUBLIC` on the installed wheel, outside the source tree. Those of Trio ran on the oldest Python."""
     need(session, *REDIS)
     need(session, *NGINX)
     session.install(*INSTALL, f"{built_wheel()}[test]")
@@ -263,7 +370,7 @@ def wheel(session: nox.Session) -> None:
         shutil.copy(ROOT / name, away)
     with session.chdir(away):
         chosen = ("-m", "not full and not slow and not source", "-k", "not trio")
-        session.run("pytest", *IN_PARALLEL, *chosen, env={"PYTHONPATH": None})
+        session.run("pytest", *IN_PARALLEL, *chosen, *PUBLIC, env={"PYTHONPATH": None})
 
 
 for _version in OTHERS:
@@ -309,10 +416,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[NEWEST])
 def full(session: nox.Session) -> None:
-    """Every test in full size, and the reports in a browser; slow."""
+    """Every test in full size, and the reports in a browser; slow. Then `branches`."""
     need(session, *REDIS)
     need(session, *NGINX)
     need(session, *CHROMIUM)
     session.install(*INSTALL, *EDITABLE, *group("recipes", "browser"))
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)
+    session.notify("branches", posargs=[])
