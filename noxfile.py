@@ -148,6 +148,7 @@ EDITABLE = ("-e", ".[test]")
 REDIS = ("redis-server", "redis-server")  # program and package
 NGINX = ("nginx", "nginx-light")
 CHROMIUM = ("chromium", "chromium")
+SHELLS = (("fish", "fish"), ("zsh", "zsh"))
 IN_PARALLEL = ("-n", "2", "--dist", "worksteal")
 OFTEN_WAITING = ("-n", "3", "--dist", "worksteal")  # for servers, screens and other processes
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -420,6 +421,8 @@ def full(session: nox.Session) -> None:
     need(session, *REDIS)
     need(session, *NGINX)
     need(session, *CHROMIUM)
+    for shell in SHELLS:
+        need(session, *shell)
     session.install(*INSTALL, *EDITABLE, *group("recipes", "browser"))
     options = [*IN_PARALLEL, "-m", "full or not full", "--hypothesis-profile=full", "--timeout=3600"]
     session.run("pytest", *options, *session.posargs)

@@ -63,6 +63,50 @@ def test_bash_completes_commands_and_options(command: Command, home: Path) -> No
     assert set(completed("aioconnections", "check", "--plan", "")) == {"auto", "head"}
 
 
+@pytest.mark.parametrize("startup", ["", "autoload -Uz compinit\ncompinit -u\n", "source $ZSH/oh-my-zsh.sh\n"])
+def test_zsh_needs_its_own_completion_to_be_started(command: Command, home: Path, startup: str) -> None:
+    (home / ".zshrc").write_text(startup, "utf-8")
+    said = command("--install-completion", "--shell", "zsh")
+    assert said.code == 0
+    assert said.err.endswith("autoload -Uz compinit && compinit\n") is not bool(startup)
+    assert said.err.endswith("It takes effect in a new shell.\n") is bool(startup)
+    assert (home / ".zshrc").read_text("utf-8").endswith(startup)
+
+
+ASK_ZSH = """
+zmodload zsh/zpty
+zpty shell zsh -i
+zpty -w shell "PS1='>'; print ready"
+zpty -r shell found '*ready*ready*'
+zpty -w -n shell $'aioconnections invitations re\t'
+zpty -r shell found '*revoke*' && print completed
+"""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_completes_commands(command: Command, home: Path) -> None:
+    (home / ".zshrc").write_text("autoload -Uz compinit\ncompinit -u\n", "utf-8")
+    assert command("--install-completion", "--shell", "zsh").code == 0
+    done = subprocess.run(["zsh", "-f", "-c", ASK_ZSH], capture_output=True, encoding="utf-8", check=False, timeout=60)  # noqa: S607 # found on the PATH
+    assert "completed" in done.stdout, done
+
+
+@pytest.mark.full
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_commands_and_options(command: Command, home: Path) -> None:
+    assert command("--install-completion", "--shell", "fish").code == 0
+
+    def completed(line: str) -> list[str]:
+        asked = ["fish", "-c", f"complete -C '{line}'"]
+        done = subprocess.run(asked, capture_output=True, encoding="utf-8", check=True, cwd=home)
+        return [each.partition("\t")[0] for each in done.stdout.splitlines()]
+
+    assert completed("aioconnections ch") == ["check"]
+    assert completed("aioconnections invitations re") == ["revoke"]
+    assert completed("aioconnections check --ord") == ["--ordered"]
+
+
 def test_a_shell_that_cannot_be_recognized(command: Command, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cyclopts.completion.detect import ShellDetectionError
 
