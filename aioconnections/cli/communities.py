@@ -25,9 +25,7 @@ invitations: App = App(
 _UUID = "f0b5a2c4-7d0e-4f3b-9a61-1c2d3e4f5a6b"
 
 
-@community.command(
-    name="invite", help_epilogue=epilogue(BULK, f"community invite {_UUID} people.csv --journal invites.sqlite")
-)
+@community.command(name="invite", help_epilogue=epilogue(BULK, f"community invite {_UUID} team.csv"))
 def _invite(
     uuid: str,
     people: File = None,
@@ -62,9 +60,7 @@ def _invite(
     return do_rows(verb, server, Source(people, person.row), run, rows)
 
 
-@community.command(
-    name="invitations", help_epilogue=epilogue(LISTING, f"community invitations {_UUID} --output pending.csv")
-)
+@community.command(name="invitations", help_epilogue=epilogue(LISTING, f"community invitations {_UUID}"))
 def _invitations_into(uuid: str, /, *, server: ServerOptions = SERVER, result: Result = PLAIN) -> int:
     """List the pending invitations to a community.
 

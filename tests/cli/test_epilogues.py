@@ -73,6 +73,7 @@ def test_the_examples_of_each_command_are_accepted(
     config.parent.mkdir(parents=True)
     config.write_text('[profiles.prod]\nurl = "https://connections.example.com"\n', "utf-8")
     for example in ends(*words)[0]:
+        assert len("  " + example) <= 80, "a terminal would break it in the middle"
         program, *arguments = shlex.split(example)
         assert program == "aioconnections"
         assert tuple(arguments[: len(words)]) == words
