@@ -168,6 +168,53 @@ async def requests_threads(url: str, ca: str | None, connections: int) -> AsyncI
         yield job
 
 
+@asynccontextmanager
+async def floor(url: str, ca: str | None, connections: int) -> AsyncIterator[Job]:
+    """No client: protocols of asyncio that send the next request as soon as bytes arrive, whatever these say."""
+    from urllib.parse import urlsplit
+
+    del ca  # there is no floor with TLS
+    where = urlsplit(url)
+    host, port = where.hostname or "", where.port or 80
+    head = f"Host: {where.netloc}\r\nAuthorization: Basic {b64encode(':'.join(_USER).encode()).decode()}\r\n\r\n"
+    left, waiting, ended = 0, 0, asyncio.Event()
+
+    class Lane(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def send(self) -> None:
+            nonlocal left
+            left -= 1
+            self.transport.write(f"HEAD {_target(left)} HTTP/1.1\r\n{head}".encode())
+
+        def data_received(self, data: bytes) -> None:
+            nonlocal waiting
+            del data
+            waiting -= 1
+            if left:
+                self.send()
+            elif not waiting:
+                ended.set()
+
+    loop = asyncio.get_running_loop()
+    lanes = [(await loop.create_connection(Lane, host, port))[1] for _ in range(connections)]
+
+    async def job(count: int) -> int:
+        nonlocal left, waiting
+        left = waiting = count
+        ended.clear()
+        for lane in lanes[:count]:
+            lane.send()
+        await ended.wait()
+        return count
+
+    yield job
+    for lane in lanes:
+        lane.transport.close()
+
+
 RIVALS: dict[str, Rival] = {
     "aioconnections": ours,
     "aiohttp, worker queue": aiohttp_queue,
@@ -175,6 +222,7 @@ RIVALS: dict[str, Rival] = {
     "httpx, semaphore": httpx_semaphore,
     "httpx, gather": httpx_gather,
     "requests, threads": requests_threads,
+    "floor: asyncio, unread": floor,
 }
 
 

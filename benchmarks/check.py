@@ -7,7 +7,8 @@ rivals (aiohttp, httpx, requests; those that are not installed are left out) onl
 like those of real servers, unless the name of a setting says otherwise. Server and client are pinned to one core each,
 and the clients of one setting take turns. The table shows medians: CPU microseconds of the client process per HEAD,
 HEADs per second, and the CPU of each rival as a multiple of ours. With a latency, no client can exceed connections /
-latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. On a busy machine only the
+latency HEADs per second. ``wrk``, if it is installed, is a client in C for comparison. The floor is what asyncio
+itself takes to send the requests and to be called with the responses, which nothing reads. On a busy machine only the
 ratios are meaningful.
 """
 
@@ -34,8 +35,15 @@ from attrs import asdict, field, frozen
 
 OURS = "aioconnections"
 WRK = "wrk (C)"
+FLOOR = "floor: asyncio, unread"
 _NEEDS = {"aiohttp, worker queue": "aiohttp", "aiohttp, no cookies": "aiohttp", "requests, threads": "requests"}
-_COUNTS = {OURS: 20_000, "aiohttp, worker queue": 10_000, "aiohttp, no cookies": 10_000, "requests, threads": 1_500}
+_COUNTS = {
+    OURS: 20_000,
+    FLOOR: 20_000,
+    "aiohttp, worker queue": 10_000,
+    "aiohttp, no cookies": 10_000,
+    "requests, threads": 1_500,
+}
 _FEW = 600  # with more pairs, httpx takes minutes
 _RIVALS_FILE = Path(__file__).with_name("_rivals.py")
 
@@ -105,8 +113,13 @@ QUICK = (
 
 
 def rivals(setting: Setting) -> list[str]:
-    """Names of the rivals that are installed; wrk waits for the body that the head of an HTML page declares."""
+    """Names of the rivals that are installed; wrk waits for the body that the head of an HTML page declares.
+
+    The floor neither connects again nor reads the head that tells where a response ends.
+    """
     found = [name for name in RIVALS if importlib.util.find_spec(_NEEDS.get(name, "httpx"))]
+    if setting.requests < 1000 or setting.tls:
+        found.remove(FLOOR)
     return found + ([WRK] if shutil.which("wrk") and setting.responses != "html404" else [])
 
 
@@ -204,6 +217,7 @@ def main() -> None:
         chosen.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n", encoding="utf-8")
     if chosen.chart:
         shown = [one for one in figures if one.setting == (Setting(8) if chosen.quick else Setting(64))]
+        shown = [one for one in shown if one.rival != FLOOR]
         found_by_rival = {one.rival: one.microseconds for one in sorted(shown, key=lambda one: one.microseconds)}
         title = "CPU microseconds per checked pair, 64 connections (logarithmic; shorter is better)"
         chosen.chart.write_text(chart(title, found_by_rival, {OURS}), encoding="utf-8")
