@@ -90,7 +90,7 @@ async def checked(place: Stoppable, client: Client, pairs: list[Pair], after: in
     return run, found
 
 
-@pytest.mark.parametrize("verify_login", [True, False])
+@pytest.mark.parametrize("verify_login", [True, pytest.param(False, marks=pytest.mark.full)])
 @pytest.mark.parametrize("seconds", [0.3, 5.0, 100.0])
 @pytest.mark.parametrize("known", [True, False])
 def test_no_check_is_answered_by_a_stopped_application(seconds: float, *, known: bool, verify_login: bool) -> None:

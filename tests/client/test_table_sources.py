@@ -493,7 +493,15 @@ async def test_batches_of_a_run_that_is_left() -> None:
         assert sizes == [30, 30, 30, 10]
 
 
-@pytest.mark.parametrize("kind", ["pyarrow", "polars", "pandas", "duckdb"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "pyarrow",
+        "pandas",
+        pytest.param("polars", marks=pytest.mark.full),
+        pytest.param("duckdb", marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize(
     ("count", "most"),
     [pytest.param(20_000, 45, marks=pytest.mark.slow), pytest.param(1_000_000, 200, marks=pytest.mark.full)],

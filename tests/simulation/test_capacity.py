@@ -23,7 +23,11 @@ def stepping(now: float) -> float:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Queue(stepping, places=20), lambda: Gateway(stepping)], ids=["queue", "gateway"]
+    "make",
+    [
+        pytest.param(lambda: Queue(stepping, places=20), id="queue"),
+        pytest.param(lambda: Gateway(stepping), id="gateway", marks=pytest.mark.full),
+    ],
 )
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_capacity_that_steps_down_and_up_is_used_and_not_fought(make: Callable[[], World], seed: int) -> None:
