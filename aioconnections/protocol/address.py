@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
-from urllib.parse import SplitResult, quote, urldefrag, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urldefrag, urljoin, urlsplit
 
 from attrs import field, frozen
 
@@ -13,7 +13,7 @@ from aioconnections.errors import InvalidInputError
 from aioconnections.identifiers import plain_text
 from aioconnections.protocol.messages import DEFAULT_PORTS, LONE_SURROGATE, Origin
 
-__all__ = ["ROOTS", "Address", "ApplicationName", "split_url"]
+__all__ = ["ROOTS", "Address", "ApplicationName", "keeps_parameters", "split_url"]
 
 ApplicationName: TypeAlias = Literal["profiles", "communities"]
 """A web application of the server; each can be stopped separately."""
@@ -112,7 +112,7 @@ class Address:
         return self._with_segment(self.context + local)
 
     def redirected(self, target: str, location: str) -> str | None:
-        """The request target of a redirect within the server; None if it leads elsewhere.
+        """The request target of a redirect within the server; None if it leads elsewhere, or asks for something else.
 
         Args:
             target: the request target that was redirected.
@@ -120,14 +120,14 @@ class Address:
         """
         base = self.url_of(target)
         followed = self.follow(location, base)
-        if followed is not None and followed != target:
-            return followed
-        try:
-            origin, literal = split_url(urljoin(base, location))
-            may_be_sent = origin == self.origin and quote(literal, safe=_SAFE) == literal
-        except ValueError:
-            return None
-        return literal if may_be_sent else None
+        if followed is None or followed == target:
+            try:
+                origin, followed = split_url(urljoin(base, location))
+            except ValueError:
+                return None
+            if origin != self.origin or quote(followed, safe=_SAFE) != followed:
+                return None
+        return followed if keeps_parameters(target, followed) else None
 
     def _with_segment(self, target: str) -> str:
         for before, after in (("/profiles", ("/atom/", "/admin/atom/")), ("/communities/service/atom", ("/",))):
@@ -151,6 +151,17 @@ class Address:
         if not _PATH.fullmatch(context):
             raise InvalidInputError("the path of the base URL must be percent-encoded and contain no empty segment")
         return cls(origin, context, "/oauth" if oauth else "")
+
+
+def keeps_parameters(target: str, redirected: str) -> bool:
+    """Whether a redirected request target has all parameters of `target`, with the same values; it may have more.
+
+    Front ends that rewrite URLs lose the query, encode it twice, or write ``%2B`` as ``+``. The response would then be
+    about other people.
+    """
+    found = parse_qs(redirected.partition("?")[2], keep_blank_values=True)
+    wanted = parse_qs(target.partition("?")[2], keep_blank_values=True)
+    return all(found.get(name) == values for name, values in wanted.items())
 
 
 def split_url(url: str) -> tuple[Origin, str]:

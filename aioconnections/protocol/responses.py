@@ -26,7 +26,7 @@ from aioconnections.errors import (
     ThrottledError,
     UnexpectedResponseError,
 )
-from aioconnections.protocol.address import ROOTS
+from aioconnections.protocol.address import ROOTS, keeps_parameters
 from aioconnections.protocol.entries import SN
 from aioconnections.protocol.messages import Request, Response
 from aioconnections.records import ErrorDocument
@@ -59,6 +59,7 @@ _ERROR_ELEMENTS = {
 }
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")  # float() also accepts a sign, an exponent, "nan" and "1_000"
 _LONGEST_PAUSE = 1e9  # seconds; far above the limit of the retries, and finite
+_ROOT = re.compile("|".join(ROOTS))
 _MESSAGE_ID = re.compile(r"[A-Z]{3,10}\d{3,5}[A-Z]\b")
 
 
@@ -180,12 +181,20 @@ def _date(text: str) -> datetime | None:
 
 def _redirect(request: Request, response: Response) -> ResponseError:
     """The error of a redirect that was not followed: to a login, or to the same path of another scheme or host."""
-    status, asked = response.status, request.shown
+    status, asked, location = response.status, request.shown, response.get(b"location") or ""
     try:
-        to = urlsplit(response.get(b"location") or "")
+        to = urlsplit(location)
         path, host, scheme = to.path, to.hostname, to.scheme
     except ValueError:
         path, host, scheme = "", None, ""
+    is_same_page = _local(path) is not None and _local(path) == _local(request.path)
+    if is_same_page and not keeps_parameters(request.target, location.partition("#")[0]):
+        return UnexpectedResponseError(
+            status,
+            None,
+            f"{asked} redirects to the same page with other parameters, which may name other people: check the URL, or"
+            " ask the administrator to correct the redirect",
+        )
     # behind a gateway, the server's own path may lack the beginning
     if path and path != request.path and not (path.startswith(ROOTS) and request.path.endswith(path)):
         where = host or "another page of the same server"
@@ -199,6 +208,12 @@ def _redirect(request: Request, response: Response) -> ResponseError:
         target = f"{scheme}://{host}" if scheme else host
         return UnexpectedResponseError(status, None, f"{asked} redirects to {target}: check the URL")
     return UnexpectedResponseError(status, None, f"{asked} redirects in a loop, or without a target: check the URL")
+
+
+def _local(path: str) -> str | None:
+    """The part of a path from the root of an application on; None for a path of something else."""
+    found = _ROOT.search(path)
+    return None if found is None else path[found.start() :]
 
 
 def _meaning(status: int) -> str:

@@ -87,10 +87,12 @@ async def test_other_answers_are_typed_errors(answer: httpx.Response, error: typ
 
 
 async def test_redirects_within_the_origin_are_followed_three_times_at_the_most() -> None:
-    def to(where: str, code: int = 301) -> httpx.Response:
-        return httpx.Response(code, headers={"location": where})
+    query = "?connectionType=colleague&sourceUserid=a&targetUserid=b"
 
-    here = to("/other/connection.do?x=1"), to(f"{URL}/third", 308), to("fourth")
+    def to(where: str, code: int = 301) -> httpx.Response:
+        return httpx.Response(code, headers={"location": f"{where}{query}"})
+
+    here = to("/other/connection.do"), to(f"{URL}/third", 308), to("fourth")
     async with client_of(one_after_the_other(*here, status("accepted"))) as client:
         assert await client.check(A, B) is Status.ACCEPTED
     script = one_after_the_other(*here, to("/fifth"))

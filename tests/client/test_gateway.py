@@ -9,7 +9,7 @@ import httpx
 import pytest
 from server import Door, Place
 
-from aioconnections import Accepted, Client, Invited, Removed, Status, UnexpectedResponseError
+from aioconnections import Accepted, Client, Email, Invited, Removed, Status, UnexpectedResponseError
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +114,33 @@ async def test_redirects_within_a_gateway_are_followed(base: str, status: int) -
         assert [it async for it in client.search(name="*")] != []
     assert door.hosts == {OURS}
     assert {line.partition("?")[0].split()[0] for line, _ in door.asked} == {"GET", "HEAD"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("%", "%25"),
+        ("%2B", "+"),
+        ("%C3%A9", "%E9"),
+        ("connectionType=colleague&", ""),
+        ("targetEmail", "sourceEmail=other%40example.com&targetEmail"),
+        ("?", "#"),
+    ],
+)
+@pytest.mark.parametrize("moved", ["/ctx", "https://inner.example.com", OURS])
+async def test_a_redirect_that_changes_whom_a_request_names_is_not_followed(moved: str, old: str, new: str) -> None:
+    asked: list[str] = []
+
+    def redirected(request: httpx.Request) -> httpx.Response:
+        target = request.url.raw_path.decode().removeprefix("/ctx")
+        asked.append(target)
+        return httpx.Response(301, headers={"location": f"{moved}{target.replace(old, new)}"})
+
+    place, one, other = Place(context="/ctx"), Email("zo\u00e9+x@example.com"), Email("b@example.com")
+    async with place.client(0, transport=httpx.MockTransport(redirected), verify_login=False) as client:
+        with pytest.raises(UnexpectedResponseError, match="with other parameters, which may name other people"):
+            await client.check(one, other)
+    assert len(asked) == 1
 
 
 async def test_a_gateway_whose_server_redirects_to_itself_is_told_from_a_login() -> None:

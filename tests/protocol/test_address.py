@@ -311,3 +311,21 @@ def test_a_known_path_has_a_template_that_names_no_person(target: str, template:
     address = Address.of(f"https://c.example.com{context}")
     assert address.template_of(context + target) == (None if template is None else context + template)
     assert address.template_of("/other" + target) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "is_followed"),
+    [
+        ("a=1&b=%40%2B", True),
+        ("b=@%2b&z&a=1", True),
+        ("a=1&b=%2540%252B", False),
+        ("a=1&b=%40+", False),
+        ("a=1", False),
+        ("a=1&a=2&b=%40%2B", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/profiles/atom/y", "/elsewhere"])
+def test_a_redirect_keeps_the_parameters(path: str, query: str, *, is_followed: bool) -> None:
+    redirected = Address.of("https://gw.example.com").redirected("/profiles/atom/x?a=1&b=%40%2B", f"{path}?{query}")
+    assert redirected == (f"{path}?{query}" if is_followed else None)

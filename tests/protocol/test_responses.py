@@ -95,6 +95,19 @@ def test_a_redirect_of_a_gateway_to_the_path_without_its_own_is_no_login() -> No
     assert "check the URL" in str(inner)
 
 
+@pytest.mark.parametrize("query", ["", "?x=1", "?sourceEmail=else%40example.com"])
+@pytest.mark.parametrize("before", ["", "/new", "https://c.example.com", "https://c.example.com/new"])
+def test_a_redirect_to_the_same_page_about_other_people_says_so(before: str, query: str) -> None:
+    error = error_of(REQUEST, answer(302, location=f"{before}{REQUEST.path}{query}"))
+    assert type(error) is UnexpectedResponseError
+    assert f"{PAGE} redirects to the same page with other parameters" in str(error)
+    assert "else" not in str(error)
+
+
+def test_a_redirect_of_what_is_no_application_is_a_login() -> None:
+    assert type(error_of(Request("GET", "/a?x=1"), answer(302, location="/b"))) is AuthenticationError
+
+
 def test_a_redirect_says_what_to_look_at() -> None:
     elsewhere = error_of(REQUEST, answer(301, location=f"https://amy:hidden@c.example.com:8443{REQUEST.target}"))
     assert str(elsewhere) == f"HTTP 301: {PAGE} redirects to https://c.example.com: check the URL"
