@@ -120,6 +120,30 @@ def test_a_next_link_that_leads_elsewhere_is_replaced_by_the_number_of_the_page(
     assert (found, numbers_asked(asked)) == (ids(1), [1, 2])
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "connectionType=colleague&amp;email=zo%25C3%25A9%252Bx%2540example.com&amp;page=2",
+        "connectionType=colleague&amp;email=zo%C3%A9+x%40example.com&amp;page=2",
+        "page=2&amp;email=somebody%40example.com",
+        "page=2&amp;email=zo%C3%A9%2Bx%40example.com&amp;status=pending",
+    ],
+)
+def test_a_next_link_about_other_people_is_replaced_by_the_number_of_the_page(query: str) -> None:
+    listing = colleagues(ADDRESS, Email("zo\u00e9+x@example.com"), page_size=1)
+    link = f"/profiles/atom/connections.do?{query}"
+    found, asked = read(listing, feed([1], total=2, following=link), feed([2], total=2))
+    assert (found, numbers_asked(asked)) == (ids(1, 2), [1, 2])
+    assert asked[1].target == asked[0].target.replace("page=1", "page=2")
+
+
+def test_a_next_link_may_spell_its_parameters_otherwise() -> None:
+    link = "/profiles/atom/connections.do?ps=1&amp;page=2&amp;lastMod=7&amp;email=zo%c3%a9%2bx@example.com"
+    listing = colleagues(ADDRESS, Email("zo\u00e9+x@example.com"), page_size=1)
+    found, asked = read(listing, feed([1], total=2, following=link), feed([2], total=2))
+    assert (found, asked[1].target) == (ids(1, 2), link.replace("&amp;", "&"))
+
+
 def test_the_number_in_a_link_may_have_any_length() -> None:
     link = f"/profiles/atom/connections.do?page={'9' * 5000}"
     assert len(read(pager(), feed([1], following=link), feed([]))[1]) == 2
