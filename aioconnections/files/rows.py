@@ -498,7 +498,14 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], untyped: Untyped | None) -> I
         not_finite.append(text)
         return None
 
-    decoder = json.JSONDecoder(parse_constant=number, parse_float=number)
+    repeating: list[str] = []  # the names of the last object, if one is there twice: Python keeps the last value alone
+
+    def object_of(pairs: list[tuple[str, object]]) -> InputRow:
+        row = dict(pairs)
+        repeating[:] = () if len(row) == len(pairs) else [name for name, _ in pairs]
+        return row
+
+    decoder = json.JSONDecoder(object_pairs_hook=object_of, parse_constant=number, parse_float=number)
     renaming = _Renaming(shape.known(untyped))
     while (line := lines.take()) is not None:
         at, text = line[0], line[1].lstrip(BOM)
@@ -512,7 +519,7 @@ def _json_rows(lines: _Lines, shape: Shape[ItemT], untyped: Untyped | None) -> I
             yield BadRowError(at, "not a JSON object")
             continue
         try:
-            named = renaming.apply(cast("InputRow", row))
+            named = renaming.apply(cast("InputRow", row), repeating)
         except InvalidInputError as error:
             yield BadRowError(at, str(error).replace("the input has", "the row has"), cast("InputRow", row))
             continue
@@ -530,12 +537,18 @@ class _Renaming:
         self._known = known
         self._seen: dict[tuple[str, ...], dict[str, str] | None] = {}
 
-    def apply(self, row: InputRow) -> InputRow:
+    def apply(self, row: InputRow, repeating: list[str]) -> InputRow:
         """The row with known names in normal spelling.
+
+        Args:
+            row: the row.
+            repeating: all names of the object, if one is there twice.
 
         Raises:
             InvalidInputError: two names have the same normal spelling.
         """
+        if repeating:
+            self._known.refuse_repeated(repeating)
         names = tuple(row)
         try:
             renamed = self._seen[names]

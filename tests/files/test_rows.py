@@ -408,6 +408,14 @@ SURROGATE = (
         ('{"source_userid": {"a": 1}, "target_userid": "b"}', "source_userid is neither text nor a whole number"),
         ('{"source_userid": true, "target_userid": "b"}', "source_userid is neither text nor a whole number"),
         ('{"source_userid": "\\ud800", "target_userid": "b"}', f"source_userid: {SURROGATE}"),
+        (
+            '{"source_userid": "a", "target_userid": "b", "n": {"n": 1}, "target_userid": "c"}',
+            "the row has two columns target_userid; remove or rename one",
+        ),
+        (
+            '{"source_userid": "a", "Target Userid": "b", "n": 1, "Target Userid": "c"}',
+            "the row has two columns target_userid; remove or rename one",
+        ),
     ],
 )
 def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, problem: str) -> None:
@@ -417,6 +425,14 @@ def test_a_json_line_without_a_pair_says_why_and_hides_no_other(line: str, probl
     assert isinstance(bad, BadRowError)
     assert (bad.line, bad.problem) == (2, problem)
     assert isinstance(after, RowPair)
+
+
+def test_names_that_a_json_line_repeats_elsewhere_do_not_matter() -> None:
+    (row,) = rows(
+        '{"source_userid": "a", "n": {"source_userid": 1, "source_userid": 2}, "x": 1, "target_userid": "b"}\n'
+    )
+    assert isinstance(row, RowPair)
+    assert (row.source, row.target) == (Userid("a"), Userid("b"))
 
 
 def test_the_rest_of_a_json_line_with_a_number_that_is_none_is_kept() -> None:
