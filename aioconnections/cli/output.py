@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -45,7 +46,8 @@ def rows_to(
     replaces an existing file when it is complete; its columns have the `types` of the input.
 
     Raises:
-        InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input.
+        InvalidInputError: the file cannot be opened, stdout is closed, or the file is `source`, the input, or is being
+            written by another run.
         OSError: a row cannot be written; ``filename`` is the file.
     """
     if form == "parquet":
@@ -245,7 +247,29 @@ def _file(path: Path, source: IO[str] | io.FileIO | None, encoding: str) -> IO[s
         if source is not None and path.exists() and os.path.samestat(path.stat(), os.fstat(source.fileno())):
             problem = "the result cannot be written over its own input; choose another file"
         else:
-            return path.open("a", encoding=encoding, newline="")
+            file = path.open("a", encoding=encoding, newline="")
+            if _is_ours(file):
+                return file
+            file.close()
+            problem = f"{escaped(str(path))} is being written by another run; choose another file"
     except OSError as error:
         problem = f"{escaped(str(path))}: {error.strerror}"
     raise InvalidInputError(problem)
+
+
+def _is_ours(file: IO[str]) -> bool:
+    """Whether no other run writes to the file, which is locked until it is closed.
+
+    Each of two runs would remove rows of the other. Windows, and some file systems, have no such lock.
+    """
+    if sys.platform == "win32" or not is_regular(file):
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

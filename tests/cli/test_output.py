@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +64,37 @@ def test_a_disk_that_is_full_is_named(source: Any) -> None:
         rows_to(Path("/dev/full"), "csv", ("a",), source=source) as write,
     ):
         write({"a": 1})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_file_to_which_another_run_writes_is_left_alone(source: Any, tmp_path: Path, form: Format) -> None:
+    out = tmp_path / "out"
+    with rows_to(out, "csv", ("a",), source=source) as write:
+        write({"a": 1})
+        with (
+            pytest.raises(InvalidInputError, match="out is being written by another run; choose another file"),
+            rows_to(out, form, ("a",), source=source),
+        ):
+            pytest.fail("it was opened")
+        write({"a": 2})
+    assert out.read_text() == "a\n1\n2\n"
+    with rows_to(out, "csv", ("a",), source=source) as write:
+        write({"a": 3})
+    assert out.read_text() == "a\n3\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_file_system_without_locks_is_no_obstacle(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with rows_to(tmp_path / "out", "csv", ("a",), source=source) as write:
+        write({"a": 1})
+    assert (tmp_path / "out").read_text() == "a\n1\n"
 
 
 def test_a_file_is_left_alone_until_there_is_something_to_write(source: Any, tmp_path: Path) -> None:
