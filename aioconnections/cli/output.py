@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aioconnections.files.parquet import ParquetSheet
 
-__all__ = ["OutputFile", "output_file", "replacing", "rows_to"]
+__all__ = ["OutputFile", "is_ours", "output_file", "replacing", "rows_to"]
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def _file(path: Path, source: IO[str] | io.FileIO | None, encoding: str) -> IO[s
             problem = "the result cannot be written over its own input; choose another file"
         else:
             file = path.open("a", encoding=encoding, newline="")
-            if _is_ours(file):
+            if is_ours(file):
                 return file
             file.close()
             problem = f"{escaped(str(path))} is being written by another run; choose another file"
@@ -257,7 +257,7 @@ def _file(path: Path, source: IO[str] | io.FileIO | None, encoding: str) -> IO[s
     raise InvalidInputError(problem)
 
 
-def _is_ours(file: IO[str]) -> bool:
+def is_ours(file: IO[str] | io.FileIO) -> bool:
     """Whether no other run writes to the file, which is locked until it is closed.
 
     Each of two runs would remove rows of the other. Windows, and some file systems, have no such lock.

@@ -5,23 +5,28 @@ An invitation in doubt may have been sent. Only a journal knows when, so without
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import evolve
 
-from aioconnections.cli.output import replacing
+from aioconnections.cli.output import is_ours, replacing
+from aioconnections.cli.terminal import escaped
 from aioconnections.cli.verbs import BulkVerb
 from aioconnections.cli.writing import RECORDED_AT
 from aioconnections.errors import InvalidInputError
 from aioconnections.files.rows import BadRowError, InputRow, Item, Table
 from aioconnections.files.sheet import RowWriter, Sheet
+
+if TYPE_CHECKING:
+    import io
 
 __all__ = ["completed", "retried"]
 
@@ -81,6 +86,7 @@ def _fate(row: InputRow, verb: BulkVerb[Any]) -> Literal["keep", "repeat", "in d
 @contextmanager
 def completed(
     path: Path,
+    source: IO[str] | io.FileIO,
     sheet: Callable[[IO[str]], Sheet],
     encoding: str | None,
     earlier: Callable[[], AbstractContextManager[Table[ItemT]]],
@@ -89,22 +95,37 @@ def completed(
     """Yield a sheet for the retried rows, in their order; once it is finished, they replace those in the file `path`.
 
     Until then the file is unchanged. It is replaced at once, so that it is complete at any time. Without the last
-    retried rows, the earlier ones are kept.
+    retried rows, the earlier ones are kept. If something else has changed the file meanwhile, it is left as it is, and
+    the retried rows are written to a new file beside it.
 
     Args:
         path: result of the earlier run.
+        source: the same file, open, from which the retried rows are read.
         sheet: makes a sheet that writes the whole result to a file.
         encoding: encoding of the result; None for Parquet.
         earlier: opens the result of the earlier run.
         verb: the verb.
 
     Raises:
-        OSError: a row cannot be written; ``filename`` is the file.
+        InvalidInputError: another run writes to the file.
+        OSError: a row cannot be written, or the file has changed; ``filename`` is the file.
     """
     target = Path(os.path.realpath(path))
+    if not is_ours(source):
+        raise InvalidInputError(f"{escaped(str(path))} is being written by another run; wait for its end")
+    version = _version(os.fstat(source.fileno()))
+
+    def replace() -> None:
+        if _version(target.stat()) != version:
+            aside = _set_aside(target, sheet, encoding, rows)
+            raise OSError(
+                errno.EBUSY, f"it has changed during the run and is left as it is; the retried rows are in {aside.name}"
+            )
+        _replace(target, sheet, encoding, rows, earlier, verb)
+
     try:
         with tempfile.TemporaryFile(dir=target.parent) as rows:
-            yield _RetriedSheet(rows, lambda: _replace(target, sheet, encoding, rows, earlier, verb))
+            yield _RetriedSheet(rows, replace)
     except OSError as error:
         error.filename = str(path)
         raise
@@ -138,6 +159,27 @@ def _kept(file: IO[bytes]) -> Iterator[InputRow]:
     with suppress(EOFError):
         while True:
             yield pickle.load(file)  # noqa: S301 # this process has written it, to a file without a name
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    """What changes if a file is written or replaced."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _set_aside(target: Path, sheet: Callable[[IO[str]], Sheet], encoding: str | None, rows: IO[bytes]) -> Path:
+    """Write the retried rows to a new file beside `target`, and return its path."""
+    for number in count(1):
+        path = target.with_name(f"{target.name}.retried{'' if number == 1 else number}")
+        with (
+            suppress(FileExistsError),
+            path.open("xb") if encoding is None else path.open("x", encoding=encoding, newline="") as file,
+        ):
+            write = sheet(cast("IO[str]", file))
+            for row in _kept(rows):
+                write(row)
+            write.finish()
+            return path
+    raise AssertionError("unreachable: `count` does not end")
 
 
 def _replace(

@@ -300,8 +300,8 @@ def do_all(
             items = asked(items, verb.question, source.path)
         in_place = _is_in_place(options)
         with (
-            _completed(table, source, verb, added, options)
-            if in_place
+            _completed(table, file, source, verb, added, options)
+            if in_place and file is not None
             else _result(table, file, added, options, source.begin) as write
         ):
             signals, held = Signals.installed(), _held(options.output)
@@ -578,7 +578,12 @@ def _result(
 
 
 def _completed(
-    table: Table[ItemT], source: Source, verb: BulkVerb[ItemT], added: tuple[str, ...], options: Rows
+    table: Table[ItemT],
+    file: io.TextIOWrapper | io.FileIO,
+    source: Source,
+    verb: BulkVerb[ItemT],
+    added: tuple[str, ...],
+    options: Rows,
 ) -> AbstractContextManager[Sheet]:
     """The earlier result, whose retried rows are replaced."""
     assert options.output is not None  # noqa: S101 # checked by `_is_in_place`
@@ -590,6 +595,7 @@ def _completed(
         types = _types(table, added)
         return completed(
             options.output,
+            file,
             lambda file: ParquetSheet(Counting(cast("IO[bytes]", file)), columns, types),
             None,
             lambda: source.whole_table(verb, options),
@@ -600,7 +606,7 @@ def _completed(
     def sheet(file: IO[str]) -> Sheet:
         return Sheet(file, form, columns, fresh=False, dialect=table.dialect, marked=marked)
 
-    return completed(options.output, sheet, encoding, lambda: source.whole_table(verb, options), verb)
+    return completed(options.output, file, sheet, encoding, lambda: source.whole_table(verb, options), verb)
 
 
 def _types(table: Table[Any], added: tuple[str, ...]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ RowWriter: TypeAlias = Callable[[InputRow], object]
 _CSV_LINE_END = "\r\n"  # of these characters, `csv` quotes only those that occur in its line end
 
 
-def is_regular(file: IO[str]) -> bool:
+def is_regular(file: IO[str] | io.FileIO) -> bool:
     """Whether this is a regular file, and not a pipe or a device."""
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 

@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import os
+import pickle
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aioconnections.cli.output import rows_to
 from aioconnections.records import Status
 from aioconnections.reference import Directory
 
@@ -255,6 +258,63 @@ def test_a_result_that_cannot_be_replaced_is_not_lost(command: Command, monkeypa
     assert (said.code, path.read_bytes()) == (1, before)
     assert said.err.endswith("aioconnections: result.csv: No space left on device\n")
     assert [file.name for file in Path().iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("taken", [0, 2])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_result_that_has_changed_meanwhile_is_left_alone(
+    command: Command, monkeypatch: pytest.MonkeyPatch, form: str, taken: int
+) -> None:
+    path, changed = result(CHECKED, f"result.{form}"), result(CHECKED[2:], f"changed.{form}")
+    content = changed.read_bytes()
+    names = [f"{path.name}.retried{number or ''}" for number in (0, 2, 3)]
+    for name in names[:taken]:
+        Path(name).write_text("another")
+    dump = pickle.dump
+
+    def change(*arguments: Any) -> None:
+        dump(*arguments)
+        if changed.exists():
+            changed.replace(path)
+
+    monkeypatch.setattr("pickle.dump", change)
+    said = command("check", "--retry", path, "-o", path)
+    assert (said.code, path.read_bytes()) == (1, content)
+    assert said.err.endswith(
+        f"aioconnections: {path.name}: it has changed during the run and is left as it is; "
+        f"the retried rows are in {names[taken]}\n"
+    )
+    rows = Path(names[taken]).rename(f"retried.{form}")
+    assert [(row["note"], row["status"]) for row in read(rows.name)] == [("2", "accepted"), ("4", "none")]
+    assert {Path(name).read_text() for name in names[:taken]} <= {"another"}
+
+
+def test_a_changed_result_of_parquet_is_left_alone(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source, path = result(CHECKED), Path("result.parquet")
+    parquet.write_table(pytest.importorskip("pyarrow.csv").read_csv(source), path)
+    dump = pickle.dump
+
+    def change(*arguments: Any) -> None:
+        dump(*arguments)
+        path.write_bytes(b"another")
+
+    monkeypatch.setattr("pickle.dump", change)
+    assert command("check", "--retry", path, "-o", path).code == 1
+    assert path.read_bytes() == b"another"
+    rows = parquet.read_table("result.parquet.retried").to_pylist()
+    assert [(row["note"], row["status"]) for row in rows] == [(2, "accepted"), (4, "none")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_result_to_which_another_run_writes_is_left_alone(command: Command, me: Any) -> None:
+    path = result(CHECKED)
+    before = path.read_bytes()
+    with rows_to(path, "csv", (), source=None):
+        said = command("check", "--retry", path, "-o", path)
+        assert (said.code, path.read_bytes()) == (2, before)
+    assert said.err == "aioconnections: result.csv is being written by another run; wait for its end\n"
+    assert me.app.requests.total == 0
 
 
 @pytest.mark.parametrize(
