@@ -5,7 +5,7 @@ A change whose response was lost is verified before it is sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, TypeVar
 
 from aioconnections import atom
@@ -26,14 +26,16 @@ from aioconnections.protocol.entries import (
     connected_entry,
     connection_from,
     connection_id,
+    ends_of,
     invite_entry,
     lone_entry,
+    person_from,
     query_value,
 )
 from aioconnections.protocol.messages import NEVER_SENT, NO_CACHE, Flow, Headers, Request, Response, Sends, encode
 from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.protocol.responses import error_of, expect, is_missing
-from aioconnections.records import Connection, Identity, Pair, Status
+from aioconnections.records import Connection, Identity, Pair, Status, Userid
 
 __all__ = [
     "ATOM",
@@ -93,7 +95,8 @@ def invite(
     """Invite a person, at most once.
 
     Page "Inviting a person to become a colleague". With `discover`, the person's service document names the feed to
-    post to, as the page describes; otherwise, or if that link leads elsewhere, the well-known address is used.
+    post to, as the page describes; otherwise, or if that link leads elsewhere or the document is of another person, the
+    well-known address is used.
 
     `me` gives the signed-in user, if known. After a lost response the conversation waits `settle` seconds, checks the
     connection without caches, and invites once more only if there is none; with ``on_unknown="report"`` it gives up at
@@ -110,7 +113,8 @@ def invite(
         document = yield from service_document_of(address, person)
         if document is None or document.colleagues_href is None:
             raise NotFoundError(404, None, "the service document of this person contains no link to a colleague feed")
-        target = address.follow(document.colleagues_href) or target
+        if _may_be([person], [document.userid]):  # else the document is of another person
+            target = address.follow(document.colleagues_href) or target
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
     doubt = sent > 0 and not earlier.settled
@@ -284,7 +288,31 @@ def _entry(address: Address, which: ConnectionRef, *, message: bool = False) -> 
     entry = lone_entry(response, address.url_of(request.target))
     if entry is None:
         raise UnexpectedResponseError(200, None, "the response contains no connection")
+    if not _is_about(entry, which):
+        raise UnexpectedResponseError(200, None, "the response is about a connection of other people")
     return entry
+
+
+def _is_about(entry: atom.Entry, which: ConnectionRef) -> bool:
+    """Whether an entry may be that of a connection: it names no other people, as far as userids are known.
+
+    A change follows the link in the entry, so with a response that a cache has mixed up it would concern other people.
+    """
+    if isinstance(which, str):
+        return True
+    ends = [person_from(end).userid for end in ends_of(entry)]
+    if isinstance(which, Pair):
+        return _may_be([which.source, which.target], ends)
+    people = [which.source.userid, which.target.userid]
+    return _may_be(people, ends) or _may_be(people[::-1], ends)  # an id may name the row of either person
+
+
+def _may_be(people: Sequence[Identity | None], userids: Sequence[Userid | None]) -> bool:
+    """Whether people may have these userids. Case does not count: servers differ in it."""
+    return all(
+        userid is None or not isinstance(person, Userid) or person.value.casefold() == userid.value.casefold()
+        for person, userid in zip(people, userids, strict=True)
+    )
 
 
 def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:

@@ -60,7 +60,7 @@ from aioconnections.protocol.colleagues import (
 )
 from aioconnections.protocol.entries import connection_from
 from aioconnections.protocol.messages import Flow, Response
-from aioconnections.records import Connection, Identity, Person, Status
+from aioconnections.records import Connection, Email, Identity, Key, Pair, Person, Status, Userid
 
 
 def inviting(
@@ -196,6 +196,22 @@ def test_the_documented_way_goes_through_the_service_document(address: Address) 
     ]
 
 
+@pytest.mark.parametrize(("userid", "is_used"), [("BOB-1", True), ("me", False), ("", True)])
+def test_the_service_document_of_another_person_names_no_feed_to_post_to(userid: str, *, is_used: bool) -> None:
+    document = answer(
+        200,
+        '<service xmlns="http://www.w3.org/2007/app" xmlns:a="http://www.w3.org/2005/Atom"'
+        f' xmlns:s="http://www.ibm.com/xmlns/prod/sn"><workspace><collection><s:userid>{userid}</s:userid></collection>'
+        '<a:link href="/profiles/atom/connections.do?connectionType=colleague&amp;key=k1"'
+        ' rel="http://www.ibm.com/xmlns/prod/sn/connections/colleague"/></workspace></service>',
+        "application/atomsvc+xml",
+    )
+    flow = invite(ADDRESS, lambda: ME, Userid("bob-1"), BODY, discover=True)
+    _, asked = talk(flow, document, CREATED)
+    named = "key=k1" if is_used else "userid=bob-1"
+    assert targets(asked)[1] == f"POST /profiles/atom/connections.do?connectionType=colleague&{named}"
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -225,6 +241,61 @@ def test_one_connection(which: ConnectionRef, query: str) -> None:
     assert asked[0].headers.get("cache-control") == "no-cache"
     assert talk(get(ADDRESS, which), NONE)[0] is None
     assert talk(get(ADDRESS, which), answer(404, b"", HTML))[0] is None
+
+
+def between(source: str, target: str) -> Response:
+    """An entry that names two people by userid."""
+    sn = "http://www.ibm.com/xmlns/prod/sn"
+    ends = "".join(
+        f'<contributor s:rel="{sn}/connection/{role}"><s:userid>{userid}</s:userid></contributor>'
+        for role, userid in (("source", source), ("target", target))
+        if userid
+    )
+    return entry("pending", extra=f'<s:connection xmlns:s="{sn}">{ends}</s:connection>')
+
+
+def known(source: str | None, target: str | None) -> Connection:
+    one, other = (Person(userid=None if it is None else Userid(it)) for it in (source, target))
+    return Connection("c1", None, one, other)
+
+
+@pytest.mark.parametrize(
+    ("which", "source", "target"),
+    [
+        (Pair(Userid("a"), Userid("b")), "a", "c"),
+        (Pair(Userid("a"), Userid("b")), "c", "b"),
+        (Pair(Userid("a"), Userid("b")), "b", "a"),
+        (Pair(Userid("a"), Email("b@x")), "c", "b"),
+        (known("a", "b"), "a", "c"),
+        (known("a", "b"), "c", "d"),
+        (known("a", None), "c", "d"),
+    ],
+)
+def test_an_entry_of_other_people_is_no_answer(which: ConnectionRef, source: str, target: str) -> None:
+    for flow in (get(ADDRESS, which), accept(ADDRESS, which), remove(ADDRESS, which)):
+        error = fails(flow, between(source, target))
+        assert type(error) is UnexpectedResponseError
+        assert "the response is about a connection of other people" in str(error)
+    doubt = fails(accept(ADDRESS, which), between("", ""), LOST, between(source, target))
+    assert type(doubt) is InDoubtError
+
+
+@pytest.mark.parametrize(
+    ("which", "source", "target"),
+    [
+        (Pair(Userid("a"), Userid("b")), "A", "b"),
+        (Pair(Userid("a"), Userid("b")), "a", ""),
+        (Pair(Email("a@x"), Key("b")), "c", "d"),
+        (known("a", "b"), "b", "a"),
+        (known(None, None), "c", "d"),
+        (known("a", None), "c", "a"),
+        ("c1", "c", "d"),
+    ],
+)
+def test_an_entry_may_name_its_people_otherwise(which: ConnectionRef, source: str, target: str) -> None:
+    found, _ = talk(get(ADDRESS, which), between(source, target))
+    assert found is not None
+    assert found.status is Status.PENDING
 
 
 @pytest.mark.parametrize(
