@@ -5,7 +5,7 @@ A change whose response was lost is verified before it is sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar
 
 from aioconnections import atom
@@ -29,13 +29,14 @@ from aioconnections.protocol.entries import (
     ends_of,
     invite_entry,
     lone_entry,
+    may_be,
     person_from,
     query_value,
 )
 from aioconnections.protocol.messages import NEVER_SENT, NO_CACHE, Flow, Headers, Request, Response, Sends, encode
 from aioconnections.protocol.profiles import check, pair_query, signed_in
 from aioconnections.protocol.responses import error_of, expect, is_missing
-from aioconnections.records import Connection, Identity, Pair, Status, Userid
+from aioconnections.records import Connection, Identity, Pair, Status
 
 __all__ = [
     "ATOM",
@@ -113,7 +114,7 @@ def invite(
         document = yield from service_document_of(address, person)
         if document is None or document.colleagues_href is None:
             raise NotFoundError(404, None, "the service document of this person contains no link to a colleague feed")
-        if _may_be([person], [document.userid]):  # else the document is of another person
+        if may_be([person], [document.userid]):  # else the document is of another person
             target = address.follow(document.colleagues_href) or target
     request = Request("POST", target, ATOM, body, once=True)
     sent, pause = earlier.times, settle - (earlier.age() or 0.0)
@@ -302,17 +303,9 @@ def _is_about(entry: atom.Entry, which: ConnectionRef) -> bool:
         return True
     ends = [person_from(end).userid for end in ends_of(entry)]
     if isinstance(which, Pair):
-        return _may_be([which.source, which.target], ends)
+        return may_be([which.source, which.target], ends)
     people = [which.source.userid, which.target.userid]
-    return _may_be(people, ends) or _may_be(people[::-1], ends)  # an id may name the row of either person
-
-
-def _may_be(people: Sequence[Identity | None], userids: Sequence[Userid | None]) -> bool:
-    """Whether people may have these userids. Case does not count: servers differ in it."""
-    return all(
-        userid is None or not isinstance(person, Userid) or person.value.casefold() == userid.value.casefold()
-        for person, userid in zip(people, userids, strict=True)
-    )
+    return may_be(people, ends) or may_be(people[::-1], ends)  # an id may name the row of either person
 
 
 def _target(address: Address, which: ConnectionRef, *, message: bool) -> str:

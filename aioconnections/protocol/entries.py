@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qs
@@ -33,6 +33,7 @@ __all__ = [
     "invite_entry",
     "kind_of",
     "lone_entry",
+    "may_be",
     "member_entry",
     "person_from",
     "person_from_cached",
@@ -184,6 +185,14 @@ def identity(kind: type[IdentityT], text: str | None) -> IdentityT | None:
         return kind(text) if text else None
     except InvalidInputError:
         return None
+
+
+def may_be(people: Sequence[Identity | None], userids: Sequence[Userid | None]) -> bool:
+    """Whether people may have these userids. Case does not count: servers differ in it."""
+    return all(
+        userid is None or not isinstance(person, Userid) or person.value.casefold() == userid.value.casefold()
+        for person, userid in zip(people, userids, strict=True)
+    )
 
 
 def connection_from(entry: atom.Entry, person_from: PersonFrom = person_from) -> Connection:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from attrs import frozen
 
 from aioconnections import atom
-from aioconnections.errors import InvalidInputError, NotFoundError
+from aioconnections.errors import InvalidInputError, NotFoundError, UnexpectedResponseError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.discovery import profile
 from aioconnections.protocol.entries import (
@@ -23,6 +23,7 @@ from aioconnections.protocol.entries import (
     connection_from,
     ends_of,
     invitation_from,
+    may_be,
     person_from_cached,
     query_value,
     status_of,
@@ -97,6 +98,7 @@ class Pager(Protocol[R]):
 
         Raises:
             AtomError: the page is not acceptable Atom.
+            UnexpectedResponseError: an entry belongs to the list of another person.
         """
         ...
 
@@ -313,12 +315,12 @@ def colleagues(
         more += f"&sortBy={sort_by}"
     if message:
         more += "&inclMessage=true"
-    return FeedPager(*_feed_of(address, person, status, more), _connection_builder(), page_size, (person,))
+    return FeedPager(*_feed_of(address, person, status, more), _connection_builder(person), page_size, (person,))
 
 
 def whole_colleagues(address: Address, person: Identity, *, status: Status | None = None) -> WholePager[Connection]:
     """The same connections as `colleagues`, to be read as a whole."""
-    return WholePager(*_feed_of(address, person, status), _connection_builder(), people=(person,))
+    return WholePager(*_feed_of(address, person, status), _connection_builder(person), people=(person,))
 
 
 def verified_person(address: Address, person: Identity) -> Flow[None]:
@@ -360,11 +362,16 @@ def _colleague_builder() -> Callable[[atom.Entry], tuple[Hashable, Colleague]]:
     return build
 
 
-def _connection_builder() -> Callable[[atom.Entry], tuple[Hashable, Connection]]:
-    person_from = person_from_cached()
+def _connection_builder(owner: Identity) -> Callable[[atom.Entry], tuple[Hashable, Connection]]:
+    person_from, verified = person_from_cached(), Person()
 
     def build(entry: atom.Entry) -> tuple[Hashable, Connection]:
+        nonlocal verified
         connection = connection_from(entry, person_from)
+        if connection.source is not verified:
+            if not may_be([owner], [connection.source.userid]):
+                raise UnexpectedResponseError(200, None, "an entry belongs to the list of another person")
+            verified = connection.source
         return connection.id or (connection.source, connection.target), connection
 
     return build

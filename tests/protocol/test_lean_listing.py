@@ -18,6 +18,7 @@ from aioconnections.records import Email, Person, Status, Userid
 
 ADDRESS = Address.of("https://c.example.com")
 ME = Userid("me")
+OWNER = Email("me@example.com")  # the documents show lists of several people
 DOCUMENTS = sorted((Path(__file__).parent.parent / "data").glob("*.atom"))
 SN = "http://www.ibm.com/xmlns/prod/sn"
 NAMESPACES = f'xmlns="http://www.w3.org/2005/Atom" xmlns:snx="{SN}" xmlns:o="http://a9.com/-/spec/opensearch/1.1/"'
@@ -63,8 +64,8 @@ def listed(pager: FeedPager[Any], pages: list[Response]) -> tuple[list[str], lis
 
 def both(pages: list[Response], status: Status | None = None, page_size: int = 250) -> list[Colleague]:
     """The lean records, after they were compared with the full ones."""
-    asked, records, failure = listed(lean_colleagues(ADDRESS, ME, status=status, page_size=page_size), pages)
-    full = listed(colleagues(ADDRESS, ME, status=status, page_size=page_size), pages)
+    asked, records, failure = listed(lean_colleagues(ADDRESS, OWNER, status=status, page_size=page_size), pages)
+    full = listed(colleagues(ADDRESS, OWNER, status=status, page_size=page_size), pages)
     assert (asked, failure) == (full[0], full[2])
     # by repr, because identities that differ in case are equal
     assert repr(records) == repr([Colleague(it.target, it.status, it.source) for it in full[1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,9 +15,10 @@ from aioconnections.errors import (
     BadRequestError,
     InvalidInputError,
     NotFoundError,
+    UnexpectedResponseError,
 )
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.listing import FeedPager, colleagues, in_common, invitations, search
+from aioconnections.protocol.listing import FeedPager, colleagues, in_common, invitations, search, whole_colleagues
 from aioconnections.protocol.messages import Request, Response
 from aioconnections.records import Connection, Email, Key, Status, Userid
 
@@ -142,6 +144,24 @@ def test_a_next_link_may_spell_its_parameters_otherwise() -> None:
     listing = colleagues(ADDRESS, Email("zo\u00e9+x@example.com"), page_size=1)
     found, asked = read(listing, feed([1], total=2, following=link), feed([2], total=2))
     assert (found, asked[1].target) == (ids(1, 2), link.replace("&amp;", "&"))
+
+
+@pytest.mark.parametrize(("owner", "is_theirs"), [("other", False), ("ME", True), ("", True)])
+@pytest.mark.parametrize("make", [colleagues, whole_colleagues])
+def test_entries_of_the_list_of_another_person_are_an_error(
+    make: Callable[[Address, Userid], FeedPager[Connection]], owner: str, *, is_theirs: bool
+) -> None:
+    source = f'<contributor s:rel="{SN}/connection/source"><s:userid>{owner}</s:userid></contributor>'
+    entry = f"<entry><id>tag:profiles.ibm.com,2006:entry1</id><s:connection>{source}</s:connection></entry>"
+    body = f'<feed xmlns="http://www.w3.org/2005/Atom" xmlns:s="{SN}">{entry}</feed>'
+    listing = make(ADDRESS, Userid("me"))
+    assert listing.next_request() is not None
+    listing.begin(answer(200, body, ATOM))
+    if is_theirs:
+        assert len(listing.feed(body.encode()) + listing.end()) == 1
+        return
+    with pytest.raises(UnexpectedResponseError, match="an entry belongs to the list of another person"):
+        _ = listing.feed(body.encode()) + listing.end()
 
 
 def test_the_number_in_a_link_may_have_any_length() -> None:

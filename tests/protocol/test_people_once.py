@@ -16,7 +16,7 @@ from aioconnections.errors import AtomError
 from aioconnections.protocol.address import Address
 from aioconnections.protocol.entries import SN, connection_from, kind_of, person_from, person_from_cached
 from aioconnections.protocol.listing import colleagues
-from aioconnections.records import Connection, Person, Userid
+from aioconnections.records import Connection, Email, Person, Userid
 
 DATA = Path(__file__).parent.parent / "data"
 DOCUMENTS = sorted(DATA.glob("*.atom"))
@@ -103,7 +103,7 @@ def test_a_person_is_converted_once_and_then_forgotten() -> None:
 
 def test_the_people_of_a_listing_are_shared_over_its_pages() -> None:
     path = DATA / "colleagues-6.0.atom"
-    pager = colleagues(Address.of("https://c.example.com"), Userid("me"))
+    pager = colleagues(Address.of("https://c.example.com"), Email("me@example.com"))
     connections: list[Connection] = []
     for prefix in (b":entry1", b":entry2"):
         assert pager.next_request() is not None
