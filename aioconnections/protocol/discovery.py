@@ -9,9 +9,9 @@ from itertools import accumulate, takewhile
 from urllib.parse import unquote, urljoin
 
 from aioconnections import atom
-from aioconnections.errors import AtomError, BadRequestError
+from aioconnections.errors import AtomError, BadRequestError, UnexpectedResponseError
 from aioconnections.protocol.address import Address
-from aioconnections.protocol.entries import SN, identity, lone_entry, query_value
+from aioconnections.protocol.entries import SN, bare_id, identity, lone_entry, may_be, person_from, query_value
 from aioconnections.protocol.messages import Flow, Request, Response, encode
 from aioconnections.protocol.people import profile_from
 from aioconnections.protocol.responses import error_of, expect, is_missing
@@ -73,7 +73,14 @@ def profile(address: Address, person: Identity) -> Flow[Profile | None]:
         return None
     expect(request, response, 200)
     entry = lone_entry(response, address.url_of(request.target))
-    return None if entry is None else profile_from(entry)
+    if entry is None:
+        return None
+    found = profile_from(entry)
+    userid = person_from(entry.contributors[0]).userid if entry.contributors else None  # a card may have another id
+    key = identity(Key, bare_id(entry))
+    if not may_be([person], [userid]) or (isinstance(person, Key) and key not in (None, person)):
+        raise UnexpectedResponseError(200, None, "the response is the profile of another person")
+    return found
 
 
 def addresses_that_fit(emails: Iterable[Email]) -> int:

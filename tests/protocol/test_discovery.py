@@ -25,7 +25,7 @@ from aioconnections.protocol.discovery import (
     service_document_of,
 )
 from aioconnections.protocol.messages import Response
-from aioconnections.records import Email, Key, Userid
+from aioconnections.records import Email, Identity, Key, Userid
 
 ADDRESS = Address.of("https://c.example.com/social")
 ANN = Email("ann@example.com")
@@ -76,6 +76,31 @@ def test_a_response_about_several_people_is_about_none() -> None:
     feed = f'<feed xmlns="http://www.w3.org/2005/Atom">{entries}</feed>'
     with pytest.raises(UnexpectedResponseError, match="the response contains 2 entries instead of one"):
         talk(profile(ADDRESS, ANN), answer(200, feed, ATOM))
+
+
+@pytest.mark.parametrize(
+    ("person", "key", "userid", "is_theirs"),
+    [
+        (Userid("u1"), "k1", "u2", False),
+        (Key("k1"), "k2", "u1", False),
+        (Userid("u1"), "k1", "U1", True),
+        (Userid("u1"), "k1", "", True),
+        (Key("k1"), "K1", "u1", True),
+        (Key("k1"), "", "u1", True),
+        (Email("a@example.com"), "k1", "u1", True),
+    ],
+)
+def test_the_profile_of_another_person_is_an_error(person: Identity, key: str, userid: str, *, is_theirs: bool) -> None:
+    contributor = f'<contributor><s:userid xmlns:s="{SN}">{userid}</s:userid></contributor>'
+    own = f"<id>tag:profiles.ibm.com,2006:entry{key}</id>" if key else ""
+    reply = answer(200, f'<entry xmlns="http://www.w3.org/2005/Atom">{own}{contributor}</entry>', ATOM)
+    if is_theirs:
+        found, _ = talk(profile(ADDRESS, person), reply)
+        assert found is not None
+        assert found.person.key == (Key(key) if key else None)
+        return
+    with pytest.raises(UnexpectedResponseError, match="the response is the profile of another person"):
+        talk(profile(ADDRESS, person), reply)
 
 
 def test_a_profile() -> None:
