@@ -98,7 +98,9 @@ async def test_the_paths_and_texts_of_a_hostile_server_are_not_recorded() -> Non
     def answer_now(request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path.endswith("/atom/connection.do") and request.method == "HEAD":
-            return httpx.Response(301, headers={"location": f"/profiles/people/{zoe}/connection"})
+            return httpx.Response(
+                301, headers={"location": f"/profiles/people/{zoe}/connection?{request.url.query.decode()}"}
+            )
         if zoe in path and request.method == "HEAD":
             return status("accepted")
         document = f'<error xmlns="http://www.ibm.com/xmlns/prod/sn"><code>{zoe}</code><message>{zoe}</message></error>'
