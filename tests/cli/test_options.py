@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -102,6 +102,60 @@ def test_an_unknown_option_is_named_even_where_the_url_is_missing(
     assert said.code == 2
     assert "--inv" in said.err
     assert "--url" not in said.err
+
+
+def _name(value: object) -> str:
+    return " ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else ""
+
+
+PASSWORD = 'password; use --password-file or "aioconnections login", or set AIOCONNECTIONS_PASSWORD.'
+TOKEN = "token; use --token-file, or set AIOCONNECTIONS_TOKEN."
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "advice"),
+    [
+        (("check", "--password", "gehe1m"), "--password", PASSWORD),
+        (("check", "--password=gehe1m"), "--password", PASSWORD),
+        (("check", "pairs.csv", "--password", "gehe1m"), "--password", PASSWORD),
+        (("check", "pairs.csv", "-p", "gehe1m"), "-p", PASSWORD),
+        (("check", "pairs.csv", "-pgehe1m"), "-p", PASSWORD),
+        (("check", "-pgehe1m"), "-p", PASSWORD),
+        (("invite", "--User-Passwd=gehe1m"), "--User-Passwd", PASSWORD),
+        (("search", "a", "--token", "gehe1m"), "--token", TOKEN),
+        (("doctor", "--api-key=gehe1m"), "--api-key", TOKEN),
+        (("invitations", "list", "--pw", "gehe1m"), "--pw", PASSWORD),
+        (("login", "--password", "gehe1m"), "--password", "password; use --password-file or --password-stdin."),
+        (("--password=gehe1m", "check"), "--password", PASSWORD),
+        (("invitations", "--token=gehe1m"), "--token", TOKEN),
+    ],
+    ids=_name,
+)
+def test_an_option_that_would_hold_a_secret(command: Command, words: tuple[str, ...], option: str, advice: str) -> None:
+    said = command(*words)
+    assert (said.code, said.out) == (2, "")
+    text = " ".join(said.err.replace("│", "").split())
+    assert f"Unknown option: {option}. Other users can see arguments, so none holds a {advice}" in text
+    assert "gehe1m" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("check", "--passwrod=gehe1m"), 'Invalid value "--passwrod" for PAIRS.'),
+        (("report", "j.sqlite", "-p", "gehe1m"), "Unknown option: -p."),
+        (("check", "pairs.csv", "--key", "k"), "Unknown option: --key."),
+        (("check", "-profile", "prod"), 'Invalid value "-profile" for PAIRS.'),
+        (("check", "pairs.csv", "--token-path", "ordinary"), "Did you mean --token-paths?"),
+    ],
+    ids=_name,
+)
+def test_an_unknown_option_that_is_for_no_secret(command: Command, words: tuple[str, ...], problem: str) -> None:
+    said = command(*words)
+    assert (said.code, said.out) == (2, "")
+    assert problem in said.err
+    assert "Other users" not in said.err
+    assert "gehe1m" not in said.err
 
 
 @pytest.mark.parametrize("words", [("check", "pairs.csv"), ("search", "a")], ids=" ".join)
