@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aioconnections.cli.exits import GOOD, SOME_BAD
-from aioconnections.cli.options import PLAIN, Result
+from aioconnections.cli.options import PLAIN, Result, option_given
 from aioconnections.cli.progress import say
+from aioconnections.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from aioconnections.files.rows import InputRow as Line
@@ -39,6 +40,9 @@ def report(journal: Path, /, *, html: Path | None = None, result: Result = PLAIN
     from aioconnections.files.dialect import CsvDialect
     from aioconnections.journal import report as read
 
+    unused = option_given(result)
+    if html is not None and result.output is None and unused is not None:
+        raise InvalidInputError(f"{unused} needs --output, because with --html, rows are only written to a file")
     form, dialect = result.form or "csv", CsvDialect(excel_safe=result.excel_safe)
     keep_apart([], output=result.output, journal=journal)
     if html is not None:

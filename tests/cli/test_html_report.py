@@ -80,6 +80,18 @@ def test_rows_are_written_with_output_alone(command: Command, journal: Path) -> 
     assert Path("report.html").exists()
 
 
+@pytest.mark.parametrize("option", ["--json", "--format=csv", "--excel-safe"])
+def test_an_option_for_rows_needs_a_file_for_them(command: Command, journal: Path, option: str) -> None:
+    said = command("report", journal, "--html", "report.html", option)
+    assert (said.code, said.out, Path("report.html").exists()) == (2, "", False)
+    name = option.partition("=")[0]
+    assert said.err == (
+        f"aioconnections: {name} needs --output, because with --html, rows are only written to a file\n"
+    )
+    assert command("report", journal, "--html", "report.html", option, "--output", "rows").code == 1
+    assert Path("rows").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
