@@ -162,7 +162,9 @@ def read_config() -> ConfigFile | None:
         absent = error.errno in {errno.ENOENT, errno.ENOTDIR} and not path.is_symlink()
         if absent and not os.environ.get(_VARIABLE):
             return None
-        raise InvalidInputError(f"{_file(path)}: {error.strerror}") from None
+        advice = "make it readable for you, or " if isinstance(error, PermissionError) else ""
+        advice += f"choose another configuration file in {_VARIABLE}, or {os.devnull} for none"
+        raise InvalidInputError(f"{_file(path)}: {error.strerror}; {advice}") from None
     return _parsed(path, content)
 
 

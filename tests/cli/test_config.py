@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -314,6 +315,9 @@ def test_a_profile_without_a_file(command: Command, tmp_path: Path) -> None:
     assert said.err == f'aioconnections: there is no profile "prod", because {path} is missing\n'
 
 
+OTHER_FILE = f"choose another configuration file in AIOCONNECTIONS_CONFIG, or {os.devnull} for none"
+
+
 def test_files_that_cannot_be_read(
     config_file: ConfigFile, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -335,7 +339,7 @@ def test_files_that_cannot_be_read(
             path.rmdir()
             path.touch()
     monkeypatch.setenv("AIOCONNECTIONS_CONFIG", "missing.toml")  # a file that is named must be there
-    assert command("search", "x").err == "aioconnections: missing.toml: No such file or directory\n"
+    assert command("search", "x").err == f"aioconnections: missing.toml: No such file or directory; {OTHER_FILE}\n"
     monkeypatch.setenv("AIOCONNECTIONS_CONFIG", "")
     path.unlink()
     path.write_bytes(b"\xef\xbb\xbf" + PROD.replace("\n", "\r\n").encode())  # as Notepad writes it
@@ -371,11 +375,24 @@ def test_the_largest_file(config_file: ConfigFile, command: Command) -> None:
     assert said.err.startswith(f"aioconnections: {path} is larger than 1 MiB; ")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_without_permission(config_file: ConfigFile, command: Command) -> None:
+@pytest.mark.parametrize("function", ["open", "stat"])
+def test_a_file_or_folder_without_permission(
+    config_file: ConfigFile, command: Command, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
     path = config_file(PROD)
-    path.chmod(0)
-    assert command("search", "x").err == f"aioconnections: {path}: Permission denied\n"
+    real = getattr(Path, function)
+
+    def refuse(self: Path, *arguments: object, **options: object) -> object:  # root may read every file
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, function, refuse)
+    said = command("search", "x")
+    advice = f"make it readable for you, or {OTHER_FILE}"
+    assert (said.code, said.err) == (2, f"aioconnections: {path}: Permission denied; {advice}\n")
+    monkeypatch.setenv("AIOCONNECTIONS_CONFIG", os.devnull)
+    assert command("config").code == 0
 
 
 def test_the_result_is_not_written_over_the_file(config_file: ConfigFile, command: Command) -> None:
