@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError
 
 from aioconnections._version import __version__
 from aioconnections.cli import epilogues
-from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, command_line, in_words, of_error
+from aioconnections.cli.exits import GOOD, INTERRUPTED, SOME_BAD, USAGE, Ended, in_words, of_error
 from aioconnections.cli.help import HelpFormatter, error_panel
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
 from aioconnections.cli.progress import give_up, say
@@ -159,8 +159,8 @@ def _ended(end: Ended, arguments: Sequence[str]) -> int:
     ignore_signals()
     if end.code == INTERRUPTED:
         say("aioconnections: interrupted")
-    if end.resumable:
-        say(f"aioconnections: to resume{end.terms}: {command_line(arguments)}", wrap=False)
+    if (how := end.to_go_on(arguments)) is not None:
+        say(f"aioconnections: {how}", wrap=not end.resumable)
     if end.unwritten:
         give_up("output")
     return end.code

@@ -73,6 +73,8 @@ class Ended(Exception):  # noqa: N818 # not always an error
         unwritten: whether the result could not be written.
         refused: whether the login was refused, so that another one is needed.
         piped: whether the input was a pipe, so that it must be supplied again.
+        result: the result, if --retry can complete it.
+        replaced: what --retry then takes the place of; None if the rows are not all in the result.
     """
 
     def __init__(self, code: int, *, resumable: bool, unwritten: bool = False, refused: bool = False) -> None:
@@ -82,12 +84,27 @@ class Ended(Exception):  # noqa: N818 # not always an error
         self.unwritten = unwritten
         self.refused = refused
         self.piped: bool = False
+        self.result: Path | None = None
+        self.replaced: str | None = None
 
     @property
     def terms(self) -> str:
         """The part of a sentence that says what the user must supply to resume."""
         terms = ["a login that is not refused"] * self.refused + ["the same input"] * self.piped
         return f", with {' and '.join(terms)}" if terms else ""
+
+    def to_go_on(self, arguments: Sequence[str]) -> str | None:
+        """How to do the rest of the run, for a message; None if that is not possible.
+
+        Args:
+            arguments: those of the command.
+        """
+        if self.resumable:
+            return f"to resume{self.terms}: {command_line(arguments)}"
+        if self.result is None or self.replaced is None:
+            return None
+        retry = _joined(["--retry", str(self.result)])
+        return f"to go on{self.terms}: run the same command with {retry} in place of {self.replaced}"
 
 
 def of_error(error: ConnectionsError) -> int:

@@ -66,6 +66,13 @@ class PeopleSource(Source):
         """See `Source`."""
         return super().piped or str(self.against) == "-"
 
+    @property
+    def replaced(self) -> str | None:
+        """See `Source`."""
+        if self.piped:
+            return None
+        return "the input and --against" if self.against else "--group" + " and --both-ways" * self.both_ways
+
     @contextmanager
     def table(
         self, verb: BulkVerb[ItemT], options: Rows

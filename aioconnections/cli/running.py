@@ -103,6 +103,11 @@ class Source:
         return not self._given and (self.path is None or str(self.path) == "-")
 
     @property
+    def replaced(self) -> str | None:
+        """What --retry takes the place of; None if an early end leaves rows that are not in the result."""
+        return None if self.piped or self._given else "the input"
+
+    @property
     def _given(self) -> InputRow:
         return {name: value for name, value in self.given.items() if value is not None}
 
@@ -263,7 +268,7 @@ def with_client(
         try:
             return do(client, journal)
         except Ended as end:
-            end.piped = source.piped
+            end.piped, end.replaced = source.piped, source.replaced
             raise
 
 
@@ -332,7 +337,8 @@ def do_all(
                 write.finish()
         source.end(table, write, added, complete=not engine.ended_early)
     is_reported = _write_report(engine)
-    return end_of(engine) or (GOOD if is_reported else SOME_BAD)
+    result = None if options.retry is not None else options.output
+    return end_of(engine, result=result, in_place=in_place) or (GOOD if is_reported else SOME_BAD)
 
 
 def _write_report(engine: CommandRun[Any]) -> bool:
@@ -522,26 +528,43 @@ def _held(output: Path | None) -> list[InputRow] | None:
     return [] if output is not None and output.is_file() and output.stat().st_size else None
 
 
-def end_of(engine: CommandRun[Any], *, kept: Path | None = None) -> int:
+def end_of(
+    engine: CommandRun[Any], *, kept: Path | None = None, result: Path | None = None, in_place: bool = False
+) -> int:
     """Print how a run has ended, and return the exit code.
+
+    Args:
+        engine: the run.
+        kept: the result of an earlier run, if it is unchanged.
+        result: file of the result, if --retry could complete it.
+        in_place: whether it has replaced the earlier result that --retry names.
 
     Raises:
         Ended: the run ended early.
     """
-    stopped, resumable = engine.stopped, engine.resumable
+    stopped = engine.stopped
     if stopped is not None:
         say(f"aioconnections: stopped: {stopped}")
     if isinstance(stopped, JournalMismatchError):
         say(f"aioconnections: {_difference(stopped, engine.mismatch)}")
     if kept is not None:
         say(f"aioconnections: {kept} is unchanged, because nothing was done")
-    refused = isinstance(stopped, AuthenticationError)
     if engine.interrupted:
-        raise Ended(INTERRUPTED, resumable=resumable, refused=refused)
+        raise _early_end(engine, INTERRUPTED, result, in_place=in_place)
     if stopped is not None:
-        code = of_stop(stopped, resumable=resumable, begun=engine.begun, succeeded=engine.succeeded)
-        raise Ended(code, resumable=resumable and code != USAGE, refused=refused)
+        code = of_stop(stopped, resumable=engine.resumable, begun=engine.begun, succeeded=engine.succeeded)
+        raise _early_end(engine, code, result, in_place=in_place)
     return SOME_BAD if engine.writing.bad else GOOD
+
+
+def _early_end(engine: CommandRun[Any], code: int, result: Path | None, *, in_place: bool) -> Ended:
+    """How the run can be continued: from its journal, or else from a result that has rows without an outcome."""
+    leaves_rows = engine.journal is None and bool(engine.writing.done_now) and engine.writing.bad
+    resumable = engine.resumable or (leaves_rows and in_place)
+    end = Ended(code, resumable=resumable and code != USAGE, refused=isinstance(engine.stopped, AuthenticationError))
+    if leaves_rows and code != USAGE and result is not None and result.is_file():
+        end.result = result
+    return end
 
 
 def _difference(error: JournalMismatchError, line: int | None) -> str:

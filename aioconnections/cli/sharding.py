@@ -122,6 +122,11 @@ class ShardSource(Source):
         """See `Source`."""
         return self.whole.piped
 
+    @property
+    def replaced(self) -> str | None:
+        """See `Source`."""
+        return None if self.whole.replaced is None else f"{self.whole.replaced} and --shard"
+
     @contextmanager
     def table(
         self, verb: BulkVerb[ItemT], options: Rows

@@ -106,6 +106,68 @@ def test_a_check_that_is_interrupted_has_every_pair_once(
     assert sum(line.endswith("unprocessed: interrupted") for line in after) > 100
     assert sum(line.endswith(",") for line in after) >= 20
     assert me.app.requests.total < 900
+    assert said.err.splitlines()[-2:] == ["aioconnections: interrupted", to_go_on("the input")]
+    assert command("check", *SLOWLY[:1], 0, "-o", "result.csv", "--retry", "result.csv").code == 0
+
+
+def to_go_on(replaced: str, terms: str = "") -> str:
+    option = "--retry result.csv"
+    return f"aioconnections: to go on{terms}: run the same command with {option} in place of {replaced}"
+
+
+@pytest.mark.parametrize(
+    ("words", "replaced"),
+    [
+        (["pairs.csv"], "the input"),
+        (["pairs.csv", "--shard", "1/1"], "the input and --shard"),
+        (["people.csv", "--against", "people.csv"], "the input and --against"),
+        (["--group", "people.csv"], "--group"),
+        (["--group", "people.csv", "--both-ways"], "--group and --both-ways"),
+    ],
+    ids=["file", "shard", "against", "group", "both ways"],
+)
+def test_a_result_without_a_journal_can_be_completed(
+    command: Command, pairs_file: PairsFile, me: Any, words: list[str], replaced: str
+) -> None:
+    pairs_file(count=50)
+    pairs_file(people(12), name="people.csv")
+    me.refuses_after = 20
+    said = command("check", *words, "-o", "result.csv")
+    login = ", with a login that is not refused"
+    assert said.code == 3
+    assert said.err.splitlines()[-1] == to_go_on(replaced, login)
+    me.refuses_after = me.app.requests.total + 20
+    again = ["check", "--retry", "result.csv", "-o", "result.csv"]
+    said = command(*again)
+    assert said.code == 3
+    assert said.err.splitlines()[-1] == f"aioconnections: to resume{login}: aioconnections {' '.join(again)}"
+    me.refuses_after = float("inf")
+    assert command(*again).code == 0
+    assert ",unprocessed" not in Path("result.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-o", "/dev/null"], [], ["-o", "result.csv", "--retry", "earlier.csv"]],
+    ids=["no file", "stdout", "another result"],
+)
+def test_a_result_that_cannot_be_completed(command: Command, pairs_file: PairsFile, me: Any, words: list[str]) -> None:
+    pairs_file("source_userid,target_userid,status\n" + "a,b,\n" * 50, name="earlier.csv")
+    me.refuses_after = 20
+    said = command("check", *words, *[] if "--retry" in words else [pairs_file(count=50)])
+    assert said.code == 3
+    assert said.err.splitlines()[-1] == "aioconnections: stopped: HTTP 401: the server refused the login"
+
+
+def test_an_input_that_may_not_be_whole_in_the_result(
+    command: Command, pairs_file: PairsFile, me: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me.refuses_after = 20
+    with pairs_file(count=50).open(encoding="utf-8") as text:
+        monkeypatch.setattr("sys.stdin", text)
+        said = command("check", "-o", "result.csv")
+    assert said.code == 3
+    assert said.err.splitlines()[-1] == "aioconnections: stopped: HTTP 401: the server refused the login"
 
 
 @pytest.mark.slow
