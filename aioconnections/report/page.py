@@ -78,7 +78,7 @@ def _facts(facts: RunFacts) -> str:
     figures = {"Items": count(tally.read), "Not done": count(failed)}
     if facts.timeline is not None and len(facts.timeline):
         total = facts.timeline.total
-        figures["Running time"] = duration(total.seconds)
+        figures["Running time with login"] = duration(total.seconds)
         figures["Mean rate"] = rate(total.rate)
         figures["Median latency"] = latency(total.percentile(0.5))
         figures["99th percentile"] = latency(total.percentile(0.99))

@@ -76,6 +76,7 @@ def test_it_says_what_the_run_did() -> None:
     assert "check at https://connections.example.com" in page.words
     assert "Run as ajones , begun 2026-11-28 09:30:00. All times are in UTC." in page.words
     assert "Finished 2026-11-28 09:31:01." in page.words
+    assert "Running time with login 1 min" in page.words
     assert [row[:3] for row in page.rows[1:5]] == [
         ["checked", "600", "98.4 %"],
         ["accepted", "400", "65.6 %"],
