@@ -16,6 +16,8 @@ from keyring.backends import chainer, fail, null
 from own_keyring import FileKeyring, ForgetfulKeyring, LockedKeyring, MemoryKeyring
 from screen import Terminal
 
+from aioconnections.reference import Fault
+
 Command = Callable[..., Any]
 
 CHECK = ("search", "--name", "a*")
@@ -73,6 +75,17 @@ def test_a_wrong_password_is_sent_once_and_not_stored(command: Command, keyring:
     assert "gehe1m" not in said.err
     assert keyring.stored == {}
     assert people.app.requests.total == 1
+
+
+@pytest.mark.parametrize("retry_after", [None, "0"])
+def test_a_server_that_is_unavailable_gets_the_password_once(
+    command: Command, keyring: MemoryKeyring, people: Any, retry_after: str | None
+) -> None:
+    people.app.faults = [Fault("refuse", status=503, retry_after=retry_after)]
+    said = command("login", "--password-file", "right")
+    assert said.code == 5
+    assert said.err.startswith("aioconnections: the password was not stored\naioconnections: HTTP 503")
+    assert (keyring.stored, people.app.requests.total) == ({}, 1)
 
 
 def test_a_server_that_is_away_stores_nothing(command: Command, keyring: MemoryKeyring, people: Any) -> None:
