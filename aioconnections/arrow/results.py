@@ -80,6 +80,7 @@ class ResultTable:
 
     Attributes:
         schema: the schema of the result.
+        replaced: names of the columns of the source that are not in it, unless the source is itself such a result.
     """
 
     def __init__(self, gives: Gives, carried: Any) -> None:
@@ -97,6 +98,8 @@ class ResultTable:
         self._empty: dict[Any, Any] = {}  # columns without values, by type
         self._empty_rows = 0
         self._carried = None if carried is None else [carried.names.index(field.name) for field in fields]
+        same = () if carried is None else tuple(name for name in self._added if name in carried.names)
+        self.replaced: tuple[str, ...] = same if len(same) < len(self._added) else ()
         self.schema: Any = pa.schema([*fields, *(pa.field(name, _type_of(name, pa)) for name in self._added)])
 
     def batch(self, outcomes: Sequence[Outcome], rows: Sequence[TableRow]) -> Any:

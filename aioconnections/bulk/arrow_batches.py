@@ -9,6 +9,7 @@ from aioconnections.arrow.loading import pyarrow
 from aioconnections.arrow.results import Gives, ResultTable
 from aioconnections.errors import InvalidInputError
 from aioconnections.outcomes import Outcome
+from aioconnections.session.telemetry import LOG
 
 if TYPE_CHECKING:
     from aioconnections.bulk.table_rows import TableRows
@@ -85,6 +86,9 @@ class ArrowBatches(AsyncIterator[Any], Generic[OutT]):
         if self._result is None:
             carried = None if self._source is None else await self._source.schema()
             self._result = ResultTable(self._gives, carried)
+            if self._result.replaced:
+                names = ", ".join(self._result.replaced)
+                LOG.warning("these columns of the source are replaced by those of the result: %s", names)
         return self._result
 
 

@@ -300,6 +300,7 @@ def do_all(
     """
     with resumable_errors(journal), source.table(verb, options) as (table, file):
         added = (*verb.added, *COST, *[RECORDED_AT] * (journal is not None))
+        _warn_of_replaced(table.columns, added)
         items = table.rows
         if ask and file is not None and verb.question is not None:
             items = asked(items, verb.question, source.path)
@@ -339,6 +340,16 @@ def do_all(
     is_reported = _write_report(engine)
     result = None if options.retry is not None else options.output
     return end_of(engine, result=result, in_place=in_place) or (GOOD if is_reported else SOME_BAD)
+
+
+def _warn_of_replaced(columns: tuple[str, ...], added: tuple[str, ...]) -> None:
+    """Warn of columns of the input that have names of added ones, unless the input is an earlier result."""
+    names = [name for name in columns if name in added]
+    if not names or {added[0], *COST} <= {*names}:
+        return
+    which = f"column {names[0]}" if len(names) == 1 else f"columns {', '.join(names[:-1])} and {names[-1]}"
+    advice = f"rename {'it' if len(names) == 1 else 'them'} to keep {'it' if len(names) == 1 else 'them'}"
+    say(f"aioconnections: warning: the result has no {which} of the input, but its own; {advice}")
 
 
 def _write_report(engine: CommandRun[Any]) -> bool:

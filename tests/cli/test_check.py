@@ -87,6 +87,13 @@ def test_columns_with_the_names_of_ours_are_replaced(command: Command, pairs_fil
     said = command("check", pairs_file(text.replace("accepted", "old")))
     assert list(said.rows[0]) == ["source_email", "target_email", *ADDED]
     assert said.rows[0]["status"] == "accepted"
+    warning = "aioconnections: warning: the result has no column status of the input, but its own; rename it to keep it"
+    assert said.err.splitlines()[0] == warning
+    path = pairs_file(text.replace("status", "status,note,error").replace("accepted", "old,x,none"))
+    said = command("check", path)
+    assert "has no columns status and error of the input, but its own; rename them to keep them\n" in said.err
+    assert list(said.rows[0]) == ["source_email", "target_email", "note", *ADDED]
+    assert "warning" not in command("check", pairs_file(said.out)).err, "an earlier result"
 
 
 def test_rows_that_cannot_be_read_are_named_and_stop_nothing(command: Command, pairs_file: PairsFile) -> None:

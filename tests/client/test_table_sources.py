@@ -444,7 +444,7 @@ async def test_cancellation_does_not_wait_for_the_table() -> None:
 
 
 @pytest.mark.asyncio
-async def test_odd_tables() -> None:
+async def test_odd_tables(caplog: pytest.LogCaptureFixture) -> None:
     empty = pa.table({"source_key": pa.array([], pa.string()), "target_key": pa.array([], pa.string())})
     async with instant() as client:
         result = await client.check_many(empty).to_arrow()
@@ -458,7 +458,13 @@ async def test_odd_tables() -> None:
             [["a"], ["b"], [1], [2], ["gone"], [[{"x": 1}]]],
             names=["Source Key", "target_key", "twice", "twice", "status", "nested"],
         )
+        caplog.clear()
         result = await client.check_many(odd).to_arrow()
+        warning = "these columns of the source are replaced by those of the result: status"
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [warning]
+        caplog.clear()
+        await client.check_many(result).to_arrow()
+        assert "replaced" not in caplog.text, "an earlier result"
         assert result.schema.names[:5] == ["Source Key", "target_key", "twice", "twice_2", "nested"]
         assert result["status"].to_pylist() == ["accepted"]
         assert result["nested"].to_pylist() == [[{"x": 1}]]
