@@ -102,6 +102,12 @@ class FlowJob(SessionJob, Generic[DoneT]):
             work = self.parse(item)
         except InvalidInputError as error:
             return Failed(error.with_traceback(None), index=index, item=item)
+        return await self.do_parsed(work, index, item, parking)
+
+    async def do_parsed(
+        self, work: WorkItem[DoneT], index: int, item: object, parking: Parking
+    ) -> DoneT | InDoubt | Rejected | Failed | Unprocessed:
+        """The outcome of one item that is parsed."""
         context = self.session.context(self.run, parking, touches=work.touches)
         first = self.duplicate_of(index, work)
         if first is not None:

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import anyio
 
 from aioconnections.bulk.flows import FlowJob
-from aioconnections.bulk.job import NOT_DONE, ItemFeed, WorkItem
+from aioconnections.bulk.job import NOT_DONE, WorkItem
 from aioconnections.errors import ConnectionsError, InvalidInputError
 from aioconnections.outcomes import Failed, InDoubt, Outcome, Rejected, Resolved, Tally, Unprocessed
 from aioconnections.policy.batching import FEWEST, Batches, ListedPeople, RecentProfiles, profiles_of
@@ -36,11 +36,16 @@ _REMEMBERED = 1_000  # people; the profile of one takes some kilobytes
 
 
 class _Item(NamedTuple):
-    """An item without an outcome; `person` is None if it names none."""
+    """An item without an outcome."""
 
     number: int
     item: object
-    person: Identity | None
+    work: WorkItem[Resolved]
+
+    @property
+    def person(self) -> Identity:
+        """The person whom it names."""
+        return self.work.people[0]
 
 
 class _Batched(NamedTuple):
@@ -67,26 +72,19 @@ class SinglesJob(FlowJob[Resolved]):
         super().__init__(session, run, parse, changes=False)
         self._listed = listed
 
-    def person(self, item: object) -> Identity | None:
-        """The person whom an item names; None if it names none."""
-        try:
-            return self.parse(item).person
-        except InvalidInputError:
-            return None
-
-    def is_listed(self, person: Identity | None) -> bool:
+    def is_listed(self, person: Identity) -> bool:
         """Whether lists have named the person."""
         return self._listed.get(person) is not None
 
-    async def do(
-        self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]
+    async def do_parsed(
+        self, work: WorkItem[Resolved], index: int, item: object, parking: Parking
     ) -> Resolved | InDoubt | Rejected | Failed | Unprocessed:
-        """The outcome of one item."""
-        person = self.person(item)
+        """See `FlowJob`."""
+        (person,) = work.people
         listed = self._listed.get(person)
-        if listed is not None and person is not None and self._listed.are_proved:
+        if listed is not None and self._listed.are_proved:
             return Resolved(Profile(listed), index=index, item=item, person=person, via="list")
-        outcome = await super().do(index, item, parking, feed)
+        outcome = await super().do_parsed(work, index, item, parking)
         if listed is not None and isinstance(outcome, Resolved):
             was_over = self._listed.are_over
             if not self._listed.compared(listed, outcome.profile) and not was_over:
@@ -104,13 +102,11 @@ class PeopleJob(SinglesJob):
         self._recent = RecentProfiles(_REMEMBERED)
         self._asking: dict[Identity, anyio.Event] = {}
 
-    async def do(
-        self, index: int, item: object, parking: Parking, feed: ItemFeed[Any]
+    async def do_parsed(
+        self, work: WorkItem[Resolved], index: int, item: object, parking: Parking
     ) -> Resolved | InDoubt | Rejected | Failed | Unprocessed:
-        """The outcome of one item. While another worker asks for the same person, this one waits."""
-        person = self.person(item)
-        if person is None:
-            return await super().do(index, item, parking, feed)
+        """See `FlowJob`. While another worker asks for the same person, this one waits."""
+        (person,) = work.people
         while (asking := self._asking.get(person)) is not None:
             try:
                 await asking.wait()
@@ -121,7 +117,7 @@ class PeopleJob(SinglesJob):
             return _repeated(index, item, person, found)
         self._asking[person] = done = anyio.Event()
         try:
-            outcome = await super().do(index, item, parking, feed)
+            outcome = await super().do_parsed(work, index, item, parking)
             if isinstance(outcome, Resolved):
                 self._recent.add(person, index, outcome.profile)
             return outcome
@@ -178,12 +174,14 @@ class PeopleBacklog:
     def add(self, index: int, item: object) -> None:
         """See `Backlog`."""
         self._urgent = self._closed
-        self._add(_Item(index, item, self._singles.person(item)))
+        try:
+            work = self._singles.parse(item)
+        except InvalidInputError as error:
+            self._deliver(Failed(error.with_traceback(None), index=index, item=item))
+        else:
+            self._add(_Item(index, item, work))
 
     def _add(self, it: _Item) -> None:
-        if it.person is None:
-            self._queue.append(it)
-            return
         if (found := self._recent.get(it.person)) is not None:
             self._deliver(_repeated(it.number, it.item, it.person, found))
             return
@@ -257,8 +255,7 @@ class PeopleBacklog:
     # --- one person ---
 
     async def _ask(self, it: _Item, parking: Parking) -> None:
-        feed: ItemFeed[Outcome] = ItemFeed(lambda: None, self._deliver)
-        outcome = await self._singles.do(it.number, it.item, parking, feed)
+        outcome = await self._singles.do_parsed(it.work, it.number, it.item, parking)
         expected = self._expected.pop(it.number, None)
         self._settle(it, outcome)
         if expected is None:
@@ -275,7 +272,7 @@ class PeopleBacklog:
     def _settle(self, it: _Item, outcome: Outcome) -> None:
         """Deliver an outcome, and those of the other items about the same person."""
         self._deliver(outcome)
-        if it.person is None or self._first.get(it.person) != it.number:
+        if self._first.get(it.person) != it.number:
             return
         del self._first[it.person]
         repeats = self._repeats.pop(it.number, [])

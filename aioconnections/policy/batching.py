@@ -122,9 +122,9 @@ class ListedPeople:
         """Whether what lists say is delivered without a comparison."""
         return self._agreed >= COMPARISONS and not self.are_over
 
-    def get(self, identity: Identity | None) -> Person | None:
+    def get(self, identity: Identity) -> Person | None:
         """What the lists say of a person; None if they say nothing or contradict each other, or are not used."""
-        return None if identity is None or self.are_over else self._people.get(identity)
+        return None if self.are_over else self._people.get(identity)
 
     def compared(self, listed: Person, profile: Profile | None) -> bool:
         """Compare what `get` gave with the profile from a request for the person; False if they are different."""

@@ -26,6 +26,7 @@ from aioconnections import (
     Unprocessed,
     Userid,
 )
+from aioconnections.records import identity_of
 from aioconnections.reference import Directory, Fault
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +106,23 @@ async def one_by_one(place: Place, people: list[Any], version: str = "6.0", emai
                 _KNOWN[key] = kind, f"{type(error).__name__}: {error}"
             found[index] = _KNOWN[key]
     return found
+
+
+@pytest.mark.parametrize("per_request", [1, 50])
+async def test_each_item_is_parsed_once(per_request: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+
+    def parse(item: Any) -> Identity:
+        parsed.append(item)
+        return identity_of(item)
+
+    monkeypatch.setattr("aioconnections.client.client.identity_of", parse)
+    place = Place(directory=LARGE)
+    people = [*emails(place, range(30)), *emails(place, range(3)), Userid("x"), "invalid"]
+    async with place.client(900) as client:
+        tally = await client.resolve_many(people, per_request=per_request).drain()  # type: ignore[arg-type] # an invalid one
+    assert (tally.resolved, tally.failed) == (34, 1)
+    assert len(parsed) == len(people)
 
 
 @pytest.mark.parametrize("version", ["4.5", "5.0", "6.0"])
