@@ -221,6 +221,7 @@ class CheckJob(SessionJob):
         sample, self.sample = self.sample, []
         saved = 0 if self._prices is None else avoidable(sample, self._prices.page)
         if saved:
+            self.avoidable = saved, len(sample)
             text = "run %s: with a plan, about %s of the requests for the first %s pairs would not have been needed"
             LOG.info(text, self.run.id, f"{saved:,}", f"{len(sample):,}")
 

@@ -96,12 +96,14 @@ class Job(Protocol[OutT_co]):
         changes: whether it changes something on the server, so that the run waits for responses to sent changes.
         over: why the run has to end; None if it has not.
         keeper: keeps the course of the run; None without a journal.
+        avoidable: see `Outcomes`.
     """
 
     run: RunScope
     changes: bool
     over: ConnectionsError | None
     keeper: TimelineKeeper | None
+    avoidable: tuple[int, int]
 
     @property
     def cut(self) -> Sequence[OutT_co]:
@@ -231,6 +233,7 @@ class SessionJob:
     Attributes:
         over: why the run has to end; None if it has not.
         keeper: see `Job`.
+        avoidable: see `Job`.
         cut: outcomes of the items that were interrupted.
         repeats: identical failures since the last success.
     """
@@ -242,6 +245,7 @@ class SessionJob:
         self.run: RunScope = run
         self.over: ConnectionsError | None = None
         self.keeper: TimelineKeeper | None = None
+        self.avoidable: tuple[int, int] = (0, 0)
         self.cut: list[Any] = []
         self.repeats: RepeatedFailures = RepeatedFailures()
         self._proved = False

@@ -155,6 +155,11 @@ class Outcomes(Generic[OutT]):
         """The course of the run, with a journal also of earlier runs; None without `record_timeline`."""
         return None if self._recorder is None else self._recorder.timeline
 
+    @property
+    def avoidable(self) -> tuple[int, int]:
+        """After checks without a plan: how many requests one would have saved, of how many; zeros unless worthwhile."""
+        return self._job.avoidable
+
     async def __aenter__(self) -> Self:
         if self._entered:
             raise UsageError("a bulk run can be entered only once")

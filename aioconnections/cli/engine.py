@@ -24,8 +24,6 @@ from aioconnections.files.rows import BadRowError, Item
 from aioconnections.files.source import Ahead
 from aioconnections.journal import Journal
 from aioconnections.outcomes import Outcome, Tally
-from aioconnections.policy.estimate import avoidable
-from aioconnections.policy.prices import Prices
 from aioconnections.policy.timeline import Timeline
 
 __all__ = ["CommandRun", "InputItems", "client_items"]
@@ -50,7 +48,7 @@ class CommandRun(Generic[ItemT]):
         succeeded: whether the server has responded to a request for a row.
         requests: number of requests that the run has sent, with those for the login and for lists.
         retries: number of those that repeated an earlier one.
-        avoidable: number of requests for the first pairs that a plan would have saved; 0 unless they are many.
+        avoidable: see `Outcomes`.
         found_in_lists: number of pairs whose status a list has shown.
         local_limit: number of connections that this machine allows; None if it has refused none.
         kept: whether nothing was done, so that the result of an earlier run is kept.
@@ -67,7 +65,7 @@ class CommandRun(Generic[ItemT]):
     succeeded: bool = False
     requests: int = 0
     retries: int = 0
-    avoidable: int = 0
+    avoidable: tuple[int, int] = (0, 0)
     local_limit: int | None = None
     found_in_lists: int = 0
     kept: bool = False
@@ -153,7 +151,7 @@ class CommandRun(Generic[ItemT]):
             raise
         finally:
             self._note_end(client, outcomes.stopped, outcomes.tally)
-            self.timeline = outcomes.timeline
+            self.timeline, self.avoidable = outcomes.timeline, outcomes.avoidable
             for outcome in outcomes.undelivered:
                 self._write(outcome, self.stopped)
 
@@ -165,9 +163,6 @@ class CommandRun(Generic[ItemT]):
         stats = client.stats()
         self.requests, self.retries, self.local_limit = stats.attempts, stats.retries, stats.local_limit
         self.found_in_lists = tally.via_list
-        rate = stats.max_per_second
-        prices = Prices(lambda: 1 / rate if rate else 0.0, stats.max_connections)
-        self.avoidable = avoidable(self.writing.sample, prices.page)
 
     def _write(self, outcome: Outcome, stopped: ConnectionsError | None) -> None:
         if isinstance(stopped, JournalMismatchError) and stopped.index == outcome.index:

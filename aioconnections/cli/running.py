@@ -406,10 +406,10 @@ def sum_up(engine: CommandRun[Any]) -> None:
     say(*_summary(engine))
     if engine.found_in_lists:
         say(f"{engine.found_in_lists:,} of them found in lists of colleagues")
-    if engine.avoidable:
-        count = len(engine.writing.sample)
+    saved, count = engine.avoidable
+    if saved:
         which = "" if count == engine.writing.done_now else "first "
-        say(f"about {engine.avoidable:,} of the {which}{count:,} requests would have been saved by --plan auto")
+        say(f"about {saved:,} of the {which}{count:,} requests would have been saved by --plan auto")
     if engine.local_limit is not None:
         say(f"aioconnections: this machine limited the connections to {engine.local_limit}; {MORE_FILES}")
 

@@ -22,8 +22,6 @@ from aioconnections.files.dialect import in_words
 from aioconnections.files.rows import BadRowError, InputRow, InvalidBytes, Item, RepeatedLines
 from aioconnections.files.sheet import RowWriter
 from aioconnections.outcomes import Count, Duplicate, Failed, InDoubt, Outcome, Rejected, Unprocessed, milliseconds
-from aioconnections.policy.estimate import MOST_SAMPLED
-from aioconnections.records import Identity
 
 if TYPE_CHECKING:
     from aioconnections.cli.report_file import RunReport
@@ -52,7 +50,6 @@ class Writing(Generic[ItemT]):
         omitted: number of rows of the input that could not be read and have no row in the result.
         notes: further parts of the summary.
         elapsed: duration of the run in seconds, as the progress reports it; None before the first report.
-        sample: source and target of the first pairs that were sent, if the verb could use lists instead.
         reasons: why rows were rejected, failed or left in doubt.
         meter: measures the outcomes.
         report: gathers what an HTML report says; None for none.
@@ -68,7 +65,6 @@ class Writing(Generic[ItemT]):
     omitted: int = 0
     notes: tuple[str, ...] = ()
     elapsed: float | None = None
-    sample: list[tuple[Identity, Identity]] = field(factory=list[tuple[Identity, Identity]])
     reasons: Reasons = field(factory=Reasons)
     meter: Meter = field(factory=Meter)
     report: RunReport | None = None
@@ -129,8 +125,6 @@ class Writing(Generic[ItemT]):
         self._count.add(outcome)
         self.meter.add(outcome)
         self._done_now += not (outcome.replayed or isinstance(outcome, Unprocessed))
-        if outcome.index < MOST_SAMPLED:
-            self._sample(outcome)
         if isinstance(outcome, Rejected | Failed | InDoubt):
             self.reasons.add(outcome)
         if outcome.replayed and outcome.recorded_at is not None:
@@ -147,12 +141,6 @@ class Writing(Generic[ItemT]):
         given, idle = cast("Item", outcome.item).row, isinstance(outcome, Failed | Unprocessed | Duplicate)
         for columns in self.verb.rows(outcome):
             self._put(given | columns | end, idle=idle)
-
-    def _sample(self, outcome: Outcome) -> None:
-        """Keep the people of a pair that was sent, if the verb could use lists instead."""
-        pair, could_use_lists = outcome.pair, self.verb.ends is not None and not self.verb.uses_lists
-        if could_use_lists and pair is not None and outcome.attempts and not outcome.replayed:
-            self.sample.append((pair.source, pair.target))
 
     def release(self) -> None:
         """Write the held rows, and write later rows at once."""

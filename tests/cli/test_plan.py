@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aioconnections.policy.estimate import Estimate, Estimator
 from aioconnections.reference import Directory
 
 DIRECTORY = Directory.generate(people=60, seed=7)  # as in conftest
@@ -86,6 +87,23 @@ def test_the_requests_of_a_resumed_run_are_those_for_the_other_pairs(
     replayed, sent, others = (int(text.replace(",", "")) for text in found.groups())
     assert replayed + others == 3_541
     assert sent == signed_in.app.requests.total - before
+
+
+@pytest.mark.usefixtures("signed_in")
+def test_what_a_plan_would_have_saved_is_estimated_once(
+    command: Command, pairs_file: PairsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimates: list[int] = []
+    end = Estimator.end
+
+    def counted(self: Estimator) -> Estimate:
+        estimates.append(1)
+        return end(self)
+
+    monkeypatch.setattr(Estimator, "end", counted)
+    said = command("check", all_pairs(pairs_file, "userid"), "--max-per-second", 0)
+    assert "saved by --plan auto" in said.err
+    assert len(estimates) == 1
 
 
 @pytest.mark.usefixtures("signed_in")
