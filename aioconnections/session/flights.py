@@ -209,7 +209,10 @@ class _Flight(Generic[R]):
         self._is_mixed = False  # whether a caller had a deadline of its own, so that the usual ones need timers
 
     def start(self, run: Callable[[], Coroutine[Any, Any, None]], ended: Callable[[], object]) -> None:
-        """Start the task, which has no parent that could cancel it; on asyncio, `ended` is called after its end."""
+        """Start the task, which has no parent that could cancel it; on asyncio, `ended` is called after its end.
+
+        It runs in a copy of the context of this caller, the first one.
+        """
         if on_asyncio():
             task = self._task = asyncio.get_running_loop().create_task(run())  # the event loop holds it only weakly
             task.add_done_callback(lambda _: ended())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import anyio
 import anyio.lowlevel
@@ -78,6 +79,36 @@ async def test_two_hundred_requests_for_ten_pairs_send_ten() -> None:
     assert len(script.asked) == len(set(script.asked)) == 10
     assert client.stats().joined == 190
     assert "0 under way" in repr(client._caller.session._flights)  # type: ignore[union-attr] # entered
+
+
+@pytest.mark.anyio
+async def test_the_request_is_sent_in_the_context_of_the_first_caller() -> None:
+    tenant: ContextVar[str] = ContextVar("tenant", default="none")
+    go, asked, attempts = anyio.Event(), list[str](), list[str]()
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        asked.append(tenant.get())
+        await go.wait()
+        return await answered(status("accepted"))
+
+    async with (
+        client_of(Script(answer), on_attempt=lambda _: attempts.append(tenant.get())) as client,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def visit(name: str) -> None:
+            _ = tenant.set(name)
+            assert await client.check(A, B) is Status.ACCEPTED
+            assert tenant.get() == name
+
+        tasks.start_soon(visit, "first")
+        await settle()
+        tasks.start_soon(visit, "second")
+        await settle()
+        go.set()
+    assert client.stats().joined == 1
+    assert asked == ["first"]
+    assert {*attempts} == {"first"}
 
 
 @pytest.mark.anyio
