@@ -133,6 +133,8 @@ def keep_apart(inputs: list[NamedFile], *, output: Path | None, journal: Path | 
     Raises:
         InvalidInputError: a file would be overwritten. Nothing has been written.
     """
+    if journal is not None:
+        _refuse_place(journal, JOURNAL)
     record = [] if journal is None else [*journal_files(journal)]
     results = [*stream_file("output", "standard output")] if output is None else [NamedFile.at(output, "--output")]
     for result in results:
@@ -161,14 +163,23 @@ def keep_report_apart(
     Raises:
         InvalidInputError: see above. Nothing has been written.
     """
-    if report.is_dir() or not report.absolute().parent.is_dir():
-        problem = "is a folder" if report.is_dir() else "is in a folder that does not exist"
-        raise InvalidInputError(f"{option} {escaped(str(report))} {problem}; choose another file")
+    _refuse_place(report, option)
     record = [] if journal is None else [*journal_files(journal)]
     result = [] if output is None else [NamedFile.at(output, "the result")]
     _refuse("the report", NamedFile.at(report, option), [*inputs, *record, *result])
     if _belongs_to_a_journal(report) or (journal is not None and _is_kept(report, journal)):
         raise InvalidInputError(f"the report cannot be written over {JOURNAL}; choose another file")
+
+
+def _refuse_place(path: Path, role: str) -> None:
+    """Refuse a path where no file can be written."""
+    try:
+        problem = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        possible = not path.is_dir() and path.absolute().parent.is_dir()
+    except OSError:  # reported when the file is opened
+        return
+    if not possible:
+        raise InvalidInputError(f"{role} {escaped(str(path))} {problem}; choose another file")
 
 
 def _refuse(role: str, written: NamedFile, others: list[NamedFile]) -> None:

@@ -456,7 +456,7 @@ def _path(path: object) -> Path:
     try:
         found = Path(cast("str", path))
         os.fsencode(found)
-        possible = "\0" not in str(found)
+        possible = "\0" not in str(found) and bool(found.name)
     except (TypeError, UnicodeError):
         found, possible = Path(), False
     if possible:

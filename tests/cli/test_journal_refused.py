@@ -127,9 +127,21 @@ def test_the_result_is_not_written_over_the_journal(command: Command, me: Any, o
     assert me.app.requests.total == asked
 
 
-def test_a_folder_that_is_not_there(command: Command, me: Any) -> None:
-    said = command("invite", people(1), "--journal", "no/j.sqlite", "-o", "result.csv")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == "aioconnections: the journal j.sqlite: No such file or directory\n"
+@pytest.mark.parametrize(
+    ("journal", "problem"),
+    [
+        ("no/j.sqlite", "no/j.sqlite is in a folder that does not exist"),
+        (".", ". is a folder"),
+        ("", ". is a folder"),
+        ("/", "/ is a folder"),
+        ("folder", "folder is a folder"),
+    ],
+)
+def test_a_path_where_no_journal_can_be(command: Command, me: Any, journal: str, problem: str) -> None:
+    Path("folder").mkdir()
+    for words in (["report"], ["invite", people(1), "-o", "result.csv", "--journal"]):
+        said = command(*words, journal)
+        assert (said.code, said.out) == (2, "")
+        assert said.err == f"aioconnections: the journal {problem}; choose another file\n"
     assert me.app.commits == []
     assert not Path("result.csv").exists()

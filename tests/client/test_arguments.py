@@ -245,6 +245,12 @@ def test_paths_that_no_file_system_allows(path: str) -> None:
         Journal(path)
 
 
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_journal_needs_the_name_of_a_file(path: str) -> None:
+    with pytest.raises(InvalidInputError, match="path must be the path of a file"):
+        Journal(path)
+
+
 async def begun(call: Callable[[], Any]) -> None:
     await call()
 
