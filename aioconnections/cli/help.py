@@ -29,12 +29,15 @@ _FOR_TOKEN = re.compile(r"--?(\w+-)?(token|bearer|jwt|api-?key)", re.IGNORECASE)
 
 def error_panel(error: CycloptsError) -> Panel:
     """A usage error, whose text may quote an argument, but not the value after an unknown option."""
-    from cyclopts import CycloptsPanel  # not needed for help
+    from cyclopts import CycloptsPanel, UnusedCliTokensError  # not needed for help
 
     text, word = str(error), _unknown_option(error)
     if word is not None:
         option = word.partition("=")[0]
         text = _secret_refused(option, error) or text.replace(word, option)
+    elif isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        words = ", ".join(f'"{word}"' for word in error.unused_tokens)
+        text = f"There is no place for {words}. A name or text with spaces needs quotes around it."
     return CycloptsPanel("\n".join(map(escaped, text.split("\n"))))
 
 

@@ -158,6 +158,14 @@ def test_an_unknown_option_that_is_for_no_secret(command: Command, words: tuple[
     assert "gehe1m" not in said.err
 
 
+def test_an_argument_too_many(command: Command) -> None:
+    said = command("check", "my", "pairs.csv", "old.csv")
+    assert (said.code, said.out) == (2, "")
+    assert (
+        'There is no place for "pairs.csv", "old.csv". A name or text with spaces needs quotes around it.' in said.err
+    )
+
+
 @pytest.mark.parametrize("words", [("check", "pairs.csv"), ("search", "a")], ids=" ".join)
 def test_a_socks_proxy_without_its_package(
     command: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
