@@ -103,7 +103,9 @@ def email(value: object) -> str:
     text, before = _accepted(value, _EMAIL)
     name, at, domain = text.partition("@")
     if not at:
-        raise InvalidInputError("the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key")
+        raise InvalidInputError(
+            "the e-mail address has no @; pass a userid or a key as Userid or Key, or in a column for these"
+        )
     if not name or not domain:
         raise InvalidInputError(f"the e-mail address has nothing {'after' if name else 'before'} its @")
     if name.startswith("'"):
@@ -168,7 +170,8 @@ def _accepted(value: object, rule: _Rule, longest: int = LONGEST) -> tuple[str, 
     if not text.isprintable() or re.search(rule.refused, text):
         for at, character in enumerate(text, before):
             if _is_refused(character, rule):
-                raise _refusal(rule, character, at, _advice(character))
+                is_named = rule is _EMAIL and character == " " and "<" in text  # such as: Ann Lee <ann@example.com>
+                raise _refusal(rule, character, at, _ALONE if is_named else _advice(character))
     return text, before
 
 

@@ -139,8 +139,9 @@ _DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
         ("Ann<a@x>", f"character 4 of the e-mail address is U+003C LESS-THAN SIGN: {_ALONE}"),
         (
             "Ann <a@x>",
-            "character 4 of the e-mail address is U+0020 SPACE: remove it; one value names one person",
+            f"character 4 of the e-mail address is U+0020 SPACE: {_ALONE}",
         ),
+        ("ann a@x", "character 4 of the e-mail address is U+0020 SPACE: remove it; one value names one person"),
         ('"ann"@example.com', f"character 1 of the e-mail address is U+0022 QUOTATION MARK: {_ALONE}"),
         ("“a@x”", f"character 1 of the e-mail address is U+201C LEFT DOUBLE QUOTATION MARK: {_ALONE}"),
         ("ann(work)@x", f"character 4 of the e-mail address is U+0028 LEFT PARENTHESIS: {_ALONE}"),
@@ -160,8 +161,14 @@ _DOMAIN = "a domain holds letters, digits, hyphens and single dots between them"
         ),
         ("ann\u2013lee@x", "character 4 of the e-mail address is U+2013 EN DASH: use the ASCII hyphen"),
         ("ann\uff20x", "character 4 of the e-mail address is U+FF20 FULLWIDTH COMMERCIAL AT: use the ASCII @"),
-        ("ann.lee", "the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key"),
-        ("20000001.0", "the e-mail address has no @; if it is a userid or a key, pass it as Userid or Key"),
+        (
+            "ann.lee",
+            "the e-mail address has no @; pass a userid or a key as Userid or Key, or in a column for these",
+        ),
+        (
+            "20000001.0",
+            "the e-mail address has no @; pass a userid or a key as Userid or Key, or in a column for these",
+        ),
         ("@x", "the e-mail address has nothing before its @"),
         ("ann@", "the e-mail address has nothing after its @"),
         *(
