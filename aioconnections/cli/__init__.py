@@ -19,7 +19,7 @@ from aioconnections.cli.help import HelpFormatter, error_panel
 from aioconnections.cli.interrupts import end_with, ignore_signals, take_over
 from aioconnections.cli.progress import give_up, say
 from aioconnections.cli.sources import apply_profile
-from aioconnections.errors import ConnectionsError
+from aioconnections.errors import BadRequestError, ConnectionsError
 
 __all__ = ["app", "main", "run"]
 
@@ -40,6 +40,7 @@ app: App = App(
     config=apply_profile,
     suppress_keyboard_interrupt=False,
 )
+_UNKNOWN = "CLFRN1172E"  # recorded: the code for an unknown person, with a message that says nothing about it
 # The module of each command, its arguments, and the end of its help. Only the command that runs is imported. Its usage
 # line is given here, because deriving it takes Cyclopts a tenth of the time of printing the help.
 _COMMANDS = {
@@ -129,6 +130,8 @@ def _run(arguments: Sequence[str]) -> int:
         return USAGE
     except ConnectionsError as error:
         say(f"aioconnections: {error}")
+        if isinstance(error, BadRequestError) and error.code == _UNKNOWN:
+            say("aioconnections: the server responds so if it does not know a person; check the id or address")
         return of_error(error)
     except (Ended, KeyboardInterrupt) as end:
         return _ended(end if isinstance(end, Ended) else Ended(INTERRUPTED, resumable=False), arguments)

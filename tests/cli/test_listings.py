@@ -88,7 +88,10 @@ def test_who_is_not_known_is_an_answer(command: Command, pairs_file: PairsFile) 
 def test_the_colleagues_of_an_unknown_person_are_an_error_and_no_empty_list(command: Command) -> None:
     said = command("colleagues", "--email", "nobody@example.com")
     assert (said.code, said.rows) == (1, [])
-    assert "CLFRN1172E" in said.err
+    assert said.err.splitlines() == [
+        "aioconnections: HTTP 400: CLFRN1172E: The request is invalid.",
+        "aioconnections: the server responds so if it does not know a person; check the id or address",
+    ]
 
 
 def test_a_listing_that_fails_says_why(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
