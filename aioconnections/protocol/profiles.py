@@ -88,8 +88,10 @@ def prove_login(address: Address) -> Flow[ServiceDocument]:
     if response.status == 200 and response.media_type == "application/atomsvc+xml":
         return _own_document(response, address.url_of(request.target))
     if response.status == 404:
+        before, named, _ = f"{address.context}/".partition("/profiles/")
+        end = f", which ends before /profiles, as in {address.origin}{before}" if named else ""
         service = f"{address.origin}{address.context}/profiles"
-        raise NotFoundError(404, None, f"there is no Profiles service at {service}: check the URL")
+        raise NotFoundError(404, None, f"there is no Profiles service at {service}: check the URL{end}")
     if response.status == 200 and not login_page(request, response):
         raise UnexpectedResponseError(
             200, None, f"the response of {request.shown} does not come from the Profiles service: check the URL"

@@ -232,3 +232,23 @@ def test_anything_else_proves_nothing(response: Response, kind: type[ResponseErr
 def test_the_administration_has_a_service_document_of_its_own(context: str) -> None:
     request = administration_request(Address.of(f"https://c.example.com{context}"))
     assert (request.method, request.target) == ("GET", f"{context}/profiles/admin/atom/profileService.do")
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("https://c.example.com/social", ""),
+        ("https://c.example.com/myprofiles", ""),
+        ("https://c.example.com/profiles/", ", which ends before /profiles, as in https://c.example.com"),
+        (
+            "https://c.example.com/social/profiles/atom",
+            ", which ends before /profiles, as in https://c.example.com/social",
+        ),
+    ],
+)
+def test_a_url_that_goes_on_behind_profiles(url: str, advice: str) -> None:
+    flow = prove_login(Address.of(url))
+    next(flow)
+    with pytest.raises(NotFoundError) as refused:
+        flow.send(answer(404, HTML))
+    assert str(refused.value).endswith(f"/profiles: check the URL{advice}")
