@@ -454,7 +454,8 @@ def _csv_rows(
             yield BadRowError(number, problem, header.unaligned(row))
         elif len(fields) != width:
             lines.put_back(taken[1:])  # several lines in one row are most likely due to a stray quote
-            problem = f"{count} fields where the header has {width}"
+            advice = "a field with the delimiter needs quotes" if count > width else "check its quotes"
+            problem = f"{count} field{'s' * (count != 1)} where the header has {width}; {advice}"
             yield BadRowError(number, problem, header.unaligned(row))
         elif place.other is not None:
             problem = f"the row belongs to the header in line {place.other}, not to the first header"

@@ -108,7 +108,8 @@ def test_who_has_no_connections_or_no_list_is_one_row(command: Command, pairs_fi
     assert rejected["error"].startswith("BadRequestError: HTTP 400: CLFRN1172E")
     assert duplicate["error"] == "the same person as line 2"
     assert said.err.startswith(
-        "line 7: 4 fields where the header has 3\nline 8: no person: userid, key and email are empty\n"
+        "line 7: 4 fields where the header has 3; a field with the delimiter needs quotes\n"
+        "line 8: no person: userid, key and email are empty\n"
     )
     done, reason = said.err.splitlines()[2:]
     counts = f"2 with connections, 1 without; {ones + twos} connections; 1 rejected; 2 unreadable; 1 duplicate"

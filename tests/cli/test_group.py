@@ -129,7 +129,7 @@ def test_a_file_as_excel_saves_it(command: Command, pairs_file: PairsFile) -> No
     ]
     first, second, summary = said.err.splitlines()[:3]
     assert first == "line 7: no person: userid, key and email are empty"
-    assert second == "line 8: 5 fields where the header has 4"
+    assert second == "line 8: 5 fields where the header has 4; a field with the delimiter needs quotes"
     assert "; 2 unreadable; line 10 repeats the header; 2 lines repeat a person, from line 5 on" in summary
 
 

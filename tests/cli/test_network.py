@@ -142,7 +142,7 @@ def test_who_is_in_the_file_twice_is_one_node_and_who_cannot_be_listed_is_report
     assert unread == ["n4", "n5"]
     lines = said.err.splitlines()
     assert lines[0] == "line 8: no person: userid, key and email are empty"
-    assert lines[1] == "line 9: 4 fields where the header has 3"
+    assert lines[1] == "line 9: 4 fields where the header has 3; a field with the delimiter needs quotes"
     problem = r"the list cannot be read: BadRequestError: HTTP 400: CLFRN1172E: .*"
     assert re.fullmatch(f"line 6: {problem}", lines[2])
     assert re.fullmatch(f"line 7: {problem}", lines[3])

@@ -35,7 +35,9 @@ def test_an_end_in_the_middle_keeps_what_is_finished(
     assert check.stderr is not None
     check.stdin.write(pairs_file(count=3).read_text("utf-8") + "broken,,none,\n")
     check.stdin.flush()
-    assert check.stderr.readline() == "line 5: 4 fields where the header has 3\n"  # and the three before it are done
+    assert (
+        check.stderr.readline() == "line 5: 4 fields where the header has 3; a field with the delimiter needs quotes\n"
+    )  # and the three before it are done
     check.send_signal(number)
     assert check.wait(30) == 130
     out, err = check.communicate()

@@ -76,7 +76,7 @@ def test_a_run_at_40_80_and_120_columns(terminal: Terminal, pairs_file: PairsFil
     assert "checking" not in terminal.screen.text
     told = " ".join(terminal.screen.text.split())
     summary = re.fullmatch(
-        r"line 65: 4 fields where the header has 3 "
+        r"line 65: 4 fields where the header has 3; a field with the delimiter needs quotes "
         r"60 checked in \d+\.\d s \(\d+/s\) accepted 10 pending 10 unconfirmed 10 none 30 rejected 3 unreadable 1 "
         r"requests 65 time per item, p50 \S+ m?s time per item, p95 \S+ m?s mean wait for limits \S+ m?s "
         r"3 rejected: BadRequestError: HTTP 400: .* a person in it What to do: correct the people in these rows\.",

@@ -135,7 +135,10 @@ def test_fields_that_a_row_lacks_at_its_end_are_empty() -> None:
 def test_a_row_with_too_many_fields_names_no_person_because_its_cells_may_be_shifted() -> None:
     (bad,) = rows("name,source_userid,target_userid\nJones, Ann,a,b\n")
     assert isinstance(bad, BadRowError)
-    assert (bad.problem, bad.row) == ("4 fields where the header has 3", {"name": "Jones"})
+    assert (bad.problem, bad.row) == (
+        "4 fields where the header has 3; a field with the delimiter needs quotes",
+        {"name": "Jones"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -299,7 +302,7 @@ def test_a_quoted_field_that_never_ends_spoils_its_own_line_only(more: str) -> N
 
 def test_a_stray_quote_that_finds_its_match_further_down_spoils_its_own_line_only() -> None:
     assert seen(HEADER + '"a,b,x\nc,d,x\ne,f,x"\ng,h,x\n') == [
-        (2, "1 fields where the header has 3"),
+        (2, "1 field where the header has 3; check its quotes"),
         (3, "c"),
         (4, "e"),
         (5, "g"),
@@ -345,7 +348,7 @@ def test_a_quoted_field_that_never_ends_is_told_from_a_long_one(more: int) -> No
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("a,b,c,d", "4 fields where the header has 3"),
+        ("a,b,c,d", "4 fields where the header has 3; a field with the delimiter needs quotes"),
         (",b,", "no source: source_userid, source_key and source_email are empty"),
         ("a, ,", "no target: target_userid, target_key and target_email are empty"),
         ("a,a,", "source and target are the same person"),
