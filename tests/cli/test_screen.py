@@ -169,9 +169,10 @@ def test_the_cursor_is_visible_after_ctrl_c(wide: Terminal, pairs_file: PairsFil
     wide.press("\x03")
     assert wide.wait() == 130
     assert (during, wide.screen.is_cursor_visible) == (False, True)
-    first, last = wide.screen.lines[0], wide.screen.text.splitlines()[-1]
+    first, *_, interrupted, advice = wide.screen.text.splitlines()
     assert re.match(r"(\^C)?\d+ checked in ", first), wide.screen.text
-    assert last == "aioconnections: interrupted"
+    assert interrupted == "aioconnections: interrupted"
+    assert advice == "aioconnections: to go on: run the same command with --retry r.csv in place of the input"
 
 
 @pytest.mark.slow

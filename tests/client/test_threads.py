@@ -135,9 +135,12 @@ async def test_runs_that_another_thread_reads(tmp_path: Path) -> None:
             async for _ in run:
                 tally = in_a_thread(lambda: run.tally)
                 assert tally.read >= tally.checked > 0  # type: ignore[attr-defined]
-                in_a_thread(lambda: (run.stopped, run.undelivered, repr(run), journal.path, journal.last_index))
+                in_a_thread(
+                    lambda: (run.avoidable, run.stopped, run.undelivered, repr(run), journal.path, journal.last_index)
+                )
         assert synchronous(Outcomes) == {
             "arrow_batches",
+            "avoidable",
             "batches",
             "record_timeline",
             "tally",
