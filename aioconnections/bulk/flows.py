@@ -210,6 +210,7 @@ class CheckJob(SessionJob):
         self._prices = prices
         self.sampled_below: int = 0 if prices is None else MOST_SAMPLED
         self.sample: list[tuple[Identity, Identity]] = []
+        self.avoidable: tuple[int, int] = (0, 0)
 
     async def aclose(self, *, complete: int | None = None) -> None:
         """Log whether a plan would have saved many requests; see `Job`."""
