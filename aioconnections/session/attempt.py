@@ -327,13 +327,15 @@ class CookieSender:
         """See `Sender.send`; no chain is begun, because each response may change the cookies."""
         del chain
         jar = self._jar
-        cookie = NO_HEADERS if self._login.credential.get("cookie") else jar.header(request)
+        sends_none = context.cookie_refused or self._login.credential.get("cookie")
+        cookie = NO_HEADERS if sends_none else jar.header(request)
         sent = evolve(request, headers=request.headers + cookie) if cookie else request
         response, headers = await self._sender.send(sent, context, moment, seconds, page)
         if response.status != 401:
             jar.keep(request, response)
         elif cookie:
             jar.empty()
+            context.cookie_refused = True  # the response to another request may have filled the jar again
             return response, cookie  # the cookie was refused; the credential is tried without it
         return response, headers
 

@@ -190,6 +190,7 @@ class CallContext:
         sent_at: time of the last request.
         has_intent: whether a change was about to be sent, or was sent, and is not settled.
         queued_at: time since which a request has waited for a slot or the rate limit; None if it does not.
+        cookie_refused: whether the server refused a cookie, so that the login is tried without cookies.
     """
 
     __slots__ = (
@@ -206,6 +207,7 @@ class CallContext:
         "canary",
         "changed_at",
         "changes",
+        "cookie_refused",
         "has_intent",
         "is_proof",
         "now",
@@ -250,6 +252,7 @@ class CallContext:
         self.sent_at: float = float("-inf")
         self.has_intent: bool = False
         self.queued_at: float | None = None
+        self.cookie_refused: bool = False
 
     def restart(self, moment: float, *, attempts: int) -> None:
         """Begin another conversation at `moment`, in place of one that has ended.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 import httpx
 import pytest
-from doors import URL, no_connection, service_document
+from doors import URL, no_connection, on_virtual_time, service_document
 from leaks import leaks
 
-from aioconnections import AuthenticationError, Bearer, Client, Headers, Ltpa, Response, Send, Userid
+from aioconnections import AuthenticationError, Bearer, Checked, Client, Headers, Ltpa, Response, Send, Userid
 from aioconnections.auth.cookies import Jar
 from aioconnections.protocol.address import split_url
 from aioconnections.protocol.messages import Request
@@ -88,6 +89,24 @@ async def test_an_expired_session_is_renewed_with_the_password() -> None:
         ended = True
         assert await client.check(A, B) is None
     assert server.sent == [None, "LtpaToken2=a", "LtpaToken2=a", None]
+
+
+@pytest.mark.parametrize("in_run", [False, True])
+def test_servers_that_do_not_share_their_sessions_never_refuse_the_password(*, in_run: bool) -> None:
+    server = CookieServer("JSESSIONID=a; Path=/", refuses=lambda request: "cookie" in request.headers)
+
+    async def main() -> None:
+        async with client_of(server, max_connections=8, max_per_second=100) as client:
+            if in_run:
+                outcomes = await client.check_many((Userid(f"a{n}"), B) for n in range(40)).collect()
+                assert all(isinstance(outcome, Checked) for outcome in outcomes)
+            else:
+                async with anyio.create_task_group() as tasks:
+                    for number in range(40):
+                        tasks.start_soon(client.check, Userid(f"a{number}"), B)
+
+    on_virtual_time(main)
+    assert server.sent.count(None) == 41
 
 
 @pytest.mark.anyio
