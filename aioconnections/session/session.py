@@ -16,9 +16,12 @@ from aioconnections.errors import (
     AuthenticationError,
     BadRequestError,
     ConnectionsError,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
+    ServerError,
     ServerUnavailableError,
+    ThrottledError,
     TransportError,
 )
 from aioconnections.outcomes import Checked
@@ -89,6 +92,7 @@ class Session:
         self.signs_in: bool = auth is not None
         self.login: Login = Login(auth, constant, self._send_of_auth, runtime.item_timeout, on_renewal)
         self.emails: EmailVisibility = runtime.emails
+        self._is_probe_refused = False  # whether this user may not ask if the server hides addresses
         self._runtime = runtime
         self.now: Callable[[], float] = now
         self.item_timeout: float = runtime.item_timeout
@@ -352,15 +356,18 @@ class Session:
         Raises:
             InvalidInputError: the server hides addresses, and one of `people` is an e-mail address.
         """
-        emails = self.emails
-        if emails.hidden is None and any(isinstance(person, Email) for person in people):
+        if self._may_probe_emails and any(isinstance(person, Email) for person in people):
             probe = self._probe_emails(call)
             await (probe if call is None else call.wait(probe))
         self.refuse_hidden(*people)
 
+    @property
+    def _may_probe_emails(self) -> bool:
+        return self.emails.hidden is None and not self._is_probe_refused
+
     async def _probe_emails(self, call: CallScope | None) -> None:
         async with self.emails.probing:
-            if self.emails.hidden is None:
+            if self._may_probe_emails:
                 await self._probe_emails_now(call)
 
     async def _probe_emails_now(self, call: CallScope | None) -> None:
@@ -369,12 +376,16 @@ class Session:
             response = await self.dispatcher.send(
                 next(flow), CallContext(self.now, self.item_timeout, call=call), judged=False
             )
-            self.emails.hidden = False  # a server that does not say so does not hide addresses
-            with suppress(ConnectionsError):  # a refusal says nothing about the login: the document is public
-                try:
-                    flow.send(response)
-                except StopIteration as stop:
-                    self.emails.hidden = stop.value
+            try:
+                flow.send(response)
+            except StopIteration as stop:
+                self.emails.hidden = stop.value
+            except (AuthenticationError, ForbiddenError):  # says nothing about the login: the document is public
+                self._is_probe_refused = True
+            except (ServerError, ThrottledError):
+                pass
+            except ConnectionsError:  # a server that does not say so does not hide addresses
+                self.emails.hidden = False
 
     async def _send_of_auth(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None

@@ -138,6 +138,54 @@ async def test_hidden_addresses_are_learned_once_and_then_refused_before_anythin
         assert (await client.profile(bob.userid)) is not None
 
 
+class Once(httpx.AsyncBaseTransport):
+    """Gives one response in place of the first document that says whether addresses are hidden."""
+
+    def __init__(self, place: Place, instead: httpx.Response) -> None:
+        self._inner = httpx.ASGITransport(place.server)
+        self._instead: httpx.Response | None = instead
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("serviceconfigs") and (instead := self._instead) is not None:
+            self._instead = None
+            return instead
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_server_that_fails_once_has_not_said_that_it_shows_addresses() -> None:
+    place = Place(emails="hidden")
+    busy = httpx.Response(500, headers={"content-type": "text/html"}, content=b"<html>Error</html>")
+    async with place.client(3, transport=Once(place, busy)) as client:
+        assert await client.profile(place.person(4).email) is None  # nothing is known yet
+        for _ in range(2):
+            with pytest.raises(InvalidInputError, match="userid or key"):
+                await client.profile(place.person(4).email)
+        assert place.server.requests.by_path["/profiles/serviceconfigs"] == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.Response(401),
+        httpx.Response(403, headers={"content-type": "text/xml"}),
+        httpx.Response(302, headers={"location": "/login"}),
+        httpx.Response(200, headers={"content-type": "text/html"}, content=b"<html>Log in</html>"),
+    ],
+    ids=lambda refusal: str(refusal.status_code),
+)
+async def test_a_user_who_may_not_ask_whether_addresses_are_hidden_decides_nothing_for_others(
+    refusal: httpx.Response,
+) -> None:
+    place = Place(emails="hidden")
+    async with place.client(3, transport=Once(place, refusal)) as client:
+        for _ in range(2):
+            assert await client.profile(place.person(4).email) is None
+        assert place.server.requests.by_path["/profiles/serviceconfigs"] == 0, "asked once, and refused"
+        other = client.as_user((str(place.person(5).userid), "secret"))
+        with pytest.raises(InvalidInputError, match="userid or key"):
+            await other.profile(place.person(4).email)
+
+
 VERBS: list[Callable[[Client, Email, Email], Awaitable[object]]] = [
     lambda client, _, bob: client.profile(bob),
     lambda client, _, bob: client.service_document(bob),
