@@ -4,7 +4,8 @@ Changes are counted. A question remembers the count at its start (`Changes.count
 `Changes.unchanged` for the people that it names.
 
 One person has several identities. A change is recorded for all that are known (`Changes.learn`). Any identity of
-another kind may be the same person, so it is recorded for every identity of that kind.
+another kind may be the same person, so it is recorded for every identity of that kind. So may a userid that differs by
+case only: servers show them in either case.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Changes:
         self.count: int = 0
         self._all = 0  # number of the last change that may concern all people
         self._kinds: dict[type[Identity], int] = dict.fromkeys(_KINDS, 0)
-        self._changed: dict[Identity, int] = {}
+        self._changed: dict[Identity | str, int] = {}
         self._aliases: dict[Identity, dict[type[Identity], Identity]] = {}
 
     def made(self, people: Touched) -> None:
@@ -53,14 +54,14 @@ class Changes:
                 if identity is None:
                     self._kinds[kind] = self.count
                 else:
-                    self._changed[identity] = self.count
+                    self._changed[_folded(identity)] = self.count
 
     def unchanged(self, people: Iterable[Identity] | None, since: int) -> bool:
         """Whether none of `people` was concerned after the first `since` changes; None stands for people not known."""
         if self._all > since or (people is None and self.count > since):
             return False
         kinds, changed = self._kinds, self._changed
-        return all(kinds[type(it)] <= since and changed.get(it, 0) <= since for it in people or ())
+        return all(kinds[type(it)] <= since and changed.get(_folded(it), 0) <= since for it in people or ())
 
     def learn(self, person: Person) -> None:
         """Take note that the identities of a record name the same person.
@@ -96,6 +97,11 @@ def ends_of(connection: Connection) -> Touched:
     """The two people of a connection; None if one of them has no identity."""
     ends = (connection.source, connection.target)
     return ends if all(map(_own_identities, ends)) else None
+
+
+def _folded(identity: Identity) -> Identity | str:
+    """A userid without its case; other identities compare without it."""
+    return identity.value.casefold() if isinstance(identity, Userid) else identity
 
 
 def _own_identities(person: Person) -> dict[type[Identity], Identity]:

@@ -173,6 +173,16 @@ def test_a_change_removes_the_status_under_any_identity(
     in_time(main)
 
 
+@pytest.mark.anyio
+async def test_a_change_removes_the_status_of_a_userid_in_another_case() -> None:
+    async with client_of(Server(), auth=user_of("ann-1"), cache=CACHE) as client:
+        for asked, named in (("B-1", "b-1"), ("c-1", "C-1")):
+            await client.check(A, Userid(asked))
+            assert (await client.check_outcome(A, Userid(asked))).via == "cache"
+            await client.invite(Userid(named))
+            assert (await client.check_outcome(A, Userid(asked))).via == "head"
+
+
 def test_accepting_by_a_record_and_by_an_id() -> None:
     async def main() -> None:
         place = Place()

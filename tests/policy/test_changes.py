@@ -44,6 +44,8 @@ def test_nothing_has_changed_at_first() -> None:
     ("touched", "others", "same"),
     [
         ((ANN,), [(EVE, BOB)], [(ANN, EVE), (EVE, ANN), (ANN_MAIL, EVE), (EVE, EVE_KEY), (BOB_MAIL, EVE_MAIL)]),
+        ((Userid("A-1"),), [(EVE, BOB)], [(Userid("a-1"), EVE), (EVE, Userid("A-1"))]),
+        ((Userid("a-1"),), [(EVE, BOB)], [(Userid("A-1"), EVE)]),
         ((ANN, BOB), [(EVE, Userid("x"))], [(ANN, EVE), (EVE, BOB), (EVE, BOB_MAIL)]),
         ((ANN_MAIL,), [(EVE_MAIL, BOB_MAIL)], [(Email("ANN@example.com"), EVE_MAIL), (EVE, BOB), (EVE_KEY, BOB_MAIL)]),
         ((ANN_RECORD,), [(EVE, BOB), (EVE_MAIL, BOB), (EVE_KEY, EVE)], [(ANN_MAIL, EVE), (ANN_KEY, EVE), (EVE, ANN)]),
