@@ -430,7 +430,7 @@ class Server:
         """A keyed digest that is equal for equal credentials and does not reveal them."""
         credential = getattr(auth, "credential", None)
         secret = id(auth) if credential is None else credential().reveal()
-        text = f"{type(auth).__qualname__} {getattr(auth, 'oauth', False)} {secret}"
+        text = f"{id(type(auth))} {getattr(auth, 'oauth', False)} {secret}"  # several classes may have one name
         from hashlib import blake2b
 
         return blake2b(text.encode(errors="surrogatepass"), key=self._key).digest()

@@ -263,7 +263,8 @@ class Dispatcher:
         credential = getattr(auth, "credential", None)
         if credential is None or getattr(auth, "is_renewable", False):
             return None
-        name = f"{self._address.origin} {type(auth).__qualname__} {credential().reveal()}"
+        kind = f"{type(auth).__module__}.{type(auth).__qualname__}"
+        name = f"{self._address.origin} {kind} {credential().reveal()}"
         return self._runtime.shared.name_of(name)
 
     async def _claim(self, name: str, *, in_run: bool) -> None:

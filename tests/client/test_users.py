@@ -25,7 +25,7 @@ from aioconnections import (
     UsageError,
     Userid,
 )
-from aioconnections.auth.credentials import Auth
+from aioconnections.auth.credentials import Auth, Secret
 from aioconnections.reference import app
 from aioconnections.reference.server import listening_in_thread
 
@@ -92,6 +92,20 @@ class Strange:
         return Headers([("Authorization", "Strange one")])
 
 
+def from_gateway(name: str) -> Auth:
+    """A login of a class of its own, which has the name of others."""
+
+    class Gateway:
+        async def headers(self, send: Send, refused: Headers | None) -> Headers:
+            del send, refused
+            return Headers([("Authorization", f"Gateway {name}")])
+
+        def credential(self) -> Secret:
+            return Secret("what all gateways know")
+
+    return Gateway()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -103,6 +117,7 @@ class Strange:
         (lambda: OAuth2("id", "s", "r", access_token="a"), lambda: OAuth2("id", "s", "r", access_token="a"), True),
         (lambda: OAuth2("id", "s", "r", access_token="a"), lambda: OAuth2("id", "s", "q", access_token="a"), False),
         (Strange, Strange, False),
+        (lambda: from_gateway("one"), lambda: from_gateway("other"), False),
         (lambda: None, lambda: None, True),
     ],
 )
