@@ -153,15 +153,17 @@ class Address:
         return cls(origin, context, "/oauth" if oauth else "")
 
 
-def keeps_parameters(target: str, redirected: str) -> bool:
-    """Whether a redirected request target has all parameters of `target`, with the same values; it may have more.
+def keeps_parameters(target: str, other: str, *, may_lack: bool = False) -> bool:
+    """Whether another request target has all parameters of `target`, with the same values; it may have more.
+
+    With `may_lack`, as in a link to the next page, it may lack some, but changes none.
 
     Front ends that rewrite URLs lose the query, encode it twice, or write ``%2B`` as ``+``. The response would then be
     about other people.
     """
-    found = parse_qs(redirected.partition("?")[2], keep_blank_values=True)
+    found = parse_qs(other.partition("?")[2], keep_blank_values=True)
     wanted = parse_qs(target.partition("?")[2], keep_blank_values=True)
-    return all(found.get(name) == values for name, values in wanted.items())
+    return all(found.get(name, values if may_lack else None) == values for name, values in wanted.items())
 
 
 def split_url(url: str) -> tuple[Origin, str]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
-from urllib.parse import parse_qs
 
 from attrs import frozen
 
 from aioconnections import atom
 from aioconnections.errors import InvalidInputError, NotFoundError, UnexpectedResponseError
-from aioconnections.protocol.address import Address
+from aioconnections.protocol.address import Address, keeps_parameters
 from aioconnections.protocol.discovery import profile
 from aioconnections.protocol.entries import (
     bare_id,
@@ -220,19 +219,13 @@ class FeedPager(Generic[R]):
         if number is not None and number.isdecimal() and int(number[:18]) <= self._page:
             return False
         link = self._address.follow(following.href)
-        if link is None or not self._is_about_the_same(link):  # the next page is requested by its number
-            return bool(self._fresh)
+        if link is None or not keeps_parameters(f"?{self._parameters}", link, may_lack=True):
+            return bool(self._fresh)  # the next page is requested by its number
         if link in self._links:
             return False
         self._links.add(link)
         self._link = link
         return True
-
-    def _is_about_the_same(self, link: str) -> bool:
-        """Whether a link to the next page changes no parameter, such as the person; it may lack some or have more."""
-        wanted = parse_qs(self._parameters, keep_blank_values=True)
-        found = parse_qs(link.partition("?")[2], keep_blank_values=True)
-        return all(found.get(name, values) == values for name, values in wanted.items())
 
     def _is_open(self) -> bool:
         """Whether more entries follow, by the total or, without one, by the page itself."""
